@@ -1,0 +1,26 @@
+"""Each minute: sends what is due, takes over what is lost, ends what is past its deadline."""
+
+from datetime import timedelta
+from typing import Any, Protocol
+
+from asyncjobs import log
+from asyncjobs.clock import utc_now
+from asyncjobs.queue import SqsQueue
+from asyncjobs.settings import Settings
+from asyncjobs.store import DynamoStore
+from asyncjobs.sweeper import Sweeper
+
+settings = Settings.from_environment()
+log.configure(settings.application)
+sweeper = Sweeper(store=DynamoStore(settings.table_name), queue=SqsQueue(settings.queue_url), clock=utc_now)
+
+
+class LambdaContext(Protocol):
+    """What Lambda tells about the invocation."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def handler(_event: dict[str, Any], context: LambdaContext) -> None:
+    """Sweep once."""
+    sweeper.sweep(lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))

@@ -1,0 +1,41 @@
+"""Runs the jobs that queue messages name."""
+
+from datetime import timedelta
+from typing import Any, Protocol
+
+from asyncjobs import log
+from asyncjobs.batch import BatchWorker
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.clock import utc_now
+from asyncjobs.executor import Executor
+from asyncjobs.objects import S3Objects
+from asyncjobs.queue import SqsQueue
+from asyncjobs.settings import Settings
+from asyncjobs.store import DynamoStore
+
+settings = Settings.from_environment()
+log.configure(settings.application)
+executor = Executor(
+    store=DynamoStore(settings.table_name),
+    objects=S3Objects(settings.bucket_name),
+    catalogue=Catalogue.read(),
+    clock=utc_now,
+)
+worker = BatchWorker(executor, SqsQueue(settings.queue_url))
+
+
+class LambdaContext(Protocol):
+    """What Lambda tells about the invocation."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Run an SQS batch."""
+
+    def remaining() -> timedelta:
+        return timedelta(milliseconds=context.get_remaining_time_in_millis())
+
+    return worker.handle(event, request_id=context.aws_request_id, remaining=remaining)

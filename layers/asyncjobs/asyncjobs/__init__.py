@@ -1,0 +1,24 @@
+"""Asynchronous jobs for an HTTP API on AWS. This page is what the author of a job needs."""
+
+from asyncjobs.context import JobContext, ResultStream
+from asyncjobs.errors import (
+    Fatal,
+    JobCancelled,
+    JobInterrupted,
+    LeaseLost,
+    Retry,
+    TimeLimitExceeded,
+)
+from asyncjobs.registry import job
+
+__all__ = [
+    "Fatal",
+    "JobCancelled",
+    "JobContext",
+    "JobInterrupted",
+    "LeaseLost",
+    "ResultStream",
+    "Retry",
+    "TimeLimitExceeded",
+    "job",
+]

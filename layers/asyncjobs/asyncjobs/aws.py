@@ -1,0 +1,86 @@
+"""What the AWS adapters share: how clients are made, and which of AWS's errors mean "not now"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from asyncjobs.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+# boto3's own defaults wait a minute for a connection and try some calls ten times: longer than an API caller waits.
+_QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+_BULKY = Config(
+    connect_timeout=2,
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 4},
+    signature_version="s3v4",
+    # Virtual-hosted addresses need a DNS name per bucket, which a local endpoint has not.
+    s3={"addressing_style": "auto"},
+)
+
+
+def dynamodb() -> DynamoDBClient:
+    """A client for the table."""
+    return boto3.client("dynamodb", config=_QUICK)
+
+
+def sqs() -> SQSClient:
+    """A client for the queue."""
+    return boto3.client("sqs", config=_QUICK)
+
+
+def s3() -> S3Client:
+    """A client for the bucket."""
+    return boto3.client("s3", config=_BULKY)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn "not now" into `Unavailable`; anything else is a mistake of ours or of the deployment, and passes."""
+    try:
+        yield
+    except ClientError as error:
+        if _is_passing(error):
+            raise Unavailable(f"{what} is not available: {error_code(error)}") from error
+        raise
+    except BotoCoreError as error:
+        raise Unavailable(f"{what} is not available: {type(error).__name__}") from error
+
+
+def error_code(error: ClientError) -> str:
+    """AWS's code for the error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _is_passing(error: ClientError) -> bool:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS or error_code(error) in _PASSING
+
+
+_PASSING = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "Throttling",
+        "RequestThrottled",
+        "RequestLimitExceeded",
+        "LimitExceededException",
+        "SlowDown",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "TransactionInProgressException",
+        "KMS.ThrottlingException",
+        "OverLimit",
+    }
+)

@@ -1,0 +1,98 @@
+"""A batch of queue messages: each is run, and each that must come back is named to Lambda."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from asyncjobs import log
+from asyncjobs.deadline import exit_after
+from asyncjobs.errors import MalformedMessage, Unavailable
+from asyncjobs.executor import TRY_LATER, Executor
+from asyncjobs.queue import JobMessage, Queue
+
+Record = Mapping[str, Any]
+
+
+class BatchWorker:
+    """Takes SQS events. Coroutine jobs of a batch run side by side, then plain ones one after the other."""
+
+    def __init__(self, executor: Executor, queue: Queue) -> None:
+        self._executor = executor
+        self._queue = queue
+
+    def handle(self, event: Mapping[str, Any], *, request_id: str, remaining: Callable[[], timedelta]) -> dict[str, Any]:
+        """Run the batch. The answer names the messages that come back; Lambda deletes the others.
+
+        Nothing is raised: that would bring the whole batch back. A message that no job can be made of comes back too, at
+        once, until the queue moves it to the dead-letter queue.
+        """
+        answers: dict[str, timedelta | None] = {}
+        side_by_side: list[tuple[Record, JobMessage]] = []
+        one_by_one: list[tuple[Record, JobMessage]] = []
+        for record in event["Records"]:
+            try:
+                message = JobMessage.parse(record["body"])
+            except MalformedMessage as error:
+                log.event("MESSAGE_MALFORMED", messageId=record["messageId"], reason=str(error))
+                answers[record["messageId"]] = timedelta(0)
+            else:
+                (side_by_side if self._executor.is_async(message) else one_by_one).append((record, message))
+        if side_by_side:
+            answers |= asyncio.run(self._run_side_by_side(side_by_side, request_id, remaining))
+        for record, message in one_by_one:
+            with _contained(record, answers):
+                answers[record["messageId"]] = self._executor.run(
+                    message, claimant=_claimant(request_id), remaining=remaining()
+                )
+        return {"batchItemFailures": self._return(event["Records"], answers)}
+
+    async def _run_side_by_side(
+        self, deliveries: Sequence[tuple[Record, JobMessage]], request_id: str, remaining: Callable[[], timedelta]
+    ) -> dict[str, timedelta | None]:
+        answers: dict[str, timedelta | None] = {}
+
+        async def run(record: Record, message: JobMessage) -> None:
+            with _contained(record, answers):
+                answers[record["messageId"]] = await self._executor.run_async(
+                    message, claimant=_claimant(request_id), remaining=remaining()
+                )
+
+        with exit_after(max(self._executor.time_limit(message) for _, message in deliveries)):
+            await asyncio.gather(*(run(record, message) for record, message in deliveries))
+        return answers
+
+    def _return(self, records: Sequence[Record], answers: Mapping[str, timedelta | None]) -> list[dict[str, str]]:
+        """Name what comes back, and when. Without the second, it would take the queue's whole visibility timeout."""
+        failures = []
+        for record in records:
+            delay = answers[record["messageId"]]
+            if delay is None:
+                continue
+            failures.append({"itemIdentifier": record["messageId"]})
+            try:
+                self._queue.return_after(record["receiptHandle"], delay)
+            except Unavailable:
+                log.event("RETURN_DEFERRED", messageId=record["messageId"])
+        return failures
+
+
+def _claimant(request_id: str) -> str:
+    """Who claims: the invocation, to be found in the logs, and a number of its own for each message and delivery."""
+    return f"{request_id}/{secrets.token_hex(4)}"
+
+
+@contextmanager
+def _contained(record: Record, answers: dict[str, timedelta | None]) -> Iterator[None]:
+    """What goes wrong with one message, unforeseen, brings that one back and lets the others be."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - Lambda would bring back the others too, and make them run again
+        frames = tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__))
+        log.event("DELIVERY_FAILED", messageId=record["messageId"], errorType=type(error).__name__, stack=frames)
+        answers[record["messageId"]] = TRY_LATER

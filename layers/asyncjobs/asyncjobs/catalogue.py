@@ -1,0 +1,108 @@
+"""The catalogue: every job type, as a JSON file beside the jobs, so that nobody has to import them to know them.
+
+The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
+one it runs. `python -m asyncjobs.catalogue` writes it from the decorators; with `--check` it only tells whether it is stale.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
+from asyncjobs.registry import JobType, definition_of
+
+JOBS_PACKAGE = "jobs"
+_FILE = "catalogue.json"
+_REMEDY = "run `make catalogue` and build the jobs layer again"
+_DURATIONS = ("expected", "time_limit", "retention", "deadline")
+
+
+class Catalogue:
+    """The job types there are, by name."""
+
+    def __init__(self, job_types: Mapping[str, JobType]) -> None:
+        self._job_types = job_types
+
+    @classmethod
+    def read(cls, path: Path | None = None) -> Catalogue:
+        """The catalogue of the jobs package, wherever it is on the path. Raises `StaleCatalogue` when there is none."""
+        path = path or catalogue_path()
+        try:
+            entries = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StaleCatalogue(f"The jobs package has no {_FILE}: {_REMEDY}.") from error
+        return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
+
+    def __getitem__(self, name: str) -> JobType:
+        """The job type. Raises `UnknownJobType`."""
+        try:
+            return self._job_types[name]
+        except KeyError:
+            raise UnknownJobType(name) from None
+
+    def __iter__(self) -> Iterator[JobType]:
+        return iter(self._job_types.values())
+
+
+def catalogue_path() -> Path:
+    """Where the catalogue lies. Finds the jobs package without running any of it."""
+    spec = importlib.util.find_spec(JOBS_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise StaleCatalogue(f"There is no package {JOBS_PACKAGE!r} on the path: the jobs layer is missing.")
+    return Path(spec.submodule_search_locations[0]) / _FILE
+
+
+def collect() -> Catalogue:
+    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`."""
+    job_types: dict[str, JobType] = {}
+    package = importlib.import_module(JOBS_PACKAGE)
+    for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"{JOBS_PACKAGE}.{module_info.name}")
+        for value in vars(module).values():
+            definition = definition_of(value)
+            if definition is None or definition.function.__module__ != module.__name__:
+                continue
+            other = job_types.get(definition.name)
+            if other is not None:
+                raise InvalidJob(f"{definition.name!r} is declared twice: in {other.module} and in {module.__name__}.")
+            job_types[definition.name] = definition.describe()
+    return Catalogue(dict(sorted(job_types.items())))
+
+
+def to_json(catalogue: Catalogue) -> str:
+    """The catalogue as its file holds it: the same text for the same decorators."""
+    return json.dumps({job_type.name: _to_entry(job_type) for job_type in catalogue}, indent=1) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the catalogue, or with `--check` say whether the one there is stale."""
+    path, text = catalogue_path(), to_json(collect())
+    if path.exists() and path.read_text() == text:
+        return 0
+    if "--check" in arguments:
+        print(f"{path} is stale: {_REMEDY}.", file=sys.stderr)
+        return 1
+    path.write_text(text)
+    return 0
+
+
+def _to_entry(job_type: JobType) -> dict[str, Any]:
+    entry = {field: getattr(job_type, field) for field in JobType.__dataclass_fields__ if field != "name"}
+    return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
+
+
+def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
+    durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
+    return JobType(name=name, **{**entry, **durations})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

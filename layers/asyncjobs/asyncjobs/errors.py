@@ -1,0 +1,135 @@
+"""Every error of this library, on one page.
+
+Two roots, because two kinds of reader catch them: `AsyncJobsError` is an ordinary exception; `JobInterrupted` says that
+a running job must stop now, and is no `Exception`, so that a job's own `except Exception` cannot swallow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class AsyncJobsError(Exception):
+    """The root of what can go wrong."""
+
+
+# ── Raised by a job ────────────────────────────────────────────────────────────────────────────────
+
+
+class JobError(AsyncJobsError):
+    """An ending that a job chose itself. Its message and code are shown to the API's client."""
+
+    default_code = "JOB_ERROR"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+
+
+class Fatal(JobError):
+    """Raise it to fail the job at once: another attempt would end the same way."""
+
+
+class Retry(JobError):
+    """Raise it to be tried again, after `after` (seconds or a timedelta) or, with none given, after the usual backoff.
+
+    It uses up an attempt; a `Retry` from the last one fails the job.
+    """
+
+    default_code = "JOB_RETRIED"
+
+    def __init__(self, message: str, *, after: float | timedelta | None = None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.after = after if after is None or isinstance(after, timedelta) else timedelta(seconds=after)
+
+
+class JobInterrupted(BaseException):
+    """The root of what stops a running job from outside. Let it pass: `finally` runs, nothing of the job is recorded."""
+
+
+class JobCancelled(JobInterrupted):
+    """Somebody cancelled the job while it ran."""
+
+
+class LeaseLost(JobInterrupted):
+    """Another attempt has taken the job over, or it has ended; what this one still does cannot be recorded."""
+
+
+class TimeLimitExceeded(JobInterrupted):
+    """The attempt's time is used up. A few seconds remain for `finally`."""
+
+
+# ── Raised while a job is written or loaded ────────────────────────────────────────────────────────
+
+
+class InvalidJob(AsyncJobsError):
+    """The `@job` decorator was given something that cannot become a job type; the message says what to change."""
+
+
+class StaleCatalogue(AsyncJobsError):
+    """The catalogue is missing, or does not say what the decorators say; `make catalogue` writes it anew."""
+
+
+class UnknownJobType(AsyncJobsError):
+    """No job type has this name."""
+
+    def __init__(self, job_type: str) -> None:
+        super().__init__(f"There is no job type {job_type!r}.")
+        self.job_type = job_type
+
+
+# ── Raised by the service ──────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class InputProblem:
+    """One thing wrong with an input: where (a JSON pointer, RFC 6901) and what."""
+
+    pointer: str
+    detail: str
+
+
+class InvalidInput(AsyncJobsError):
+    """The input does not fit its schema. `problems` names each place."""
+
+    def __init__(self, problems: Sequence[InputProblem]) -> None:
+        super().__init__("; ".join(f"{p.pointer or '/'}: {p.detail}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class JobNotFound(AsyncJobsError):
+    """There is no such job, or it is somebody else's, or it has expired: nobody is told which."""
+
+
+class JobAlreadyFinished(AsyncJobsError):
+    """The job had ended before it could be cancelled."""
+
+
+class IdempotencyKeyReused(AsyncJobsError):
+    """The idempotency key already belongs to a different request."""
+
+
+class InvalidCursor(AsyncJobsError):
+    """The cursor was not made for this list, or was damaged."""
+
+
+class IllegalMove(AsyncJobsError):
+    """A change of state that the job's state does not allow: a mistake in this library, never in its use."""
+
+
+# ── Raised by the adapters ─────────────────────────────────────────────────────────────────────────
+
+
+class Unavailable(AsyncJobsError):
+    """An AWS service did not answer, or refused for now, also after the SDK's own retries. Later may be better."""
+
+
+class InputMissing(AsyncJobsError):
+    """An input object is not in the bucket."""
+
+
+class MalformedMessage(AsyncJobsError):
+    """A queue message that no job can be made of."""

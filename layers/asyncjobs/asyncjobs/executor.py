@@ -1,0 +1,191 @@
+"""One attempt at one job, as a short pipeline: claim it, run it, decide what becomes of it, record that."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from asyncjobs import log
+from asyncjobs.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.clock import Clock
+from asyncjobs.deadline import call_with_time_limit, exit_after
+from asyncjobs.errors import JobCancelled, Unavailable, UnknownJobType
+from asyncjobs.heartbeat import Heartbeat
+from asyncjobs.lifecycle import (
+    GRACE,
+    SHORT_TIME_LIMIT,
+    AsyncJob,
+    Status,
+    is_short,
+    lease_length,
+    retry_backoff,
+)
+from asyncjobs.objects import Objects
+from asyncjobs.queue import JobMessage
+from asyncjobs.store import Lost, Store
+
+TRY_LATER = timedelta(seconds=10)
+"""When a message comes back whose job could not be claimed or recorded because the table did not answer."""
+_RECORD_TRIES = 5
+
+
+class Executor:
+    """Runs what messages name. The truth is in the store; the answer only says what to do with the message."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        jitter: random.Random | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._catalogue = catalogue
+        self._clock = clock
+        self._jitter = jitter or random.Random()
+        self._sleep = sleep
+
+    def is_async(self, message: JobMessage) -> bool:
+        """Whether the job is a coroutine, to be run by `run_async`."""
+        try:
+            return self._catalogue[message.job_type].is_async
+        except UnknownJobType:
+            return False
+
+    def time_limit(self, message: JobMessage) -> timedelta:
+        """The longest an attempt at the job may take."""
+        try:
+            return self._catalogue[message.job_type].time_limit
+        except UnknownJobType:
+            # Submitted by a newer release. It is claimed all the same, so that its attempts come to an end.
+            return SHORT_TIME_LIMIT
+
+    def run(self, message: JobMessage, *, claimant: str, remaining: timedelta) -> timedelta | None:
+        """Make one attempt, if the job is to be had. Needs the main thread.
+
+        Returns when the message is to come back, or None when it has done its duty.
+        """
+        claim = self._claim(message, claimant, remaining)
+        if not isinstance(claim, AsyncJob):
+            return claim
+        limit = self._limit(message, claim, remaining)
+        with exit_after(limit), self._heartbeat(message, claim) as heartbeat:
+            attempt = self._attempt(message, heartbeat, limit)
+            outcome = call_with_time_limit(attempt.run, limit)
+        return self._record(claim, heartbeat, outcome)
+
+    async def run_async(self, message: JobMessage, *, claimant: str, remaining: timedelta) -> timedelta | None:
+        """The same for a coroutine; several may run side by side. The caller bounds them all by `exit_after`."""
+        claim = self._claim(message, claimant, remaining)
+        if not isinstance(claim, AsyncJob):
+            return claim
+        limit = self._limit(message, claim, remaining)
+        with self._heartbeat(message, claim) as heartbeat:
+            outcome = await self._attempt(message, heartbeat, limit).run_async()
+        return self._record(claim, heartbeat, outcome)
+
+    # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _claim(self, message: JobMessage, claimant: str, remaining: timedelta) -> AsyncJob | timedelta | None:
+        if remaining < 2 * GRACE:
+            return timedelta(0)
+        now = self._clock()
+        lease_until = now + lease_length(self.time_limit(message))
+        try:
+            claim = self._store.claim_if_claimable(message.key, gen=message.gen, by=claimant, now=now, lease_until=lease_until)
+        except Unavailable:
+            log.event("CLAIM_DEFERRED", asyncJobId=message.key.async_job_id, jobType=message.job_type)
+            return TRY_LATER
+        if isinstance(claim, Lost):
+            return self._refused(message, claim.current)
+        log.event("JOB_STARTED", claim)
+        return claim
+
+    def _refused(self, message: JobMessage, current: AsyncJob | None) -> timedelta | None:
+        """A message that came too early waits; any other has nothing to do: its job ended, or runs, or is not there.
+
+        One whose job runs is not kept for the case that the run is lost: that is the sweeper's office.
+        """
+        status = current.status.value if current is not None and current.gen == message.gen else None
+        log.event("DELIVERY_IGNORED", asyncJobId=message.key.async_job_id, jobType=message.job_type, status=status)
+        if current is None or status != Status.PENDING or current.not_before is None:
+            return None
+        wait = current.not_before - self._clock()
+        return wait if wait > timedelta(0) else None
+
+    # ── Run ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _limit(self, message: JobMessage, job: AsyncJob, remaining: timedelta) -> timedelta:
+        """What the attempt has: its type's limit, or less, when Lambda or the job's deadline ends it before."""
+        return min(self.time_limit(message), remaining - GRACE, job.deadline_at - self._clock())
+
+    def _heartbeat(self, message: JobMessage, job: AsyncJob) -> Heartbeat:
+        return Heartbeat(self._store, job, self._clock, renews_lease=not is_short(self.time_limit(message)))
+
+    def _attempt(self, message: JobMessage, heartbeat: Heartbeat, limit: timedelta) -> Attempt:
+        return Attempt(
+            heartbeat=heartbeat,
+            objects=self._objects,
+            find_type=lambda: self._catalogue[message.job_type],
+            clock=self._clock,
+            ends_at=self._clock() + limit,
+        )
+
+    # ── Decide and record ──────────────────────────────────────────────────────────────────────────
+
+    def _record(self, claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome) -> timedelta | None:
+        held = heartbeat.job
+        if isinstance(outcome, Stopped):
+            log.event("JOB_FENCED", held, reason=type(outcome.reason).__name__)
+            return None
+        ended = self._ended(heartbeat.newest(), outcome)
+        try:
+            lost = self._swap_persistently(held, ended)
+        except Unavailable:
+            # Whatever came of it is lost with this attempt; when its lease is over, another one begins.
+            log.event("RECORD_DEFERRED", held)
+            return TRY_LATER
+        if lost is not None:
+            log.event("JOB_FENCED", held, reason=_reason(lost))
+            return None
+        self._report(claim, ended, outcome)
+        if ended.status is Status.PENDING and ended.not_before is not None:
+            return ended.not_before - ended.updated_at
+        return None
+
+    def _ended(self, job: AsyncJob, outcome: Succeeded | Errored) -> AsyncJob:
+        now = self._clock()
+        if isinstance(outcome, Succeeded):
+            return job.completed(now=now, result=outcome.result)
+        if not outcome.failure.retryable or job.attempt >= job.max_attempts:
+            return job.failed(now=now, error=outcome.failure)
+        after = retry_backoff(job.attempt, jitter=self._jitter) if outcome.after is None else outcome.after
+        return job.released(now=now, error=outcome.failure, after=after)
+
+    def _swap_persistently(self, held: AsyncJob, ended: AsyncJob) -> Lost | None:
+        """The work is done: a table that is throttled for some seconds shall not make it be done again."""
+        for attempt in range(1, _RECORD_TRIES):
+            try:
+                return self._store.swap_if_unchanged(held, ended)
+            except Unavailable:
+                self._sleep(self._jitter.uniform(0, 0.2 * 2**attempt))
+        return self._store.swap_if_unchanged(held, ended)
+
+    def _report(self, claim: AsyncJob, ended: AsyncJob, outcome: Succeeded | Errored) -> None:
+        name = {Status.COMPLETED: "JOB_COMPLETED", Status.FAILED: "JOB_FAILED"}.get(ended.status, "JOB_RETRIED")
+        fields: dict[str, object] = {"durationMs": (self._clock() - claim.updated_at) // timedelta(milliseconds=1)}
+        if isinstance(outcome, Errored):
+            fields |= {"errorCode": outcome.failure.code, "errorType": outcome.failure.type, "stack": outcome.stack}
+        log.event(name, ended, **fields)
+
+
+def _reason(lost: Lost) -> str:
+    cancelled = lost.current is not None and lost.current.status is Status.CANCELLED
+    return JobCancelled.__name__ if cancelled else "LeaseLost"

@@ -1,0 +1,386 @@
+"""What an asynchronous job is and how it may change. Pure: no clock, no AWS, no HTTP.
+
+Each change is a method that returns the changed job; each is allowed only from some states, which it checks. Whether the
+change *happens* is decided by the store, which swaps the old job for the new one only if nobody else changed it first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import uuid
+import zlib
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from asyncjobs.clock import to_whole_seconds
+from asyncjobs.errors import IllegalMove
+
+# ── The promise in numbers ─────────────────────────────────────────────────────────────────────────
+
+MAX_ATTEMPTS_LIMIT = 10
+MAX_DEADLINE = timedelta(days=1)
+
+SHORT_TIME_LIMIT = timedelta(minutes=1)
+"""Up to this time limit an attempt is covered by one lease; above it, by short leases that it renews."""
+
+GRACE = timedelta(seconds=5)
+"""What an attempt has left for its `finally` once its time limit has been raised in it."""
+
+LEASE_MARGIN = timedelta(seconds=10)
+"""How much longer than its attempt a lease lasts: more than the clocks of two Lambda hosts ever differ."""
+
+HEARTBEAT = timedelta(seconds=8)
+SHORT_LEASE = 3 * HEARTBEAT
+"""Two heartbeats may be lost before the lease is. A dead worker is noticed at most SHORT_LEASE + SWEEP_INTERVAL later."""
+
+SWEEP_INTERVAL = timedelta(minutes=1)
+MAX_SWEEP_BACKOFF = timedelta(minutes=16)
+
+RETRY_BACKOFF = timedelta(seconds=2)
+MAX_RETRY_BACKOFF = timedelta(minutes=5)
+
+UNFINISHED_RETENTION = timedelta(days=7)
+"""How long after its deadline a record that nobody ended would still be there. The sweeper ends it long before."""
+
+DUE_SHARDS = 4
+"""Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a living table."""
+
+MAX_MESSAGE_LENGTH = 256
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    PENDING = "PENDING"
+    IN_PROGRESS = "IN_PROGRESS"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the status never changes again."""
+        return self in FINISHED
+
+
+FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+
+class ResultType(StrEnum):
+    """Where a result lies: in the job itself, or in the bucket."""
+
+    INLINE = "INLINE"
+    S3 = "S3"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailure:
+    """Why an attempt, or the job, failed. All of it may be shown to the job's owner."""
+
+    code: str
+    message: str
+    type: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A result: its JSON text, or where in the bucket it lies."""
+
+    text: str | None = None
+    location: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobKey:
+    """What names a job. The owner is part of it, so no key of one owner reaches a job of another."""
+
+    owner: str
+    async_job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsyncJob:
+    """A job, as it stands at one moment."""
+
+    owner: str
+    async_job_id: str
+    job_type: str
+    status: Status = Status.PENDING
+    gen: str
+    """Made anew by each submit that creates a record; messages and writes of an earlier record do not fit it."""
+    request_hash: bytes
+    attempt: int = 0
+    """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
+    max_attempts: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    deadline_at: datetime
+    record_expires_at: datetime
+    retention: timedelta
+    not_before: datetime | None = None
+    due_at: datetime | None
+    """When the sweeper looks at the job next. None exactly when it is finished."""
+    sweeps: int = 0
+    claimed_by: str | None = None
+    lease_until: datetime | None = None
+    progress: int = 0
+    message: str | None = None
+    input: str | None = None
+    input_location: str | None = None
+    metadata: str | None = None
+    result: Result | None = None
+    error: JobFailure | None = None
+
+    # ── What it is ─────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def key(self) -> JobKey:
+        """Its name."""
+        return JobKey(self.owner, self.async_job_id)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has ended."""
+        return self.status.is_finished
+
+    @property
+    def result_type(self) -> ResultType | None:
+        """Where its result lies; None while there is none."""
+        if self.result is None:
+            return None
+        return ResultType.INLINE if self.result.location is None else ResultType.S3
+
+    @property
+    def effect_key(self) -> str:
+        """The same on every attempt: what a job passes to others, so that they recognise a repeated effect."""
+        return f"{self.async_job_id}.{self.gen}"
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether it counts as gone. DynamoDB deletes expired records days later, so every reader asks."""
+        return self.record_expires_at <= now
+
+    def is_claimed_by(self, claimant: str) -> bool:
+        """Whether this very invocation holds it: so a claim whose answer got lost is recognised."""
+        return self.status is Status.IN_PROGRESS and self.claimed_by == claimant
+
+    def is_claimable(self, now: datetime) -> bool:
+        """Whether an attempt may begin: it waits and may start, or its holder's lease has run out."""
+        if self.is_expired(now) or self.deadline_at <= now or self.attempt >= self.max_attempts:
+            return False
+        if self.status is Status.PENDING:
+            return self.not_before is None or self.not_before <= now
+        return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
+
+    def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
+        """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
+        return replace(self, input=text, input_location=location)
+
+    # ── What the worker does ───────────────────────────────────────────────────────────────────────
+
+    def claimed(self, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob:
+        """An attempt begins. The store makes this change without reading first, by the rule of `is_claimable`."""
+        _require(self.is_claimable(now), "claimed")
+        late_sweep = self.due_at is None or self.due_at > lease_until
+        return replace(
+            self,
+            status=Status.IN_PROGRESS,
+            attempt=self.attempt + 1,
+            claimed_by=by,
+            lease_until=lease_until,
+            started_at=self.started_at or now,
+            updated_at=now,
+            # A new attempt counts its own progress.
+            progress=0,
+            due_at=lease_until if late_sweep else self.due_at,
+            sweeps=0 if late_sweep else self.sweeps,
+        )
+
+    def reported(self, *, now: datetime, progress: int, message: str | None, lease_until: datetime) -> AsyncJob:
+        """The attempt tells how far it is, and that it lives. Progress never goes back; the lease never gets shorter."""
+        if self.lease_until is None:
+            raise IllegalMove("Only a job in progress reports.")
+        return replace(
+            self,
+            progress=max(progress, self.progress),
+            message=message if message is not None else self.message,
+            lease_until=max(lease_until, self.lease_until),
+            updated_at=now,
+        )
+
+    def completed(self, *, now: datetime, result: Result) -> AsyncJob:
+        """The attempt succeeded. Its result's bytes must exist already."""
+        _require(self.status is Status.IN_PROGRESS, "completed")
+        return replace(self._ended(Status.COMPLETED, now), progress=100, result=result, error=None)
+
+    def failed(self, *, now: datetime, error: JobFailure) -> AsyncJob:
+        """It ends without a result."""
+        return replace(self._ended(Status.FAILED, now), error=error)
+
+    def released(self, *, now: datetime, error: JobFailure, after: timedelta) -> AsyncJob:
+        """The attempt failed, and another one may begin in a while."""
+        _require(self.status is Status.IN_PROGRESS and self.attempt < self.max_attempts, "released")
+        return replace(
+            self,
+            status=Status.PENDING,
+            claimed_by=None,
+            lease_until=None,
+            not_before=now + after,
+            due_at=min(now + after + SWEEP_INTERVAL, self.deadline_at),
+            sweeps=0,
+            error=error,
+            updated_at=now,
+        )
+
+    # ── What its owner does ────────────────────────────────────────────────────────────────────────
+
+    def cancelled(self, *, now: datetime) -> AsyncJob:
+        """It ends now; a running attempt learns of it with its next report."""
+        return self._ended(Status.CANCELLED, now)
+
+    # ── What the sweeper does ──────────────────────────────────────────────────────────────────────
+
+    def ended_by_time(self, now: datetime) -> AsyncJob | None:
+        """The failed job, if its deadline has passed or its last attempt is lost; None if it may go on."""
+        if self.is_finished:
+            return None
+        if self.deadline_at <= now:
+            return self.failed(now=now, error=DEADLINE_EXCEEDED)
+        if self.status is Status.IN_PROGRESS and self._lease_is_over(now) and self.attempt >= self.max_attempts:
+            return self.failed(now=now, error=WORKER_LOST)
+        return None
+
+    def postponed(self, now: datetime) -> AsyncJob:
+        """The job to be looked at again: when its lease ends or its delay is over, or, if it was due, ever less often."""
+        if self.is_claimable(now):
+            backoff = min(SWEEP_INTERVAL * 2**self.sweeps, MAX_SWEEP_BACKOFF)
+            return replace(self, due_at=min(now + backoff, self.deadline_at), sweeps=self.sweeps + 1)
+        waits_for = self.lease_until if self.status is Status.IN_PROGRESS else self.not_before
+        if waits_for is None:
+            raise IllegalMove("Only a job that is due or waits is postponed.")
+        # A lease that ends this very millisecond is still held: look a moment later, or the swap would change nothing.
+        return replace(self, due_at=min(max(waits_for, now) + timedelta(milliseconds=1), self.deadline_at))
+
+    # ── Shared ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _lease_is_over(self, now: datetime) -> bool:
+        return self.lease_until is not None and self.lease_until < now
+
+    def _ended(self, status: Status, now: datetime) -> AsyncJob:
+        _require(not self.is_finished, status)
+        return replace(
+            self,
+            status=status,
+            ended_at=now,
+            updated_at=now,
+            record_expires_at=to_whole_seconds(now + self.retention),
+            due_at=None,
+            lease_until=None,
+        )
+
+
+FENCE = ("gen", "status", "attempt", "claimed_by")
+"""What must be unchanged for a holder's write to count: no claim, release, cancel or end came between."""
+FENCE_AND_LEASE = (*FENCE, "lease_until")
+"""The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
+FENCE_AND_DUE = (*FENCE, "due_at")
+"""The same for who looks after a due job: of two sweepers only one goes on."""
+
+
+def submitted(
+    key: JobKey,
+    *,
+    job_type: str,
+    request_hash: bytes,
+    max_attempts: int,
+    time_limit: timedelta,
+    deadline: timedelta,
+    retention: timedelta,
+    now: datetime,
+    delay: timedelta = timedelta(0),
+    message: str | None = None,
+    input: str | None = None,
+    metadata: str | None = None,
+) -> AsyncJob:
+    """A new job. It is due for the sweeper from the first moment on, so that accepting it is one write and no promise."""
+    start = now + delay
+    deadline_at = start + deadline
+    return AsyncJob(
+        owner=key.owner,
+        async_job_id=key.async_job_id,
+        job_type=job_type,
+        gen=uuid.uuid4().hex,
+        request_hash=request_hash,
+        max_attempts=max_attempts,
+        created_at=now,
+        updated_at=now,
+        deadline_at=deadline_at,
+        record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
+        retention=retention,
+        not_before=start if delay else None,
+        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+        due_at=min(start + min(lease_length(time_limit), SWEEP_INTERVAL), deadline_at),
+        message=message,
+        input=input,
+        metadata=metadata,
+    )
+
+
+def job_id_for(owner: str, idempotency_key: str | None) -> str:
+    """A new job's id, laid out as a version 4 UUID (RFC 9562).
+
+    Derived from the key when there is one, so that every retry of a submit addresses the same record; random otherwise.
+    The owner's length goes in too, so that no other owner and key run together to the same text.
+    """
+    if idempotency_key is None:
+        return str(uuid.uuid4())
+    name = owner.encode()
+    digest = hashlib.sha256(len(name).to_bytes(4, "big") + name + idempotency_key.encode()).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=4))
+
+
+def due_shard(async_job_id: str) -> str:
+    """The partition of the due index that a job lies in."""
+    return str(zlib.crc32(async_job_id.encode()) % DUE_SHARDS)
+
+
+def _require(allowed: bool, move: str) -> None:  # noqa: FBT001 - a condition, not a switch
+    if not allowed:
+        raise IllegalMove(f"A job that stands as this one does cannot be {move.lower()}.")
+
+
+def is_short(time_limit: timedelta) -> bool:
+    """Whether attempts with this time limit run on one lease, without heartbeats."""
+    return time_limit <= SHORT_TIME_LIMIT
+
+
+def lease_length(time_limit: timedelta) -> timedelta:
+    """How long a lease lasts when it is taken."""
+    if not is_short(time_limit):
+        return SHORT_LEASE
+    # Not under the sweep interval: a lease that ends before the sweeper would look anyway only costs index writes.
+    return max(time_limit + GRACE + LEASE_MARGIN, SWEEP_INTERVAL)
+
+
+def retry_backoff(attempt: int, *, jitter: random.Random) -> timedelta:
+    """How long to wait after this attempt: anything up to a bound that doubles each time (full jitter)."""
+    bound = min(RETRY_BACKOFF * 2 ** (attempt - 1), MAX_RETRY_BACKOFF)
+    return timedelta(seconds=jitter.uniform(0, bound.total_seconds()))
+
+
+DEADLINE_EXCEEDED = JobFailure(
+    code="DEADLINE_EXCEEDED",
+    message="The job was not finished by its deadline.",
+    type="DeadlineExceeded",
+    retryable=False,
+)
+WORKER_LOST = JobFailure(
+    code="WORKER_LOST",
+    message="The worker was lost in each attempt: killed, out of memory, or out of time.",
+    type="WorkerLost",
+    retryable=False,
+)

@@ -1,0 +1,215 @@
+"""What is too large for the table, in S3: inputs under `inputs/`, results under `results/`.
+
+An object is written once and before the record that names it, under a name that no other attempt uses. So a job that is
+COMPLETED always names bytes that exist and are its own; what a lost attempt left behind, the bucket's lifecycle removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol, Self, cast
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from asyncjobs import aws
+from asyncjobs.errors import InputMissing, Unavailable
+from asyncjobs.lifecycle import AsyncJob, Result
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+INLINE_INPUT_LIMIT = 2 * 1024
+"""Bytes of JSON up to which an input lies in the record, which pays for it on each write: docs/decisions.md has the sums."""
+INLINE_RESULT_LIMIT = 8 * 1024
+"""Bytes of JSON up to which a result lies in the record: up to here one larger write is cheaper than a PUT."""
+LINK_LIFETIME = timedelta(minutes=5)
+
+_PART = 8 * 1024 * 1024
+JSON = "application/json"
+
+
+class ResultWriter(Protocol):
+    """A result in the making. `close` ends it and tells where it is; `discard` leaves nothing behind."""
+
+    def write(self, data: bytes, /) -> int:
+        """Append the bytes."""
+        ...
+
+    def close(self) -> Result:
+        """End it; may be called again."""
+        ...
+
+    def discard(self) -> None:
+        """Give it up; does nothing to what is closed."""
+        ...
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
+
+
+class Objects(Protocol):
+    """Where inputs and results lie. Every method raises `Unavailable` when the bucket does not answer."""
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        """Keep the job's input; returns its location."""
+        ...
+
+    def get_input(self, location: str) -> bytes:
+        """The input kept there. Raises `InputMissing`."""
+        ...
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        """An object of the owner's own inputs area, as a stream. Raises `InputMissing`."""
+        ...
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
+        """Begin the result of the job's present attempt."""
+        ...
+
+    def link(self, location: str) -> str:
+        """A URL that gives whoever has it the object, for `LINK_LIFETIME`. A secret: never store or log it."""
+        ...
+
+
+class S3Objects:
+    """`Objects` in an S3 bucket. The client is made when first needed: few requests need one, and it takes a while."""
+
+    def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
+        self._bucket_name = bucket_name
+        self._known_client = client
+
+    @property
+    def _client(self) -> S3Client:
+        if self._known_client is None:
+            self._known_client = aws.s3()
+        return self._known_client
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        """See `Objects`."""
+        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.gen}.json"
+        with aws.translated("The bucket"):
+            self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
+        return location
+
+    def get_input(self, location: str) -> bytes:
+        """See `Objects`."""
+        with self._open(location) as stream:
+            return stream.read()
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
+        return self._open(_inputs_area(owner) + key)
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
+        """See `Objects`."""
+        location = f"results/{job.async_job_id}/{job.gen}/{job.attempt}"
+        return _S3ResultWriter(self._client, self._bucket_name, location, content_type)
+
+    def link(self, location: str) -> str:
+        """See `Objects`. Signed anew each time: a URL dies with the credentials it was signed with."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},
+            ExpiresIn=int(LINK_LIFETIME.total_seconds()),
+        )
+
+    def _open(self, location: str) -> BinaryIO:
+        try:
+            with aws.translated("The bucket"):
+                answer = self._client.get_object(Bucket=self._bucket_name, Key=location)
+        except ClientError as error:
+            if aws.error_code(error) in {"NoSuchKey", "404"}:
+                raise InputMissing(location) from error
+            raise
+        return cast(BinaryIO, answer["Body"])
+
+
+class _S3ResultWriter:
+    """Keeps a small result, uploads a larger one in parts of 8 MB while it is written."""
+
+    def __init__(self, client: S3Client, bucket_name: str, location: str, content_type: str) -> None:
+        self._client = client
+        self._object: Any = {"Bucket": bucket_name, "Key": location}
+        self._content_type = content_type
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._etags: list[str] = []
+        self._result: Result | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, data: bytes, /) -> int:
+        """See `ResultWriter`."""
+        if self._result is not None:
+            raise ValueError("This result is closed.")
+        self._buffer += data
+        while len(self._buffer) >= _PART:
+            self._upload_part(bytes(self._buffer[:_PART]))
+            del self._buffer[:_PART]
+        return len(data)
+
+    def close(self) -> Result:
+        """See `ResultWriter`. Raises `ValueError` for what claims to be JSON, is small, and is not JSON."""
+        if self._result is None:
+            self._result = self._finish(bytes(self._buffer))
+            self._buffer.clear()
+        return self._result
+
+    def discard(self) -> None:
+        """See `ResultWriter`."""
+        self._buffer.clear()
+        if self._upload_id is None or self._result is not None:
+            return
+        with contextlib.suppress(ClientError, Unavailable), aws.translated("The bucket"):
+            # Should this fail, the bucket's lifecycle aborts the upload a day later.
+            self._client.abort_multipart_upload(**self._object, UploadId=self._upload_id)
+
+    def _finish(self, rest: bytes) -> Result:
+        if self._upload_id is None and self._content_type == JSON and len(rest) <= INLINE_RESULT_LIMIT:
+            return Result(text=checked_json(rest))
+        if self._upload_id is None:
+            with aws.translated("The bucket"):
+                self._client.put_object(**self._object, Body=rest, ContentType=self._content_type)
+        else:
+            if rest:
+                self._upload_part(rest)
+            parts: Any = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+            with aws.translated("The bucket"):
+                self._client.complete_multipart_upload(
+                    **self._object, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+                )
+        return Result(location=self._object["Key"])
+
+    def _upload_part(self, data: bytes) -> None:
+        with aws.translated("The bucket"):
+            if self._upload_id is None:
+                begun = self._client.create_multipart_upload(**self._object, ContentType=self._content_type)
+                self._upload_id = begun["UploadId"]
+            part = self._client.upload_part(
+                **self._object, UploadId=self._upload_id, PartNumber=len(self._etags) + 1, Body=data
+            )
+        self._etags.append(part["ETag"])
+
+
+def checked_json(data: bytes) -> str:
+    """The bytes as text. Raises `ValueError` unless they are JSON (RFC 8259)."""
+    json.loads(data, parse_constant=_refuse_constant)
+    return data.decode()
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON.")
+
+
+def _inputs_area(owner: str) -> str:
+    return f"inputs/{quote(owner, safe='')}/"

@@ -1,0 +1,196 @@
+"""Job types and the `@job` decorator that makes them from functions."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from asyncjobs.context import ResultStream
+from asyncjobs.errors import InvalidJob, StaleCatalogue
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE
+
+if TYPE_CHECKING:
+    # pydantic costs a third of a cold start; only the worker and the build pay for it.
+    from pydantic import TypeAdapter
+
+MAX_TIME_LIMIT = timedelta(minutes=15) - 2 * GRACE
+"""The worker function's timeout, less what an attempt needs around the job."""
+MAX_RETENTION = timedelta(days=90)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_MAX_NAME_LENGTH = 50
+_MARK = "__asyncjob__"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """What is known of a job type without its code."""
+
+    name: str
+    module: str
+    function: str
+    description: str
+    is_async: bool
+    expected: timedelta
+    time_limit: timedelta
+    max_attempts: int
+    retention: timedelta
+    deadline: timedelta
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+
+
+def job(
+    name: str,
+    *,
+    expected_seconds: float = 10,
+    timeout_seconds: float = 60,
+    max_attempts: int = 3,
+    retention_seconds: int = 7 * 24 * 3600,
+    deadline_seconds: float = 24 * 3600,
+) -> Callable[[F], F]:
+    """Make the function below a job type. It stays the function it is, so a test just calls it.
+
+    The function, `def` or `async def`, takes its input and a `JobContext` and returns its output. The annotations of
+    input and output are anything pydantic knows; input that does not fit is refused before the job is accepted.
+
+    - `name`: what clients submit: lower case, words joined by dots, 50 characters at most.
+    - `expected_seconds`: how long it usually takes.
+    - `timeout_seconds`: the longest one attempt may take, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
+      attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
+    - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
+    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
+
+    Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
+    """
+    definition = functools.partial(
+        JobDefinition,
+        name=name,
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIME_LIMIT),
+        time_limit=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIME_LIMIT),
+        max_attempts=max_attempts,
+        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
+    )
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidJob(
+            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
+            f"at most {_MAX_NAME_LENGTH} characters."
+        )
+    if isinstance(max_attempts, bool) or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
+        raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
+
+    def decorate(function: F) -> F:
+        arguments = function.__code__.co_varnames[: function.__code__.co_argcount] if inspect.isfunction(function) else ()
+        if len(arguments) != len(("input", "context")):
+            raise InvalidJob(f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context).")
+        setattr(function, _MARK, definition(function=function))
+        return function
+
+    return decorate
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDefinition:
+    """A job type with its code."""
+
+    name: str
+    function: Callable[..., Any]
+    expected: timedelta
+    time_limit: timedelta
+    max_attempts: int
+    retention: timedelta
+    deadline: timedelta
+
+    @functools.cached_property
+    def input_adapter(self) -> TypeAdapter[Any]:
+        """Makes the job's input from JSON."""
+        return self._adapter(self.function.__code__.co_varnames[0])
+
+    @functools.cached_property
+    def output_adapter(self) -> TypeAdapter[Any]:
+        """Checks what the job returned."""
+        return self._adapter("return")
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def describe(self) -> JobType:
+        """The job type without its code. Raises `InvalidJob` when an annotation has no JSON Schema."""
+        return JobType(
+            name=self.name,
+            module=self.function.__module__,
+            function=self.function.__name__,
+            description=(self.function.__doc__ or "").strip().partition("\n")[0],
+            is_async=self.is_async,
+            expected=self.expected,
+            time_limit=self.time_limit,
+            max_attempts=self.max_attempts,
+            retention=self.retention,
+            deadline=self.deadline,
+            input_schema=self._schema("input", self.input_adapter, "validation"),
+            output_schema=self._schema("output", self.output_adapter, "serialization"),
+        )
+
+    def _adapter(self, parameter: str) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - see TYPE_CHECKING above
+
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        if parameter not in hints:
+            what = "its output" if parameter == "return" else f"its input {parameter!r}"
+            raise InvalidJob(f"{self.name}: annotate {what}, so that it can be checked and described.")
+        return TypeAdapter(_without_stream(hints[parameter]))
+
+    def _schema(
+        self, what: str, adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"]
+    ) -> dict[str, Any]:
+        from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415 - see TYPE_CHECKING above
+
+        try:
+            return adapter.json_schema(mode=mode)
+        except PydanticInvalidForJsonSchema as error:
+            raise InvalidJob(f"{self.name}: its {what} has no JSON Schema: {error}") from error
+
+
+def load(job_type: JobType) -> JobDefinition:
+    """Import the job's module and find the job in it.
+
+    Raises `StaleCatalogue` when it is not there, and whatever the module raises while it is imported.
+    """
+    definition = definition_of(getattr(importlib.import_module(job_type.module), job_type.function, None))
+    if definition is None or definition.name != job_type.name:
+        raise StaleCatalogue(f"{job_type.module}.{job_type.function} is not the job {job_type.name!r}; run `make catalogue`.")
+    return definition
+
+
+def definition_of(function: object) -> JobDefinition | None:
+    """What `@job` made of the function; None for anything else."""
+    definition = getattr(function, _MARK, None)
+    return definition if isinstance(definition, JobDefinition) else None
+
+
+def _without_stream(annotation: Any) -> Any:
+    """What a streamed result has to look like in the end: the rest of `Output | ResultStream`."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return Any if annotation is ResultStream else annotation
+    rest = tuple(member for member in typing.get_args(annotation) if member is not ResultStream)
+    return typing.Union[rest]  # noqa: UP007 - made from a tuple, which `|` cannot be
+
+
+def _seconds(name: str, option: str, value: float, least: timedelta, most: timedelta) -> timedelta:
+    if isinstance(value, bool) or not least.total_seconds() <= value <= most.total_seconds():
+        raise InvalidJob(f"{name}: {option} is {value!r}; it must be {least.total_seconds():g} to {most.total_seconds():g}.")
+    return timedelta(seconds=value)

@@ -1,0 +1,30 @@
+"""The only reader of the environment: what the template tells the functions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this stack's things are. What a function has no business with is empty there."""
+
+    application: str
+    table_name: str
+    queue_url: str
+    bucket_name: str
+    max_retention: timedelta
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read them. `KeyError` names a variable that every function needs and the template did not give."""
+        return cls(
+            application=environment["APPLICATION"],
+            table_name=environment["TABLE_NAME"],
+            queue_url=environment.get("QUEUE_URL", ""),
+            bucket_name=environment.get("BUCKET_NAME", ""),
+            max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
+        )

@@ -1,0 +1,277 @@
+"""The jobs in DynamoDB: one item a job, each write one conditional write on it. It swaps, it does not decide.
+
+All writes on an item happen one after the other, so each race comes down to which write came first; the loser is told
+what stands there now. A write whose answer got lost is repeated by the SDK and then loses against itself: each method
+recognises that, by finding exactly what it meant to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from asyncjobs import aws
+from asyncjobs.clock import from_rfc3339, rfc3339
+from asyncjobs.items import GUARD_ATTRIBUTES, Item, from_item, milliseconds_value, parse_pk, primary_key, seconds_value, to_item
+from asyncjobs.lifecycle import (
+    DUE_SHARDS,
+    FENCE,
+    AsyncJob,
+    JobKey,
+    Status,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Another write came first. `current` is what stands there now; None if nothing does."""
+
+    current: AsyncJob | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListPosition:
+    """A place in an owner's list of jobs: right behind this job."""
+
+    created_at: datetime
+    async_job_id: str
+
+
+class Store(Protocol):
+    """Where jobs are kept. `DynamoStore` is the real one, the tests' fake the other; one suite runs over both.
+
+    Every method raises `Unavailable` when the table does not answer.
+    """
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        """Create the job, unless a record of that name exists that has not expired: then that one is returned."""
+        ...
+
+    def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        """Begin an attempt, by the rule of `AsyncJob.is_claimable`, without having read the job."""
+        ...
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        """Write what is new, if the fields in `unchanged` still stand as in `old`. None is success."""
+        ...
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        """The job as it stands now (a consistent read); it may have expired."""
+        ...
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        """Up to `limit` jobs of the owner, newest first, and where to go on. Eventually consistent; some may be expired."""
+        ...
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        """The unfinished jobs that are due by now, oldest first in each shard. Eventually consistent."""
+        ...
+
+
+class DynamoStore:
+    """A `Store` in a DynamoDB table of the template's shape."""
+
+    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+        self._table_name = table_name
+        self._client = client or aws.dynamodb()
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        """See `Store`. Races with other submits of the same idempotency key: one of them creates, the others find it."""
+        try:
+            with aws.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_item(job),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now",
+                    ExpressionAttributeValues={":now": seconds_value(now)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            current = _current(error)
+            return None if current is None or current.gen == job.gen else current
+        return None
+
+    def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
+        claim = self._claim(key, gen=gen, by=by, now=now, lease_until=lease_until, move_due=False)
+        if isinstance(claim, Lost) and _only_due_too_late(claim.current, gen=gen, now=now, lease_until=lease_until):
+            claim = self._claim(key, gen=gen, by=by, now=now, lease_until=lease_until, move_due=True)
+        if isinstance(claim, Lost) and claim.current is not None and claim.current.is_claimed_by(by):
+            return claim.current
+        return claim
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        """See `Store`. Only attributes that differ are written."""
+        before, after = to_item(old), to_item(new)
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+
+        def name(attribute: str) -> str:
+            names[f"#{attribute}"] = attribute
+            return f"#{attribute}"
+
+        def value(prefix: str, attribute: str, item: Item) -> str:
+            values[f":{prefix}{attribute}"] = item[attribute]
+            return f":{prefix}{attribute}"
+
+        changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
+        gone = [attribute for attribute in before if attribute not in after]
+        guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
+        update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
+        if gone:
+            update += " REMOVE " + ", ".join(name(a) for a in gone)
+        condition = " AND ".join(
+            f"{name(a)} = {value('old_', a, before)}" if a in before else f"attribute_not_exists({name(a)})" for a in guards
+        )
+        try:
+            with aws.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(old.key),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            current = _current(error)
+            return None if current == new else Lost(current)
+        return None
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        """See `Store`."""
+        with aws.translated("The table"):
+            answer = self._client.get_item(TableName=self._table_name, Key=primary_key(key), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        """See `Store`. The index holds keys only, so that it costs one write a job; the jobs are fetched by them."""
+        query: dict[str, Any] = {
+            "TableName": self._table_name,
+            "IndexName": "byOwner",
+            "KeyConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": {":owner": {"S": owner}},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if after is not None:
+            query["ExclusiveStartKey"] = {
+                **primary_key(JobKey(owner, after.async_job_id)),
+                "owner": {"S": owner},
+                "createdAt": {"S": rfc3339(after.created_at)},
+            }
+        with aws.translated("The table"):
+            page = self._client.query(**query)
+            jobs = self._batch_get([entry["pk"]["S"] for entry in page["Items"]])
+        last = page.get("LastEvaluatedKey")
+        position = None
+        if last is not None:
+            position = ListPosition(from_rfc3339(last["createdAt"]["S"]), parse_pk(last["pk"]["S"]).async_job_id)
+        return jobs, position
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        """See `Store`."""
+        for shard in range(DUE_SHARDS):
+            start: dict[str, Any] = {}
+            while True:
+                with aws.translated("The table"):
+                    page = self._client.query(
+                        TableName=self._table_name,
+                        IndexName="due",
+                        KeyConditionExpression="dueShard = :shard AND dueAt <= :now",
+                        ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": milliseconds_value(now)},
+                        Limit=100,
+                        **start,
+                    )
+                yield from (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+                if "LastEvaluatedKey" not in page:
+                    break
+                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def _claim(
+        self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime, move_due: bool
+    ) -> AsyncJob | Lost:
+        """The claim as one write. `move_due` makes it the dearer one that brings a far-off `dueAt` back to the lease's end.
+
+        Only jobs that the sweeper had already looked at need that. A claim that left `dueAt` far behind its lease would
+        have its death noticed late.
+        """
+        update = (
+            "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
+            " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
+        )
+        condition = (
+            "gen = :gen AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
+            " AND (#status = :pending AND (attribute_not_exists(notBefore) OR notBefore <= :now)"
+            " OR #status = :inProgress AND leaseUntil < :now)"
+        )
+        if move_due:
+            update += ", dueAt = :lease, sweeps = :zero"
+        else:
+            condition += " AND dueAt <= :lease"
+        try:
+            with aws.translated("The table"):
+                answer = self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(key),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":inProgress": {"S": Status.IN_PROGRESS},
+                        ":pending": {"S": Status.PENDING},
+                        ":one": {"N": "1"},
+                        ":zero": {"N": "0"},
+                        ":by": {"S": by},
+                        ":gen": {"S": gen},
+                        ":lease": milliseconds_value(lease_until),
+                        ":now": milliseconds_value(now),
+                        ":nowSeconds": seconds_value(now),
+                        ":nowText": {"S": rfc3339(now)},
+                    },
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            return Lost(_current(error))
+        return from_item(answer["Attributes"])
+
+    def _batch_get(self, pks: Sequence[str]) -> Sequence[AsyncJob]:
+        items: dict[str, Item] = {}
+        wanted: dict[str, Any] = {self._table_name: {"Keys": [{"pk": {"S": pk}} for pk in pks]}}
+        while pks and wanted:
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            items |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
+            wanted = answer["UnprocessedKeys"]
+        return [from_item(items[pk]) for pk in pks if pk in items]
+
+
+def _only_due_too_late(current: AsyncJob | None, *, gen: str, now: datetime, lease_until: datetime) -> bool:
+    return (
+        current is not None
+        and current.gen == gen
+        and current.is_claimable(now)
+        and current.due_at is not None
+        and current.due_at > lease_until
+    )
+
+
+def _current(error: ClientError) -> AsyncJob | None:
+    """What stood there when a condition failed; any other error is raised again."""
+    if aws.error_code(error) != "ConditionalCheckFailedException":
+        raise error
+    item: Any = error.response.get("Item")
+    return from_item(item) if item else None

@@ -1,0 +1,76 @@
+"""For the tests of a job: a context that needs no AWS."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Self
+
+from asyncjobs.errors import Fatal, JobInterrupted
+
+
+class CollectedResult:
+    """A `ResultStream` that keeps what is written."""
+
+    def __init__(self, content_type: str) -> None:
+        self.content_type = content_type
+        self._buffer = io.BytesIO()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def write(self, data: bytes, /) -> int:
+        """Append the bytes."""
+        return self._buffer.write(data)
+
+    def getvalue(self) -> bytes:
+        """Everything that was written."""
+        return self._buffer.getvalue()
+
+
+@dataclass
+class FakeContext:
+    """A `JobContext` for one call of a job in a test. Set `interruption` to have the next report raise it."""
+
+    async_job_id: str = "00000000-0000-4000-8000-000000000000"
+    attempt: int = 1
+    max_attempts: int = 3
+    remaining_seconds: float = 60.0
+    inputs: Mapping[str, bytes] = field(default_factory=dict)
+    interruption: JobInterrupted | None = None
+    reports: list[tuple[float, str | None]] = field(default_factory=list)
+
+    @property
+    def effect_key(self) -> str:
+        """The same on every attempt."""
+        return f"{self.async_job_id}.test"
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        """An ordinary logger."""
+        return logging.LoggerAdapter(logging.getLogger("asyncjobs.job"), {})
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        """Remember the report."""
+        self.reports.append((percent, message))
+        self.check()
+
+    def check(self) -> None:
+        """Raise `interruption`, if there is one."""
+        if self.interruption is not None:
+            raise self.interruption
+
+    def stream_result(self, content_type: str = "application/json") -> CollectedResult:
+        """A stream that keeps what is written."""
+        return CollectedResult(content_type)
+
+    def open_input(self, key: str) -> BinaryIO:
+        """One of `inputs`."""
+        if key not in self.inputs:
+            raise Fatal(f"There is no object {key!r} in the inputs area.", code="INPUT_MISSING")
+        return io.BytesIO(self.inputs[key])

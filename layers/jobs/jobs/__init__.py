@@ -1,0 +1,1 @@
+"""Your jobs: one file each, named by the decorator inside."""
