@@ -1,0 +1,272 @@
+"""What every store promises."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+from asyncjobs.lifecycle import (
+    DEADLINE_EXCEEDED,
+    FENCE_AND_DUE,
+    FENCE_AND_LEASE,
+    AsyncJob,
+    JobFailure,
+    JobKey,
+    Result,
+    Status,
+)
+from asyncjobs.store import ListPosition, Lost, Store
+
+from tests.factories import JOB_ID, NOW, OWNER, new_job
+
+LEASE = NOW + timedelta(seconds=75)
+FAILURE = JobFailure(code="JOB_RAISED", message="It raised, “so” it did.", type="ValueError", retryable=True)
+
+
+def claim(
+    store: Store, job: AsyncJob, *, by: str = "w1", now_after: float = 0, lease: timedelta = timedelta(seconds=75)
+) -> AsyncJob | Lost:
+    now = NOW + timedelta(seconds=now_after)
+    return store.claim_if_claimable(job.key, gen=job.gen, by=by, now=now, lease_until=now + lease)
+
+
+def claimed(store: Store, job: AsyncJob) -> AsyncJob:
+    outcome = claim(store, job)
+    assert isinstance(outcome, AsyncJob)
+    return outcome
+
+
+@pytest.fixture
+def job(store: Store) -> AsyncJob:
+    """A job that waits in the store."""
+    job = new_job()
+    assert store.add_if_absent(job, NOW) is None
+    return job
+
+
+# ── Create ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_job_reads_back_as_it_was(store: Store) -> None:
+    job = new_job(
+        message="Queued, with “quotes”", metadata='{"tags":["a"]}', delay=timedelta(seconds=30), input_location="inputs/x.json"
+    )
+    store.add_if_absent(job, NOW)
+    assert store.get(job.key) == job
+
+
+def test_a_job_that_is_there_is_returned_and_left_alone(store: Store, job: AsyncJob) -> None:
+    other = new_job(message="another")
+    assert store.add_if_absent(other, NOW) == job
+    assert store.get(job.key) == job
+
+
+def test_adding_the_same_record_again_counts_as_done(store: Store, job: AsyncJob) -> None:
+    # What the SDK does when the answer to the first put got lost.
+    assert store.add_if_absent(job, NOW) is None
+
+
+def test_an_expired_record_makes_room(store: Store, job: AsyncJob) -> None:
+    later = job.record_expires_at
+    successor = new_job(now=later)
+    assert store.add_if_absent(successor, later) is None
+    assert store.get(job.key) == successor
+
+
+def test_of_two_submits_at_once_one_creates_and_both_find_the_same(store: Store) -> None:
+    contenders = [new_job(), new_job()]
+    found: list[AsyncJob | None] = [None, None]
+
+    def add(index: int) -> None:
+        found[index] = store.add_if_absent(contenders[index], NOW) or contenders[index]
+
+    threads = [threading.Thread(target=add, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found[0] == found[1] == store.get(contenders[0].key)
+
+
+def test_what_is_not_there_is_none(store: Store) -> None:
+    assert store.get(JobKey(OWNER, JOB_ID)) is None
+
+
+# ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_claim_begins_an_attempt_and_tells_the_whole_job(store: Store, job: AsyncJob) -> None:
+    expected = job.claimed(by="w1", now=NOW, lease_until=LEASE)
+    assert claim(store, job) == expected
+    assert store.get(job.key) == expected
+    assert expected.attempt == 1
+
+
+def test_a_second_claim_finds_who_holds_the_job(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    assert claim(store, job, by="w2") == Lost(held)
+
+
+def test_a_claim_repeated_by_the_same_claimant_is_its_own(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    assert claim(store, job) == held
+
+
+@pytest.mark.parametrize(("seconds", "is_over"), [(75.0, False), (75.001, True)])
+def test_a_lease_is_over_only_after_its_last_millisecond(store: Store, job: AsyncJob, seconds: float, *, is_over: bool) -> None:
+    claimed(store, job)
+    outcome = claim(store, job, by="w2", now_after=seconds)
+    assert (isinstance(outcome, AsyncJob) and outcome.attempt == 2) is is_over
+
+
+@pytest.mark.parametrize(("seconds", "may_start"), [(29.999, False), (30.0, True)])
+def test_a_delayed_job_is_claimed_when_its_time_has_come(store: Store, seconds: float, *, may_start: bool) -> None:
+    job = new_job(delay=timedelta(seconds=30))
+    store.add_if_absent(job, NOW)
+    assert isinstance(claim(store, job, now_after=seconds), AsyncJob) is may_start
+
+
+def test_a_message_of_an_earlier_record_claims_nothing(store: Store, job: AsyncJob) -> None:
+    outcome = store.claim_if_claimable(job.key, gen="an earlier one", by="w1", now=NOW, lease_until=LEASE)
+    assert outcome == Lost(job)
+
+
+def test_a_job_that_is_not_there_cannot_be_claimed_nor_comes_into_being(store: Store) -> None:
+    job = new_job()
+    assert claim(store, job) == Lost(None)
+    assert store.get(job.key) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempt": 3},
+        {"deadline_at": NOW},
+        {"record_expires_at": NOW},
+        {"status": Status.CANCELLED, "due_at": None},
+    ],
+    ids=["no attempts left", "past its deadline", "expired", "finished"],
+)
+def test_what_may_not_run_is_not_claimed(store: Store, changes: dict[str, object]) -> None:
+    job = new_job(**changes)
+    store.add_if_absent(job, NOW - timedelta(days=30))
+    assert claim(store, job) == Lost(job)
+
+
+def test_a_far_off_due_time_is_brought_back_to_the_lease_by_the_claim(store: Store) -> None:
+    # The sweeper looks ever less often at a job that waits; once it runs, its death must be noticed in time again.
+    job = new_job(due_at=NOW + timedelta(minutes=16), sweeps=5)
+    store.add_if_absent(job, NOW)
+    held = claimed(store, job)
+    assert (held.due_at, held.sweeps) == (LEASE, 0)
+
+
+# ── Swap ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_swap_writes_what_is_new_and_removes_what_is_gone(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    ended = held.completed(now=NOW, result=Result(text='{"pages":9}'))
+    assert store.swap_if_unchanged(held, ended) is None
+    assert store.get(job.key) == ended
+
+
+@pytest.mark.parametrize("end", ["failed", "released", "cancelled", "location"])
+def test_every_end_reads_back_as_it_was(store: Store, job: AsyncJob, end: str) -> None:
+    held = claimed(store, job)
+    new = {
+        "failed": held.failed(now=NOW, error=FAILURE),
+        "released": held.released(now=NOW, error=FAILURE, after=timedelta(seconds=3.25)),
+        "cancelled": held.cancelled(now=NOW),
+        "location": held.completed(now=NOW, result=Result(location="results/x/y/1")),
+    }[end]
+    assert store.swap_if_unchanged(held, new) is None
+    assert store.get(job.key) == new
+
+
+def test_a_holder_that_was_taken_over_writes_nothing(store: Store, job: AsyncJob) -> None:
+    first = claimed(store, job)
+    second = claim(store, job, by="w2", now_after=80)
+    assert isinstance(second, AsyncJob)
+    assert store.swap_if_unchanged(first, first.completed(now=NOW, result=Result(text="1"))) == Lost(second)
+    assert store.get(job.key) == second
+
+
+def test_a_cancelled_job_cannot_be_completed(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    cancelled = held.cancelled(now=NOW)
+    store.swap_if_unchanged(held, cancelled)
+    assert store.swap_if_unchanged(held, held.completed(now=NOW, result=Result(text="1"))) == Lost(cancelled)
+
+
+def test_a_swap_repeated_after_its_answer_got_lost_counts_as_done(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    ended = held.completed(now=NOW, result=Result(text="1"))
+    assert store.swap_if_unchanged(held, ended) is None
+    assert store.swap_if_unchanged(held, ended) is None
+
+
+def test_a_swap_brings_no_job_into_being(store: Store) -> None:
+    job = new_job()
+    assert store.swap_if_unchanged(job, job.cancelled(now=NOW)) == Lost(None)
+    assert store.get(job.key) is None
+
+
+def test_a_report_does_not_stand_in_the_way_of_the_end(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    store.swap_if_unchanged(held, held.reported(now=NOW, progress=50, message="half", lease_until=LEASE))
+    assert store.swap_if_unchanged(held, held.failed(now=NOW, error=FAILURE)) is None
+
+
+def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    alive = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE + timedelta(seconds=24))
+    store.swap_if_unchanged(held, alive)
+    lost = held.failed(now=NOW, error=DEADLINE_EXCEEDED)
+    assert store.swap_if_unchanged(held, lost, FENCE_AND_LEASE) == Lost(alive)
+
+
+def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) -> None:
+    due = job.due_at
+    assert due is not None
+    first, second = job.postponed(due), job.postponed(due + timedelta(seconds=1))
+    assert store.swap_if_unchanged(job, first, FENCE_AND_DUE) is None
+    assert store.swap_if_unchanged(job, second, FENCE_AND_DUE) == Lost(first)
+
+
+# ── Find ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def job_number(number: int, *, owner: str = OWNER) -> AsyncJob:
+    return new_job(owner=owner, async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number))
+
+
+def test_a_list_is_the_owners_own_newest_first_page_by_page(store: Store) -> None:
+    jobs = [job_number(number) for number in range(5)]
+    for job in [*jobs, job_number(9, owner="bob")]:
+        store.add_if_absent(job, NOW)
+    seen: list[AsyncJob] = []
+    position: ListPosition | None = None
+    for _ in range(3):
+        page, position = store.list_by_owner(OWNER, limit=2, after=position)
+        seen += page
+    assert seen == jobs[::-1]
+    assert position is None
+
+
+def test_exactly_the_unfinished_jobs_that_are_due_are_found(store: Store) -> None:
+    due, later, ended = job_number(1), job_number(100), job_number(2)
+    for job in (due, later, ended):
+        store.add_if_absent(job, NOW)
+    store.swap_if_unchanged(ended, ended.cancelled(now=NOW))
+    at = due.due_at
+    assert at is not None
+    assert list(store.due(at)) == [due.key]
+
+
+def test_all_shards_are_searched(store: Store) -> None:
+    jobs = [job_number(number) for number in range(20)]
+    for job in jobs:
+        store.add_if_absent(job, NOW)
+    assert set(store.due(NOW + timedelta(hours=1))) == {job.key for job in jobs}

@@ -1,0 +1,44 @@
+"""Jobs and their surroundings with sensible defaults; a test names only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asyncjobs.lifecycle import AsyncJob, JobKey, submitted
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+OWNER = "alice"
+JOB_ID = "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"
+
+
+def new_job(
+    *,
+    owner: str = OWNER,
+    async_job_id: str = JOB_ID,
+    time_limit: timedelta = timedelta(minutes=1),
+    now: datetime = NOW,
+    delay: timedelta = timedelta(0),
+    **changes: Any,
+) -> AsyncJob:
+    """A job that was just submitted."""
+    job = submitted(
+        JobKey(owner, async_job_id),
+        job_type="zoo.returns",
+        request_hash=b"h" * 32,
+        max_attempts=3,
+        time_limit=time_limit,
+        deadline=timedelta(hours=24),
+        retention=timedelta(days=7),
+        now=now,
+        delay=delay,
+    ).with_input(text="{}")
+    return replace(job, **changes)
+
+
+def running_job(
+    *, by: str = "worker-1", now: datetime = NOW, lease: timedelta = timedelta(seconds=75), **changes: Any
+) -> AsyncJob:
+    """A job whose first attempt has just begun."""
+    return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)

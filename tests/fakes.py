@@ -1,0 +1,198 @@
+"""In-memory stand-ins for the adapters. They run through the same suite as the real ones: tests/contract."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import BinaryIO, Self
+
+from asyncjobs.errors import InputMissing, Unavailable
+from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
+from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json
+from asyncjobs.queue import JobMessage
+from asyncjobs.store import ListPosition, Lost
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, *, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeStore:
+    """A `Store` in a dictionary. `failures` are raised first, one a call; `writes` counts what would cost a write."""
+
+    jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
+    failures: deque[Exception] = field(default_factory=deque)
+    writes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        with self._write():
+            current = self.jobs.get(job.key)
+            if current is not None and not current.is_expired(now):
+                return None if current.gen == job.gen else current
+            self.jobs[job.key] = job
+            return None
+
+    def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        with self._write():
+            current = self.jobs.get(key)
+            if current is None or current.gen != gen or not current.is_claimable(now):
+                is_mine = current is not None and current.is_claimed_by(by)
+                return current if current is not None and is_mine else Lost(current)
+            self.jobs[key] = current.claimed(by=by, now=now, lease_until=lease_until)
+            return self.jobs[key]
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        with self._write():
+            current = self.jobs.get(old.key)
+            if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
+                return None if current == new else Lost(current)
+            self.jobs[old.key] = new
+            return None
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        self._fail()
+        return self.jobs.get(key)
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        self._fail()
+
+        def place(job: AsyncJob) -> tuple[datetime, str]:
+            return job.created_at, job.async_job_id
+
+        own = sorted((job for job in self.jobs.values() if job.owner == owner), key=place, reverse=True)
+        if after is not None:
+            own = [job for job in own if place(job) < (after.created_at, after.async_job_id)]
+        page = own[:limit]
+        return page, ListPosition(*place(page[-1])) if len(own) > limit else None
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        self._fail()
+        due = [(job.due_at, job.key) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
+        yield from (key for _, key in sorted(due, key=lambda entry: entry[0]))
+
+    def _write(self) -> threading.Lock:
+        self._fail()
+        self.writes += 1
+        return self._lock
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+
+
+@dataclass
+class FakeQueue:
+    """A `Queue` that keeps what is sent. While `is_down` it takes nothing."""
+
+    sent: list[JobMessage] = field(default_factory=list)
+    delays: list[timedelta] = field(default_factory=list)
+    returned: list[tuple[str, timedelta]] = field(default_factory=list)
+    is_down: bool = False
+
+    def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
+        self._check()
+        self.sent.append(message)
+        self.delays.append(delay)
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        self._check()
+        self.sent += messages
+        return []
+
+    def return_after(self, receipt_handle: str, delay: timedelta) -> None:
+        self._check()
+        self.returned.append((receipt_handle, delay))
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The queue is down.")
+
+
+class FakeResultWriter:
+    """A `ResultWriter` that keeps the bytes."""
+
+    def __init__(self, objects: FakeObjects, location: str, content_type: str) -> None:
+        self._objects = objects
+        self._location = location
+        self._content_type = content_type
+        self._buffer = bytearray()
+        self._result: Result | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, data: bytes, /) -> int:
+        if self._result is not None:
+            raise ValueError("This result is closed.")
+        self._buffer += data
+        return len(data)
+
+    def close(self) -> Result:
+        if self._result is None:
+            data = bytes(self._buffer)
+            if self._content_type == JSON and len(data) <= INLINE_RESULT_LIMIT:
+                self._result = Result(text=checked_json(data))
+            else:
+                self._objects.check()
+                self._objects.stored[self._location] = data
+                self._result = Result(location=self._location)
+        return self._result
+
+    def discard(self) -> None:
+        self._buffer.clear()
+
+
+@dataclass
+class FakeObjects:
+    """`Objects` in a dictionary. While `is_down` it keeps and gives nothing."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    is_down: bool = False
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        self.check()
+        location = f"inputs/{job.owner}/{job.async_job_id}/{job.gen}.json"
+        self.stored[location] = data
+        return location
+
+    def get_input(self, location: str) -> bytes:
+        self.check()
+        if location not in self.stored:
+            raise InputMissing(location)
+        return self.stored[location]
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
+        return FakeResultWriter(self, f"results/{job.async_job_id}/{job.gen}/{job.attempt}", content_type)
+
+    def link(self, location: str) -> str:
+        return f"https://bucket.example/{location}?signature=x"
+
+    def check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The bucket is down.")

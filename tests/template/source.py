@@ -1,0 +1,49 @@
+"""The template as Python data."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms (`!Ref x`) as their long ones (`{"Ref": "x"}`)."""
+
+
+def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    if tag == "GetAtt":
+        value = value.split(".", 1)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _long_form)
+
+
+@functools.cache
+def template() -> dict[str, Any]:
+    """The whole of `template.yaml`."""
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)
+    return loaded
+
+
+def resource(name: str) -> dict[str, Any]:
+    """One resource."""
+    found: dict[str, Any] = template()["Resources"][name]
+    return found
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """All resources of a type, by name."""
+    return {name: found for name, found in template()["Resources"].items() if found["Type"] == kind}
