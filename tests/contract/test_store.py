@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from asyncjobs.lifecycle import (
@@ -148,7 +149,7 @@ def test_a_job_that_is_not_there_cannot_be_claimed_nor_comes_into_being(store: S
     ],
     ids=["no attempts left", "past its deadline", "expired", "finished"],
 )
-def test_what_may_not_run_is_not_claimed(store: Store, changes: dict[str, object]) -> None:
+def test_what_may_not_run_is_not_claimed(store: Store, changes: dict[str, Any]) -> None:
     job = new_job(**changes)
     store.add_if_absent(job, NOW - timedelta(days=30))
     assert claim(store, job) == Lost(job)

@@ -212,7 +212,10 @@ def _serialised(definition: JobDefinition, returned: Any) -> bytes:
 
     adapter = definition.output_adapter
     try:
-        value = adapter.dump_python(adapter.validate_python(returned), mode="json", by_alias=True)
+        checked = adapter.validate_python(returned)
+        # pydantic writes NaN and infinities as null where no type is declared. A wrong result is worse than none.
+        json.dumps(adapter.dump_python(checked), default=str, skipkeys=True, allow_nan=False)
+        value = adapter.dump_python(checked, mode="json", by_alias=True)
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
     except ValidationError as error:
         what = _places(error.errors(include_input=False))

@@ -59,7 +59,11 @@ class Store(Protocol):
         ...
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        """Write what is new, if the fields in `unchanged` still stand as in `old`. None is success."""
+        """Write what is new, if the fields in `unchanged` still stand as in `old`. None is success.
+
+        It is success, too, when exactly `new` stands there already: this write's own first try, or somebody else's who
+        meant the very same.
+        """
         ...
 
     def get(self, key: JobKey) -> AsyncJob | None:

@@ -11,31 +11,32 @@ from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, Self
 
-from asyncjobs import Fatal, JobContext, ResultStream, job
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
-from pypdf import DocumentInformation, PasswordType, PdfReader, apply_configuration
+from pypdf import Configuration, DocumentInformation, PasswordType, PdfReader, apply_configuration
 from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
+
+from asyncjobs import Fatal, JobContext, ResultStream, job
 
 MAX_BYTES = 100_000_000
 MAX_PAGES = 5_000
 
 # What one stream of a hostile document may unpack to and cost to read. With pypdf's own limits, five times as wide, a PDF
 # of 70 KB took 900 MB and half a minute; a densely printed page needs a hundredth of these.
-_LIMITS = {
-    "zlib_maximum_output_length": 15_000_000,
-    "lzw_maximum_output_length": 15_000_000,
-    "run_length_maximum_output_length": 15_000_000,
-    "brotli_maximum_output_length": 15_000_000,
-    "array_based_stream_maximum_output_length": 15_000_000,
-    "stream_decoding_work_maximum_length": 60_000_000,
-    "stream_parsing_work_maximum_count": 500_000,
-    "xform_maximum_invocations_per_extraction": 500,
-}
+_LIMITS = Configuration(
+    zlib_maximum_output_length=15_000_000,
+    lzw_maximum_output_length=15_000_000,
+    run_length_maximum_output_length=15_000_000,
+    brotli_maximum_output_length=15_000_000,
+    array_based_stream_maximum_output_length=15_000_000,
+    stream_decoding_work_maximum_length=60_000_000,
+    stream_parsing_work_maximum_count=500_000,
+    xform_maximum_invocations_per_extraction=500,
+)
 
-# pypdf keeps every object it has met. To forget them keeps memory flat; to do so after each page would have the shared
-# ones (fonts, packed objects) read again and again.
+# pypdf keeps every object it has met, 12 KB a printed page. Forgetting them leaves 3; to forget after each page would have
+# the shared ones (fonts, packed objects) read again and again.
 _PAGES_BETWEEN_FORGETTING = 50
 
 # Other bytes may come before the header; readers look for it in the first 1024.
@@ -45,7 +46,6 @@ _CHUNK = 1_000_000
 
 # pypdf warns of every oddity it repairs and quotes the document: noise, and somebody's text in our logs.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
-
 
 # Standard alphabet, whole groups, no line breaks.
 _BASE64 = r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"
@@ -64,14 +64,14 @@ class ExtractInput(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     pdf: str = Field(
-        "",
+        default="",
         max_length=256_000,
         pattern=_BASE64,
         description="A small PDF itself, in base64 without line breaks.",
         json_schema_extra=_without_default,
     )
     key: str = Field(
-        "",
+        default="",
         max_length=512,
         pattern=_NO_CONTROL_CHARACTER_NOR_LEADING_SLASH,
         description="Where a larger PDF lies in your inputs area.",
@@ -124,10 +124,10 @@ def extract(input: ExtractInput, context: JobContext) -> ExtractOutput | ResultS
     """Read a PDF: the text of each page, word counts and metadata.
 
     Fails at once, with a code and with what to do, when the document is the reason: `NOT_A_PDF`, `BROKEN_PDF`,
-    `ENCRYPTED_PDF`, `EMPTY_PDF`, `PDF_TOO_LARGE`, `PDF_TOO_COMPLEX`. Memory stays flat whatever the number of pages.
+    `ENCRYPTED_PDF`, `EMPTY_PDF`, `PDF_TOO_LARGE`, `PDF_TOO_COMPLEX`. Holds one page's text at a time, whatever their number.
     """
     context.progress(0, "Opening the document")
-    with TemporaryFile() as file, apply_configuration(**_LIMITS):
+    with TemporaryFile() as file, apply_configuration(_LIMITS):
         _fetch(input, context, into=file)
         reader, page_count = _open(file)
         return _write(reader, page_count, context)
@@ -200,7 +200,7 @@ def _metadata(reader: PdfReader) -> Metadata:
 def _page(reader: PdfReader, number: int, name: str) -> Page:
     with _explaining(name.capitalize()):
         text = _text(reader.pages[number - 1].extract_text()) or ""
-        if number % _PAGES_BETWEEN_FORGETTING == 0:
+        if number % _PAGES_BETWEEN_FORGETTING == 1:
             reader.resolved_objects.clear()
     return Page(page=number, text=text, word_count=len(text.split()))
 
@@ -219,7 +219,7 @@ def _moment(information: DocumentInformation, name: str) -> datetime | None:
         moment: datetime | None = getattr(information, name)
     except ValueError:
         return None  # many programs write dates that are none, and the text is worth having all the same
-    # ISO 32000-2, 7.9.4: without an offset, a date is in UTC.
+    # ISO 32000-1, 7.9.4: without an offset, a date is in GMT.
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -240,7 +240,7 @@ def _explaining(what: str) -> Iterator[None]:
             f"{what} is too complex to be read safely. Print it to a new PDF, or leave that part out.",
             code="PDF_TOO_COMPLEX",
         ) from error
-    except Exception as error:  # noqa: BLE001 - "broken PDF files might cause other Exceptions" (pypdf.errors)
+    except Exception as error:  # "broken PDF files might cause other Exceptions", says pypdf.errors
         raise Fatal(
             f"{what} is damaged or incomplete. Send the file again, or repair it first, for example with `qpdf in.pdf out.pdf`.",
             code="BROKEN_PDF",

@@ -6,9 +6,10 @@ import asyncio
 import re
 from pathlib import Path
 
-from asyncjobs import JobContext, job
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from asyncjobs import JobContext, job
 
 CORPUS = Path(__file__).with_name("corpus")
 
@@ -25,7 +26,7 @@ class SearchInput(_Wire):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     query: str = Field(min_length=1, max_length=200, pattern=r"\S", examples=["backoff"])
-    limit: int = Field(20, ge=1, le=100, description="How many matches to show; all are counted.")
+    limit: int = Field(default=20, ge=1, le=100, description="How many matches to show; all are counted.")
     case_sensitive: bool = False
 
 

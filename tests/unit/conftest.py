@@ -1,0 +1,86 @@
+"""A small house with fakes for the adapters."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.executor import Executor
+from asyncjobs.registry import definition_of
+from tests import zoo
+from tests.factories import NOW
+from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(NOW)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture
+def objects() -> FakeObjects:
+    return FakeObjects()
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The zoo's job types."""
+    definitions = [definition_of(value) for value in vars(zoo).values()]
+    return Catalogue({found.name: found.describe() for found in definitions if found is not None})
+
+
+@pytest.fixture
+def executor(store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock) -> Executor:
+    return Executor(
+        store=store,
+        objects=objects,
+        catalogue=catalogue,
+        clock=clock,
+        jitter=random.Random(1),
+        sleep=lambda seconds: clock.advance(seconds=seconds),
+    )
+
+
+class Lines(logging.Handler):
+    """The log lines that were written, as their fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[dict[str, Any]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.events.append({"message": record.getMessage(), **getattr(record, "fields", {})})
+
+    def names(self) -> list[str]:
+        return [event["message"] for event in self.events]
+
+    def text(self) -> str:
+        return json.dumps(self.events, default=str)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What is logged during the test."""
+    logger, handler = logging.getLogger("asyncjobs"), Lines()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield handler
+    logger.removeHandler(handler)
+    logger.setLevel(level)

@@ -1,0 +1,113 @@
+"""The writer beside the job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
+from asyncjobs.heartbeat import Heartbeat
+from asyncjobs.lifecycle import AsyncJob
+from tests.factories import running_job
+from tests.fakes import FakeClock, FakeStore
+
+
+@pytest.fixture
+def job(store: FakeStore) -> AsyncJob:
+    job = running_job()
+    store.jobs[job.key] = job
+    return job
+
+
+@pytest.fixture
+def heartbeat(store: FakeStore, job: AsyncJob, clock: FakeClock) -> Heartbeat:
+    return Heartbeat(store, job, clock, renews_lease=False)
+
+
+def eventually(what: str, happened: Callable[[], object]) -> None:
+    """Wait, briefly, for a thread's work."""
+    end = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < end, what
+        time.sleep(0.001)
+
+
+def test_an_attempt_that_tells_nothing_writes_nothing(store: FakeStore, heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        pass
+    assert store.writes == 0
+
+
+def test_progress_is_written_soon_without_making_the_job_wait(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        heartbeat.tell(45, "Reading page 9 of 20")
+        eventually("nothing was written", lambda: store.writes)
+    written = store.jobs[job.key]
+    assert (written.progress, written.message) == (45, "Reading page 9 of 20")
+    assert heartbeat.job == written
+
+
+def test_progress_told_often_is_written_once_a_second_at_most(store: FakeStore, heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        for percent in range(100):
+            heartbeat.tell(percent, None)
+        eventually("nothing was written", lambda: store.writes)
+    assert store.writes == 1
+
+
+def test_what_was_not_sent_yet_goes_with_the_next_write(heartbeat: Heartbeat) -> None:
+    heartbeat._progress, heartbeat._message = 70, "Nearly"
+    newest = heartbeat.newest()
+    assert (newest.progress, newest.message) == (70, "Nearly")
+
+
+@pytest.mark.parametrize(("told", "written"), [(-5, 0), (150, 100), (float("nan"), 0), (float("inf"), 0), (33.4, 33)])
+def test_progress_is_a_whole_percent_from_0_to_100(heartbeat: Heartbeat, told: float, written: int) -> None:
+    with heartbeat:
+        heartbeat.tell(told, None)
+    assert heartbeat.newest().progress == written
+
+
+def test_a_message_is_cut_not_refused(heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        heartbeat.tell(1, "x" * 10_000)
+    assert len(heartbeat.newest().message or "") == 256
+
+
+def test_a_beat_renews_the_lease(store: FakeStore, job: AsyncJob, clock: FakeClock) -> None:
+    heartbeat = Heartbeat(store, job, clock, renews_lease=True)
+    clock.advance(seconds=70)
+    heartbeat.beat()
+    assert store.jobs[job.key].lease_until == clock.now + timedelta(seconds=24)
+
+
+def test_without_a_lease_to_renew_a_report_leaves_it_alone(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+    heartbeat.beat()
+    assert store.jobs[job.key].lease_until == job.lease_until
+
+
+@pytest.mark.parametrize(("is_cancelled", "reason"), [(True, JobCancelled), (False, LeaseLost)])
+def test_a_refused_write_stops_the_job_at_its_next_report(
+    store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock, *, is_cancelled: bool, reason: type[JobInterrupted]
+) -> None:
+    clock.advance(seconds=100)
+    other = job.cancelled(now=clock.now) if is_cancelled else job.claimed(by="w2", now=clock.now, lease_until=clock.now)
+    store.jobs[job.key] = other
+    heartbeat.beat()
+    with pytest.raises(reason):
+        heartbeat.check()
+    with pytest.raises(reason):
+        heartbeat.tell(50, None)
+    assert store.jobs[job.key] == other
+
+
+def test_a_table_that_does_not_answer_only_delays_the_report(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+    store.failures.append(Unavailable("throttled"))
+    heartbeat.beat()
+    heartbeat.check()
+    assert heartbeat.job == job
+    heartbeat.beat()
+    assert store.jobs[job.key] == heartbeat.job

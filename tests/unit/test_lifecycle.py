@@ -1,0 +1,252 @@
+"""A job's changes of state, and the rules of time around them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.errors import IllegalMove
+from asyncjobs.lifecycle import (
+    FINISHED,
+    HEARTBEAT,
+    MAX_RETRY_BACKOFF,
+    SHORT_LEASE,
+    SWEEP_INTERVAL,
+    JobFailure,
+    Result,
+    Status,
+    due_shard,
+    is_short,
+    job_id_for,
+    lease_length,
+    retry_backoff,
+)
+from tests.factories import NOW, new_job, running_job
+
+FAILURE = JobFailure(code="JOB_RAISED", message="…", type="ValueError", retryable=True)
+SECOND = timedelta(seconds=1)
+
+
+# ── Beginning ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_job_is_due_from_the_first_moment_on() -> None:
+    job = new_job()
+    assert job.status is Status.PENDING
+    assert job.due_at is not None
+    assert job.due_at <= NOW + SWEEP_INTERVAL
+
+
+@pytest.mark.parametrize("limit", [timedelta(seconds=s) for s in (1, 30, 60, 61, 890)])
+def test_the_first_claim_never_has_to_move_the_due_time(limit: timedelta) -> None:
+    # Moving it would cost two more index writes a job.
+    job = new_job(time_limit=limit)
+    claimed = job.claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
+    assert claimed.due_at == job.due_at
+
+
+def test_a_claim_counts_the_attempt_and_begins_its_progress_anew() -> None:
+    job = new_job(attempt=1, progress=70)
+    claimed = job.claimed(by="w", now=NOW, lease_until=NOW + SECOND * 75)
+    assert (claimed.status, claimed.attempt, claimed.progress, claimed.claimed_by) == (Status.IN_PROGRESS, 2, 0, "w")
+
+
+def test_started_at_is_the_first_attempts_start() -> None:
+    first = running_job()
+    again = first.released(now=NOW, error=FAILURE, after=SECOND).claimed(
+        by="w2", now=NOW + SECOND, lease_until=NOW + SECOND * 76
+    )
+    assert again.started_at == NOW
+
+
+# ── Going on ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(reports=st.lists(st.integers(min_value=0, max_value=100)))
+def test_progress_never_goes_back_within_an_attempt(reports: list[int]) -> None:
+    job = running_job()
+    seen = [0]
+    for progress in reports:
+        job = job.reported(now=NOW, progress=progress, message=None, lease_until=NOW)
+        seen.append(job.progress)
+    assert seen == sorted(seen)
+
+
+def test_a_report_never_shortens_the_lease() -> None:
+    job = running_job()
+    assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).lease_until == job.lease_until
+
+
+def test_a_report_without_a_message_keeps_the_last_one() -> None:
+    job = running_job(message="Reading")
+    assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).message == "Reading"
+
+
+def test_a_released_job_waits_and_is_due_again_soon_after() -> None:
+    job = running_job().released(now=NOW, error=FAILURE, after=SECOND * 5)
+    assert (job.status, job.not_before, job.claimed_by, job.lease_until) == (Status.PENDING, NOW + SECOND * 5, None, None)
+    assert job.due_at == NOW + SECOND * 5 + SWEEP_INTERVAL
+    assert job.error == FAILURE
+
+
+# ── Ending ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str) -> None:
+    job = running_job()
+    now = NOW + timedelta(hours=1)
+    ended = {
+        "completed": job.completed(now=now, result=Result(text="1")),
+        "failed": job.failed(now=now, error=FAILURE),
+        "cancelled": job.cancelled(now=now),
+    }[end]
+    assert ended.is_finished
+    assert (ended.due_at, ended.lease_until, ended.ended_at) == (None, None, now)
+    assert ended.record_expires_at == now + job.retention
+    # Kept, so that a completing write whose answer got lost can be told from somebody else's.
+    assert ended.claimed_by == job.claimed_by
+
+
+def test_completing_clears_what_earlier_attempts_left() -> None:
+    completed = running_job(error=FAILURE).completed(now=NOW, result=Result(text="1"))
+    assert (completed.error, completed.progress) == (None, 100)
+
+
+@pytest.mark.parametrize("status", sorted(FINISHED))
+def test_what_is_finished_never_changes(status: Status) -> None:
+    job = running_job(status=status, due_at=None)
+    moves: list[Any] = [
+        lambda: job.claimed(by="w", now=NOW + timedelta(hours=1), lease_until=NOW),
+        lambda: job.completed(now=NOW, result=Result(text="1")),
+        lambda: job.failed(now=NOW, error=FAILURE),
+        lambda: job.released(now=NOW, error=FAILURE, after=SECOND),
+        lambda: job.cancelled(now=NOW),
+    ]
+    for move in moves:
+        with pytest.raises(IllegalMove):
+            move()
+    assert job.ended_by_time(NOW + timedelta(days=2)) is None
+
+
+# ── Time ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lost_last_attempt_ends_the_job() -> None:
+    job = running_job(attempt=3)
+    assert job.lease_until is not None
+    assert job.ended_by_time(job.lease_until) is None
+    ended = job.ended_by_time(job.lease_until + SECOND)
+    assert ended is not None
+    assert ended.error is not None
+    assert ended.error.code == "WORKER_LOST"
+
+
+def test_a_lost_attempt_before_the_last_leaves_the_job_claimable() -> None:
+    job = running_job()
+    assert job.lease_until is not None
+    later = job.lease_until + SECOND
+    assert job.ended_by_time(later) is None
+    assert job.is_claimable(later)
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_the_deadline_ends_a_job_wherever_it_stands(job: Any) -> None:
+    ended = job.ended_by_time(job.deadline_at)
+    assert ended.error.code == "DEADLINE_EXCEEDED"
+
+
+def test_the_sweeper_looks_ever_less_often_at_a_job_that_waits_in_a_backlog() -> None:
+    job, now, pauses = new_job(), NOW, []
+    for _ in range(6):
+        assert job.due_at is not None
+        now = job.due_at
+        job = job.postponed(now)
+        assert job.due_at is not None
+        pauses.append((job.due_at - now) // SWEEP_INTERVAL)
+    assert pauses == [1, 2, 4, 8, 16, 16]
+
+
+def test_the_sweeper_looks_again_at_a_running_job_when_its_lease_is_over() -> None:
+    job = running_job(due_at=NOW)
+    again = job.postponed(NOW)
+    assert job.lease_until is not None
+    assert again.due_at is not None
+    assert job.lease_until < again.due_at <= job.lease_until + SECOND
+
+
+@settings(max_examples=30)
+@given(
+    limit=st.timedeltas(min_value=timedelta(minutes=1, milliseconds=1), max_value=timedelta(minutes=14)),
+    died_after=st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=14)),
+    phase=st.timedeltas(min_value=timedelta(0), max_value=SWEEP_INTERVAL),
+)
+def test_a_dead_worker_of_a_long_job_is_noticed_within_85_seconds(
+    limit: timedelta, died_after: timedelta, phase: timedelta
+) -> None:
+    """It beats every 8 s until it dies; sweeps come each minute, at any phase. 90 s are promised: 5 for the message."""
+    job = new_job(time_limit=limit).claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
+    died_at, sweep_at, beat_at = NOW + died_after, NOW + phase, NOW + HEARTBEAT
+    while True:
+        while beat_at <= min(died_at, sweep_at):
+            job = job.reported(now=beat_at, progress=0, message=None, lease_until=beat_at + SHORT_LEASE)
+            beat_at += HEARTBEAT
+        if job.due_at is not None and job.due_at <= sweep_at:
+            if job.is_claimable(sweep_at):
+                break
+            job = job.postponed(sweep_at)
+        sweep_at += SWEEP_INTERVAL
+    assert sweep_at - died_at <= timedelta(seconds=85)
+    assert sweep_at > died_at, "a living worker was taken for dead"
+
+
+@given(attempt=st.integers(min_value=1, max_value=10), seed=st.integers())
+def test_a_retry_waits_anything_up_to_a_bound_that_doubles(attempt: int, seed: int) -> None:
+    wait = retry_backoff(attempt, jitter=random.Random(seed))
+    assert timedelta(0) <= wait <= min(SECOND * 2**attempt, MAX_RETRY_BACKOFF)
+
+
+def test_only_long_jobs_take_short_leases() -> None:
+    assert is_short(timedelta(seconds=60))
+    assert lease_length(timedelta(seconds=60)) == SECOND * 75
+    assert not is_short(timedelta(seconds=61))
+    assert lease_length(timedelta(seconds=61)) == SECOND * 24
+
+
+# ── Names ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(owner=st.text(min_size=1), key=st.text(min_size=1))
+def test_a_key_always_leads_to_the_same_id_laid_out_as_a_version_4_uuid(owner: str, key: str) -> None:
+    async_job_id = job_id_for(owner, key)
+    assert async_job_id == job_id_for(owner, key)
+    assert (uuid.UUID(async_job_id).version, uuid.UUID(async_job_id).variant) == (4, uuid.RFC_4122)
+
+
+@given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
+def test_no_other_owner_and_key_run_together_to_the_same_id(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (job_id_for(*one) == job_id_for(*other)) is (one == other)
+
+
+def test_owner_and_key_are_told_apart_where_they_meet() -> None:
+    assert job_id_for("a", "bc") != job_id_for("ab", "c")
+
+
+def test_without_a_key_each_id_is_new() -> None:
+    assert job_id_for("alice", None) != job_id_for("alice", None)
+
+
+def test_jobs_spread_over_all_shards_of_the_due_index() -> None:
+    assert {due_shard(job_id_for("alice", str(number))) for number in range(100)} == {"0", "1", "2", "3"}
+
+
+def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() -> None:
+    job = new_job()
+    assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
+    assert job.effect_key != new_job().effect_key

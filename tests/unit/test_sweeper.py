@@ -1,0 +1,151 @@
+"""What a sweep does with each job that is due."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.errors import Unavailable
+from asyncjobs.lifecycle import AsyncJob, JobKey, Status
+from asyncjobs.queue import JobMessage
+from asyncjobs.sweeper import Sweeper
+from tests.factories import NOW, new_job, running_job
+from tests.fakes import FakeClock, FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+
+@pytest.fixture
+def sweeper(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Sweeper:
+    return Sweeper(store=store, queue=queue, clock=clock)
+
+
+def a_minute() -> timedelta:
+    return timedelta(minutes=1)
+
+
+def at_due_time(store: FakeStore, clock: FakeClock, job: AsyncJob) -> AsyncJob:
+    """Keep the job, and make it the moment when it is due."""
+    assert job.due_at is not None
+    store.jobs[job.key] = job
+    clock.now = job.due_at
+    return job
+
+
+def test_a_job_whose_message_was_never_sent_is_sent(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
+) -> None:
+    job = at_due_time(store, clock, new_job())
+    sweeper.sweep(a_minute)
+    assert queue.sent == [JobMessage.of(job)]
+
+
+def test_a_job_that_is_not_due_is_left_alone(store: FakeStore, queue: FakeQueue, sweeper: Sweeper) -> None:
+    store.jobs[new_job().key] = new_job()
+    sweeper.sweep(a_minute)
+    assert (queue.sent, store.writes) == ([], 0)
+
+
+def test_a_running_job_with_a_living_lease_is_not_sent_but_watched(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
+) -> None:
+    job = at_due_time(store, clock, running_job())
+    sweeper.sweep(a_minute)
+    assert queue.sent == []
+    watched = store.jobs[job.key]
+    assert watched.due_at is not None
+    assert job.lease_until is not None
+    assert watched.due_at > job.lease_until
+
+
+def test_a_job_whose_worker_is_lost_is_sent_again(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
+) -> None:
+    job = running_job(due_at=NOW + timedelta(minutes=2))
+    at_due_time(store, clock, job)
+    sweeper.sweep(a_minute)
+    assert queue.sent == [JobMessage.of(job)]
+
+
+@pytest.mark.parametrize(
+    ("job", "code"),
+    [
+        (running_job(attempt=3, due_at=NOW + timedelta(minutes=2)), "WORKER_LOST"),
+        (new_job(due_at=NOW + timedelta(hours=24)), "DEADLINE_EXCEEDED"),
+        (running_job(due_at=NOW + timedelta(hours=24), lease_until=NOW + timedelta(hours=25)), "DEADLINE_EXCEEDED"),
+    ],
+    ids=["last attempt lost", "waits past its deadline", "runs past its deadline"],
+)
+def test_a_job_whose_time_is_over_is_ended(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, lines: Lines, job: AsyncJob, code: str
+) -> None:
+    at_due_time(store, clock, job)
+    sweeper.sweep(a_minute)
+    ended = store.jobs[job.key]
+    assert (ended.status, ended.error and ended.error.code) == (Status.FAILED, code)
+    assert queue.sent == []
+    assert "JOB_FAILED" in lines.names()
+
+
+def test_a_queue_that_is_down_makes_it_late_not_lost(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
+) -> None:
+    job = at_due_time(store, clock, new_job())
+    queue.is_down = True
+    assert sweeper.sweep(a_minute).sent == 0
+    queue.is_down = False
+    at_due_time(store, clock, store.jobs[job.key])
+    assert sweeper.sweep(a_minute).sent == 1
+
+
+class StaleIndex(FakeStore):
+    """An index that still shows what another sweeper has just looked after."""
+
+    def due(self, now: Any) -> Any:
+        return iter(self.jobs)
+
+
+def test_what_only_a_stale_index_shows_as_due_is_left_alone(queue: FakeQueue, clock: FakeClock) -> None:
+    store = StaleIndex()
+    later, ended = new_job(), running_job(async_job_id="0" * 8 + "-0000-4000-8000-" + "0" * 12).cancelled(now=NOW)
+    store.jobs = {later.key: later, ended.key: ended, JobKey("alice", "gone"): ended}
+    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    assert (queue.sent, store.writes) == ([], 0)
+
+
+class RacingStore(FakeStore):
+    """Another sweeper always comes first."""
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        job = super().get(key)
+        assert job is not None
+        assert job.due_at is not None
+        self.jobs[key] = job.postponed(job.due_at + timedelta(milliseconds=1))
+        return job
+
+
+def test_of_two_sweepers_at_once_one_sends(queue: FakeQueue, clock: FakeClock) -> None:
+    store = RacingStore()
+    job = at_due_time(store, clock, new_job())
+    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    assert store.jobs[job.key] != job, "the other one did not come first"
+    assert queue.sent == []
+
+
+def test_a_sweep_stops_in_time(store: FakeStore, clock: FakeClock, sweeper: Sweeper) -> None:
+    at_due_time(store, clock, new_job())
+    assert sweeper.sweep(lambda: timedelta(seconds=4)).looked_at == 0
+
+
+def test_the_oldest_due_age_is_told(store: FakeStore, clock: FakeClock, sweeper: Sweeper, lines: Lines) -> None:
+    at_due_time(store, clock, new_job())
+    clock.advance(seconds=90)
+    sweeper.sweep(a_minute)
+    assert lines.events[-1]["oldestDueAgeMs"] == 90_000
+
+
+def test_a_table_that_does_not_answer_ends_the_sweep(store: FakeStore, sweeper: Sweeper) -> None:
+    store.failures.append(Unavailable("throttled"))
+    with pytest.raises(Unavailable):
+        sweeper.sweep(a_minute)

@@ -1,0 +1,159 @@
+"""A zoo of small jobs, one for each way of ending. Unit tests run them in process; the e2e tests deploy them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+
+
+class Nothing(BaseModel):
+    """No input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Seconds(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=0, ge=0, le=600)
+
+
+class Number(BaseModel):
+    """A number that must be even, which no JSON Schema of pydantic's says."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    number: int
+
+    def model_post_init(self, _context: object) -> None:
+        """Refuse odd ones."""
+        if self.number % 2:
+            raise ValueError("must be even")
+
+
+class Size(BaseModel):
+    """How many bytes."""
+
+    size: int = Field(ge=0)
+
+
+@job("zoo.returns", expected_seconds=0.1)
+def returns(input: Nothing, context: JobContext) -> dict[str, str]:
+    """Return."""
+    return {"effectKey": context.effect_key, "attempt": str(context.attempt)}
+
+
+@job("zoo.returns_async", expected_seconds=0.1)
+async def returns_async(input: Seconds, context: JobContext) -> dict[str, float]:
+    """Wait, without keeping others from running, and return."""
+    await asyncio.sleep(input.seconds)
+    return {"seconds": input.seconds}
+
+
+@job("zoo.halves", expected_seconds=0.1)
+def halves(input: Number, context: JobContext) -> int:
+    """Halve an even number."""
+    return input.number // 2
+
+
+@job("zoo.returns_much", expected_seconds=0.1)
+def returns_much(input: Size, context: JobContext) -> str:
+    """Return a text of the size asked for."""
+    return "x" * input.size
+
+
+@job("zoo.streams", expected_seconds=0.1)
+def streams(input: Size, context: JobContext) -> ResultStream:
+    """Stream a JSON text of about the size asked for."""
+    with context.stream_result() as out:
+        out.write(b'"')
+        for _ in range(input.size // 1000):
+            out.write(b"x" * 1000)
+        out.write(b'"')
+    return out
+
+
+@job("zoo.raises", expected_seconds=0.1)
+def raises(input: Nothing, context: JobContext) -> None:
+    """Raise something unforeseen that quotes a secret."""
+    raise ValueError("canary-secret")
+
+
+@job("zoo.gives_up", expected_seconds=0.1)
+def gives_up(input: Nothing, context: JobContext) -> None:
+    """Fail for good."""
+    raise Fatal("This will never work: change the input.", code="HOPELESS")
+
+
+@job("zoo.succeeds_at_last", expected_seconds=0.1)
+def succeeds_at_last(input: Nothing, context: JobContext) -> int:
+    """Ask to be tried again until the last attempt."""
+    if context.attempt < context.max_attempts:
+        raise Retry("Not yet.", after=1)
+    return context.attempt
+
+
+@job("zoo.exits", expected_seconds=0.1, max_attempts=1)
+def exits(input: Nothing, context: JobContext) -> None:
+    """Call sys.exit, as scripts do."""
+    sys.exit(3)
+
+
+@job("zoo.returns_unserialisable", expected_seconds=0.1)
+def returns_unserialisable(input: Nothing, context: JobContext) -> Any:
+    """Return what no JSON can hold."""
+    return float("nan")
+
+
+@job("zoo.returns_wrong_type", expected_seconds=0.1)
+def returns_wrong_type(input: Nothing, context: JobContext) -> int:
+    """Return something else than declared."""
+    return "seven"  # type: ignore[return-value]
+
+
+@job("zoo.works", expected_seconds=5, timeout_seconds=300)
+def works(input: Seconds, context: JobContext) -> str:
+    """Work for a while and tell of it: with heartbeats, since its time limit is long. Its message holds its process id."""
+    started = time.monotonic()
+    while (spent := time.monotonic() - started) < input.seconds:
+        context.progress(100 * spent / input.seconds, f"pid {os.getpid()} attempt {context.attempt}")
+        time.sleep(0.05)
+    return f"attempt {context.attempt}"
+
+
+@job("zoo.sleeps", timeout_seconds=1, max_attempts=1)
+def sleeps(input: Seconds, context: JobContext) -> str:
+    """Sleep, past the time limit if asked to."""
+    try:
+        time.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+@job("zoo.sleeps_async", timeout_seconds=1, max_attempts=1)
+async def sleeps_async(input: Seconds, context: JobContext) -> str:
+    """The same, as a coroutine."""
+    try:
+        await asyncio.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+@job("zoo.dies_once", timeout_seconds=300)
+def dies_once(input: Nothing, context: JobContext) -> str:
+    """Be killed in the first attempt, the way the kernel ends a process that takes too much memory."""
+    if context.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"attempt {context.attempt}"
