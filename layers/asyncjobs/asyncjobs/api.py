@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -195,12 +194,14 @@ def _cursor(owner: str, query: JobsQuery, position: ListPosition) -> str:
 def _read_cursor(owner: str, query: JobsQuery, cursor: str) -> ListPosition:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        milliseconds, async_job_id, checksum = json.loads(text)
-        if checksum != _checksum(owner, query, [milliseconds, async_job_id]):
-            raise InvalidCursor
-        return ListPosition(from_epoch_milliseconds(milliseconds), async_job_id)
-    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+        milliseconds, async_job_id, _checksum_there = json.loads(text)
+        position = ListPosition(from_epoch_milliseconds(milliseconds), async_job_id)
+        is_genuine = _UUID4.fullmatch(async_job_id) and _cursor(owner, query, position) == cursor
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidCursor from error
+    if not is_genuine:
+        raise InvalidCursor
+    return position
 
 
 def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:

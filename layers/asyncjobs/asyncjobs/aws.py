@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError, HTTPClientError, IncompleteReadError
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from asyncjobs.errors import Unavailable
 
@@ -54,7 +55,7 @@ def translated(what: str) -> Iterator[None]:
         if _is_passing(error):
             raise Unavailable(f"{what} is not available: {error_code(error)}") from error
         raise
-    except BotoCoreError as error:
+    except (NoConnectionError, HTTPClientError, IncompleteReadError) as error:
         raise Unavailable(f"{what} is not available: {type(error).__name__}") from error
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import math
 import re
@@ -19,7 +18,8 @@ MAX_DEPTH = 32
 MAX_DIGITS = 38
 """What DynamoDB numbers hold, and about what clients in other languages do."""
 
-_OWNER = re.compile(r"[^\x00-\x1f\x7f#]{1,128}")
+# OpenID Connect has a subject be ASCII. More would not always fit into the name of an object.
+_OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
 _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNORECASE)
 _ACCEPTABLE = frozenset({"*/*", "application/*", "application/json", "application/problem+json"})
 _TOKEN = re.compile(r"[\x21\x23-\x7e]{1,255}")
@@ -101,7 +101,7 @@ class Request:
                 403,
                 "OWNER_MISSING",
                 "The token names no owner",
-                "The token's `sub` claim must be 1 to 128 characters, without '#' or control characters.",
+                "The token's `sub` claim must be 1 to 128 ASCII characters, without '#' or control characters.",
             )
         return subject
 
@@ -137,7 +137,7 @@ class Request:
         body = self.event.get("body") or ""
         try:
             data = base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
-        except (binascii.Error, UnicodeEncodeError) as error:
+        except ValueError as error:
             raise _invalid_json("", "The body is not readable.") from error
         if len(data) > MAX_BODY:
             raise Problem(
@@ -174,7 +174,7 @@ def parse_json(data: bytes) -> Any:
         where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
         raise _invalid_json("", f"The body is not JSON{where}.") from error
     for path, part in _walk(value):
-        if len(path) > MAX_DEPTH:
+        if isinstance(part, (dict, list)) and len(path) >= MAX_DEPTH:
             raise _invalid_json(pointer(path), f"The body is nested deeper than {MAX_DEPTH} levels.")
         if isinstance(part, str) and not _is_clean(part):
             raise _invalid_json(pointer(path) if _is_clean("".join(map(str, path))) else "", "NUL or a lone surrogate.")
@@ -248,8 +248,6 @@ def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
     while todo:
         path, part = todo.pop()
         yield path, part
-        if len(path) > MAX_DEPTH:
-            continue
         if isinstance(part, dict):
             for name, member in part.items():
                 yield (*path, name), name

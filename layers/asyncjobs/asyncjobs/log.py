@@ -9,6 +9,7 @@ import json
 import logging
 import sys
 import time
+import traceback
 from typing import Any
 
 from asyncjobs.clock import from_epoch_milliseconds, rfc3339
@@ -61,6 +62,11 @@ def for_job(job: AsyncJob) -> logging.LoggerAdapter[logging.Logger]:
     return logging.LoggerAdapter(_logger.getChild("job"), {"fields": job_fields(job)})
 
 
+def stack(error: BaseException) -> tuple[str, ...]:
+    """Where it was raised, without its own words: those may quote what the job worked on."""
+    return tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__))
+
+
 def _metrics(name: str, fields: dict[str, Any]) -> dict[str, Any]:
     """The fields that make CloudWatch count the line, by the application and by the application and job type."""
     metrics = _METRICS.get(name)
@@ -93,6 +99,7 @@ class _JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "fields", {}),
         }
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            line |= {"errorType": type(error).__name__, "stack": stack(error)}
         return json.dumps(line, ensure_ascii=False, default=str)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, cast
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
@@ -96,7 +96,7 @@ class S3Objects:
 
     def get_input(self, location: str) -> bytes:
         """See `Objects`."""
-        with self._open(location) as stream:
+        with self._open(location) as stream, aws.translated("The bucket"):
             return stream.read()
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
@@ -202,13 +202,10 @@ class _S3ResultWriter:
 
 
 def checked_json(data: bytes) -> str:
-    """The bytes as text. Raises `ValueError` unless they are JSON (RFC 8259)."""
-    json.loads(data, parse_constant=_refuse_constant)
-    return data.decode()
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON.")
+    """The bytes as text. Raises `ValueError` unless they are JSON that can be read and written again: no NaN, no 1e999."""
+    text = data.decode()
+    json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False).encode()
+    return text
 
 
 def _inputs_area(owner: str) -> str:

@@ -88,7 +88,7 @@ def job(
             f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
             f"at most {_MAX_NAME_LENGTH} characters."
         )
-    if isinstance(max_attempts, bool) or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
         raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
 
     def decorate(function: F) -> F:

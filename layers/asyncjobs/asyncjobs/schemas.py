@@ -49,5 +49,8 @@ def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
             return [InputProblem(pointer([*path, name]), "is not a known field") for name in names]
         case ValidationErrorKind.Required(name):
             return [InputProblem(pointer([*path, str(name)]), "is required")]
+        case ValidationErrorKind.PropertyNames():
+            # Its own message quotes the name.
+            return [InputProblem(pointer(path), "has a field whose name is not allowed")]
         case _:
             return [InputProblem(pointer(path), error.message)]

@@ -14,7 +14,7 @@ from typing import IO, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
-from pypdf import Configuration, DocumentInformation, PasswordType, PdfReader, apply_configuration
+from pypdf import Configuration, DocumentInformation, PdfReader, apply_configuration
 from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedError
 
 from asyncjobs import Fatal, JobContext, ResultStream, job
@@ -154,8 +154,6 @@ def _open(file: IO[bytes]) -> tuple[PdfReader, int]:
         )
     with _explaining("The document"):
         reader = PdfReader(file)
-        if reader.is_encrypted and reader.decrypt("") == PasswordType.NOT_DECRYPTED:
-            raise FileNotDecryptedError
         page_count = len(reader.pages)
     if page_count == 0:
         raise Fatal("The document has no pages. Check that the right file was sent.", code="EMPTY_PDF")

@@ -1,0 +1,89 @@
+"""What a job costs, counted by the engine that serves it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.clock import utc_now
+from asyncjobs.executor import Executor
+from asyncjobs.lifecycle import AsyncJob
+from asyncjobs.queue import JobMessage, SqsQueue
+from asyncjobs.registry import definition_of
+from asyncjobs.service import Commands, SubmitRequest
+from asyncjobs.store import DynamoStore
+from local.stack import LocalStack, Outputs
+from tests import zoo
+from tests.fakes import FakeObjects
+
+
+class Bill:
+    """Adds up what the engine says that each call consumed."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.table = 0.0
+        self.indexes: Counter[str] = Counter()
+
+    def watch(self, client: Any) -> Any:
+        client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
+        client.meta.events.register("after-call.*", self._count)
+        return client
+
+    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {**params, "ReturnConsumedCapacity": "INDEXES"}
+
+    def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        self.calls[model.name] += 1
+        consumed = parsed.get("ConsumedCapacity")
+        if consumed:
+            self.table += consumed["Table"]["CapacityUnits"]
+            for name, index in consumed.get("GlobalSecondaryIndexes", {}).items():
+                self.indexes[name] += index["CapacityUnits"]
+
+
+@pytest.fixture
+def bill() -> Bill:
+    return Bill()
+
+
+@pytest.fixture
+def house(stack: LocalStack, outputs: Outputs, bill: Bill) -> tuple[Commands, Executor]:
+    """The real service and executor, in this process, on a table and a queue of the stack's shape."""
+    dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
+    url = sqs.create_queue(QueueName="costs")["QueueUrl"]
+    definitions = [definition_of(value) for value in vars(zoo).values()]
+    catalogue = Catalogue({found.name: found.describe() for found in definitions if found})
+    store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
+    commands = Commands(
+        store=store,
+        queue=SqsQueue(url, bill.watch(sqs)),
+        objects=objects,
+        catalogue=catalogue,
+        clock=utc_now,
+        max_retention=timedelta(days=30),
+    )
+    return commands, Executor(store=store, objects=objects, catalogue=catalogue, clock=utc_now, jitter=random.Random(1))
+
+
+def run_one(house: tuple[Commands, Executor], request: SubmitRequest) -> AsyncJob:
+    commands, executor = house
+    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request, idempotency_key="k").job
+    executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
+    return job
+
+
+def test_a_short_job_costs_five_write_units_and_one_for_the_list_and_one_message(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    run_one(house, SubmitRequest(job_type="zoo.returns", input={}, message="Queued", metadata={"tags": ["a"]}))
+    assert bill.calls == {"PutItem": 1, "UpdateItem": 2, "SendMessage": 1}
+    assert bill.table + bill.indexes["due"] <= 5
+    assert bill.indexes["byOwner"] <= 1
+    assert bill.table >= 3, "nothing was counted"
