@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.errors import Unavailable
+from asyncjobs.errors import TimeLimitExceeded, Unavailable
 from asyncjobs.executor import TRY_LATER, Executor
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Status, submitted
 from asyncjobs.queue import JobMessage
@@ -211,6 +211,19 @@ def test_the_time_limit_is_raised_in_the_job_and_its_finally_runs(
     run(job)
     assert failure(store, job).code == "TIME_LIMIT_EXCEEDED"
     assert "cleaned up" in lines.names()
+
+
+def test_an_alarm_that_rings_just_as_the_job_ends_counts_as_the_time_limit(
+    store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rings_late(function: Callable[[], object], _limit: timedelta) -> object:
+        function()
+        raise TimeLimitExceeded
+
+    monkeypatch.setattr("asyncjobs.executor.call_with_time_limit", rings_late)
+    job = submit("zoo.returns")
+    assert run(job) is not None
+    assert failure(store, job).code == "TIME_LIMIT_EXCEEDED"
 
 
 def test_a_bucket_that_is_down_when_the_result_is_kept_is_a_reason_to_try_again(

@@ -79,7 +79,7 @@ class Attempt:
             definition = self._load()
             return self._succeeded(definition, definition.function(self._input(definition), self))
         except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
-            return self._errored(error)
+            return self.errored(error)
 
     async def run_async(self) -> Outcome:
         """Run a coroutine function. The time limit reaches it as the cancellation of what it awaits."""
@@ -90,7 +90,21 @@ class Attempt:
                 returned = await definition.function(self._input(definition), self)
             return self._succeeded(definition, returned)
         except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
-            return self._errored(TimeLimitExceeded() if limit.expired() else error)
+            return self.errored(TimeLimitExceeded() if limit.expired() else error)
+
+    def errored(self, error: BaseException) -> Errored | Stopped:
+        """What it means that this came out of the job."""
+        if self._stream is not None:
+            self._stream.discard()
+        if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
+            return Stopped(error)
+        code, message, retryable = _explain(error)
+        return Errored(
+            JobFailure(code=code, message=message[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable),
+            after=error.after if isinstance(error, Retry) else None,
+            # Where it happened, without the error's own words: those may quote what the job worked on.
+            stack=tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)),
+        )
 
     # ── What the job asks of it: see JobContext ────────────────────────────────────────────────────
 
@@ -173,19 +187,6 @@ class Attempt:
         with self._objects.open_result(self._job) as writer:
             writer.write(_serialised(definition, returned))
         return Succeeded(writer.close())
-
-    def _errored(self, error: BaseException) -> Errored | Stopped:
-        if self._stream is not None:
-            self._stream.discard()
-        if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
-            return Stopped(error)
-        code, message, retryable = _explain(error)
-        return Errored(
-            JobFailure(code=code, message=message[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable),
-            after=error.after if isinstance(error, Retry) else None,
-            # Where it happened, without the error's own words: those may quote what the job worked on.
-            stack=tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)),
-        )
 
 
 def _explain(error: BaseException) -> tuple[str, str, bool]:

@@ -12,7 +12,7 @@ from asyncjobs.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock
 from asyncjobs.deadline import call_with_time_limit, exit_after
-from asyncjobs.errors import JobCancelled, Unavailable, UnknownJobType
+from asyncjobs.errors import JobCancelled, TimeLimitExceeded, Unavailable, UnknownJobType
 from asyncjobs.heartbeat import Heartbeat
 from asyncjobs.lifecycle import (
     GRACE,
@@ -78,7 +78,11 @@ class Executor:
         limit = self._limit(message, claim, remaining)
         with exit_after(limit), self._heartbeat(message, claim) as heartbeat:
             attempt = self._attempt(message, heartbeat, limit)
-            outcome = call_with_time_limit(attempt.run, limit)
+            try:
+                outcome = call_with_time_limit(attempt.run, limit)
+            except TimeLimitExceeded as error:
+                # It rang in the very moment when the job ended by itself.
+                outcome = attempt.errored(error)
         return self._record(claim, heartbeat, outcome)
 
     async def run_async(self, message: JobMessage, *, claimant: str, remaining: timedelta) -> timedelta | None:
