@@ -1,0 +1,76 @@
+"""The commands behind `make run`, `make token` and `make logs`."""
+
+import argparse
+import sys
+import time
+from contextlib import suppress
+
+from local import demo, logs, process, users
+from local.errors import LocalError
+from local.process import PROJECT
+from local.stack import LocalStack
+
+STATE = PROJECT / ".local"
+SAMPLE = "samples/report.pdf"
+DEFAULT_PORT = 4566
+DEFAULT_USER = "demo"
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run").add_argument("--port", type=int)
+    commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
+    commands.add_parser("logs").add_argument("--follow", action="store_true")
+    options = parser.parse_args()
+    try:
+        match options.command:
+            case "run":
+                _run(options.port)
+            case "token":
+                _token(options.user)
+            case "logs":
+                _logs(follow=options.follow)
+    except LocalError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. `make run` takes it up again, `make stop` ends what is running.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `make logs | head`
+        sys.stderr.close()
+    return 0
+
+
+def _run(port: int | None) -> None:
+    began = time.monotonic()
+    running = process.find(STATE)
+    port = port or (running.port if running else DEFAULT_PORT)
+    stack = LocalStack(PROJECT, STATE, port=port, say=lambda what: print(f"{what} ...", flush=True))
+    stack.start()
+    outputs = stack.deploy()
+    bearer = users.token(outputs, stack.session, DEFAULT_USER)
+    print(f"Ready after {time.monotonic() - began:.1f} s. Now a job, document.extract of {SAMPLE}:\n", flush=True)
+    job = demo.extract_document(outputs.api_url, bearer, PROJECT / SAMPLE)
+    print(f"\n{demo.summary(demo.result_of(outputs.api_url, bearer, job))}\n")
+    print(f"The API   {outputs.api_url}/api/v1")
+    print("A token   make token USER=alice")
+    print("Logs      make logs")
+    print("Stop      make stop")
+    print(f"Your job  {demo.curl(outputs.api_url, bearer, job)}")
+
+
+def _token(username: str) -> None:
+    stack = LocalStack(PROJECT, STATE)
+    print(users.token(stack.outputs, stack.session, username))
+
+
+def _logs(*, follow: bool) -> None:
+    stack = LocalStack(PROJECT, STATE)
+    with suppress(KeyboardInterrupt):  # the way to end following
+        logs.show(stack.outputs, stack.session, follow=follow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

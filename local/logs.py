@@ -1,0 +1,60 @@
+"""The functions' log lines, as a person reads them."""
+
+import json
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local.stack import Outputs
+
+_NOISE = ("START RequestId", "END RequestId", "REPORT RequestId")
+_NOT_SHOWN_AGAIN = {"time", "level", "message", "application", "_aws"}
+
+
+def show(outputs: Outputs, session: boto3.Session, *, follow: bool) -> None:
+    """Oldest first; with `follow`, those to come as well."""
+    client = session.client("logs", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))
+    shown: Counter[tuple[str, str]] = Counter()  # events, by group and stream
+    while True:
+        lines = []
+        for stream, events in _streams(client).items():
+            lines += [readable(stream[0], event["timestamp"], event["message"]) for event in events[shown[stream] :]]
+            shown[stream] = len(events)
+        for _, line in sorted(filter(None, lines), key=itemgetter(0)):
+            print(line, flush=True)
+        if not follow:
+            return
+        time.sleep(1)
+
+
+def readable(group: str, timestamp: int, message: str) -> tuple[datetime, str] | None:
+    """When, and what. None for what Lambda itself says about each invocation."""
+    if message.startswith(_NOISE) or not message.strip():
+        return None
+    source = group.rsplit("/", 1)[-1].removesuffix("Log").lower()
+    try:
+        line = json.loads(message)
+        moment = datetime.fromisoformat(line["time"])
+        rest = " ".join(f"{key}={_plain(value)}" for key, value in line.items() if key not in _NOT_SHOWN_AGAIN)
+        text = f"{line['level']:<7} {line['message']} {rest}".rstrip()
+    except (ValueError, KeyError, TypeError):
+        moment, text = datetime.fromtimestamp(timestamp / 1000, UTC), message.rstrip()
+    return moment, f"{moment.astimezone():%H:%M:%S.%f}"[:12] + f"  {source:<8} {text}"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _streams(client: Any) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    streams = defaultdict(list)
+    for group in client.get_paginator("describe_log_groups").paginate().search("logGroups[].logGroupName"):
+        for page in client.get_paginator("filter_log_events").paginate(logGroupName=group):
+            for event in page["events"]:
+                streams[group, event["logStreamName"]].append(event)
+    return streams

@@ -1,0 +1,104 @@
+"""`sam build` and `sam deploy`, as for AWS, only quieter."""
+
+import os
+import platform
+import signal
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import LocalError, SamFailedError
+from local.process import CREDENTIALS, LOOPBACK, PROJECT, REGION, last_lines
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The two virtual environments of the project, see local/environments.py."""
+
+    sam: Path = PROJECT / ".venv" / "bin" / "sam"
+    lambda_python: Path = PROJECT / ".venv-aws" / "bin" / "python"
+
+    def runtime(self) -> str:
+        """Lambda's name for the Python the functions will run on: the emulator runs them on its own."""
+        script = "import sys; print('python%d.%d' % sys.version_info[:2])"
+        return subprocess.run([self.lambda_python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@dataclass(frozen=True)
+class Sam:
+    """Of the tree at `root`; what it makes goes into `state`."""
+
+    root: Path
+    state: Path
+    tools: Tools
+
+    def build(self, parameters: Mapping[str, str]) -> None:
+        # --cached compiles and fetches a layer's packages again only when its requirements have changed.
+        self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--cached",
+                  "--cache-dir", str(self.state / "cache"), *_overrides(parameters))  # fmt: skip
+        compiler: list[str | Path] = [self.tools.lambda_python, "-m", "local.precompile", self.state / "build"]
+        subprocess.run(compiler, check=True, cwd=PROJECT)
+
+    def deploy(self, stack_name: str, endpoint_url: str, parameters: Mapping[str, str]) -> None:
+        self._run("deploy", "--template-file", str(self.state / "build" / "template.yaml"), "--stack-name", stack_name,
+                  "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
+                  "--no-fail-on-empty-changeset", *_overrides(parameters), endpoint_url=endpoint_url)  # fmt: skip
+
+    def _run(self, command: str, *options: str, endpoint_url: str = "") -> None:
+        # samconfig.toml is for AWS: what it says there about buckets, profiles or stages is not meant for here.
+        config = self.state / "samconfig.toml"
+        config.touch()
+        log = self.state / f"sam-{command}.log"
+        with log.open("w") as output:
+            sam = subprocess.Popen(
+                [str(self.tools.sam), command, "--config-file", str(config), *options],
+                cwd=self.root,
+                env=self._environment(endpoint_url),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                status = sam.wait()
+            except BaseException:  # sam starts pip, which would go on alone
+                os.killpg(sam.pid, signal.SIGTERM)
+                sam.wait()
+                raise
+        if status != 0:
+            raise SamFailedError(command, log, last_lines(log))
+
+    def _environment(self, endpoint_url: str) -> dict[str, str]:
+        """The user's shell, for pip's mirrors and proxies, but none of its AWS settings."""
+        shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON"))}
+        no_config = str(self.state / "no-aws-config")
+        return {
+            **shell,
+            **CREDENTIALS,
+            # sam looks for the runtime's interpreter on the PATH.
+            "PATH": f"{self.tools.lambda_python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_CONFIG_FILE": no_config,
+            "AWS_SHARED_CREDENTIALS_FILE": no_config,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": ",".join(filter(None, [LOOPBACK, shell.get("NO_PROXY")])),
+            "SAM_CLI_POLL_DELAY": "0.1",  # no rate limit to respect here: halves the time
+            "SAM_CLI_TELEMETRY": "0",
+            "__SAM_CLI_APP_DIR": str(self.state / "sam"),
+        }
+
+
+def architecture() -> str:
+    """Lambda's name for this machine's processor: the packages of the layers must run on it."""
+    machine = platform.machine().lower()
+    if machine in {"x86_64", "amd64"}:
+        return "x86_64"
+    if machine in {"arm64", "aarch64"}:
+        return "arm64"
+    raise LocalError(f"Lambda has no processor like this machine's ({machine}): the functions cannot run here.")
+
+
+def _overrides(parameters: Mapping[str, str]) -> list[str]:
+    return ["--parameter-overrides", *(f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items())]

@@ -1,0 +1,185 @@
+"""A stack on this machine: an engine of its own with the template deployed on it.
+
+with LocalStack(root=tree, state=tree / ".local") as stack:
+    print(stack.deploy().api_url)
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local import process, sources
+from local.errors import NotRunningError, StackStuckError
+from local.process import CREDENTIALS, REGION, Engine
+from local.sam import Sam, Tools, architecture
+from local.state import State
+
+_CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where everything is. `stack.json` holds the same in camelCase."""
+
+    api_url: str
+    endpoint_url: str
+    region: str
+    table_name: str
+    queue_url: str
+    dead_letter_queue_url: str
+    bucket_name: str
+    user_pool_id: str | None  # None when the stack takes tokens of another issuer
+    user_pool_client_id: str | None
+    pid: int
+    stack_name: str
+
+
+class LocalStack:
+    """`root` has the template, `state` is for what must not be lost between two calls, logs and temporary files.
+
+    Without a `port`, a free one is taken. `say` is told in a few words what takes long.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        state: Path,
+        *,
+        port: int | None = None,
+        stack_name: str = "asyncjobs",
+        tools: Tools | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.root, self.state = root.resolve(), state.resolve()
+        self._records = State(self.state)
+        self._port, self._stack_name, self._say = port, stack_name, say
+        self._tools = tools or Tools()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def engine(self) -> Engine:
+        engine = process.find(self.state)
+        if engine is None:
+            raise NotRunningError
+        return engine
+
+    @property
+    def endpoint_url(self) -> str:
+        return self.engine.url
+
+    @property
+    def outputs(self) -> Outputs:
+        """Of the last finished deployment."""
+        known = self._records.recall("stack")
+        if not known or known["pid"] != self.engine.pid:
+            raise NotRunningError
+        return Outputs(**{name: known[_camel(name)] for name in Outputs.__dataclass_fields__})
+
+    @property
+    def session(self) -> boto3.Session:
+        """Give its clients `endpoint_url`."""
+        return boto3.Session(
+            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            region_name=REGION,
+        )
+
+    def start(self, env: Mapping[str, str] | None = None) -> Engine:
+        """The engine that is running, or a new one; `env` reaches a new one and its functions only."""
+        with self._records.alone():
+            running = process.find(self.state)
+            if running and self._port in (None, running.port):
+                return running
+            port = self._port or process.free_port()
+            process.require_free(port)  # before what runs on another port is given up for it
+            self._records.forget()
+            process.stop(self.state)
+            self._say(f"Starting the local engine on port {port}")
+            return process.start(self.state, python=self._tools.lambda_python, port=port, extra=env or {})
+
+    def deploy(self, parameters: Mapping[str, str] | None = None) -> Outputs:
+        """Build and deploy the tree as it is now; does nothing when it already runs."""
+        with self._records.alone():
+            engine = self.engine
+            wanted = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture(), **(parameters or {})}
+            deployment = {"instance": engine.instance, "parameters": wanted, "sources": sources.fingerprint(self.root)}
+            if deployment == self._records.recall("deployed"):
+                return self.outputs
+            self._records.forget()
+            sam = Sam(self.root, self.state, self._tools)
+            self._say("Building")
+            sam.build(wanted)
+            self._say("Deploying")
+            self._clear_the_way()
+            sam.deploy(self._stack_name, engine.url, wanted)
+            outputs = self._read_outputs(engine)
+            self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
+            self._records.remember("deployed", deployment)
+            return outputs
+
+    def stop(self) -> bool:
+        """Whether there was something to stop."""
+        return self._records.stop()
+
+    def _clear_the_way(self, seconds: float = 60) -> None:
+        """An interrupted or failed deployment leaves a stack that CloudFormation refuses to update."""
+        cloudformation = self._client("cloudformation")
+        deadline = time.monotonic() + seconds
+        while status := self._stack(cloudformation).get("StackStatus", ""):
+            if status in _CANNOT_BE_UPDATED:
+                self._say(f"Removing what is left of a failed deployment ({status})")
+                cloudformation.delete_stack(StackName=self._stack_name)
+            elif not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
+                return
+            if time.monotonic() > deadline:
+                raise StackStuckError(status)
+            time.sleep(0.2)
+
+    def _read_outputs(self, engine: Engine) -> Outputs:
+        stack = self._stack(self._client("cloudformation"))
+        known = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        return Outputs(
+            # The URL that AWS would give has a host name that only a browser may resolve to this machine.
+            api_url=f"{engine.url}/_aws/execute-api/{known['ApiId']}{urlsplit(known['ApiUrl']).path.rstrip('/')}",
+            endpoint_url=engine.url,
+            region=REGION,
+            table_name=known["TableName"],
+            queue_url=known["QueueUrl"],
+            dead_letter_queue_url=known["DeadLetterQueueUrl"],
+            bucket_name=known["BucketName"],
+            user_pool_id=known.get("UserPoolId"),
+            user_pool_client_id=known.get("UserPoolClientId"),
+            pid=engine.pid,
+            stack_name=self._stack_name,
+        )
+
+    def _stack(self, cloudformation: Any) -> dict[str, Any]:
+        try:
+            stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":  # CloudFormation's word for "no such stack"
+                return {}
+            raise
+        return stacks[0] if stacks else {}
+
+    def _client(self, service: Any) -> Any:
+        return self.session.client(service, endpoint_url=self.endpoint_url, config=Config(proxies={}))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

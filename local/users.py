@@ -1,0 +1,27 @@
+"""People of the stack's own user pool, and their tokens."""
+
+import secrets
+from contextlib import suppress
+
+import boto3
+from botocore.config import Config
+
+from local.errors import NoUserPoolError
+from local.stack import Outputs
+
+
+def token(outputs: Outputs, session: boto3.Session, username: str) -> str:
+    """A bearer token for the API. The user is made if there is none of that name."""
+    if outputs.user_pool_id is None or outputs.user_pool_client_id is None:
+        raise NoUserPoolError
+    pool = session.client("cognito-idp", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))
+    password = f"Aa1!{secrets.token_urlsafe(24)}"  # of one use, so that nobody has to keep it
+    with suppress(pool.exceptions.UsernameExistsException):
+        pool.admin_create_user(UserPoolId=outputs.user_pool_id, Username=username, MessageAction="SUPPRESS")
+    pool.admin_set_user_password(UserPoolId=outputs.user_pool_id, Username=username, Password=password, Permanent=True)
+    answer = pool.initiate_auth(
+        ClientId=outputs.user_pool_client_id,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": username, "PASSWORD": password},
+    )
+    return answer["AuthenticationResult"]["AccessToken"]

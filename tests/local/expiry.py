@@ -1,0 +1,38 @@
+"""What is on a table's stream after an item came, and expired. Prints it as JSON.
+
+Runs in .venv-aws, inside the emulator, as its reaper comes round only once a minute. `close` closes the gap first.
+"""
+
+import json
+import sys
+import threading
+
+from local.gaps import dynamodb
+from local.gaps.emulator import module
+
+
+def main() -> None:
+    tables = module("services.dynamodb")
+    if "close" in sys.argv:
+        dynamodb.stream_expiries()
+    tables._create_table({
+        "TableName": "table",
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+    })  # fmt: skip
+    tables._put_item({"TableName": "table", "Item": {"pk": {"S": "1"}}})
+    table = tables._tables["table"]
+    [(pk, rows)] = table["items"].items()
+    [sk] = rows
+    [reaper] = [thread for thread in threading.enumerate() if thread.name == dynamodb.REAPER]
+    assert "_remove_item" in reaper._target.__code__.co_names  # type: ignore[attr-defined]  # what the real one calls
+    stand_in = threading.Thread(name=reaper.name, target=lambda: tables._remove_item(table, pk, sk))
+    stand_in.start()
+    stand_in.join()
+    sys.stdout.write(json.dumps(tables._stream_records["table"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""One engine a state folder, on loopback only, and nobody else's process is touched."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import process
+from local.errors import EngineDiedError, LocalError, PortTakenError
+from local.process import Engine
+from local.sam import Tools
+
+LOOPBACK_HEX = "0100007F"
+LISTENING = "0A"
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    process.stop(tmp_path)
+
+
+def start(state: Path, port: int | None = None) -> Engine:
+    return process.start(state, python=Tools().lambda_python, port=port or process.free_port(), extra={})
+
+
+@pytest.mark.slow
+def test_an_engine_that_runs_is_found(state: Path) -> None:
+    engine = start(state)
+    assert process.find(state) == engine
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells it this way")
+def test_an_engine_listens_on_loopback_and_nowhere_else(state: Path) -> None:
+    engine = start(state)
+    assert listening_addresses(engine.pid) == [f"{LOOPBACK_HEX}:{engine.port:04X}"]
+
+
+@pytest.mark.slow
+def test_a_stopped_engine_leaves_nothing_behind(state: Path) -> None:
+    engine = start(state)
+    assert process.stop(state)
+    assert process.find(state) is None
+    assert not (state / "tmp").exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(engine.pid, 0)
+
+
+@pytest.mark.slow
+def test_an_engine_that_was_killed_is_gone_and_the_next_one_starts(state: Path) -> None:
+    engine = start(state)
+    os.kill(engine.pid, signal.SIGKILL)
+    wait_until_gone(state)
+    assert start(state, engine.port).instance != engine.instance
+
+
+@pytest.mark.slow
+def test_two_engines_cannot_share_a_state_folder(state: Path) -> None:
+    engine = start(state)
+    with pytest.raises(LocalError, match="already runs"):
+        start(state)
+    assert process.find(state) == engine
+
+
+def test_a_foreign_process_with_the_pid_of_a_dead_engine_is_left_alone(state: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as stranger:
+        try:
+            (state / "engine.claim").write_text(json.dumps({"pid": stranger.pid, "port": 1, "instance": "x"}))
+            assert process.find(state) is None
+            assert not process.stop(state)
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+
+
+def test_a_taken_port_is_named_with_the_way_out(state: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTakenError, match=f"make run PORT={port + 1}"):
+            start(state, port)
+
+
+def test_an_engine_that_dies_at_once_gives_its_last_words(state: Path) -> None:
+    broken = state / "python"
+    broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
+    broken.chmod(0o755)
+    with pytest.raises(EngineDiedError, match="no such luck"):
+        process.start(state, python=broken, port=process.free_port(), extra={})
+
+
+def wait_until_gone(state: Path) -> None:
+    deadline = time.monotonic() + 5
+    while process.find(state):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def listening_addresses(pid: int) -> list[str]:
+    inodes = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+    found = []
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, status, *_, inode = line.split()[:10]
+            if f"socket:[{inode}]" in inodes and (table.startswith("udp") or status == LISTENING):
+                found.append(local)
+    return found

@@ -1,0 +1,38 @@
+"""What makes a new deployment necessary."""
+
+from pathlib import Path
+
+import pytest
+
+from local.sources import fingerprint
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for file in ("template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(file)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "file", ["template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py", "layers/jobs/jobs/new.py"]
+)
+def test_a_change_is_seen(tree: Path, file: str) -> None:
+    before = fingerprint(tree)
+    (tree / file).write_text("changed")
+    assert fingerprint(tree) != before
+
+
+def test_a_move_is_seen(tree: Path) -> None:
+    before = fingerprint(tree)
+    (tree / "layers/jobs/jobs/one.py").rename(tree / "layers/jobs/jobs/two.py")
+    assert fingerprint(tree) != before
+
+
+@pytest.mark.parametrize("file", ["README.md", "layers/jobs/jobs/__pycache__/one.pyc", "functions/submit/.app.py.swp"])
+def test_what_is_not_deployed_does_not_count(tree: Path, file: str) -> None:
+    before = fingerprint(tree)
+    (tree / file).parent.mkdir(exist_ok=True)
+    (tree / file).write_text("new")
+    assert fingerprint(tree) == before

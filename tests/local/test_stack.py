@@ -1,0 +1,101 @@
+"""What is deployed is what is in the tree, with no more work than that takes."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from local.errors import NotRunningError, SamFailedError
+from local.sam import Tools
+from local.stack import LocalStack
+from tests.local.test_process import wait_until_gone
+
+pytestmark = pytest.mark.slow
+
+OUTPUTS = {
+    "ApiId": "a1b2c3d4",
+    "ApiUrl": "https://a1b2c3d4.execute-api.us-east-1.amazonaws.com",
+    "TableName": "table",
+    "QueueUrl": "queue",
+    "DeadLetterQueueUrl": "dead",
+    "BucketName": "bucket",
+    "UserPoolId": "pool",
+    "UserPoolClientId": "client",
+}
+NOTHING = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+IMPOSSIBLE = {"Type": "AWS::No::Such"}
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[LocalStack]:
+    program = tmp_path / "sam-program"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -W ignore {Path(__file__).parent / "fake_sam.py"} "$@"\n')
+    program.chmod(0o755)
+    write_template(tmp_path, NOTHING)
+    with LocalStack(tmp_path, tmp_path / "state", tools=Tools(sam=program)) as stack:
+        yield stack
+
+
+def write_template(root: Path, resource: Mapping[str, object]) -> None:
+    outputs = {name: {"Value": value} for name, value in OUTPUTS.items()}
+    (root / "template.yaml").write_text(json.dumps({"Resources": {"One": resource}, "Outputs": outputs}))
+
+
+def calls(stack: LocalStack) -> list[str]:
+    return (stack.root / "calls.log").read_text().split()
+
+
+def test_outputs_are_told_and_written_down(stack: LocalStack) -> None:
+    outputs = stack.deploy()
+    written = json.loads((stack.state / "stack.json").read_text())
+    assert outputs.api_url == f"{stack.endpoint_url}/_aws/execute-api/a1b2c3d4"
+    assert written["apiUrl"] == outputs.api_url
+    assert written["deadLetterQueueUrl"] == "dead"
+    assert written["pid"] == stack.engine.pid
+    assert stack.outputs == outputs
+
+
+def test_an_unchanged_tree_is_not_deployed_again(stack: LocalStack) -> None:
+    stack.deploy()
+    stack.deploy()
+    assert calls(stack) == ["build", "deploy"]
+
+
+def test_a_changed_tree_is_deployed_again(stack: LocalStack) -> None:
+    stack.deploy()
+    (stack.root / "functions").mkdir()
+    (stack.root / "functions" / "app.py").write_text("new")
+    write_template(stack.root, {**NOTHING, "Metadata": {"new": True}})
+    stack.deploy()
+    assert calls(stack) == ["build", "deploy"] * 2
+
+
+def test_a_new_engine_knows_nothing_of_an_old_deployment(stack: LocalStack) -> None:
+    stack.deploy()
+    os.kill(stack.engine.pid, signal.SIGKILL)
+    wait_until_gone(stack.state)
+    stack.start()
+    with pytest.raises(NotRunningError):
+        _ = stack.outputs
+    stack.deploy()
+    assert calls(stack) == ["build", "deploy"] * 2
+
+
+def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) -> None:
+    write_template(stack.root, IMPOSSIBLE)
+    with pytest.raises(SamFailedError):
+        stack.deploy()
+    write_template(stack.root, NOTHING)
+    assert stack.deploy().table_name == "table"
+
+
+def test_nothing_is_known_after_a_stop(stack: LocalStack) -> None:
+    stack.deploy()
+    assert stack.stop()
+    assert not stack.stop()
+    with pytest.raises(NotRunningError):
+        _ = stack.outputs
