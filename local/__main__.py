@@ -8,10 +8,11 @@ from contextlib import suppress
 from local import demo, logs, process, users
 from local.errors import LocalError
 from local.process import PROJECT
-from local.stack import LocalStack
+from local.stack import LocalStack, Outputs
+from samples import pdfs
 
 STATE = PROJECT / ".local"
-SAMPLE = "samples/report.pdf"
+PAGES = 600
 DEFAULT_PORT = 4566
 DEFAULT_USER = "demo"
 
@@ -51,14 +52,24 @@ def _run(port: int | None) -> None:
     stack.start()
     outputs = stack.deploy()
     bearer = users.token(outputs, stack.session, DEFAULT_USER)
-    print(f"Ready after {time.monotonic() - began:.1f} s. Now a job, document.extract of {SAMPLE}:\n", flush=True)
-    job = demo.extract_document(outputs.api_url, bearer, PROJECT / SAMPLE)
+    key = _upload(stack, outputs, owner=users.subject(bearer))
+    print(
+        f"Ready after {time.monotonic() - began:.1f} s. Now a job, document.extract of a report of {PAGES} pages:\n", flush=True
+    )
+    job = demo.run_job(outputs.api_url, bearer, {"jobType": "document.extract", "input": {"key": key}})
     print(f"\n{demo.summary(demo.result_of(outputs.api_url, bearer, job))}\n")
     print(f"The API   {outputs.api_url}/api/v1")
     print("A token   make token USER=alice")
     print("Logs      make logs")
     print("Stop      make stop")
     print(f"Your job  {demo.curl(outputs.api_url, bearer, job)}")
+
+
+def _upload(stack: LocalStack, outputs: Outputs, *, owner: str) -> str:
+    """Puts a real PDF into the owner's inputs area; a small one could go into the request itself."""
+    s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{owner}/report.pdf", Body=pdfs.long_report(PAGES))
+    return "report.pdf"
 
 
 def _token(username: str) -> None:

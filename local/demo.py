@@ -1,10 +1,8 @@
 """One real job over HTTP, as a client of the API would do it."""
 
-import base64
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any, TextIO
 
 import httpx
@@ -40,14 +38,11 @@ class ProgressBar:
             self._out.write("\n")
 
 
-def extract_document(api_url: str, token: str, document: Path, *, seconds: float = 120) -> dict[str, Any]:
+def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
     """The finished job, with its progress shown on the way."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
-        pdf = base64.b64encode(document.read_bytes()).decode()
-        job: dict[str, Any] = _json(
-            client.post(f"{api_url}/api/v1/jobs", json={"jobType": "document.extract", "input": {"pdf": pdf}}), 202
-        )
+        job: dict[str, Any] = _json(client.post(f"{api_url}/api/v1/jobs", json=request), 202)
         bar = ProgressBar()
         deadline = time.monotonic() + seconds
         while True:

@@ -1,5 +1,7 @@
 """People of the stack's own user pool, and their tokens."""
 
+import base64
+import json
 import secrets
 from contextlib import suppress
 
@@ -25,3 +27,10 @@ def token(outputs: Outputs, session: boto3.Session, username: str) -> str:
         AuthParameters={"USERNAME": username, "PASSWORD": password},
     )
     return answer["AuthenticationResult"]["AccessToken"]
+
+
+def subject(token: str) -> str:
+    """Whose token it is: the owner of the jobs that are submitted with it."""
+    payload = token.split(".")[1]
+    claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return claims["sub"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncjobs.lifecycle import AsyncJob, JobKey, submitted
+from asyncjobs.registry import JobType
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OWNER = "alice"
@@ -42,3 +43,24 @@ def running_job(
 ) -> AsyncJob:
     """A job whose first attempt has just begun."""
     return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
+
+
+def job_type(name: str, **changes: Any) -> JobType:
+    """A job type that takes anything."""
+    return replace(
+        JobType(
+            name=name,
+            module="jobs.none",
+            function="none",
+            description="Does nothing.",
+            is_async=False,
+            expected=timedelta(seconds=10),
+            time_limit=timedelta(minutes=1),
+            max_attempts=3,
+            retention=timedelta(days=7),
+            deadline=timedelta(days=1),
+            input_schema={},
+            output_schema={},
+        ),
+        **changes,
+    )

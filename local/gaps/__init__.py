@@ -14,6 +14,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
     iam.count_loopback_as_secure,
+    iam.ask_for_one_message_as_for_ten,
     mappings.read_numbers,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,

@@ -18,3 +18,18 @@ def count_loopback_as_secure() -> None:
         return "true" if key.lower() == "aws:securetransport" else resolve(key, context)
 
     evaluator._resolve_condition_key = resolve_securely
+
+
+def ask_for_one_message_as_for_ten() -> None:
+    """AWS has no permission of its own for a batch of messages: `sqs:SendMessage` allows `SendMessageBatch`.
+
+    The emulator asks for `sqs:SendMessageBatch`, which on AWS nobody can grant.
+    """
+    actions = module("core.iam_actions")
+    extract = actions.extract_iam_action
+
+    def extract_single(*request: Any) -> Any:
+        action = extract(*request)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    actions.extract_iam_action = extract_single

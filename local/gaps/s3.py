@@ -28,6 +28,11 @@ def _rule(rule: Properties) -> dict[str, Any]:
         spelt["ID"] = left.pop("Id")
     if "ExpirationInDays" in left:
         spelt["Expiration"] = {"Days": int(left.pop("ExpirationInDays"))}
+    if "ExpiredObjectDeleteMarker" in left:
+        spelt["Expiration"] = {"ExpiredObjectDeleteMarker": left.pop("ExpiredObjectDeleteMarker")}
+    if "NoncurrentVersionExpiration" in left:
+        days = left.pop("NoncurrentVersionExpiration")["NoncurrentDays"]
+        spelt["NoncurrentVersionExpiration"] = {"NoncurrentDays": int(days)}
     if "AbortIncompleteMultipartUpload" in left:
         days = left.pop("AbortIncompleteMultipartUpload")["DaysAfterInitiation"]
         spelt["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": int(days)}

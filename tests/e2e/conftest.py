@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import shutil
@@ -54,7 +53,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(tree, tmp_path_factory.mktemp("state")) as stack:
+    stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
+    stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails here as it would on AWS
+    with stack:
         stack.deploy()
         yield stack
 
@@ -111,11 +112,10 @@ def caller(stack: LocalStack, outputs: Outputs) -> Iterator[Callable[[str], Call
     def sign_in(name: str) -> Caller:
         if name not in callers:
             token = users.token(outputs, stack.session, name)
-            claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
             http = httpx.Client(
                 base_url=f"{outputs.api_url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False
             )
-            callers[name] = Caller(http, claims["sub"])
+            callers[name] = Caller(http, users.subject(token))
         return callers[name]
 
     yield sign_in

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from local.stack import LocalStack, Outputs
-from tests import pdfs
+from samples import pdfs
 from tests.e2e.conftest import Caller, Killing, log_events, pid_is_alive
 
 SAMPLES = Path(__file__).parents[2] / "samples"

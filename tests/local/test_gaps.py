@@ -136,7 +136,9 @@ def test_a_bucket_has_its_lifecycle(twin: Deployed) -> None:
     assert [(rule["ID"], rule.get("Expiration"), rule.get("AbortIncompleteMultipartUpload")) for rule in rules] == [
         ("expire", {"Days": 32}, None),
         ("abort", None, {"DaysAfterInitiation": 1}),
+        ("versions", {"ExpiredObjectDeleteMarker": True}, None),
     ]
+    assert rules[2]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 3}
 
 
 def test_released_ignores_lifecycles(released: Deployed) -> None:
@@ -162,6 +164,15 @@ def test_a_policy_against_plain_http_lets_this_machine_s_calls_pass(twin: Deploy
 def test_released_denies_each_call(released: Deployed) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         _objects_seen_by_a_user(released)
+
+
+def test_who_may_send_one_message_may_send_ten(twin: Deployed) -> None:
+    assert _messages_sent_by_a_user(twin) == 1
+
+
+def test_released_asks_for_a_permission_that_aws_does_not_know(released: Deployed) -> None:
+    with pytest.raises(ClientError, match="sqs:SendMessageBatch"):
+        _messages_sent_by_a_user(released)
 
 
 # ── Where the functions run ──
@@ -197,14 +208,26 @@ def _time_to_live(deployed: Deployed) -> Any:
 
 
 def _objects_seen_by_a_user(deployed: Deployed) -> Any:
-    iam = deployed.client("iam")
-    iam.create_user(UserName="reader")
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    iam.put_user_policy(UserName="reader", PolicyName="read", PolicyDocument=policy)
-    key = iam.create_access_key(UserName="reader")["AccessKey"]
-    s3 = client(deployed.engine, "s3", key["AccessKeyId"], key["SecretAccessKey"])
+    s3 = _client_of_a_user(deployed, "s3", may="s3:*")
     return s3.list_objects_v2(Bucket=deployed.outputs["Bucket"])["KeyCount"]
+
+
+def _messages_sent_by_a_user(deployed: Deployed) -> int:
+    sqs = _client_of_a_user(deployed, "sqs", may="sqs:SendMessage")
+    answer = sqs.send_message_batch(
+        QueueUrl=deployed.outputs["DeadLetterQueue"], Entries=[{"Id": "1", "MessageBody": "by a user"}]
+    )
+    return len(answer["Successful"])
+
+
+def _client_of_a_user(deployed: Deployed, service: str, *, may: str) -> Any:
+    iam, user = deployed.client("iam"), f"user-of-{service}"
+    iam.create_user(UserName=user)
+    statement = {"Effect": "Allow", "Action": may, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=user, PolicyName="may", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return client(deployed.engine, service, key["AccessKeyId"], key["SecretAccessKey"])
 
 
 def _calls_counted_after_one(deployed: Deployed) -> float:

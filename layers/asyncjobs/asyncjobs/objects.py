@@ -7,9 +7,10 @@ COMPLETED always names bytes that exist and are its own; what a lost attempt lef
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
@@ -124,7 +125,9 @@ class S3Objects:
             if aws.error_code(error) in {"NoSuchKey", "404"}:
                 raise InputMissing(location) from error
             raise
-        return cast(BinaryIO, answer["Body"])
+        # In a `with`, boto3's own stream turns into another one, which knows neither the length nor the checksum.
+        body: Any = answer["Body"]
+        return io.BufferedReader(body)
 
 
 class _S3ResultWriter:

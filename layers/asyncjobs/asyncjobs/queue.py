@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from botocore.exceptions import ClientError
+
 from asyncjobs import aws
 from asyncjobs.errors import MalformedMessage
 from asyncjobs.lifecycle import AsyncJob, JobKey
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 MAX_DELAY = timedelta(minutes=15)
 """The longest SQS delays a message."""
-_MAX_VISIBILITY = timedelta(hours=12)
+_MAX_VISIBILITY = timedelta(hours=11)
+"""SQS hides a message for 12 hours at most, counted from when it was received: some minutes ago."""
+_GONE = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
+"""What SQS calls the receipt handle of a message that was deleted meanwhile."""
 _BATCH = 10
 _VERSION = 1
 
@@ -106,13 +111,17 @@ class SqsQueue:
         return refused
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
-        """See `Queue`."""
-        with aws.translated("The queue"):
-            self._client.change_message_visibility(
-                QueueUrl=self._url,
-                ReceiptHandle=receipt_handle,
-                VisibilityTimeout=_whole_seconds(min(delay, _MAX_VISIBILITY)),
-            )
+        """See `Queue`. A message that is gone by now needs no return: it was delivered twice, and the other one is done."""
+        try:
+            with aws.translated("The queue"):
+                self._client.change_message_visibility(
+                    QueueUrl=self._url,
+                    ReceiptHandle=receipt_handle,
+                    VisibilityTimeout=_whole_seconds(min(delay, _MAX_VISIBILITY)),
+                )
+        except ClientError as error:
+            if aws.error_code(error) not in _GONE:
+                raise
 
 
 def _whole_seconds(duration: timedelta) -> int:

@@ -23,7 +23,7 @@ from asyncjobs import Fatal, JobCancelled
 from asyncjobs.testing import CollectedResult, FakeContext
 from jobs import document_extract
 from jobs.document_extract import ExtractInput, ExtractOutput, extract
-from tests import pdfs
+from samples import pdfs
 
 KEY = "2026/report.pdf"
 SAMPLES = Path(__file__).parents[3] / "samples"

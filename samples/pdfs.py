@@ -1,4 +1,4 @@
-"""Makes the PDFs that the tests and the samples need. `python -m tests.pdfs samples` writes the samples."""
+"""Makes the PDFs that the tests and the samples need. `python -m samples.pdfs` writes the samples."""
 
 from __future__ import annotations
 
