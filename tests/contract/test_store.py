@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+
 from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
@@ -18,7 +19,6 @@ from asyncjobs.lifecycle import (
     Status,
 )
 from asyncjobs.store import ListPosition, Lost, Store
-
 from tests.factories import JOB_ID, NOW, OWNER, new_job
 
 LEASE = NOW + timedelta(seconds=75)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.errors import TimeLimitExceeded, Unavailable
+from asyncjobs.errors import Fatal, TimeLimitExceeded, Unavailable
 from asyncjobs.executor import TRY_LATER, Executor
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Status, submitted
 from asyncjobs.queue import JobMessage
@@ -151,6 +151,18 @@ def test_fatal_fails_at_once_with_the_jobs_own_words(store: FakeStore, submit: S
     assert failure(store, job) == JobFailure(
         code="HOPELESS", message="This will never work: change the input.", type="Fatal", retryable=False
     )
+
+
+def test_a_message_that_no_utf_8_can_hold_is_mended_not_refused(
+    store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(_attempt: object, _definition: object) -> None:
+        raise Fatal("a\ud800b")
+
+    monkeypatch.setattr("asyncjobs.attempt.Attempt._input", raises)
+    job = submit("zoo.returns")
+    run(job)
+    assert failure(store, job).message == "a?b"
 
 
 def test_a_job_may_say_when_to_be_tried_again(store: FakeStore, submit: Submit, run: Run, clock: FakeClock) -> None:

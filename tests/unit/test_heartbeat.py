@@ -77,6 +77,12 @@ def test_a_message_is_cut_not_refused(heartbeat: Heartbeat) -> None:
     assert len(heartbeat.newest().message or "") == 256
 
 
+def test_a_message_that_no_utf_8_can_hold_is_mended_not_refused(heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        heartbeat.tell(1, "a\ud800b")
+    assert heartbeat.newest().message == "a?b"
+
+
 def test_a_beat_renews_the_lease(store: FakeStore, job: AsyncJob, clock: FakeClock) -> None:
     heartbeat = Heartbeat(store, job, clock, renews_lease=True)
     clock.advance(seconds=70)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +23,7 @@ from asyncjobs.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.heartbeat import Heartbeat
+from asyncjobs.heartbeat import Heartbeat, storable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result
 from asyncjobs.objects import Objects, ResultWriter
 from asyncjobs.registry import JobDefinition, JobType, load
@@ -100,10 +99,12 @@ class Attempt:
             return Stopped(error)
         code, message, retryable = _explain(error)
         return Errored(
-            JobFailure(code=code, message=message[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable),
+            JobFailure(
+                code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable
+            ),
             after=error.after if isinstance(error, Retry) else None,
             # Where it happened, without the error's own words: those may quote what the job worked on.
-            stack=tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)),
+            stack=log.stack(error),
         )
 
     # ── What the job asks of it: see JobContext ────────────────────────────────────────────────────

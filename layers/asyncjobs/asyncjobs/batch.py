@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,7 +11,7 @@ from typing import Any
 
 from asyncjobs import log
 from asyncjobs.deadline import exit_after
-from asyncjobs.errors import MalformedMessage, Unavailable
+from asyncjobs.errors import MalformedMessage
 from asyncjobs.executor import TRY_LATER, Executor
 from asyncjobs.queue import JobMessage, Queue
 
@@ -77,8 +76,8 @@ class BatchWorker:
             failures.append({"itemIdentifier": record["messageId"]})
             try:
                 self._queue.return_after(record["receiptHandle"], delay)
-            except Unavailable:
-                log.event("RETURN_DEFERRED", messageId=record["messageId"])
+            except Exception as error:  # noqa: BLE001 - it comes back all the same, only later
+                log.event("RETURN_DEFERRED", messageId=record["messageId"], errorType=type(error).__name__)
         return failures
 
 
@@ -93,6 +92,5 @@ def _contained(record: Record, answers: dict[str, timedelta | None]) -> Iterator
     try:
         yield
     except Exception as error:  # noqa: BLE001 - Lambda would bring back the others too, and make them run again
-        frames = tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__))
-        log.event("DELIVERY_FAILED", messageId=record["messageId"], errorType=type(error).__name__, stack=frames)
+        log.event("DELIVERY_FAILED", messageId=record["messageId"], errorType=type(error).__name__, stack=log.stack(error))
         answers[record["messageId"]] = TRY_LATER

@@ -56,7 +56,7 @@ class Heartbeat:
         if math.isfinite(percent):
             with self._news:
                 self._progress = max(self._progress, round(min(max(percent, 0), 100)))
-                self._message = self._message if message is None else message[:MAX_MESSAGE_LENGTH]
+                self._message = self._message if message is None else storable(message)[:MAX_MESSAGE_LENGTH]
                 self._has_news = True
                 self._news.notify()
             self._start()
@@ -105,6 +105,11 @@ class Heartbeat:
         with self._news:
             self._news.wait_for(lambda: self._has_news or self._stopping.is_set(), timeout=pause)
         return not self._stopping.is_set()
+
+
+def storable(text: str) -> str:
+    """The text without lone surrogates: they are no UTF-8, and the table would refuse the whole write."""
+    return text.encode(errors="replace").decode()
 
 
 def _why(held: AsyncJob, current: AsyncJob | None) -> JobInterrupted:

@@ -1,0 +1,163 @@
+"""The catalogue: what the decorators say, without their modules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from asyncjobs import catalogue
+from asyncjobs.catalogue import Catalogue, catalogue_path, collect, main, to_json
+from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
+from tests.factories import job_type
+
+JOB = '''
+from asyncjobs import JobContext, job
+
+@job("{name}")
+def {function}(input: int, context: JobContext) -> int:
+    """Return it."""
+    return input
+'''
+
+JobsPackage = Callable[..., Path]
+
+
+@pytest.fixture
+def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
+    """Makes a jobs package of modules, under a name of its own; `catalogue` takes it for the one there is."""
+
+    def make(**modules: str) -> Path:
+        name = f"jobs_of_{request.node.name}".replace("[", "_").replace("]", "_")
+        package = tmp_path / name
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        for module, text in modules.items():
+            (package / f"{module}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(catalogue, "JOBS_PACKAGE", name)
+        return package
+
+    return make
+
+
+# ── The one that is there ──────────────────────────────────────────────────────────────────────────
+
+
+def test_the_committed_catalogue_says_what_the_decorators_say() -> None:
+    assert catalogue_path().read_text() == to_json(collect())
+
+
+def test_the_api_answers_without_the_code_of_any_job_and_without_pydantic() -> None:
+    # In a process of its own: here, other tests have imported everything. What is imported must be paid by each cold start.
+    script = """
+import importlib.util, os, sys
+os.environ |= {"APPLICATION": "a", "TABLE_NAME": "t", "QUEUE_URL": "q", "BUCKET_NAME": "b", "AWS_DEFAULT_REGION": "us-east-1",
+               "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+from tests.events import sample
+
+def handler(name):
+    spec = importlib.util.spec_from_file_location(name, f"functions/{name}/app.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.handler
+
+status, submit = handler("status"), handler("submit")
+assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
+answers = [
+    status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, None),
+    submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, None),
+]
+assert [answer["statusCode"] for answer in answers] == [200, 400], answers
+print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
+"""
+    root = Path(__file__).parents[2]
+    path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+# ── Reading ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_written_reads_back_as_it_was(tmp_path: Path) -> None:
+    types = {name: job_type(name, input_schema={"type": "object"}) for name in ("a.b", "c")}
+    path = tmp_path / "catalogue.json"
+    path.write_text(to_json(Catalogue(types)))
+    read = Catalogue.read(path)
+    assert list(read) == list(types.values())
+    assert read["c"] == types["c"]
+
+
+def test_an_unknown_name_is_an_unknown_job_type() -> None:
+    with pytest.raises(UnknownJobType, match=r"'no\.such'"):
+        Catalogue({})["no.such"]
+
+
+def test_a_jobs_package_without_its_catalogue_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f"))
+    with pytest.raises(StaleCatalogue, match="make catalogue"):
+        Catalogue.read()
+
+
+def test_without_a_jobs_package_the_layer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "JOBS_PACKAGE", "jobs_that_are_nowhere")
+    with pytest.raises(StaleCatalogue, match="the jobs layer is missing"):
+        Catalogue.read()
+
+
+def test_reading_runs_nothing_of_the_jobs_package(jobs_package: JobsPackage) -> None:
+    package = jobs_package()
+    (package / "__init__.py").write_text("raise AssertionError('imported')")
+    (package / "catalogue.json").write_text("{}")
+    assert list(Catalogue.read()) == []
+
+
+# ── Collecting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_package: JobsPackage) -> None:
+    package = jobs_package(
+        one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
+        two=JOB.format(name="m.middle", function="f"),
+    )
+    found = list(collect())
+    assert [job_type.name for job_type in found] == ["a.first", "m.middle", "z.last"]
+    assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
+
+
+def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=JOB.format(name="a.b", function="f"))
+    (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
+    assert [job_type.module for job_type in collect()] == [f"{package.name}.one"]
+
+
+def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+# ── The command ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_command_writes_the_catalogue_and_then_finds_it_current(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=JOB.format(name="a.b", function="f"))
+    assert main(["--check"]) == 1
+    assert main([]) == 0
+    assert list(json.loads((package / "catalogue.json").read_text())) == ["a.b"]
+    assert main(["--check"]) == 0
+
+
+def test_a_stale_catalogue_is_told_and_left_as_it_is(jobs_package: JobsPackage, capsys: pytest.CaptureFixture[str]) -> None:
+    package = jobs_package(one=JOB.format(name="a.b", function="f"))
+    (package / "catalogue.json").write_text("{}")
+    assert main(["--check"]) == 1
+    assert "make catalogue" in capsys.readouterr().err
+    assert (package / "catalogue.json").read_text() == "{}"

@@ -1,0 +1,168 @@
+"""A job as an item: nothing gets lost on the way, and it stays small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.clock import to_milliseconds, to_whole_seconds
+from asyncjobs.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
+from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, AsyncJob, JobFailure, JobKey, Result, Status
+from tests.factories import JOB_ID, NOW, new_job, running_job
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAME = st.text("abc-|@. äß€", min_size=1, max_size=20)
+INSTANT = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(to_milliseconds)  # noqa: DTZ001
+COUNT = st.integers(0, 1000)
+FAILURE = st.builds(JobFailure, code=TEXT, message=TEXT, type=TEXT, retryable=st.booleans())
+JOBS = st.builds(
+    AsyncJob,
+    owner=NAME,
+    async_job_id=st.uuids(version=4).map(str),
+    job_type=NAME,
+    status=st.sampled_from(Status),
+    gen=NAME,
+    request_hash=st.binary(min_size=32, max_size=32),
+    attempt=COUNT,
+    max_attempts=COUNT,
+    created_at=INSTANT,
+    updated_at=INSTANT,
+    started_at=st.none() | INSTANT,
+    ended_at=st.none() | INSTANT,
+    deadline_at=INSTANT,
+    record_expires_at=INSTANT.map(to_whole_seconds),
+    retention=st.integers(1, 10**7).map(lambda seconds: timedelta(seconds=seconds)),
+    not_before=st.none() | INSTANT,
+    due_at=st.none() | INSTANT,
+    sweeps=COUNT,
+    claimed_by=st.none() | NAME,
+    lease_until=st.none() | INSTANT,
+    progress=st.integers(0, 100),
+    message=st.none() | TEXT,
+    input=st.none() | TEXT,
+    input_location=st.none() | NAME,
+    metadata=st.none() | TEXT,
+    result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME),
+    error=st.none() | FAILURE,
+)
+
+
+@settings(max_examples=30)
+@given(JOBS)
+def test_every_job_reads_back_as_it_was(job: AsyncJob) -> None:
+    assert from_item(to_item(job)) == job
+
+
+@settings(max_examples=30)
+@given(JOBS)
+def test_an_item_holds_only_what_is_there(job: AsyncJob) -> None:
+    values = [value for attribute in to_item(job).values() for value in attribute.values()]
+    assert None not in values
+    assert all(isinstance(value, str | bytes) for value in values)
+
+
+def test_attributes_of_a_newer_release_do_not_disturb() -> None:
+    job = new_job()
+    assert from_item({**to_item(job), "priority": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+
+
+def test_a_key_of_the_due_index_is_there_exactly_while_the_job_is_due() -> None:
+    item, ended = to_item(new_job()), to_item(new_job().cancelled(now=NOW))
+    assert {"dueAt", "dueShard"} <= item.keys()
+    assert not {"dueAt", "dueShard"} & ended.keys()
+
+
+def test_the_time_to_live_is_in_whole_seconds() -> None:
+    job = new_job(now=NOW + timedelta(milliseconds=1)).cancelled(now=NOW + timedelta(milliseconds=2))
+    assert to_item(job)["recordExpiresAt"]["N"].isdigit()
+    assert len(to_item(job)["recordExpiresAt"]["N"]) == 10
+
+
+@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE}))
+def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
+    job = running_job()
+    other: Any = {
+        "gen": "another",
+        "status": Status.PENDING,
+        "attempt": 2,
+        "claimed_by": "another",
+        "lease_until": NOW,
+        "due_at": NOW,
+    }[field]
+    before, after = to_item(job), to_item(replace(job, **{field: other}))
+    assert before[GUARD_ATTRIBUTES[field]] != after[GUARD_ATTRIBUTES[field]]
+
+
+@settings(max_examples=50)
+@given(NAME, st.uuids(version=4).map(str))
+def test_every_key_reads_back_as_it_was(owner: str, async_job_id: str) -> None:
+    key = JobKey(owner, async_job_id)
+    assert parse_pk(pk(key)) == key
+
+
+# ── Size: each write is paid for by the kilobyte of the whole item ─────────────────────────────────
+
+
+def size(item: dict[str, dict[str, Any]]) -> int:
+    """The item's size by DynamoDB's rules, on the safe side: names and texts in UTF-8, numbers by their digits."""
+    total = 0
+    for name, attribute in item.items():
+        ((kind, value),) = attribute.items()
+        total += len(name.encode())
+        total += (len(value) + 1) // 2 + 2 if kind == "N" else len(value if kind == "B" else value.encode())
+    return total
+
+
+def short_job() -> AsyncJob:
+    """A job as they usually are, with everything set that can be set at the same time."""
+    job = new_job(
+        owner="8f14e45f-ceea-467a-9575-1f2d3c4b5a69",
+        async_job_id=JOB_ID,
+        now=NOW + timedelta(milliseconds=123),
+        delay=timedelta(seconds=30),
+        message="Reading page 9 of 20",
+        input='{"query":"backoff","limit":20}',
+        metadata='{"orderId":"2026-004711","source":"shop"}',
+        job_type="document.extract",
+        sweeps=1,
+        error=JobFailure(
+            code="JOB_RAISED",
+            message="The job raised ValueError; its operator finds where in the log.",
+            type="ValueError",
+            retryable=True,
+        ),
+    )
+    now = NOW + timedelta(seconds=31)
+    by = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef/0a1b2c3d"
+    return job.claimed(by=by, now=now, lease_until=now + timedelta(seconds=75)).reported(
+        now=now, progress=45, message=None, lease_until=now + timedelta(seconds=75)
+    )
+
+
+def test_a_running_short_job_stays_within_one_write_unit() -> None:
+    assert size(to_item(short_job())) <= 1024
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "released"])
+def test_the_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) -> None:
+    job, now = short_job(), NOW + timedelta(seconds=40, milliseconds=5)
+    error = job.error
+    assert error is not None
+    ended = {
+        "completed": lambda: job.completed(now=now, result=Result(text='{"matches":[],"matchCount":0,"filesSearched":10}')),
+        "failed": lambda: job.failed(now=now, error=error),
+        "cancelled": lambda: job.cancelled(now=now),
+        "released": lambda: job.released(now=now, error=error, after=timedelta(seconds=3.25)),
+    }[end]()
+    assert size(to_item(ended)) <= 1024
+
+
+def test_a_result_in_the_bucket_leaves_the_item_small() -> None:
+    job = short_job()
+    location = f"results/{job.async_job_id}/{job.gen}/{job.attempt}"
+    assert size(to_item(job.completed(now=NOW + timedelta(seconds=40), result=Result(location=location)))) <= 1024

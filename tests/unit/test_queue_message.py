@@ -1,0 +1,84 @@
+"""The message that names a job to the worker. The queue itself has its tests in tests/contract."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.errors import MalformedMessage
+from asyncjobs.lifecycle import JobKey
+from asyncjobs.queue import JobMessage
+from tests.events import sample
+from tests.factories import new_job
+
+FIELDS: dict[str, Any] = {"version": 1, "owner": "alice", "asyncJobId": "id", "gen": "g", "jobType": "zoo.returns"}
+
+
+def test_a_message_names_the_job_its_record_and_its_type() -> None:
+    job = new_job()
+    assert JobMessage.of(job) == JobMessage(job.key, job.gen, job.job_type)
+
+
+def test_a_message_holds_nothing_that_may_be_large_or_secret() -> None:
+    job = new_job(input='"canary"', message="canary", metadata='"canary"')
+    assert "canary" not in JobMessage.of(job).to_body()
+
+
+@settings(max_examples=50)
+@given(
+    st.builds(JobMessage, st.builds(JobKey, st.text(min_size=1), st.text(min_size=1)), st.text(min_size=1), st.text(min_size=1))
+)
+def test_every_message_reads_back_as_it_was(message: JobMessage) -> None:
+    assert JobMessage.parse(message.to_body()) == message
+
+
+def test_the_sample_event_is_a_message_of_this_version() -> None:
+    record = sample("worker-sqs")["Records"][0]
+    assert JobMessage.parse(record["body"]).job_type == "text.search"
+    assert hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest() == record["md5OfBody"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "no json",
+        "null",
+        "7",
+        '"text"',
+        "[]",
+        "{}",
+        "[" * 100_000,
+        "9" * 5000,
+        *(json.dumps({name: value for name, value in FIELDS.items() if name != missing}) for missing in FIELDS),
+        *(json.dumps({**FIELDS, name: 7}) for name in FIELDS),
+        *(json.dumps({**FIELDS, name: ""}) for name in FIELDS),
+        *(json.dumps({**FIELDS, name: None}) for name in FIELDS),
+    ],
+    ids=lambda body: body[:40],
+)
+def test_what_is_no_message_is_malformed(body: str) -> None:
+    with pytest.raises(MalformedMessage):
+        JobMessage.parse(body)
+
+
+def test_a_newer_release_may_add_fields_without_a_new_version() -> None:
+    assert JobMessage.parse(json.dumps({**FIELDS, "priority": 3})).gen == "g"
+
+
+@settings(max_examples=50)
+@given(st.text() | (st.none() | st.integers() | st.text() | st.lists(st.integers())).map(json.dumps))
+def test_no_body_raises_anything_else(body: str) -> None:
+    with pytest.raises(MalformedMessage):
+        JobMessage.parse(body)
+
+
+def test_a_malformed_body_is_not_quoted() -> None:
+    with pytest.raises(MalformedMessage) as raised:
+        JobMessage.parse('{"version": 1, "owner": "canary"}')
+    assert "canary" not in str(raised.value)

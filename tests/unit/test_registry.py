@@ -1,0 +1,207 @@
+"""The decorator: what it makes of a function, and what it refuses at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from asyncjobs import Fatal, JobContext, ResultStream, job
+from asyncjobs.errors import InvalidJob, StaleCatalogue
+from asyncjobs.lifecycle import is_short
+from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
+from asyncjobs.testing import FakeContext
+from tests import zoo
+
+
+class Numbers(BaseModel):
+    """Some numbers."""
+
+    numbers: list[int] = Field(max_length=10)
+
+
+class Sum(BaseModel):
+    """What they are together."""
+
+    total: int = Field(serialization_alias="sumOfAll")
+
+
+def definition(function: object) -> JobDefinition:
+    found = definition_of(function)
+    assert found is not None
+    return found
+
+
+@job("registry.adds", expected_seconds=0.5, timeout_seconds=90, max_attempts=2, retention_seconds=3600, deadline_seconds=600)
+def adds(input: Numbers, _context: JobContext) -> Sum:
+    """Add numbers.
+
+    All of them.
+    """
+    if len(input.numbers) > 3:
+        raise Fatal("Too many.")
+    return Sum(total=sum(input.numbers))
+
+
+@job("registry.waits")
+async def waits(_input: None, _context: JobContext) -> None:
+    """Wait."""
+
+
+def plain(_input: None, _context: JobContext) -> None:
+    """Be no job, but fit to become one."""
+
+
+# ── What it makes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_stays_the_function_it_is() -> None:
+    assert adds(Numbers(numbers=[1, 2]), FakeContext()) == Sum(total=3)
+    with pytest.raises(Fatal):
+        adds(Numbers(numbers=[1, 2, 3, 4]), FakeContext())
+
+
+def test_a_job_is_described_without_its_code() -> None:
+    found = definition(adds).describe()
+    assert (found.name, found.module, found.function) == ("registry.adds", __name__, "adds")
+    assert found.description == "Add numbers."
+    assert (found.expected, found.time_limit) == (timedelta(seconds=0.5), timedelta(seconds=90))
+    assert (found.max_attempts, found.retention, found.deadline) == (2, timedelta(hours=1), timedelta(minutes=10))
+    assert found.input_schema["properties"]["numbers"]["maxItems"] == 10
+    assert list(found.output_schema["properties"]) == ["sumOfAll"]
+
+
+def test_a_job_with_nothing_said_is_short_and_tried_three_times() -> None:
+    found = definition(waits).describe()
+    assert is_short(found.time_limit)
+    assert (found.max_attempts, found.retention, found.deadline) == (3, timedelta(days=7), timedelta(days=1))
+
+
+@pytest.mark.parametrize(("function", "is_async"), [(adds, False), (waits, True)])
+def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any], is_async: bool) -> None:
+    assert definition(function).is_async is is_async
+    assert definition(function).describe().is_async is is_async
+
+
+@pytest.mark.parametrize("value", [len, Numbers, None, 7, FakeContext.check])
+def test_anything_else_is_no_job(value: object) -> None:
+    assert definition_of(value) is None
+
+
+def test_input_and_output_of_any_kind_pydantic_knows_will_do() -> None:
+    @job("registry.anything")
+    def anything(values: dict[str, list[int]] | None, _context: JobContext) -> list[str]:
+        return sorted(values or {})
+
+    found = definition(anything)
+    assert found.input_adapter.validate_json('{"a": [1]}') == {"a": [1]}
+    assert found.output_adapter.validate_python(["a"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "type_"), [(Sum | ResultStream, "object"), (ResultStream | str | int, None), (ResultStream, None)], ids=str
+)
+def test_a_streamed_result_is_described_by_what_else_the_job_returns(annotation: Any, type_: str | None) -> None:
+    def streams(_input: None, _context: JobContext) -> Any:
+        pass
+
+    streams.__annotations__["return"] = annotation
+    schema = definition(job("registry.streams")(streams)).describe().output_schema
+    assert schema.get("type") == type_
+
+
+# ── What it refuses ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["a", "text.search", "document.extract_2", "a.b.c", "x" * 50])
+def test_words_joined_by_dots_are_a_name(name: str) -> None:
+    assert definition(job(name)(plain)).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a-b", "a b", ".a", "a.", "a..b", "1a", "a.1", "_a", "a/b", "ä", "a\n", "x" * 51], ids=ascii
+)
+def test_anything_else_is_no_name(name: str) -> None:
+    with pytest.raises(InvalidJob, match="no name for a job type"):
+        job(name)
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "most"),
+    [
+        ("expected_seconds", 0, MAX_TIME_LIMIT.total_seconds()),
+        ("timeout_seconds", 1, MAX_TIME_LIMIT.total_seconds()),
+        ("max_attempts", 1, 10),
+        ("retention_seconds", 60, MAX_RETENTION.total_seconds()),
+        ("deadline_seconds", 60, 86400),
+    ],
+)
+def test_each_option_has_its_bounds(option: str, least: float, most: float) -> None:
+    whole = int if option == "max_attempts" else float
+    for good in (least, most):
+        options: Any = {option: whole(good)}
+        assert definition(job("registry.bounds", **options)(plain))
+    for bad in (least - 1, most + 1, True, float("nan"), float("inf")):
+        options = {option: bad}
+        with pytest.raises(InvalidJob, match=f"^registry.bounds: {option} is "):
+            job("registry.bounds", **options)
+
+
+def test_half_an_attempt_is_none() -> None:
+    half: Any = 2.5
+    with pytest.raises(InvalidJob, match="max_attempts"):
+        job("registry.bounds", max_attempts=half)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda: 0, lambda a: a, lambda a, b, c: a + b + c, len, Numbers, "text"],
+    ids=["none", "one", "three", "builtin", "class", "text"],
+)
+def test_a_job_takes_its_input_and_its_context(function: Any) -> None:
+    with pytest.raises(InvalidJob, match="exactly two arguments"):
+        job("registry.arguments")(function)
+
+
+def test_an_input_without_annotation_cannot_be_checked() -> None:
+    def bare(payload, _context: JobContext) -> None:  # type: ignore[no-untyped-def] # that is the point
+        pass
+
+    with pytest.raises(InvalidJob, match="annotate its input 'payload'"):
+        definition(job("registry.bare")(bare)).describe()
+
+
+def test_an_output_without_annotation_cannot_be_described() -> None:
+    def bare(_input: None, _context: JobContext):  # type: ignore[no-untyped-def] # noqa: ANN202 - that is the point
+        pass
+
+    with pytest.raises(InvalidJob, match="annotate its output"):
+        definition(job("registry.bare")(bare)).describe()
+
+
+def test_an_input_that_no_json_holds_cannot_be_described() -> None:
+    def calls(input: Callable[[], None], _context: JobContext) -> None:
+        input()
+
+    with pytest.raises(InvalidJob, match="its input has no JSON Schema"):
+        definition(job("registry.calls")(calls)).describe()
+
+
+# ── Back to the code ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_described_job_is_found_again() -> None:
+    found = definition_of(zoo.returns)
+    assert found is not None
+    assert load(found.describe()) is found
+
+
+@pytest.mark.parametrize("changes", [{"function": "not_there"}, {"function": "Nothing"}, {"name": "zoo.another"}], ids=str)
+def test_a_job_that_is_not_where_the_catalogue_says_means_the_catalogue_is_stale(changes: dict[str, Any]) -> None:
+    described = replace(definition(zoo.returns).describe(), **changes)
+    with pytest.raises(StaleCatalogue, match="make catalogue"):
+        load(described)

@@ -1,0 +1,493 @@
+"""What a caller may ask for: the record is the promise, the message only makes it quick, and owners never meet."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    JobAlreadyFinished,
+    JobNotFound,
+    Unavailable,
+    UnknownJobType,
+)
+from asyncjobs.lifecycle import FENCE, AsyncJob, Result, Status
+from asyncjobs.objects import INLINE_INPUT_LIMIT
+from asyncjobs.queue import JobMessage
+from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
+from asyncjobs.store import ListPosition, Lost
+from tests.factories import NOW, OWNER, job_type, new_job, running_job
+from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
+CATALOGUE = Catalogue(
+    {
+        "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
+        "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
+    }
+)
+REQUEST = SubmitRequest(job_type="service.reads", input={"pages": 9})
+LARGE = {"text": "x" * INLINE_INPUT_LIMIT}
+
+
+@dataclass
+class RacingStore(FakeStore):
+    """A store in which somebody else is quicker: `rivals` act, one a swap, right before it."""
+
+    rivals: list[Callable[[FakeStore], object]] = field(default_factory=list)
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if self.rivals:
+            self.rivals.pop(0)(self)
+        return super().swap_if_unchanged(old, new, unchanged)
+
+
+@pytest.fixture
+def store() -> RacingStore:
+    return RacingStore()
+
+
+@pytest.fixture
+def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
+    return Commands(
+        store=store, queue=queue, objects=objects, catalogue=CATALOGUE, clock=clock, max_retention=timedelta(days=30)
+    )
+
+
+@pytest.fixture
+def queries(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> Queries:
+    return Queries(store=store, objects=objects, catalogue=CATALOGUE, clock=clock)
+
+
+# ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_submitted_job_is_recorded_and_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    submission = commands.submit(OWNER, replace(REQUEST, message="queued", metadata={"b": 1, "a": "ü"}))
+    job = submission.job
+    assert not submission.replayed
+    assert store.jobs == {job.key: job}
+    assert queue.sent == [JobMessage.of(job)]
+    assert (job.owner, job.job_type, job.status, job.attempt, job.max_attempts) == (
+        OWNER,
+        "service.reads",
+        Status.PENDING,
+        0,
+        5,
+    )
+    assert (job.input, job.metadata, job.message) == ('{"pages":9}', '{"a":"ü","b":1}', "queued")
+    assert (job.created_at, job.deadline_at, job.retention) == (NOW, NOW + timedelta(days=1), timedelta(days=3))
+
+
+def test_a_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
+    commands.submit(OWNER, REQUEST)
+    assert store.writes == 1
+
+
+def test_without_a_key_each_submit_makes_a_job(commands: Commands, store: FakeStore) -> None:
+    assert commands.submit(OWNER, REQUEST).job.key != commands.submit(OWNER, REQUEST).job.key
+    assert len(store.jobs) == 2
+
+
+def test_a_job_that_could_not_be_recorded_was_never_there(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    store.failures.append(Unavailable("throttled"))
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert (store.jobs, queue.sent) == ({}, [])
+    assert not commands.submit(OWNER, REQUEST, idempotency_key="k").replayed
+
+
+def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
+    commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines
+) -> None:
+    queue.is_down = True
+    job = commands.submit(OWNER, REQUEST).job
+    due_at = store.jobs[job.key].due_at
+    assert due_at is not None
+    assert due_at <= NOW + timedelta(minutes=2)
+    assert lines.names() == ["JOB_ENQUEUE_DEFERRED", "JOB_ACCEPTED"]
+
+
+def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:
+    with pytest.raises(UnknownJobType):
+        commands.submit(OWNER, replace(REQUEST, job_type="service.unheard_of"))
+    assert store.writes == 0
+
+
+def test_an_input_that_does_not_fit_is_refused_by_its_place(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        commands.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
+    assert [problem.pointer for problem in raised.value.problems] == ["/pages"]
+    assert (store.writes, queue.sent) == (0, [])
+
+
+def test_a_delayed_job_is_sent_with_its_delay(commands: Commands, queue: FakeQueue) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(minutes=5))).job
+    assert job.not_before == NOW + timedelta(minutes=5)
+    assert queue.delays == [timedelta(minutes=5)]
+
+
+@pytest.mark.parametrize(
+    ("job_type_name", "asked", "kept"),
+    [
+        ("service.reads", None, timedelta(days=3)),
+        ("service.reads", timedelta(minutes=1), timedelta(minutes=1)),
+        ("service.reads", timedelta(days=20), timedelta(days=20)),
+        ("service.keeps", None, timedelta(days=30)),
+        ("service.keeps", timedelta(days=60), timedelta(days=30)),
+    ],
+)
+def test_a_job_is_kept_as_asked_or_as_its_type_says_and_never_longer_than_the_stack_allows(
+    commands: Commands, job_type_name: str, asked: timedelta | None, kept: timedelta
+) -> None:
+    assert commands.submit(OWNER, SubmitRequest(job_type=job_type_name, input={}, retention=asked)).job.retention == kept
+
+
+# ── Large inputs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_input_up_to_the_limit_lies_in_the_record(commands: Commands, objects: FakeObjects) -> None:
+    text = "ü" * ((INLINE_INPUT_LIMIT - len('{"text":""}')) // 2)
+    job = commands.submit(OWNER, replace(REQUEST, input={"text": text})).job
+    assert (json.loads(job.input or ""), job.input_location) == ({"text": text}, None)
+    assert objects.stored == {}
+
+
+def test_a_larger_input_lies_in_the_bucket(commands: Commands, objects: FakeObjects) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, input=LARGE)).job
+    assert job.input is None
+    assert objects.stored == {job.input_location: canonical_json(LARGE)}
+
+
+def test_no_record_names_an_input_that_could_not_be_kept(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, replace(REQUEST, input=LARGE))
+    assert store.writes == 0
+
+
+# ── Idempotency ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_request_again_is_the_same_job(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, metadata={"a": 1, "b": 2}), idempotency_key="k")
+    again = commands.submit(OWNER, replace(REQUEST, metadata={"b": 2, "a": 1}), idempotency_key="k")
+    assert (again.job, again.replayed) == (first.job, True)
+    assert len(store.jobs) == 1
+
+
+def test_a_large_input_is_recognised_too(commands: Commands) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k")
+    assert commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k").job == first.job
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"job_type": "service.keeps"},
+        {"input": {"pages": 10}},
+        {"input": {"pages": 9.0}},
+        {"metadata": {}},
+        {"message": ""},
+        {"delay": timedelta(seconds=1)},
+        {"retention": timedelta(days=3)},
+    ],
+    ids=str,
+)
+def test_the_same_key_for_another_request_is_refused(commands: Commands, store: FakeStore, other: dict[str, Any]) -> None:
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    with pytest.raises(IdempotencyKeyReused):
+        commands.submit(OWNER, replace(REQUEST, **other), idempotency_key="k")
+    assert store.jobs == {job.key: job}
+
+
+def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_have_left(
+    commands: Commands, queue: FakeQueue
+) -> None:
+    queue.is_down = True
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    queue.is_down = False
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert queue.sent == [JobMessage.of(job)]
+
+
+def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(
+    commands: Commands, queue: FakeQueue, clock: FakeClock
+) -> None:
+    request = replace(REQUEST, delay=timedelta(seconds=60))
+    for seconds in (20, 60):
+        commands.submit(OWNER, request, idempotency_key="k")
+        clock.advance(seconds=seconds)
+    commands.submit(OWNER, request, idempotency_key="k")
+    assert [delay.total_seconds() for delay in queue.delays] == [60, 40, 0]
+
+
+@pytest.mark.parametrize("end", [None, "completed", "cancelled"])
+def test_a_replay_of_a_job_that_runs_or_has_ended_sends_nothing(
+    commands: Commands, store: FakeStore, queue: FakeQueue, end: str | None
+) -> None:
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    running = job.claimed(by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    now = {
+        None: running,
+        "completed": running.completed(now=NOW, result=Result("1")),
+        "cancelled": running.cancelled(now=NOW),
+    }[end]
+    store.jobs[job.key] = now
+    assert commands.submit(OWNER, REQUEST, idempotency_key="k").job == now
+    assert len(queue.sent) == 1
+
+
+def test_a_key_whose_job_has_expired_is_free_again(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    store.jobs[first.key] = first.cancelled(now=NOW)
+    clock.advance(seconds=timedelta(days=3).total_seconds())
+    second = commands.submit(OWNER, replace(REQUEST, input={"pages": 1}), idempotency_key="k")
+    assert not second.replayed
+    assert second.job.key == first.key
+    assert second.job.gen != first.gen
+
+
+def test_a_replay_is_not_accepted_twice_in_the_log(commands: Commands, lines: Lines) -> None:
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert lines.names() == ["JOB_ACCEPTED"]
+
+
+def test_no_line_quotes_what_was_submitted(commands: Commands, queue: FakeQueue, lines: Lines) -> None:
+    queue.is_down = True
+    job = commands.submit(
+        OWNER, replace(REQUEST, input={"c": "canary"}, metadata={"c": "canary"}, message="canary"), idempotency_key="canary"
+    ).job
+    commands.cancel(OWNER, job.async_job_id)
+    assert len(lines.events) == 3
+    assert "canary" not in lines.text()
+
+
+OWNERS = st.text("ab|", min_size=1, max_size=3)
+KEYS = st.text("abc", min_size=1, max_size=3)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(OWNERS, KEYS), max_size=8))
+def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: list[tuple[str, str]]) -> None:
+    store, clock = FakeStore(), FakeClock(NOW)
+    commands = Commands(
+        store=store,
+        queue=FakeQueue(),
+        objects=FakeObjects(),
+        catalogue=CATALOGUE,
+        clock=clock,
+        max_retention=timedelta(days=30),
+    )
+    ids = {(owner, key): commands.submit(owner, REQUEST, idempotency_key=key).job.async_job_id for owner, key in submits}
+    assert len(set(ids.values())) == len(set(submits)) == len(store.jobs)
+
+
+# ── Cancel ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_a_cancelled_job_ends_at_once(commands: Commands, store: FakeStore, lines: Lines, job: AsyncJob) -> None:
+    store.jobs[job.key] = job
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: cancelled}
+    assert cancelled == job.cancelled(now=NOW)
+    assert lines.names() == ["JOB_CANCELLED"]
+
+
+def test_cancelling_again_does_nothing(commands: Commands, store: FakeStore, clock: FakeClock, lines: Lines) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    first = commands.cancel(OWNER, job.async_job_id)
+    clock.advance(seconds=10)
+    assert commands.cancel(OWNER, job.async_job_id) == first
+    assert (store.writes, lines.names()) == (1, ["JOB_CANCELLED"])
+
+
+@pytest.mark.parametrize("name", ["completed", "failed"])
+def test_what_has_ended_otherwise_cannot_be_cancelled(commands: Commands, store: FakeStore, name: str) -> None:
+    job = {
+        "completed": running_job().completed(now=NOW, result=Result("1")),
+        "failed": running_job(deadline_at=NOW).ended_by_time(NOW),
+    }[name]
+    assert job is not None
+    store.jobs[job.key] = job
+    with pytest.raises(JobAlreadyFinished):
+        commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_job_that_is_claimed_in_the_same_moment_is_cancelled_in_its_attempt(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    store.rivals.append(
+        lambda store: store.claim_if_claimable(job.key, gen=job.gen, by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    )
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert (cancelled.status, cancelled.attempt, cancelled.claimed_by) == (Status.CANCELLED, 1, "w1")
+
+
+def test_a_job_that_ends_in_the_same_moment_stays_as_it_ended(commands: Commands, store: RacingStore) -> None:
+    job = running_job()
+    completed = job.completed(now=NOW, result=Result("1"))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, completed))
+    with pytest.raises(JobAlreadyFinished):
+        commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: completed}
+
+
+def test_a_job_that_somebody_else_cancels_in_the_same_moment_is_cancelled_once(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    theirs = job.cancelled(now=NOW - timedelta(seconds=1))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, theirs))
+    assert commands.cancel(OWNER, job.async_job_id) == theirs
+
+
+def test_a_job_that_disappears_in_the_same_moment_is_not_found(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: store.jobs.clear())
+    with pytest.raises(JobNotFound):
+        commands.cancel(OWNER, job.async_job_id)
+
+
+# ── Queries ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_is_shown_to_its_owner(queries: Queries, store: FakeStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    assert queries.job(OWNER, job.async_job_id) == job
+
+
+def test_what_is_anothers_unknown_or_expired_is_not_found(
+    commands: Commands, queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    job = new_job().cancelled(now=NOW)
+    store.jobs[job.key] = job
+    asked = [("bob", job.async_job_id), (OWNER, "00000000-0000-4000-8000-000000000000")]
+    clock.now = job.record_expires_at
+    asked.append((OWNER, job.async_job_id))
+    for ask, (owner, async_job_id) in itertools.product((queries.job, commands.cancel), asked):
+        with pytest.raises(JobNotFound):
+            ask(owner, async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
+    assert queries.link(new_job()) is None
+    assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
+
+
+def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
+    job = running_job().completed(now=NOW, result=Result(location="results/x"))
+    assert queries.link(job) == objects.link("results/x")
+
+
+def listed(number: int, **changes: Any) -> AsyncJob:
+    """A job of a list: the higher its number, the newer."""
+    return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
+
+
+def walk(queries: Queries, query: JobsQuery) -> list[list[AsyncJob]]:
+    """All pages of a list."""
+    pages, more = [], True
+    while more:
+        page = queries.jobs(OWNER, query)
+        pages.append(list(page.jobs))
+        more = page.next is not None
+        query = replace(query, after=page.next)
+    return pages
+
+
+def fill(store: FakeStore, jobs: Sequence[AsyncJob]) -> None:
+    store.jobs |= {job.key: job for job in jobs}
+
+
+def test_a_list_is_the_owners_newest_first(queries: Queries, store: FakeStore) -> None:
+    jobs = [listed(number) for number in range(5)]
+    fill(store, [*jobs, listed(9, owner="bob")])
+    assert walk(queries, JobsQuery(limit=2)) == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
+
+
+def test_a_list_that_just_fills_its_page_has_no_next_one(queries: Queries, store: FakeStore) -> None:
+    fill(store, [listed(number) for number in range(3)])
+    assert queries.jobs(OWNER, JobsQuery(limit=3)).next is None
+
+
+def test_an_empty_list_has_no_next_page(queries: Queries) -> None:
+    page = queries.jobs(OWNER, JobsQuery())
+    assert (page.jobs, page.next) == ([], None)
+
+
+def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
+    queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    wanted = listed(1, job_type="a")
+    expired = listed(2, job_type="a", record_expires_at=NOW)
+    fill(store, [wanted, expired, listed(3, job_type="b"), listed(4, job_type="a").cancelled(now=NOW)])
+    clock.now = NOW + timedelta(seconds=10)
+    assert queries.jobs(OWNER, JobsQuery(status=Status.PENDING, job_type="a")).jobs == [wanted]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from("abx"), max_size=40), st.integers(1, 5), st.sampled_from(["a", None]))
+def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
+    kinds: list[str], limit: int, wanted: str | None
+) -> None:
+    store = FakeStore()
+    jobs = [listed(number, job_type=kind) for number, kind in enumerate(kinds)]
+    fill(store, [replace(job, record_expires_at=NOW) if job.job_type == "x" else job for job in jobs])
+    queries = Queries(store=store, objects=FakeObjects(), catalogue=CATALOGUE, clock=FakeClock(NOW))
+    pages = walk(queries, JobsQuery(limit=limit, job_type=wanted))
+    assert all(len(page) <= limit for page in pages)
+    assert [job.key for page in pages for job in page] == [
+        job.key for job in reversed(jobs) if job.job_type != "x" and wanted in (None, job.job_type)
+    ]
+
+
+def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_next_page(
+    queries: Queries, store: FakeStore
+) -> None:
+    # So that no filter makes one call read a whole table.
+    wanted = listed(0, job_type="a")
+    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
+    first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
+    assert first.jobs == []
+    assert first.next == ListPosition(listed(2).created_at, listed(2).async_job_id)
+    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
+
+
+def test_the_job_types_are_those_of_the_catalogue(queries: Queries) -> None:
+    assert [found.name for found in queries.job_types()] == ["service.reads", "service.keeps"]
+
+
+# ── JSON ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_value_is_the_same_text() -> None:
+    assert (
+        canonical_json({"b": [1, "ü"], "a": None})
+        == canonical_json({"a": None, "b": [1, "ü"]})
+        == '{"a":null,"b":[1,"ü"]}'.encode()
+    )
+
+
+def test_a_text_that_others_could_not_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json(float("nan"))

@@ -1,0 +1,46 @@
+"""What the template tells the functions."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.settings import Settings
+
+
+def test_everything_given_is_read() -> None:
+    environment = {
+        "APPLICATION": "orders",
+        "TABLE_NAME": "table",
+        "QUEUE_URL": "https://queue",
+        "BUCKET_NAME": "bucket",
+        "MAX_RETENTION_DAYS": "90",
+        "PATH": "/bin",
+    }
+    assert Settings.from_environment(environment) == Settings(
+        application="orders",
+        table_name="table",
+        queue_url="https://queue",
+        bucket_name="bucket",
+        max_retention=timedelta(days=90),
+    )
+
+
+def test_what_a_function_has_no_business_with_may_be_absent() -> None:
+    settings = Settings.from_environment({"APPLICATION": "orders", "TABLE_NAME": "table"})
+    assert (settings.queue_url, settings.bucket_name) == ("", "")
+
+
+@pytest.mark.parametrize("missing", ["APPLICATION", "TABLE_NAME"])
+def test_what_every_function_needs_is_named_when_it_is_missing(missing: str) -> None:
+    environment = {"APPLICATION": "orders", "TABLE_NAME": "table"}
+    del environment[missing]
+    with pytest.raises(KeyError, match=missing):
+        Settings.from_environment(environment)
+
+
+def test_the_process_environment_is_what_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLICATION", "orders")
+    monkeypatch.setenv("TABLE_NAME", "table of this process")
+    assert Settings.from_environment().table_name == "table of this process"
