@@ -208,6 +208,14 @@ def test_a_swap_repeated_after_its_answer_got_lost_counts_as_done(store: Store, 
     assert store.swap_if_unchanged(held, ended) is None
 
 
+def test_a_release_repeated_after_its_answer_got_lost_counts_as_done(store: Store, job: AsyncJob) -> None:
+    # Its delay is drawn at random, in finer parts of a second than the record can hold.
+    held = claimed(store, job)
+    released = held.released(now=NOW, error=FAILURE, after=timedelta(seconds=1.234567))
+    assert store.swap_if_unchanged(held, released) is None
+    assert store.swap_if_unchanged(held, released) is None
+
+
 def test_a_swap_brings_no_job_into_being(store: Store) -> None:
     job = new_job()
     assert store.swap_if_unchanged(job, job.cancelled(now=NOW)) == Lost(None)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from asyncjobs.clock import to_whole_seconds
+from asyncjobs.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.errors import IllegalMove
 
 # ── The promise in numbers ─────────────────────────────────────────────────────────────────────────
@@ -224,13 +224,15 @@ class AsyncJob:
     def released(self, *, now: datetime, error: JobFailure, after: timedelta) -> AsyncJob:
         """The attempt failed, and another one may begin in a while."""
         _require(self.status is Status.IN_PROGRESS and self.attempt < self.max_attempts, "released")
+        # No finer than the record holds it: else this write would not recognise itself when its answer gets lost.
+        not_before = to_milliseconds(now + after)
         return replace(
             self,
             status=Status.PENDING,
             claimed_by=None,
             lease_until=None,
-            not_before=now + after,
-            due_at=min(now + after + SWEEP_INTERVAL, self.deadline_at),
+            not_before=not_before,
+            due_at=min(not_before + SWEEP_INTERVAL, self.deadline_at),
             sweeps=0,
             error=error,
             updated_at=now,
