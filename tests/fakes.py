@@ -60,7 +60,9 @@ class FakeStore:
         with self._write():
             current = self.jobs.get(old.key)
             if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
-                return None if current == new else Lost(current)
+                written = [name for name in AsyncJob.__slots__ if getattr(old, name) != getattr(new, name)]
+                is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
+                return None if is_done else Lost(current)
             self.jobs[old.key] = new
             return None
 
@@ -174,7 +176,7 @@ class FakeObjects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         self.check()
-        location = f"inputs/{job.owner}/{job.async_job_id}/{job.gen}.json"
+        location = f"inputs/{job.owner}/{job.async_job_id}/{job.request_hash.hex()}.json"
         self.stored[location] = data
         return location
 

@@ -101,7 +101,7 @@ def test_inputs_of_two_records_of_one_name_do_not_meet(objects: Objects) -> None
     # An expired job's key may be used again: late readers of the first must not see the second's.
     job = new_job()
     first = objects.put_input(job, b"1")
-    second = objects.put_input(replace(job, gen="another"), b"2")
+    second = objects.put_input(replace(job, request_hash=b"another"), b"2")
     assert (objects.get_input(first), objects.get_input(second)) == (b"1", b"2")
 
 

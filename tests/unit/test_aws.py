@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,6 +19,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from asyncjobs import aws
 from asyncjobs.aws import error_code, translated
 from asyncjobs.errors import Unavailable
 
@@ -84,3 +86,15 @@ def test_the_sentence_names_who_did_not_answer_and_the_code_but_not_what_was_sai
 
 def test_an_error_without_a_code_has_an_empty_one() -> None:
     assert error_code(ClientError({}, "PutItem")) == ""
+
+
+def test_a_link_names_the_buckets_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The global host answers for a young bucket elsewhere with a redirect, after which the signature is wrong.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    link = aws.s3().generate_presigned_url("get_object", Params={"Bucket": "jobs", "Key": "results/x"}, ExpiresIn=300)
+    assert link.startswith("https://jobs.s3.eu-west-1.amazonaws.com/results/x?")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.errors import Fatal, TimeLimitExceeded, Unavailable
+from asyncjobs.errors import Fatal, Retry, TimeLimitExceeded, Unavailable
 from asyncjobs.executor import TRY_LATER, Executor
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Status, submitted
 from asyncjobs.queue import JobMessage
@@ -281,9 +281,45 @@ def test_a_message_of_an_earlier_record_does_not_run_the_present_one(store: Fake
 
 def test_a_table_that_is_down_at_the_claim_brings_the_message_back(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("zoo.returns")
-    store.failures.append(Unavailable("throttled"))
+    store.failures += [Unavailable("throttled")] * 2
     assert run(job) == TRY_LATER
     assert stored(store, job) == job
+
+
+class AnswerLostStore(FakeStore):
+    """Makes the claim, but the answer to the first one never arrives."""
+
+    claims = 0
+
+    def claim_if_claimable(self, *args: Any, **options: Any) -> Any:
+        claim = super().claim_if_claimable(*args, **options)
+        self.claims += 1
+        if self.claims == 1:
+            raise Unavailable("no answer")
+        return claim
+
+
+def test_a_claim_whose_answer_never_came_is_asked_for_again_and_not_lost(
+    objects: FakeObjects, catalogue: Catalogue, clock: FakeClock
+) -> None:
+    store = AnswerLostStore()
+    job = replace(new_job(), job_type="zoo.returns")
+    store.add_if_absent(job, NOW)
+    executor = Executor(store=store, objects=objects, catalogue=catalogue, clock=clock)
+    assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
+    assert (stored(store, job).status, stored(store, job).attempt, store.claims) == (Status.COMPLETED, 1, 2)
+
+
+def test_a_job_that_asks_for_a_retry_far_beyond_its_deadline_waits_until_its_deadline(
+    store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(_attempt: object, _definition: object) -> None:
+        raise Retry("Much later.", after=timedelta(days=3_000_000))
+
+    monkeypatch.setattr("asyncjobs.attempt.Attempt._input", raises)
+    job = submit("zoo.returns")
+    assert run(job) == job.deadline_at - NOW
+    assert stored(store, job).not_before == job.deadline_at
 
 
 def test_with_too_little_time_left_nothing_is_begun(store: FakeStore, executor: Executor, submit: Submit) -> None:

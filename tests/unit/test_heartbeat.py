@@ -103,17 +103,20 @@ def test_a_refused_write_stops_the_job_at_its_next_report(
     other = job.cancelled(now=clock.now) if is_cancelled else job.claimed(by="w2", now=clock.now, lease_until=clock.now)
     store.jobs[job.key] = other
     heartbeat.beat()
-    with pytest.raises(reason):
-        heartbeat.check()
-    with pytest.raises(reason):
-        heartbeat.tell(50, None)
+    with heartbeat, pytest.raises(reason):
+        heartbeat.tell()
+    with heartbeat, pytest.raises(reason):
+        heartbeat.tell(50, "half")
     assert store.jobs[job.key] == other
 
 
-def test_a_table_that_does_not_answer_only_delays_the_report(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
-    store.failures.append(Unavailable("throttled"))
+@pytest.mark.parametrize("error", [Unavailable("throttled"), RuntimeError("the token expired")])
+def test_a_table_that_does_not_answer_only_delays_the_report(
+    store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, error: Exception
+) -> None:
+    store.failures.append(error)
     heartbeat.beat()
-    heartbeat.check()
+    assert heartbeat.interruption is None
     assert heartbeat.job == job
     heartbeat.beat()
     assert store.jobs[job.key] == heartbeat.job

@@ -133,6 +133,44 @@ def test_of_two_sweepers_at_once_one_sends(queue: FakeQueue, clock: FakeClock) -
     assert queue.sent == []
 
 
+class PoisonedStore(FakeStore):
+    """One record cannot be read."""
+
+    poison: JobKey | None = None
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        if key == self.poison:
+            raise KeyError("gen")
+        return super().get(key)
+
+
+def test_a_record_that_cannot_be_read_keeps_nobody_else_waiting(queue: FakeQueue, clock: FakeClock, lines: Lines) -> None:
+    store = PoisonedStore()
+    jobs = [new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}") for number in range(3)]
+    for job in jobs:
+        at_due_time(store, clock, job)
+    store.poison = jobs[1].key
+    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    assert queue.sent == [JobMessage.of(jobs[0]), JobMessage.of(jobs[2])]
+    assert "SWEEP_FAILED" in lines.names()
+
+
+def test_what_was_moved_on_is_sent_also_when_the_table_stops_answering(queue: FakeQueue, clock: FakeClock) -> None:
+    class FailingStore(FakeStore):
+        def get(self, key: JobKey) -> AsyncJob | None:
+            if key == jobs[1].key:
+                raise Unavailable("throttled")
+            return super().get(key)
+
+    store = FailingStore()
+    jobs = [new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}") for number in range(2)]
+    for job in jobs:
+        at_due_time(store, clock, job)
+    with pytest.raises(Unavailable):
+        Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    assert queue.sent == [JobMessage.of(jobs[0])]
+
+
 def test_a_sweep_stops_in_time(store: FakeStore, clock: FakeClock, sweeper: Sweeper) -> None:
     at_due_time(store, clock, new_job())
     assert sweeper.sweep(lambda: timedelta(seconds=4)).looked_at == 0

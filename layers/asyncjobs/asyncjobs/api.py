@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -265,7 +266,9 @@ _POLLING = ((30, 2), (120, 5), (600, 10))
 
 def _retry_after(job: AsyncJob, now: datetime) -> str:
     age = (now - job.created_at).total_seconds()
-    return str(next((pause for until, pause in _POLLING if age < until), 30))
+    pause = next((pause for until, pause in _POLLING if age < until), 30)
+    starts_in = (job.not_before - now).total_seconds() if job.status is Status.PENDING and job.not_before else 0
+    return str(max(pause, math.ceil(starts_in)))
 
 
 # ── Errors ─────────────────────────────────────────────────────────────────────────────────────────

@@ -89,7 +89,7 @@ class Attempt:
                 returned = await definition.function(self._input(definition), self)
             return self._succeeded(definition, returned)
         except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
-            return self.errored(TimeLimitExceeded() if limit.expired() else error)
+            return self.errored(TimeLimitExceeded().with_traceback(error.__traceback__) if limit.expired() else error)
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """What it means that this came out of the job."""
@@ -111,51 +111,41 @@ class Attempt:
 
     @property
     def async_job_id(self) -> str:
-        """See `JobContext`."""
         return self._job.async_job_id
 
     @property
     def attempt(self) -> int:
-        """See `JobContext`."""
         return self._job.attempt
 
     @property
     def max_attempts(self) -> int:
-        """See `JobContext`."""
         return self._job.max_attempts
 
     @property
     def effect_key(self) -> str:
-        """See `JobContext`."""
         return self._job.effect_key
 
     @property
     def remaining_seconds(self) -> float:
-        """See `JobContext`."""
         return max((self._ends_at - self._clock()).total_seconds(), 0.0)
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """See `JobContext`."""
         return log.for_job(self._job)
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """See `JobContext`."""
         self._heartbeat.tell(percent, message)
 
     def check(self) -> None:
-        """See `JobContext`."""
-        self._heartbeat.check()
+        self._heartbeat.tell()
 
     def stream_result(self, content_type: str = "application/json") -> ResultStream:
-        """See `JobContext`."""
         if self._stream is not None:
             raise RuntimeError("An attempt has one result: stream_result may be called once.")
         self._stream = self._objects.open_result(self._job, content_type)
         return self._stream
 
     def open_input(self, key: str) -> BinaryIO:
-        """See `JobContext`."""
         try:
             return self._objects.open_upload(self._job.owner, key)
         except InputMissing as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -19,15 +19,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# boto3's own defaults wait a minute for a connection and try some calls ten times: longer than an API caller waits.
-_QUICK = Config(connect_timeout=2, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 4})
+# boto3's own defaults wait a minute for an answer and try again for minutes. A call of ours is over, one way or the other,
+# in some 10 s: an API function makes two within its 25 s, and a heartbeat one within its lease.
+_RETRIES: Any = {"mode": "standard", "total_max_attempts": 3}
+_QUICK = Config(connect_timeout=1, read_timeout=2, retries=_RETRIES)
 _BULKY = Config(
-    connect_timeout=2,
-    read_timeout=30,
-    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=1,
+    read_timeout=5,
+    retries=_RETRIES,
     signature_version="s3v4",
-    # Virtual-hosted addresses need a DNS name per bucket, which a local endpoint has not.
-    s3={"addressing_style": "auto"},
+    # A link must name the bucket's own region: the global host answers for others by a redirect, which breaks the signature.
+    # On an address without a name, a local engine's, boto3 falls back to paths.
+    s3={"addressing_style": "virtual"},
+    # Otherwise boto3 adds a checksum to each part of an upload that was begun without one.
+    request_checksum_calculation="when_required",
 )
 
 

@@ -13,6 +13,7 @@ from asyncjobs import log
 from asyncjobs.deadline import exit_after
 from asyncjobs.errors import MalformedMessage
 from asyncjobs.executor import TRY_LATER, Executor
+from asyncjobs.lifecycle import GRACE
 from asyncjobs.queue import JobMessage, Queue
 
 Record = Mapping[str, Any]
@@ -43,7 +44,11 @@ class BatchWorker:
             else:
                 (side_by_side if self._executor.is_async(message) else one_by_one).append((record, message))
         if side_by_side:
-            answers |= asyncio.run(self._run_side_by_side(side_by_side, request_id, remaining))
+            limit = max(self._executor.time_limit(message) for _, message in side_by_side)
+            # Around the loop, since closing it waits for threads that a coroutine may have left behind. Twice the grace, since
+            # the slowest of them also records its end in here; still sooner than its lease ends.
+            with exit_after(limit + GRACE):
+                answers |= asyncio.run(self._run_side_by_side(side_by_side, request_id, remaining))
         for record, message in one_by_one:
             with _contained(record, answers):
                 answers[record["messageId"]] = self._executor.run(
@@ -62,8 +67,7 @@ class BatchWorker:
                     message, claimant=_claimant(request_id), remaining=remaining()
                 )
 
-        with exit_after(max(self._executor.time_limit(message) for _, message in deliveries)):
-            await asyncio.gather(*(run(record, message) for record, message in deliveries))
+        await asyncio.gather(*(run(record, message) for record, message in deliveries))
         return answers
 
     def _return(self, records: Sequence[Record], answers: Mapping[str, timedelta | None]) -> list[dict[str, str]]:

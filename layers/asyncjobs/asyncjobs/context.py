@@ -65,7 +65,10 @@ class JobContext(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise what `progress` would, without telling anything."""
+        """Find out whether the job must stop, and raise what `progress` would, without telling anything new.
+
+        It costs the same: at most one write a second.
+        """
         ...
 
     def stream_result(self, content_type: str = "application/json") -> ResultStream:

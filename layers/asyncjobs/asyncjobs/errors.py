@@ -6,9 +6,12 @@ a running job must stop now, and is no `Exception`, so that a job's own `except 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+
+_CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class AsyncJobsError(Exception):
@@ -25,8 +28,10 @@ class JobError(AsyncJobsError):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.code = code or self.default_code
+        self.message = str(message)
+        self.code = self.default_code if code is None else code
+        if not _CODE.fullmatch(self.code):
+            raise ValueError(f"{code!r} is no code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'.")
 
 
 class Fatal(JobError):

@@ -12,8 +12,8 @@ from asyncjobs.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock
 from asyncjobs.deadline import call_with_time_limit, exit_after
-from asyncjobs.errors import JobCancelled, TimeLimitExceeded, Unavailable, UnknownJobType
-from asyncjobs.heartbeat import Heartbeat
+from asyncjobs.errors import TimeLimitExceeded, Unavailable, UnknownJobType
+from asyncjobs.heartbeat import Heartbeat, why_lost
 from asyncjobs.lifecycle import (
     GRACE,
     SHORT_TIME_LIMIT,
@@ -27,8 +27,9 @@ from asyncjobs.objects import Objects
 from asyncjobs.queue import JobMessage
 from asyncjobs.store import Lost, Store
 
-TRY_LATER = timedelta(seconds=10)
+TRY_LATER = timedelta(seconds=30)
 """When a message comes back whose job could not be claimed or recorded because the table did not answer."""
+_CLAIM_TRIES = 2
 _RECORD_TRIES = 5
 
 
@@ -102,9 +103,16 @@ class Executor:
             return timedelta(0)
         now = self._clock()
         lease_until = now + lease_length(self.time_limit(message))
-        try:
-            claim = self._store.claim_if_claimable(message.key, gen=message.gen, by=claimant, now=now, lease_until=lease_until)
-        except Unavailable:
+        for _ in range(_CLAIM_TRIES):
+            try:
+                claim = self._store.claim_if_claimable(
+                    message.key, gen=message.gen, by=claimant, now=now, lease_until=lease_until
+                )
+                break
+            except Unavailable:
+                # It may have been made all the same. Given up now, the attempt would be lost without having begun.
+                continue
+        else:
             log.event("CLAIM_DEFERRED", asyncJobId=message.key.async_job_id, jobType=message.job_type)
             return TRY_LATER
         if isinstance(claim, Lost):
@@ -127,8 +135,11 @@ class Executor:
     # ── Run ────────────────────────────────────────────────────────────────────────────────────────
 
     def _limit(self, message: JobMessage, job: AsyncJob, remaining: timedelta) -> timedelta:
-        """What the attempt has: its type's limit, or less, when Lambda or the job's deadline ends it before."""
-        return min(self.time_limit(message), remaining - GRACE, job.deadline_at - self._clock())
+        """What the attempt has left: of its type's limit, or less, when Lambda or the job's deadline ends it before."""
+        now = self._clock()
+        # The claim itself may have taken seconds, and its lease runs from its beginning.
+        left = min(self.time_limit(message), remaining - GRACE) - (now - job.updated_at)
+        return max(min(left, job.deadline_at - now), timedelta(0))
 
     def _heartbeat(self, message: JobMessage, job: AsyncJob) -> Heartbeat:
         return Heartbeat(self._store, job, self._clock, renews_lease=not is_short(self.time_limit(message)))
@@ -147,7 +158,12 @@ class Executor:
     def _record(self, claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome) -> timedelta | None:
         held = heartbeat.job
         if isinstance(outcome, Stopped):
-            log.event("JOB_FENCED", held, reason=type(outcome.reason).__name__)
+            log.event(
+                "JOB_FENCED",
+                held,
+                reason=type(outcome.reason).__name__,
+                durationMs=_milliseconds(self._clock() - claim.updated_at),
+            )
             return None
         ended = self._ended(heartbeat.newest(), outcome)
         try:
@@ -157,7 +173,12 @@ class Executor:
             log.event("RECORD_DEFERRED", held)
             return TRY_LATER
         if lost is not None:
-            log.event("JOB_FENCED", held, reason=_reason(lost))
+            log.event(
+                "JOB_FENCED",
+                held,
+                reason=type(why_lost(held, lost.current)).__name__,
+                durationMs=_milliseconds(self._clock() - claim.updated_at),
+            )
             return None
         self._report(claim, ended, outcome)
         if ended.status is Status.PENDING and ended.not_before is not None:
@@ -184,12 +205,11 @@ class Executor:
 
     def _report(self, claim: AsyncJob, ended: AsyncJob, outcome: Succeeded | Errored) -> None:
         name = {Status.COMPLETED: "JOB_COMPLETED", Status.FAILED: "JOB_FAILED"}.get(ended.status, "JOB_RETRIED")
-        fields: dict[str, object] = {"durationMs": (self._clock() - claim.updated_at) // timedelta(milliseconds=1)}
+        fields: dict[str, object] = {"durationMs": _milliseconds(self._clock() - claim.updated_at)}
         if isinstance(outcome, Errored):
             fields |= {"errorCode": outcome.failure.code, "errorType": outcome.failure.type, "stack": outcome.stack}
         log.event(name, ended, **fields)
 
 
-def _reason(lost: Lost) -> str:
-    cancelled = lost.current is not None and lost.current.status is Status.CANCELLED
-    return JobCancelled.__name__ if cancelled else "LeaseLost"
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

@@ -10,7 +10,7 @@ from typing import Self
 
 from asyncjobs import log
 from asyncjobs.clock import Clock
-from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
+from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost
 from asyncjobs.lifecycle import HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
 from asyncjobs.store import Store
 
@@ -51,19 +51,16 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join()
 
-    def tell(self, percent: float, message: str | None) -> None:
-        """Note the newest progress; it is sent soon. Raises the interruption, if there is one."""
-        if math.isfinite(percent):
-            with self._news:
+    def tell(self, percent: float = 0, message: str | None = None) -> None:
+        """Note the newest progress; it is sent soon. Raises the interruption, if one has been found out by now."""
+        with self._news:
+            if math.isfinite(percent):
                 self._progress = max(self._progress, round(min(max(percent, 0), 100)))
-                self._message = self._message if message is None else storable(message)[:MAX_MESSAGE_LENGTH]
-                self._has_news = True
-                self._news.notify()
-            self._start()
-        self.check()
-
-    def check(self) -> None:
-        """Raise the interruption, if there is one."""
+            if message is not None:
+                self._message = storable(message)[:MAX_MESSAGE_LENGTH]
+            self._has_news = True
+            self._news.notify()
+        self._start()
         if self.interruption is not None:
             raise self.interruption
 
@@ -72,14 +69,14 @@ class Heartbeat:
         reported = self.newest()
         try:
             lost = self._store.swap_if_unchanged(self.job, reported)
-        except Unavailable:
+        except Exception as error:  # noqa: BLE001 - the thread must live on, whatever AWS says
             # The next one may get through before the lease is over; if none does, the fence settles it.
-            log.event("HEARTBEAT_DEFERRED", self.job)
+            log.event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
             return
         if lost is None:
             self.job = reported
         else:
-            self.interruption = _why(self.job, lost.current)
+            self.interruption = why_lost(self.job, lost.current)
 
     def newest(self) -> AsyncJob:
         """The job with the newest progress and a renewed lease, as the next write is to leave it."""
@@ -112,7 +109,8 @@ def storable(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _why(held: AsyncJob, current: AsyncJob | None) -> JobInterrupted:
+def why_lost(held: AsyncJob, current: AsyncJob | None) -> JobInterrupted:
+    """What it means for an attempt that its write was refused."""
     if current is not None and current.gen == held.gen and current.status is Status.CANCELLED:
         return JobCancelled("The job was cancelled.")
     return LeaseLost("The job is no longer this attempt's.")

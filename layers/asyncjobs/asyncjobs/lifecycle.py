@@ -224,6 +224,8 @@ class AsyncJob:
     def released(self, *, now: datetime, error: JobFailure, after: timedelta) -> AsyncJob:
         """The attempt failed, and another one may begin in a while."""
         _require(self.status is Status.IN_PROGRESS and self.attempt < self.max_attempts, "released")
+        # No later than the deadline, when there is nothing left to wait for.
+        after = max(timedelta(0), min(after, self.deadline_at - now))
         # No finer than the record holds it: else this write would not recognise itself when its answer gets lost.
         not_before = to_milliseconds(now + after)
         return replace(

@@ -89,14 +89,13 @@ class S3Objects:
         return self._known_client
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
-        """See `Objects`."""
-        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.gen}.json"
+        # Named by what was asked for, so that a repeated request writes the same object again instead of another one.
+        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.request_hash.hex()}.json"
         with aws.translated("The bucket"):
             self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
         return location
 
     def get_input(self, location: str) -> bytes:
-        """See `Objects`."""
         with self._open(location) as stream, aws.translated("The bucket"):
             return stream.read()
 
@@ -105,7 +104,6 @@ class S3Objects:
         return self._open(_inputs_area(owner) + key)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
-        """See `Objects`."""
         location = f"results/{job.async_job_id}/{job.gen}/{job.attempt}"
         return _S3ResultWriter(self._client, self._bucket_name, location, content_type)
 
@@ -152,7 +150,6 @@ class _S3ResultWriter:
             self.discard()
 
     def write(self, data: bytes, /) -> int:
-        """See `ResultWriter`."""
         if self._result is not None:
             raise ValueError("This result is closed.")
         self._buffer += data
@@ -169,7 +166,6 @@ class _S3ResultWriter:
         return self._result
 
     def discard(self) -> None:
-        """See `ResultWriter`."""
         self._buffer.clear()
         if self._upload_id is None or self._result is not None:
             return

@@ -91,7 +91,6 @@ class SqsQueue:
         self._client = client or aws.sqs()
 
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
-        """See `Queue`."""
         with aws.translated("The queue"):
             self._client.send_message(
                 QueueUrl=self._url, MessageBody=message.to_body(), DelaySeconds=_whole_seconds(min(delay, MAX_DELAY))

@@ -7,7 +7,7 @@ recognises that, by finding exactly what it meant to write.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from botocore.exceptions import ClientError
 
 from asyncjobs import aws
-from asyncjobs.clock import from_rfc3339, rfc3339
+from asyncjobs.clock import epoch_milliseconds, from_rfc3339, rfc3339
+from asyncjobs.errors import Unavailable
 from asyncjobs.items import GUARD_ATTRIBUTES, Item, from_item, milliseconds_value, parse_pk, primary_key, seconds_value, to_item
 from asyncjobs.lifecycle import (
     DUE_SHARDS,
@@ -27,6 +28,9 @@ from asyncjobs.lifecycle import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+
+_BATCH_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Store(Protocol):
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         """Write what is new, if the fields in `unchanged` still stand as in `old`. None is success.
 
-        It is success, too, when exactly `new` stands there already: this write's own first try, or somebody else's who
+        It is success, too, when what it was to write stands there already: this write's own first try, or somebody else's who
         meant the very same.
         """
         ...
@@ -149,11 +153,12 @@ class DynamoStore:
                 )
         except ClientError as error:
             current = _current(error)
-            return None if current == new else Lost(current)
+            if current is not None and _same(to_item(current), after, (*changed, *gone, *guards)):
+                return None
+            return Lost(current)
         return None
 
     def get(self, key: JobKey) -> AsyncJob | None:
-        """See `Store`."""
         with aws.translated("The table"):
             answer = self._client.get_item(TableName=self._table_name, Key=primary_key(key), ConsistentRead=True)
         return from_item(answer["Item"]) if "Item" in answer else None
@@ -187,8 +192,9 @@ class DynamoStore:
         return jobs, position
 
     def due(self, now: datetime) -> Iterator[JobKey]:
-        """See `Store`."""
-        for shard in range(DUE_SHARDS):
+        # Each minute begins with another shard: what one sweep has no time left for, the next ones begin with.
+        first = epoch_milliseconds(now) // 60_000
+        for shard in ((first + offset) % DUE_SHARDS for offset in range(DUE_SHARDS)):
             start: dict[str, Any] = {}
             while True:
                 with aws.translated("The table"):
@@ -255,12 +261,20 @@ class DynamoStore:
 
     def _batch_get(self, pks: Sequence[str]) -> Sequence[AsyncJob]:
         items: dict[str, Item] = {}
-        wanted: dict[str, Any] = {self._table_name: {"Keys": [{"pk": {"S": pk}} for pk in pks]}}
-        while pks and wanted:
+        wanted: dict[str, Any] = {self._table_name: {"Keys": [{"pk": {"S": pk}} for pk in pks]}} if pks else {}
+        for _ in range(_BATCH_TRIES):
+            if not wanted:
+                break
             answer = self._client.batch_get_item(RequestItems=wanted)
             items |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
             wanted = answer["UnprocessedKeys"]
+        if wanted:
+            raise Unavailable("The table is throttled.")
         return [from_item(items[pk]) for pk in pks if pk in items]
+
+
+def _same(one: Item, other: Item, attributes: Iterable[str]) -> bool:
+    return all(one.get(attribute) == other.get(attribute) for attribute in attributes)
 
 
 def _only_due_too_late(current: AsyncJob | None, *, gen: str, now: datetime, lease_until: datetime) -> bool:

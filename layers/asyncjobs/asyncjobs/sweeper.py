@@ -6,7 +6,7 @@ dies, message, worker or sweeper, the next sweep finds the job.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -43,17 +43,18 @@ class Sweeper:
 
         Raises `Unavailable` when the table does not answer: the next minute's sweep goes on where this one stopped.
         """
-        sweep, to_send = Sweep(), []
-        for key in self._store.due(self._clock()):
-            if remaining() < timedelta(seconds=5):
-                break
-            message = self._look_after(key, sweep)
-            if message is not None:
-                to_send.append(message)
-            if len(to_send) == _BATCH:
-                self._send(to_send, sweep)
-                to_send = []
-        self._send(to_send, sweep)
+        sweep, to_send = Sweep(), list[JobMessage]()
+        try:
+            for key in self._store.due(self._clock()):
+                if remaining() < timedelta(seconds=5):
+                    break
+                to_send += self._contained(key, sweep)
+                if len(to_send) == _BATCH:
+                    self._send(to_send, sweep)
+                    to_send = []
+        finally:
+            # They were moved on already, so nobody else would send them soon.
+            self._send(to_send, sweep)
         log.event(
             "SWEPT",
             lookedAt=sweep.looked_at,
@@ -62,6 +63,17 @@ class Sweeper:
             oldestDueAgeMs=sweep.oldest_due // timedelta(milliseconds=1),
         )
         return sweep
+
+    def _contained(self, key: JobKey, sweep: Sweep) -> Sequence[JobMessage]:
+        """Look after the job. One that cannot be read must not keep the sweeper from all that come behind it."""
+        try:
+            message = self._look_after(key, sweep)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - see above
+            log.event("SWEEP_FAILED", asyncJobId=key.async_job_id, errorType=type(error).__name__, stack=log.stack(error))
+            return ()
+        return () if message is None else (message,)
 
     def _look_after(self, key: JobKey, sweep: Sweep) -> JobMessage | None:
         """Read the job, decide, and write once. Returns the message to send, if it may be run now."""
@@ -84,8 +96,10 @@ class Sweeper:
             return None
         return JobMessage.of(job) if job.is_claimable(now) else None
 
-    def _send(self, messages: list[JobMessage], sweep: Sweep) -> None:
+    def _send(self, messages: Sequence[JobMessage], sweep: Sweep) -> None:
         """What the queue does not take now stays in the index, with a later due time: late, not lost."""
+        if not messages:
+            return
         try:
             refused = self._queue.send_all(messages)
         except Unavailable:
