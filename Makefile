@@ -1,12 +1,14 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check test build bench catalogue environments clean
+.PHONY: help run token stop logs deploy check audit lock test build wheels bench catalogue environments checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
+# ARCHITECTURE is what `build` builds for: the template's default, unless said otherwise.
 PYTHON ?=
 PORT ?=
 FOLLOW ?=
 ARGS ?=
+ARCHITECTURE ?= arm64
 
 find_python = python=$$(sh local/find-python.sh "$(PYTHON)") || exit 1
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
@@ -14,6 +16,8 @@ layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that is here: sam wants the same minor version on the PATH.
 sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
+audit = tests/security/test_supply_chain.py
+download = .venv-aws/bin/python -m pip download -q --disable-pip-version-check --require-hashes --dest .local/wheels
 runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 help: ## What there is to make
@@ -32,9 +36,9 @@ stop: ## Stop what `make run` left running
 	@$(find_python); "$$python" -m local.stop
 
 test: check ## Check, then run every test (ARGS="-k cancel")
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest --ignore=$(audit) $(ARGS)
 
-check: environments ## Format, lint, types, import rows, template, catalogue
+check: checks audit ## Format, lint, types, import rows, template, catalogue, audit
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict
@@ -42,23 +46,43 @@ check: environments ## Format, lint, types, import rows, template, catalogue
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
 	@$(layers) .venv/bin/python -m asyncjobs.catalogue --check
 
+audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
+	@.venv/bin/python -m pytest -q -rs $(audit)
+
+lock: checks ## Pin and hash what the layers' requirements.in ask for
+	@for layer in layers/*/; do (cd $$layer && $(CURDIR)/.venv-checks/bin/uv pip compile -q requirements.in -o requirements.txt \
+	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock") || exit 1; done
+
 bench: environments ## Measure cold starts against a bare handler
 	@.venv/bin/python -m bench.cold_start
 
 catalogue: environments ## List the job types for the submit function, from the jobs' decorators
 	@$(layers) .venv/bin/python -m asyncjobs.catalogue
 
-build: catalogue ## Build the functions and layers for AWS
-	@$(sam) build --parameter-overrides PythonRuntime=$(runtime)
+build: catalogue wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
+	@PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/.local/wheels" $(sam) build \
+	  --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 	@.venv-aws/bin/python -m local.precompile .aws-sam/build
 
+# sam checks the hashes of what it fetches for this machine, and none of what it fetches for another: so it gets files
+# that have been checked, and nothing else. What it looks at first is for this machine, whatever it builds for.
+wheels: environments
+	@rm -rf .local/wheels
+	@for layer in layers/*/; do \
+	  $(download) -r $${layer}requirements.txt && $(download) --only-binary :all: --no-deps --implementation cp \
+	    $(foreach glibc,2_17 2_28 2_34,--platform manylinux_$(glibc)_$(ARCHITECTURE:arm64=aarch64)) \
+	    --platform manylinux2014_$(ARCHITECTURE:arm64=aarch64) -r $${layer}requirements.txt || exit 1; done
+
 deploy: build ## Deploy to your AWS account (asks for what it needs)
-	@echo "When asked for PythonRuntime, answer $(runtime): it is what has been built."
+	@echo "When asked for PythonRuntime, answer $(runtime), for Architecture $(ARCHITECTURE): it is what has been built."
 	@$(sam) deploy --guided
+
+checks: environments
+	@$(find_python); "$$python" -m local.environments --checks
 
 environments: ## Make .venv and .venv-aws (PYTHON=/path/to/python)
 	@$(find_python); "$$python" -m local.environments
 
 clean: stop ## Stop, and remove everything that make has made
-	@rm -rf .venv .venv-aws .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-aws .venv-checks .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

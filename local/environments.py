@@ -1,6 +1,7 @@
 """Makes .venv (the tools) and .venv-aws (what Lambda has, and the local engine), and makes them again when it must.
 
 They are two because the functions run in the second: a package that a layer forgot to bring along must be missing there.
+With --checks also .venv-checks, which is large, needed by `make check` only, and would not fit into either.
 Run by any Python 3.11 or later, with nothing installed.
 """
 
@@ -9,6 +10,7 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,17 +30,19 @@ class Environment:
 
 ENGINE = Environment(".venv-aws", "requirements-aws.txt", "the local engine")
 TOOLS = Environment(".venv", "requirements-dev.txt", "the tools")
+CHECKS = Environment(".venv-checks", "requirements-checks.txt", "the security checks")
 
 
-def main() -> int:
-    """0 when both are there."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """0 when they are there."""
+    wanted = (ENGINE, TOOLS, CHECKS) if "--checks" in arguments else (ENGINE, TOOLS)
     interpreter = Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
     state = PROJECT / ".local"
     state.mkdir(exist_ok=True)
     with (state / "environments.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same moment
         try:
-            for environment in (ENGINE, TOOLS):
+            for environment in wanted:
                 if not is_complete(PROJECT, environment, interpreter):
                     if environment is ENGINE:
                         State(state).stop()  # or it would go on without what it runs on
@@ -116,4 +120,4 @@ def _tell(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import ast
-import copy
-import functools
 import json
-import warnings
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import boto3
 import pytest
 
 from asyncjobs import log
@@ -23,7 +19,7 @@ from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
-from tests.template.source import ROOT, resource, resources, template
+from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction"]
 HEALTH = "GET /api/v1/health"
@@ -62,23 +58,6 @@ def test_these_tests_know_every_function() -> None:
 
 
 # ── Routes ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-@functools.cache
-def deployed() -> dict[str, Any]:
-    """The template as the SAM transform makes it, which is what CloudFormation sees."""
-    with warnings.catch_warnings():
-        # Of the translator's own, on the newest Pythons.
-        warnings.simplefilter("ignore")
-        from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # noqa: PLC0415 - takes a second, and few tests need it
-        from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # noqa: PLC0415
-
-        source = copy.deepcopy(template())
-        for found in source["Resources"].values():
-            for name in {"CodeUri", "ContentUri"} & found.get("Properties", {}).keys():
-                found["Properties"][name] = "s3://bucket/what-sam-package-uploads"
-        translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-        return cast(dict[str, Any], translator.translate(source, {}))
 
 
 def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
