@@ -120,7 +120,7 @@ def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
     assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key"}
     assert set(cors["ExposeHeaders"]) == {"location", "retry-after", "idempotency-replayed"}
-    assert cors["AllowOrigins"] == ref("AllowedOrigins")
+    assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
 
 
