@@ -73,9 +73,8 @@ wheels: environments
 	    $(foreach glibc,2_17 2_28 2_34,--platform manylinux_$(glibc)_$(ARCHITECTURE:arm64=aarch64)) \
 	    --platform manylinux2014_$(ARCHITECTURE:arm64=aarch64) -r $${layer}requirements.txt || exit 1; done
 
-deploy: build ## Deploy to your AWS account (asks for what it needs)
-	@echo "When asked for PythonRuntime, answer $(runtime), for Architecture $(ARCHITECTURE): it is what has been built."
-	@$(sam) deploy --guided
+deploy: build ## Deploy what is built to your AWS account (asks for the rest)
+	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
 checks: environments
 	@$(find_python); "$$python" -m local.environments --checks

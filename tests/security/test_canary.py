@@ -1,0 +1,76 @@
+"""Row S28: what users send, and what their jobs say, is in no log line, whichever way it goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from asyncjobs import log
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.registry import definition_of
+from tests.security import canary_jobs
+from tests.security.world import World
+
+CANARY = "canary-7f3a9"
+DEFINITIONS = [found for found in map(definition_of, vars(canary_jobs).values()) if found is not None]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, by a logger configured as a function configures it."""
+    logger, out = logging.getLogger("asyncjobs"), io.StringIO()
+    before = (logger.handlers, logger.level, logger.propagate)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        log.configure("app")
+    yield out
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def world() -> World:
+    return World(catalogue=Catalogue({found.name: found.describe() for found in DEFINITIONS}))
+
+
+def names(written: io.StringIO) -> set[str]:
+    return {json.loads(line)["message"] for line in written.getvalue().splitlines()}
+
+
+@pytest.mark.parametrize("job_type", [found.name for found in DEFINITIONS])
+def test_s28_no_line_holds_what_users_sent_or_jobs_said(
+    world: World, written: io.StringIO, capfd: pytest.CaptureFixture[str], job_type: str
+) -> None:
+    body = {"jobType": job_type, "input": {"secret": CANARY}, "metadata": {CANARY: CANARY}, "message": CANARY}
+    headers = {"idempotency-key": CANARY, "authorization": f"Bearer {CANARY}", "x-note": CANARY}
+    accepted = world.call("POST /api/v1/jobs", CANARY, headers=headers, body=json.dumps(body))
+    assert accepted.status == 202
+    for _ in range(6):
+        world.work()
+        world.sweep()
+    job = world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=accepted.body["asyncJobId"]).body
+    assert job["status"] in ("COMPLETED", "FAILED")
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{job['status']}"} <= names(written)
+    assert CANARY not in written.getvalue()
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+def test_s28_no_line_holds_what_was_refused(world: World, written: io.StringIO) -> None:
+    for body in (CANARY, f'{{"jobType": "{CANARY}"}}', f'{{"jobType": "canary.raises", "input": {{"secret": ["{CANARY}"]}}}}'):
+        assert world.call("POST /api/v1/jobs", CANARY, body=body).status == 400
+    assert world.call("GET /api/v1/jobs", CANARY, query={"cursor": CANARY}).status == 400
+    assert world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=CANARY).status == 404
+    assert CANARY not in written.getvalue()
+
+
+def test_s28_no_line_holds_what_is_in_a_message_or_in_an_error_that_nobody_foresaw(world: World, written: io.StringIO) -> None:
+    world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY})
+    world.store.failures.append(RuntimeError(CANARY))
+    world.work()
+    world.deliver(CANARY, json.dumps({"version": 1, "owner": CANARY}))
+    assert {"DELIVERY_FAILED", "MESSAGE_MALFORMED"} <= names(written)
+    assert CANARY not in written.getvalue()
