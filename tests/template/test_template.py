@@ -116,12 +116,18 @@ def test_nobody_signs_up_by_himself() -> None:
 
 
 def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
-    cors = properties("Api")["CorsConfiguration"]
+    condition, cors, without = properties("Api")["CorsConfiguration"]["Fn::If"]
+    assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
     assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key"}
     assert set(cors["ExposeHeaders"]) == {"location", "retry-after", "idempotency-replayed"}
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
+
+
+def test_the_transform_leaves_nothing_out_of_what_a_browser_may_do() -> None:
+    cors = deployed()["Resources"]["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]
+    assert set(cors) == {"allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"}
 
 
 def test_the_api_is_throttled_and_keeps_an_access_log_without_tokens() -> None:
