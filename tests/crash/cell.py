@@ -1,0 +1,161 @@
+"""One cell of the matrix: a job of its own, a fault at one of its calls, and what must have come of it, seen from outside."""
+
+from __future__ import annotations
+
+import http
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from asyncjobs.lifecycle import job_id_for
+from tests.crash import crashpoints, faults
+from tests.crash.faults import Armed, Fault
+from tests.crash.history import Life, State
+from tests.crash.jobs import MEGABYTE, digest
+from tests.crash.stage import Caller, Stage
+
+PATIENCE = 120.0
+OK, ACCEPTED, UNAVAILABLE, CONFLICT, NOT_FOUND = (
+    http.HTTPStatus.OK,
+    http.HTTPStatus.ACCEPTED,
+    http.HTTPStatus.SERVICE_UNAVAILABLE,
+    http.HTTPStatus.CONFLICT,
+    http.HTTPStatus.NOT_FOUND,
+)
+
+
+class NotFired(AssertionError):
+    """The job ended without having met its fault: two cells' faults may meet in one batch of messages."""
+
+
+@dataclass
+class Cell:
+    """`arm` it, act, and say how it `ends`."""
+
+    stage: Stage
+    caller: Caller
+    folder: Path
+    fault: Fault
+    site: str
+    purpose: str
+    job_type: str
+    note: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    fields: dict[str, Any] = field(default_factory=dict)
+    armed: Armed | None = None
+
+    @property
+    def job_id(self) -> str:
+        return job_id_for(self.caller.owner, self.key)
+
+    # ── Prepare ────────────────────────────────────────────────────────────────────────────────────
+
+    def arm(self, about: str | None = None) -> None:
+        self.armed = faults.arm(
+            self.fault,
+            site=self.site,
+            purpose=self.purpose,
+            about=about or self.job_id,
+            proxy=self.stage.proxy,
+            folder=self.folder,
+        )
+
+    def lose_message(self) -> None:
+        """Have the queue refuse the job's message, in a way that the SDK does not try again: now only a sweep finds it."""
+        call = crashpoints.call_name("queue.SqsQueue.send:SendMessage", "send < Commands._send")
+        headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
+        self.stage.proxy.add([{"headers": headers, "times": 1, "error": {"code": "OverLimit", "status": 429}}])
+
+    def upload(self) -> None:
+        """Put the note where `crash.reads_upload` reads it."""
+        self.note = f"uploads/{self.job_id}.txt"
+        self.stage.client("s3").put_object(
+            Bucket=self.stage.outputs.bucket_name,
+            Key=f"inputs/{quote(self.caller.owner, safe='')}/{self.note}",
+            Body=self.note.encode(),
+        )
+
+    # ── Act ────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self) -> httpx.Response:
+        return self.caller.submit(self.job_type, {"note": self.note}, self.key, **self.fields)
+
+    def is_accepted(self, *, replayed: bool | None = None) -> None:
+        """Submit it; the answer is the job, that with the key's id."""
+        answer = self.submit()
+        assert answer.status_code in {OK, ACCEPTED}, f"submit: {_shown(answer)}"
+        assert answer.json()["asyncJobId"] == self.job_id
+        if replayed is not None:
+            assert (answer.headers.get("idempotency-replayed") == "true") is replayed, "replayed or not"
+
+    def answers_as_faulted(self, answer: httpx.Response, *, otherwise: int = OK) -> None:
+        """The answer to the very request that was faulted."""
+        if self.fault.kills:
+            assert answer.status_code >= http.HTTPStatus.INTERNAL_SERVER_ERROR, _shown(answer)
+        elif self.fault.gives_up:
+            assert (answer.status_code, answer.headers.get("retry-after")) == (UNAVAILABLE, "2"), _shown(answer)
+        else:
+            assert answer.status_code == otherwise, _shown(answer)
+
+    # ── Look ───────────────────────────────────────────────────────────────────────────────────────
+
+    def is_absent(self) -> None:
+        """Nothing was accepted."""
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == NOT_FOUND, _shown(answer)
+        assert not self.life().states, f"there is a record: {self.life()}"
+
+    def life(self) -> Life:
+        return self.stage.history.lives.get(self.job_id, Life())
+
+    def is_finished(self) -> Life:
+        """Wait for the end, of which there is one."""
+        life = self.stage.history.wait(self.job_id, lambda life: life.is_over, seconds=PATIENCE)
+        assert life.is_over, f"stuck: {life}"
+        return life
+
+    def ends(self, status: str, *, attempts: int, error: str | None = None) -> None:
+        """It has ended, like this and once, and whoever asks is told so; the same submit again finds the same job."""
+        life = self.is_finished()
+        self._has_fired()
+        last = life.last or {}
+        assert (last["status"], int(last["attempt"])) == (status, attempts), f"expected {status}/{attempts}: {life}"
+        if error is not None:
+            assert f'"code": "{error}"' in last["error"], last["error"]
+        if status == "COMPLETED":
+            self._has_result(last)
+        answer = self.caller.job(self.job_id)
+        assert (answer.status_code, answer.json().get("status")) == (OK, status), _shown(answer)
+        self.is_accepted(replayed=True)
+        assert not life.faults(), f"{life.faults()}: {life}"
+        starts = [attempt for job_id, attempt in self.stage.starts() if job_id == self.job_id]
+        assert len(set(starts)) == len(starts) <= attempts, f"attempts that started: {starts}"
+
+    def _has_fired(self) -> None:
+        assert self.armed is not None, "it was never armed"
+        # What was applied may end the job long before the SDK has given up on the answer.
+        deadline = time.monotonic() + PATIENCE / 4
+        while self.armed.fired() < self.armed.least:
+            if time.monotonic() > deadline:
+                raise NotFired(f"its fault fired {self.armed.fired()} of {self.armed.least} times: {self.life()}")
+            time.sleep(0.5)
+
+    def _has_result(self, last: State) -> None:
+        wanted = digest(self.note)
+        if last["resultType"] == "INLINE":
+            assert last["result"] == f'"{wanted}"', last["result"]
+            return
+        location = last["resultLocation"]
+        assert location == f"results/{self.job_id}/{last['gen']}/{last['attempt']}", "it names another attempt's bytes"
+        body = self.stage.client("s3").get_object(Bucket=self.stage.outputs.bucket_name, Key=location)["Body"].read()
+        long = {"crash.returns_much": f'"{wanted * 300}"', "crash.streams": wanted * (MEGABYTE // 64) * 9}[self.job_type]
+        assert body.decode() == long, f"wrong bytes, {len(body)} of them"
+
+
+def _shown(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.text[:300]}"

@@ -1,0 +1,126 @@
+# ruff: noqa: ARG001 - a job takes both its arguments
+"""Jobs that reach each of the worker's AWS calls. Deployed by the crash matrix as jobs/crash.py."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+
+from pydantic import BaseModel, ConfigDict
+
+from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+
+LONG = 300
+"""A time limit over a minute: short leases, which the attempt renews."""
+MEGABYTE = 1_000_000
+
+
+class Note(BaseModel):
+    """Any text; what is returned depends on it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    note: str
+
+
+def digest(note: str) -> str:
+    """What the jobs return, so that a wrong result shows."""
+    return hashlib.sha256(note.encode()).hexdigest()
+
+
+def note_start(context: JobContext, *, tag: str = "") -> None:
+    """Say outside of the system under test that this attempt began."""
+    log = os.open(os.environ["STARTS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(log, f"{context.async_job_id} {context.attempt} {os.getpid()} {tag}\n".encode())
+        os.fsync(log)
+    finally:
+        os.close(log)
+
+
+@job("crash.returns", timeout_seconds=LONG)
+def returns(input: Note, context: JobContext) -> str:
+    """Return."""
+    note_start(context)
+    return digest(input.note)
+
+
+@job("crash.returns_soon", timeout_seconds=5)
+def returns_soon(input: Note, context: JobContext) -> str:
+    """The same on one lease, which is not renewed."""
+    note_start(context)
+    return digest(input.note)
+
+
+@job("crash.reports", timeout_seconds=LONG)
+def reports(input: Note, context: JobContext) -> str:
+    """Report, and give the report the time to be written."""
+    note_start(context)
+    context.progress(50, "half")
+    time.sleep(1)
+    return digest(input.note)
+
+
+@job("crash.gives_up", timeout_seconds=LONG)
+def gives_up(input: Note, context: JobContext) -> None:
+    """Fail for good."""
+    note_start(context)
+    raise Fatal("Never.", code="HOPELESS")
+
+
+@job("crash.retries", timeout_seconds=LONG)
+def retries(input: Note, context: JobContext) -> str:
+    """Succeed at the second attempt."""
+    note_start(context)
+    if context.attempt == 1:
+        raise Retry("Not yet.", after=1)
+    return digest(input.note)
+
+
+@job("crash.dies", timeout_seconds=LONG, max_attempts=1)
+def dies(input: Note, context: JobContext) -> None:
+    """Take the process along."""
+    note_start(context)
+    os._exit(9)
+
+
+@job("crash.returns_much", timeout_seconds=LONG)
+def returns_much(input: Note, context: JobContext) -> str:
+    """Return too much for the table."""
+    note_start(context)
+    return digest(input.note) * 300
+
+
+@job("crash.streams", timeout_seconds=LONG)
+def streams(input: Note, context: JobContext) -> ResultStream:
+    """Stream a result of two parts."""
+    note_start(context)
+    return _stream(input, context)
+
+
+@job("crash.streams_in_vain", timeout_seconds=LONG)
+def streams_in_vain(input: Note, context: JobContext) -> str | ResultStream:
+    """Give up a streamed result in the first attempt."""
+    note_start(context)
+    if context.attempt == 1:
+        _stream(input, context)
+        raise Retry("Not yet.", after=1)
+    return digest(input.note)
+
+
+@job("crash.reads_upload", timeout_seconds=LONG)
+def reads_upload(input: Note, context: JobContext) -> str:
+    """Read an upload, named by the note."""
+    note_start(context)
+    with context.open_input(input.note) as upload:
+        return digest(upload.read().decode())
+
+
+def _stream(input: Note, context: JobContext) -> ResultStream:
+    # Left open: it is closed, or given up, where its last call is to be faulted.
+    out = context.stream_result("text/plain")
+    chunk = (digest(input.note) * (MEGABYTE // 64)).encode()
+    for _ in range(9):
+        out.write(chunk)
+    return out

@@ -1,0 +1,94 @@
+"""The whole matrix: every row with every fault, side by side on one deployed stack."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.crash import tree
+from tests.crash.cell import Cell, NotFired
+from tests.crash.faults import Fault
+from tests.crash.rows import ROWS, Row
+from tests.crash.stage import Caller, Stage
+
+_TRIES = 3
+JOBS = Path(__file__).with_name("jobs.py")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell."""
+
+    row: Row
+    fault: Fault
+    fired: int
+    life: str
+    seconds: float
+    failure: str | None
+
+
+def run(folder: Path, rows: Sequence[Row] = ROWS, columns: Iterable[Fault] = tuple(Fault)) -> list[Outcome]:
+    """Build, deploy, and run every cell in a thread of its own: most of the time they wait for leases to end."""
+    plan = folder / "plan"
+    plan.mkdir(parents=True)
+    copy = tree.make(folder / "tree", jobs={"crash": JOBS})
+    tree.add_crashpoints(copy)
+    # A sweep that meets a fault waits for the SDK's tries to be over; the other sweepers go on meanwhile.
+    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3) as stage:
+        cells = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for fault in columns for row in rows]
+        with ThreadPoolExecutor(len(cells)) as pool:
+            return list(pool.map(_outcome, cells))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A cell of the table."""
+
+    stage: Stage
+    plan: Path
+    row: Row
+    fault: Fault
+    caller: Caller
+
+    def cell(self) -> Cell:
+        """One with a job of its own."""
+        row = self.row
+        cell = Cell(self.stage, self.caller, self.plan, self.fault, row.site, row.purpose, row.job_type)
+        cell.note = cell.note.ljust(row.input_size, ".")
+        return cell
+
+
+def _caller(stage: Stage, row: Row, fault: Fault) -> Caller:
+    # A list shows all that its owner has, and its queries name nothing but the owner.
+    return stage.caller(f"{row.name} {fault}".replace(" ", "-") if row.own_user else "alice")
+
+
+def _outcome(place: _Place) -> Outcome:
+    """Of the first job that met its fault."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _run(place)
+        except NotFired:
+            continue
+    try:
+        return _run(place)
+    except NotFired as error:
+        return Outcome(place.row, place.fault, 0, "", 0, str(error))
+
+
+def _run(place: _Place) -> Outcome:
+    began, failure, cell = time.monotonic(), None, place.cell()
+    try:
+        place.row.run(cell)
+    except NotFired:
+        raise
+    except AssertionError as error:
+        failure = str(error)
+    except Exception:  # noqa: BLE001 - a cell that breaks is a cell that is not right
+        failure = traceback.format_exc()
+    fired = cell.armed.fired() if cell.armed else 0
+    return Outcome(place.row, place.fault, fired, str(cell.life()), time.monotonic() - began, failure)

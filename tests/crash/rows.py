@@ -1,0 +1,246 @@
+"""The matrix's rows: each AWS call of the library for each thing that it is used for, and what must come of each fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.crash import crashpoints, faults
+from tests.crash.cell import OK, UNAVAILABLE, Cell
+from tests.crash.faults import Fault
+
+Attempts = Callable[[Fault], int]
+
+_PUT = "store.DynamoStore.add_if_absent:PutItem"
+_CLAIM = "store.DynamoStore._claim:UpdateItem"
+_SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
+_GET = "store.DynamoStore.get:GetItem"
+_LIST = "store.DynamoStore.list_by_owner:Query"
+_BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
+_DUE = "store.DynamoStore.due:Query"
+_SEND = "queue.SqsQueue.send:SendMessage"
+_SEND_ALL = "queue.SqsQueue.send_all:SendMessageBatch"
+_RETURN = "queue.SqsQueue.return_after:ChangeMessageVisibility"
+_PUT_INPUT = "objects.S3Objects.put_input:PutObject"
+_OPEN = "objects.S3Objects._open:GetObject"
+_PUT_RESULT = "objects._S3ResultWriter._finish:PutObject"
+_CREATE = "objects._S3ResultWriter._upload_part:CreateMultipartUpload"
+_PART = "objects._S3ResultWriter._upload_part:UploadPart"
+_COMPLETE = "objects._S3ResultWriter._finish:CompleteMultipartUpload"
+_ABORT = "objects._S3ResultWriter.discard:AbortMultipartUpload"
+
+
+def _second_if(*faults: Fault) -> Attempts:
+    return lambda fault: 2 if fault in faults else 1
+
+
+def _always(attempts: int) -> Attempts:
+    return lambda _: attempts
+
+
+_ONE = _always(1)
+_KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+_GIVES_UP = (Fault.FAILS, Fault.ALL_LOST, Fault.THROTTLED_5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A call for a purpose. `act` makes it happen; `attempts` says how many attempts the job then needs."""
+
+    name: str
+    site: str
+    purpose: str
+    act: Callable[[Row, Cell], None]
+    job_type: str = "crash.returns"
+    attempts: Attempts = _ONE
+    status: str = "COMPLETED"
+    error: str | None = None
+    input_size: int = 0
+    own_user: bool = False
+
+    def run(self, cell: Cell) -> None:
+        self.act(self, cell)
+
+    def ends(self, cell: Cell) -> None:
+        cell.ends(self.status, attempts=self.attempts(cell.fault), error=self.error)
+
+
+# ── What happens in them ───────────────────────────────────────────────────────────────────────────
+
+
+def creates(row: Row, cell: Cell) -> None:
+    """The submit's answer tells the truth: 503 and nothing there, or 202; where it got lost, the job is done all the same."""
+    cell.arm()
+    cell.answers_as_faulted(cell.submit(), otherwise=202)
+    if cell.fault.is_applied and row.site == _PUT:
+        # Nobody asks again: the record alone makes it run.
+        cell.is_finished()
+    elif cell.fault.kills or cell.fault.gives_up:
+        cell.is_absent()
+        cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def sends(row: Row, cell: Cell) -> None:
+    """Once the record stands, the job is accepted, whatever becomes of its message."""
+    cell.arm()
+    answer = cell.submit()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code == 202, answer.text
+    row.ends(cell)
+
+
+def runs(row: Row, cell: Cell) -> None:
+    """The fault meets the worker or the sweeper on its way."""
+    cell.arm()
+    cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def is_found_by_a_sweep(row: Row, cell: Cell) -> None:
+    """The job's message is lost, and the fault meets who looks for such jobs."""
+    cell.arm(crashpoints.ANYTHING if row.site == _DUE else None)
+    cell.lose_message()
+    cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def reads_upload(row: Row, cell: Cell) -> None:
+    cell.upload()
+    runs(row, cell)
+
+
+def cancels(row: Row, cell: Cell) -> None:
+    """A cancel whose answer was no 200 is repeated, and then is one."""
+    cell.fields["delaySeconds"] = 600
+    cell.is_accepted(replayed=False)
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.cancel(cell.job_id))
+    again = cell.caller.cancel(cell.job_id)
+    assert (again.status_code, again.json()["status"]) == (OK, "CANCELLED"), again.text
+    row.ends(cell)
+
+
+def is_looked_at(row: Row, cell: Cell) -> None:
+    """A query that fails changes nothing, and works when it is repeated."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.job(cell.job_id))
+    row.ends(cell)
+
+
+def is_listed(row: Row, cell: Cell) -> None:
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm(cell.caller.owner)
+    cell.answers_as_faulted(cell.caller.jobs())
+    again = cell.caller.jobs()
+    assert again.status_code != UNAVAILABLE, again.text
+    assert cell.job_id in [job["asyncJobId"] for job in again.json()["jobs"]], again.text
+    row.ends(cell)
+
+
+# ── Which there are ────────────────────────────────────────────────────────────────────────────────
+
+_UPLOADS = _second_if(*_GIVES_UP, *_KILLS)
+
+
+def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
+    """A body is read after the SDK's tries are over, so that each lost one is a lost attempt."""
+    return {Fault.THROTTLED: 1, Fault.ALL_LOST: 1 + faults.LOST_BODIES}.get(fault, 2)
+
+
+_END = "swap_if_unchanged < Executor._swap_persistently"
+
+ROWS = (
+    Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
+    Row("submit creates the record", _PUT, "add_if_absent < Commands.submit", creates),
+    Row("submit sends the message", _SEND, "send < Commands._send", sends),
+    Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
+    Row(
+        "cancel ends the job",
+        _SWAP,
+        "swap_if_unchanged < Commands.cancel > CANCELLED",
+        cancels,
+        status="CANCELLED",
+        attempts=_always(0),
+    ),
+    Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
+    Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
+    Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
+    Row(
+        "the worker claims",
+        _CLAIM,
+        "claim_if_claimable < Executor._claim",
+        runs,
+        # On one lease: after a sweep, a job on short leases would be claimed by the other call.
+        "crash.returns_soon",
+        attempts=_second_if(Fault.KILLED_AFTER),
+    ),
+    Row(
+        "the worker claims and moves the due time",
+        _CLAIM,
+        "claim_if_claimable < Executor._claim > move_due",
+        is_found_by_a_sweep,
+        attempts=_second_if(Fault.KILLED_AFTER),
+    ),
+    Row(
+        "the attempt reads its large input",
+        _OPEN,
+        "get_input < Attempt._input",
+        runs,
+        attempts=_DOWNLOADS,
+        input_size=3000,
+    ),
+    Row(
+        "the attempt reads an upload",
+        _OPEN,
+        "open_upload < Attempt.open_input",
+        reads_upload,
+        "crash.reads_upload",
+        _DOWNLOADS,
+    ),
+    Row(
+        "the heartbeat reports",
+        _SWAP,
+        "swap_if_unchanged < Heartbeat.beat",
+        runs,
+        "crash.reports",
+        _second_if(*_KILLS),
+    ),
+    Row("a large result is put", _PUT_RESULT, "__exit__ < Attempt._succeeded", runs, "crash.returns_much", _UPLOADS),
+    Row("a streamed result begins", _CREATE, "write < Attempt.run", runs, "crash.streams", _UPLOADS),
+    Row("a streamed result's part", _PART, "write < Attempt.run", runs, "crash.streams", _UPLOADS),
+    Row("a streamed result's last part", _PART, "close < Attempt._succeeded", runs, "crash.streams", _UPLOADS),
+    Row("a streamed result ends", _COMPLETE, "close < Attempt._succeeded", runs, "crash.streams", _UPLOADS),
+    Row("a streamed result is given up", _ABORT, "discard < Attempt.errored", runs, "crash.streams_in_vain", _always(2)),
+    Row("the attempt completes the job", _SWAP, f"{_END} > COMPLETED", runs, attempts=_second_if(Fault.KILLED_BEFORE)),
+    Row(
+        "the attempt fails the job",
+        _SWAP,
+        f"{_END} > FAILED",
+        runs,
+        "crash.gives_up",
+        _second_if(Fault.KILLED_BEFORE),
+        "FAILED",
+        "HOPELESS",
+    ),
+    Row("the attempt releases the job", _SWAP, f"{_END} > PENDING", runs, "crash.retries", _always(2)),
+    Row("the worker returns the message", _RETURN, "return_after < BatchWorker._return", runs, "crash.retries", _always(2)),
+    Row("the sweeper asks what is due", _DUE, "due < Sweeper.sweep", is_found_by_a_sweep),
+    Row("the sweeper reads a due job", _GET, "get < Sweeper._look_after", is_found_by_a_sweep),
+    Row("the sweeper moves a due job on", _SWAP, "swap_if_unchanged < Sweeper._look_after", is_found_by_a_sweep),
+    Row("the sweeper sends due jobs", _SEND_ALL, "send_all < Sweeper._send", is_found_by_a_sweep),
+    Row(
+        "the sweeper ends a lost job",
+        _SWAP,
+        "swap_if_unchanged < Sweeper._look_after > FAILED",
+        runs,
+        "crash.dies",
+        status="FAILED",
+        error="WORKER_LOST",
+    ),
+)

@@ -1,0 +1,51 @@
+"""The library's AWS calls, as its source has them: so that none can be added without a row in the matrix."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+LIBRARY = Path(__file__).parents[2] / "layers/asyncjobs/asyncjobs"
+ADAPTERS = ("store", "queue", "objects")
+NO_REQUEST = frozenset({"GeneratePresignedUrl"})
+"""Client methods that send nothing: signing is arithmetic."""
+_ROOMS = {"self._store": "store", "self._queue": "queue", "self._objects": "objects"}
+
+
+def call_sites() -> frozenset[str]:
+    """Each place in an adapter that sends a request: `store.DynamoStore.get:GetItem`."""
+    return frozenset(
+        f"{module}.{function}:{operation}"
+        for module in ADAPTERS
+        for function, call in _calls(module)
+        if ast.unparse(call.value) == "self._client" and (operation := _operation(call.attr)) not in NO_REQUEST
+    )
+
+
+def uses() -> frozenset[str]:
+    """Each place outside the adapters that uses one: `get < Queries.job`. What it is for lies there and not in the adapter."""
+    return frozenset(
+        f"{call.attr} < {function}"
+        for module in sorted(path.stem for path in LIBRARY.glob("*.py") if path.stem not in ADAPTERS)
+        for function, call in _calls(module)
+        if ast.unparse(call.value) in _ROOMS
+    )
+
+
+def _calls(module: str) -> Iterator[tuple[str, ast.Attribute]]:
+    """Every `x.y()` of the module, with the method that it stands in."""
+    for definition in ast.parse((LIBRARY / f"{module}.py").read_text()).body:
+        if not isinstance(definition, ast.ClassDef):
+            continue
+        for function in definition.body:
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    yield f"{definition.name}.{function.name}", node.func
+
+
+def _operation(method: str) -> str:
+    """AWS's name for what boto3 calls by this one."""
+    return "".join(word.capitalize() for word in method.split("_"))

@@ -1,0 +1,27 @@
+"""The matrix, end to end on the deployed stack. `python -m tests.crash` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.crash import matrix
+from tests.crash.faults import Fault
+from tests.crash.matrix import Outcome
+from tests.crash.rows import ROWS, Row
+
+
+@pytest.fixture(scope="session")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[Row, Fault], Outcome]:
+    """All cells, run side by side once."""
+    found = matrix.run(tmp_path_factory.mktemp("crash"))
+    return {(outcome.row, outcome.fault): outcome for outcome in found}
+
+
+@pytest.mark.parametrize("fault", Fault, ids=str)
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_a_job_comes_to_its_right_end_when(row: Row, fault: Fault, outcomes: Mapping[tuple[Row, Fault], Outcome]) -> None:
+    outcome = outcomes[row, fault]
+    assert outcome.failure is None, f"{outcome.failure}\n{outcome.life}"
+    assert outcome.fired > 0

@@ -1,0 +1,33 @@
+"""No AWS call of the library without a row in the matrix, and no row without a call."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from asyncjobs import aws
+from tests.crash import sites
+from tests.crash.faults import SDK_TRIES
+from tests.crash.rows import ROWS
+
+NO_REQUEST = {
+    "link < Queries.link": "signing sends nothing",
+    "open_result < Attempt._succeeded": "a writer; its calls have rows of their own",
+    "open_result < Attempt.stream_result": "a writer; its calls have rows of their own",
+}
+
+
+def test_every_call_site_of_the_library_has_a_row() -> None:
+    assert {row.site for row in ROWS} == sites.call_sites()
+
+
+def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
+    in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
+    assert sites.uses() - in_rows == NO_REQUEST.keys()
+
+
+def test_no_two_rows_fault_the_same_call() -> None:
+    assert [call for call, times in Counter((row.site, row.purpose) for row in ROWS).items() if times > 1] == []
+
+
+def test_the_sdk_tries_every_call_equally_often_and_less_than_five_times() -> None:
+    assert vars(aws._BULKY)["retries"]["total_max_attempts"] == SDK_TRIES < 5

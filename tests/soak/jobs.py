@@ -1,0 +1,116 @@
+"""The soak's jobs, and the oracle that knows what each must come to. Deployed as jobs/soak.py; run in process as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from enum import StrEnum
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+
+
+class Kind(StrEnum):
+    """What a job does."""
+
+    RETURNS = "returns"
+    WORKS = "works"
+    RETRIES = "retries"
+    RAISES = "raises"
+    GIVES_UP = "gives_up"
+    RETURNS_MUCH = "returns_much"
+    STREAMS = "streams"
+
+
+class Task(BaseModel):
+    """What to do. `padding` only makes the input large."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
+    number: int
+    seconds: float = 0
+    padding: str = ""
+
+
+class Surroundings(Protocol):
+    """What a job does outside of itself."""
+
+    def note_start(self, context: JobContext) -> None:
+        """Say, outside of the system under test, that an attempt began."""
+        ...
+
+    def work(self, context: JobContext, seconds: float) -> None:
+        """Spend the time."""
+        ...
+
+
+class Deployed:
+    """In a function: a file that is on the disk before the job goes on, and real time."""
+
+    def note_start(self, context: JobContext) -> None:
+        log = os.open(os.environ["STARTS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(log, f"{context.async_job_id} {context.attempt} {os.getpid()}\n".encode())
+            os.fsync(log)
+        finally:
+            os.close(log)
+
+    def work(self, context: JobContext, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            context.progress(100 * (1 - left / seconds))
+            time.sleep(min(left, 0.1))
+
+
+surroundings: Surroundings = Deployed()
+
+
+@job("soak.short", max_attempts=10)
+def short(input: Task, context: JobContext) -> Any:
+    """A task on one lease."""
+    return _do(input, context)
+
+
+@job("soak.long", timeout_seconds=300, max_attempts=10)
+def long(input: Task, context: JobContext) -> Any:
+    """A task on short leases that are renewed."""
+    return _do(input, context)
+
+
+@job("soak.streams", timeout_seconds=300, max_attempts=10)
+def streams(input: Task, context: JobContext) -> ResultStream:
+    """A task whose result is streamed."""
+    surroundings.note_start(context)
+    surroundings.work(context, input.seconds)
+    with context.stream_result("text/plain") as out:
+        out.write(text(input).encode())
+    return out
+
+
+def text(task: Task) -> str:
+    """What the task's result is made of."""
+    once = hashlib.sha256(f"{task.number}{task.padding}".encode()).hexdigest()
+    return once * 200 if task.kind in {Kind.RETURNS_MUCH, Kind.STREAMS} else once
+
+
+def job_type(task: Task) -> str:
+    """The job type that a task is submitted as."""
+    if task.kind is Kind.STREAMS:
+        return "soak.streams"
+    return "soak.long" if task.kind is Kind.WORKS else "soak.short"
+
+
+def _do(task: Task, context: JobContext) -> str:
+    surroundings.note_start(context)
+    surroundings.work(context, task.seconds)
+    if task.kind is Kind.GIVES_UP:
+        raise Fatal("Never.", code="HOPELESS")
+    if context.attempt == 1 and task.kind is Kind.RETRIES:
+        raise Retry("Not yet.", after=0.5)
+    if context.attempt == 1 and task.kind is Kind.RAISES:
+        raise ValueError("not yet")
+    return text(task)

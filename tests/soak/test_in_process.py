@@ -1,0 +1,83 @@
+# ruff: noqa: ARG001 - what stands in for a method takes what the method takes
+"""A short soak in process; and that it would notice: each of the protocol's safeguards is taken away once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from unittest.mock import patch
+
+import pytest
+
+from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey
+from asyncjobs.store import Lost
+from asyncjobs.sweeper import Sweep, Sweeper
+from tests.soak import in_process
+from tests.soak.tally import Numbers
+from tests.soak.watched import WatchedStore
+
+SEED = 20261121
+
+
+def soak(count: int = 800) -> Numbers:
+    return in_process.run(seed=SEED, count=count, fault_rate=0.05)
+
+
+@pytest.mark.slow
+def test_no_job_is_lost_whatever_fails() -> None:
+    numbers = soak(5_000)
+    assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}"
+    assert numbers.jobs == 5_000
+    assert numbers.duplicates > 0  # or nothing was killed that mattered
+
+
+@pytest.mark.slow
+def test_a_seed_is_a_run() -> None:
+    assert soak() == soak()
+
+
+def _swap_without_fence(self: WatchedStore, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    self.jobs[old.key] = new
+    return None
+
+
+def _claim_without_lease(
+    self: WatchedStore, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime
+) -> AsyncJob | Lost:
+    current = self.jobs.get(key)
+    if current is None or current.is_finished or current.attempt >= current.max_attempts:
+        return Lost(current)
+    self.jobs[key] = current if current.claimed_by else current.claimed(by=by, now=now, lease_until=lease_until)
+    return self.jobs[key]
+
+
+def _add_again(self: WatchedStore, job: AsyncJob, now: datetime) -> AsyncJob | None:
+    self.jobs[job.key] = job
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("store_method", "replacement", "sign"),
+    [
+        ("swap_if_unchanged", _swap_without_fence, "broken"),
+        ("claim_if_claimable", _claim_without_lease, "broken"),
+        ("add_if_absent", _add_again, "broken"),
+    ],
+)
+def test_it_notices_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], sign: str) -> None:
+    with patch.object(WatchedStore, store_method, replacement):
+        numbers = soak()
+    assert getattr(numbers, sign)
+    assert not numbers.are_as_promised
+
+
+@pytest.mark.slow
+def test_it_notices_that_nobody_sweeps() -> None:
+    with (
+        patch.object(Sweeper, "sweep", lambda _self, _remaining: Sweep()),
+        patch.object(in_process, "_QUIET_ROUNDS", 50),
+    ):
+        numbers = soak(200)
+    assert numbers.stuck
+    assert numbers.lost
