@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check audit lock test build wheels bench catalogue environments checks clean
+.PHONY: help run token stop logs deploy check audit lock test soak build wheels bench catalogue environments checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # ARCHITECTURE is what `build` builds for: the template's default, unless said otherwise.
@@ -52,6 +52,9 @@ audit: checks ## Look for secrets, weak code, and what is known against the depl
 lock: checks ## Pin and hash what the layers' requirements.in ask for
 	@for layer in layers/*/; do (cd $$layer && $(CURDIR)/.venv-checks/bin/uv pip compile -q requirements.in -o requirements.txt \
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock") || exit 1; done
+
+soak: environments ## Jobs under faults for a while, then what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7")
+	@.venv/bin/python -m tests.soak $(ARGS)
 
 bench: environments ## Measure cold starts against a bare handler
 	@.venv/bin/python -m bench.cold_start
