@@ -36,7 +36,7 @@ stop: ## Stop what `make run` left running
 	@$(find_python); "$$python" -m local.stop
 
 test: check ## Check, then run every test (ARGS="-k cancel")
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup --ignore=$(audit) $(ARGS)
+	@.venv/bin/python -m pytest --ignore=$(audit) $(ARGS)
 
 check: checks audit ## Format, lint, types, import rows, template, catalogue, audit
 	@.venv/bin/ruff format --check .
