@@ -12,7 +12,6 @@ from tests.model.state import (
     IDLE,
     INDEXING,
     RUNNING,
-    SENDING,
     SUBMITTING,
     SUBMITTING_AGAIN,
     SWAPPING,
@@ -70,13 +69,9 @@ def _begins(setting: Setting, state: State) -> Steps:
 def _submits(setting: Setting, state: State, i: int, call: Call) -> Steps:
     if call.at == SUBMITTING_AGAIN:
         yield from _puts(setting, state, i)
-    elif call.at == INDEXING and state.item is not None:
+    elif state.item is not None:
         indexed = wrote(state, state.item._replace(due_at=job.NEW_DUE))
-        yield Step("the submit indexes the job", _with_call(indexed, i, Call(SENDING, call.gen)))
-    else:
-        done = _with_call(state, i, Call())
-        yield Step("the submit sends the message", sent(done, call.gen, messages=setting.messages))
-        yield Step("the submit cannot send the message", done, is_fault=True)
+        yield from _sends(setting, indexed, i, call.gen, "the submit indexes the job")
 
 
 def _puts(setting: Setting, state: State, i: int) -> Steps:
@@ -84,20 +79,28 @@ def _puts(setting: Setting, state: State, i: int) -> Steps:
     if item is None or state.is_expired or setting.flaw is Flaw.SUBMIT_REPLACES:
         put = job.submitted(state.gens + 1)
         if setting.flaw is Flaw.INDEXED_LATER:
-            put = put._replace(due_at=job.NOT_DUE)
+            unindexed = wrote(state, put._replace(due_at=job.NOT_DUE))._replace(gens=put.gen)
+            yield Step("the submit puts the job", _with_call(unindexed, i, Call(INDEXING, put.gen)))
+            return
         written = wrote(state, put)._replace(gens=put.gen)
-        following = INDEXING if setting.flaw is Flaw.INDEXED_LATER else SENDING
-        yield Step("the submit puts the job", _with_call(written, i, Call(following, put.gen)))
+        yield from _sends(setting, written, i, put.gen, "the submit puts the job")
         if state.lost_answers_left:
             lost = written._replace(lost_answers_left=state.lost_answers_left - 1)
             label = "the submit puts the job, and gets no answer"
             yield Step(label, _with_call(lost, i, Call(SUBMITTING_AGAIN, put.gen)), is_fault=True)
     elif call.gen == item.gen:
-        yield Step("the submit puts the job again, and finds it done", _with_call(state, i, Call(SENDING, call.gen)))
+        yield from _sends(setting, state, i, item.gen, "the submit puts the job again, and finds it done")
     elif item.status == PENDING:
-        yield Step("the submit finds the job waiting", _with_call(state, i, Call(SENDING, item.gen)))
+        yield from _sends(setting, state, i, item.gen, "the submit finds the job waiting")
     else:
         yield Step("the submit finds the job", _with_call(state, i, Call()))
+
+
+def _sends(setting: Setting, state: State, i: int, gen: int, before: str) -> Steps:
+    """Write and send are one step: a message not sent yet is to everybody like one that waits in the queue."""
+    done = _with_call(state, i, Call())
+    yield Step(f"{before} and sends the message", sent(done, gen, messages=setting.messages))
+    yield Step(f"{before} and dies before it sends the message", done, is_fault=True)
 
 
 def _submits_immediately(setting: Setting, state: State, i: int) -> Steps:
@@ -184,19 +187,17 @@ def _retries(setting: Setting, state: State) -> Steps:
     if retry.at == IDLE:
         if state.user_retries_left and _can_be_retried(state):
             yield Step("the retry reads the job", _reads_to_retry(setting, state), is_fault=True)
-    elif retry.at == SENDING and retry.meant is not None:
-        done = state._replace(retry=Change())
-        yield Step("the retry sends the message", sent(done, retry.meant.gen, messages=setting.messages))
-        yield Step("the retry cannot send the message", done, is_fault=True)
     elif retry.seen is not None and retry.meant is not None:
+        gen = retry.meant.gen
         yield from swap(
             state,
             "the retry",
-            "makes it wait again",
+            "makes it wait again and sends the message",
             old=retry.seen,
             new=retry.meant,
             unchanged=setting.guard(*FENCE),
-            then=lambda after: after._replace(retry=Change(SENDING, meant=retry.meant)),
+            # One step, as for the submit. Dying in between is to everybody as if the queue lost the message.
+            then=lambda after: sent(after._replace(retry=Change()), gen, messages=setting.messages),
             again=lambda after, meant: after._replace(retry=retry._replace(meant=meant)),
             refused=lambda after: iter([Step("the retry finds that another came first", after._replace(retry=Change()))]),
             wrong=_meant_for_another(state, retry.seen, "retry"),

@@ -83,7 +83,7 @@ IDLE = "idle"
 SUBMITTING, SUBMITTING_AGAIN, INDEXING = "submitting", "submitting again", "indexing"
 CLAIMING, CLAIMING_AGAIN = "claiming", "claiming again"
 RUNNING, WRITTEN, RECORDING, WRITING_LATE = "running", "result written", "recording", "writing late"
-SWAPPING, SENDING = "swapping", "sending"
+SWAPPING = "swapping"
 
 
 class Worker(NamedTuple):

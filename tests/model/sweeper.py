@@ -8,7 +8,7 @@ from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE
 from tests.model import job
 from tests.model.explore import Step
 from tests.model.job import NO_LEASE, NOT_DUE, PENDING, Item
-from tests.model.state import IDLE, SENDING, SWAPPING, Change, Flaw, Setting, State, sent, swap
+from tests.model.state import IDLE, SWAPPING, Change, Flaw, Setting, State, sent, swap
 from tests.model.worker import holder_lives
 
 Steps = Iterator[Step[State]]
@@ -20,7 +20,7 @@ GIVE_UP = "give up"
 END_LATE = "end late"
 
 _MOVES = {
-    SEND: "moves its due time, to send it",
+    SEND: "moves its due time and sends the message",
     WATCH: "moves its due time",
     GIVE_UP: "ends it, its last attempt being lost",
     END_LATE: "ends it, its deadline being over",
@@ -37,10 +37,7 @@ def sweeper_steps(setting: Setting, state: State) -> Steps:
                 yield from _reads(setting, state, i)
             has_begun = True
             continue
-        if sweep.at == SENDING and sweep.seen is not None:
-            done = sent(_over(state, i), sweep.seen.gen, messages=setting.messages)
-            yield Step(f"s{i} sends the message", done)
-        elif sweep.seen is not None:
+        if sweep.seen is not None:
             yield from _writes(setting, state, i, sweep, sweep.seen)
         yield Step(f"s{i} dies", _over(state, i), is_fault=True)
 
@@ -72,7 +69,8 @@ def _writes(setting: Setting, state: State, i: int, sweep: Change, seen: Item) -
     purpose = sweep.purpose
 
     def then(after: State) -> State:
-        return _with_sweep(after, i, Change(SENDING, seen)) if purpose == SEND else _over(after, i)
+        # One step. Dying between the write and the send is to everybody as if the queue lost the message.
+        return sent(_over(after, i), seen.gen, messages=setting.messages) if purpose == SEND else _over(after, i)
 
     yield from swap(
         state,

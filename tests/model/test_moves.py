@@ -111,3 +111,16 @@ def test_a_swap_is_refused_when_a_guarded_field_has_changed(field: str) -> None:
     seen = job.claimed(job.submitted(1), 0)
     changed = Item._make("other" if name == field else value for name, value in zip(Item._fields, seen, strict=True))
     assert job.swap_if_unchanged(changed, seen, job.failed(seen), FENCE) is None
+
+
+def test_a_refused_swap_finds_its_own_first_try_though_a_heartbeat_came_before_it() -> None:
+    seen = job.claimed(job.submitted(1), 0)
+    beaten = job.reported(seen, 1)
+    moved = job.swap_if_unchanged(beaten, seen, job.postponed(seen), FENCE_AND_DUE)
+    assert moved is not None
+    assert job.is_written(moved, seen, job.postponed(seen), FENCE_AND_DUE)
+
+
+def test_a_refused_swap_does_not_take_anothers_write_for_its_own() -> None:
+    seen = job.claimed(job.submitted(1), 0)
+    assert not job.is_written(job.cancelled(seen), seen, job.failed(seen), FENCE)
