@@ -39,16 +39,16 @@ def test_a_report_of_several_hundred_pages_is_read_from_the_inputs_area_and_its_
     alice: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
-    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/uploads/report.pdf", Body=pdfs.long_report(300))
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/uploads/report.pdf", Body=pdfs.long_report(900))
     submitted = alice.submit("document.extract", {"key": "uploads/report.pdf"})
     running = alice.wait_for(submitted, lambda found: 0 < found["progress"] < 100)
-    assert " of 300" in running["message"]
+    assert " of 900" in running["message"]
     job = alice.wait_for(submitted, seconds=60)
     assert (job["resultType"], job["result"]) == ("S3", None)
     assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
     answer = alice.get(f"/jobs/{job['asyncJobId']}/result")
     assert answer.status_code == httpx.codes.SEE_OTHER
-    assert fetch_result(alice, job)["pageCount"] == 300
+    assert fetch_result(alice, job)["pageCount"] == 900
 
 
 def test_somebody_elses_upload_is_out_of_reach(alice: Caller, bob: Caller, stack: LocalStack, outputs: Outputs) -> None:
