@@ -1,0 +1,165 @@
+"""A troupe of small jobs for the stateful test, one for each way of running and ending.
+
+Each notes on the stage when it starts, and stands still there between its steps, so that anything may happen meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+
+LARGE = 9 * 1024
+"""More than fits into a record."""
+
+Output = dict[str, Any]
+
+
+class Part(BaseModel):
+    """A number to tell one request from another, and something to make it large."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: int
+    padding: str = ""
+
+
+class Stage(Protocol):
+    """Where jobs are watched: the world."""
+
+    def enter(self, context: JobContext, number: int) -> None:
+        """Note that a job's code starts."""
+        ...
+
+    def stand(self, step: str) -> None:
+        """Stand still."""
+        ...
+
+    def will_retry(self, context: JobContext, after: float) -> None:
+        """Note when a job wants to be tried again."""
+        ...
+
+
+class _Curtain:
+    stage: Stage | None = None
+
+
+def take_stage(stage: Stage | None) -> None:
+    """Have the jobs play there."""
+    _Curtain.stage = stage
+
+
+def _stage() -> Stage:
+    if _Curtain.stage is None:
+        raise AssertionError("There is no stage.")
+    return _Curtain.stage
+
+
+def output(kind: str, number: int, *, effect_key: str, attempt: int) -> Output:
+    """What a job of this kind returns: the oracle, too. It tells by which attempt, for which generation."""
+    padding = "x" * LARGE if kind in {"large", "streams"} else ""
+    return {"kind": kind, "number": number, "effectKey": effect_key, "attempt": attempt, "padding": padding}
+
+
+def _output(kind: str, part: Part, context: JobContext) -> Output:
+    return output(kind, part.number, effect_key=context.effect_key, attempt=context.attempt)
+
+
+_ODD = {"deadline_seconds": 1200, "retention_seconds": 300, "expected_seconds": 1}
+
+
+@job("play.returns", max_attempts=2, **_ODD)
+def returns(part: Part, context: JobContext) -> Output:
+    """Return at once."""
+    _stage().enter(context, part.number)
+    return _output("returns", part, context)
+
+
+@job("play.large", max_attempts=2, **_ODD)
+def large(part: Part, context: JobContext) -> Output:
+    """Return more than fits into a record."""
+    _stage().enter(context, part.number)
+    return _output("large", part, context)
+
+
+@job("play.streams", **_ODD)
+def streams(part: Part, context: JobContext) -> Output | ResultStream:
+    """Stream a result, in parts."""
+    _stage().enter(context, part.number)
+    data = json.dumps(_output("streams", part, context)).encode()
+    with context.stream_result() as out:
+        for start in range(0, len(data), 1000):
+            out.write(data[start : start + 1000])
+    return out
+
+
+@job("play.works", timeout_seconds=300, max_attempts=2, **_ODD)
+def works(part: Part, context: JobContext) -> Output:
+    """Work for long, on short leases, and tell of it."""
+    return _work("works", part, context)
+
+
+@job("play.works_once", timeout_seconds=300, max_attempts=1, **_ODD)
+def works_once(part: Part, context: JobContext) -> Output:
+    """The same, with one attempt only: whoever takes it for dead ends it."""
+    return _work("works_once", part, context)
+
+
+def _work(kind: str, part: Part, context: JobContext) -> Output:
+    _stage().enter(context, part.number)
+    for done in (20, 60, 40, 90):
+        context.progress(done, f"{done} of 100")
+        _stage().stand("working")
+    return _output(kind, part, context)
+
+
+@job("play.tells", **_ODD)
+def tells(part: Part, context: JobContext) -> Output:
+    """Work on one lease, and tell of it."""
+    _stage().enter(context, part.number)
+    for done in (30, 70):
+        context.progress(done)
+        _stage().stand("telling")
+    return _output("tells", part, context)
+
+
+@job("play.raises", max_attempts=2, **_ODD)
+def raises(part: Part, context: JobContext) -> Output:
+    """Raise, each time."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+@job("play.retries", **_ODD)
+def retries(part: Part, context: JobContext) -> Output:
+    """Ask to be tried again, until the last attempt."""
+    _stage().enter(context, part.number)
+    if context.attempt < context.max_attempts:
+        after = 30.0 * context.attempt
+        _stage().will_retry(context, after)
+        raise Retry("Not yet.", after=after)
+    return _output("retries", part, context)
+
+
+@job("play.gives_up", **_ODD)
+def gives_up(part: Part, context: JobContext) -> Output:
+    """Fail for good."""
+    _stage().enter(context, part.number)
+    raise Fatal("Never.", code="HOPELESS")
+
+
+@job("play.waits", **_ODD)
+async def waits(part: Part, context: JobContext) -> Output:
+    """Wait, beside the other coroutines of its batch."""
+    _stage().enter(context, part.number)
+    await asyncio.sleep(0)
+    context.progress(50)
+    await asyncio.sleep(0)
+    return _output("waits", part, context)
+
+
+NEVER_COMPLETE = frozenset({"play.raises", "play.gives_up"})
