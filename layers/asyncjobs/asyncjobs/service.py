@@ -79,7 +79,7 @@ class Commands:
     def submit(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None) -> Submission:
         """Accept a job. Once this returns, it will run: the record is the promise, the message only makes it quick.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (then nothing was accepted).
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
