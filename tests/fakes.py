@@ -6,7 +6,7 @@ import io
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
@@ -59,11 +59,11 @@ class FakeStore:
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         with self._write():
             current = self.jobs.get(old.key)
+            written = [name for name in AsyncJob.__slots__ if getattr(old, name) != getattr(new, name)]
             if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
-                written = [name for name in AsyncJob.__slots__ if getattr(old, name) != getattr(new, name)]
                 is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
                 return None if is_done else Lost(current)
-            self.jobs[old.key] = new
+            self.jobs[old.key] = replace(current, **{name: getattr(new, name) for name in written})
             return None
 
     def get(self, key: JobKey) -> AsyncJob | None:

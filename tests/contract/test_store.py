@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
     FENCE_AND_LEASE,
+    FENCE_AND_REPORT,
     AsyncJob,
     JobFailure,
     JobKey,
@@ -226,6 +228,26 @@ def test_a_report_does_not_stand_in_the_way_of_the_end(store: Store, job: AsyncJ
     held = claimed(store, job)
     store.swap_if_unchanged(held, held.reported(now=NOW, progress=50, message="half", lease_until=LEASE))
     assert store.swap_if_unchanged(held, held.failed(now=NOW, error=FAILURE)) is None
+
+
+def test_a_swap_leaves_alone_what_it_does_not_change(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    reported = held.reported(now=NOW + timedelta(seconds=1), progress=50, message="half", lease_until=LEASE)
+    store.swap_if_unchanged(held, reported)
+    due = held.due_at
+    assert due is not None
+    # The sweeper had read the job before that report.
+    assert store.swap_if_unchanged(held, held.postponed(due), FENCE_AND_DUE) is None
+    assert store.get(job.key) == replace(reported, due_at=held.postponed(due).due_at)
+
+
+def test_a_report_gives_way_to_a_later_one(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    first = held.reported(now=NOW + timedelta(seconds=1), progress=10, message=None, lease_until=LEASE)
+    second = held.reported(now=NOW + timedelta(seconds=2), progress=20, message=None, lease_until=LEASE)
+    assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
+    assert store.swap_if_unchanged(held, first, FENCE_AND_REPORT) == Lost(second)
+    assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
 
 
 def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: AsyncJob) -> None:

@@ -14,8 +14,9 @@ import pytest
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import Fatal, Retry, TimeLimitExceeded, Unavailable
 from asyncjobs.executor import TRY_LATER, Executor
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Status, submitted
+from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Status, submitted
 from asyncjobs.queue import JobMessage
+from asyncjobs.store import Lost
 from tests.factories import NOW, new_job
 from tests.fakes import FakeClock, FakeObjects, FakeStore
 from tests.unit.conftest import Lines
@@ -255,6 +256,23 @@ def test_a_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submi
     held = store.claim_if_claimable(job.key, gen=job.gen, by="other", now=NOW, lease_until=NOW + timedelta(seconds=75))
     assert run(job) is None
     assert stored(store, job) == held
+
+
+def test_a_message_that_was_too_early_only_for_its_claim_comes_back_at_once(
+    store: FakeStore, clock: FakeClock, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit("zoo.halves", {"number": 14}, not_before=NOW + timedelta(milliseconds=2))
+    claim = store.claim_if_claimable
+
+    def slow_claim(key: JobKey, **terms: Any) -> AsyncJob | Lost:
+        outcome = claim(key, **terms)
+        clock.advance(seconds=0.005)
+        return outcome
+
+    monkeypatch.setattr(store, "claim_if_claimable", slow_claim)
+    assert run(job) == timedelta(0)
+    assert run(job) is None
+    assert stored(store, job).status is Status.COMPLETED
 
 
 def test_a_message_that_comes_too_early_waits(submit: Submit, run: Run) -> None:

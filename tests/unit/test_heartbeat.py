@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
 from asyncjobs.heartbeat import Heartbeat
 from asyncjobs.lifecycle import AsyncJob
+from asyncjobs.store import Lost
 from tests.factories import running_job
 from tests.fakes import FakeClock, FakeStore
 
@@ -108,6 +110,39 @@ def test_a_refused_write_stops_the_job_at_its_next_report(
     with heartbeat, pytest.raises(reason):
         heartbeat.tell(50, "half")
     assert store.jobs[job.key] == other
+
+
+def test_a_heartbeat_that_was_held_up_on_its_way_undoes_no_later_one(
+    store: FakeStore, job: AsyncJob, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat = Heartbeat(store, job, clock, renews_lease=True)
+    held_up: list[Any] = []
+    clock.advance(seconds=70)
+    with monkeypatch.context() as patch:
+
+        def hold_up(*write: Any) -> None:
+            held_up.append(write)
+            raise Unavailable("no answer in time")
+
+        patch.setattr(store, "swap_if_unchanged", hold_up)
+        heartbeat.beat()
+    clock.advance(seconds=8)
+    heartbeat.beat()
+    assert store.swap_if_unchanged(*held_up[0]) == Lost(heartbeat.job)
+    assert store.jobs[job.key].lease_until == clock.now + timedelta(seconds=24)
+
+
+def test_a_heartbeat_that_arrived_after_all_is_built_upon(
+    store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock
+) -> None:
+    # The answer was lost, so this attempt does not know that it stands there.
+    store.jobs[job.key] = job.reported(now=clock.now, progress=10, message=None, lease_until=clock.now)
+    clock.advance(seconds=1)
+    with heartbeat:
+        heartbeat.tell(20)
+        eventually("it was not sent again", lambda: store.jobs[job.key].progress == 20)
+    assert heartbeat.interruption is None
+    assert heartbeat.job == store.jobs[job.key]
 
 
 @pytest.mark.parametrize("error", [Unavailable("throttled"), RuntimeError("the token expired")])

@@ -127,10 +127,15 @@ class Executor:
         """
         status = current.status.value if current is not None and current.gen == message.gen else None
         log.event("DELIVERY_IGNORED", asyncJobId=message.key.async_job_id, jobType=message.job_type, status=status)
-        if current is None or status != Status.PENDING or current.not_before is None:
+        if current is None or status is None:
             return None
-        wait = current.not_before - self._clock()
-        return wait if wait > timedelta(0) else None
+        now = self._clock()
+        if current.is_claimable(now):
+            # It became so while the claim was on its way.
+            return timedelta(0)
+        if status == Status.PENDING and current.not_before is not None and current.not_before > now:
+            return current.not_before - now
+        return None
 
     # ── Run ────────────────────────────────────────────────────────────────────────────────────────
 

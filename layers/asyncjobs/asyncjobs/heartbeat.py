@@ -11,7 +11,7 @@ from typing import Self
 from asyncjobs import log
 from asyncjobs.clock import Clock
 from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost
-from asyncjobs.lifecycle import HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
+from asyncjobs.lifecycle import FENCE_AND_REPORT, HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
 from asyncjobs.store import Store
 
 LEAST_PAUSE = timedelta(seconds=1)
@@ -68,13 +68,17 @@ class Heartbeat:
         """Write the newest progress and the renewed lease, or find out that the job was taken away."""
         reported = self.newest()
         try:
-            lost = self._store.swap_if_unchanged(self.job, reported)
+            lost = self._store.swap_if_unchanged(self.job, reported, FENCE_AND_REPORT)
         except Exception as error:  # noqa: BLE001 - the thread must live on, whatever AWS says
             # The next one may get through before the lease is over; if none does, the fence settles it.
             log.event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
             return
         if lost is None:
             self.job = reported
+        elif lost.current is not None and lost.current.is_same_attempt(self.job):
+            # An earlier report, given up for lost, stands there after all: this one is to be told on top of it.
+            self.job = lost.current
+            self._has_news = True
         else:
             self.interruption = why_lost(self.job, lost.current)
 

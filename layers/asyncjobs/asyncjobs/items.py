@@ -20,6 +20,7 @@ GUARD_ATTRIBUTES = {
     "claimed_by": "claimedBy",
     "lease_until": "leaseUntil",
     "due_at": "dueAt",
+    "updated_at": "updatedAt",
 }
 
 

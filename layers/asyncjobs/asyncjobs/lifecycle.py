@@ -168,6 +168,10 @@ class AsyncJob:
         """Whether this very invocation holds it: so a claim whose answer got lost is recognised."""
         return self.status is Status.IN_PROGRESS and self.claimed_by == claimant
 
+    def is_same_attempt(self, other: AsyncJob) -> bool:
+        """Whether one and the same attempt holds both, so that only its own reports lie between them."""
+        return all(getattr(self, field) == getattr(other, field) for field in FENCE)
+
     def is_claimable(self, now: datetime) -> bool:
         """Whether an attempt may begin: it waits and may start, or its holder's lease has run out."""
         if self.is_expired(now) or self.deadline_at <= now or self.attempt >= self.max_attempts:
@@ -291,6 +295,8 @@ FENCE = ("gen", "status", "attempt", "claimed_by")
 """What must be unchanged for a holder's write to count: no claim, release, cancel or end came between."""
 FENCE_AND_LEASE = (*FENCE, "lease_until")
 """The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
+FENCE_AND_REPORT = (*FENCE, "updated_at")
+"""The same for a report: one that was held up on its way must not undo a later one."""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """The same for who looks after a due job: of two sweepers only one goes on."""
 
