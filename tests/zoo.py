@@ -83,6 +83,14 @@ def streams(input: Size, context: JobContext) -> ResultStream:
     return out
 
 
+@job("zoo.streams_no_json", expected_seconds=0.1)
+def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
+    """Stream what claims to be JSON and is not."""
+    with context.stream_result() as out:
+        out.write(b'{"rows":[')
+    return out
+
+
 @job("zoo.raises", expected_seconds=0.1)
 def raises(input: Nothing, context: JobContext) -> None:
     """Raise something unforeseen that quotes a secret."""

@@ -15,7 +15,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from asyncjobs import aws
-from asyncjobs.errors import InputMissing, Unavailable
+from asyncjobs.errors import Fatal, InputMissing, Unavailable
 from asyncjobs.lifecycle import Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, Objects, S3Objects
 from tests.factories import new_job, running_job
@@ -182,8 +182,9 @@ def test_a_result_of_no_bytes_that_is_no_json_is_an_empty_object(objects: Object
 def test_what_claims_to_be_json_and_is_not_is_refused(objects: Objects, data: bytes) -> None:
     writer = objects.open_result(running_job())
     writer.write(data)
-    with pytest.raises(ValueError, match=r"\S"):
+    with pytest.raises(Fatal) as caught:
         writer.close()
+    assert caught.value.code == "RESULT_NOT_SERIALIZABLE"
 
 
 @pytest.mark.parametrize("size", [1, INLINE_RESULT_LIMIT + 1])

@@ -30,6 +30,7 @@ class Flaw(Enum):
     ONE_OBJECT = "one S3 key for all attempts"
     BYTES_AFTER_POINTER = "result's bytes written after the record that names them"
     HEARTBEAT_UPSERTS = "heartbeat without a condition"
+    HEARTBEAT_OVERTAKES = "heartbeat that does not compare the last one"
     DEAD_LETTER_FAILS = "dead-letter consumer fails the job"
     SUBMIT_REPLACES = "submit that puts without a condition"
     INDEXED_LATER = "submit that indexes the job with a second write"
@@ -58,8 +59,6 @@ class Setting:
     user_retries: int = 0
     heartbeats: int = 0
     """How many an attempt sends."""
-    heartbeats_compare: bool = False
-    """Whether a heartbeat goes through only over the one that its attempt knows to be the last."""
     crashes: int = 1
     lost_answers: int = 1
     late_writes: int = 0

@@ -61,6 +61,7 @@ BUILT = (
     Variant("a deadline, heartbeats, a cancel, a crash", quiet(has_deadline=True, heartbeats=1, cancels=1, crashes=1)),
     Variant("expiry, a submit after it, a cancel", quiet(expires=True, submits=2, cancels=1, messages=1)),
     Variant("a write that arrives late, a crash", quiet(late_writes=1, crashes=1)),
+    Variant("heartbeats, of which one arrives late", quiet(heartbeats=2, late_writes=1, max_attempts=1)),
     Variant("clocks that agree, no crash, a cancel, two lost answers", quiet(clocks_differ=False, lost_answers=2, cancels=1)),
 )
 """What the product does."""
@@ -74,10 +75,6 @@ SPARE = (
 DESIGNED = (
     Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
     Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
-    Variant(
-        "heartbeats that compare the last one, a late write",
-        quiet(heartbeats=2, heartbeats_compare=True, late_writes=1, max_attempts=1),
-    ),
     Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
     Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),
     Variant("the lock, waited for, a cancel, a retry, a crash", Lock(lock.Setting(deliveries=(0, 1), faults=0))),
@@ -90,17 +87,6 @@ DESIGNED = (
     ),
 )
 """What the product is to do next."""
-
-OPEN = (
-    Variant(
-        "heartbeats that do not compare the last one, of which one arrives late", quiet(heartbeats=2, late_writes=1), "I10"
-    ),
-)
-"""What the product does, and should not: known, and of little harm, since the next heartbeat puts it right.
-
-`Heartbeat.beat` compares the fence and nothing else. Once it compares what it wrote last, too, `heartbeats_compare` is the rule,
-and this row a mistake like the others.
-"""
 
 MISTAKES = (
     flawed(Flaw.COMPLETE_UNFENCED, "I1", cancels=1, clocks_differ=False),
@@ -124,6 +110,7 @@ MISTAKES = (
     flawed(Flaw.SUBMIT_REPLACES, "I4", submits=2),
     flawed(Flaw.EXPIRES_UNFINISHED, "I5", expires=True),
     flawed(Flaw.HEARTBEAT_UPSERTS, "I8", heartbeats=1),
+    flawed(Flaw.HEARTBEAT_OVERTAKES, "I10", heartbeats=2, late_writes=1),
     flawed(Flaw.IMMEDIATE_WITHOUT_LEASE, "L1", runs_immediately=True, crashes=1),
     flawed(Flaw.RETRY_KEEPS_GEN, "I7", user_retries=1, cancels=1, not_asked=frozenset({"I1"})),
     flawed(Flaw.RETRY_KEEPS_EXPIRY, "I5", user_retries=1, cancels=1, expires=True),

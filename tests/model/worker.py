@@ -102,8 +102,6 @@ def _claims_or_not(setting: Setting, state: State, i: int) -> Steps:
         yield Step("there is nothing to claim", freed(state, i))
     elif item.status == PENDING:
         yield from _claims(setting, state, i, item)
-        # Gone, when it was too early for the claim and is no longer when the answer is there.
-        yield Step("it is too early, and the message is gone", freed(state, i), is_fault=True)
         back = sent(freed(state, i), worker.gen, messages=setting.messages)
         yield Step("it is too early, and the message returns", back, is_fault=True)
     elif is_own_claim(worker, item, i) and setting.flaw is not Flaw.LOST_CLAIM_UNRECOGNISED:
@@ -174,13 +172,15 @@ def _heartbeats(setting: Setting, state: State, i: int) -> Steps:
         yield Step(f"w{i} sends a heartbeat", with_worker(wrote(state, over), i, told), wrong=_not_held(state, i))
         return
     yield Step(f"w{i} cannot send a heartbeat", with_worker(state, i, told), is_fault=True)
+    # The product compares `updated_at` (FENCE_AND_REPORT): here the lease says which report was the last.
+    compared = FENCE if setting.flaw is Flaw.HEARTBEAT_OVERTAKES else FENCE_AND_LEASE
     yield from swap(
         state,
         f"w{i}",
         "sends a heartbeat",
         old=worker.held,
         new=reported,
-        unchanged=setting.guard(*(FENCE_AND_LEASE if setting.heartbeats_compare else FENCE)),
+        unchanged=setting.guard(*compared),
         then=lambda after: with_worker(after, i, told._replace(held=reported)),
         # It is not repeated by itself: the next one tells more. Until then the attempt does not know that it stands there.
         again=lambda after, _: with_worker(after, i, told),

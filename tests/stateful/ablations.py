@@ -18,7 +18,7 @@ from asyncjobs.batch import BatchWorker
 from asyncjobs.clock import Clock
 from asyncjobs.errors import JobNotFound, Unavailable
 from asyncjobs.items import milliseconds_value, primary_key
-from asyncjobs.lifecycle import FENCE, AsyncJob, JobFailure, JobKey, Result, Status
+from asyncjobs.lifecycle import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, JobKey, Result, Status
 from asyncjobs.objects import JSON, ResultWriter, S3Objects, _S3ResultWriter
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.store import DynamoStore, Lost
@@ -71,7 +71,7 @@ class UpsertingHeartbeat(DynamoStore):
     """A report is written whatever stands there."""
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        if unchanged is not FENCE or old.status is not Status.IN_PROGRESS or new.status is not Status.IN_PROGRESS:
+        if unchanged is not FENCE_AND_REPORT:
             return super().swap_if_unchanged(old, new, unchanged)
         self._client.update_item(
             TableName=self._table_name,

@@ -198,6 +198,8 @@ class Audit:
             violated("I8", f"{write.by} changed {old.key}, which is {old.status} and {holder}'s.")
         if new.status is Status.IN_PROGRESS and new.progress < old.progress:
             violated("I10", f"{write.by} set {old.key} back from {old.progress} to {new.progress}.")
+        if new.status is Status.IN_PROGRESS and old.lease_until and (not new.lease_until or new.lease_until < old.lease_until):
+            violated("I10", f"{write.by} shortened the lease of {old.key}.")
         if new.status is Status.IN_PROGRESS:
             self._saw("a heartbeat")
         if new.status is Status.PENDING:

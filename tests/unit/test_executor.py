@@ -182,7 +182,7 @@ def test_sys_exit_is_a_failure_like_any_other(store: FakeStore, submit: Submit, 
     assert failure(store, job).type == "SystemExit"
 
 
-@pytest.mark.parametrize("name", ["zoo.returns_unserialisable", "zoo.returns_wrong_type"])
+@pytest.mark.parametrize("name", ["zoo.returns_unserialisable", "zoo.returns_wrong_type", "zoo.streams_no_json"])
 def test_a_result_that_is_no_json_of_its_type_fails_for_good(store: FakeStore, submit: Submit, run: Run, name: str) -> None:
     job = submit(name)
     assert run(job) is None

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from asyncjobs import aws
-from asyncjobs.errors import InputMissing, Unavailable
+from asyncjobs.errors import Fatal, InputMissing, Unavailable
 from asyncjobs.lifecycle import AsyncJob, Result
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ class ResultWriter(Protocol):
         ...
 
     def close(self) -> Result:
-        """End it; may be called again."""
+        """End it; may be called again.
+
+        Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for what claims to be JSON, is small enough for the record, and is no JSON.
+        """
         ...
 
     def discard(self) -> None:
@@ -159,7 +162,6 @@ class _S3ResultWriter:
         return len(data)
 
     def close(self) -> Result:
-        """See `ResultWriter`. Raises `ValueError` for what claims to be JSON, is small, and is not JSON."""
         if self._result is None:
             self._result = self._finish(bytes(self._buffer))
             self._buffer.clear()
@@ -201,9 +203,14 @@ class _S3ResultWriter:
 
 
 def checked_json(data: bytes) -> str:
-    """The bytes as text. Raises `ValueError` unless they are JSON that can be read and written again: no NaN, no 1e999."""
-    text = data.decode()
-    json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False).encode()
+    """The bytes as text. Raises `Fatal` unless they are JSON that can be read and written again: no NaN, no 1e999."""
+    try:
+        text = data.decode()
+        json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise Fatal(
+            f"What the job streamed as JSON is none: {type(error).__name__}.", code="RESULT_NOT_SERIALIZABLE"
+        ) from error
     return text
 
 
