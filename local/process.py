@@ -23,8 +23,8 @@ REGION = "us-east-1"
 # The emulator's own root key. It opens nothing but the emulator.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
-# Those that this process is the parent of, and so has to wait for when they end.
-_children: dict[int, "subprocess.Popen[bytes]"] = {}
+# Those that this process is the parent of, by their state folders: it has to wait for them when they end.
+_children: dict[Path, "subprocess.Popen[bytes]"] = {}
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_
     """A new engine, answering. `extra` goes into its environment, and from there into that of each function."""
     if find(state):
         raise LocalError(f"An engine already runs in {state}.")
+    _reap(state)
     require_free(port)
     if not python.exists():
         raise LocalError(f"{python} is missing. Make it with: make environments")
@@ -71,11 +72,12 @@ def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_
             stderr=subprocess.STDOUT,
             start_new_session=True,  # neither Ctrl-C nor a closing terminal is meant for it
         )
-    _children[child.pid] = child
+    _children[state] = child
     try:
         _wait_until_it_answers(child, port, log)
     except BaseException:
-        _end(child.pid, signal.SIGKILL)
+        _signal(child.pid, signal.SIGKILL)
+        _reap(state)
         raise
     engine = find(state)
     if engine is None:
@@ -87,10 +89,11 @@ def stop(state: Path) -> bool:
     """Whether there was an engine to stop. Its workers and temporary files go with it."""
     engine = find(state)
     if engine is not None:
-        _end(engine.pid, signal.SIGTERM)
+        _signal(engine.pid, signal.SIGTERM)
         if not _gone_within(state, seconds=5):
-            _end(engine.pid, signal.SIGKILL)
+            _signal(engine.pid, signal.SIGKILL)
             _gone_within(state, seconds=5)
+    _reap(state)
     shutil.rmtree(state / "tmp", ignore_errors=True)
     return engine is not None
 
@@ -181,11 +184,14 @@ def _gone_within(state: Path, *, seconds: float) -> bool:
     return True
 
 
-def _end(pid: int, how: signal.Signals) -> None:
+def _signal(pid: int, signal_number: signal.Signals) -> None:
     """The engine leads a process group, in which its workers are."""
     with suppress(ProcessLookupError):
-        os.killpg(pid, how)
-    if pid in _children:
-        with suppress(subprocess.TimeoutExpired):
-            _children[pid].wait(5)
-            del _children[pid]
+        os.killpg(pid, signal_number)
+
+
+def _reap(state: Path) -> None:
+    """Wait for the engine of this state folder, if it was our child and has ended, or it stays behind as a zombie."""
+    child = _children.pop(state, None)
+    if child is not None:
+        child.wait(5)
