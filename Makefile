@@ -3,11 +3,13 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help run token stop logs deploy check audit lock test soak build wheels bench catalogue environments checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
+# EXAMPLES is how many runs of the stateful test `soak` ends with.
 # ARCHITECTURE is what `build` builds for: the template's default, unless said otherwise.
 PYTHON ?=
 PORT ?=
 FOLLOW ?=
 ARGS ?=
+EXAMPLES ?= 20000
 ARCHITECTURE ?= arm64
 
 find_python = python=$$(sh local/find-python.sh "$(PYTHON)") || exit 1
@@ -53,8 +55,9 @@ lock: checks ## Pin and hash what the layers' requirements.in ask for
 	@for layer in layers/*/; do (cd $$layer && $(CURDIR)/.venv-checks/bin/uv pip compile -q requirements.in -o requirements.txt \
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock") || exit 1; done
 
-soak: environments ## Jobs under faults for a while, then what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7")
+soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.soak $(ARGS)
+	@ASYNCJOBS_STATEFUL_EXAMPLES=$(EXAMPLES) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 
 bench: environments ## Measure cold starts against a bare handler
 	@.venv/bin/python -m bench.cold_start
