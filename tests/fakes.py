@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 
 from asyncjobs.errors import InputMissing, Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
-from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json
+from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.store import ListPosition, Lost
 
@@ -65,6 +65,12 @@ class FakeStore:
                 return None if is_done else Lost(current)
             self.jobs[old.key] = replace(current, **{name: getattr(new, name) for name in written})
             return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        with self._write():
+            current = self.jobs.get(job.key)
+            if current is not None and (current.gen, current.record_expires_at) == (job.gen, job.record_expires_at):
+                del self.jobs[job.key]
 
     def get(self, key: JobKey) -> AsyncJob | None:
         self._fail()
@@ -176,7 +182,7 @@ class FakeObjects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         self.check()
-        location = f"inputs/{job.owner}/{job.async_job_id}/{job.request_hash.hex()}.json"
+        location = f"inputs/{job.owner}/{job.async_job_id}/{job.gen}.json"
         self.stored[location] = data
         return location
 
@@ -190,7 +196,12 @@ class FakeObjects:
         return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
-        return FakeResultWriter(self, f"results/{job.async_job_id}/{job.gen}/{job.attempt}", content_type)
+        return FakeResultWriter(self, result_location(job, job.attempt), content_type)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self.check()
+        for location in (job.input_location, *(result_location(job, attempt) for attempt in range(1, job.attempt + 1))):
+            self.stored.pop(location or "", None)
 
     def link(self, location: str) -> str:
         return f"https://bucket.example/{location}?signature=x"

@@ -1,4 +1,4 @@
-"""Commands: submit a job, cancel one."""
+"""Commands: submit a job; cancel, retry or delete one."""
 
 from typing import Any
 

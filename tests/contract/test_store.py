@@ -266,6 +266,44 @@ def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) ->
     assert store.swap_if_unchanged(job, second, FENCE_AND_DUE) == Lost(first)
 
 
+# ── Remove ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    assert store.swap_if_unchanged(cancelled, forgotten) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) is None
+    store.remove_if_unchanged(forgotten)
+
+
+def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    store.swap_if_unchanged(cancelled, forgotten)
+    successor = new_job(now=NOW)
+    assert store.add_if_absent(successor, NOW) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) == successor
+
+
+def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    failed = held.failed(now=NOW, error=FAILURE)
+    store.swap_if_unchanged(held, failed)
+    later = NOW + timedelta(minutes=5)
+    again = failed.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=later)
+    assert store.swap_if_unchanged(failed, again) is None
+    assert store.get(job.key) == again
+    # The message of the generation before, and its attempt, fit no more.
+    assert claim(store, job, by="w2", now_after=300) == Lost(again)
+    assert store.swap_if_unchanged(held, held.completed(now=later, result=Result("1"))) == Lost(again)
+    assert isinstance(claim(store, again, by="w2", now_after=300), AsyncJob)
+
+
 # ── Find ───────────────────────────────────────────────────────────────────────────────────────────
 
 

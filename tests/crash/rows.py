@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.crash import crashpoints, faults
-from tests.crash.cell import OK, UNAVAILABLE, Cell
+from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
@@ -15,6 +15,8 @@ _PUT = "store.DynamoStore.add_if_absent:PutItem"
 _CLAIM = "store.DynamoStore._claim:UpdateItem"
 _SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
 _GET = "store.DynamoStore.get:GetItem"
+_REMOVE = "store.DynamoStore.remove_if_unchanged:DeleteItem"
+_DELETE_ALL = "objects.S3Objects.delete_all:DeleteObjects"
 _LIST = "store.DynamoStore.list_by_owner:Query"
 _BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
 _DUE = "store.DynamoStore.due:Query"
@@ -123,6 +125,28 @@ def cancels(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def is_retried(row: Row, cell: Cell) -> None:
+    """A retry tells the truth; after one that got no answer, the job goes on, or may be retried again."""
+    cell.is_cancelled()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.retry(cell.job_id), otherwise=ACCEPTED)
+    if not cell.goes_on():
+        again = cell.caller.retry(cell.job_id)
+        assert again.status_code == ACCEPTED, again.text
+    row.ends(cell)
+
+
+def is_deleted(_row: Row, cell: Cell) -> None:
+    """A deletion whose answer got lost is repeated; then the job is gone, with its bytes, and its key is free."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.delete(cell.job_id), otherwise=NO_CONTENT)
+    again = cell.caller.delete(cell.job_id)
+    assert again.status_code in {NO_CONTENT, NOT_FOUND}, again.text
+    cell.is_gone()
+
+
 def is_looked_at(row: Row, cell: Cell) -> None:
     """A query that fails changes nothing, and works when it is repeated."""
     cell.is_accepted(replayed=False)
@@ -168,6 +192,21 @@ ROWS = (
         status="CANCELLED",
         attempts=_always(0),
     ),
+    Row("retry reads the job", _GET, "get < Commands.retry", is_retried),
+    Row("retry begins a generation", _SWAP, "swap_if_unchanged < Commands.retry > PENDING", is_retried),
+    Row("delete reads the job", _GET, "get < Commands.delete", is_deleted, "crash.returns_much", input_size=3000),
+    Row(
+        "delete has it expire", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
+    ),
+    Row(
+        "delete takes the bytes",
+        _DELETE_ALL,
+        "delete_all < Commands._remove",
+        is_deleted,
+        "crash.returns_much",
+        input_size=3000,
+    ),
+    Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
     Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),

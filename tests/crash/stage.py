@@ -45,6 +45,12 @@ class Caller:
     def cancel(self, job_id: str) -> httpx.Response:
         return self._ask("POST", f"/jobs/{job_id}/cancel")
 
+    def retry(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/retry")
+
+    def delete(self, job_id: str) -> httpx.Response:
+        return self._ask("DELETE", f"/jobs/{job_id}")
+
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 

@@ -38,8 +38,11 @@ ALLOWED = {
         "dynamodb:PutItem",
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
         "sqs:SendMessage",
         "s3:PutObject inputs/",
+        "s3:DeleteObject inputs/",
+        "s3:DeleteObject results/",
     },
     "StatusFunction": {
         "dynamodb:GetItem",

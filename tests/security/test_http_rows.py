@@ -24,6 +24,8 @@ from tests.security.world import World
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
@@ -185,6 +187,9 @@ ROWS = [
     ),
     asked("S16", "cancel what is completed", 409, "JOB_ALREADY_FINISHED", CANCEL, COMPLETED),
     asked("S16", "cancel what has failed", 409, "JOB_ALREADY_FINISHED", CANCEL, FAILED),
+    asked("S16", "retry what is completed", 409, "JOB_NOT_RETRYABLE", RETRY, COMPLETED),
+    asked("S16", "retry what runs", 409, "JOB_NOT_RETRYABLE", RETRY, JOB_ID),
+    asked("S16", "delete what runs", 409, "JOB_NOT_FINISHED", DELETE, JOB_ID),
     asked("S17", "result of a running job", 409, "JOB_NOT_COMPLETED", RESULT, JOB_ID, retry_after="2"),
     asked("S17", "result of a failed job", 409, "JOB_FAILED", RESULT, FAILED),
     asked("S17", "result of a cancelled job", 409, "JOB_CANCELLED", RESULT, CANCELLED),

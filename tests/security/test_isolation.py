@@ -17,6 +17,8 @@ ABOUT_ONE_JOB = {
     "look": "GET /api/v1/jobs/{asyncJobId}",
     "fetch": "GET /api/v1/jobs/{asyncJobId}/result",
     "cancel": "POST /api/v1/jobs/{asyncJobId}/cancel",
+    "retry": "POST /api/v1/jobs/{asyncJobId}/retry",
+    "delete": "DELETE /api/v1/jobs/{asyncJobId}",
 }
 BODIES: dict[str, dict[str, Any]] = {
     "inline": {"jobType": "zoo.returns_much", "input": {"size": 3}},

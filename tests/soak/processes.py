@@ -90,6 +90,9 @@ class ProcessStore:
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))
 
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        self._call(lambda: self._inner.remove_if_unchanged(job))
+
     def get(self, key: JobKey) -> AsyncJob | None:
         return self._call(lambda: self._inner.get(key))
 
@@ -135,6 +138,9 @@ class ProcessObjects:
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self._process.call(lambda: self._inner.delete_all(job))
 
     def link(self, location: str) -> str:
         return self._inner.link(location)

@@ -26,12 +26,14 @@ from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL]
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE]
 
 READS = job_type(
     "api.reads",
@@ -99,7 +101,7 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel"}.get(route, "status")
+        name = {SUBMIT: "submit", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
@@ -436,7 +438,7 @@ def test_anothers_unknown_malformed_and_expired_jobs_are_the_same_404(house: Hou
 
 def test_a_malformed_id_asks_nothing_of_the_table(house: House) -> None:
     house.store.failures.append(Unavailable("would be asked"))
-    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404, 404, 404]
+    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404] * len(ABOUT_ONE_JOB)
 
 
 # ── Result ─────────────────────────────────────────────────────────────────────────────────────────
@@ -503,6 +505,43 @@ def test_a_finished_job_cannot_be_cancelled(house: House, name: str) -> None:
     house.keep(job)
     answer = house.call(CANCEL, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"]) == (409, "JOB_ALREADY_FINISHED")
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_retried_job_is_202_pending_again_with_all_its_attempts(house: House) -> None:
+    house.keep(replace(running_job(attempt=3), job_type="api.reads").failed(now=NOW, error=FAILURE))
+    house.clock.advance(seconds=100)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["status"], answer.body["attempt"], answer.body["error"]) == (202, "PENDING", 0, None)
+    assert (answer.body["endedAt"], answer.body["startedAt"]) == (None, None)
+    assert "retry-after" in answer.headers
+    assert house.call(JOB, async_job_id=JOB_ID).body == answer.body
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result(text="1"))])
+def test_a_job_that_has_not_failed_is_409_to_retry(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_RETRYABLE")
+
+
+def test_a_deleted_job_is_204_and_from_then_on_404(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.text) == (204, "")
+    assert "content-type" not in answer.headers
+    assert {house.call(route, async_job_id=JOB_ID).status for route in ABOUT_ONE_JOB} == {404}
+    assert house.call(JOBS).body == {"jobs": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_an_unfinished_job_is_409_to_delete(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_FINISHED")
+    assert house.call(JOB, async_job_id=JOB_ID).status == 200
 
 
 # ── List ───────────────────────────────────────────────────────────────────────────────────────────

@@ -18,12 +18,14 @@ from asyncjobs.errors import (
     IdempotencyKeyReused,
     InvalidInput,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.lifecycle import FENCE, AsyncJob, Result, Status
-from asyncjobs.objects import INLINE_INPUT_LIMIT
+from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
+from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition, Lost
@@ -491,3 +493,144 @@ def test_the_same_value_is_the_same_text() -> None:
 def test_a_text_that_others_could_not_read_is_refused() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         canonical_json(float("nan"))
+
+
+# ── Retry ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed_job(**changes: Any) -> AsyncJob:
+    return running_job(job_type="service.reads", **changes).failed(now=NOW, error=WORKER_LOST)
+
+
+def test_a_retried_job_waits_and_is_sent(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    again = commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: again}
+    assert (again.status, again.attempt, again.error) == (Status.PENDING, 0, None)
+    assert queue.sent == [JobMessage.of(again)]
+    assert lines.names() == ["JOB_RETRY_ACCEPTED"]
+
+
+def test_a_retry_that_the_queue_does_not_take_is_in_the_due_index(
+    commands: Commands, store: FakeStore, queue: FakeQueue
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    queue.is_down = True
+    again = commands.retry(OWNER, job.async_job_id)
+    assert again.due_at is not None
+
+
+def test_only_what_failed_or_was_cancelled_is_retried(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    for job in (new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))):
+        store.jobs[job.key] = job
+        with pytest.raises(JobNotRetryable):
+            commands.retry(OWNER, job.async_job_id)
+        assert store.jobs == {job.key: job}
+    assert queue.sent == []
+
+
+def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    rivals = Commands(
+        store=store,
+        queue=queue,
+        objects=FakeObjects(),
+        catalogue=CATALOGUE,
+        clock=FakeClock(NOW),
+        max_retention=timedelta(days=30),
+    )
+    store.rivals.append(lambda _: rivals.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert queue.sent == [JobMessage.of(store.jobs[job.key])]
+
+
+def test_a_cancel_on_top_of_a_retry_whose_answer_was_lost_stands(commands: Commands, store: FakeStore) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    swap = store.swap_if_unchanged
+
+    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob) -> Lost | None:
+        # The SDK's second try finds what has become of its first.
+        assert swap(old, new) is None
+        store.jobs[job.key] = new.cancelled(now=NOW)
+        return Lost(store.jobs[job.key])
+
+    store.swap_if_unchanged = applied_and_then_cancelled  # type: ignore[method-assign, assignment]  # this once
+    assert commands.retry(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+def test_a_job_whose_type_is_gone_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    job = replace(failed_job(), job_type="no.more")
+    store.jobs[job.key] = job
+    with pytest.raises(UnknownJobType):
+        commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+# ── Delete ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def finished_job(objects: FakeObjects) -> AsyncJob:
+    job = replace(running_job(attempt=2), input=None, input_location="inputs/alice/x.json")
+    location = result_location(job, 2)
+    objects.stored |= {"inputs/alice/x.json": b"{}", result_location(job, 1): b"of a lost attempt", location: b"1"}
+    return job.completed(now=NOW, result=Result(location=location))
+
+
+def test_a_deleted_job_is_gone_with_its_bytes(commands: Commands, store: FakeStore, objects: FakeObjects, lines: Lines) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+    assert lines.names() == ["JOB_DELETED"]
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_what_has_not_finished_is_not_deleted(commands: Commands, store: FakeStore, job: AsyncJob) -> None:
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_deletion_that_died_on_the_way_is_ended_by_the_next(
+    commands: Commands, queries: Queries, store: FakeStore, objects: FakeObjects
+) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        commands.delete(OWNER, job.async_job_id)
+    with pytest.raises(JobNotFound):
+        queries.job(OWNER, job.async_job_id)
+    objects.is_down = False
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+
+
+def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
+    commands: Commands, store: RacingStore, objects: FakeObjects
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    objects.stored[result_location(job, 1)] = b"left behind"
+    store.rivals.append(lambda _: commands.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs[job.key].status is Status.PENDING
+
+
+def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    commands.cancel(OWNER, first.async_job_id)
+    commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert not again.replayed
+    assert (again.job.async_job_id, list(store.jobs.values())) == (first.async_job_id, [again.job])

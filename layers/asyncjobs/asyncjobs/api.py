@@ -20,11 +20,13 @@ from asyncjobs.errors import (
     InvalidCursor,
     InvalidInput,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.http import Problem, Request, answer, invalid_request, problem_answer
+from asyncjobs.http import Problem, Request, answer, invalid_request, no_content, problem_answer
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, Status
 from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import JobType
@@ -74,7 +76,21 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
     def cancel(request: Request) -> Answer:
         return _job_answer(200, commands.cancel(request.owner, _job_id(request)), clock())
 
-    return Api({f"POST {BASE_PATH}/jobs": submit, f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel})
+    def retry(request: Request) -> Answer:
+        return _job_answer(202, commands.retry(request.owner, _job_id(request)), clock())
+
+    def delete(request: Request) -> Answer:
+        commands.delete(request.owner, _job_id(request))
+        return no_content()
+
+    return Api(
+        {
+            f"POST {BASE_PATH}/jobs": submit,
+            f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
+            f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
+            f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
+        }
+    )
 
 
 def queries_api(queries: Queries, *, clock: Clock) -> Api:
@@ -282,6 +298,13 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "Begin again without one; send it with the same filters.",
     ),
     JobNotFound: (404, "JOB_NOT_FOUND", "There is no such job", "It does not exist, is not yours, or has expired."),
+    JobNotFinished: (409, "JOB_NOT_FINISHED", "The job has not finished", "Cancel it first; then it can be deleted."),
+    JobNotRetryable: (
+        409,
+        "JOB_NOT_RETRYABLE",
+        "The job can not be retried",
+        "Only a job that failed or was cancelled can be; submit another one instead.",
+    ),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
     IdempotencyKeyReused: (
         422,

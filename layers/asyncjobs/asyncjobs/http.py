@@ -193,6 +193,11 @@ def answer(
     }
 
 
+def no_content() -> dict[str, Any]:
+    """204: it is done, and there is nothing to show."""
+    return {"statusCode": 204, "headers": dict(_SECURITY_HEADERS), "body": ""}
+
+
 def problem_answer(problem: Problem, request_id: str) -> dict[str, Any]:
     """The problem as its answer."""
     return answer(

@@ -15,10 +15,13 @@ from asyncjobs.clock import Clock
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     Unavailable,
 )
 from asyncjobs.lifecycle import (
+    RETRYABLE,
     AsyncJob,
     JobKey,
     Status,
@@ -64,7 +67,7 @@ class Submission:
 
 
 class Commands:
-    """Submit and cancel."""
+    """What changes jobs: submit, cancel, retry, delete."""
 
     def __init__(
         self, *, store: Store, queue: Queue, objects: Objects, catalogue: Catalogue, clock: Clock, max_retention: timedelta
@@ -114,6 +117,64 @@ class Commands:
                 return cancelled
             # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
             job = outcome.current
+
+    def retry(self, owner: str, async_job_id: str) -> AsyncJob:
+        """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
+
+        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            job = _present(job, self._clock)
+            if job.status not in RETRYABLE:
+                raise JobNotRetryable
+            job_type = self._catalogue[job.job_type]
+            retried = job.retried(
+                max_attempts=job_type.max_attempts,
+                time_limit=job_type.time_limit,
+                deadline=job_type.deadline,
+                now=self._clock(),
+            )
+            outcome = self._store.swap_if_unchanged(job, retried)
+            if outcome is None:
+                log.event("JOB_RETRY_ACCEPTED", retried)
+                self._send(retried)
+                return retried
+            # Another retry, or a deletion, came first; or this one did, and somebody has gone on from there.
+            job = outcome.current
+            if job is not None and job.gen == retried.gen:
+                return job
+
+    def delete(self, owner: str, async_job_id: str) -> None:
+        """Forget a finished job, with its input and its results. Its idempotency key is free again.
+
+        From the first write on it is gone for everybody. Should this die after that, another call, or in time the table's TTL
+        and the bucket's lifecycle, remove what is left.
+
+        Raises `JobNotFound`, `JobNotFinished`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            if job is not None and job.is_finished and job.is_expired(self._clock()):
+                # Perhaps by a deletion that died on the way.
+                self._remove(job)
+                raise JobNotFound
+            job = _present(job, self._clock)
+            if not job.is_finished:
+                raise JobNotFinished
+            forgotten = job.forgotten(now=self._clock())
+            outcome = self._store.swap_if_unchanged(job, forgotten)
+            if outcome is None:
+                self._remove(forgotten)
+                log.event("JOB_DELETED", forgotten)
+                return
+            # A retry, or another deletion, came first.
+            job = outcome.current
+
+    def _remove(self, job: AsyncJob) -> None:
+        """The bytes first: while the record is there, it says where they are."""
+        self._objects.delete_all(job)
+        self._store.remove_if_unchanged(job)
 
     def _new_job(self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None) -> AsyncJob:
         retention = job_type.retention if request.retention is None else request.retention

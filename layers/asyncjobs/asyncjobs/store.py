@@ -70,6 +70,10 @@ class Store(Protocol):
         """
         ...
 
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """Remove the forgotten job's record, unless another one has taken its place."""
+        ...
+
     def get(self, key: JobKey) -> AsyncJob | None:
         """The job as it stands now (a consistent read); it may have expired."""
         ...
@@ -157,6 +161,19 @@ class DynamoStore:
                 return None
             return Lost(current)
         return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """See `Store`. Races with a submit that uses the expired record's idempotency key anew."""
+        try:
+            with aws.translated("The table"):
+                self._client.delete_item(
+                    TableName=self._table_name,
+                    Key=primary_key(job.key),
+                    ConditionExpression="gen = :gen AND recordExpiresAt = :expiry",
+                    ExpressionAttributeValues={":gen": {"S": job.gen}, ":expiry": seconds_value(job.record_expires_at)},
+                )
+        except ClientError as error:
+            _current(error)
 
     def get(self, key: JobKey) -> AsyncJob | None:
         with aws.translated("The table"):
