@@ -124,6 +124,11 @@ class Cell:
         assert answer.status_code == OK, _shown(answer)
         return bool(answer.json()["status"] != "CANCELLED")
 
+    def has_begun_anew(self) -> None:
+        """Wait until the stream shows its second generation."""
+        life = self.stage.history.wait(self.job_id, lambda life: len(life.generations()) > 1, seconds=PATIENCE)
+        assert len(life.generations()) > 1, f"it did not begin anew: {life}"
+
     def is_gone(self) -> None:
         """Nothing is left of it: not for its owner, not in the table, not in the bucket; its key makes a new one."""
         self._has_fired()
@@ -137,10 +142,8 @@ class Cell:
             left = self.stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
             assert not left, left
         self.is_accepted(replayed=False)
-        life = self.stage.history.wait(
-            self.job_id, lambda life: len(life.generations()) == len(("old", "new")), seconds=PATIENCE
-        )
-        assert not life.faults(), f"{life.faults()}: {life}"
+        self.has_begun_anew()
+        assert not self.life().faults(), f"{self.life().faults()}: {self.life()}"
 
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())

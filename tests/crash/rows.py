@@ -133,6 +133,7 @@ def is_retried(row: Row, cell: Cell) -> None:
     if not cell.goes_on():
         again = cell.caller.retry(cell.job_id)
         assert again.status_code == ACCEPTED, again.text
+    cell.has_begun_anew()
     row.ends(cell)
 
 
