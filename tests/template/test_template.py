@@ -120,8 +120,8 @@ def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
     condition, cors, without = properties("Api")["CorsConfiguration"]["Fn::If"]
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
-    assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key"}
-    assert set(cors["ExposeHeaders"]) == {"location", "retry-after", "idempotency-replayed"}
+    assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer"}
+    assert set(cors["ExposeHeaders"]) == {"etag", "location", "retry-after", "idempotency-replayed", "preference-applied"}
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
 
@@ -407,6 +407,7 @@ ACTIONS = {
 """What calling a client's method takes."""
 
 WITHOUT_CODE = {
+    "SubmitFunction": {"s3:ListBucket"},
     # Lambda's own doing: the pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
 }
@@ -415,7 +416,8 @@ WITHOUT_CODE = {
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 ROOMS = {
-    "SubmitFunction": [("service", "Commands")],
+    # A job that runs at once does so where it is submitted.
+    "SubmitFunction": [("service", "Commands"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
     "StatusFunction": [("service", "Queries")],
     "WorkerFunction": [("batch", "BatchWorker"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
     "SweeperFunction": [("sweeper", "Sweeper")],
@@ -431,7 +433,10 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:DeleteItem": "Table",
         "sqs:SendMessage": "Queue",
-        "s3:PutObject": "Bucket/inputs/*",
+        "s3:GetObject": "Bucket/inputs/*",
+        "s3:ListBucket": "Bucket",
+        "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:AbortMultipartUpload": "Bucket/results/*",
         "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
     },
     "StatusFunction": {

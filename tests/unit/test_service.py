@@ -119,7 +119,7 @@ def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
     due_at = store.jobs[job.key].due_at
     assert due_at is not None
     assert due_at <= NOW + timedelta(minutes=2)
-    assert lines.names() == ["JOB_ENQUEUE_DEFERRED", "JOB_ACCEPTED"]
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_ENQUEUE_DEFERRED"]
 
 
 def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:

@@ -46,6 +46,7 @@ class JobType:
     max_attempts: int
     retention: timedelta
     deadline: timedelta
+    immediate: bool
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
 
@@ -58,6 +59,7 @@ def job(
     max_attempts: int = 3,
     retention_seconds: int = 7 * 24 * 3600,
     deadline_seconds: float = 24 * 3600,
+    immediate: bool = True,
 ) -> Callable[[F], F]:
     """Make the function below a job type. It stays the function it is, so a test just calls it.
 
@@ -70,6 +72,8 @@ def job(
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
+      deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
     - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
@@ -82,6 +86,7 @@ def job(
         max_attempts=max_attempts,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
+        immediate=immediate,
     )
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
         raise InvalidJob(
@@ -112,6 +117,7 @@ class JobDefinition:
     max_attempts: int
     retention: timedelta
     deadline: timedelta
+    immediate: bool
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -141,6 +147,7 @@ class JobDefinition:
             max_attempts=self.max_attempts,
             retention=self.retention,
             deadline=self.deadline,
+            immediate=self.immediate,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )

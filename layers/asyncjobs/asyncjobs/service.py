@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from asyncjobs.errors import (
     JobNotRetryable,
     Unavailable,
 )
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import (
     RETRYABLE,
     AsyncJob,
@@ -32,6 +33,7 @@ from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
+from asyncjobs.waiting import Waiter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,16 @@ class Commands:
     """What changes jobs: submit, cancel, retry, delete."""
 
     def __init__(
-        self, *, store: Store, queue: Queue, objects: Objects, catalogue: Catalogue, clock: Clock, max_retention: timedelta
+        self,
+        *,
+        store: Store,
+        queue: Queue,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        max_retention: timedelta,
+        first_worker: FirstWorker | None = None,
+        waiter: Waiter | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -78,25 +89,49 @@ class Commands:
         self._catalogue = catalogue
         self._clock = clock
         self._max_retention = max_retention
+        self._first_worker = first_worker
+        self._waiter = waiter or Waiter(clock)
 
-    def submit(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None, in_background: bool = False
+    ) -> Submission:
         """Accept a job. Once this returns, it will run: the record is the promise, the message only makes it quick.
+
+        One of a quick type has run by then, unless it is to run `in_background` or later.
 
         Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
         job = self._with_input(self._new_job(owner, request, job_type, idempotency_key), request.input)
+        first_worker = self._first_worker
+        runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
+        if first_worker is not None and runs_at_once:
+            job = first_worker.claimed(job, job_type)
         existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
             raise IdempotencyKeyReused
         accepted = existing or job
+        if existing is None:
+            log.event("JOB_ACCEPTED", job)
+            if first_worker is not None and runs_at_once:
+                accepted = first_worker.run(job)
         if accepted.status is Status.PENDING:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
-        if existing is None:
-            log.event("JOB_ACCEPTED", job)
-        return Submission(accepted, replayed=existing is not None)
+        return Submission(accepted, replayed=accepted.gen != job.gen)
+
+    def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
+        """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
+        if job.is_finished:
+            return job
+        try:
+            return self._waiter.wait(
+                lambda: _present(self._store.get(job.key), self._clock), lambda job: job.is_finished, at_most
+            )
+        except (Unavailable, JobNotFound):
+            # It is accepted all the same, and who asked for it must learn its name.
+            return job
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. Cancelling it again does nothing.
@@ -235,15 +270,25 @@ class Queries:
 
     _MOST_PAGES = 5
 
-    def __init__(self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock, waiter: Waiter | None = None
+    ) -> None:
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
+        self._waiter = waiter or Waiter(clock)
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
         """The job as it stands now. Raises `JobNotFound`, `Unavailable`."""
         return _present(self._store.get(JobKey(owner, async_job_id)), self._clock)
+
+    def job_once(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
+        """The job as soon as `until` says so, or as it stands after `at_most` (20 s at the most).
+
+        Raises `JobNotFound`, `Unavailable`.
+        """
+        return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
 
     def link(self, job: AsyncJob) -> str | None:
         """A short-lived URL of the result; None if it lies in the job itself."""
