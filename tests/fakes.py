@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
+from asyncjobs.clock import to_whole_seconds
 from asyncjobs.errors import InputMissing, Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
@@ -35,6 +36,7 @@ class FakeStore:
     """A `Store` in a dictionary. `failures` are raised first, one a call; `writes` counts what would cost a write."""
 
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
+    names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     failures: deque[Exception] = field(default_factory=deque)
     writes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -47,6 +49,15 @@ class FakeStore:
                 return None if is_own else current
             self.jobs[job.key] = job
             return None
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        with self._write():
+            found = self.names.get((owner, name))
+            if found is None or found[1] <= now or found[0] == instead_of:
+                found = self.names[owner, name] = (async_job_id, to_whole_seconds(until))
+            return found[0]
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         with self._write():

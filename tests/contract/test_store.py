@@ -96,6 +96,41 @@ def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.get(JobKey(OWNER, JOB_ID)) is None
 
 
+# ── Name ───────────────────────────────────────────────────────────────────────────────────────────
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_name_stands_for_the_first_job_that_takes_it(store: Store) -> None:
+    assert store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR) == "1"
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR) == "1"
+
+
+def test_a_name_is_its_owners_own(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free("bob", "digest", "2", now=NOW, until=NOW + HOUR) == "2"
+    assert store.name_if_free(OWNER, "another", "3", now=NOW, until=NOW + HOUR) == "3"
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(3599, "1"), (3600, "2")])
+def test_a_name_is_free_again_when_its_time_is_over(store: Store, seconds: int, stands: str) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    later = NOW + timedelta(seconds=seconds)
+    assert store.name_if_free(OWNER, "digest", "2", now=later, until=later + HOUR) == stands
+
+
+def test_a_name_is_given_to_another_job_only_by_who_knows_for_which_it_stands(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+    assert store.name_if_free(OWNER, "digest", "3", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+
+
+def test_a_name_is_no_job(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.list_by_owner(OWNER, limit=10) == ([], None)
+    assert list(store.due(NOW + 2 * HOUR)) == []
+
+
 # ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -46,13 +46,16 @@ class Cell:
     purpose: str
     job_type: str
     note: str = field(default_factory=lambda: uuid.uuid4().hex)
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    known_as: str | None = None
+    """The job's id, where no key says it beforehand."""
     fields: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     armed: Armed | None = None
 
     @property
     def job_id(self) -> str:
-        return job_id_for(self.caller.owner, self.key)
+        return self.known_as or job_id_for(self.caller.owner, self.key)
 
     # ── Prepare ────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,7 +87,7 @@ class Cell:
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        return self.caller.submit(self.job_type, {"note": self.note}, self.key, **self.fields)
+        return self.caller.submit(self.job_type, {"note": self.note}, self.key, self.headers, **self.fields)
 
     def is_cancelled(self) -> None:
         """Submit it such that it waits, and cancel it."""

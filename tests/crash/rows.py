@@ -12,6 +12,7 @@ from tests.crash.faults import Fault
 Attempts = Callable[[Fault], int]
 
 _PUT = "store.DynamoStore.add_if_absent:PutItem"
+_NAME = "store.DynamoStore.name_if_free:PutItem"
 _CLAIM = "store.DynamoStore._claim:UpdateItem"
 _SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
 _GET = "store.DynamoStore.get:GetItem"
@@ -80,6 +81,33 @@ def creates(row: Row, cell: Cell) -> None:
     elif cell.fault.kills or cell.fault.gives_up:
         cell.is_absent()
         cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def is_named(row: Row, cell: Cell) -> None:
+    """The same input again is the same job, whether or not the first submit was told so."""
+    cell.key = None
+    cell.arm(crashpoints.ANYTHING)
+    first = cell.submit()
+    cell.answers_as_faulted(first, otherwise=ACCEPTED)
+    again = cell.submit()
+    assert again.status_code in {OK, ACCEPTED}, again.text
+    cell.known_as = again.json()["asyncJobId"]
+    if first.status_code == ACCEPTED:
+        assert first.json()["asyncJobId"] == cell.known_as
+    row.ends(cell)
+
+
+def is_waited_for(row: Row, cell: Cell) -> None:
+    """A submit that cannot see how its job comes along says at least that it is accepted."""
+    cell.headers["prefer"] = "wait=15"
+    cell.arm()
+    answer = cell.submit()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code in {OK, ACCEPTED}, answer.text
+    cell.headers.clear()
     row.ends(cell)
 
 
@@ -182,7 +210,9 @@ _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
-    Row("submit creates the record", _PUT, "add_if_absent < Commands.submit", creates),
+    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once"),
+    Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
+    Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(

@@ -84,6 +84,13 @@ class ProcessStore:
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
         return self._call(lambda: self._inner.add_if_absent(job, now))
 
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        return self._call(
+            lambda: self._inner.name_if_free(owner, name, async_job_id, now=now, until=until, instead_of=instead_of)
+        )
+
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         return self._call(lambda: self._inner.claim_if_claimable(key, gen=gen, by=by, now=now, lease_until=lease_until))
 

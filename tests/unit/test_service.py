@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,7 +30,7 @@ from asyncjobs.errors import (
 from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
-from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
+from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition, Lost
 from tests.factories import NOW, OWNER, job_type, new_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
@@ -37,6 +40,7 @@ PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
 CATALOGUE = Catalogue(
     {
         "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
+        "service.once": job_type("service.once", dedupe=timedelta(hours=1)),
         "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
     }
 )
@@ -298,6 +302,86 @@ def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: l
     assert len(set(ids.values())) == len(set(submits)) == len(store.jobs)
 
 
+# ── Same input, same job ───────────────────────────────────────────────────────────────────────────
+
+ONCE = SubmitRequest(job_type="service.once", input={"pages": 9})
+
+
+def test_the_same_input_is_the_same_job_however_it_is_written(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, replace(ONCE, input={"pages": 9, "from": 1}, message="one"))
+    again = commands.submit(OWNER, replace(ONCE, input={"from": 1, "pages": 9}, message="two"))
+    assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
+    assert len(store.jobs) == 1
+
+
+def test_another_input_or_owner_is_another_job(commands: Commands, store: FakeStore) -> None:
+    for owner, pages in (("alice", 9), ("alice", 10), ("bob", 9)):
+        assert not commands.submit(owner, replace(ONCE, input={"pages": pages})).replayed
+    assert len(store.jobs) == 3
+
+
+def test_when_the_window_is_over_the_same_input_is_a_new_job(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    clock.advance(seconds=3601)
+    assert not commands.submit(OWNER, ONCE).replayed
+    assert store.jobs[first.key] == first
+
+
+def test_an_idempotency_key_goes_before_the_input(commands: Commands, store: FakeStore) -> None:
+    commands.submit(OWNER, ONCE)
+    assert not commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert len(store.jobs) == 2
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "deleted"])
+def test_what_came_to_nothing_does_not_count(commands: Commands, store: FakeStore, end: str) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    commands.cancel(OWNER, first.async_job_id)
+    if end == "failed":
+        store.jobs[first.key] = first.failed(now=NOW, error=WORKER_LOST)
+    elif end == "deleted":
+        commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, ONCE)
+    assert (again.replayed, again.job.status) == (False, Status.PENDING)
+    assert commands.submit(OWNER, ONCE).job == again.job
+
+
+def test_what_went_well_is_not_done_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    done = first.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result("1"))
+    store.jobs[first.key] = done
+    assert commands.submit(OWNER, ONCE) == Submission(done, replayed=True)
+
+
+def test_a_submit_that_died_between_the_name_and_the_job_is_made_up_for(commands: Commands, store: FakeStore) -> None:
+    add, store.failures = store.add_if_absent, deque()
+
+    def dies(_job: AsyncJob, _now: datetime) -> AsyncJob | None:
+        raise Unavailable("gone")
+
+    store.add_if_absent = dies  # type: ignore[method-assign, assignment]  # this once
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, ONCE)
+    ((named, _until),) = store.names.values()
+    store.add_if_absent = add  # type: ignore[method-assign]
+    submission = commands.submit(OWNER, ONCE)
+    assert (submission.job.async_job_id, submission.replayed) == (named, False)
+
+
+def test_of_many_submits_of_one_input_at_once_all_get_one_job(commands: Commands, store: FakeStore) -> None:
+    together = threading.Barrier(8)
+
+    def submit(_: int) -> Submission:
+        together.wait()
+        return commands.submit(OWNER, ONCE)
+
+    with ThreadPoolExecutor(8) as pool:
+        submissions = list(pool.map(submit, range(8)))
+    assert {submission.job.async_job_id for submission in submissions} == {job.async_job_id for job in store.jobs.values()}
+    assert (len(store.jobs), [submission.replayed for submission in submissions].count(False)) == (1, 1)
+
+
 # ── Cancel ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -476,7 +560,7 @@ def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_ne
 
 
 def test_the_job_types_are_those_of_the_catalogue(queries: Queries) -> None:
-    assert [found.name for found in queries.job_types()] == ["service.reads", "service.keeps"]
+    assert [found.name for found in queries.job_types()] == ["service.reads", "service.once", "service.keeps"]
 
 
 # ── JSON ───────────────────────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,7 @@ class JobType:
     retention: timedelta
     deadline: timedelta
     immediate: bool
+    dedupe: timedelta
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
 
@@ -60,6 +61,7 @@ def job(
     retention_seconds: int = 7 * 24 * 3600,
     deadline_seconds: float = 24 * 3600,
     immediate: bool = True,
+    dedupe_seconds: float = 0,
 ) -> Callable[[F], F]:
     """Make the function below a job type. It stays the function it is, so a test just calls it.
 
@@ -74,6 +76,8 @@ def job(
     - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
     - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
       deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
+    - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
+      cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
     - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
@@ -87,6 +91,7 @@ def job(
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
+        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
     )
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
         raise InvalidJob(
@@ -118,6 +123,7 @@ class JobDefinition:
     retention: timedelta
     deadline: timedelta
     immediate: bool
+    dedupe: timedelta
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -148,6 +154,7 @@ class JobDefinition:
             retention=self.retention,
             deadline=self.deadline,
             immediate=self.immediate,
+            dedupe=self.dedupe,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )

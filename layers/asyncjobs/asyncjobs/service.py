@@ -103,32 +103,17 @@ class Commands:
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
-        job = self._with_input(self._new_job(owner, request, job_type, idempotency_key), request.input)
-        first_worker = self._first_worker
-        runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
-        if first_worker is not None and runs_at_once:
-            job = first_worker.claimed(job, job_type)
-        existing = self._store.add_if_absent(job, self._clock())
-        if existing is not None and existing.request_hash != job.request_hash:
-            raise IdempotencyKeyReused
-        accepted = existing or job
-        if existing is None:
-            log.event("JOB_ACCEPTED", job)
-            if first_worker is not None and runs_at_once:
-                accepted = first_worker.run(job)
-        if accepted.status is Status.PENDING:
-            # Also for a replay: the first request may have died before it sent.
-            self._send(accepted)
-        return Submission(accepted, replayed=accepted.gen != job.gen)
+        if idempotency_key is None and job_type.dedupe:
+            return self._submit_once(owner, request, job_type, in_background=in_background)
+        job = self._new_job(JobKey(owner, job_id_for(owner, idempotency_key)), request, job_type, request.fingerprint())
+        return self._accept(job, request, job_type, in_background=in_background)
 
     def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
         """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
         if job.is_finished:
             return job
         try:
-            return self._waiter.wait(
-                lambda: _present(self._store.get(job.key), self._clock), lambda job: job.is_finished, at_most
-            )
+            return self._waiter.wait(lambda: self._read(job.key), lambda job: job.is_finished, at_most)
         except (Unavailable, JobNotFound):
             # It is accepted all the same, and who asked for it must learn its name.
             return job
@@ -206,17 +191,55 @@ class Commands:
             # A retry, or another deletion, came first.
             job = outcome.current
 
+    def _submit_once(self, owner: str, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+        """The same input is the same job, unless that came to nothing."""
+        digest = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
+        instead_of = None
+        while True:
+            now = self._clock()
+            async_job_id = self._store.name_if_free(
+                owner, digest.hex(), job_id_for(owner, None), now=now, until=now + job_type.dedupe, instead_of=instead_of
+            )
+            # Whoever named it may have died before it put the job: then this one does.
+            job = self._new_job(JobKey(owner, async_job_id), request, job_type, digest)
+            submission = self._accept(job, request, job_type, in_background=in_background)
+            if not submission.replayed or submission.job.status not in RETRYABLE:
+                return submission
+            instead_of = async_job_id
+
+    def _accept(self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+        job = self._with_input(job, request.input)
+        first_worker = self._first_worker
+        runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
+        if first_worker is not None and runs_at_once:
+            job = first_worker.claimed(job, job_type)
+        existing = self._store.add_if_absent(job, self._clock())
+        if existing is not None and existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        accepted = existing or job
+        if existing is None:
+            log.event("JOB_ACCEPTED", job)
+            if first_worker is not None and runs_at_once:
+                accepted = first_worker.run(job)
+        if accepted.status is Status.PENDING:
+            # Also for a replay: the first request may have died before it sent.
+            self._send(accepted)
+        return Submission(accepted, replayed=accepted.gen != job.gen)
+
+    def _read(self, key: JobKey) -> AsyncJob:
+        return _present(self._store.get(key), self._clock)
+
     def _remove(self, job: AsyncJob) -> None:
         """The bytes first: while the record is there, it says where they are."""
         self._objects.delete_all(job)
         self._store.remove_if_unchanged(job)
 
-    def _new_job(self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None) -> AsyncJob:
+    def _new_job(self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes) -> AsyncJob:
         retention = job_type.retention if request.retention is None else request.retention
         return submitted(
-            JobKey(owner, job_id_for(owner, idempotency_key)),
+            key,
             job_type=job_type.name,
-            request_hash=request.fingerprint(),
+            request_hash=request_hash,
             max_attempts=job_type.max_attempts,
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,

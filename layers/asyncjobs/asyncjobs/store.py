@@ -17,7 +17,17 @@ from botocore.exceptions import ClientError
 from asyncjobs import aws
 from asyncjobs.clock import epoch_milliseconds, from_rfc3339, rfc3339
 from asyncjobs.errors import Unavailable
-from asyncjobs.items import GUARD_ATTRIBUTES, Item, from_item, milliseconds_value, parse_pk, primary_key, seconds_value, to_item
+from asyncjobs.items import (
+    GUARD_ATTRIBUTES,
+    Item,
+    from_item,
+    milliseconds_value,
+    parse_pk,
+    primary_key,
+    seconds_value,
+    to_item,
+    to_name_item,
+)
 from asyncjobs.lifecycle import (
     DUE_SHARDS,
     FENCE,
@@ -56,6 +66,15 @@ class Store(Protocol):
 
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
         """Create the job, unless a record of that name exists that has not expired: then that one is returned."""
+        ...
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """Have the owner's name stand for this job until then, if it stands for no other, or for the one to be replaced.
+
+        Returns the id of the job that it stands for now. There may be no such job yet.
+        """
         ...
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
@@ -111,6 +130,27 @@ class DynamoStore:
             current = _current(error)
             return None if current is None or _is_own(current, job) else current
         return None
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """See `Store`. Races with other submits of the same input: each of them is told the same job."""
+        values = {":now": seconds_value(now), ":replaced": {"S": instead_of or ""}}
+        try:
+            with aws.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_name_item(owner, name, async_job_id, until),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now OR asyncJobId = :replaced",
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            found: Any = error.response
+            return str(found["Item"]["asyncJobId"]["S"])
+        return async_job_id
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
