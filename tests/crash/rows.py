@@ -87,7 +87,7 @@ def creates(row: Row, cell: Cell) -> None:
 def is_named(row: Row, cell: Cell) -> None:
     """The same input again is the same job, whether or not the first submit was told so."""
     cell.key = None
-    cell.arm(crashpoints.ANYTHING)
+    cell.arm(cell.caller.owner)
     first = cell.submit()
     cell.answers_as_faulted(first, otherwise=ACCEPTED)
     again = cell.submit()
@@ -210,7 +210,7 @@ _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
-    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once"),
+    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
     Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
     Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
