@@ -14,13 +14,25 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
+store, queue = DynamoStore(settings.table_name), SqsQueue(settings.queue_url)
+admission = None
+if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
+    # Not imported where nothing is limited: a cold start pays for each module.
+    from asyncjobs.admission import Admission
+    from asyncjobs.rate import SubmitRate
+
+    rate = SubmitRate(settings.submit_rate_per_minute, settings.submit_burst) if settings.submit_rate_per_minute else None
+    admission = Admission(
+        store=store, queue=queue, clock=utc_now, rate=rate, max_live=settings.max_live, max_backlog=settings.max_backlog
+    )
 commands = Commands(
-    store=DynamoStore(settings.table_name),
-    queue=SqsQueue(settings.queue_url),
+    store=store,
+    queue=queue,
     objects=S3Objects(settings.bucket_name),
     catalogue=Catalogue.read(),
     clock=utc_now,
     max_retention=settings.max_retention,
+    admission=admission,
 )
 api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention)
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
@@ -16,6 +16,7 @@ from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
     JobNotFound,
+    NotAdmitted,
     Unavailable,
 )
 from asyncjobs.lifecycle import (
@@ -29,6 +30,10 @@ from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
+
+if TYPE_CHECKING:
+    from asyncjobs.admission import Admission
+    from asyncjobs.rate import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,20 +62,33 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it."""
+    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
+
+    `quota` is what its owner's rate has left; None where there is no such limit.
+    """
 
     job: AsyncJob
     replayed: bool
+    quota: Quota | None = None
 
 
 class Commands:
     """Submit and cancel."""
 
     def __init__(
-        self, *, store: Store, queue: Queue, objects: Objects, catalogue: Catalogue, clock: Clock, max_retention: timedelta
+        self,
+        *,
+        store: Store,
+        queue: Queue,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        max_retention: timedelta,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
@@ -79,12 +97,21 @@ class Commands:
     def submit(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None) -> Submission:
         """Accept a job. Once this returns, it will run: the record is the promise, the message only makes it quick.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
+        same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
-        job = self._with_input(self._new_job(owner, request, job_type, idempotency_key), request.input)
-        existing = self._store.add_if_absent(job, self._clock())
+        job, quota = self._new_job(owner, request, job_type, idempotency_key), None
+        existing: AsyncJob | None
+        try:
+            if self._admission is not None:
+                job, quota = self._admission.admit(job)
+        except NotAdmitted as refusal:
+            existing, quota = self._accepted_before(job, idempotency_key, refusal), refusal.quota
+        else:
+            job = self._with_input(job, request.input)
+            existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
             raise IdempotencyKeyReused
         accepted = existing or job
@@ -93,7 +120,7 @@ class Commands:
             self._send(accepted)
         if existing is None:
             log.event("JOB_ACCEPTED", job)
-        return Submission(accepted, replayed=existing is not None)
+        return Submission(accepted, replayed=existing is not None, quota=quota)
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. Cancelling it again does nothing.
@@ -130,6 +157,14 @@ class Commands:
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
+
+    def _accepted_before(self, job: AsyncJob, idempotency_key: str | None, refusal: NotAdmitted) -> AsyncJob:
+        """The job that an earlier request with the same key made: who tries too often still learns what became of it."""
+        existing = None if idempotency_key is None else self._store.get(job.key)
+        if existing is None or existing.is_expired(self._clock()):
+            log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
+            raise refusal
+        return existing
 
     def _with_input(self, job: AsyncJob, value: Any) -> AsyncJob:
         """The job with its input in the record or, a large one, in the bucket: before the record that names it."""
