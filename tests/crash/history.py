@@ -114,7 +114,7 @@ class History:
         with self._news:
             for record in records:
                 image = record["dynamodb"].get("NewImage")
-                if image is not None:
+                if image is not None and image["pk"]["S"].startswith("J#"):
                     state = {name: next(iter(value.values())) for name, value in image.items()} | {EPOCH: self._epoch}
                     job_id = state["pk"].rsplit("#", 1)[1]
                     self.lives.setdefault(job_id, Life()).states.append(state)
