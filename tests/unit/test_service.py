@@ -158,7 +158,7 @@ def test_what_a_submit_leaves_of_the_rate_is_told_and_nothing_where_there_is_non
 
 
 def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
-    limited: Commands, store: FakeStore, clock: FakeClock
+    limited: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
 ) -> None:
     accepted = limited.submit(OWNER, REQUEST, idempotency_key="k").job
     writes = store.writes
@@ -166,6 +166,7 @@ def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
         again = limited.submit(OWNER, REQUEST, idempotency_key="k")
         assert (again.job, again.replayed, again.quota and again.quota.remaining) == (accepted, True, 0)
     assert store.writes == writes + 3, "one each: the bucket said no, and nothing was put"
+    assert len(queue.sent) == 1
     with pytest.raises(IdempotencyKeyReused):
         limited.submit(OWNER, replace(REQUEST, message="another"), idempotency_key="k")
     store.jobs[accepted.key] = replace(accepted, record_expires_at=clock())

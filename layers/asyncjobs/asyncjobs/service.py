@@ -103,15 +103,13 @@ class Commands:
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
         job, quota = self._new_job(owner, request, job_type, idempotency_key), None
-        existing: AsyncJob | None
-        try:
-            if self._admission is not None:
+        if self._admission is not None:
+            try:
                 job, quota = self._admission.admit(job)
-        except NotAdmitted as refusal:
-            existing, quota = self._accepted_before(job, idempotency_key, refusal), refusal.quota
-        else:
-            job = self._with_input(job, request.input)
-            existing = self._store.add_if_absent(job, self._clock())
+            except NotAdmitted as refusal:
+                return self._accepted_before(job, idempotency_key, refusal)
+        job = self._with_input(job, request.input)
+        existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
             raise IdempotencyKeyReused
         accepted = existing or job
@@ -158,13 +156,18 @@ class Commands:
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
 
-    def _accepted_before(self, job: AsyncJob, idempotency_key: str | None, refusal: NotAdmitted) -> AsyncJob:
-        """The job that an earlier request with the same key made: who tries too often still learns what became of it."""
+    def _accepted_before(self, job: AsyncJob, idempotency_key: str | None, refusal: NotAdmitted) -> Submission:
+        """The job that an earlier request with the same key made: who tries too often still learns what became of it.
+
+        It is only looked up. A message more, with each of many tries, is what a queue that is too long needs least.
+        """
         existing = None if idempotency_key is None else self._store.get(job.key)
         if existing is None or existing.is_expired(self._clock()):
             log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
             raise refusal
-        return existing
+        if existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        return Submission(existing, replayed=True, quota=refusal.quota)
 
     def _with_input(self, job: AsyncJob, value: Any) -> AsyncJob:
         """The job with its input in the record or, a large one, in the bucket: before the record that names it."""

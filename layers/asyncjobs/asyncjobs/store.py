@@ -261,16 +261,23 @@ class DynamoStore:
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         """See `Store`. The index is sparse: it loses a job with the write that ends it, so nobody keeps count."""
-        with aws.translated("The table"):
-            answer = self._client.query(
-                TableName=self._table_name,
-                IndexName="live",
-                KeyConditionExpression="liveOwner = :owner",
-                ExpressionAttributeValues={":owner": {"S": owner}},
-                Select="COUNT",
-                Limit=at_most,
-            )
-        return answer["Count"]
+        count, start = 0, dict[str, Any]()
+        while count < at_most:
+            with aws.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="live",
+                    KeyConditionExpression="liveOwner = :owner",
+                    ExpressionAttributeValues={":owner": {"S": owner}},
+                    Select="COUNT",
+                    Limit=at_most - count,
+                    **start,
+                )
+            count += page["Count"]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return count
 
     def _take_token(
         self, owner: str, *, update: str, condition: str, values: dict[str, Any], expires_at: datetime
