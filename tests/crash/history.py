@@ -44,7 +44,7 @@ class Life:
         return sum(1 for old, new in zip(before, after, strict=False) if new in FINISHED and (old != new))
 
     def faults(self) -> list[str]:
-        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11 and I12."""
+        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
         found = [f"{_short(state)}: {fault}" for state in self.states for fault in _wrong_in(state)]
         for old, new in zip(self.states, self.states[1:], strict=False):
             found += [f"{_short(old)} -> {_short(new)}: {fault}" for fault in _wrong_between(old, new)]
@@ -126,6 +126,8 @@ def _wrong_in(state: State) -> Iterator[str]:
         yield "I11: due exactly while it is not finished"
     if int(state["attempt"]) > int(state["maxAttempts"]):
         yield "I12: more attempts than it has"
+    if state["status"] in FINISHED and "liveOwner" in state:
+        yield "I14: counted as live, and finished"
 
 
 def _wrong_between(old: State, new: State) -> Iterator[str]:

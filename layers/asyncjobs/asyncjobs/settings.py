@@ -31,9 +31,9 @@ class Settings:
             queue_url=environment.get("QUEUE_URL", ""),
             bucket_name=environment.get("BUCKET_NAME", ""),
             max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
-            # The limits on submits: 0 is none.
+            # The limits on submits. 0 is no limit.
             submit_rate_per_minute=int(environment.get("SUBMIT_RATE_PER_MINUTE", "0")),
-            submit_burst=int(environment.get("SUBMIT_BURST", "0")),
+            submit_burst=int(environment.get("SUBMIT_BURST", "1")),
             max_live=int(environment.get("MAX_LIVE_JOBS_PER_OWNER", "0")),
             max_backlog=int(environment.get("MAX_BACKLOG", "0")),
         )

@@ -99,7 +99,7 @@ class Store(Protocol):
         ...
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
-        """Take a token from the owner's bucket, by the rule of `SubmitRate.draw`: whether there was one, and the rest."""
+        """Take a token from the owner's bucket by the rule of `SubmitRate.draw`, which says what is returned, too."""
         ...
 
     def count_live(self, owner: str, *, at_most: int) -> int:
@@ -298,7 +298,7 @@ class DynamoStore:
                 raise
             stands: Any = error.response.get("Item")
             if not stands:
-                # It was there a moment ago; buckets are removed a day after they are full.
+                # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
                 raise Unavailable("The owner's bucket has just been removed.") from error
             return False, _full_at(stands)
         return True, _full_at(answer["Attributes"])
