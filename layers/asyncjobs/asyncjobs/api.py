@@ -9,12 +9,13 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import schemas
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339
 from asyncjobs.errors import (
     AsyncJobsError,
+    Busy,
     IdempotencyKeyReused,
     InputProblem,
     InvalidCursor,
@@ -23,6 +24,9 @@ from asyncjobs.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    NotAdmitted,
+    SubmitRateExceeded,
+    TooManyLiveJobs,
     Unavailable,
     UnknownJobType,
 )
@@ -43,6 +47,9 @@ from asyncjobs.registry import JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import MAX_WAIT
+
+if TYPE_CHECKING:
+    from asyncjobs.rate import Quota
 
 BASE_PATH = "/api/v1"
 MAX_METADATA = 1024
@@ -87,7 +94,12 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
             in_background=preference.respond_async and not wait,
         )
         job = commands.wait(submission.job, wait) if wait else submission.job
-        headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", "vary": "Prefer", **_applied(preference, wait)}
+        headers = {
+            "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
+            "vary": "Prefer",
+            **_applied(preference, wait),
+            **_rate_headers(submission.quota),
+        }
         if submission.replayed:
             headers["idempotency-replayed"] = "true"
         if job.status is Status.FAILED and (wait or not submission.replayed):
@@ -342,6 +354,21 @@ def _retry_after(job: AsyncJob, now: datetime) -> str:
     return str(max(pause, math.ceil(starts_in)))
 
 
+def _rate_headers(quota: Quota | None) -> dict[str, str]:
+    """`RateLimit` and its policy (draft-ietf-httpapi-ratelimit-headers-10): `r` more at once, and another one in `t` seconds."""
+    if quota is None:
+        return {}
+    return {
+        "ratelimit-policy": f'"submit";q={quota.burst};w={_whole_seconds(quota.window)}',
+        "ratelimit": f'"submit";r={quota.remaining};t={_whole_seconds(quota.next_token)}',
+    }
+
+
+def _whole_seconds(duration: timedelta) -> int:
+    """Rounded up: who comes back then does not come too early."""
+    return math.ceil(duration.total_seconds())
+
+
 # ── Errors ─────────────────────────────────────────────────────────────────────────────────────────
 
 _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
@@ -367,6 +394,19 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "The idempotency key was used for another request",
         "Use a new key for a new request; repeat a request with exactly the same body.",
     ),
+    SubmitRateExceeded: (
+        429,
+        "SUBMIT_RATE_EXCEEDED",
+        "You submit more often than you may",
+        "The job was not accepted. Send it again: Retry-After says when.",
+    ),
+    TooManyLiveJobs: (
+        429,
+        "TOO_MANY_LIVE_JOBS",
+        "Too many of your jobs are unfinished",
+        "The job was not accepted. Send it again when one of yours has ended or was cancelled.",
+    ),
+    Busy: (503, "BUSY", "Too many jobs wait", "The job was not accepted. Send it again: Retry-After says when."),
     Unavailable: (503, "UNAVAILABLE", "Not available at the moment", "Nothing was changed that you cannot repeat: try again."),
 }
 
@@ -381,6 +421,8 @@ def _to_problem(error: AsyncJobsError) -> Problem:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
     headers = {"retry-after": "2"} if isinstance(error, Unavailable) else {}
+    if isinstance(error, NotAdmitted):
+        headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
     return Problem(status, code, title, detail, headers=headers)
 
 

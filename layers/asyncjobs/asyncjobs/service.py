@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
@@ -18,6 +18,7 @@ from asyncjobs.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    NotAdmitted,
     Unavailable,
 )
 from asyncjobs.immediate import FirstWorker
@@ -34,6 +35,10 @@ from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
 from asyncjobs.waiting import Waiter
+
+if TYPE_CHECKING:
+    from asyncjobs.admission import Admission
+    from asyncjobs.rate import Quota
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +67,14 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it."""
+    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
+
+    `quota` is what its owner's rate has left; None where there is no such limit.
+    """
 
     job: AsyncJob
     replayed: bool
+    quota: Quota | None = None
 
 
 class Commands:
@@ -82,9 +91,11 @@ class Commands:
         max_retention: timedelta,
         first_worker: FirstWorker | None = None,
         waiter: Waiter | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
@@ -99,14 +110,15 @@ class Commands:
 
         One of a quick type has run by then, unless it is to run `in_background` or later.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
+        same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
         if idempotency_key is None and job_type.dedupe:
             return self._submit_once(owner, request, job_type, in_background=in_background)
         job = self._new_job(JobKey(owner, job_id_for(owner, idempotency_key)), request, job_type, request.fingerprint())
-        return self._accept(job, request, job_type, in_background=in_background)
+        return self._accept(job, request, job_type, in_background=in_background, is_named=idempotency_key is not None)
 
     def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
         """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
@@ -141,7 +153,7 @@ class Commands:
     def retry(self, owner: str, async_job_id: str) -> AsyncJob:
         """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
 
-        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `Unavailable`.
+        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `NotAdmitted`, `Unavailable`.
         """
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
@@ -155,6 +167,8 @@ class Commands:
                 deadline=job_type.deadline,
                 now=self._clock(),
             )
+            if self._admission is not None:
+                retried, _ = self._admission.admit(retried)
             outcome = self._store.swap_if_unchanged(job, retried)
             if outcome is None:
                 log.event("JOB_RETRY_ACCEPTED", retried)
@@ -202,12 +216,21 @@ class Commands:
             )
             # Whoever named it may have died before it put the job: then this one does.
             job = self._new_job(JobKey(owner, async_job_id), request, job_type, digest)
-            submission = self._accept(job, request, job_type, in_background=in_background)
+            submission = self._accept(job, request, job_type, in_background=in_background, is_named=True)
             if not submission.replayed or submission.job.status not in RETRYABLE:
                 return submission
             instead_of = async_job_id
 
-    def _accept(self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+    def _accept(
+        self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool, is_named: bool
+    ) -> Submission:
+        """Create the job, unless it is there. `is_named` says that it may be: its id is drawn from a key or an input."""
+        quota = None
+        if self._admission is not None:
+            try:
+                job, quota = self._admission.admit(job)
+            except NotAdmitted as refusal:
+                return self._accepted_before(job, refusal, is_named=is_named)
         job = self._with_input(job, request.input)
         first_worker = self._first_worker
         runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
@@ -224,7 +247,7 @@ class Commands:
         if accepted.status is Status.PENDING:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
-        return Submission(accepted, replayed=accepted.gen != job.gen)
+        return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return _present(self._store.get(key), self._clock)
@@ -249,6 +272,19 @@ class Commands:
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
+
+    def _accepted_before(self, job: AsyncJob, refusal: NotAdmitted, *, is_named: bool) -> Submission:
+        """The job that an earlier request with the same key, or input, made: who tries too often still learns what became of it.
+
+        It is only looked up. A message more, with each of many tries, is what a queue that is too long needs least.
+        """
+        existing = self._store.get(job.key) if is_named else None
+        if existing is None or existing.is_expired(self._clock()):
+            log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
+            raise refusal
+        if existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        return Submission(existing, replayed=True, quota=refusal.quota)
 
     def _with_input(self, job: AsyncJob, value: Any) -> AsyncJob:
         """The job with its input in the record or, a large one, in the bucket: before the record that names it."""
