@@ -223,6 +223,9 @@ class FakeObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)
 

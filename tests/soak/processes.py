@@ -153,6 +153,9 @@ class ProcessObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return self._process.call(lambda: self._inner.open_upload(owner, key))
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return self._inner.upload_link(owner, key, content_type=content_type, size=size)
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -29,6 +30,7 @@ from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+UPLOAD = "POST /api/v1/uploads"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
@@ -110,7 +112,7 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}.get(route, "status")
+        name = {SUBMIT: "submit", CANCEL: "cancel", UPLOAD: "upload", RETRY: "retry", DELETE: "delete"}.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
@@ -726,6 +728,51 @@ def test_a_preference_is_met_as_far_as_it_can_be(
     answer = house.submit(BODY, prefer=prefer)
     assert (answer.status, answer.headers.get("preference-applied")) == (202, applied)
     assert patience.waited == pytest.approx(waits, abs=0.1)
+
+
+# ── Upload ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def upload(house: House, body: Any) -> Answer:
+    return house.call(UPLOAD, body=json.dumps(body))
+
+
+def test_an_upload_is_201_with_all_that_its_put_needs(house: House) -> None:
+    answer = upload(house, {"contentType": "application/pdf", "contentLength": 9})
+    key = answer.body["key"]
+    assert answer.status == 201
+    assert re.fullmatch(r"uploads/[0-9a-f-]{36}", key)
+    assert answer.body == {
+        "key": key,
+        "url": f"https://bucket.example/inputs/{OWNER}/{key}?type=application/pdf&size=9&signature=x",
+        "method": "PUT",
+        "headers": {"content-type": "application/pdf", "content-length": "9"},
+        "expiresAt": rfc3339(NOW + timedelta(minutes=15)),
+    }
+    assert house.store.writes == 0
+
+
+def test_no_two_uploads_have_one_key(house: House) -> None:
+    assert len({upload(house, {"contentLength": 1}).body["key"] for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({}, ["/contentLength"]),
+        ({"contentLength": 0}, ["/contentLength"]),
+        ({"contentLength": 5 * 1024**3 + 1}, ["/contentLength"]),
+        ({"contentLength": 1.5}, ["/contentLength"]),
+        ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\n"}, ["/contentType"]),
+        ({"contentLength": 1, "key": "mine"}, ["/key"]),
+        ([], [""]),
+    ],
+)
+def test_an_upload_that_cannot_be_is_400_with_each_place(house: House, body: Any, pointers: list[str]) -> None:
+    answer = upload(house, body)
+    assert (answer.status, answer.pointers) == (400, pointers)
 
 
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────

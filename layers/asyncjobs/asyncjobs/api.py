@@ -42,6 +42,7 @@ from asyncjobs.http import (
     problem_answer,
 )
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, Status
+from asyncjobs.objects import MAX_UPLOAD
 from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
@@ -116,9 +117,23 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
         commands.delete(request.owner, _job_id(request))
         return no_content()
 
+    def upload(request: Request) -> Answer:
+        owner, asked = request.owner, _checked("POST /uploads", _UPLOAD_SCHEMA, request.json())
+        content_type, size = asked.get("contentType", "application/octet-stream"), int(asked["contentLength"])
+        made = commands.upload(owner, content_type=content_type, size=size)
+        body = {
+            "key": made.key,
+            "url": made.url,
+            "method": "PUT",
+            "headers": {"content-type": content_type, "content-length": str(size)},
+            "expiresAt": rfc3339(made.expires_at),
+        }
+        return answer(201, body)
+
     return Api(
         {
             f"POST {BASE_PATH}/jobs": submit,
+            f"POST {BASE_PATH}/uploads": upload,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
             f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
@@ -199,11 +214,33 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     }
 
 
-def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
+_UPLOAD_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["contentLength"],
+    "properties": {
+        "contentType": {
+            "type": "string",
+            "maxLength": 100,
+            # RFC 9110 8.3, and nothing that could end a header.
+            "pattern": "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+)?$",
+        },
+        "contentLength": {"type": "integer", "minimum": 1, "maximum": MAX_UPLOAD},
+    },
+}
+
+
+def _checked(what: str, schema: Mapping[str, Any], body: Any) -> Any:
+    """The body, if it fits. Raises a `Problem` (400) that names each place where it does not."""
     try:
-        schemas.check("POST /jobs", schema, body)
+        schemas.check(what, schema, body)
     except InvalidInput as error:
         raise invalid_request(*error.problems) from error
+    return body
+
+
+def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
+    _checked("POST /jobs", schema, body)
     if len(canonical_json(body.get("metadata"))) > MAX_METADATA:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))
     retention = body.get("retentionSeconds")

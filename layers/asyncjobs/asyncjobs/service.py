@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
@@ -30,7 +31,7 @@ from asyncjobs.lifecycle import (
     job_id_for,
     submitted,
 )
-from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
+from asyncjobs.objects import INLINE_INPUT_LIMIT, UPLOAD_LIFETIME, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
@@ -75,6 +76,15 @@ class Submission:
     job: AsyncJob
     replayed: bool
     quota: Quota | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object to be uploaded: its key, for the job's input, and a URL to PUT it to. The URL is a secret."""
+
+    key: str
+    url: str
+    expires_at: datetime
 
 
 class Commands:
@@ -248,6 +258,12 @@ class Commands:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
         return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
+
+    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
+        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
+        key = f"uploads/{uuid.uuid4()}"
+        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return _present(self._store.get(key), self._clock)
