@@ -37,10 +37,15 @@ SHORT_LEASE = 3 * HEARTBEAT
 """Two heartbeats may be lost before the lease is. A dead worker is noticed at most SHORT_LEASE + SWEEP_INTERVAL later."""
 
 SWEEP_INTERVAL = timedelta(minutes=1)
+MAX_QUEUE_DELAY = timedelta(minutes=15)
+"""The longest SQS delays a message. A job that starts later is sent by the sweeper, up to a sweep interval late."""
 MAX_SWEEP_BACKOFF = timedelta(minutes=16)
 
 RETRY_BACKOFF = timedelta(seconds=2)
 MAX_RETRY_BACKOFF = timedelta(minutes=5)
+
+MIN_RETENTION = timedelta(minutes=1)
+"""How long a job is kept after its end at least, whatever its retention counts from: somebody is to see how it ended."""
 
 UNFINISHED_RETENTION = timedelta(days=7)
 """How long after its deadline a record that nobody ended would still be there. The sweeper ends it long before."""
@@ -68,6 +73,13 @@ class Status(StrEnum):
 
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+class RetentionFrom(StrEnum):
+    """What a job's retention counts from."""
+
+    CREATION = "CREATION"
+    END = "END"
 
 
 class ResultType(StrEnum):
@@ -124,6 +136,7 @@ class AsyncJob:
     deadline_at: datetime
     record_expires_at: datetime
     retention: timedelta
+    retention_from: RetentionFrom = RetentionFrom.END
     not_before: datetime | None = None
     due_at: datetime | None
     """When the sweeper looks at the job next. None exactly when it is finished."""
@@ -273,8 +286,9 @@ class AsyncJob:
             max_attempts=max_attempts,
             created_at=self.created_at,
             updated_at=now,
-            **_schedule(start=now, time_limit=time_limit, deadline=deadline),
+            **_schedule(start=now, delay=timedelta(0), time_limit=time_limit, deadline=deadline),
             retention=self.retention,
+            retention_from=self.retention_from,
             input=self.input,
             input_location=self.input_location,
             metadata=self.metadata,
@@ -315,12 +329,13 @@ class AsyncJob:
 
     def _ended(self, status: Status, now: datetime) -> AsyncJob:
         _require(not self.is_finished, status)
+        kept_until = (now if self.retention_from is RetentionFrom.END else self.created_at) + self.retention
         return replace(
             self,
             status=status,
             ended_at=now,
             updated_at=now,
-            record_expires_at=to_whole_seconds(now + self.retention),
+            record_expires_at=to_whole_seconds(max(kept_until, now + MIN_RETENTION)),
             due_at=None,
             lease_until=None,
             live_owner=None,
@@ -346,6 +361,7 @@ def submitted(
     time_limit: timedelta,
     deadline: timedelta,
     retention: timedelta,
+    retention_from: RetentionFrom = RetentionFrom.END,
     now: datetime,
     delay: timedelta = timedelta(0),
     message: str | None = None,
@@ -363,8 +379,9 @@ def submitted(
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,
-        **_schedule(start=start, time_limit=time_limit, deadline=deadline),
+        **_schedule(start=start, delay=delay, time_limit=time_limit, deadline=deadline),
         retention=retention,
+        retention_from=retention_from,
         not_before=start if delay else None,
         message=message,
         input=input,
@@ -380,13 +397,14 @@ class _Schedule(TypedDict):
     due_at: datetime
 
 
-def _schedule(*, start: datetime, time_limit: timedelta, deadline: timedelta) -> _Schedule:
+def _schedule(*, start: datetime, delay: timedelta, time_limit: timedelta, deadline: timedelta) -> _Schedule:
     deadline_at = start + deadline
+    # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+    pause = timedelta(0) if delay > MAX_QUEUE_DELAY else min(lease_length(time_limit), SWEEP_INTERVAL)
     return _Schedule(
         deadline_at=deadline_at,
         record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
-        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
-        due_at=min(start + min(lease_length(time_limit), SWEEP_INTERVAL), deadline_at),
+        due_at=min(start + pause, deadline_at),
     )
 
 
