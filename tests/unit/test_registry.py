@@ -12,8 +12,7 @@ from pydantic import BaseModel, Field
 
 from asyncjobs import Fatal, JobContext, ResultStream, job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import is_short
-from asyncjobs.lifecycle import RetentionFrom
+from asyncjobs.lifecycle import RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests import zoo
