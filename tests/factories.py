@@ -61,6 +61,8 @@ def job_type(name: str, **changes: Any) -> JobType:
             retention_from=RetentionFrom.END,
             immediate=True,
             dedupe=timedelta(0),
+            routes=(),
+            synchronous_routes=(),
             deadline=timedelta(days=1),
             input_schema={},
             output_schema={},

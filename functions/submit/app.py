@@ -29,7 +29,7 @@ parts: Any = {
 }
 first_worker = FirstWorker(threshold=settings.immediate_threshold, **parts)
 commands = Commands(queue=queue, max_retention=settings.max_retention, first_worker=first_worker, admission=admission, **parts)
-api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention)
+api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalogue"])
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

@@ -46,6 +46,17 @@ def test_who_wants_it_later_or_elsewhere_gets_202(alice: Caller, job_type: str, 
     assert alice.wait_for(answer.json())["result"] == 1
 
 
+def test_a_job_type_has_routes_of_its_own(alice: Caller) -> None:
+    later = alice.post("/search", params={"query": "lease"}, json={"limit": 2}, headers={"prefer": "respond-async"})
+    assert (later.status_code, later.json()["jobType"]) == (httpx.codes.ACCEPTED, "text.search")
+    at_once = alice.get("/search", params={"query": "lease", "limit": 2})
+    assert at_once.status_code == httpx.codes.OK
+    assert len(at_once.json()["matches"]) == 2
+    assert alice.wait_for(later.json())["result"] == at_once.json()
+    refused = alice.get("/search", params={"query": "lease", "limit": "two"})
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/limit")
+
+
 def test_a_quick_job_that_dawdles_goes_on_in_the_queue_as_its_next_attempt(alice: Caller, stack: LocalStack) -> None:
     began = time.monotonic()
     answer = quick(alice, "dawdles")

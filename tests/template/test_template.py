@@ -14,6 +14,7 @@ import pytest
 
 from asyncjobs import log
 from asyncjobs.api import Api, commands_api, queries_api
+from asyncjobs.catalogue import Catalogue
 from asyncjobs.items import to_item
 from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
@@ -71,7 +72,8 @@ def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 def api_of(function: str) -> Api:
     unused: Any = None
     if function == "SubmitFunction":
-        return commands_api(unused, clock=unused, max_retention=timedelta(days=30))
+        catalogue = Catalogue.read(ROOT / "layers/jobs/jobs/catalogue.json")
+        return commands_api(unused, clock=unused, max_retention=timedelta(days=30), job_types=catalogue)
     return queries_api(unused, clock=unused)
 
 

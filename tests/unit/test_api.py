@@ -51,7 +51,24 @@ READS = job_type(
     },
     output_schema={"type": "integer"},
 )
-CATALOGUE = Catalogue({"api.reads": READS, "api.takes_anything": job_type("api.takes_anything")})
+SEARCHES = job_type(
+    "api.searches",
+    routes=("POST /search/{subject}",),
+    synchronous_routes=("GET /search/{subject}",),
+    input_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["subject"],
+        "properties": {
+            "subject": {"type": "string"},
+            "limit": {"anyOf": [{"type": "integer", "maximum": 100}, {"type": "null"}]},
+            "ratio": {"type": "number"},
+            "exact": {"type": "boolean"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+)
+CATALOGUE = Catalogue({"api.reads": READS, "api.searches": SEARCHES, "api.takes_anything": job_type("api.takes_anything")})
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
 
@@ -99,7 +116,7 @@ class House:
             admission=admission or None,
         )
         queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
-        self._commands = commands_api(commands, clock=self.clock, max_retention=most)
+        self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
         self._queries = queries_api(queries, clock=self.clock)
 
     def call(
@@ -108,11 +125,14 @@ class House:
         *,
         owner: str = OWNER,
         async_job_id: str | None = None,
+        path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel", UPLOAD: "upload", RETRY: "retry", DELETE: "delete"}.get(route, "status")
+        name = {SUBMIT: "submit", CANCEL: "cancel", UPLOAD: "upload", RETRY: "retry", DELETE: "delete", SEARCH: "submit"}.get(
+            route, "status"
+        )
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
@@ -120,9 +140,11 @@ class House:
         asked.pop("pathParameters", None)
         if async_job_id is not None:
             asked["pathParameters"] = {"asyncJobId": async_job_id}
+        if path is not None:
+            asked["pathParameters"] = dict(path)
         if query is not None:
             asked["queryStringParameters"] = dict(query)
-        api = self._queries if route.startswith("GET") else self._commands
+        api = self._queries if route in self._queries._routes else self._commands
         answer = api.handle(asked)
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
@@ -788,6 +810,101 @@ def test_an_upload_that_cannot_be_is_400_with_each_place(house: House, body: Any
     assert (answer.status, answer.pointers) == (400, pointers)
 
 
+# ── Routes of one's own ────────────────────────────────────────────────────────────────────────────
+
+SEARCH, SEARCH_AT_ONCE = "POST /api/v1/search/{subject}", "GET /api/v1/search/{subject}"
+
+
+def search(house: House, route: str = SEARCH, query: Mapping[str, str] | None = None, **event: Any) -> Answer:
+    event.setdefault("body", "")
+    return house.call(route, query=query, path={"subject": "war & peace"}, **event)
+
+
+def input_asked_for(house: House) -> Any:
+    (job,) = house.store.jobs.values()
+    assert job.job_type == "api.searches"
+    return json.loads(job.input or "null")
+
+
+def test_path_query_and_body_become_the_input_each_as_what_the_schema_says(house: House) -> None:
+    query = {"limit": "10", "ratio": "0.5", "exact": "true", "tags": "a,b"}
+    answer = search(house, query=query)
+    assert (answer.status, answer.body["jobType"], answer.headers["vary"]) == (202, "api.searches", "Prefer")
+    assert input_asked_for(house) == {"subject": "war & peace", "limit": 10, "ratio": 0.5, "exact": True, "tags": ["a", "b"]}
+
+
+def test_the_fields_of_a_body_need_no_reading(house: House) -> None:
+    assert search(house, body='{"limit": 3, "tags": ["a,b"]}').status == 202
+    assert input_asked_for(house) == {"subject": "war & peace", "limit": 3, "tags": ["a,b"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "pointers"),
+    [
+        ({"limit": "ten"}, "", ["/limit"]),
+        ({"limit": "1000"}, "", ["/limit"]),
+        ({"limit": "1.0"}, "", ["/limit"]),
+        ({"ratio": "nan"}, "", ["/ratio"]),
+        ({"exact": "yes"}, "", ["/exact"]),
+        ({"colour": "red"}, "", ["/colour"]),
+        ({"limit": "1"}, '{"limit": 2}', ["/limit"]),
+        ({}, '{"subject": "peace"}', ["/subject"]),
+        ({"subject": "peace"}, "", ["/subject"]),
+        ({}, "[]", [""]),
+    ],
+)
+def test_what_does_not_fit_is_named_where_the_caller_put_it(
+    house: House, query: dict[str, str], body: str, pointers: list[str]
+) -> None:
+    answer = search(house, query=query, body=body)
+    assert (answer.status, sorted(set(answer.pointers))) == (400, pointers)
+    assert house.store.jobs == {}
+
+
+def test_a_route_takes_an_idempotency_key_and_a_preference(house: House, patience: Patience) -> None:
+    headers = {"idempotency-key": "k", "prefer": "wait=3"}
+    first, again = search(house, headers=headers), search(house, headers=headers)
+    assert first.headers["preference-applied"] == "wait=3"
+    assert patience.waited == pytest.approx(6, abs=0.2)
+    assert (again.body["asyncJobId"], again.headers["idempotency-replayed"]) == (first.body["asyncJobId"], "true")
+
+
+def ended_search(**end: Any) -> AsyncJob:
+    job = new_job(job_type="api.searches", async_job_id=job_id_for(OWNER, "k"))
+    running = job.claimed(by="w", now=NOW, lease_until=NOW)
+    return running.completed(now=NOW, **end) if "result" in end else running.failed(now=NOW, **end)
+
+
+def search_at_once(house: House, patience: Patience, *end: AsyncJob) -> Answer:
+    patience.events = [(2, job) for job in end]
+    return search(house, SEARCH_AT_ONCE, headers={"idempotency-key": "k"})
+
+
+def test_who_knows_nothing_of_jobs_gets_the_bare_result(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(result=Result(text='["found"]')))
+    assert (answer.status, answer.text) == (200, '["found"]')
+    assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
+
+
+def test_a_result_that_lies_in_the_bucket_is_where_the_job_is(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(result=Result(location="results/x")))
+    assert (answer.status, answer.headers["location"]) == (303, f"/api/v1/jobs/{job_id_for(OWNER, 'k')}/result")
+
+
+def test_who_waits_for_a_result_is_told_why_there_is_none(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(error=FAILURE))
+    assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (500, "JOB_FAILED", "HOPELESS")
+
+
+def test_a_result_that_takes_too_long_is_504_and_where_to_look_for_it(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience)
+    assert (answer.status, answer.body["code"]) == (504, "JOB_NOT_COMPLETED")
+    assert answer.body["asyncJobId"] == job_id_for(OWNER, "k")
+    assert patience.waited == pytest.approx(20, abs=0.2)
+    assert "retry-after" in answer.headers
+    assert house.call(JOB, async_job_id=job_id_for(OWNER, "k")).status == 200
+
+
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -1003,7 +1120,7 @@ def test_no_json_in_a_cursor_disturbs(value: Any) -> None:
 def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
     answer = house.call(JOB_TYPES)
     assert answer.status == 200
-    assert [found["jobType"] for found in answer.body["jobTypes"]] == ["api.reads", "api.takes_anything"]
+    assert [found["jobType"] for found in answer.body["jobTypes"]] == ["api.reads", "api.searches", "api.takes_anything"]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",

@@ -139,6 +139,14 @@ def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsP
     assert [job_type.module for job_type in collect()] == [f"{package.name}.one"]
 
 
+def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+    job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
+    assert "route" in job
+    jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
+    with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
+        collect()
+
+
 def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):

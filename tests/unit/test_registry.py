@@ -130,6 +130,28 @@ def test_anything_else_is_no_name(name: str) -> None:
         job(name)
 
 
+@pytest.mark.parametrize(
+    "route", ["POST /import/mysql", "GET /search/{subject}", "PUT /jobs/cache/refresh/{depth}", "POST /jobs/cache"]
+)
+def test_a_method_and_a_path_are_a_route(route: str) -> None:
+    assert definition(job("a", route=route)(plain)).routes == (route,)
+    assert definition(job("a", synchronous_route=[route])(plain)).synchronous_routes == (route,)
+
+
+@pytest.mark.parametrize(
+    "route", ["/import", "POST import", "post /import", "POST /", "POST /a//b", "POST /{a", "POST /a b", "POST /a\n"]
+)
+def test_anything_else_is_no_route(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is no route"):
+        job("a", route=route)
+
+
+@pytest.mark.parametrize("route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads"])
+def test_a_route_of_the_api_itself_is_taken(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is taken"):
+        job("a", route=route)
+
+
 def test_retention_counts_from_one_of_two_moments() -> None:
     assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
     with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):

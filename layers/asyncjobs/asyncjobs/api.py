@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ from asyncjobs.http import (
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
 from asyncjobs.registry import JobType
+from asyncjobs.routes import input_of
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import MAX_WAIT
@@ -80,32 +81,13 @@ class Api:
             return problem_answer(_to_problem(error), request.request_id)
 
 
-def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) -> Api:
-    """The routes that change something."""
+def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, job_types: Iterable[JobType] = ()) -> Api:
+    """The routes that change something, those of the job types among them."""
     body_schema = _body_schema(max_retention)
 
     def submit(request: Request) -> Answer:
-        owner, idempotency_key, body = request.owner, request.idempotency_key, request.json()
-        preference = request.preference
-        wait = min(timedelta(seconds=preference.wait_seconds or 0), MAX_WAIT)
-        submission = commands.submit(
-            owner,
-            _submit_request(body, body_schema, clock() + max_retention),
-            idempotency_key=idempotency_key,
-            in_background=preference.respond_async and not wait,
-        )
-        job = commands.wait(submission.job, wait) if wait else submission.job
-        headers = {
-            "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
-            "vary": "Prefer",
-            **_applied(preference, wait),
-            **_rate_headers(submission.quota),
-        }
-        if submission.replayed:
-            headers["idempotency-replayed"] = "true"
-        if job.status is Status.FAILED and (wait or not submission.replayed):
-            raise _failed_while_waited_for(job, headers)
-        return _job_answer(200 if job.is_finished else 202, job, clock(), headers)
+        asked = _submit_request(request.json(), body_schema, clock() + max_retention)
+        return _submission_answer(commands, clock, request, asked)
 
     def cancel(request: Request) -> Answer:
         return _job_answer(200, commands.cancel(request.owner, _job_id(request)), clock())
@@ -132,6 +114,7 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
 
     return Api(
         {
+            **_own_routes(commands, clock, job_types),
             f"POST {BASE_PATH}/jobs": submit,
             f"POST {BASE_PATH}/uploads": upload,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
@@ -139,6 +122,58 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
             f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
         }
     )
+
+
+def _own_routes(commands: Commands, clock: Clock, job_types: Iterable[JobType]) -> dict[str, Route]:
+    """The routes that job types declare: as `POST /jobs`, or for callers that wait for the bare result."""
+
+    def submits(job_type: JobType) -> Route:
+        return lambda request: _submission_answer(commands, clock, request, _own_request(request, job_type))
+
+    def answers(job_type: JobType) -> Route:
+        return lambda request: _result_answer(commands, clock, request, _own_request(request, job_type))
+
+    routes: dict[str, Route] = {}
+    for job_type in job_types:
+        routes |= {_route(route): submits(job_type) for route in job_type.routes}
+        routes |= {_route(route): answers(job_type) for route in job_type.synchronous_routes}
+    return routes
+
+
+def _submission_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
+    preference, began = request.preference, clock()
+    wait = min(timedelta(seconds=preference.wait_seconds or 0), MAX_WAIT)
+    submission = commands.submit(
+        request.owner,
+        asked,
+        idempotency_key=request.idempotency_key,
+        in_background=preference.respond_async and not wait,
+    )
+    job = commands.wait(submission.job, began + wait - clock()) if wait else submission.job
+    headers = {
+        "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
+        "vary": "Prefer",
+        **_applied(preference, wait),
+        **_rate_headers(submission.quota),
+    }
+    if submission.replayed:
+        headers["idempotency-replayed"] = "true"
+    if job.status is Status.FAILED and (wait or not submission.replayed):
+        raise _failed_while_waited_for(job, headers)
+    return _job_answer(200 if job.is_finished else 202, job, clock(), headers)
+
+
+def _result_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
+    began = clock()
+    submission = commands.submit(request.owner, asked, idempotency_key=request.idempotency_key)
+    job = commands.wait(submission.job, began + MAX_WAIT - clock())
+    headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", **_rate_headers(submission.quota)}
+    if job.status is not Status.COMPLETED:
+        raise _no_result_in_time(job, clock(), headers)
+    if job.result is None or job.result.text is None:
+        headers["location"] += "/result"
+        return answer(303, {"location": headers["location"]}, headers=headers)
+    return answer(200, text=job.result.text, headers=headers)
 
 
 def queries_api(queries: Queries, *, clock: Clock) -> Api:
@@ -257,6 +292,18 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
         retention=None if retention is None else timedelta(seconds=int(retention)),
         retention_from=RetentionFrom(body["retentionFrom"]) if "retentionFrom" in body else None,
     )
+
+
+def _route(route: str) -> str:
+    """A job type's route as the gateway names it."""
+    method, _, path = route.partition(" ")
+    return f"{method} {BASE_PATH}{path}"
+
+
+def _own_request(request: Request, job_type: JobType) -> SubmitRequest:
+    value = input_of(request, job_type.input_schema)
+    # Here, and not only at the submit: the fields have no `/input` before them.
+    return SubmitRequest(job_type=job_type.name, input=_checked(job_type.name, job_type.input_schema, value))
 
 
 def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
@@ -481,6 +528,15 @@ def _to_problem(error: AsyncJobsError) -> Problem:
     if isinstance(error, NotAdmitted):
         headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
     return Problem(status, code, title, detail, headers=headers)
+
+
+def _no_result_in_time(job: AsyncJob, now: datetime, headers: Mapping[str, str]) -> Problem:
+    """For who waited for a bare result: why there is none, and where the job is that goes on."""
+    if job.status is Status.FAILED:
+        return _failed_while_waited_for(job, headers)
+    code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
+    status = 409 if job.is_finished else 504
+    return Problem(status, code, title, detail, headers={**headers, **_polling(job, now)}, asyncJobId=job.async_job_id)
 
 
 def _failed_while_waited_for(job: AsyncJob, headers: Mapping[str, str]) -> Problem:

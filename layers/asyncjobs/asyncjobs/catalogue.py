@@ -11,7 +11,7 @@ import importlib.util
 import json
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def collect() -> Catalogue:
             if other is not None:
                 raise InvalidJob(f"{definition.name!r} is declared twice: in {other.module} and in {module.__name__}.")
             job_types[definition.name] = definition.describe()
+    _check_routes(job_types.values())
     return Catalogue(dict(sorted(job_types.items())))
 
 
@@ -95,6 +96,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _check_routes(job_types: Iterable[JobType]) -> None:
+    taken: dict[str, str] = {}
+    for job_type in job_types:
+        for route in (*job_type.routes, *job_type.synchronous_routes):
+            if route in taken:
+                raise InvalidJob(f"{route!r} is declared twice: by {taken[route]!r} and by {job_type.name!r}.")
+            taken[route] = job_type.name
+
+
 def _to_entry(job_type: JobType) -> dict[str, Any]:
     entry = {field: getattr(job_type, field) for field in JobType.__dataclass_fields__ if field != "name"}
     return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
@@ -102,7 +112,8 @@ def _to_entry(job_type: JobType) -> dict[str, Any]:
 
 def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
-    return JobType(name=name, **{**entry, **durations, "retention_from": RetentionFrom(entry["retention_from"])})
+    routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
+    return JobType(name=name, **{**entry, **durations, **routes, "retention_from": RetentionFrom(entry["retention_from"])})
 
 
 if __name__ == "__main__":

@@ -148,6 +148,11 @@ class Request:
         tags = self.headers.get("if-none-match", "").split(",")
         return frozenset(tag.strip().removeprefix("W/") for tag in tags if tag.strip())
 
+    @property
+    def has_body(self) -> bool:
+        """Whether it has one."""
+        return bool(self.event.get("body"))
+
     def json(self) -> Any:
         """The body. Raises a `Problem` (413, 415, 400) for anything but sound JSON in UTF-8."""
         if not _JSON_TYPE.fullmatch(self.headers.get("content-type", "").strip()):

@@ -8,7 +8,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -28,6 +28,8 @@ MAX_RETENTION = timedelta(days=90)
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_NAME_LENGTH = 50
 _MARK = "__asyncjob__"
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
+_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +51,8 @@ class JobType:
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
 
@@ -64,6 +68,8 @@ def job(
     deadline_seconds: float = 24 * 3600,
     immediate: bool = True,
     dedupe_seconds: float = 0,
+    route: str | Sequence[str] = (),
+    synchronous_route: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Make the function below a job type. It stays the function it is, so a test just calls it.
 
@@ -81,6 +87,9 @@ def job(
       deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
       cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
+    - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
+      and the answer is that of `POST /jobs`. Each needs its line in the template.
+    - `synchronous_route`: the same for callers that know nothing of jobs: they wait, up to 20 s, for the bare result.
     - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
@@ -96,6 +105,8 @@ def job(
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
         dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        routes=_routes(name, route),
+        synchronous_routes=_routes(name, synchronous_route),
     )
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
         raise InvalidJob(
@@ -129,6 +140,8 @@ class JobDefinition:
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -161,6 +174,8 @@ class JobDefinition:
             deadline=self.deadline,
             immediate=self.immediate,
             dedupe=self.dedupe,
+            routes=self.routes,
+            synchronous_routes=self.synchronous_routes,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )
@@ -208,6 +223,16 @@ def _without_stream(annotation: Any) -> Any:
         return Any if annotation is ResultStream else annotation
     rest = tuple(member for member in typing.get_args(annotation) if member is not ResultStream)
     return typing.Union[rest]  # noqa: UP007 - made from a tuple, which `|` cannot be
+
+
+def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    routes = (given,) if isinstance(given, str) else tuple(given)
+    for route in routes:
+        if not _ROUTE.fullmatch(route):
+            raise InvalidJob(f"{name}: {route!r} is no route: write a method and a path, such as 'POST /import/{{name}}'.")
+        if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
+            raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
+    return routes
 
 
 def _retention_from(name: str, value: str) -> RetentionFrom:
