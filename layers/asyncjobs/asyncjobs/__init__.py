@@ -9,9 +9,10 @@ from asyncjobs.errors import (
     Retry,
     TimeLimitExceeded,
 )
-from asyncjobs.registry import job
+from asyncjobs.registry import Exclusive, job
 
 __all__ = [
+    "Exclusive",
     "Fatal",
     "JobCancelled",
     "JobContext",
