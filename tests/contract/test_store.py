@@ -570,8 +570,7 @@ def waiting(store: Store, *, after: float = 0, at_most: int = 9) -> list[str]:
 
 def test_who_waits_for_a_lock_waits_in_the_order_of_coming_until_it_begins_or_ends(store: Store) -> None:
     jobs = [
-        job_number(number, now=NOW + timedelta(seconds=number), owner=owner).exclusively("1#cache")
-        for number, owner in ((3, "alice"), (1, "bob"), (2, "alice"))
+        job_number(number, owner=owner).exclusively("1#cache") for number, owner in ((3, "alice"), (1, "bob"), (2, "alice"))
     ]
     for job in (*jobs, job_number(8).exclusively("1#other"), job_number(9)):
         store.add_if_absent(job, NOW)
