@@ -331,13 +331,13 @@ class Commands:
         """Take the lock for the job that was just put. Returns who was quicker, and for whom it was withdrawn; None if it stays."""
         try:
             running = self._locks.take(job.exclusive_key or "", Holder.of(job))
-            if running is not None and self._store.swap_if_unchanged(job, job.withdrawn(now=self._clock())) is None:
-                return running
         except Unavailable:
             # The record stands, so it is accepted: the worker will ask for the lock, and the job waits as long as it must.
-            pass
-        # It has the lock. Or the sweeper had it sent in the meantime, a worker took the lock for it, and it has begun.
-        return None
+            return None
+        if running is None or self._store.swap_if_unchanged(job, job.withdrawn(now=self._clock())) is not None:
+            # It has the lock. Or the sweeper had it sent in the meantime, a worker took the lock for it, and it has begun.
+            return None
+        return running
 
     def _instead_of(self, job: AsyncJob, job_type: JobType, running: AsyncJob, *, is_named: bool) -> Submission:
         """What a caller gets while another job holds the lock: an earlier request's job, the running one, or a refusal."""
