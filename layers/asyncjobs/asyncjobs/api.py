@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import schemas
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339
@@ -19,17 +19,26 @@ from asyncjobs.errors import (
     InputProblem,
     InvalidCursor,
     InvalidInput,
+    InvalidReport,
+    InvalidWorkerToken,
     JobAlreadyFinished,
+    JobHasEnded,
     JobNotFound,
+    JobNotTracked,
+    ResultTooLarge,
     Unavailable,
     UnknownJobType,
 )
 from asyncjobs.http import Problem, Request, answer, invalid_request, problem_answer
-from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, Status
+from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, Status
 from asyncjobs.queue import MAX_DELAY
-from asyncjobs.registry import JobType
+from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
+
+if TYPE_CHECKING:
+    from asyncjobs.reports import Report
+    from asyncjobs.worker_token import WorkerToken
 
 BASE_PATH = "/api/v1"
 MAX_METADATA = 1024
@@ -69,12 +78,29 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
         headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}"}
         if submission.replayed:
             headers["idempotency-replayed"] = "true"
-        return _job_answer(200 if job.is_finished else 202, job, clock(), headers)
+        token = submission.worker_token
+        secret = {} if token is None else {"workerToken": token.text}
+        return _job_answer(200 if job.is_finished else 202, job, clock(), headers, **secret)
 
     def cancel(request: Request) -> Answer:
         return _job_answer(200, commands.cancel(request.owner, _job_id(request)), clock())
 
-    return Api({f"POST {BASE_PATH}/jobs": submit, f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel})
+    def update(request: Request) -> Answer:
+        key = JobKey(request.owner, _job_id(request))
+        return answer(200, _job_body(commands.reports.by_owner(key, _report(request.json()))))
+
+    def report(request: Request) -> Answer:
+        token, async_job_id = _worker_token(request), request.path.get("asyncJobId", "")
+        return answer(200, _job_body(commands.reports.by_worker(async_job_id, token, _report(request.json()))))
+
+    return Api(
+        {
+            f"POST {BASE_PATH}/jobs": submit,
+            f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}": update,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}/report": report,
+        }
+    )
 
 
 def queries_api(queries: Queries, *, clock: Clock) -> Api:
@@ -124,7 +150,6 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": ["jobType"],
         "properties": {
             "jobType": {"type": "string", "minLength": 1, "maxLength": 50},
             "input": {},
@@ -145,13 +170,28 @@ def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))
     retention = body.get("retentionSeconds")
     return SubmitRequest(
-        job_type=body["jobType"],
+        job_type=body.get("jobType", GENERIC),
         input=body.get("input", {}),
         metadata=body.get("metadata"),
         message=body.get("message"),
         delay=timedelta(seconds=int(body.get("delaySeconds", 0))),
         retention=None if retention is None else timedelta(seconds=int(retention)),
     )
+
+
+def _report(body: Any) -> Report:
+    from asyncjobs.reports import Report  # noqa: PLC0415 - only a report pays for it
+
+    return Report.of(body)
+
+
+def _worker_token(request: Request) -> WorkerToken:
+    from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a report pays for it
+
+    token = WorkerToken.parse(request.bearer or "")
+    if token is None:
+        raise InvalidWorkerToken
+    return token
 
 
 def _job_id(request: Request) -> str:
@@ -212,9 +252,10 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 # ── To the wire ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None) -> Answer:
+def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None, **once: str) -> Answer:
+    """`once` is what this answer tells besides the job, and no other."""
     polling = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
-    return answer(status, _job_body(job), headers={**polling, **(headers or {})})
+    return answer(status, {**_job_body(job), **once}, headers={**polling, **(headers or {})})
 
 
 def _job_body(job: AsyncJob) -> dict[str, Any]:
@@ -235,7 +276,7 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": json.loads(result.text) if result and result.text is not None else None,
-        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.location else None,
+        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
         "error": _error_body(job),
     }
 
@@ -256,6 +297,7 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "expectedSeconds": job_type.expected.total_seconds(),
         "timeoutSeconds": job_type.time_limit.total_seconds(),
         "maxAttempts": job_type.max_attempts,
+        "tracked": job_type.tracked,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
 
@@ -283,6 +325,13 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
     ),
     JobNotFound: (404, "JOB_NOT_FOUND", "There is no such job", "It does not exist, is not yours, or has expired."),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
+    JobNotTracked: (409, "JOB_NOT_TRACKED", "The job is not tracked", "It runs here, and its own attempt reports of it."),
+    InvalidWorkerToken: (
+        401,
+        "INVALID_WORKER_TOKEN",
+        "The worker's token is not valid",
+        "Send the `workerToken` of the answer that created this very job as `Authorization: Bearer`.",
+    ),
     IdempotencyKeyReused: (
         422,
         "IDEMPOTENCY_KEY_REUSED",
@@ -293,17 +342,32 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
 }
 
 
+_PROBLEM_HEADERS: Mapping[type[AsyncJobsError], Mapping[str, str]] = {
+    Unavailable: {"retry-after": "2"},
+    InvalidWorkerToken: {"www-authenticate": "Bearer"},
+}
+
+
 def _to_problem(error: AsyncJobsError) -> Problem:
     if isinstance(error, Problem):
         return error
+    if isinstance(error, InvalidReport):
+        return invalid_request(*error.problems)
     if isinstance(error, InvalidInput):
         problems = [InputProblem(f"/input{problem.pointer}", problem.detail) for problem in error.problems]
         return invalid_request(*problems)
+    if isinstance(error, JobHasEnded):
+        code = "JOB_CANCELLED" if error.status == Status.CANCELLED else "JOB_ALREADY_FINISHED"
+        return Problem(
+            409, code, "The job has ended", "Stop working on it: nothing changes it any more.", jobStatus=error.status
+        )
+    if isinstance(error, ResultTooLarge):
+        detail = f"{error} Put it where its reader can fetch it, and report its https URL as `resultLocation`."
+        return Problem(413, "RESULT_TOO_LARGE", "The result is too large", detail)
     if type(error) not in _PROBLEMS:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
-    headers = {"retry-after": "2"} if isinstance(error, Unavailable) else {}
-    return Problem(status, code, title, detail, headers=headers)
+    return Problem(status, code, title, detail, headers=_PROBLEM_HEADERS.get(type(error), {}))
 
 
 _NOT_COMPLETED = ("JOB_NOT_COMPLETED", "The job is not completed yet", "Ask again later: Retry-After says when.")

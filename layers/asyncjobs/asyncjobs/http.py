@@ -119,6 +119,12 @@ class Request:
             InputProblem("", "The Idempotency-Key header must be 1 to 255 visible ASCII characters, in quotes or without.")
         )
 
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token of the request, which nobody has checked where the gateway has no authorizer."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
     def json(self) -> Any:
         """The body. Raises a `Problem` (413, 415, 400) for anything but sound JSON in UTF-8."""
         if not _JSON_TYPE.fullmatch(self.headers.get("content-type", "").strip()):

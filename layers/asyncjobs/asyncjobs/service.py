@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
@@ -29,6 +30,10 @@ from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
+
+if TYPE_CHECKING:
+    from asyncjobs.reports import Reports
+    from asyncjobs.worker_token import WorkerToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +62,14 @@ class SubmitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it."""
+    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
+
+    The worker's token is there when this request has made a tracked job, and never again.
+    """
 
     job: AsyncJob
     replayed: bool
+    worker_token: WorkerToken | None = field(default=None, repr=False)
 
 
 class Commands:
@@ -83,17 +92,19 @@ class Commands:
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
-        job = self._with_input(self._new_job(owner, request, job_type, idempotency_key), request.input)
+        token = _worker_token(owner) if job_type.tracked else None
+        job = self._new_job(owner, request, job_type, idempotency_key, gen=None if token is None else token.gen)
+        job = self._with_input(job, request.input)
         existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
             raise IdempotencyKeyReused
         accepted = existing or job
-        if accepted.status is Status.PENDING:
+        if accepted.status is Status.PENDING and not accepted.is_tracked:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
         if existing is None:
             log.event("JOB_ACCEPTED", job)
-        return Submission(accepted, replayed=existing is not None)
+        return Submission(accepted, replayed=existing is not None, worker_token=token if existing is None else None)
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. Cancelling it again does nothing.
@@ -115,7 +126,16 @@ class Commands:
             # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
             job = outcome.current
 
-    def _new_job(self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None) -> AsyncJob:
+    @cached_property
+    def reports(self) -> Reports:
+        """What outside workers tell of tracked jobs."""
+        from asyncjobs.reports import Reports  # noqa: PLC0415 - only a report pays for it
+
+        return Reports(store=self._store, clock=self._clock)
+
+    def _new_job(
+        self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, gen: str | None
+    ) -> AsyncJob:
         retention = job_type.retention if request.retention is None else request.retention
         return submitted(
             JobKey(owner, job_id_for(owner, idempotency_key)),
@@ -126,6 +146,7 @@ class Commands:
             deadline=job_type.deadline,
             retention=min(retention, self._max_retention),
             now=self._clock(),
+            gen=gen,
             delay=request.delay,
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
@@ -185,9 +206,9 @@ class Queries:
         return _present(self._store.get(JobKey(owner, async_job_id)), self._clock)
 
     def link(self, job: AsyncJob) -> str | None:
-        """A short-lived URL of the result; None if it lies in the job itself."""
+        """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
         if job.result is None or job.result.location is None:
-            return None
+            return None if job.result is None else job.result.url
         return self._objects.link(job.result.location)
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:
@@ -213,6 +234,12 @@ class Queries:
 def canonical_json(value: Any) -> bytes:
     """The value as JSON: the same bytes for the same value."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _worker_token(owner: str) -> WorkerToken:
+    from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
+
+    return WorkerToken.new(owner)
 
 
 def _present(job: AsyncJob | None, clock: Clock) -> AsyncJob:
