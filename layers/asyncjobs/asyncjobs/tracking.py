@@ -7,7 +7,6 @@ give it to code that you trust as the stack itself. Everybody else reports over 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,10 @@ from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.reports import DEFAULT_ERROR_CODE, Report, Reports
 from asyncjobs.service import canonical_json
 from asyncjobs.store import DynamoStore
-from asyncjobs.worker_token import WorkerToken
+from asyncjobs.worker_token import OWNER, WorkerToken
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-
-# What the HTTP API takes for a `sub`; no other owner could ever look.
-_OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +59,7 @@ class TrackedJobs:
 
         Raises `InvalidJob` for an option that is out of range, `ValueError` for an owner that no token can name.
         """
-        if not _OWNER.fullmatch(owner):
+        if not OWNER.fullmatch(owner):
             raise ValueError(f"{owner!r} is no owner: use the `sub` of the user's token.")
         declared = tracked_job(job_type, retention_seconds=retention_seconds, deadline_seconds=deadline_seconds)
         token = WorkerToken.new(owner)

@@ -19,7 +19,8 @@ _PREFIX = "ajw_"
 """By which scanners for leaked secrets, and people, know one."""
 _SECRET_BYTES = 32
 _TEXT = re.compile(_PREFIX + r"[A-Za-z0-9_-]{44,256}")
-_OWNER = re.compile(r"[^#]+")
+OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
+"""Who can be an owner: what `http` takes for a token's `sub`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class WorkerToken:
             token = cls(data[:-_SECRET_BYTES].decode("ascii"), data[-_SECRET_BYTES:])
         except ValueError:
             return None
-        return token if _OWNER.fullmatch(token.owner) and token.text == text else None
+        return token if OWNER.fullmatch(token.owner) and token.text == text else None
 
     @property
     def text(self) -> str:
