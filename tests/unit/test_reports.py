@@ -25,12 +25,12 @@ from asyncjobs.objects import INLINE_RESULT_LIMIT
 from asyncjobs.reports import Report, Reports
 from asyncjobs.store import Lost
 from asyncjobs.worker_token import WorkerToken
-from tests.factories import JOB_ID, NOW, OWNER, new_job
+from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
 from tests.fakes import FakeClock, FakeStore
 from tests.unit.conftest import Lines
 
 TOKEN = WorkerToken.new(OWNER)
-JOB = new_job(gen=TOKEN.gen, max_attempts=0, due_at=NOW + timedelta(hours=24), retention=timedelta(minutes=5))
+JOB = new_tracked_job(gen=TOKEN.gen)
 HALFWAY = Report(progress=50, message="Page 5")
 DONE = Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}})
 BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "Invalid file format"}})
@@ -203,12 +203,12 @@ def test_completing_ends_it_at_once_and_is_kept_from_then_on(
     reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
 ) -> None:
     reports.by_owner(JOB.key, HALFWAY)
-    clock.advance(seconds=3600)
+    clock.advance(seconds=1800)
     job = reports.by_owner(JOB.key, DONE)
     assert job == store.job
     assert (job.status, job.progress, job.result) == (Status.COMPLETED, 100, Result(text='{"documentId":"doc_123abc"}'))
     assert (job.due_at, job.ended_at, job.record_expires_at) == (None, clock.now, clock.now + timedelta(minutes=5))
-    assert [(e["message"], e.get("durationMs")) for e in lines.events] == [("JOB_STARTED", None), ("JOB_COMPLETED", 3_600_000)]
+    assert [(e["message"], e.get("durationMs")) for e in lines.events] == [("JOB_STARTED", None), ("JOB_COMPLETED", 1_800_000)]
 
 
 def test_one_report_may_be_all_there_is(reports: Reports, lines: Lines) -> None:
@@ -298,7 +298,7 @@ def test_whatever_is_wrong_with_a_token_nothing_happens_and_nobody_is_told_what(
         case "expired":
             clock.now = JOB.record_expires_at
         case "a new generation":
-            store.jobs[JOB.key] = new_job(gen=WorkerToken.new(OWNER).gen, max_attempts=0)
+            store.jobs[JOB.key] = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
         case "not tracked":
             store.jobs[JOB.key] = new_job(gen=TOKEN.gen)
     before = dict(store.jobs)
@@ -353,7 +353,7 @@ def test_a_report_loses_against_the_end(reports: Reports, store: RacingStore) ->
 
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "created anew"])
 def test_a_report_made_for_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
-    anew = new_job(gen=WorkerToken.new(OWNER).gen, max_attempts=0)
+    anew = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
     rival(store, lambda _: None if gone else anew)
     with pytest.raises(InvalidWorkerToken):
         reports.by_worker(JOB_ID, TOKEN, DONE)
