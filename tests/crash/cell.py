@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from asyncjobs.lifecycle import job_id_for
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.faults import Armed, Fault
 from tests.crash.history import Life, State
@@ -83,7 +84,9 @@ class Cell:
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        return self.caller.submit(self.job_type, {"note": self.note}, self.key, **self.fields)
+        # A tracked job has nothing to be given: it has no function.
+        given = {} if self.job_type == GENERIC else {"note": self.note}
+        return self.caller.submit(self.job_type, given, self.key, **self.fields)
 
     def is_accepted(self, *, replayed: bool | None = None) -> None:
         """Submit it; the answer is the job, that with the key's id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.cell import OK, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
@@ -123,6 +124,17 @@ def cancels(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def is_reported(row: Row, cell: Cell) -> None:
+    """A report whose answer was no 200 is repeated, and then is one, whether or not it had been recorded."""
+    cell.is_accepted(replayed=False)
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It is in vain."}}
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.report(cell.job_id, **report))
+    again = cell.caller.report(cell.job_id, **report)
+    assert (again.status_code, again.json()["status"]) == (OK, "FAILED"), again.text
+    row.ends(cell)
+
+
 def is_looked_at(row: Row, cell: Cell) -> None:
     """A query that fails changes nothing, and works when it is repeated."""
     cell.is_accepted(replayed=False)
@@ -167,6 +179,26 @@ ROWS = (
         cancels,
         status="CANCELLED",
         attempts=_always(0),
+    ),
+    Row(
+        "a report reads the job",
+        _GET,
+        "get < Reports._read",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a report ends the job",
+        _SWAP,
+        "swap_if_unchanged < Reports._record > FAILED",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
     ),
     Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),

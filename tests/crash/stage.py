@@ -45,6 +45,9 @@ class Caller:
     def cancel(self, job_id: str) -> httpx.Response:
         return self._ask("POST", f"/jobs/{job_id}/cancel")
 
+    def report(self, job_id: str, **report: Any) -> httpx.Response:
+        return self._ask("PATCH", f"/jobs/{job_id}", json=report)
+
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 
