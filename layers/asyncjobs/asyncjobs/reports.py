@@ -88,9 +88,11 @@ class Report:
         status = Status(fields.get("status", Status.IN_PROGRESS))
         if problems := list(_contradictions(status, fields)):
             raise InvalidReport(problems)
+        progress = fields.get("progress")
         return cls(
             status=status,
-            progress=fields.get("progress"),
+            # To JSON Schema 45.0 is an integer, too.
+            progress=None if progress is None else int(progress),
             message=fields.get("message"),
             result=_result(fields) if status is Status.COMPLETED else None,
             error=_failure(fields["error"]) if status is Status.FAILED else None,
