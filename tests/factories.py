@@ -73,6 +73,8 @@ def job_type(name: str, **changes: Any) -> JobType:
             time_limit=timedelta(minutes=1),
             max_attempts=3,
             retention=timedelta(days=7),
+            immediate=True,
+            dedupe=timedelta(0),
             deadline=timedelta(days=1),
             input_schema={},
             output_schema={},

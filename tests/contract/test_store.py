@@ -97,6 +97,41 @@ def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.get(JobKey(OWNER, JOB_ID)) is None
 
 
+# ── Name ───────────────────────────────────────────────────────────────────────────────────────────
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_name_stands_for_the_first_job_that_takes_it(store: Store) -> None:
+    assert store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR) == "1"
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR) == "1"
+
+
+def test_a_name_is_its_owners_own(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free("bob", "digest", "2", now=NOW, until=NOW + HOUR) == "2"
+    assert store.name_if_free(OWNER, "another", "3", now=NOW, until=NOW + HOUR) == "3"
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(3599, "1"), (3600, "2")])
+def test_a_name_is_free_again_when_its_time_is_over(store: Store, seconds: int, stands: str) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    later = NOW + timedelta(seconds=seconds)
+    assert store.name_if_free(OWNER, "digest", "2", now=later, until=later + HOUR) == stands
+
+
+def test_a_name_is_given_to_another_job_only_by_who_knows_for_which_it_stands(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+    assert store.name_if_free(OWNER, "digest", "3", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+
+
+def test_a_name_is_no_job(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.list_by_owner(OWNER, limit=10) == ([], None)
+    assert list(store.due(NOW + 2 * HOUR)) == []
+
+
 # ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -308,6 +343,44 @@ def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) ->
     first, second = job.postponed(due), job.postponed(due + timedelta(seconds=1))
     assert store.swap_if_unchanged(job, first, FENCE_AND_DUE) is None
     assert store.swap_if_unchanged(job, second, FENCE_AND_DUE) == Lost(first)
+
+
+# ── Remove ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    assert store.swap_if_unchanged(cancelled, forgotten) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) is None
+    store.remove_if_unchanged(forgotten)
+
+
+def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    store.swap_if_unchanged(cancelled, forgotten)
+    successor = new_job(now=NOW)
+    assert store.add_if_absent(successor, NOW) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) == successor
+
+
+def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    failed = held.failed(now=NOW, error=FAILURE)
+    store.swap_if_unchanged(held, failed)
+    later = NOW + timedelta(minutes=5)
+    again = failed.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=later)
+    assert store.swap_if_unchanged(failed, again) is None
+    assert store.get(job.key) == again
+    # The message of the generation before, and its attempt, fit no more.
+    assert claim(store, job, by="w2", now_after=300) == Lost(again)
+    assert store.swap_if_unchanged(held, held.completed(now=later, result=Result("1"))) == Lost(again)
+    assert isinstance(claim(store, again, by="w2", now_after=300), AsyncJob)
 
 
 # ── Find ───────────────────────────────────────────────────────────────────────────────────────────

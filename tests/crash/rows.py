@@ -7,15 +7,18 @@ from dataclasses import dataclass
 
 from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
-from tests.crash.cell import OK, UNAVAILABLE, Cell
+from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
 
 _PUT = "store.DynamoStore.add_if_absent:PutItem"
+_NAME = "store.DynamoStore.name_if_free:PutItem"
 _CLAIM = "store.DynamoStore._claim:UpdateItem"
 _SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
 _GET = "store.DynamoStore.get:GetItem"
+_REMOVE = "store.DynamoStore.remove_if_unchanged:DeleteItem"
+_DELETE_ALL = "objects.S3Objects.delete_all:DeleteObjects"
 _LIST = "store.DynamoStore.list_by_owner:Query"
 _BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
 _DUE = "store.DynamoStore.due:Query"
@@ -82,6 +85,33 @@ def creates(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def is_named(row: Row, cell: Cell) -> None:
+    """The same input again is the same job, whether or not the first submit was told so."""
+    cell.key = None
+    cell.arm(cell.caller.owner)
+    first = cell.submit()
+    cell.answers_as_faulted(first, otherwise=ACCEPTED)
+    again = cell.submit()
+    assert again.status_code in {OK, ACCEPTED}, again.text
+    cell.known_as = again.json()["asyncJobId"]
+    if first.status_code == ACCEPTED:
+        assert first.json()["asyncJobId"] == cell.known_as
+    row.ends(cell)
+
+
+def is_waited_for(row: Row, cell: Cell) -> None:
+    """A submit that cannot see how its job comes along says at least that it is accepted."""
+    cell.headers["prefer"] = "wait=15"
+    cell.arm()
+    answer = cell.submit()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code in {OK, ACCEPTED}, answer.text
+    cell.headers.clear()
+    row.ends(cell)
+
+
 def sends(row: Row, cell: Cell) -> None:
     """Once the record stands, the job is accepted, whatever becomes of its message."""
     cell.arm()
@@ -122,6 +152,29 @@ def cancels(row: Row, cell: Cell) -> None:
     again = cell.caller.cancel(cell.job_id)
     assert (again.status_code, again.json()["status"]) == (OK, "CANCELLED"), again.text
     row.ends(cell)
+
+
+def is_retried(row: Row, cell: Cell) -> None:
+    """A retry tells the truth; after one that got no answer, the job goes on, or may be retried again."""
+    cell.is_cancelled()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.retry(cell.job_id), otherwise=ACCEPTED)
+    if not cell.goes_on():
+        again = cell.caller.retry(cell.job_id)
+        assert again.status_code == ACCEPTED, again.text
+    cell.has_begun_anew()
+    row.ends(cell)
+
+
+def is_deleted(_row: Row, cell: Cell) -> None:
+    """A deletion whose answer got lost is repeated; then the job is gone, with its bytes, and its key is free."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.delete(cell.job_id), otherwise=NO_CONTENT)
+    again = cell.caller.delete(cell.job_id)
+    assert again.status_code in {NO_CONTENT, NOT_FOUND}, again.text
+    cell.is_gone()
 
 
 def is_reported(row: Row, cell: Cell) -> None:
@@ -169,7 +222,9 @@ _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
-    Row("submit creates the record", _PUT, "add_if_absent < Commands.submit", creates),
+    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
+    Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
+    Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(
@@ -180,6 +235,21 @@ ROWS = (
         status="CANCELLED",
         attempts=_always(0),
     ),
+    Row("retry reads the job", _GET, "get < Commands.retry", is_retried),
+    Row("retry begins a generation", _SWAP, "swap_if_unchanged < Commands.retry > PENDING", is_retried),
+    Row("delete reads the job", _GET, "get < Commands.delete", is_deleted, "crash.returns_much", input_size=3000),
+    Row(
+        "delete has it expire", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
+    ),
+    Row(
+        "delete takes the bytes",
+        _DELETE_ALL,
+        "delete_all < Commands._remove",
+        is_deleted,
+        "crash.returns_much",
+        input_size=3000,
+    ),
+    Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
     Row(
         "a report reads the job",
         _GET,

@@ -37,13 +37,21 @@ class Caller:
             base_url=f"{outputs.api_url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
 
-    def submit(self, job_type: str, input: Any, key: str, **fields: Any) -> httpx.Response:
-        return self._ask(
-            "POST", "/jobs", json={"jobType": job_type, "input": input, **fields}, headers={"idempotency-key": key}
-        )
+    def submit(
+        self, job_type: str, input: Any, key: str | None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
+        named = {} if key is None else {"idempotency-key": key}
+        body = {"jobType": job_type, "input": input, **fields}
+        return self._ask("POST", "/jobs", json=body, headers={**named, **(headers or {})})
 
     def cancel(self, job_id: str) -> httpx.Response:
         return self._ask("POST", f"/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/retry")
+
+    def delete(self, job_id: str) -> httpx.Response:
+        return self._ask("DELETE", f"/jobs/{job_id}")
 
     def report(self, job_id: str, **report: Any) -> httpx.Response:
         return self._ask("PATCH", f"/jobs/{job_id}", json=report)

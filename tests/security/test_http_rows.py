@@ -25,6 +25,8 @@ from tests.security.world import World
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
 REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
@@ -195,6 +197,9 @@ ROWS = [
     ),
     asked("S16", "cancel what is completed", 409, "JOB_ALREADY_FINISHED", CANCEL, COMPLETED),
     asked("S16", "cancel what has failed", 409, "JOB_ALREADY_FINISHED", CANCEL, FAILED),
+    asked("S16", "retry what is completed", 409, "JOB_NOT_RETRYABLE", RETRY, COMPLETED),
+    asked("S16", "retry what runs", 409, "JOB_NOT_RETRYABLE", RETRY, JOB_ID),
+    asked("S16", "delete what runs", 409, "JOB_NOT_FINISHED", DELETE, JOB_ID),
     asked("S16", "report of a job that runs here", 409, "JOB_NOT_TRACKED", UPDATE, JOB_ID),
     asked("S16", "report of a cancelled job", 409, "JOB_CANCELLED", UPDATE, TRACKED_CANCELLED),
     *(

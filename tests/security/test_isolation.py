@@ -18,6 +18,8 @@ ABOUT_ONE_JOB = {
     "look": "GET /api/v1/jobs/{asyncJobId}",
     "fetch": "GET /api/v1/jobs/{asyncJobId}/result",
     "cancel": "POST /api/v1/jobs/{asyncJobId}/cancel",
+    "retry": "POST /api/v1/jobs/{asyncJobId}/retry",
+    "delete": "DELETE /api/v1/jobs/{asyncJobId}",
     "tell as owner": "PATCH /api/v1/jobs/{asyncJobId}",
     "tell as worker": "PATCH /api/v1/jobs/{asyncJobId}/report",
 }

@@ -84,11 +84,21 @@ class ProcessStore:
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
         return self._call(lambda: self._inner.add_if_absent(job, now))
 
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        return self._call(
+            lambda: self._inner.name_if_free(owner, name, async_job_id, now=now, until=until, instead_of=instead_of)
+        )
+
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         return self._call(lambda: self._inner.claim_if_claimable(key, gen=gen, by=by, now=now, lease_until=lease_until))
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        self._call(lambda: self._inner.remove_if_unchanged(job))
 
     def get(self, key: JobKey) -> AsyncJob | None:
         return self._call(lambda: self._inner.get(key))
@@ -135,6 +145,9 @@ class ProcessObjects:
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self._process.call(lambda: self._inner.delete_all(job))
 
     def link(self, location: str) -> str:
         return self._inner.link(location)

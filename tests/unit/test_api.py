@@ -17,16 +17,19 @@ from asyncjobs.api import Api, _cursor, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import rfc3339
 from asyncjobs.errors import IllegalMove, Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status
+from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
 from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
+from asyncjobs.waiting import Waiter
 from tests.events import as_owner, sample
 from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
 REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
@@ -34,7 +37,7 @@ RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, UPDATE]
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
     "api.reads",
@@ -80,6 +83,8 @@ class House:
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
+        self.patience = Patience(self)
+        waiter = Waiter(self.clock, self.patience.sleep)
         commands = Commands(
             store=self.store,
             queue=self.queue,
@@ -87,8 +92,9 @@ class House:
             catalogue=CATALOGUE,
             clock=self.clock,
             max_retention=most,
+            waiter=waiter,
         )
-        queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock)
+        queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
         self._commands = commands_api(commands, clock=self.clock, max_retention=most)
         self._queries = queries_api(queries, clock=self.clock)
 
@@ -102,7 +108,8 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", UPDATE: "submit", REPORT: "submit", CANCEL: "cancel"}.get(route, "status")
+        names = {SUBMIT: "submit", UPDATE: "submit", REPORT: "submit", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}
+        name = names.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
@@ -116,8 +123,8 @@ class House:
         answer = api.handle(asked)
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
-    def submit(self, body: Any, *, key: str | None = None, owner: str = OWNER) -> Answer:
-        headers = {} if key is None else {"idempotency-key": key}
+    def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
+        headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}
         return self.call(SUBMIT, owner=owner, headers=headers, body=json.dumps(body))
 
     def keep(self, *jobs: AsyncJob) -> None:
@@ -440,7 +447,7 @@ def test_anothers_unknown_malformed_and_expired_jobs_are_the_same_404(house: Hou
 
 def test_a_malformed_id_asks_nothing_of_the_table(house: House) -> None:
     house.store.failures.append(Unavailable("would be asked"))
-    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404] * 4
+    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404] * len(ABOUT_ONE_JOB)
 
 
 # ── Result ─────────────────────────────────────────────────────────────────────────────────────────
@@ -507,6 +514,197 @@ def test_a_finished_job_cannot_be_cancelled(house: House, name: str) -> None:
     house.keep(job)
     answer = house.call(CANCEL, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"]) == (409, "JOB_ALREADY_FINISHED")
+
+
+# ── Waiting ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Patience:
+    """Time that passes while somebody waits, and what happens in it."""
+
+    house: House
+    events: list[tuple[float, AsyncJob]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.house.clock.advance(seconds=seconds)
+        while self.events and self.events[0][0] <= self.waited:
+            self.house.keep(self.events.pop(0)[1])
+
+    @property
+    def waited(self) -> float:
+        return (self.house.clock.now - NOW).total_seconds()
+
+
+@pytest.fixture
+def patience(house: House) -> Patience:
+    return house.patience
+
+
+@pytest.mark.parametrize("end", [running_job().completed(now=NOW, result=Result(text="1")), running_job().cancelled(now=NOW)])
+def test_a_long_poll_answers_as_soon_as_the_job_has_finished(house: House, patience: Patience, end: AsyncJob) -> None:
+    house.keep(running_job())
+    patience.events = [(3, end)]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    assert (answer.status, answer.body["status"]) == (200, end.status)
+    assert 3 <= patience.waited <= 4
+
+
+def test_a_long_poll_answers_as_soon_as_progress_is_made(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    patience.events = [(3, running_job(progress=45)), (5, running_job(progress=46))]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    assert answer.body["progress"] == 45
+
+
+def test_a_long_poll_in_which_nothing_happens_tells_how_it_stands(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "7"})
+    assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (200, "IN_PROGRESS", True)
+    assert patience.waited == pytest.approx(7, abs=0.1)
+
+
+def test_who_says_what_it_knows_is_told_at_once_what_it_has_missed(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    house.keep(running_job(progress=45))
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": tag})
+    assert (answer.status, answer.body["progress"], patience.waited) == (200, 45, 0)
+
+
+def test_who_knows_it_all_waits_and_is_then_told_that_nothing_changed(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "5"}, headers={"if-none-match": tag})
+    assert (answer.status, answer.text, answer.headers["etag"]) == (304, "", tag)
+    assert patience.waited == pytest.approx(5, abs=0.1)
+
+
+def test_nobody_waits_for_what_has_finished(house: House, patience: Patience) -> None:
+    house.keep(running_job().cancelled(now=NOW))
+    first = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    again = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": first.headers["etag"]})
+    assert (first.status, again.status, patience.waited) == (200, 304, 0)
+    assert "retry-after" not in again.headers
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
+def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(house: House, form: str) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    answer = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": form.format(tag)})
+    assert (answer.status, answer.text) == (304, "")
+    assert int(answer.headers["retry-after"]) > 0
+    assert house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": '"another"'}).status == 200
+
+
+@pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])
+def test_a_wait_that_is_none_is_refused(house: House, query: str, pointer: str) -> None:
+    house.keep(running_job())
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": query})
+    assert (answer.status, answer.pointers) == (400, [pointer])
+
+
+def test_a_misspelt_wait_is_said(house: House) -> None:
+    house.keep(running_job())
+    assert house.call(JOB, async_job_id=JOB_ID, query={"wiat": "5"}).pointers == ["/wiat"]
+
+
+def test_a_submit_that_prefers_to_wait_is_answered_with_the_finished_job(house: House, patience: Patience) -> None:
+    end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result(text="9"))
+    patience.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
+    answer = house.submit(BODY, key="k", prefer="wait=10")
+    assert (answer.status, answer.body["result"]) == (200, 9)
+    assert (answer.headers["preference-applied"], answer.headers["vary"]) == ("wait=10", "Prefer")
+    assert 2 <= patience.waited <= 3
+
+
+def test_a_submit_that_has_waited_in_vain_is_202(house: House, patience: Patience) -> None:
+    answer = house.submit(BODY, prefer="wait=10")
+    assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (202, "PENDING", True)
+    assert patience.waited == pytest.approx(10, abs=0.1)
+
+
+def test_a_job_that_fails_while_its_submit_waits_is_500_with_its_error(house: House, patience: Patience) -> None:
+    end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).failed(now=NOW, error=FAILURE)
+    patience.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
+    answer = house.submit(BODY, key="k", prefer="wait=10")
+    assert (answer.status, answer.body["code"]) == (500, "JOB_FAILED")
+    assert (answer.body["asyncJobId"], answer.body["error"]["code"]) == (job_id_for(OWNER, "k"), "HOPELESS")
+    assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
+
+
+def test_a_table_that_fails_while_a_submit_waits_does_not_take_the_job_back(house: House) -> None:
+    add = house.store.add_if_absent
+
+    def then_fail(job: AsyncJob, now: Any) -> AsyncJob | None:
+        outcome = add(job, now)
+        house.store.failures.append(Unavailable("throttled"))
+        return outcome
+
+    house.store.add_if_absent = then_fail  # type: ignore[method-assign]  # this once
+    assert house.submit(BODY, prefer="wait=10").status == 202
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied", "waits"),
+    [
+        ("respond-async", "respond-async", 0),
+        ("respond-async, wait=4", "wait=4", 4),
+        ("Wait=4;foo=bar", "wait=4", 4),
+        ('wait="4"', "wait=4", 4),
+        ("wait=4, wait=9", "wait=4", 4),
+        ("wait=600", "wait=20", 20),
+        ("wait=0, respond-async", "respond-async", 0),
+        ("wait=soon", None, 0),
+        ("wait=", None, 0),
+        ("handling=lenient", None, 0),
+        (",;=,", None, 0),
+    ],
+)
+def test_a_preference_is_met_as_far_as_it_can_be(
+    house: House, patience: Patience, prefer: str, applied: str | None, waits: float
+) -> None:
+    answer = house.submit(BODY, prefer=prefer)
+    assert (answer.status, answer.headers.get("preference-applied")) == (202, applied)
+    assert patience.waited == pytest.approx(waits, abs=0.1)
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_retried_job_is_202_pending_again_with_all_its_attempts(house: House) -> None:
+    house.keep(replace(running_job(attempt=3), job_type="api.reads").failed(now=NOW, error=FAILURE))
+    house.clock.advance(seconds=100)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["status"], answer.body["attempt"], answer.body["error"]) == (202, "PENDING", 0, None)
+    assert (answer.body["endedAt"], answer.body["startedAt"]) == (None, None)
+    assert "retry-after" in answer.headers
+    assert house.call(JOB, async_job_id=JOB_ID).body == answer.body
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result(text="1"))])
+def test_a_job_that_has_not_failed_is_409_to_retry(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_RETRYABLE")
+
+
+def test_a_deleted_job_is_204_and_from_then_on_404(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.text) == (204, "")
+    assert "content-type" not in answer.headers
+    assert {house.call(route, async_job_id=JOB_ID).status for route in ABOUT_ONE_JOB} == {404}
+    assert house.call(JOBS).body == {"jobs": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_an_unfinished_job_is_409_to_delete(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_FINISHED")
+    assert house.call(JOB, async_job_id=JOB_ID).status == 200
 
 
 # ── List ───────────────────────────────────────────────────────────────────────────────────────────

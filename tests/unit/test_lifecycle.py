@@ -20,6 +20,7 @@ from asyncjobs.lifecycle import (
     MAX_RETRY_BACKOFF,
     SHORT_LEASE,
     SWEEP_INTERVAL,
+    WORKER_LOST,
     AsyncJob,
     JobFailure,
     Result,
@@ -288,3 +289,54 @@ def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() 
     job = new_job()
     assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
     assert job.effect_key != new_job().effect_key
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+ENDED_BADLY = [
+    running_job(attempt=3).failed(now=NOW, error=WORKER_LOST),
+    running_job().cancelled(now=NOW),
+    new_job().cancelled(now=NOW),
+]
+LATER = NOW + timedelta(days=2)
+
+
+def retried(job: AsyncJob) -> AsyncJob:
+    return job.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=LATER)
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(job: AsyncJob) -> None:
+    again = retried(job)
+    fresh = new_job(now=LATER)
+    assert again == replace(
+        fresh,
+        gen=again.gen,
+        created_at=job.created_at,
+        deadline_at=LATER + timedelta(hours=1),
+        record_expires_at=LATER + timedelta(hours=1, days=7),
+    )
+    assert again.is_claimable(LATER)
+    assert not again.is_expired(LATER + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_of_a_generation_of_its_own(job: AsyncJob) -> None:
+    assert retried(job).gen != job.gen
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))])
+def test_what_goes_on_or_went_well_is_not_retried(job: AsyncJob) -> None:
+    with pytest.raises(IllegalMove):
+        retried(job)
+
+
+def test_a_forgotten_job_is_gone_at_once() -> None:
+    job = running_job().completed(now=NOW, result=Result("1"))
+    at = NOW + timedelta(seconds=1, milliseconds=500)
+    assert job.forgotten(now=at).is_expired(at)
+
+
+def test_what_has_not_ended_is_not_forgotten() -> None:
+    with pytest.raises(IllegalMove):
+        running_job().forgotten(now=NOW)

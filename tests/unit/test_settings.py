@@ -16,6 +16,7 @@ def test_everything_given_is_read() -> None:
         "QUEUE_URL": "https://queue",
         "BUCKET_NAME": "bucket",
         "MAX_RETENTION_DAYS": "90",
+        "IMMEDIATE_MILLISECONDS": "500",
         "PATH": "/bin",
     }
     assert Settings.from_environment(environment) == Settings(
@@ -24,6 +25,7 @@ def test_everything_given_is_read() -> None:
         queue_url="https://queue",
         bucket_name="bucket",
         max_retention=timedelta(days=90),
+        immediate_threshold=timedelta(seconds=0.5),
     )
 
 

@@ -23,18 +23,31 @@ from asyncjobs.errors import (
     InvalidWorkerToken,
     JobAlreadyFinished,
     JobHasEnded,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     JobNotTracked,
     ResultTooLarge,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.http import Problem, Request, answer, invalid_request, problem_answer
+from asyncjobs.http import (
+    Preference,
+    Problem,
+    Request,
+    answer,
+    entity_tag,
+    invalid_request,
+    no_content,
+    not_modified,
+    problem_answer,
+)
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, Status
 from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
+from asyncjobs.waiting import MAX_WAIT
 
 if TYPE_CHECKING:
     from asyncjobs.reports import Report
@@ -48,6 +61,7 @@ Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_WAIT = re.compile(r"1?[0-9]|20")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 
@@ -73,17 +87,33 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
 
     def submit(request: Request) -> Answer:
         owner, idempotency_key, body = request.owner, request.idempotency_key, request.json()
-        submission = commands.submit(owner, _submit_request(body, body_schema), idempotency_key=idempotency_key)
-        job = submission.job
-        headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}"}
+        preference = request.preference
+        wait = min(timedelta(seconds=preference.wait_seconds or 0), MAX_WAIT)
+        submission = commands.submit(
+            owner,
+            _submit_request(body, body_schema),
+            idempotency_key=idempotency_key,
+            in_background=preference.respond_async and not wait,
+        )
+        job = commands.wait(submission.job, wait) if wait else submission.job
+        headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", "vary": "Prefer", **_applied(preference, wait)}
         if submission.replayed:
             headers["idempotency-replayed"] = "true"
+        if job.status is Status.FAILED and (wait or not submission.replayed):
+            raise _failed_while_waited_for(job, headers)
         token = submission.worker_token
         secret = {} if token is None else {"workerToken": token.text}
         return _job_answer(200 if job.is_finished else 202, job, clock(), headers, **secret)
 
     def cancel(request: Request) -> Answer:
         return _job_answer(200, commands.cancel(request.owner, _job_id(request)), clock())
+
+    def retry(request: Request) -> Answer:
+        return _job_answer(202, commands.retry(request.owner, _job_id(request)), clock())
+
+    def delete(request: Request) -> Answer:
+        commands.delete(request.owner, _job_id(request))
+        return no_content()
 
     def update(request: Request) -> Answer:
         key = JobKey(request.owner, _job_id(request))
@@ -97,6 +127,8 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
         {
             f"POST {BASE_PATH}/jobs": submit,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
+            f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
+            f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
             f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}": update,
             f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}/report": report,
         }
@@ -107,7 +139,21 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     """The routes that only look."""
 
     def job(request: Request) -> Answer:
-        return _job_answer(200, queries.job(request.owner, _job_id(request)), clock())
+        owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
+        known = request.known_tags
+
+        def is_news(job: AsyncJob) -> bool:
+            nonlocal known
+            tag = entity_tag(_job_body(job))
+            # Who does not say what it knows, is told of what changes from now on.
+            known = known or frozenset({tag})
+            return job.is_finished or tag not in known
+
+        job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
+        tag = entity_tag(_job_body(job))
+        if request.known_tags & {tag, "*"}:
+            return not_modified({"etag": tag, **_polling(job, clock())})
+        return _job_answer(200, job, clock(), {"etag": tag})
 
     def result(request: Request) -> Answer:
         job = queries.job(request.owner, _job_id(request))
@@ -201,6 +247,16 @@ def _job_id(request: Request) -> str:
     return async_job_id
 
 
+def _wait(parameters: Mapping[str, str]) -> timedelta:
+    problems = [InputProblem(f"/{name}", "is not a parameter of this call") for name in parameters if name != "wait"]
+    seconds = parameters.get("wait", "0")
+    if not _WAIT.fullmatch(seconds):
+        problems.append(InputProblem("/wait", "must be a whole number of seconds from 0 to 20"))
+    if problems:
+        raise invalid_request(*problems)
+    return timedelta(seconds=int(seconds))
+
+
 def _jobs_query(owner: str, parameters: Mapping[str, str]) -> JobsQuery:
     problems = [
         InputProblem(f"/{name}", "is not a parameter of this call")
@@ -254,8 +310,18 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 
 def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None, **once: str) -> Answer:
     """`once` is what this answer tells besides the job, and no other."""
-    polling = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
-    return answer(status, {**_job_body(job), **once}, headers={**polling, **(headers or {})})
+    return answer(status, {**_job_body(job), **once}, headers={**_polling(job, now), **(headers or {})})
+
+
+def _polling(job: AsyncJob, now: datetime) -> dict[str, str]:
+    return {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+
+
+def _applied(preference: Preference, wait: timedelta) -> dict[str, str]:
+    """What was made of the client's preference (RFC 7240 3): the wait, perhaps shortened, or the promise not to wait."""
+    if wait:
+        return {"preference-applied": f"wait={wait // timedelta(seconds=1)}"}
+    return {"preference-applied": "respond-async"} if preference.respond_async else {}
 
 
 def _job_body(job: AsyncJob) -> dict[str, Any]:
@@ -324,6 +390,13 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "Begin again without one; send it with the same filters.",
     ),
     JobNotFound: (404, "JOB_NOT_FOUND", "There is no such job", "It does not exist, is not yours, or has expired."),
+    JobNotFinished: (409, "JOB_NOT_FINISHED", "The job has not finished", "Cancel it first; then it can be deleted."),
+    JobNotRetryable: (
+        409,
+        "JOB_NOT_RETRYABLE",
+        "The job can not be retried",
+        "Only a job that runs here, and failed or was cancelled, can be; submit another one instead.",
+    ),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
     JobNotTracked: (409, "JOB_NOT_TRACKED", "The job is not tracked", "It runs here, and its own attempt reports of it."),
     InvalidWorkerToken: (
@@ -368,6 +441,11 @@ def _to_problem(error: AsyncJobsError) -> Problem:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
     return Problem(status, code, title, detail, headers=_PROBLEM_HEADERS.get(type(error), {}))
+
+
+def _failed_while_waited_for(job: AsyncJob, headers: Mapping[str, str]) -> Problem:
+    code, title, detail = _ENDED_WITHOUT_RESULT[Status.FAILED]
+    return Problem(500, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))
 
 
 _NOT_COMPLETED = ("JOB_NOT_COMPLETED", "The job is not completed yet", "Ask again later: Retry-After says when.")

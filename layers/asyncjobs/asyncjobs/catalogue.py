@@ -22,7 +22,7 @@ from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
 _REMEDY = "run `make catalogue` and build the jobs layer again"
-_DURATIONS = ("expected", "time_limit", "retention", "deadline")
+_DURATIONS = ("expected", "time_limit", "retention", "deadline", "dedupe")
 
 
 class Catalogue:

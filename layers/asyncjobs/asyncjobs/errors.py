@@ -142,6 +142,14 @@ class JobAlreadyFinished(AsyncJobsError):
     """The job had ended before it could be cancelled."""
 
 
+class JobNotFinished(AsyncJobsError):
+    """The job has not ended, and only a finished one can be deleted."""
+
+
+class JobNotRetryable(AsyncJobsError):
+    """The job neither failed nor was cancelled, so there is nothing to do again."""
+
+
 class IdempotencyKeyReused(AsyncJobsError):
     """The idempotency key already belongs to a different request."""
 

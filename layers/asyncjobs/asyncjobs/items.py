@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339
+from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
 from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, ResultType, Status, due_shard
 
 Item = dict[str, Any]
@@ -111,6 +111,15 @@ def _result(item: Item) -> Result:
     if item["resultType"]["S"] == ResultType.URL:
         return Result(url=location)
     return Result(text=item["result"]["S"] if "result" in item else None, location=location)
+
+
+def to_name_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:
+    """A name that stands for a job. It is in none of the indexes, and the table's TTL removes it."""
+    return {
+        "pk": {"S": f"N#{owner}#{name}"},
+        "asyncJobId": {"S": async_job_id},
+        "recordExpiresAt": seconds_value(to_whole_seconds(until)),
+    }
 
 
 def pk(key: JobKey) -> str:

@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypedDict
 
 from asyncjobs.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.errors import IllegalMove
@@ -67,6 +68,7 @@ class Status(StrEnum):
 
 
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 class ResultType(StrEnum):
@@ -275,6 +277,33 @@ class AsyncJob:
         """It ends now; a running attempt learns of it with its next report."""
         return self._ended(Status.CANCELLED, now)
 
+    def retried(self, *, max_attempts: int, time_limit: timedelta, deadline: timedelta, now: datetime) -> AsyncJob:
+        """It begins anew, with all its attempts and its whole deadline before it.
+
+        In a generation of its own: no message, no write and no bytes of the one before fit it.
+        """
+        _require(self.status in RETRYABLE, "retried")
+        return AsyncJob(
+            owner=self.owner,
+            async_job_id=self.async_job_id,
+            job_type=self.job_type,
+            gen=uuid.uuid4().hex,
+            request_hash=self.request_hash,
+            max_attempts=max_attempts,
+            created_at=self.created_at,
+            updated_at=now,
+            **_schedule(start=now, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
+            retention=self.retention,
+            input=self.input,
+            input_location=self.input_location,
+            metadata=self.metadata,
+        )
+
+    def forgotten(self, *, now: datetime) -> AsyncJob:
+        """It counts as gone from now on."""
+        _require(self.is_finished, "forgotten")
+        return replace(self, record_expires_at=min(self.record_expires_at, now.replace(microsecond=0)))
+
     # ── What the sweeper does ──────────────────────────────────────────────────────────────────────
 
     def ended_by_time(self, now: datetime) -> AsyncJob | None:
@@ -348,8 +377,6 @@ def submitted(
 ) -> AsyncJob:
     """A new job. It is due for the sweeper from the first moment on, so that accepting it is one write and no promise."""
     start = now + delay
-    deadline_at = start + deadline
-    first_sweep = min(lease_length(time_limit), SWEEP_INTERVAL) if max_attempts else deadline
     return AsyncJob(
         owner=key.owner,
         async_job_id=key.async_job_id,
@@ -359,16 +386,32 @@ def submitted(
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,
-        deadline_at=deadline_at,
-        record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
+        **_schedule(start=start, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
         retention=retention,
         not_before=start if delay else None,
-        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
-        # A tracked job's deadline is all that the sweeper has to do with it.
-        due_at=min(start + first_sweep, deadline_at),
         message=message,
         input=input,
         metadata=metadata,
+    )
+
+
+class _Schedule(TypedDict):
+    """What follows from when a job may start: it must be over by its deadline, and somebody must look at it before."""
+
+    deadline_at: datetime
+    record_expires_at: datetime
+    due_at: datetime
+
+
+def _schedule(*, start: datetime, max_attempts: int, time_limit: timedelta, deadline: timedelta) -> _Schedule:
+    deadline_at = start + deadline
+    # A tracked job's deadline is all that the sweeper has to do with it.
+    first_sweep = min(lease_length(time_limit), SWEEP_INTERVAL) if max_attempts else deadline
+    return _Schedule(
+        deadline_at=deadline_at,
+        record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
+        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+        due_at=min(start + first_sweep, deadline_at),
     )
 
 

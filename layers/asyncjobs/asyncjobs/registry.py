@@ -49,6 +49,8 @@ class JobType:
     max_attempts: int
     retention: timedelta
     deadline: timedelta
+    immediate: bool
+    dedupe: timedelta
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
     tracked: bool = False
@@ -63,6 +65,8 @@ def job(
     max_attempts: int = 3,
     retention_seconds: int = 7 * 24 * 3600,
     deadline_seconds: float = 24 * 3600,
+    immediate: bool = True,
+    dedupe_seconds: float = 0,
 ) -> Callable[[F], F]:
     """Make the function below a job type. It stays the function it is, so a test just calls it.
 
@@ -75,6 +79,10 @@ def job(
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
+      deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
+    - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
+      cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
     - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
@@ -88,6 +96,8 @@ def job(
         max_attempts=max_attempts,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
+        immediate=immediate,
+        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
     )
     if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
         raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
@@ -135,6 +145,8 @@ def tracked_job(
         max_attempts=0,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=deadline,
+        immediate=False,
+        dedupe=timedelta(0),
         # Whoever does the work has its input already; `metadata` is for what readers should know.
         input_schema={"type": "object", "maxProperties": 0},
         output_schema={},
@@ -153,6 +165,8 @@ class JobDefinition:
     max_attempts: int
     retention: timedelta
     deadline: timedelta
+    immediate: bool
+    dedupe: timedelta
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -182,6 +196,8 @@ class JobDefinition:
             max_attempts=self.max_attempts,
             retention=self.retention,
             deadline=self.deadline,
+            immediate=self.immediate,
+            dedupe=self.dedupe,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,14 @@ from asyncjobs.clock import Clock
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     Unavailable,
 )
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import (
+    RETRYABLE,
     AsyncJob,
     JobKey,
     Status,
@@ -30,6 +34,7 @@ from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
+from asyncjobs.waiting import Waiter
 
 if TYPE_CHECKING:
     from asyncjobs.reports import Reports
@@ -73,10 +78,19 @@ class Submission:
 
 
 class Commands:
-    """Submit and cancel."""
+    """What changes jobs: submit, cancel, retry, delete."""
 
     def __init__(
-        self, *, store: Store, queue: Queue, objects: Objects, catalogue: Catalogue, clock: Clock, max_retention: timedelta
+        self,
+        *,
+        store: Store,
+        queue: Queue,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        max_retention: timedelta,
+        first_worker: FirstWorker | None = None,
+        waiter: Waiter | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
@@ -84,27 +98,37 @@ class Commands:
         self._catalogue = catalogue
         self._clock = clock
         self._max_retention = max_retention
+        self._first_worker = first_worker
+        self._waiter = waiter or Waiter(clock)
 
-    def submit(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None, in_background: bool = False
+    ) -> Submission:
         """Accept a job. Once this returns, it will run: the record is the promise, the message only makes it quick.
+
+        One of a quick type has run by then, unless it is to run `in_background` or later.
 
         Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
-        token = _worker_token(owner) if job_type.tracked else None
-        job = self._new_job(owner, request, job_type, idempotency_key, gen=None if token is None else token.gen)
-        job = self._with_input(job, request.input)
-        existing = self._store.add_if_absent(job, self._clock())
-        if existing is not None and existing.request_hash != job.request_hash:
-            raise IdempotencyKeyReused
-        accepted = existing or job
-        if accepted.status is Status.PENDING and not accepted.is_tracked:
-            # Also for a replay: the first request may have died before it sent.
-            self._send(accepted)
-        if existing is None:
-            log.event("JOB_ACCEPTED", job)
-        return Submission(accepted, replayed=existing is not None, worker_token=token if existing is None else None)
+        if idempotency_key is None and job_type.dedupe:
+            return self._submit_once(owner, request, job_type, in_background=in_background)
+        key = JobKey(owner, job_id_for(owner, idempotency_key))
+        if job_type.tracked:
+            return self._track(key, request, job_type)
+        job = self._new_job(key, request, job_type, request.fingerprint())
+        return self._accept(job, request, job_type, in_background=in_background)
+
+    def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
+        """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
+        if job.is_finished:
+            return job
+        try:
+            return self._waiter.wait(lambda: self._read(job.key), lambda job: job.is_finished, at_most)
+        except (Unavailable, JobNotFound):
+            # It is accepted all the same, and who asked for it must learn its name.
+            return job
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. Cancelling it again does nothing.
@@ -133,14 +157,119 @@ class Commands:
 
         return Reports(store=self._store, clock=self._clock)
 
+    def retry(self, owner: str, async_job_id: str) -> AsyncJob:
+        """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
+
+        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            job = _present(job, self._clock)
+            if job.status not in RETRYABLE or job.is_tracked:
+                # Nobody tells an outside worker to begin again, and the one there was has a token of the old generation.
+                raise JobNotRetryable
+            job_type = self._catalogue[job.job_type]
+            retried = job.retried(
+                max_attempts=job_type.max_attempts,
+                time_limit=job_type.time_limit,
+                deadline=job_type.deadline,
+                now=self._clock(),
+            )
+            outcome = self._store.swap_if_unchanged(job, retried)
+            if outcome is None:
+                log.event("JOB_RETRY_ACCEPTED", retried)
+                self._send(retried)
+                return retried
+            # Another retry, or a deletion, came first; or this one did, and somebody has gone on from there.
+            job = outcome.current
+            if job is not None and job.gen == retried.gen:
+                return job
+
+    def delete(self, owner: str, async_job_id: str) -> None:
+        """Forget a finished job, with its input and its results. Its idempotency key is free again.
+
+        From the first write on it is gone for everybody. Should this die after that, another call, or in time the table's TTL
+        and the bucket's lifecycle, remove what is left.
+
+        Raises `JobNotFound`, `JobNotFinished`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            if job is not None and job.is_finished and job.is_expired(self._clock()):
+                # Perhaps by a deletion that died on the way.
+                self._remove(job)
+                raise JobNotFound
+            job = _present(job, self._clock)
+            if not job.is_finished:
+                raise JobNotFinished
+            forgotten = job.forgotten(now=self._clock())
+            outcome = self._store.swap_if_unchanged(job, forgotten)
+            if outcome is None:
+                self._remove(forgotten)
+                log.event("JOB_DELETED", forgotten)
+                return
+            # A retry, or another deletion, came first.
+            job = outcome.current
+
+    def _submit_once(self, owner: str, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+        """The same input is the same job, unless that came to nothing."""
+        digest = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
+        instead_of = None
+        while True:
+            now = self._clock()
+            async_job_id = self._store.name_if_free(
+                owner, digest.hex(), job_id_for(owner, None), now=now, until=now + job_type.dedupe, instead_of=instead_of
+            )
+            # Whoever named it may have died before it put the job: then this one does.
+            job = self._new_job(JobKey(owner, async_job_id), request, job_type, digest)
+            submission = self._accept(job, request, job_type, in_background=in_background)
+            if not submission.replayed or submission.job.status not in RETRYABLE:
+                return submission
+            instead_of = async_job_id
+
+    def _track(self, key: JobKey, request: SubmitRequest, job_type: JobType) -> Submission:
+        from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
+
+        token = WorkerToken.new(key.owner)
+        job = self._new_job(key, request, job_type, request.fingerprint(), gen=token.gen)
+        submission = self._accept(job, request, job_type, in_background=True)
+        return submission if submission.replayed else replace(submission, worker_token=token)
+
+    def _accept(self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+        job = self._with_input(job, request.input)
+        first_worker = self._first_worker
+        runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
+        if first_worker is not None and runs_at_once:
+            job = first_worker.claimed(job, job_type)
+        existing = self._store.add_if_absent(job, self._clock())
+        if existing is not None and existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        accepted = existing or job
+        if existing is None:
+            log.event("JOB_ACCEPTED", job)
+            if first_worker is not None and runs_at_once:
+                accepted = first_worker.run(job)
+        if accepted.status is Status.PENDING and not accepted.is_tracked:
+            # Also for a replay: the first request may have died before it sent.
+            self._send(accepted)
+        return Submission(accepted, replayed=accepted.gen != job.gen)
+
+    def _read(self, key: JobKey) -> AsyncJob:
+        return _present(self._store.get(key), self._clock)
+
+    def _remove(self, job: AsyncJob) -> None:
+        """The bytes first: while the record is there, it says where they are."""
+        self._objects.delete_all(job)
+        self._store.remove_if_unchanged(job)
+
     def _new_job(
-        self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, gen: str | None
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, gen: str | None = None
     ) -> AsyncJob:
         retention = job_type.retention if request.retention is None else request.retention
         return submitted(
-            JobKey(owner, job_id_for(owner, idempotency_key)),
+            key,
             job_type=job_type.name,
-            request_hash=request.fingerprint(),
+            request_hash=request_hash,
             max_attempts=job_type.max_attempts,
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,
@@ -195,15 +324,25 @@ class Queries:
 
     _MOST_PAGES = 5
 
-    def __init__(self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock, waiter: Waiter | None = None
+    ) -> None:
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
+        self._waiter = waiter or Waiter(clock)
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
         """The job as it stands now. Raises `JobNotFound`, `Unavailable`."""
         return _present(self._store.get(JobKey(owner, async_job_id)), self._clock)
+
+    def job_once(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
+        """The job as soon as `until` says so, or as it stands after `at_most` (20 s at the most).
+
+        Raises `JobNotFound`, `Unavailable`.
+        """
+        return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
 
     def link(self, job: AsyncJob) -> str | None:
         """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
@@ -234,12 +373,6 @@ class Queries:
 def canonical_json(value: Any) -> bytes:
     """The value as JSON: the same bytes for the same value."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _worker_token(owner: str) -> WorkerToken:
-    from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
-
-    return WorkerToken.new(owner)
 
 
 def _present(job: AsyncJob | None, clock: Clock) -> AsyncJob:

@@ -17,6 +17,7 @@ class Settings:
     queue_url: str
     bucket_name: str
     max_retention: timedelta
+    immediate_threshold: timedelta
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -27,4 +28,5 @@ class Settings:
             queue_url=environment.get("QUEUE_URL", ""),
             bucket_name=environment.get("BUCKET_NAME", ""),
             max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
+            immediate_threshold=timedelta(milliseconds=int(environment.get("IMMEDIATE_MILLISECONDS", "-1"))),
         )

@@ -17,7 +17,17 @@ from botocore.exceptions import ClientError
 from asyncjobs import aws
 from asyncjobs.clock import epoch_milliseconds, from_rfc3339, rfc3339
 from asyncjobs.errors import Unavailable
-from asyncjobs.items import GUARD_ATTRIBUTES, Item, from_item, milliseconds_value, parse_pk, primary_key, seconds_value, to_item
+from asyncjobs.items import (
+    GUARD_ATTRIBUTES,
+    Item,
+    from_item,
+    milliseconds_value,
+    parse_pk,
+    primary_key,
+    seconds_value,
+    to_item,
+    to_name_item,
+)
 from asyncjobs.lifecycle import (
     DUE_SHARDS,
     FENCE,
@@ -58,6 +68,15 @@ class Store(Protocol):
         """Create the job, unless a record of that name exists that has not expired: then that one is returned."""
         ...
 
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """Have the owner's name stand for this job until then, if it stands for no other, or for the one to be replaced.
+
+        Returns the id of the job that it stands for now. There may be no such job yet.
+        """
+        ...
+
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """Begin an attempt, by the rule of `AsyncJob.is_claimable`, without having read the job."""
         ...
@@ -68,6 +87,10 @@ class Store(Protocol):
         It is success, too, when what it was to write stands there already: this write's own first try, or somebody else's who
         meant the very same.
         """
+        ...
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """Remove the forgotten job's record, unless another one has taken its place."""
         ...
 
     def get(self, key: JobKey) -> AsyncJob | None:
@@ -105,8 +128,29 @@ class DynamoStore:
                 )
         except ClientError as error:
             current = _current(error)
-            return None if current is None or current.gen == job.gen else current
+            return None if current is None or _is_own(current, job) else current
         return None
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """See `Store`. Races with other submits of the same input: each of them is told the same job."""
+        values = {":now": seconds_value(now), ":replaced": {"S": instead_of or ""}}
+        try:
+            with aws.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_name_item(owner, name, async_job_id, until),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now OR asyncJobId = :replaced",
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            found: Any = error.response
+            return str(found["Item"]["asyncJobId"]["S"])
+        return async_job_id
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
@@ -157,6 +201,19 @@ class DynamoStore:
                 return None
             return Lost(current)
         return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """See `Store`. Races with a submit that uses the expired record's idempotency key anew."""
+        try:
+            with aws.translated("The table"):
+                self._client.delete_item(
+                    TableName=self._table_name,
+                    Key=primary_key(job.key),
+                    ConditionExpression="gen = :gen AND recordExpiresAt = :expiry",
+                    ExpressionAttributeValues={":gen": {"S": job.gen}, ":expiry": seconds_value(job.record_expires_at)},
+                )
+        except ClientError as error:
+            _current(error)
 
     def get(self, key: JobKey) -> AsyncJob | None:
         with aws.translated("The table"):
@@ -271,6 +328,11 @@ class DynamoStore:
         if wanted:
             raise Unavailable("The table is throttled.")
         return [from_item(items[pk]) for pk in pks if pk in items]
+
+
+def _is_own(current: AsyncJob, job: AsyncJob) -> bool:
+    """Whether it is what this put's own first try left; unless another attempt has been begun in the meantime."""
+    return current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
 
 
 def _same(one: Item, other: Item, attributes: Iterable[str]) -> bool:
