@@ -15,6 +15,7 @@ from asyncjobs.errors import InputMissing, Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.queue import JobMessage
+from asyncjobs.rate import SubmitRate
 from asyncjobs.store import ListPosition, Lost
 
 
@@ -37,6 +38,7 @@ class FakeStore:
 
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
     names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    buckets: dict[str, datetime] = field(default_factory=dict)
     failures: deque[Exception] = field(default_factory=deque)
     writes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -107,6 +109,15 @@ class FakeStore:
         due = [(job.due_at, job.key) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
         yield from (key for _, key in sorted(due, key=lambda entry: entry[0]))
 
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        with self._write():
+            taken, self.buckets[owner] = rate.draw(self.buckets.get(owner), now)
+            return taken, self.buckets[owner]
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        self._fail()
+        return min(at_most, sum(job.live_owner == owner for job in self.jobs.values()))
+
     def _write(self) -> threading.Lock:
         self._fail()
         self.writes += 1
@@ -119,7 +130,7 @@ class FakeStore:
 
 @dataclass
 class FakeQueue:
-    """A `Queue` that keeps what is sent. While `is_down` it takes nothing."""
+    """A `Queue` that keeps what is sent. While `is_down` it takes and tells nothing."""
 
     sent: list[JobMessage] = field(default_factory=list)
     delays: list[timedelta] = field(default_factory=list)
@@ -134,7 +145,12 @@ class FakeQueue:
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         self._check()
         self.sent += messages
+        self.delays += [timedelta(0)] * len(messages)
         return []
+
+    def backlog(self) -> int:
+        self._check()
+        return sum(delay == timedelta(0) for delay in self.delays)
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         self._check()
@@ -206,6 +222,9 @@ class FakeObjects:
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)

@@ -105,6 +105,17 @@ def test_inputs_of_two_records_of_one_name_do_not_meet(objects: Objects) -> None
     assert (objects.get_input(first), objects.get_input(second)) == (b"1", b"2")
 
 
+def test_an_upload_link_holds_its_type_and_size(s3: S3) -> None:
+    url = s3.objects.upload_link("alice@example.org", "uploads/1", content_type="application/pdf", size=9)
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    # S3 decodes the path once: the area's own escapes are part of the name.
+    assert unquote(parts.path).endswith("/inputs/alice%40example.org/uploads/1")
+    assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
+    assert query["X-Amz-Expires"] == ["900"]
+    assert s3.keys() == []
+
+
 def test_a_jobs_objects_are_deleted_and_no_others(objects: Objects) -> None:
     job = running_job(attempt=2)
     job = replace(job, input_location=objects.put_input(job, b"1"))

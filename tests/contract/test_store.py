@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.clock import from_epoch_milliseconds
 from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
@@ -21,8 +23,11 @@ from asyncjobs.lifecycle import (
     Result,
     Status,
 )
-from asyncjobs.store import ListPosition, Lost, Store
+from asyncjobs.rate import SubmitRate
+from asyncjobs.store import DynamoStore, ListPosition, Lost, Store
 from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.stateful.memory.dynamodb import MemoryDynamoDB
+from tests.template.source import resource
 
 LEASE = NOW + timedelta(seconds=75)
 FAILURE = JobFailure(code="JOB_RAISED", message="It raised, “so” it did.", type="ValueError", retryable=True)
@@ -418,3 +423,106 @@ def test_all_shards_are_searched(store: Store) -> None:
     for job in jobs:
         store.add_if_absent(job, NOW)
     assert set(store.due(NOW + timedelta(hours=1))) == {job.key for job in jobs}
+
+
+# ── Limits ─────────────────────────────────────────────────────────────────────────────────────────
+
+RATE = SubmitRate(per_minute=60, burst=3)
+
+
+def test_a_bucket_gives_its_burst_and_then_one_each_interval(store: Store) -> None:
+    seconds = [0, 0, 0, 0, 0.999, 1, 1, 60]
+    taken = [store.take_token_if_any(OWNER, RATE, NOW + timedelta(seconds=second))[0] for second in seconds]
+    assert taken == [True, True, True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_token_is_taken_by_the_rule_of_the_rate(store: Store, seed: int) -> None:
+    chance, now, full_at = random.Random(seed), NOW, None
+    for _ in range(30):
+        # Most of these fall onto the edges: just full, just a token, just none.
+        now += timedelta(milliseconds=chance.choice([0, 0, 1, 500, 999, 1000, 1001, 2000, 3000, 4000]))
+        expected, full_at = RATE.draw(full_at, now)
+        assert store.take_token_if_any(OWNER, RATE, now) == (expected, full_at)
+
+
+def test_owners_do_not_drink_from_each_others_buckets(store: Store) -> None:
+    for _ in range(3):
+        store.take_token_if_any(OWNER, RATE, NOW)
+    assert not store.take_token_if_any(OWNER, RATE, NOW)[0]
+    assert store.take_token_if_any("bob", RATE, NOW)[0]
+
+
+def over(table: MemoryDynamoDB) -> DynamoStore:
+    """The real store over a table whose writes happen one after the other, as moto's do not."""
+    return DynamoStore("jobs", table)  # type: ignore[arg-type]  # a stand-in for boto3's client
+
+
+class RivalBeforeTheSecondTry(MemoryDynamoDB):
+    """A table in which somebody else takes a token right after it was said that the bucket is not full."""
+
+    rivals: int = 0
+
+    def update_item(self, **call: Any) -> dict[str, Any]:
+        if ":interval" in call["ExpressionAttributeValues"] and self.rivals:
+            self.rivals -= 1
+            assert over(self).take_token_if_any(OWNER, RATE, NOW)[0]
+        return super().update_item(**call)
+
+
+@pytest.mark.parametrize(("before", "is_taken"), [(1, True), (2, False)])
+def test_who_loses_a_token_between_the_two_tries_gets_the_next_one_if_there_is_one(before: int, is_taken: bool) -> None:
+    table = RivalBeforeTheSecondTry(resource("Table")["Properties"])
+    store = over(table)
+    for _ in range(before):
+        store.take_token_if_any(OWNER, RATE, NOW)
+    table.rivals = 1
+    assert store.take_token_if_any(OWNER, RATE, NOW) == (is_taken, NOW + RATE.burst * RATE.interval)
+    assert table.rivals == 0
+
+
+def test_of_many_submits_at_once_no_more_than_the_burst_get_a_token() -> None:
+    store = over(MemoryDynamoDB(resource("Table")["Properties"]))
+    start, taken = threading.Barrier(8), [False] * 8
+
+    def take(index: int) -> None:
+        start.wait()
+        taken[index], _ = store.take_token_if_any(OWNER, RATE, NOW)
+
+    threads = [threading.Thread(target=take, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == RATE.burst
+
+
+def test_a_bucket_removes_itself_once_it_has_long_been_full() -> None:
+    table = MemoryDynamoDB(resource("Table")["Properties"])
+    store = over(table)
+    for _ in range(4):
+        _, full_at = store.take_token_if_any(OWNER, RATE, NOW)
+    (item,) = table.items.values()
+    assert item.keys() == {"pk", "fullAt", "recordExpiresAt"}
+    assert full_at < from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) < full_at + timedelta(days=2)
+
+
+def test_a_bucket_is_no_job_to_anybody(store: Store) -> None:
+    store.take_token_if_any(OWNER, RATE, NOW)
+    assert store.list_by_owner(OWNER, limit=9) == ([], None)
+    assert list(store.due(NOW + timedelta(days=9))) == []
+    assert store.count_live(OWNER, at_most=9) == 0
+
+
+def test_the_counted_jobs_that_have_not_ended_are_live(store: Store) -> None:
+    counted = [replace(job_number(number), live_owner=OWNER) for number in range(4)]
+    others = [job_number(8), replace(job_number(9, owner="bob"), live_owner="bob")]
+    for job in [*counted, *others]:
+        store.add_if_absent(job, NOW)
+    assert store.count_live(OWNER, at_most=9) == 4
+    assert store.count_live(OWNER, at_most=3) == 3
+    store.swap_if_unchanged(counted[0], counted[0].cancelled(now=NOW))
+    running = claimed(store, counted[1])
+    assert store.count_live(OWNER, at_most=9) == 3
+    store.swap_if_unchanged(running, running.completed(now=NOW, result=Result(text="1")))
+    assert store.count_live(OWNER, at_most=9) == 2

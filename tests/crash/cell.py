@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from asyncjobs.items import bucket_key
 from asyncjobs.lifecycle import job_id_for
 from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
@@ -83,6 +84,13 @@ class Cell:
             Bucket=self.stage.outputs.bucket_name,
             Key=f"inputs/{quote(self.caller.owner, safe='')}/{self.note}",
             Body=self.note.encode(),
+        )
+
+    def use_up_rate(self) -> None:
+        """Leave the caller without a token for the next hour."""
+        full_at = str(int((time.time() + 3600) * 1000))
+        self.stage.client("dynamodb").put_item(
+            TableName=self.stage.outputs.table_name, Item={**bucket_key(self.caller.owner), "fullAt": {"N": full_at}}
         )
 
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
@@ -176,6 +184,9 @@ class Cell:
         assert not life.faults(), f"{life.faults()}: {life}"
         starts = [attempt for job_id, attempt in self.stage.starts() if job_id == self.job_id]
         assert len(set(starts)) == len(starts) <= attempts, f"attempts that started: {starts}"
+
+    def has_met_its_fault(self) -> bool:
+        return self.armed is not None and self.armed.fired() > 0
 
     def _has_fired(self) -> None:
         assert self.armed is not None, "it was never armed"

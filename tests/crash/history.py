@@ -47,7 +47,7 @@ class Life:
         return max(map(_endings, self.generations()), default=0)
 
     def faults(self) -> list[str]:
-        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11 and I12."""
+        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
         found = [f"{_short(state)}: {fault}" for state in self.states for fault in _wrong_in(state)]
         for generation in self.generations():
             for old, new in itertools.pairwise(generation):
@@ -121,7 +121,7 @@ class History:
         with self._news:
             for record in records:
                 image = record["dynamodb"].get("NewImage")
-                if image is not None:
+                if image is not None and image["pk"]["S"].startswith("J#"):
                     state = {name: next(iter(value.values())) for name, value in image.items()} | {EPOCH: self._epoch}
                     job_id = state["pk"].rsplit("#", 1)[1]
                     self.lives.setdefault(job_id, Life()).states.append(state)
@@ -139,6 +139,8 @@ def _wrong_in(state: State) -> Iterator[str]:
         yield "I11: due exactly while it is not finished"
     if int(state["attempt"]) > int(state["maxAttempts"]):
         yield "I12: more attempts than it has"
+    if state["status"] in FINISHED and "liveOwner" in state:
+        yield "I14: counted as live, and finished"
 
 
 def _wrong_between(old: State, new: State) -> Iterator[str]:

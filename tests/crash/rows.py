@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
-from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, UNAVAILABLE, Cell
+from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
@@ -22,6 +23,9 @@ _DELETE_ALL = "objects.S3Objects.delete_all:DeleteObjects"
 _LIST = "store.DynamoStore.list_by_owner:Query"
 _BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
 _DUE = "store.DynamoStore.due:Query"
+_TOKEN = "store.DynamoStore._take_token:UpdateItem"
+_COUNT_LIVE = "store.DynamoStore.count_live:Query"
+_BACKLOG = "queue.SqsQueue.backlog:GetQueueAttributes"
 _SEND = "queue.SqsQueue.send:SendMessage"
 _SEND_ALL = "queue.SqsQueue.send_all:SendMessageBatch"
 _RETURN = "queue.SqsQueue.return_after:ChangeMessageVisibility"
@@ -74,7 +78,7 @@ class Row:
 
 def creates(row: Row, cell: Cell) -> None:
     """The submit's answer tells the truth: 503 and nothing there, or 202; where it got lost, the job is done all the same."""
-    cell.arm()
+    cell.arm(cell.caller.owner if row.own_user else None)
     cell.answers_as_faulted(cell.submit(), otherwise=202)
     if cell.fault.is_applied and row.site == _PUT:
         # Nobody asks again: the record alone makes it run.
@@ -120,6 +124,30 @@ def sends(row: Row, cell: Cell) -> None:
         cell.answers_as_faulted(answer)
     else:
         assert answer.status_code == 202, answer.text
+    row.ends(cell)
+
+
+def asks_the_queue(row: Row, cell: Cell) -> None:
+    """A queue that does not tell how long it is keeps nobody out. Each process asks every few seconds; until then, again."""
+    cell.arm(cell.caller.owner)
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := cell.submit()).is_server_error and not cell.has_met_its_fault() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+        cell.is_accepted()
+    else:
+        assert answer.is_success, answer.text
+    row.ends(cell)
+
+
+def is_repeated_too_often(row: Row, cell: Cell) -> None:
+    """Whoever submits more often than one may still learns of the job that was accepted before."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.use_up_rate()
+    cell.arm()
+    cell.answers_as_faulted(cell.submit())
     row.ends(cell)
 
 
@@ -221,6 +249,10 @@ def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
 _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
+    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Admission._backlog_seen", asks_the_queue, own_user=True),
+    Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
+    Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
+    Row("submit without a token reads the job", _GET, "get < Commands._accepted_before", is_repeated_too_often, own_user=True),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
     Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
     Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),

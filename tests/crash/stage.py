@@ -83,6 +83,7 @@ class Stage:
         concurrency: int = 10,
         requests: int = 6,
         sweepers: int = 1,
+        parameters: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> None:
         self.folder = folder
@@ -90,6 +91,7 @@ class Stage:
         self._env = {**env, "STARTS_LOG": str(self.starts_log)}
         self.concurrency = concurrency
         self._sweepers = sweepers
+        self._parameters = {"WorkerConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)
@@ -108,7 +110,7 @@ class Stage:
             self.start_engine()
             self._closing.callback(self._stack.stop)
             self._closing.enter_context(self.proxy)
-            self.outputs = self._stack.deploy({"WorkerConcurrency": str(self.concurrency)})
+            self.outputs = self._stack.deploy(self._parameters)
             self.history = self._closing.enter_context(
                 History(self._stack.session, self.outputs.endpoint_url, self.outputs.table_name)
             )

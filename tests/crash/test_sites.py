@@ -11,6 +11,7 @@ from tests.crash.rows import ROWS
 
 NO_REQUEST = {
     "link < Queries.link": "signing sends nothing",
+    "upload_link < Commands.upload": "signing sends nothing",
     "open_result < Attempt._succeeded": "a writer; its calls have rows of their own",
     "open_result < Attempt.stream_result": "a writer; its calls have rows of their own",
 }

@@ -121,6 +121,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "dynamodb:DescribeTable": ("dynamodb", "describe_table", table),
         "dynamodb:Query": ("dynamodb", "query", query(outputs, "pk")),
         "dynamodb:Query byOwner": ("dynamodb", "query", query(outputs, "owner", IndexName="byOwner")),
+        "dynamodb:Query live": ("dynamodb", "query", query(outputs, "liveOwner", IndexName="live")),
         "dynamodb:Query due": ("dynamodb", "query", query(outputs, "dueShard", IndexName="due")),
         "sqs:SendMessage": ("sqs", "send_message", {"QueueUrl": queue, "MessageBody": unknown_job}),
         "sqs:ReceiveMessage": ("sqs", "receive_message", {"QueueUrl": queue, "VisibilityTimeout": 0}),

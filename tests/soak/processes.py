@@ -11,6 +11,7 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON
 from asyncjobs.queue import JobMessage, Queue
+from asyncjobs.rate import SubmitRate
 from asyncjobs.store import ListPosition, Lost, Store
 from tests.fakes import FakeObjects, FakeResultWriter
 
@@ -111,6 +112,12 @@ class ProcessStore:
     def due(self, now: datetime) -> Iterator[JobKey]:
         yield from self._call(lambda: list(self._inner.due(now)))
 
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        return self._call(lambda: self._inner.take_token_if_any(owner, rate, now))
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        return self._call(lambda: self._inner.count_live(owner, at_most=at_most))
+
 
 class ProcessQueue:
     """A `Queue` as a process sees it."""
@@ -123,6 +130,9 @@ class ProcessQueue:
 
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         return self._call(lambda: self._inner.send_all(messages)) if messages else []
+
+    def backlog(self) -> int:
+        return self._call(self._inner.backlog)
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         self._call(lambda: self._inner.return_after(receipt_handle, delay))
@@ -142,6 +152,9 @@ class ProcessObjects:
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return self._process.call(lambda: self._inner.open_upload(owner, key))
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return self._inner.upload_link(owner, key, content_type=content_type, size=size)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)

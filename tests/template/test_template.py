@@ -124,7 +124,15 @@ def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
     assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer"}
-    assert set(cors["ExposeHeaders"]) == {"etag", "location", "retry-after", "idempotency-replayed", "preference-applied"}
+    assert set(cors["ExposeHeaders"]) == {
+        "etag",
+        "location",
+        "retry-after",
+        "idempotency-replayed",
+        "preference-applied",
+        "ratelimit",
+        "ratelimit-policy",
+    }
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
 
@@ -218,6 +226,7 @@ def test_expired_records_are_deleted_by_the_attribute_that_says_when() -> None:
 def test_the_keys_are_what_a_new_job_has() -> None:
     table, item = properties("Table"), to_item(new_job())
     keys = [*table["KeySchema"], *(key for index in table["GlobalSecondaryIndexes"] for key in index["KeySchema"])]
+    item["liveOwner"] = to_item(new_job().counted())["liveOwner"]
     types = {found["AttributeName"]: found["AttributeType"] for found in table["AttributeDefinitions"]}
     assert {key["AttributeName"] for key in keys} == types.keys()
     assert {name: next(iter(item[name])) for name in types} == types
@@ -229,9 +238,9 @@ def test_the_indexes_are_those_the_store_asks_and_hold_keys_only() -> None:
     asked = {
         node.value
         for node in ast.walk(source_of("store"))
-        if isinstance(node, ast.Constant) and node.value in {"byOwner", "due"}
+        if isinstance(node, ast.Constant) and node.value in {"byOwner", "due", "live"}
     }
-    assert {index["IndexName"] for index in indexes} == asked == {"byOwner", "due"}
+    assert {index["IndexName"] for index in indexes} == asked == {"byOwner", "due", "live"}
     assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in indexes)
 
 
@@ -355,6 +364,8 @@ def settings_variables() -> dict[str, str]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> None:
     asked = attributes_of(app(function), "settings")
+    if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
+        asked |= attributes_of(source_of("admission"), "settings")
     assert asked
     assert {settings_variables()[name] for name in asked} == environment(function)
 
@@ -397,6 +408,7 @@ ACTIONS = {
     "query": "dynamodb:Query",
     "send_message": "sqs:SendMessage",
     "send_message_batch": "sqs:SendMessage",
+    "get_queue_attributes": "sqs:GetQueueAttributes",
     "change_message_visibility": "sqs:ChangeMessageVisibility",
     "put_object": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
@@ -416,11 +428,20 @@ WITHOUT_CODE = {
 }
 """What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
 
+OPTIONAL = {"SubmitFunction": {"dynamodb:Query": "LiveJobsPolicy", "sqs:GetQueueAttributes": "BacklogPolicy"}}
+"""What a function may only with an option, and the policy that lets it."""
+
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 ROOMS = {
     # A job that runs at once does so where it is submitted.
-    "SubmitFunction": [("service", "Commands"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
+    "SubmitFunction": [
+        ("service", "Commands"),
+        ("admission", "Admission"),
+        ("executor", "Executor"),
+        ("attempt", "Attempt"),
+        ("heartbeat", "Heartbeat"),
+    ],
     "StatusFunction": [("service", "Queries")],
     "WorkerFunction": [("batch", "BatchWorker"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
     "SweeperFunction": [("sweeper", "Sweeper")],
@@ -532,7 +553,8 @@ def named(arn: dict[str, Any]) -> str:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_permission_is_a_call_that_can_be_seen_and_each_call_has_its_permission(function: str) -> None:
     allowed = {action for action, _ in grants(function)} - LOGS - WITHOUT_CODE.get(function, set())
-    assert allowed == actions_in_code(function)
+    assert allowed | OPTIONAL.get(function, {}).keys() == actions_in_code(function)
+    assert not allowed & OPTIONAL.get(function, {}).keys()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -575,7 +597,12 @@ def test_a_role_is_lambdas_alone_and_says_all_it_allows_itself(function: str) ->
 def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
     besides = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
     conditions = {name: found["Condition"] for name, found in besides.items()}
-    assert conditions == {"KeyPolicy": "OwnKey", "TracingPolicy": "Traced"}
+    assert conditions == {
+        "KeyPolicy": "OwnKey",
+        "TracingPolicy": "Traced",
+        "LiveJobsPolicy": "WithMaxLiveJobs",
+        "BacklogPolicy": "WithMaxBacklog",
+    }
     assert template()["Parameters"]["KmsKeyArn"]["Default"] == ""
     assert template()["Parameters"]["Tracing"]["Default"] == "PassThrough"
 
@@ -594,6 +621,19 @@ def test_an_own_key_is_the_one_key_that_may_be_used_and_traces_the_one_thing_wit
         for action in statement["Action"]
     ]
     assert not [action for action in actions if "*" in action]
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "on"),
+    [
+        ("LiveJobsPolicy", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
+        ("BacklogPolicy", "sqs:GetQueueAttributes", {"Fn::GetAtt": ["Queue", "Arn"]}),
+    ],
+)
+def test_a_limit_lets_submit_look_at_the_one_thing_it_counts(policy: str, action: str, on: Any) -> None:
+    assert OPTIONAL["SubmitFunction"][action] == policy
+    assert properties(policy)["Roles"] == [ref("SubmitRole")]
+    assert properties(policy)["PolicyDocument"]["Statement"] == [{"Effect": "Allow", "Action": action, "Resource": on}]
 
 
 def test_the_transform_adds_no_role_of_its_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncjobs.admission import Admission
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import rfc3339
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
+from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
@@ -28,6 +31,7 @@ from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+UPLOAD = "POST /api/v1/uploads"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
@@ -80,11 +84,13 @@ class House:
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    limits: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
         self.patience = Patience(self)
         waiter = Waiter(self.clock, self.patience.sleep)
+        admission = self.limits and Admission(store=self.store, queue=self.queue, clock=self.clock, **self.limits)
         commands = Commands(
             store=self.store,
             queue=self.queue,
@@ -93,6 +99,7 @@ class House:
             clock=self.clock,
             max_retention=most,
             waiter=waiter,
+            admission=admission or None,
         )
         queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
         self._commands = commands_api(commands, clock=self.clock, max_retention=most)
@@ -108,7 +115,15 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        names = {SUBMIT: "submit", UPDATE: "submit", REPORT: "submit", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}
+        names = {
+            SUBMIT: "submit",
+            UPLOAD: "upload",
+            UPDATE: "submit",
+            REPORT: "submit",
+            CANCEL: "cancel",
+            RETRY: "retry",
+            DELETE: "delete",
+        }
         name = names.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
@@ -173,6 +188,64 @@ def test_the_sample_submit_is_a_sound_request() -> None:
     house = House()
     body = json.loads(sample("submit")["body"])
     assert house.submit({**body, "jobType": "api.takes_anything"}).status == 202
+
+
+# ── Not too much ───────────────────────────────────────────────────────────────────────────────────
+
+SIX_A_MINUTE = {"rate": SubmitRate(per_minute=6, burst=2)}
+
+
+def test_a_submit_too_soon_is_429_with_when_to_come_back() -> None:
+    house = House(limits=SIX_A_MINUTE)
+    assert [house.submit(BODY).status for _ in range(2)] == [202, 202]
+    house.clock.advance(seconds=1.5)
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"]) == (429, "SUBMIT_RATE_EXCEEDED")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.body["type"], answer.body["status"]) == ("urn:asyncjobs:problem:SUBMIT_RATE_EXCEEDED", 429)
+    assert answer.headers["retry-after"] == "9"
+    assert (answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) == ('"submit";q=2;w=20', '"submit";r=0;t=9')
+    house.clock.advance(seconds=9)
+    assert house.submit(BODY).status == 202
+
+
+def test_an_accepted_submit_and_a_replay_tell_what_is_left() -> None:
+    house = House(limits=SIX_A_MINUTE)
+    answers = [house.submit(BODY, key="k") for _ in range(3)]
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"submit";r=1;t=10',
+        '"submit";r=0;t=10',
+        '"submit";r=0;t=10',
+    ]
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"submit";q=2;w=20'}
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
+    assert answers[0].headers["retry-after"] == "2", "when to poll, as ever"
+
+
+def test_without_a_rate_no_answer_speaks_of_one(house: House) -> None:
+    headers = house.submit(BODY).headers
+    assert not [name for name in headers if name.startswith("ratelimit")]
+
+
+def test_too_many_unfinished_jobs_are_429_until_one_is_cancelled() -> None:
+    house = House(limits={"max_live": 1})
+    job = house.submit(BODY).body
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (429, "TOO_MANY_LIVE_JOBS", "10")
+    house.call(CANCEL, async_job_id=job["asyncJobId"])
+    assert house.submit(BODY).status == 202
+
+
+def test_too_long_a_queue_is_503_and_a_retry_of_what_was_accepted_is_not() -> None:
+    house = House(limits={"max_backlog": 1})
+    assert house.submit(BODY, key="k").status == 202
+    house.clock.advance(seconds=5)
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "BUSY", "10")
+    assert house.submit(BODY, key="k").headers["idempotency-replayed"] == "true"
+
+
+# ── What a submit may leave out ────────────────────────────────────────────────────────────────────
 
 
 def test_without_an_input_the_job_gets_an_empty_object(house: House) -> None:
@@ -668,6 +741,51 @@ def test_a_preference_is_met_as_far_as_it_can_be(
     answer = house.submit(BODY, prefer=prefer)
     assert (answer.status, answer.headers.get("preference-applied")) == (202, applied)
     assert patience.waited == pytest.approx(waits, abs=0.1)
+
+
+# ── Upload ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def upload(house: House, body: Any) -> Answer:
+    return house.call(UPLOAD, body=json.dumps(body))
+
+
+def test_an_upload_is_201_with_all_that_its_put_needs(house: House) -> None:
+    answer = upload(house, {"contentType": "application/pdf", "contentLength": 9})
+    key = answer.body["key"]
+    assert answer.status == 201
+    assert re.fullmatch(r"uploads/[0-9a-f-]{36}", key)
+    assert answer.body == {
+        "key": key,
+        "url": f"https://bucket.example/inputs/{OWNER}/{key}?type=application/pdf&size=9&signature=x",
+        "method": "PUT",
+        "headers": {"content-type": "application/pdf", "content-length": "9"},
+        "expiresAt": rfc3339(NOW + timedelta(minutes=15)),
+    }
+    assert house.store.writes == 0
+
+
+def test_no_two_uploads_have_one_key(house: House) -> None:
+    assert len({upload(house, {"contentLength": 1}).body["key"] for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({}, ["/contentLength"]),
+        ({"contentLength": 0}, ["/contentLength"]),
+        ({"contentLength": 5 * 1024**3 + 1}, ["/contentLength"]),
+        ({"contentLength": 1.5}, ["/contentLength"]),
+        ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\n"}, ["/contentType"]),
+        ({"contentLength": 1, "key": "mine"}, ["/key"]),
+        ([], [""]),
+    ],
+)
+def test_an_upload_that_cannot_be_is_400_with_each_place(house: House, body: Any, pointers: list[str]) -> None:
+    answer = upload(house, body)
+    assert (answer.status, answer.pointers) == (400, pointers)
 
 
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────

@@ -76,6 +76,7 @@ answers = [
 ]
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
+assert not {"asyncjobs.admission", "asyncjobs.rate"} & sys.modules.keys(), "limits that are off"
 """
     root = Path(__file__).parents[2]
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"

@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import immediate
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import Unavailable
-from asyncjobs.executor import Executor
 from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import AsyncJob, Status
 from asyncjobs.queue import JobMessage
@@ -25,27 +23,33 @@ from tests.unit.conftest import Lines
 HALF_A_SECOND = timedelta(seconds=0.5)
 
 
-class Ran(list[str]):
-    """What executors were made for."""
-
-
 @pytest.fixture
-def made() -> Ran:
-    return Ran()
+def first_worker(store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock) -> FirstWorker:
+    return FirstWorker(threshold=HALF_A_SECOND, store=store, objects=objects, catalogue=catalogue, clock=clock)
 
 
 @pytest.fixture
 def commands(
-    store: FakeStore, queue: FakeQueue, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock, made: Ran
+    store: FakeStore,
+    queue: FakeQueue,
+    objects: FakeObjects,
+    catalogue: Catalogue,
+    clock: FakeClock,
+    first_worker: FirstWorker,
 ) -> Commands:
-    parts: Any = {"store": store, "objects": objects, "catalogue": catalogue, "clock": clock}
+    return Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalogue=catalogue,
+        clock=clock,
+        max_retention=timedelta(days=30),
+        first_worker=first_worker,
+    )
 
-    def make_executor() -> Executor:
-        made.append("executor")
-        return Executor(at_most=immediate.AT_MOST, sleep=lambda seconds: clock.advance(seconds=seconds), **parts)
 
-    first_worker = FirstWorker(threshold=HALF_A_SECOND, clock=clock, make_executor=make_executor)
-    return Commands(queue=queue, max_retention=timedelta(days=30), first_worker=first_worker, **parts)
+def has_run_something(first_worker: FirstWorker) -> bool:
+    return "_executor" in vars(first_worker)
 
 
 def submit(commands: Commands, name: str = "zoo.is_quick", turn: str = "returns", **options: Any) -> Submission:
@@ -80,21 +84,20 @@ def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeSt
     ids=["asked for", "delayed", "forbidden by its type", "slow"],
 )
 def test_everything_else_is_sent_and_no_job_code_is_loaded(
-    commands: Commands, queue: FakeQueue, made: Ran, name: str, options: dict[str, Any]
+    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, options: dict[str, Any]
 ) -> None:
     request = {"zoo.works": {"seconds": 1}}.get(name, {"turn": "returns"})
     delay = options.pop("delay", timedelta(0))
     job = commands.submit(OWNER, SubmitRequest(job_type=name, input=request, delay=delay), **options).job
     assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
-    assert made == []
+    assert not has_run_something(first_worker)
 
 
-def test_a_job_with_a_single_attempt_is_not_risked_here() -> None:
-    worker = FirstWorker(threshold=HALF_A_SECOND, clock=FakeClock(NOW), make_executor=lambda: pytest.fail("made"))
+def test_a_job_with_a_single_attempt_is_not_risked_here(first_worker: FirstWorker) -> None:
     quick = job_type("zoo.is_quick", expected=HALF_A_SECOND)
-    assert worker.takes(quick)
-    assert not worker.takes(replace(quick, max_attempts=1))
-    assert not worker.takes(replace(quick, expected=timedelta(seconds=0.51)))
+    assert first_worker.takes(quick)
+    assert not first_worker.takes(replace(quick, max_attempts=1))
+    assert not first_worker.takes(replace(quick, expected=timedelta(seconds=0.51)))
 
 
 def test_a_quick_job_that_raises_is_tried_again_by_the_worker(commands: Commands, queue: FakeQueue) -> None:
@@ -112,16 +115,9 @@ def test_a_quick_job_that_fails_for_good_has_failed(commands: Commands, queue: F
 
 @pytest.mark.parametrize("name", ["zoo.is_quick", "zoo.is_quick_async"])
 def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_once(
-    commands: Commands, store: FakeStore, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(immediate, "AT_MOST", timedelta(seconds=0.1))
-    commands._first_worker._make_executor = lambda: Executor(  # type: ignore[union-attr]
-        store=store,
-        objects=FakeObjects(),
-        catalogue=commands._catalogue,
-        clock=commands._clock,
-        at_most=immediate.AT_MOST,
-    )
+    monkeypatch.setattr(first_worker, "_at_most", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -145,7 +141,7 @@ def test_a_replay_of_one_that_still_runs_leaves_it_alone(commands: Commands, sto
 
 
 def test_one_whose_put_got_no_answer_until_another_attempt_began_does_not_run_here(
-    commands: Commands, store: FakeStore, made: Ran, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, store: FakeStore, first_worker: FirstWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
@@ -159,11 +155,11 @@ def test_one_whose_put_got_no_answer_until_another_attempt_began_does_not_run_he
     monkeypatch.setattr(store, "add_if_absent", answers_late)
     submission = submit(commands)
     assert (submission.job.claimed_by, submission.job.attempt, submission.replayed) == ("worker", 2, False)
-    assert made == []
+    assert not has_run_something(first_worker)
 
 
 def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
-    commands: Commands, store: FakeStore, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, store: FakeStore, queue: FakeQueue, first_worker: FirstWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
@@ -173,6 +169,7 @@ def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
         return outcome
 
     monkeypatch.setattr(store, "add_if_absent", then_fails)
+    monkeypatch.setattr(first_worker._executor, "_sleep", lambda _: None)
     job = submit(commands).job
     assert (job.status, job.attempt, queue.sent) == (Status.IN_PROGRESS, 1, [])
     assert job.lease_until is not None

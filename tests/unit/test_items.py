@@ -59,6 +59,7 @@ JOBS = st.builds(
     metadata=st.none() | TEXT,
     result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME) | st.builds(Result, url=NAME),
     error=st.none() | FAILURE,
+    live_owner=st.none() | NAME,
 )
 
 

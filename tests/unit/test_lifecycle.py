@@ -31,7 +31,7 @@ from asyncjobs.lifecycle import (
     lease_length,
     retry_backoff,
 )
-from tests.factories import NOW, new_job, new_tracked_job, running_job
+from tests.factories import NOW, OWNER, new_job, new_tracked_job, running_job
 
 FAILURE = JobFailure(code="JOB_RAISED", message="…", type="ValueError", retryable=True)
 SECOND = timedelta(seconds=1)
@@ -116,6 +116,13 @@ def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str)
     assert ended.record_expires_at == now + job.retention
     # Kept, so that a completing write whose answer got lost can be told from somebody else's.
     assert ended.claimed_by == job.claimed_by
+
+
+def test_a_counted_job_counts_for_its_owner_until_it_ends() -> None:
+    job = new_job().counted()
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    assert (new_job().live_owner, job.live_owner, running.live_owner) == (None, OWNER, OWNER)
+    assert running.cancelled(now=NOW).live_owner is None
 
 
 def test_completing_clears_what_earlier_attempts_left() -> None:

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncjobs.admission import Admission
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import (
     IdempotencyKeyReused,
@@ -25,12 +26,14 @@ from asyncjobs.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    SubmitRateExceeded,
     Unavailable,
     UnknownJobType,
 )
 from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
+from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.reports import Report
 from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest, canonical_json
@@ -128,6 +131,72 @@ def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
     assert due_at is not None
     assert due_at <= NOW + timedelta(minutes=2)
     assert lines.names() == ["JOB_ACCEPTED", "JOB_ENQUEUE_DEFERRED"]
+
+
+@pytest.fixture
+def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
+    """Takes one job a minute of each owner."""
+    return Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalogue=CATALOGUE,
+        clock=clock,
+        max_retention=timedelta(days=30),
+        admission=Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=1, burst=1)),
+    )
+
+
+def test_of_a_job_that_is_not_admitted_nothing_is_kept(
+    limited: Commands, store: FakeStore, queue: FakeQueue, objects: FakeObjects, lines: Lines
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST)
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, replace(REQUEST, job_type="service.keeps", input=LARGE), idempotency_key="k")
+    assert ([*store.jobs], len(queue.sent), objects.stored) == ([accepted.job.key], 1, {})
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_REFUSED"]
+    assert (lines.events[1]["reason"], lines.events[1]["jobType"]) == ("SubmitRateExceeded", "service.keeps")
+
+
+def test_what_a_submit_leaves_of_the_rate_is_told_and_nothing_where_there_is_none(
+    commands: Commands, limited: Commands
+) -> None:
+    assert commands.submit(OWNER, REQUEST).quota is None
+    quota = limited.submit(OWNER, REQUEST).quota
+    assert quota is not None
+    assert (quota.burst, quota.remaining, quota.next_token) == (1, 0, timedelta(minutes=1))
+
+
+def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
+    limited: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST, idempotency_key="k").job
+    writes = store.writes
+    for _ in range(3):
+        again = limited.submit(OWNER, REQUEST, idempotency_key="k")
+        assert (again.job, again.replayed, again.quota and again.quota.remaining) == (accepted, True, 0)
+    assert store.writes == writes + 3, "one each: the bucket said no, and nothing was put"
+    assert len(queue.sent) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        limited.submit(OWNER, replace(REQUEST, message="another"), idempotency_key="k")
+    store.jobs[accepted.key] = replace(accepted, record_expires_at=clock())
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST, idempotency_key="k")
+
+
+def test_a_replay_costs_a_token_too_while_there_is_one(limited: Commands, clock: FakeClock) -> None:
+    limited.submit(OWNER, REQUEST, idempotency_key="k")
+    clock.advance(seconds=60)
+    assert limited.submit(OWNER, REQUEST, idempotency_key="k").replayed
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST)
+
+
+def test_a_request_that_is_wrong_costs_no_token(limited: Commands, store: FakeStore) -> None:
+    with pytest.raises(InvalidInput):
+        limited.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
+    assert store.writes == 0
+    limited.submit(OWNER, REQUEST)
 
 
 def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:

@@ -15,6 +15,7 @@ from asyncjobs import schemas
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339
 from asyncjobs.errors import (
     AsyncJobsError,
+    Busy,
     IdempotencyKeyReused,
     InputProblem,
     InvalidCursor,
@@ -27,7 +28,10 @@ from asyncjobs.errors import (
     JobNotFound,
     JobNotRetryable,
     JobNotTracked,
+    NotAdmitted,
     ResultTooLarge,
+    SubmitRateExceeded,
+    TooManyLiveJobs,
     Unavailable,
     UnknownJobType,
 )
@@ -43,6 +47,7 @@ from asyncjobs.http import (
     problem_answer,
 )
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, Status
+from asyncjobs.objects import MAX_UPLOAD
 from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
@@ -50,6 +55,7 @@ from asyncjobs.store import ListPosition
 from asyncjobs.waiting import MAX_WAIT
 
 if TYPE_CHECKING:
+    from asyncjobs.rate import Quota
     from asyncjobs.reports import Report
     from asyncjobs.worker_token import WorkerToken
 
@@ -96,7 +102,12 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
             in_background=preference.respond_async and not wait,
         )
         job = commands.wait(submission.job, wait) if wait else submission.job
-        headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", "vary": "Prefer", **_applied(preference, wait)}
+        headers = {
+            "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
+            "vary": "Prefer",
+            **_applied(preference, wait),
+            **_rate_headers(submission.quota),
+        }
         if submission.replayed:
             headers["idempotency-replayed"] = "true"
         if job.status is Status.FAILED and (wait or not submission.replayed):
@@ -115,6 +126,19 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
         commands.delete(request.owner, _job_id(request))
         return no_content()
 
+    def upload(request: Request) -> Answer:
+        owner, asked = request.owner, _checked("POST /uploads", _UPLOAD_SCHEMA, request.json())
+        content_type, size = asked.get("contentType", "application/octet-stream"), int(asked["contentLength"])
+        made = commands.upload(owner, content_type=content_type, size=size)
+        body = {
+            "key": made.key,
+            "url": made.url,
+            "method": "PUT",
+            "headers": {"content-type": content_type, "content-length": str(size)},
+            "expiresAt": rfc3339(made.expires_at),
+        }
+        return answer(201, body)
+
     def update(request: Request) -> Answer:
         key = JobKey(request.owner, _job_id(request))
         return answer(200, _job_body(commands.reports.by_owner(key, _report(request.json()))))
@@ -126,6 +150,7 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
     return Api(
         {
             f"POST {BASE_PATH}/jobs": submit,
+            f"POST {BASE_PATH}/uploads": upload,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
             f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
@@ -207,11 +232,33 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     }
 
 
-def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
+_UPLOAD_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["contentLength"],
+    "properties": {
+        "contentType": {
+            "type": "string",
+            "maxLength": 100,
+            # RFC 9110 8.3, and nothing that could end a header.
+            "pattern": "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+)?$",
+        },
+        "contentLength": {"type": "integer", "minimum": 1, "maximum": MAX_UPLOAD},
+    },
+}
+
+
+def _checked(what: str, schema: Mapping[str, Any], body: Any) -> Any:
+    """The body, if it fits. Raises a `Problem` (400) that names each place where it does not."""
     try:
-        schemas.check("POST /jobs", schema, body)
+        schemas.check(what, schema, body)
     except InvalidInput as error:
         raise invalid_request(*error.problems) from error
+    return body
+
+
+def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
+    _checked("POST /jobs", schema, body)
     if len(canonical_json(body.get("metadata"))) > MAX_METADATA:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))
     retention = body.get("retentionSeconds")
@@ -379,6 +426,21 @@ def _retry_after(job: AsyncJob, now: datetime) -> str:
     return str(max(pause, math.ceil(starts_in)))
 
 
+def _rate_headers(quota: Quota | None) -> dict[str, str]:
+    """`RateLimit` and its policy (draft-ietf-httpapi-ratelimit-headers-10): `r` more at once, and another one in `t` seconds."""
+    if quota is None:
+        return {}
+    return {
+        "ratelimit-policy": f'"submit";q={quota.burst};w={_whole_seconds(quota.window)}',
+        "ratelimit": f'"submit";r={quota.remaining};t={_whole_seconds(quota.next_token)}',
+    }
+
+
+def _whole_seconds(duration: timedelta) -> int:
+    """Rounded up: who comes back then does not come too early."""
+    return math.ceil(duration.total_seconds())
+
+
 # ── Errors ─────────────────────────────────────────────────────────────────────────────────────────
 
 _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
@@ -411,6 +473,19 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "The idempotency key was used for another request",
         "Use a new key for a new request; repeat a request with exactly the same body.",
     ),
+    SubmitRateExceeded: (
+        429,
+        "SUBMIT_RATE_EXCEEDED",
+        "You submit more often than you may",
+        "The job was not accepted. Send it again: Retry-After says when.",
+    ),
+    TooManyLiveJobs: (
+        429,
+        "TOO_MANY_LIVE_JOBS",
+        "Too many of your jobs are unfinished",
+        "The job was not accepted. Send it again when one of yours has ended or was cancelled.",
+    ),
+    Busy: (503, "BUSY", "Too many jobs wait", "The job was not accepted. Send it again: Retry-After says when."),
     Unavailable: (503, "UNAVAILABLE", "Not available at the moment", "Nothing was changed that you cannot repeat: try again."),
 }
 
@@ -440,7 +515,10 @@ def _to_problem(error: AsyncJobsError) -> Problem:
     if type(error) not in _PROBLEMS:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
-    return Problem(status, code, title, detail, headers=_PROBLEM_HEADERS.get(type(error), {}))
+    headers = _PROBLEM_HEADERS.get(type(error), {})
+    if isinstance(error, NotAdmitted):
+        headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
+    return Problem(status, code, title, detail, headers=headers)
 
 
 def _failed_while_waited_for(job: AsyncJob, headers: Mapping[str, str]) -> Problem:

@@ -10,6 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncjobs.rate import Quota
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
@@ -156,6 +160,27 @@ class IdempotencyKeyReused(AsyncJobsError):
 
 class InvalidCursor(AsyncJobsError):
     """The cursor was not made for this list, or was damaged."""
+
+
+class NotAdmitted(AsyncJobsError):
+    """The job was not taken, for now: nothing of it is kept. Asking again after `retry_after` is worth it."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, quota: Quota | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.quota = quota
+
+
+class SubmitRateExceeded(NotAdmitted):
+    """The owner submits more often than one may."""
+
+
+class TooManyLiveJobs(NotAdmitted):
+    """The owner has as many unfinished jobs as one may have."""
+
+
+class Busy(NotAdmitted):
+    """More jobs wait than the deployment lets wait, whosever they are."""
 
 
 class IllegalMove(AsyncJobsError):

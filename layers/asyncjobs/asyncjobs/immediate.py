@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs import log
+from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock
 from asyncjobs.deadline import exit_after
 from asyncjobs.errors import Unavailable
 from asyncjobs.lifecycle import GRACE, AsyncJob, lease_length
+from asyncjobs.objects import Objects
 from asyncjobs.registry import JobType
+from asyncjobs.store import Store
 
 if TYPE_CHECKING:
     from asyncjobs.executor import Executor
@@ -22,13 +25,24 @@ AT_MOST = timedelta(seconds=5)
 
 
 class FirstWorker:
-    """Runs jobs of quick types where they are submitted. `make_executor` is called when there is the first one to run."""
+    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
 
-    def __init__(self, *, threshold: timedelta, clock: Clock, make_executor: Callable[[], Executor]) -> None:
+    def __init__(
+        self,
+        *,
+        threshold: timedelta,
+        store: Store,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        at_most: timedelta = AT_MOST,
+    ) -> None:
         self._threshold = threshold
+        self._store = store
+        self._objects = objects
+        self._catalogue = catalogue
         self._clock = clock
-        self._make_executor = make_executor
-        self._executor: Executor | None = None
+        self._at_most = at_most
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not."""
@@ -41,18 +55,26 @@ class FirstWorker:
 
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
-        if self._executor is None:
-            self._executor = self._make_executor()
         log.event("JOB_STARTED", job)
+        remaining = self._at_most + GRACE
         try:
             if self._executor.is_async(job.job_type):
                 import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
 
-                with exit_after(AT_MOST + GRACE):
-                    ended = asyncio.run(self._executor.run_claimed_async(job, AT_MOST + GRACE))
+                with exit_after(remaining):
+                    ended = asyncio.run(self._executor.run_claimed_async(job, remaining))
             else:
-                ended = self._executor.run_claimed(job, AT_MOST + GRACE)
+                ended = self._executor.run_claimed(job, remaining)
         except Unavailable:
             # When its lease is over, the sweeper has it made again.
             return job
         return ended or job
+
+    @functools.cached_property
+    def _executor(self) -> Executor:
+        """Imported when there is a first job to run: most processes need none."""
+        from asyncjobs.executor import Executor  # noqa: PLC0415
+
+        return Executor(
+            store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=self._at_most
+        )

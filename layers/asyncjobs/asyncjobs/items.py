@@ -58,6 +58,7 @@ def to_item(job: AsyncJob) -> Item:
         "result": {"S": job.result.text} if job.result and job.result.text is not None else None,
         "resultLocation": {"S": location} if job.result and (location := job.result.location or job.result.url) else None,
         "error": {"S": json.dumps(asdict(job.error), ensure_ascii=False)} if job.error else None,
+        "liveOwner": job.live_owner and {"S": job.live_owner},
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -103,6 +104,7 @@ def from_item(item: Item) -> AsyncJob:
         metadata=text("metadata"),
         result=_result(item) if "resultType" in item else None,
         error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
+        live_owner=text("liveOwner"),
     )
 
 
@@ -136,6 +138,11 @@ def parse_pk(text: str) -> JobKey:
 def primary_key(key: JobKey) -> dict[str, Any]:
     """The item's primary key."""
     return {"pk": {"S": pk(key)}}
+
+
+def bucket_key(owner: str) -> dict[str, Any]:
+    """The primary key of the owner's bucket of submits. It has none of the indexes' attributes, and lies in none of them."""
+    return {"pk": {"S": f"R#{owner}"}}
 
 
 def milliseconds_value(instant: datetime) -> dict[str, Any]:

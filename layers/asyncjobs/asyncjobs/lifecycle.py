@@ -141,6 +141,8 @@ class AsyncJob:
     metadata: str | None = None
     result: Result | None = None
     error: JobFailure | None = None
+    live_owner: str | None = None
+    """The owner, for as long as the job counts among the owner's live ones; None when nobody counts them, and at the end."""
 
     # ── What it is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -196,6 +198,10 @@ class AsyncJob:
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
         return replace(self, input=text, input_location=location)
+
+    def counted(self) -> AsyncJob:
+        """The new job as one that counts among its owner's live ones until it ends, before it is stored."""
+        return replace(self, live_owner=self.owner)
 
     # ── What the worker does ───────────────────────────────────────────────────────────────────────
 
@@ -344,6 +350,7 @@ class AsyncJob:
             record_expires_at=to_whole_seconds(now + self.retention),
             due_at=None,
             lease_until=None,
+            live_owner=None,
         )
 
 

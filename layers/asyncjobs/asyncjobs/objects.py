@@ -27,6 +27,10 @@ INLINE_INPUT_LIMIT = 2 * 1024
 INLINE_RESULT_LIMIT = 8 * 1024
 """Bytes of JSON up to which a result lies in the record: up to here one larger write is cheaper than a PUT."""
 LINK_LIFETIME = timedelta(minutes=5)
+UPLOAD_LIFETIME = timedelta(minutes=15)
+"""How long an upload may be begun; one that is under way by then goes on."""
+MAX_UPLOAD = 5 * 1024**3
+"""Bytes. What S3 takes in one PUT."""
 
 _PART = 8 * 1024 * 1024
 JSON = "application/json"
@@ -69,6 +73,10 @@ class Objects(Protocol):
         """An object of the owner's own inputs area, as a stream. Raises `InputMissing`."""
         ...
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        """A URL by which whoever has it may put this object into the owner's inputs area, of just that type and size."""
+        ...
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         """Begin the result of the job's present attempt."""
         ...
@@ -109,6 +117,19 @@ class S3Objects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
         return self._open(_inputs_area(owner) + key)
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        """See `Objects`. Type and length are signed: S3 refuses a request whose headers differ."""
+        return self._client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket_name,
+                "Key": _inputs_area(owner) + key,
+                "ContentType": content_type,
+                "ContentLength": size,
+            },
+            ExpiresIn=int(UPLOAD_LIFETIME.total_seconds()),
+        )
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)

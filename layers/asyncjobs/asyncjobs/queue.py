@@ -78,6 +78,10 @@ class Queue(Protocol):
         """Put them into the queue. Returns those that the queue refused."""
         ...
 
+    def backlog(self) -> int:
+        """About how many messages wait to be delivered, as of some seconds ago; those of delayed jobs do not wait yet."""
+        ...
+
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         """Have a received message delivered again after `delay`."""
         ...
@@ -108,6 +112,11 @@ class SqsQueue:
                 )
             refused += [batch[int(failure["Id"])] for failure in answer.get("Failed", [])]
         return refused
+
+    def backlog(self) -> int:
+        with aws.translated("The queue"):
+            answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         """See `Queue`. A message that is gone by now needs no return: it was delivered twice, and the other one is done."""

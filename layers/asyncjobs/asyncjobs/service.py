@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from asyncjobs.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    NotAdmitted,
     Unavailable,
 )
 from asyncjobs.immediate import FirstWorker
@@ -30,13 +32,15 @@ from asyncjobs.lifecycle import (
     job_id_for,
     submitted,
 )
-from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
+from asyncjobs.objects import INLINE_INPUT_LIMIT, UPLOAD_LIFETIME, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
 from asyncjobs.waiting import Waiter
 
 if TYPE_CHECKING:
+    from asyncjobs.admission import Admission
+    from asyncjobs.rate import Quota
     from asyncjobs.reports import Reports
     from asyncjobs.worker_token import WorkerToken
 
@@ -69,12 +73,23 @@ class SubmitRequest:
 class Submission:
     """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
 
-    The worker's token is there when this request has made a tracked job, and never again.
+    `quota` is what its owner's rate has left; None where there is no such limit. The worker's token is there when this
+    request has made a tracked job, and never again.
     """
 
     job: AsyncJob
     replayed: bool
+    quota: Quota | None = None
     worker_token: WorkerToken | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object to be uploaded: its key, for the job's input, and a URL to PUT it to. The URL is a secret."""
+
+    key: str
+    url: str
+    expires_at: datetime
 
 
 class Commands:
@@ -91,9 +106,11 @@ class Commands:
         max_retention: timedelta,
         first_worker: FirstWorker | None = None,
         waiter: Waiter | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
@@ -108,17 +125,18 @@ class Commands:
 
         One of a quick type has run by then, unless it is to run `in_background` or later.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
+        same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
         if idempotency_key is None and job_type.dedupe:
             return self._submit_once(owner, request, job_type, in_background=in_background)
-        key = JobKey(owner, job_id_for(owner, idempotency_key))
+        key, is_named = JobKey(owner, job_id_for(owner, idempotency_key)), idempotency_key is not None
         if job_type.tracked:
-            return self._track(key, request, job_type)
+            return self._track(key, request, job_type, is_named=is_named)
         job = self._new_job(key, request, job_type, request.fingerprint())
-        return self._accept(job, request, job_type, in_background=in_background)
+        return self._accept(job, request, job_type, in_background=in_background, is_named=is_named)
 
     def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
         """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
@@ -160,7 +178,7 @@ class Commands:
     def retry(self, owner: str, async_job_id: str) -> AsyncJob:
         """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
 
-        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `Unavailable`.
+        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `NotAdmitted`, `Unavailable`.
         """
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
@@ -175,6 +193,8 @@ class Commands:
                 deadline=job_type.deadline,
                 now=self._clock(),
             )
+            if self._admission is not None:
+                retried, _ = self._admission.admit(retried)
             outcome = self._store.swap_if_unchanged(job, retried)
             if outcome is None:
                 log.event("JOB_RETRY_ACCEPTED", retried)
@@ -222,20 +242,29 @@ class Commands:
             )
             # Whoever named it may have died before it put the job: then this one does.
             job = self._new_job(JobKey(owner, async_job_id), request, job_type, digest)
-            submission = self._accept(job, request, job_type, in_background=in_background)
+            submission = self._accept(job, request, job_type, in_background=in_background, is_named=True)
             if not submission.replayed or submission.job.status not in RETRYABLE:
                 return submission
             instead_of = async_job_id
 
-    def _track(self, key: JobKey, request: SubmitRequest, job_type: JobType) -> Submission:
+    def _track(self, key: JobKey, request: SubmitRequest, job_type: JobType, *, is_named: bool) -> Submission:
         from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
 
         token = WorkerToken.new(key.owner)
         job = self._new_job(key, request, job_type, request.fingerprint(), gen=token.gen)
-        submission = self._accept(job, request, job_type, in_background=True)
+        submission = self._accept(job, request, job_type, in_background=True, is_named=is_named)
         return submission if submission.replayed else replace(submission, worker_token=token)
 
-    def _accept(self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+    def _accept(
+        self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool, is_named: bool
+    ) -> Submission:
+        """Create the job, unless it is there. `is_named` says that it may be: its id is drawn from a key or an input."""
+        quota = None
+        if self._admission is not None:
+            try:
+                job, quota = self._admission.admit(job)
+            except NotAdmitted as refusal:
+                return self._accepted_before(job, refusal, is_named=is_named)
         job = self._with_input(job, request.input)
         first_worker = self._first_worker
         runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
@@ -252,7 +281,13 @@ class Commands:
         if accepted.status is Status.PENDING and not accepted.is_tracked:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
-        return Submission(accepted, replayed=accepted.gen != job.gen)
+        return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
+
+    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
+        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
+        key = f"uploads/{uuid.uuid4()}"
+        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return _present(self._store.get(key), self._clock)
@@ -280,6 +315,19 @@ class Commands:
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
+
+    def _accepted_before(self, job: AsyncJob, refusal: NotAdmitted, *, is_named: bool) -> Submission:
+        """The job that an earlier request with the same key, or input, made: who tries too often still learns what became of it.
+
+        It is only looked up. A message more, with each of many tries, is what a queue that is too long needs least.
+        """
+        existing = self._store.get(job.key) if is_named else None
+        if existing is None or existing.is_expired(self._clock()):
+            log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
+            raise refusal
+        if existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        return Submission(existing, replayed=True, quota=refusal.quota)
 
     def _with_input(self, job: AsyncJob, value: Any) -> AsyncJob:
         """The job with its input in the record or, a large one, in the bucket: before the record that names it."""
