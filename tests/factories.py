@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.lifecycle import AsyncJob, JobKey, submitted
+from asyncjobs.lifecycle import AsyncJob, JobKey, RetentionFrom, submitted
 from asyncjobs.registry import JobType
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -73,6 +73,7 @@ def job_type(name: str, **changes: Any) -> JobType:
             time_limit=timedelta(minutes=1),
             max_attempts=3,
             retention=timedelta(days=7),
+            retention_from=RetentionFrom.END,
             immediate=True,
             dedupe=timedelta(0),
             deadline=timedelta(days=1),

@@ -21,6 +21,7 @@ from asyncjobs.lifecycle import (
     JobFailure,
     JobKey,
     Result,
+    RetentionFrom,
     Status,
 )
 from asyncjobs.rate import SubmitRate
@@ -59,7 +60,11 @@ def job(store: Store) -> AsyncJob:
 
 def test_a_new_job_reads_back_as_it_was(store: Store) -> None:
     job = new_job(
-        message="Queued, with “quotes”", metadata='{"tags":["a"]}', delay=timedelta(seconds=30), input_location="inputs/x.json"
+        message="Queued, with “quotes”",
+        metadata='{"tags":["a"]}',
+        delay=timedelta(seconds=30),
+        input_location="inputs/x.json",
+        retention_from=RetentionFrom.CREATION,
     )
     store.add_if_absent(job, NOW)
     assert store.get(job.key) == job

@@ -15,8 +15,7 @@ import pytest
 from asyncjobs import log
 from asyncjobs.api import Api, commands_api, queries_api
 from asyncjobs.items import to_item
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, SWEEP_INTERVAL, WORKER_LOST
-from asyncjobs.queue import MAX_DELAY
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
@@ -199,7 +198,7 @@ def test_dead_letters_are_kept_longer_than_the_queue_keeps_messages() -> None:
 
 
 def test_a_message_is_kept_longer_than_a_job_may_go_on() -> None:
-    assert timedelta(seconds=properties("Queue")["MessageRetentionPeriod"]) > MAX_DEADLINE + MAX_DELAY
+    assert timedelta(seconds=properties("Queue")["MessageRetentionPeriod"]) > MAX_DEADLINE + MAX_QUEUE_DELAY
 
 
 def test_nobody_reads_the_dead_letters_as_if_they_were_the_truth() -> None:
@@ -264,8 +263,9 @@ def test_what_holds_jobs_outlives_a_deleted_stack(name: str) -> None:
 @pytest.mark.parametrize("days", template()["Parameters"]["MaxRetentionDays"]["AllowedValues"])
 def test_an_object_is_there_as_long_as_the_job_that_names_it(days: str) -> None:
     lifetime = timedelta(days=template()["Mappings"]["ObjectLifetime"][days]["Days"])
-    # Written at submit, kept from the end on; the sweeper may be two rounds late in ending a job past its deadline.
-    assert lifetime >= MAX_DELAY + MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
+    # A result is kept from the job's end on; an input until it ends, which may be a delay of as many days and a deadline later.
+    # The sweeper may be two rounds late in ending a job past its deadline.
+    assert lifetime >= MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
 
 
 def test_the_bucket_removes_objects_and_unfinished_uploads() -> None:

@@ -24,6 +24,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     JobFailure,
     Result,
+    RetentionFrom,
     Status,
     due_shard,
     is_short,
@@ -296,6 +297,24 @@ def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() 
     job = new_job()
     assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
     assert job.effect_key != new_job().effect_key
+
+
+# ── Retention ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("retention_from", "kept_for"), [(RetentionFrom.END, timedelta(days=7)), (RetentionFrom.CREATION, timedelta(days=6))]
+)
+def test_a_job_is_kept_from_its_creation_or_from_its_end_on(retention_from: RetentionFrom, kept_for: timedelta) -> None:
+    end = NOW + timedelta(days=1)
+    job = new_job(retention_from=retention_from).cancelled(now=end)
+    assert job.record_expires_at - end == kept_for
+
+
+def test_a_job_that_outlives_its_retention_is_kept_for_a_minute_so_that_somebody_sees_its_end() -> None:
+    end = NOW + timedelta(days=8)
+    job = new_job(retention_from=RetentionFrom.CREATION).cancelled(now=end)
+    assert job.record_expires_at - end == timedelta(minutes=1)
 
 
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from asyncjobs import Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import is_short
+from asyncjobs.lifecycle import RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests import zoo
@@ -130,6 +130,12 @@ def test_anything_else_is_no_name(name: str) -> None:
         job(name)
 
 
+def test_retention_counts_from_one_of_two_moments() -> None:
+    assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
+    with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
+        job("a", retention_from="start")  # type: ignore[arg-type]  # what a type checker would have said
+
+
 @pytest.mark.parametrize(
     ("option", "least", "most"),
     [
@@ -138,6 +144,7 @@ def test_anything_else_is_no_name(name: str) -> None:
         ("max_attempts", 1, 10),
         ("retention_seconds", 60, MAX_RETENTION.total_seconds()),
         ("deadline_seconds", 60, 86400),
+        ("dedupe_seconds", 0, MAX_RETENTION.total_seconds()),
     ],
 )
 def test_each_option_has_its_bounds(option: str, least: float, most: float) -> None:

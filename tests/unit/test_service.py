@@ -38,6 +38,7 @@ from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.reports import Report
 from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition, Lost
+from asyncjobs.sweeper import Sweeper
 from tests.factories import NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
@@ -300,6 +301,34 @@ def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_ha
     queue.is_down = False
     commands.submit(OWNER, REQUEST, idempotency_key="k")
     assert queue.sent == [JobMessage.of(job)]
+
+
+@pytest.mark.parametrize(("late", "delay"), [(timedelta(hours=1), 900), (timedelta(0), 0), (-timedelta(hours=1), 0)])
+def test_a_job_may_be_told_when_to_start(commands: Commands, queue: FakeQueue, late: timedelta, delay: float) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, not_before=NOW + late)).job
+    assert job.not_before == (NOW + late if late > timedelta(0) else None)
+    assert [each.total_seconds() for each in queue.delays] == ([] if delay else [0])
+
+
+def test_a_job_that_starts_later_than_the_queue_can_wait_is_the_sweepers(
+    commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(days=3))).job
+    assert queue.sent == []
+    sweeper = Sweeper(store=store, queue=queue, clock=clock)
+    for seconds, sent in [(3 * 24 * 3600 - 1, []), (1, [JobMessage.of(job)])]:
+        clock.advance(seconds=seconds)
+        sweeper.sweep(lambda: timedelta(minutes=1))
+        assert queue.sent == sent
+    assert job.deadline_at > clock.now
+    assert not job.is_expired(job.deadline_at)
+
+
+def test_an_instant_is_the_same_request_whenever_it_is_repeated(commands: Commands, clock: FakeClock) -> None:
+    request = replace(REQUEST, not_before=NOW + timedelta(hours=1))
+    first = commands.submit(OWNER, request, idempotency_key="k").job
+    clock.advance(seconds=5)
+    assert commands.submit(OWNER, request, idempotency_key="k").job == first
 
 
 def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(

@@ -8,11 +8,11 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs import schemas
-from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339
+from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339, to_milliseconds
 from asyncjobs.errors import (
     AsyncJobsError,
     Busy,
@@ -46,9 +46,8 @@ from asyncjobs.http import (
     not_modified,
     problem_answer,
 )
-from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
-from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
@@ -67,6 +66,7 @@ Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
 _WAIT = re.compile(r"1?[0-9]|20")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
@@ -97,7 +97,7 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
         wait = min(timedelta(seconds=preference.wait_seconds or 0), MAX_WAIT)
         submission = commands.submit(
             owner,
-            _submit_request(body, body_schema),
+            _submit_request(body, body_schema, clock() + max_retention),
             idempotency_key=idempotency_key,
             in_background=preference.respond_async and not wait,
         )
@@ -226,7 +226,9 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
             "input": {},
             "metadata": {"type": "object"},
             "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
-            "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(MAX_DELAY.total_seconds())},
+            "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
+            "notBefore": {"type": "string", "pattern": _RFC3339.pattern},
+            "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
             "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
         },
     }
@@ -257,10 +259,11 @@ def _checked(what: str, schema: Mapping[str, Any], body: Any) -> Any:
     return body
 
 
-def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
+def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> SubmitRequest:
     _checked("POST /jobs", schema, body)
     if len(canonical_json(body.get("metadata"))) > MAX_METADATA:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))
+    not_before = _not_before(body, latest)
     retention = body.get("retentionSeconds")
     return SubmitRequest(
         job_type=body.get("jobType", GENERIC),
@@ -268,8 +271,25 @@ def _submit_request(body: Any, schema: Mapping[str, Any]) -> SubmitRequest:
         metadata=body.get("metadata"),
         message=body.get("message"),
         delay=timedelta(seconds=int(body.get("delaySeconds", 0))),
+        not_before=not_before,
         retention=None if retention is None else timedelta(seconds=int(retention)),
+        retention_from=RetentionFrom(body["retentionFrom"]) if "retentionFrom" in body else None,
     )
+
+
+def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
+    """When the job may start, from `notBefore`; not later than the longest delay ends."""
+    if "notBefore" not in body:
+        return None
+    if "delaySeconds" in body:
+        raise invalid_request(InputProblem("/notBefore", "goes without `delaySeconds`: give one of the two"))
+    try:
+        not_before = to_milliseconds(datetime.fromisoformat(body["notBefore"]).astimezone(UTC))
+    except (ValueError, OverflowError) as error:
+        raise invalid_request(InputProblem("/notBefore", "is no instant of the calendar")) from error
+    if not_before > latest:
+        raise invalid_request(InputProblem("/notBefore", f"is later than {rfc3339(latest)}, the latest a job may start"))
+    return not_before
 
 
 def _report(body: Any) -> Report:

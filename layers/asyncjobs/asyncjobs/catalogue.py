@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
+from asyncjobs.lifecycle import RetentionFrom
 from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
@@ -114,7 +115,7 @@ def _to_entry(job_type: JobType) -> dict[str, Any]:
 
 def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
-    return JobType(name=name, **{**entry, **durations})
+    return JobType(name=name, **{**entry, **durations, "retention_from": RetentionFrom(entry["retention_from"])})
 
 
 if __name__ == "__main__":

@@ -151,7 +151,7 @@ class JobNotFinished(AsyncJobsError):
 
 
 class JobNotRetryable(AsyncJobsError):
-    """The job neither failed nor was cancelled, so there is nothing to do again."""
+    """The job neither failed nor was cancelled, so there is nothing to do again; or nobody here would do it (a tracked one)."""
 
 
 class IdempotencyKeyReused(AsyncJobsError):

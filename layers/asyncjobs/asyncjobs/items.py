@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, ResultType, Status, due_shard
+from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
 
 Item = dict[str, Any]
 
@@ -43,6 +43,7 @@ def to_item(job: AsyncJob) -> Item:
         "deadlineAt": milliseconds_value(job.deadline_at),
         "recordExpiresAt": seconds_value(job.record_expires_at),
         "retentionSeconds": {"N": str(int(job.retention.total_seconds()))},
+        "retentionFrom": None if job.retention_from is RetentionFrom.END else {"S": job.retention_from.value},
         "notBefore": job.not_before and milliseconds_value(job.not_before),
         "dueAt": job.due_at and milliseconds_value(job.due_at),
         "dueShard": job.due_at and {"S": due_shard(job.async_job_id)},
@@ -92,6 +93,7 @@ def from_item(item: Item) -> AsyncJob:
         deadline_at=from_epoch_milliseconds(int(item["deadlineAt"]["N"])),
         record_expires_at=from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000),
         retention=timedelta(seconds=int(item["retentionSeconds"]["N"])),
+        retention_from=RetentionFrom(text("retentionFrom") or RetentionFrom.END),
         not_before=milliseconds("notBefore"),
         due_at=milliseconds("dueAt"),
         sweeps=int(item["sweeps"]["N"]) if "sweeps" in item else 0,

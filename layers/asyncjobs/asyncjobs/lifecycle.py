@@ -37,10 +37,15 @@ SHORT_LEASE = 3 * HEARTBEAT
 """Two heartbeats may be lost before the lease is. A dead worker is noticed at most SHORT_LEASE + SWEEP_INTERVAL later."""
 
 SWEEP_INTERVAL = timedelta(minutes=1)
+MAX_QUEUE_DELAY = timedelta(minutes=15)
+"""The longest SQS delays a message. A job that starts later is sent by the sweeper, up to a sweep interval late."""
 MAX_SWEEP_BACKOFF = timedelta(minutes=16)
 
 RETRY_BACKOFF = timedelta(seconds=2)
 MAX_RETRY_BACKOFF = timedelta(minutes=5)
+
+MIN_RETENTION = timedelta(minutes=1)
+"""How long a job is kept after its end at least, whatever its retention counts from: somebody is to see how it ended."""
 
 UNFINISHED_RETENTION = timedelta(days=7)
 """How long after its deadline a record that nobody ended would still be there. The sweeper ends it long before."""
@@ -69,6 +74,13 @@ class Status(StrEnum):
 
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+class RetentionFrom(StrEnum):
+    """What a job's retention counts from."""
+
+    CREATION = "CREATION"
+    END = "END"
 
 
 class ResultType(StrEnum):
@@ -128,6 +140,7 @@ class AsyncJob:
     deadline_at: datetime
     record_expires_at: datetime
     retention: timedelta
+    retention_from: RetentionFrom = RetentionFrom.END
     not_before: datetime | None = None
     due_at: datetime | None
     """When the sweeper looks at the job next. None exactly when it is finished."""
@@ -298,8 +311,9 @@ class AsyncJob:
             max_attempts=max_attempts,
             created_at=self.created_at,
             updated_at=now,
-            **_schedule(start=now, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
+            **_schedule(start=now, delay=timedelta(0), max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
             retention=self.retention,
+            retention_from=self.retention_from,
             input=self.input,
             input_location=self.input_location,
             metadata=self.metadata,
@@ -342,12 +356,13 @@ class AsyncJob:
 
     def _ended(self, status: Status, now: datetime) -> AsyncJob:
         _require(not self.is_finished, status)
+        kept_until = (now if self.retention_from is RetentionFrom.END else self.created_at) + self.retention
         return replace(
             self,
             status=status,
             ended_at=now,
             updated_at=now,
-            record_expires_at=to_whole_seconds(now + self.retention),
+            record_expires_at=to_whole_seconds(max(kept_until, now + MIN_RETENTION)),
             due_at=None,
             lease_until=None,
             live_owner=None,
@@ -375,6 +390,7 @@ def submitted(
     time_limit: timedelta,
     deadline: timedelta,
     retention: timedelta,
+    retention_from: RetentionFrom = RetentionFrom.END,
     now: datetime,
     gen: str | None = None,
     delay: timedelta = timedelta(0),
@@ -393,8 +409,9 @@ def submitted(
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,
-        **_schedule(start=start, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
+        **_schedule(start=start, delay=delay, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
         retention=retention,
+        retention_from=retention_from,
         not_before=start if delay else None,
         message=message,
         input=input,
@@ -410,15 +427,15 @@ class _Schedule(TypedDict):
     due_at: datetime
 
 
-def _schedule(*, start: datetime, max_attempts: int, time_limit: timedelta, deadline: timedelta) -> _Schedule:
+def _schedule(*, start: datetime, delay: timedelta, max_attempts: int, time_limit: timedelta, deadline: timedelta) -> _Schedule:
     deadline_at = start + deadline
-    # A tracked job's deadline is all that the sweeper has to do with it.
-    first_sweep = min(lease_length(time_limit), SWEEP_INTERVAL) if max_attempts else deadline
+    # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+    pause = timedelta(0) if delay > MAX_QUEUE_DELAY else min(lease_length(time_limit), SWEEP_INTERVAL)
     return _Schedule(
         deadline_at=deadline_at,
         record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
-        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
-        due_at=min(start + first_sweep, deadline_at),
+        # A tracked job's deadline is all that the sweeper has to do with it.
+        due_at=min(start + pause, deadline_at) if max_attempts else deadline_at,
     )
 
 

@@ -13,13 +13,11 @@ from botocore.exceptions import ClientError
 
 from asyncjobs import aws
 from asyncjobs.errors import MalformedMessage
-from asyncjobs.lifecycle import AsyncJob, JobKey
+from asyncjobs.lifecycle import MAX_QUEUE_DELAY, AsyncJob, JobKey
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-MAX_DELAY = timedelta(minutes=15)
-"""The longest SQS delays a message."""
 _MAX_VISIBILITY = timedelta(hours=11)
 """SQS hides a message for 12 hours at most, counted from when it was received: some minutes ago."""
 _GONE = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
@@ -97,7 +95,7 @@ class SqsQueue:
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
         with aws.translated("The queue"):
             self._client.send_message(
-                QueueUrl=self._url, MessageBody=message.to_body(), DelaySeconds=_whole_seconds(min(delay, MAX_DELAY))
+                QueueUrl=self._url, MessageBody=message.to_body(), DelaySeconds=_whole_seconds(min(delay, MAX_QUEUE_DELAY))
             )
 
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:

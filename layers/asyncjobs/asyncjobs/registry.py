@@ -11,11 +11,11 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from asyncjobs.context import ResultStream
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, RetentionFrom
 
 if TYPE_CHECKING:
     # pydantic costs a third of a cold start; only the worker and the build pay for it.
@@ -48,6 +48,7 @@ class JobType:
     time_limit: timedelta
     max_attempts: int
     retention: timedelta
+    retention_from: RetentionFrom
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
@@ -64,6 +65,7 @@ def job(
     timeout_seconds: float = 60,
     max_attempts: int = 3,
     retention_seconds: int = 7 * 24 * 3600,
+    retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
     immediate: bool = True,
     dedupe_seconds: float = 0,
@@ -78,7 +80,8 @@ def job(
     - `timeout_seconds`: the longest one attempt may take, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
-    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
+    - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
     - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
       deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
@@ -94,7 +97,8 @@ def job(
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIME_LIMIT),
         time_limit=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIME_LIMIT),
         max_attempts=max_attempts,
-        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        retention=_seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION),
+        retention_from=_retention_from(name, retention_from),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
         dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
@@ -145,6 +149,7 @@ def tracked_job(
         max_attempts=0,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=deadline,
+        retention_from=RetentionFrom.END,
         immediate=False,
         dedupe=timedelta(0),
         # Whoever does the work has its input already; `metadata` is for what readers should know.
@@ -164,6 +169,7 @@ class JobDefinition:
     time_limit: timedelta
     max_attempts: int
     retention: timedelta
+    retention_from: RetentionFrom
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
@@ -195,6 +201,7 @@ class JobDefinition:
             time_limit=self.time_limit,
             max_attempts=self.max_attempts,
             retention=self.retention,
+            retention_from=self.retention_from,
             deadline=self.deadline,
             immediate=self.immediate,
             dedupe=self.dedupe,
@@ -253,6 +260,13 @@ def _check_name(name: str) -> None:
             f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
             f"at most {_MAX_NAME_LENGTH} characters."
         )
+
+
+def _retention_from(name: str, value: str) -> RetentionFrom:
+    try:
+        return RetentionFrom(value)
+    except ValueError:
+        raise InvalidJob(f"{name}: retention_from is {value!r}; it must be 'CREATION' or 'END'.") from None
 
 
 def _seconds(name: str, option: str, value: float, least: timedelta, most: timedelta) -> timedelta:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import Clock
+from asyncjobs.clock import Clock, rfc3339
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
@@ -25,9 +25,11 @@ from asyncjobs.errors import (
 )
 from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import (
+    MAX_QUEUE_DELAY,
     RETRYABLE,
     AsyncJob,
     JobKey,
+    RetentionFrom,
     Status,
     job_id_for,
     submitted,
@@ -54,7 +56,9 @@ class SubmitRequest:
     metadata: Mapping[str, Any] | None = None
     message: str | None = None
     delay: timedelta = timedelta(0)
+    not_before: datetime | None = None
     retention: timedelta | None = None
+    retention_from: RetentionFrom | None = None
 
     def fingerprint(self) -> bytes:
         """The same for requests that ask for the same, whatever the order of their fields."""
@@ -64,7 +68,9 @@ class SubmitRequest:
             self.metadata,
             self.message,
             self.delay.total_seconds(),
+            self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
+            self.retention_from,
         )
         return hashlib.sha256(canonical_json(asked)).digest()
 
@@ -267,7 +273,9 @@ class Commands:
                 return self._accepted_before(job, refusal, is_named=is_named)
         job = self._with_input(job, request.input)
         first_worker = self._first_worker
-        runs_at_once = first_worker is not None and not in_background and not request.delay and first_worker.takes(job_type)
+        runs_at_once = (
+            first_worker is not None and not in_background and job.not_before is None and first_worker.takes(job_type)
+        )
         if first_worker is not None and runs_at_once:
             job = first_worker.claimed(job, job_type)
         existing = self._store.add_if_absent(job, self._clock())
@@ -300,6 +308,8 @@ class Commands:
     def _new_job(
         self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, gen: str | None = None
     ) -> AsyncJob:
+        now = self._clock()
+        delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
         retention = job_type.retention if request.retention is None else request.retention
         return submitted(
             key,
@@ -309,9 +319,10 @@ class Commands:
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,
             retention=min(retention, self._max_retention),
-            now=self._clock(),
+            retention_from=request.retention_from or job_type.retention_from,
+            now=now,
             gen=gen,
-            delay=request.delay,
+            delay=delay,
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
@@ -338,6 +349,8 @@ class Commands:
 
     def _send(self, job: AsyncJob) -> None:
         delay = timedelta(0) if job.not_before is None else max(job.not_before - self._clock(), timedelta(0))
+        if delay > MAX_QUEUE_DELAY:
+            return
         try:
             self._queue.send(JobMessage.of(job), delay=delay)
         except Unavailable:
