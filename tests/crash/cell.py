@@ -14,6 +14,7 @@ import httpx
 
 from asyncjobs.items import bucket_key
 from asyncjobs.lifecycle import job_id_for
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.faults import Armed, Fault
 from tests.crash.history import Life, State
@@ -95,7 +96,9 @@ class Cell:
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        return self.caller.submit(self.job_type, {"note": self.note}, self.key, self.headers, **self.fields)
+        # A tracked job has nothing to be given: it has no function.
+        given = {} if self.job_type == GENERIC else {"note": self.note}
+        return self.caller.submit(self.job_type, given, self.key, self.headers, **self.fields)
 
     def is_cancelled(self) -> None:
         """Submit it such that it waits, and cancel it."""

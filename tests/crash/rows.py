@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
@@ -204,6 +205,17 @@ def is_deleted(_row: Row, cell: Cell) -> None:
     cell.is_gone()
 
 
+def is_reported(row: Row, cell: Cell) -> None:
+    """A report whose answer was no 200 is repeated, and then is one, whether or not it had been recorded."""
+    cell.is_accepted(replayed=False)
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It is in vain."}}
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.report(cell.job_id, **report))
+    again = cell.caller.report(cell.job_id, **report)
+    assert (again.status_code, again.json()["status"]) == (OK, "FAILED"), again.text
+    row.ends(cell)
+
+
 def is_looked_at(row: Row, cell: Cell) -> None:
     """A query that fails changes nothing, and works when it is repeated."""
     cell.is_accepted(replayed=False)
@@ -270,6 +282,26 @@ ROWS = (
         input_size=3000,
     ),
     Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
+    Row(
+        "a report reads the job",
+        _GET,
+        "get < Reports._read",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a report ends the job",
+        _SWAP,
+        "swap_if_unchanged < Reports._record > FAILED",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
     Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),

@@ -108,7 +108,7 @@ def test_the_same_key_of_another_owner_is_another_job(alice: Caller, bob: Caller
         ({"jobType": "zoo.returns", "status": "COMPLETED"}, "/status"),
         ({"jobType": "zoo.returns", "delaySeconds": True}, "/delaySeconds"),
         ({"jobType": "zoo.returns", "metadata": {"x": "y" * 2000}}, "/metadata"),
-        ({"input": {}}, "/jobType"),
+        ({"jobType": 7}, "/jobType"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(alice: Caller, body: dict[str, Any], pointer: str) -> None:

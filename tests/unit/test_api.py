@@ -21,6 +21,7 @@ from asyncjobs.clock import rfc3339
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
 from asyncjobs.rate import SubmitRate
+from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import Waiter
@@ -33,12 +34,14 @@ CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
 UPLOAD = "POST /api/v1/uploads"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE]
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
     "api.reads",
@@ -68,7 +71,14 @@ SEARCHES = job_type(
         },
     },
 )
-CATALOGUE = Catalogue({"api.reads": READS, "api.searches": SEARCHES, "api.takes_anything": job_type("api.takes_anything")})
+CATALOGUE = Catalogue(
+    {
+        "api.reads": READS,
+        "api.searches": SEARCHES,
+        "api.takes_anything": job_type("api.takes_anything"),
+        GENERIC: tracked_job(GENERIC),
+    }
+)
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
 
@@ -130,13 +140,21 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel", UPLOAD: "upload", RETRY: "retry", DELETE: "delete", SEARCH: "submit"}.get(
-            route, "status"
-        )
+        names = {
+            SUBMIT: "submit",
+            UPLOAD: "upload",
+            UPDATE: "submit",
+            REPORT: "submit",
+            CANCEL: "cancel",
+            RETRY: "retry",
+            DELETE: "delete",
+            SEARCH: "submit",
+        }
+        name = names.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
-        asked |= {"routeKey": route, **event}
+        asked |= {"routeKey": route, **({"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}), **event}
         asked.pop("pathParameters", None)
         if async_job_id is not None:
             asked["pathParameters"] = {"asyncJobId": async_job_id}
@@ -301,7 +319,8 @@ def test_a_key_that_is_no_key_is_400(house: House) -> None:
 
 
 INVALID_BODIES = [
-    ({}, ["/jobType"]),
+    ({"jobType": None}, ["/jobType"]),
+    ({"input": {"pages": 9}}, ["/input"]),
     ({"jobType": ""}, ["/jobType"]),
     ({"jobType": 7}, ["/jobType"]),
     ({"jobType": None}, ["/jobType"]),
@@ -355,7 +374,7 @@ INVALID_BODIES = [
     ({"jobType": "api.reads", "input": {"pages": "9"}}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": 9, "a/b": 1}}, ["/input/a~1b"]),
     ({"jobType": "api.reads", "input": {"pages": None, "title": "x" * 11}}, ["/input/pages", "/input/title"]),
-    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/jobType", "/owner"]),
+    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/owner"]),
 ]
 
 
@@ -1120,7 +1139,13 @@ def test_no_json_in_a_cursor_disturbs(value: Any) -> None:
 def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
     answer = house.call(JOB_TYPES)
     assert answer.status == 200
-    assert [found["jobType"] for found in answer.body["jobTypes"]] == ["api.reads", "api.searches", "api.takes_anything"]
+    assert [found["jobType"] for found in answer.body["jobTypes"]] == [
+        "api.reads",
+        "api.searches",
+        "api.takes_anything",
+        "generic",
+    ]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, True]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",
@@ -1129,6 +1154,7 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "expectedSeconds": 10,
         "timeoutSeconds": 60,
         "maxAttempts": 3,
+        "tracked": False,
         "retentionSeconds": 604800,
     }
 
@@ -1139,6 +1165,104 @@ def test_health_needs_no_token_and_no_table(house: House) -> None:
     del event["requestContext"]["authorizer"]
     answer = house.call(HEALTH, requestContext=event["requestContext"])
     assert (answer.status, answer.body) == (200, {"status": "ok"})
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tracked(house: House) -> Answer:
+    """The answer to its submit."""
+    return house.submit({"message": "Upload queued", "metadata": {"fileName": "contract.pdf"}})
+
+
+def reported(house: House, tracked: Answer, route: str, report: Any, token: str | None = None, **event: Any) -> Answer:
+    bearer = tracked.body["workerToken"] if token is None else token
+    headers = {"authorization": f"Bearer {bearer}"} if route == REPORT else {}
+    return house.call(route, async_job_id=tracked.body["asyncJobId"], headers=headers, **{"body": json.dumps(report), **event})
+
+
+def test_a_submit_without_a_job_type_is_a_generic_tracked_job(house: House, tracked: Answer) -> None:
+    assert tracked.status == 202
+    expected = {"jobType": "generic", "status": "PENDING", "message": "Upload queued", "progress": 0, "maxAttempts": 0}
+    assert expected.items() <= tracked.body.items()
+    assert house.queue.sent == []
+
+
+def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other(house: House) -> None:
+    created = house.submit({}, key="k")
+    again = house.submit({}, key="k")
+    looked = house.call(JOB, async_job_id=created.body["asyncJobId"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [("workerToken" in answer.body) for answer in (created, again, looked)] == [True, False, False]
+    assert "workerToken" not in house.submit(BODY).body
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_who_may_report_is_answered_with_the_job(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"progress": 45, "message": "Extracting document data..."})
+    assert answer.status == 200
+    assert answer.body == house.call(JOB, async_job_id=tracked.body["asyncJobId"]).body
+    assert (answer.body["status"], answer.body["progress"]) == ("IN_PROGRESS", 45)
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_report_that_makes_no_sense_is_400_with_each_place(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"status": "PENDING", "owner": "bob"})
+    assert (answer.status, answer.pointers) == (400, ["/owner", "/status"])
+    assert reported(house, tracked, route, None, body="{").body["code"] == "INVALID_JSON"
+
+
+def test_a_result_elsewhere_is_shown_where_every_result_is_and_leads_there(house: House, tracked: Answer) -> None:
+    url = "https://files.example/report.pdf"
+    job = reported(house, tracked, REPORT, {"status": "COMPLETED", "resultLocation": url}).body
+    assert (job["resultType"], job["result"]) == ("URL", None)
+    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    answer = house.call(RESULT, async_job_id=job["asyncJobId"])
+    assert (answer.status, answer.headers["location"], answer.body) == (303, url, {"location": url})
+
+
+def test_a_result_that_is_too_large_is_413_and_told_what_to_do(house: House, tracked: Answer) -> None:
+    answer = reported(house, tracked, UPDATE, {"status": "COMPLETED", "result": "x" * 9000})
+    assert (answer.status, answer.body["code"]) == (413, "RESULT_TOO_LARGE")
+    assert "`resultLocation`" in answer.body["detail"]
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_worker_is_told_how_its_job_ended(house: House, tracked: Answer, route: str) -> None:
+    house.call(CANCEL, async_job_id=tracked.body["asyncJobId"])
+    late = reported(house, tracked, route, {"progress": 50})
+    assert (late.status, late.body["code"], late.body["jobStatus"]) == (409, "JOB_CANCELLED", "CANCELLED")
+
+
+def test_a_job_that_runs_here_takes_no_report(house: House) -> None:
+    house.keep(new_job())
+    answer = house.call(UPDATE, async_job_id=JOB_ID, body='{"progress": 50}')
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_TRACKED")
+
+
+def test_a_wrong_token_is_the_same_401_whatever_is_wrong(house: House, tracked: Answer) -> None:
+    other = house.submit({}).body
+    house.keep(new_job())
+    report = {"progress": 50}
+    answers = [
+        *(reported(house, tracked, REPORT, report, token) for token in ("", "x", "a.b.c", other["workerToken"])),
+        reported(house, tracked, REPORT, report, tracked.body["workerToken"][:-1]),
+        house.call(REPORT, async_job_id=tracked.body["asyncJobId"], body=json.dumps(report)),
+        *(
+            reported(house, Answer(0, {}, json.dumps({**tracked.body, "asyncJobId": async_job_id})), REPORT, report)
+            for async_job_id in (JOB_ID, other["asyncJobId"], "x", "")
+        ),
+    ]
+    assert {answer.status for answer in answers} == {401}
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+def test_the_owner_of_a_job_is_none_of_its_workers(house: House, tracked: Answer) -> None:
+    # Where the gateway checks no token, whom an event names as its owner means nothing.
+    answer = house.call(REPORT, owner=OWNER, async_job_id=tracked.body["asyncJobId"], body='{"progress": 50}')
+    assert answer.status == 401
 
 
 # ── Every route ────────────────────────────────────────────────────────────────────────────────────

@@ -20,11 +20,16 @@ from asyncjobs.errors import (
     InputProblem,
     InvalidCursor,
     InvalidInput,
+    InvalidReport,
+    InvalidWorkerToken,
     JobAlreadyFinished,
+    JobHasEnded,
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    JobNotTracked,
     NotAdmitted,
+    ResultTooLarge,
     SubmitRateExceeded,
     TooManyLiveJobs,
     Unavailable,
@@ -41,9 +46,9 @@ from asyncjobs.http import (
     not_modified,
     problem_answer,
 )
-from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, RetentionFrom, Status
+from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
-from asyncjobs.registry import JobType
+from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.routes import input_of
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
@@ -51,6 +56,8 @@ from asyncjobs.waiting import MAX_WAIT
 
 if TYPE_CHECKING:
     from asyncjobs.rate import Quota
+    from asyncjobs.reports import Report
+    from asyncjobs.worker_token import WorkerToken
 
 BASE_PATH = "/api/v1"
 MAX_METADATA = 1024
@@ -112,6 +119,14 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
         }
         return answer(201, body)
 
+    def update(request: Request) -> Answer:
+        key = JobKey(request.owner, _job_id(request))
+        return answer(200, _job_body(commands.reports.by_owner(key, _report(request.json()))))
+
+    def report(request: Request) -> Answer:
+        token, async_job_id = _worker_token(request), request.path.get("asyncJobId", "")
+        return answer(200, _job_body(commands.reports.by_worker(async_job_id, token, _report(request.json()))))
+
     return Api(
         {
             **_own_routes(commands, clock, job_types),
@@ -120,6 +135,8 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
             f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}": update,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}/report": report,
         }
     )
 
@@ -160,7 +177,9 @@ def _submission_answer(commands: Commands, clock: Clock, request: Request, asked
         headers["idempotency-replayed"] = "true"
     if job.status is Status.FAILED and (wait or not submission.replayed):
         raise _failed_while_waited_for(job, headers)
-    return _job_answer(200 if job.is_finished else 202, job, clock(), headers)
+    token = submission.worker_token
+    secret = {} if token is None else {"workerToken": token.text}
+    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, **secret)
 
 
 def _result_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
@@ -237,7 +256,6 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": ["jobType"],
         "properties": {
             "jobType": {"type": "string", "minLength": 1, "maxLength": 50},
             "input": {},
@@ -283,7 +301,7 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
     not_before = _not_before(body, latest)
     retention = body.get("retentionSeconds")
     return SubmitRequest(
-        job_type=body["jobType"],
+        job_type=body.get("jobType", GENERIC),
         input=body.get("input", {}),
         metadata=body.get("metadata"),
         message=body.get("message"),
@@ -319,6 +337,21 @@ def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
     if not_before > latest:
         raise invalid_request(InputProblem("/notBefore", f"is later than {rfc3339(latest)}, the latest a job may start"))
     return not_before
+
+
+def _report(body: Any) -> Report:
+    from asyncjobs.reports import Report  # noqa: PLC0415 - only a report pays for it
+
+    return Report.of(body)
+
+
+def _worker_token(request: Request) -> WorkerToken:
+    from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a report pays for it
+
+    token = WorkerToken.parse(request.bearer or "")
+    if token is None:
+        raise InvalidWorkerToken
+    return token
 
 
 def _job_id(request: Request) -> str:
@@ -389,8 +422,9 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 # ── To the wire ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None) -> Answer:
-    return answer(status, _job_body(job), headers={**_polling(job, now), **(headers or {})})
+def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None, **once: str) -> Answer:
+    """`once` is what this answer tells besides the job, and no other."""
+    return answer(status, {**_job_body(job), **once}, headers={**_polling(job, now), **(headers or {})})
 
 
 def _polling(job: AsyncJob, now: datetime) -> dict[str, str]:
@@ -422,7 +456,7 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": json.loads(result.text) if result and result.text is not None else None,
-        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.location else None,
+        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
         "error": _error_body(job),
     }
 
@@ -443,6 +477,7 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "expectedSeconds": job_type.expected.total_seconds(),
         "timeoutSeconds": job_type.time_limit.total_seconds(),
         "maxAttempts": job_type.max_attempts,
+        "tracked": job_type.tracked,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
 
@@ -489,9 +524,16 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         409,
         "JOB_NOT_RETRYABLE",
         "The job can not be retried",
-        "Only a job that failed or was cancelled can be; submit another one instead.",
+        "Only a job that runs here, and failed or was cancelled, can be; submit another one instead.",
     ),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
+    JobNotTracked: (409, "JOB_NOT_TRACKED", "The job is not tracked", "It runs here, and its own attempt reports of it."),
+    InvalidWorkerToken: (
+        401,
+        "INVALID_WORKER_TOKEN",
+        "The worker's token is not valid",
+        "Send the `workerToken` of the answer that created this very job as `Authorization: Bearer`.",
+    ),
     IdempotencyKeyReused: (
         422,
         "IDEMPOTENCY_KEY_REUSED",
@@ -515,16 +557,32 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
 }
 
 
+_PROBLEM_HEADERS: Mapping[type[AsyncJobsError], Mapping[str, str]] = {
+    Unavailable: {"retry-after": "2"},
+    InvalidWorkerToken: {"www-authenticate": "Bearer"},
+}
+
+
 def _to_problem(error: AsyncJobsError) -> Problem:
     if isinstance(error, Problem):
         return error
+    if isinstance(error, InvalidReport):
+        return invalid_request(*error.problems)
     if isinstance(error, InvalidInput):
         problems = [InputProblem(f"/input{problem.pointer}", problem.detail) for problem in error.problems]
         return invalid_request(*problems)
+    if isinstance(error, JobHasEnded):
+        code = "JOB_CANCELLED" if error.status == Status.CANCELLED else "JOB_ALREADY_FINISHED"
+        return Problem(
+            409, code, "The job has ended", "Stop working on it: nothing changes it any more.", jobStatus=error.status
+        )
+    if isinstance(error, ResultTooLarge):
+        detail = f"{error} Put it where its reader can fetch it, and report its https URL as `resultLocation`."
+        return Problem(413, "RESULT_TOO_LARGE", "The result is too large", detail)
     if type(error) not in _PROBLEMS:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
-    headers = {"retry-after": "2"} if isinstance(error, Unavailable) else {}
+    headers = _PROBLEM_HEADERS.get(type(error), {})
     if isinstance(error, NotAdmitted):
         headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
     return Problem(status, code, title, detail, headers=headers)

@@ -18,7 +18,7 @@ from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
 from asyncjobs.lifecycle import RetentionFrom
-from asyncjobs.registry import JobType, definition_of
+from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
@@ -62,21 +62,34 @@ def catalogue_path() -> Path:
 
 
 def collect() -> Catalogue:
-    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`."""
-    job_types: dict[str, JobType] = {}
+    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`.
+
+    The type `generic` is always in it; a module may declare one of its own in its place.
+    """
+    generic = tracked_job(GENERIC, description="Any work that is done elsewhere.")
+    job_types = {GENERIC: generic}
+    places: dict[str, str] = {}
     package = importlib.import_module(JOBS_PACKAGE)
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{JOBS_PACKAGE}.{module_info.name}")
         for value in vars(module).values():
-            definition = definition_of(value)
-            if definition is None or definition.function.__module__ != module.__name__:
+            job_type = _declared(value, module.__name__)
+            if job_type is None:
                 continue
-            other = job_types.get(definition.name)
-            if other is not None:
-                raise InvalidJob(f"{definition.name!r} is declared twice: in {other.module} and in {module.__name__}.")
-            job_types[definition.name] = definition.describe()
+            place = places.setdefault(job_type.name, module.__name__)
+            if job_types.setdefault(job_type.name, job_type) not in (job_type, generic):
+                raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")
+            job_types[job_type.name] = job_type
     _check_routes(job_types.values())
     return Catalogue(dict(sorted(job_types.items())))
+
+
+def _declared(value: object, module: str) -> JobType | None:
+    """The job type that the value of a module declares there; None for anything else."""
+    if isinstance(value, JobType):
+        return value
+    definition = definition_of(value)
+    return definition.describe() if definition is not None and definition.function.__module__ == module else None
 
 
 def to_json(catalogue: Catalogue) -> str:

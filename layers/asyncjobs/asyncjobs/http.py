@@ -131,6 +131,12 @@ class Request:
         )
 
     @property
+    def bearer(self) -> str | None:
+        """The bearer token of the request, which nobody has checked where the gateway has no authorizer."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
     def preference(self) -> Preference:
         """The `Prefer` header (RFC 7240). What it does not know, or cannot read, it passes over, as the RFC wants it."""
         found: dict[str, str] = {}
