@@ -46,7 +46,7 @@ check: checks audit ## Format, lint, types, import rows, template, catalogue, au
 	@.venv/bin/mypy --strict
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
-	@$(layers) .venv/bin/python -m asyncjobs.catalogue --check
+	@$(layers) .venv/bin/python -m asyncjobs.generate --check
 
 audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -63,7 +63,7 @@ bench: environments ## Measure cold starts against a bare handler
 	@.venv/bin/python -m bench.cold_start
 
 catalogue: environments ## List the job types for the submit function, from the jobs' decorators
-	@$(layers) .venv/bin/python -m asyncjobs.catalogue
+	@$(layers) .venv/bin/python -m asyncjobs.generate
 
 build: catalogue wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/.local/wheels" $(sam) build \

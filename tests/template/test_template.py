@@ -22,7 +22,7 @@ from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction"]
-HEALTH = "GET /api/v1/health"
+OPEN = {"GET /api/v1/health", "GET /api/v1/openapi.json"}
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -84,10 +84,10 @@ def test_no_route_leads_to_a_function_that_answers_none() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
 
 
-def test_every_route_but_health_needs_a_token_with_the_scope() -> None:
+def test_every_route_but_health_and_the_openapi_document_needs_a_token_with_the_scope() -> None:
     # The scope is what tells an access token from an ID token: docs of the HTTP API's JWT authorizer.
     security = {route: found for route, _, found in deployed_routes()}
-    assert security.pop(HEALTH) == [{"NONE": []}]
+    assert [security.pop(route) for route in OPEN] == [[{"NONE": []}]] * 2
     assert security
     assert all(found == [{"Jwt": [ref("JwtScope")]}] for found in security.values())
     assert template()["Parameters"]["JwtScope"]["MinLength"] >= 1

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs import schemas
+from asyncjobs.catalogue import openapi_text
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339
 from asyncjobs.errors import (
     AsyncJobsError,
@@ -60,11 +61,11 @@ class Api:
 
 def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) -> Api:
     """The routes that change something."""
-    body_schema = _body_schema(max_retention)
+    schema = body_schema(max_retention)
 
     def submit(request: Request) -> Answer:
         owner, idempotency_key, body = request.owner, request.idempotency_key, request.json()
-        submission = commands.submit(owner, _submit_request(body, body_schema), idempotency_key=idempotency_key)
+        submission = commands.submit(owner, _submit_request(body, schema), idempotency_key=idempotency_key)
         job = submission.job
         headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}"}
         if submission.replayed:
@@ -106,6 +107,9 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     def health(_request: Request) -> Answer:
         return answer(200, {"status": "ok"})
 
+    def openapi(_request: Request) -> Answer:
+        return answer(200, text=openapi_text(), headers={"cache-control": "public, max-age=300"})
+
     return Api(
         {
             f"GET {BASE_PATH}/jobs/{{asyncJobId}}": job,
@@ -113,6 +117,7 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
             f"GET {BASE_PATH}/jobs": jobs,
             f"GET {BASE_PATH}/job-types": job_types,
             f"GET {BASE_PATH}/health": health,
+            f"GET {BASE_PATH}/openapi.json": openapi,
         }
     )
 
@@ -120,7 +125,8 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
 # ── From the wire ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+def body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+    """What the body of a submit must look like, whatever the job type."""
     return {
         "type": "object",
         "additionalProperties": False,

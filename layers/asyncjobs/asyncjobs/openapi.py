@@ -1,0 +1,558 @@
+"""The API described as an OpenAPI 3.1 document: the table of operations below, and the schemas of the job types there are.
+
+No function imports this. `asyncjobs.generate` writes the document while the layer is built; the status function hands out the file.
+A new operation is an entry in `OPERATIONS`, and a new problem a line in `PROBLEMS`; tests compare both with what the API does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from asyncjobs import schemas
+from asyncjobs.api import BASE_PATH, MAX_METADATA, body_schema
+from asyncjobs.errors import InvalidInput
+from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY
+from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, ResultType, Status
+from asyncjobs.registry import MAX_RETENTION, JobType
+from asyncjobs.service import JobsQuery
+
+Json = dict[str, Any]
+
+VERSION = "1"
+"""Of the contract, which is what stands in the path. Additions leave it as it is; a breaking change would be a 2."""
+
+
+def document(job_types: Iterable[JobType]) -> Json:
+    """The document for an API that has these job types."""
+    types = list(job_types)
+    paths: dict[str, Json] = {}
+    for operation in OPERATIONS:
+        method, path = operation.route.split()
+        paths.setdefault(path.removeprefix(BASE_PATH), {})[method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "asyncjobs", "version": VERSION, "description": _DESCRIPTION, "license": _LICENSE},
+        "servers": [{"url": BASE_PATH}],
+        "security": [{"bearer": []}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+            "schemas": {**_SCHEMAS, **_schemas_of(types)},
+        },
+    }
+
+
+def to_json(document: Mapping[str, Any]) -> str:
+    """The document as its file holds it: the same text for the same document."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+_DESCRIPTION = (
+    "Asynchronous jobs: submit one, get 202 and its id at once, ask for it until it has ended, take its result.\n\n"
+    "A job belongs to the `sub` of the token it was submitted with, and does not exist for others. Further members may be "
+    "added to any answer, and further codes to problems: ignore those you do not know."
+)
+_LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+# ── Problems: the errors that are ours, and the gateway's ──────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class ProblemCode:
+    """A `code` that a problem may have."""
+
+    status: int
+    meaning: str
+    says_when: bool = False
+    """Whether Retry-After comes with it."""
+
+
+PROBLEMS: Mapping[str, ProblemCode] = {
+    "INVALID_JSON": ProblemCode(400, "The body is not sound JSON; `errors` says where."),
+    "INVALID_REQUEST": ProblemCode(400, "Something does not fit; `errors` names each place."),
+    "UNKNOWN_JOB_TYPE": ProblemCode(400, "There is no such job type."),
+    "INVALID_CURSOR": ProblemCode(400, "The cursor was damaged, or made for another list."),
+    "OWNER_MISSING": ProblemCode(403, "The token has no usable `sub`."),
+    "JOB_NOT_FOUND": ProblemCode(404, "The job does not exist, is not yours, or has expired."),
+    "NOT_ACCEPTABLE": ProblemCode(406, "Only JSON is to be had."),
+    "JOB_ALREADY_FINISHED": ProblemCode(409, "The job has already finished."),
+    "JOB_NOT_COMPLETED": ProblemCode(409, "There is no result yet.", says_when=True),
+    "JOB_FAILED": ProblemCode(409, "The job failed; `error` says why."),
+    "JOB_CANCELLED": ProblemCode(409, "The job was cancelled."),
+    "REQUEST_TOO_LARGE": ProblemCode(413, f"The body has more than {MAX_BODY} bytes."),
+    "UNSUPPORTED_MEDIA_TYPE": ProblemCode(415, "The body is not said to be JSON."),
+    "IDEMPOTENCY_KEY_REUSED": ProblemCode(422, "The key was used for another request."),
+    "UNAVAILABLE": ProblemCode(503, "Not available at the moment; nothing was changed that you cannot repeat.", says_when=True),
+}
+
+_OF_ANY = ("NOT_ACCEPTABLE",)
+_OF_AN_OWNER = ("OWNER_MISSING", "UNAVAILABLE")
+_OF_A_BODY = ("INVALID_JSON", "INVALID_REQUEST", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+
+_GATEWAY = {
+    401: "The token is missing or not good.",
+    403: "The token lacks the scope.",
+    404: "No such route, such as for an id with a slash.",
+    413: "The body is larger than the gateway takes.",
+    429: "Too many requests.",
+    500: "A mistake of the server's.",
+    503: "The server is not available.",
+}
+"""What the gateway answers by itself, as `GatewayError`."""
+
+
+# ── Operations ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class Success:
+    """An answer that is no problem."""
+
+    description: str
+    schema: str
+    """Its name in the components."""
+    always: tuple[str, ...] = ()
+    """Headers it has each time."""
+    sometimes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    """What can be asked next, by their names in `_LINKS`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """A route of the API, described. What follows from having a body, an id in the path or an owner is added to it."""
+
+    route: str
+    """As API Gateway writes it: the method and the whole path."""
+    name: str
+    """Its operationId: what generated clients call it."""
+    summary: str
+    description: str = ""
+    parameters: tuple[str, ...] = ()
+    """Of the query and the header, by their names in `_PARAMETERS`; those of the path are seen from the route."""
+    body: str | None = None
+    """The request body's schema, by its name in the components."""
+    answers: Mapping[int, Success]
+    problems: tuple[str, ...] = ()
+    """Codes besides those that every such operation has."""
+    is_open: bool = False
+    """Whether it needs no token."""
+
+    @property
+    def path_parameters(self) -> tuple[str, ...]:
+        return tuple(part[1:-1] for part in self.route.split("/") if part.startswith("{"))
+
+    def codes(self) -> list[str]:
+        """Every code that its problems may have, by status."""
+        codes = [*_OF_ANY, *(() if self.is_open else _OF_AN_OWNER), *(_OF_A_BODY if self.body else ()), *self.problems]
+        if "asyncJobId" in self.path_parameters:
+            codes.append("JOB_NOT_FOUND")
+        return sorted(codes, key=lambda code: (PROBLEMS[code].status, list(PROBLEMS).index(code)))
+
+    def gateway_statuses(self) -> set[int]:
+        """What the gateway may answer in its place."""
+        inapplicable = {
+            401: self.is_open,
+            403: self.is_open,
+            404: not self.path_parameters,
+            413: self.body is None,
+        }
+        return {status for status in _GATEWAY if not inapplicable.get(status)}
+
+
+_ABOUT_A_JOB = ("job", "result", "cancel")
+
+OPERATIONS = (
+    Operation(
+        route=f"POST {BASE_PATH}/jobs",
+        name="submitJob",
+        summary="Submit a job",
+        description="Once it is accepted it will run, at least once. Send an `Idempotency-Key` and you may repeat the request safely.",
+        parameters=("IdempotencyKey",),
+        body="SubmitRequest",
+        answers={
+            200: Success(
+                description="A repeated request whose job has already finished.",
+                schema="AsyncJob",
+                always=("Location", "Idempotency-Replayed"),
+                links=_ABOUT_A_JOB,
+            ),
+            202: Success(
+                description="The accepted job.",
+                schema="AsyncJob",
+                always=("Location", "Retry-After"),
+                sometimes=("Idempotency-Replayed",),
+                links=_ABOUT_A_JOB,
+            ),
+        },
+        problems=("UNKNOWN_JOB_TYPE", "IDEMPOTENCY_KEY_REUSED"),
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/jobs",
+        name="listJobs",
+        summary="List your jobs, newest first",
+        description="A page may be short, even empty, with more behind it: go on until `nextCursor` is null.",
+        parameters=("Status", "JobType", "Limit", "Cursor"),
+        answers={200: Success(description="A page.", schema="JobsPage", links=("newest", "nextPage"))},
+        problems=("INVALID_REQUEST", "INVALID_CURSOR"),
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/jobs/{{asyncJobId}}",
+        name="getJob",
+        summary="Look at a job",
+        answers={
+            200: Success(
+                description="The job. While it has not finished, `Retry-After` says when it is worth asking again.",
+                schema="AsyncJob",
+                sometimes=("Retry-After",),
+                links=("result", "cancel"),
+            )
+        },
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/jobs/{{asyncJobId}}/result",
+        name="getJobResult",
+        summary="Take a job's result",
+        answers={
+            200: Success(description="The result as it is.", schema="Result"),
+            303: Success(
+                description="The result lies at a link that works for 5 minutes. Follow it without the `Authorization` header.",
+                schema="ResultLink",
+                always=("Location",),
+            ),
+        },
+        problems=("JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED"),
+    ),
+    Operation(
+        route=f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel",
+        name="cancelJob",
+        summary="Cancel a job",
+        description="It is over at once; code that still runs is told, and records nothing any more. Cancelling again does nothing.",
+        answers={200: Success(description="The cancelled job.", schema="AsyncJob", links=("job",))},
+        problems=("JOB_ALREADY_FINISHED",),
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/job-types",
+        name="listJobTypes",
+        summary="List the job types, with the schemas of their input and output",
+        answers={200: Success(description="All of them.", schema="JobTypes")},
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/health",
+        name="getHealth",
+        summary="See whether the API answers",
+        answers={200: Success(description="It does.", schema="Health")},
+        is_open=True,
+    ),
+    Operation(
+        route=f"GET {BASE_PATH}/openapi.json",
+        name="getOpenApi",
+        summary="This document",
+        answers={200: Success(description="This document.", schema="OpenApi", always=("Cache-Control",))},
+        is_open=True,
+    ),
+)
+
+_ID = {"asyncJobId": "$response.body#/asyncJobId"}
+_SAME_LIST = {"status": "$request.query.status", "jobType": "$request.query.jobType"}
+_LINKS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "job": ("getJob", _ID),
+    "result": ("getJobResult", _ID),
+    "cancel": ("cancelJob", _ID),
+    "newest": ("getJob", {"asyncJobId": "$response.body#/jobs/0/asyncJobId"}),
+    "nextPage": ("listJobs", {"cursor": "$response.body#/nextCursor", **_SAME_LIST}),
+}
+
+
+# ── Parameters, headers and schemas ────────────────────────────────────────────────────────────────
+
+
+def _described(description: str, schema: Mapping[str, Any]) -> Json:
+    return {**schema, "description": description}
+
+
+def _nullable(schema: Mapping[str, Any]) -> Json:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(description: str, properties: Mapping[str, Json], *, optional: tuple[str, ...] = ()) -> Json:
+    """Of an answer, which may get further members without notice, so it is left open."""
+    return {
+        "type": "object",
+        "description": description,
+        "required": [name for name in properties if name not in optional],
+        "properties": properties,
+    }
+
+
+def _query(name: str, description: str, schema: Json) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+_STRING: Json = {"type": "string"}
+_INTEGER: Json = {"type": "integer"}
+_UUID: Json = {"type": "string", "format": "uuid"}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_LINK: Json = {"type": "string", "format": "uri"}
+
+_PARAMETERS: Mapping[str, Json] = {
+    "asyncJobId": {"name": "asyncJobId", "in": "path", "required": True, "description": "The job's id.", "schema": _UUID},
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Names this request: the same key and the same request are the same job. 1 to 255 visible characters; "
+        "in quotes (RFC 9651) or without, it is the same key.",
+        "schema": {"type": "string", "pattern": IDEMPOTENCY_KEY},
+    },
+    "Status": _query("status", "Only jobs that stand so.", _ref("Status")),
+    "JobType": _query("jobType", "Only jobs of this type.", _STRING),
+    "Limit": _query(
+        "limit", "The most jobs to show.", {"type": "integer", "minimum": 1, "maximum": 100, "default": JobsQuery().limit}
+    ),
+    "Cursor": _query("cursor", "The `nextCursor` of the page before. Send it with the same filters.", _STRING),
+}
+
+_HEADERS: Mapping[str, Json] = {
+    "Location": {"description": "Where to look.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Retry-After": {
+        "description": "Seconds after which it is worth asking again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Idempotency-Replayed": {"description": "An earlier request with this key made the job.", "schema": {"const": "true"}},
+    "Cache-Control": {"description": "How long a copy may be used.", "schema": _STRING},
+}
+
+_SCHEMAS: Mapping[str, Json] = {
+    "Status": {
+        "type": "string",
+        "enum": [status.value for status in Status],
+        "description": "Where a job stands. COMPLETED, FAILED and CANCELLED never change.",
+    },
+    "JobError": _object(
+        "Why a job failed.",
+        {
+            "code": _described("For programs.", _STRING),
+            "message": _described("For people.", _STRING),
+            "type": _described("The kind of error.", _STRING),
+            "retryable": _described("Whether the same job, submitted again, may succeed.", {"type": "boolean"}),
+        },
+    ),
+    "AsyncJob": _object(
+        "A job.",
+        {
+            "asyncJobId": _UUID,
+            "jobType": _STRING,
+            "status": _ref("Status"),
+            "progress": _described("Percent.", {"type": "integer", "minimum": 0, "maximum": 100}),
+            "message": _described("What the job, or who submitted it, said last.", _nullable(_STRING)),
+            "metadata": _described("As it was submitted.", _nullable({"type": "object"})),
+            "attempt": _described("Attempts begun.", {"type": "integer", "minimum": 0}),
+            "maxAttempts": {"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPTS_LIMIT},
+            "createdAt": _TIME,
+            "updatedAt": _TIME,
+            "startedAt": _described("When the first attempt began.", _nullable(_TIME)),
+            "endedAt": _nullable(_TIME),
+            "recordExpiresAt": _described("When the job and its result will be gone: seconds since 1970.", _INTEGER),
+            "resultType": _described(
+                "Where the result lies: in `result`, or at `resultLocation`. Null while there is none.",
+                {"type": ["string", "null"], "enum": [*(kind.value for kind in ResultType), None]},
+            ),
+            "result": _described("The result, if it is small.", {"anyOf": [_ref("Result"), {"type": "null"}]}),
+            "resultLocation": _described("Where to get a large one.", _nullable({"type": "string", "format": "uri-reference"})),
+            "error": {"anyOf": [_ref("JobError"), {"type": "null"}]},
+        },
+    ),
+    "JobsPage": _object(
+        "Some jobs of a list.",
+        {
+            "jobs": {"type": "array", "items": _ref("AsyncJob")},
+            "nextCursor": _described("Null at the end of the list.", _nullable(_STRING)),
+        },
+    ),
+    "ResultLink": _object("The same link as in `Location`.", {"location": _LINK}),
+    "JobType": _object(
+        "What a client may know of a job type.",
+        {
+            "jobType": _STRING,
+            "description": _STRING,
+            "inputSchema": _described("A JSON Schema (2020-12).", {"type": "object"}),
+            "outputSchema": _described("A JSON Schema (2020-12).", {"type": "object"}),
+            "expectedSeconds": _described("How long it usually takes.", {"type": "number"}),
+            "timeoutSeconds": _described("The longest one attempt may take.", {"type": "number"}),
+            "maxAttempts": {"type": "integer", "minimum": 1, "maximum": MAX_ATTEMPTS_LIMIT},
+            "retentionSeconds": _described("How long it is kept after its end, unless asked otherwise.", {"type": "number"}),
+        },
+    ),
+    "JobTypes": _object("All job types.", {"jobTypes": {"type": "array", "items": _ref("JobType")}}),
+    "Health": _object("The API answers.", {"status": {"const": "ok"}}),
+    "OpenApi": {"type": "object", "description": "An OpenAPI 3.1 document.", "required": ["openapi", "info", "paths"]},
+    "InputProblem": _object(
+        "Something wrong with a request.",
+        {"pointer": _described("Where: a JSON pointer into the body, or the name of a parameter.", _STRING), "detail": _STRING},
+    ),
+    "Problem": _object(
+        "An error, as RFC 9457 has it.",
+        {
+            "type": _described("The code as a URI.", _LINK),
+            "title": _STRING,
+            "status": _described("The answer's own.", {"type": "integer", "minimum": 400, "maximum": 599}),
+            "code": _described("For programs.", {"type": "string", "enum": list(PROBLEMS)}),
+            "detail": _described("For people.", _STRING),
+            "requestId": _described("Name it when you ask for help.", _STRING),
+            "errors": {"type": "array", "items": _ref("InputProblem")},
+            "asyncJobId": _UUID,
+            "error": {"anyOf": [_ref("JobError"), {"type": "null"}]},
+        },
+        optional=("errors", "asyncJobId", "error"),
+    ),
+    "GatewayError": _object(
+        "An error that API Gateway answers by itself.", {"message": _nullable(_STRING)}, optional=("message",)
+    ),
+}
+
+_BODY_FIELDS = {
+    "metadata": f"Anything of yours, up to {MAX_METADATA} bytes; it comes back with the job.",
+    "message": "Shown until the job says something itself.",
+    "delaySeconds": "Not to be started sooner.",
+    "retentionSeconds": "How long to keep the job and its result after the end. A deployment may allow less than the maximum.",
+}
+
+
+# ── Job types ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def _schemas_of(types: list[JobType]) -> dict[str, Json]:
+    """Of each type, what a submit of it, its input and its output look like; and of all, what a submit and a result do.
+
+    Names hold the type's own, dot and all, so that those of two types cannot be the same.
+    """
+    found: dict[str, Json] = {
+        "SubmitRequest": {
+            "oneOf": [_ref(f"{type_.name}.submit") for type_ in types] or [False],
+            "discriminator": {
+                "propertyName": "jobType",
+                "mapping": {type_.name: _ref(f"{type_.name}.submit")["$ref"] for type_ in types},
+            },
+        },
+        "Result": {"anyOf": [_ref(f"{type_.name}.output") for type_ in types] or [False]},
+    }
+    for type_ in types:
+        found[f"{type_.name}.submit"] = _submit_schema(type_)
+        found |= _components(f"{type_.name}.input", type_.input_schema)
+        found |= _components(f"{type_.name}.output", type_.output_schema)
+    return found
+
+
+def _submit_schema(job_type: JobType) -> Json:
+    schema: Json = json.loads(json.dumps(body_schema(MAX_RETENTION)))
+    for name, description in _BODY_FIELDS.items():
+        schema["properties"][name]["description"] = description
+    schema["properties"] |= {"jobType": {"const": job_type.name}, "input": _ref(f"{job_type.name}.input")}
+    try:
+        schemas.check(job_type.name, job_type.input_schema, {})
+    except InvalidInput:
+        # The input that a request leaves out is an empty object.
+        schema["required"].append("input")
+    return {"description": job_type.description, **schema}
+
+
+def _components(name: str, schema: Mapping[str, Any]) -> dict[str, Json]:
+    """A JSON Schema and its `$defs` as components of their own, referring to each other where they now lie."""
+    definitions: Mapping[str, Any] = schema.get("$defs", {})
+    own = {key: value for key, value in schema.items() if key != "$defs"}
+    parts = {name: own, **{f"{name}.{key}": value for key, value in definitions.items()}}
+    return {key: _relocated(part, name) for key, part in parts.items()}
+
+
+def _relocated(part: Any, name: str) -> Any:
+    if isinstance(part, list):
+        return [_relocated(item, name) for item in part]
+    if not isinstance(part, dict):
+        return part
+    moved = {key: _relocated(value, name) for key, value in part.items()}
+    if isinstance(part.get("$ref"), str):
+        moved["$ref"] = _new_place(part["$ref"], name)
+    mapping = part["discriminator"].get("mapping") if isinstance(part.get("discriminator"), dict) else None
+    if isinstance(mapping, dict):
+        moved["discriminator"]["mapping"] = {value: _new_place(place, name) for value, place in mapping.items()}
+    return moved
+
+
+def _new_place(reference: str, name: str) -> str:
+    root = f"#/components/schemas/{name}"
+    if reference.startswith("#/$defs/"):
+        return f"{root}.{reference.removeprefix('#/$defs/')}"
+    return root + reference.removeprefix("#") if reference.startswith("#") else reference
+
+
+# ── Operations, written out ────────────────────────────────────────────────────────────────────────
+
+
+def _operation(operation: Operation) -> Json:
+    parameters = [*operation.path_parameters, *operation.parameters]
+    return {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        **({"description": operation.description} if operation.description else {}),
+        **({"security": []} if operation.is_open else {}),
+        **({"parameters": [{"$ref": f"#/components/parameters/{name}"} for name in parameters]} if parameters else {}),
+        **({"requestBody": _request_body(operation.body)} if operation.body else {}),
+        "responses": _responses(operation),
+    }
+
+
+def _request_body(schema: str) -> Json:
+    return {"required": True, "content": {"application/json": {"schema": _ref(schema)}}}
+
+
+def _responses(operation: Operation) -> dict[str, Json]:
+    codes = {status: list(of) for status, of in groupby(operation.codes(), key=lambda code: PROBLEMS[code].status)}
+    gateway = operation.gateway_statuses()
+    successes = {str(status): _success(answer) for status, answer in operation.answers.items()}
+    failures = {
+        str(status): _failure(status, codes.get(status, []), with_gateway=status in gateway)
+        for status in sorted({*codes, *gateway})
+    }
+    return {**successes, **failures}
+
+
+def _success(answer: Success) -> Json:
+    headers = {
+        **{name: {**_HEADERS[name], "required": True} for name in answer.always},
+        **{name: {"$ref": f"#/components/headers/{name}"} for name in answer.sometimes},
+    }
+    links = {name: {"operationId": _LINKS[name][0], "parameters": _LINKS[name][1]} for name in answer.links}
+    return {
+        "description": answer.description,
+        **({"headers": headers} if headers else {}),
+        "content": {"application/json": {"schema": _ref(answer.schema)}},
+        **({"links": links} if links else {}),
+    }
+
+
+def _failure(status: int, codes: list[str], *, with_gateway: bool) -> Json:
+    meanings = [f"`{code}`: {PROBLEMS[code].meaning}" for code in codes]
+    content: Json = {}
+    if codes:
+        narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+        content["application/problem+json"] = {"schema": {"allOf": [_ref("Problem"), narrowed]}}
+    if with_gateway:
+        meanings.append(f"From the gateway: {_GATEWAY[status]}" if codes else _GATEWAY[status])
+        content["application/json"] = {"schema": _ref("GatewayError")}
+    says_when = any(PROBLEMS[code].says_when for code in codes)
+    return {
+        "description": "\n\n".join(meanings),
+        **({"headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}} if says_when else {}),
+        "content": content,
+    }
