@@ -200,7 +200,7 @@ OPERATIONS = (
         summary="List your jobs, newest first",
         description="A page may be short, even empty, with more behind it: go on until `nextCursor` is null.",
         parameters=("Status", "JobType", "Limit", "Cursor"),
-        answers={200: Success(description="A page.", schema="JobsPage", links=("newest", "nextPage"))},
+        answers={200: Success(description="A page.", schema="JobsPage")},
         problems=("INVALID_REQUEST", "INVALID_CURSOR"),
     ),
     Operation(
@@ -261,13 +261,10 @@ OPERATIONS = (
 )
 
 _ID = {"asyncJobId": "$response.body#/asyncJobId"}
-_SAME_LIST = {"status": "$request.query.status", "jobType": "$request.query.jobType"}
 _LINKS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "job": ("getJob", _ID),
     "result": ("getJobResult", _ID),
     "cancel": ("cancelJob", _ID),
-    "newest": ("getJob", {"asyncJobId": "$response.body#/jobs/0/asyncJobId"}),
-    "nextPage": ("listJobs", {"cursor": "$response.body#/nextCursor", **_SAME_LIST}),
 }
 
 

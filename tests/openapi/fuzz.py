@@ -1,0 +1,121 @@
+# ruff: noqa: T201 - a command prints
+"""python -m tests.openapi.fuzz: ask the deployed local stack for all that the OpenAPI document allows, and for more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local import users
+from local.process import PROJECT
+from local.stack import LocalStack
+from tests.crash import tree
+from tests.crash.history import FINISHED
+
+FOLDER = Path(__file__).parent
+_SEEDS: tuple[dict[str, Any], ...] = (
+    {"jobType": "fuzz.returns", "input": {"text": "small"}},
+    {"jobType": "fuzz.returns_much", "input": {"size": 20_000}},
+    {"jobType": "fuzz.fails", "input": {}},
+    {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900},
+)
+"""One for each way in which a job may stand when somebody asks for it; the last one never gets to begin."""
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What schemathesis said, and what it was answered: by operation and status."""
+
+    exit_status: int
+    answers: Counter[str]
+    text: str
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.openapi.fuzz", description=__doc__, epilog="More goes to schemathesis."
+    )
+    parser.add_argument("--examples", type=int, default=10_000, help="the most an operation and phase")
+    options, further = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as stack:
+        fuzzed = fuzz(stack, examples=options.examples, further=further)
+    print(fuzzed.text)
+    for name, count in sorted(fuzzed.answers.items()):
+        print(f"{count:8} {name}")
+    return fuzzed.exit_status
+
+
+@contextmanager
+def deployed(folder: Path) -> Iterator[LocalStack]:
+    """A stack with jobs of every way to end, and the longest retention there is, which is the one that the document names."""
+    copy = tree.make(folder / "tree", jobs={"fuzz": FOLDER / "jobs.py"})
+    stack = LocalStack(copy, folder / "state")
+    stack.start(env={"AUTH": "true"})
+    with stack:
+        stack.deploy({"MaxRetentionDays": "90"})
+        yield stack
+
+
+def fuzz(stack: LocalStack, *, examples: int, further: list[str] | None = None) -> Fuzzed:
+    """Let schemathesis run all its phases with so many examples each."""
+    base = f"{stack.outputs.api_url}/api/v1"
+    token = users.token(stack.outputs, stack.session, "fuzz")
+    folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
+    folder.mkdir()
+    shutil.copy(FOLDER / "schemathesis.toml", folder)  # which names a file beside it
+    with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False) as client:
+        (folder / "openapi.json").write_text(client.get("/openapi.json").raise_for_status().text)
+        (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", "openapi.json",
+            "--url", base, "--max-examples", str(examples), "--no-color", *(further or []),
+        ],
+        check=False,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={
+            **os.environ,
+            "ASYNCJOBS_TOKEN": token,
+            "ASYNCJOBS_ANSWERS": str(answers),
+            "NO_PROXY": "*",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT}/layers/asyncjobs",
+        },
+    )  # fmt: skip
+    if not answers.exists():
+        raise RuntimeError(f"schemathesis asked nothing:\n{done.stdout}")
+    return Fuzzed(done.returncode, Counter(json.loads(answers.read_text())), done.stdout)
+
+
+def _seed(client: httpx.Client) -> list[str]:
+    """The ids of jobs that stand in every way; all but the last have ended."""
+    ids: list[str] = [client.post("/jobs", json=seed).raise_for_status().json()["asyncJobId"] for seed in (*_SEEDS, _SEEDS[0])]
+    client.post(f"/jobs/{ids[-1]}/cancel")
+    deadline = time.monotonic() + 60
+    for async_job_id in ids[:3]:
+        while client.get(f"/jobs/{async_job_id}").raise_for_status().json()["status"] not in FINISHED:
+            if time.monotonic() > deadline:
+                raise TimeoutError(async_job_id)
+            time.sleep(0.2)
+    return ids
+
+
+if __name__ == "__main__":
+    sys.exit(main())
