@@ -70,8 +70,8 @@ class ProblemCode:
 
     status: int
     meaning: str
-    says_when: bool = False
-    """Whether Retry-After comes with it."""
+    headers: tuple[str, ...] = ()
+    """What comes with it."""
 
 
 PROBLEMS: Mapping[str, ProblemCode] = {
@@ -83,17 +83,19 @@ PROBLEMS: Mapping[str, ProblemCode] = {
     "JOB_NOT_FOUND": ProblemCode(404, "The job does not exist, is not yours, or has expired."),
     "NOT_ACCEPTABLE": ProblemCode(406, "Only JSON is to be had."),
     "JOB_ALREADY_FINISHED": ProblemCode(409, "The job has already finished."),
-    "JOB_NOT_COMPLETED": ProblemCode(409, "There is no result yet.", says_when=True),
+    "JOB_NOT_COMPLETED": ProblemCode(409, "There is no result yet.", headers=("Retry-After",)),
     "JOB_FAILED": ProblemCode(409, "The job failed; `error` says why."),
     "JOB_CANCELLED": ProblemCode(409, "The job was cancelled."),
     "REQUEST_TOO_LARGE": ProblemCode(413, f"The body has more than {MAX_BODY} bytes."),
     "UNSUPPORTED_MEDIA_TYPE": ProblemCode(415, "The body is not said to be JSON."),
     "IDEMPOTENCY_KEY_REUSED": ProblemCode(422, "The key was used for another request."),
-    "UNAVAILABLE": ProblemCode(503, "Not available at the moment; nothing was changed that you cannot repeat.", says_when=True),
+    "UNAVAILABLE": ProblemCode(
+        503, "Not available at the moment; nothing was changed that you cannot repeat.", headers=("Retry-After",)
+    ),
 }
 
 _OF_ANY = ("NOT_ACCEPTABLE",)
-_OF_AN_OWNER = ("OWNER_MISSING", "UNAVAILABLE")
+_OF_AN_OWNER = ("OWNER_MISSING",)
 _OF_A_BODY = ("INVALID_JSON", "INVALID_REQUEST", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 
 _GATEWAY = {
@@ -116,8 +118,8 @@ class Success:
     """An answer that is no problem."""
 
     description: str
-    schema: str
-    """Its name in the components."""
+    schema: str | None
+    """Its name in the components; None for an answer without a body."""
     always: tuple[str, ...] = ()
     """Headers it has each time."""
     sometimes: tuple[str, ...] = ()
@@ -192,7 +194,7 @@ OPERATIONS = (
                 links=_ABOUT_A_JOB,
             ),
         },
-        problems=("UNKNOWN_JOB_TYPE", "IDEMPOTENCY_KEY_REUSED"),
+        problems=("UNKNOWN_JOB_TYPE", "IDEMPOTENCY_KEY_REUSED", "UNAVAILABLE"),
     ),
     Operation(
         route=f"GET {BASE_PATH}/jobs",
@@ -201,7 +203,7 @@ OPERATIONS = (
         description="A page may be short, even empty, with more behind it: go on until `nextCursor` is null.",
         parameters=("Status", "JobType", "Limit", "Cursor"),
         answers={200: Success(description="A page.", schema="JobsPage")},
-        problems=("INVALID_REQUEST", "INVALID_CURSOR"),
+        problems=("INVALID_REQUEST", "INVALID_CURSOR", "UNAVAILABLE"),
     ),
     Operation(
         route=f"GET {BASE_PATH}/jobs/{{asyncJobId}}",
@@ -215,6 +217,7 @@ OPERATIONS = (
                 links=("result", "cancel"),
             )
         },
+        problems=("UNAVAILABLE",),
     ),
     Operation(
         route=f"GET {BASE_PATH}/jobs/{{asyncJobId}}/result",
@@ -228,7 +231,7 @@ OPERATIONS = (
                 always=("Location",),
             ),
         },
-        problems=("JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED"),
+        problems=("JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
     ),
     Operation(
         route=f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel",
@@ -236,7 +239,7 @@ OPERATIONS = (
         summary="Cancel a job",
         description="It is over at once; code that still runs is told, and records nothing any more. Cancelling again does nothing.",
         answers={200: Success(description="The cancelled job.", schema="AsyncJob", links=("job",))},
-        problems=("JOB_ALREADY_FINISHED",),
+        problems=("JOB_ALREADY_FINISHED", "UNAVAILABLE"),
     ),
     Operation(
         route=f"GET {BASE_PATH}/job-types",
@@ -533,7 +536,7 @@ def _success(answer: Success) -> Json:
     return {
         "description": answer.description,
         **({"headers": headers} if headers else {}),
-        "content": {"application/json": {"schema": _ref(answer.schema)}},
+        **({"content": {"application/json": {"schema": _ref(answer.schema)}}} if answer.schema else {}),
         **({"links": links} if links else {}),
     }
 
@@ -547,9 +550,9 @@ def _failure(status: int, codes: list[str], *, with_gateway: bool) -> Json:
     if with_gateway:
         meanings.append(f"From the gateway: {_GATEWAY[status]}" if codes else _GATEWAY[status])
         content["application/json"] = {"schema": _ref("GatewayError")}
-    says_when = any(PROBLEMS[code].says_when for code in codes)
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for code in codes for name in PROBLEMS[code].headers}
     return {
         "description": "\n\n".join(meanings),
-        **({"headers": {"Retry-After": {"$ref": "#/components/headers/Retry-After"}}} if says_when else {}),
+        **({"headers": headers} if headers else {}),
         "content": content,
     }
