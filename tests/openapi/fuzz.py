@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +27,12 @@ from tests.crash import tree
 from tests.crash.history import FINISHED
 
 FOLDER = Path(__file__).parent
-_SEEDS: tuple[dict[str, Any], ...] = (
+_ENDING: tuple[dict[str, Any], ...] = (
     {"jobType": "fuzz.returns", "input": {"text": "small"}},
-    {"jobType": "fuzz.returns_much", "input": {"size": 20_000}},
+    *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # submits make up none so large
     {"jobType": "fuzz.fails", "input": {}},
-    {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900},
 )
-"""One for each way in which a job may stand when somebody asks for it; the last one never gets to begin."""
+_WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=10_000, help="the most an operation and phase")
     options, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as stack:
-        fuzzed = fuzz(stack, examples=options.examples, further=further)
-    print(fuzzed.text)
+        fuzzed = fuzz(stack, examples=options.examples, further=further, say=lambda line: print(line, flush=True))
     for name, count in sorted(fuzzed.answers.items()):
         print(f"{count:8} {name}")
     return fuzzed.exit_status
@@ -71,8 +69,10 @@ def deployed(folder: Path) -> Iterator[LocalStack]:
         yield stack
 
 
-def fuzz(stack: LocalStack, *, examples: int, further: list[str] | None = None) -> Fuzzed:
-    """Let schemathesis run all its phases with so many examples each."""
+def fuzz(
+    stack: LocalStack, *, examples: int, further: Sequence[str] = (), say: Callable[[str], None] = lambda _: None
+) -> Fuzzed:
+    """Let schemathesis run all its phases with so many examples each; `say` gets its lines as they come."""
     base = f"{stack.outputs.api_url}/api/v1"
     token = users.token(stack.outputs, stack.session, "fuzz")
     folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
@@ -81,12 +81,11 @@ def fuzz(stack: LocalStack, *, examples: int, further: list[str] | None = None) 
     with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False) as client:
         (folder / "openapi.json").write_text(httpx.get(f"{base}/openapi.json", trust_env=False).raise_for_status().text)
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
-    done = subprocess.run(
+    with subprocess.Popen(
         [
             sys.executable, "-m", "schemathesis.cli", "run", "openapi.json",
-            "--url", base, "--max-examples", str(examples), "--no-color", *(further or []),
+            "--url", base, "--max-examples", str(examples), "--no-color", *further,
         ],
-        check=False,
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,23 +97,37 @@ def fuzz(stack: LocalStack, *, examples: int, further: list[str] | None = None) 
             "NO_PROXY": "*",
             "PYTHONPATH": f"{PROJECT}:{PROJECT}/layers/asyncjobs",
         },
-    )  # fmt: skip
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        text = "".join(_told(process.stdout, say))
     if not answers.exists():
-        raise RuntimeError(f"schemathesis asked nothing:\n{done.stdout}")
-    return Fuzzed(done.returncode, Counter(json.loads(answers.read_text())), done.stdout)
+        raise RuntimeError(f"schemathesis asked nothing:\n{text}")
+    return Fuzzed(process.returncode, Counter(json.loads(answers.read_text())), text)
+
+
+def _told(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
+    for line in lines:
+        say(line.rstrip("\n"))
+        yield line
 
 
 def _seed(client: httpx.Client) -> list[str]:
-    """The ids of jobs that stand in every way; all but the last have ended."""
-    ids: list[str] = [client.post("/jobs", json=seed).raise_for_status().json()["asyncJobId"] for seed in (*_SEEDS, _SEEDS[0])]
-    client.post(f"/jobs/{ids[-1]}/cancel")
+    """The ids of jobs that stand in every way in which a job may when somebody asks for it."""
+    ended = [_submit(client, body) for body in _ENDING]
+    waiting, cancelled = _submit(client, _WAITING), _submit(client, _WAITING)
+    client.post(f"/jobs/{cancelled}/cancel").raise_for_status()
     deadline = time.monotonic() + 60
-    for async_job_id in ids[:3]:
+    for async_job_id in ended:
         while client.get(f"/jobs/{async_job_id}").raise_for_status().json()["status"] not in FINISHED:
             if time.monotonic() > deadline:
                 raise TimeoutError(async_job_id)
             time.sleep(0.2)
-    return ids
+    return [*ended, waiting, cancelled]
+
+
+def _submit(client: httpx.Client, body: dict[str, Any]) -> str:
+    async_job_id: str = client.post("/jobs", json=body).raise_for_status().json()["asyncJobId"]
+    return async_job_id
 
 
 if __name__ == "__main__":
