@@ -15,7 +15,7 @@ from typing import Any
 from asyncjobs import schemas
 from asyncjobs.api import BASE_PATH, MAX_METADATA, body_schema
 from asyncjobs.errors import InvalidInput
-from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY
+from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY, MAX_DEPTH, MAX_DIGITS
 from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, ResultType, Status
 from asyncjobs.registry import MAX_RETENTION, JobType
 from asyncjobs.service import JobsQuery
@@ -513,7 +513,11 @@ def _operation(operation: Operation) -> Json:
 
 
 def _request_body(schema: str) -> Json:
-    return {"required": True, "content": {"application/json": {"schema": _ref(schema)}}}
+    rules = (
+        f"JSON in UTF-8, {MAX_BODY} bytes at most, {MAX_DEPTH} levels deep, no number of more than {MAX_DIGITS} digits, "
+        "no name twice in an object, no NUL."
+    )
+    return {"required": True, "description": rules, "content": {"application/json": {"schema": _ref(schema)}}}
 
 
 def _responses(operation: Operation) -> dict[str, Json]:
