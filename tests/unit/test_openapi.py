@@ -203,6 +203,13 @@ def test_the_input_may_be_left_out_where_an_empty_object_will_do() -> None:
     assert not component(schemas, "SubmitRequest", {"jobType": "needs"})
 
 
+def test_a_type_that_had_another_schema_before_is_described_as_it_is_now() -> None:
+    # Checks of input keep a validator for each name, for ever: the document must neither use nor fill what they keep.
+    for schema, may_be_left_out in (({"required": ["x"]}, False), ({}, True), ({"required": ["x"]}, False)):
+        schemas = document([job_type("had.another", input_schema=schema)])["components"]["schemas"]
+        assert component(schemas, "SubmitRequest", {"jobType": "had.another"}) is may_be_left_out
+
+
 def test_building_the_document_leaves_the_job_types_as_they_are() -> None:
     schema = {"$defs": {"X": {"type": "integer"}}, "$ref": "#/$defs/X"}
     before = json.dumps(schema)
