@@ -43,7 +43,7 @@ ELSEWHERE = {
     "S2": [
         "e2e/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
         "e2e/test_api.py::test_an_id_token_is_no_access_token",
-        "template/test_template.py::test_every_route_but_health_and_the_workers_own_needs_a_token_with_the_scope",
+        "template/test_template.py::test_every_route_but_the_open_ones_needs_a_token_with_the_scope",
     ],
     "S3": [
         "e2e/test_tokens.py::test_s3_a_token_that_names_no_owner_is_403",

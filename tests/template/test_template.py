@@ -23,8 +23,12 @@ from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction"]
-HEALTH = "GET /api/v1/health"
-REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
+OPEN = {
+    "GET /api/v1/health",
+    "GET /api/v1/openapi.json",
+    # Its token is one of ours: tests/security has what becomes of any other.
+    "PATCH /api/v1/jobs/{asyncJobId}/report",
+}
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -87,12 +91,10 @@ def test_no_route_leads_to_a_function_that_answers_none() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
 
 
-def test_every_route_but_health_and_the_workers_own_needs_a_token_with_the_scope() -> None:
+def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
     # The scope is what tells an access token from an ID token: docs of the HTTP API's JWT authorizer.
     security = {route: found for route, _, found in deployed_routes()}
-    assert security.pop(HEALTH) == [{"NONE": []}]
-    # Its token is one of ours: tests/security has what becomes of any other.
-    assert security.pop(REPORT) == [{"NONE": []}]
+    assert [security.pop(route) for route in OPEN] == [[{"NONE": []}]] * len(OPEN)
     assert security
     assert all(found == [{"Jwt": [ref("JwtScope")]}] for found in security.values())
     assert template()["Parameters"]["JwtScope"]["MinLength"] >= 1

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from asyncjobs.admission import Admission
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
-from asyncjobs.catalogue import Catalogue
+from asyncjobs.catalogue import Catalogue, openapi_path
 from asyncjobs.clock import rfc3339
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
+from asyncjobs.openapi import document
 from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
@@ -28,6 +29,7 @@ from asyncjobs.waiting import Waiter
 from tests.events import as_owner, sample
 from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.openapi.contract import Contract
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
@@ -41,6 +43,7 @@ RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
+OPENAPI = "GET /api/v1/openapi.json"
 ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
@@ -79,6 +82,7 @@ CATALOGUE = Catalogue(
         GENERIC: tracked_job(GENERIC),
     }
 )
+CONTRACT = Contract(document(CATALOGUE))
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
 
@@ -164,6 +168,7 @@ class House:
             asked["queryStringParameters"] = dict(query)
         api = self._queries if route in self._queries._routes else self._commands
         answer = api.handle(asked)
+        CONTRACT.check(route, answer["statusCode"], answer["headers"], answer["body"])
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
     def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
@@ -1165,6 +1170,15 @@ def test_health_needs_no_token_and_no_table(house: House) -> None:
     del event["requestContext"]["authorizer"]
     answer = house.call(HEALTH, requestContext=event["requestContext"])
     assert (answer.status, answer.body) == (200, {"status": "ok"})
+
+
+def test_the_openapi_document_needs_no_token_and_is_the_file_as_it_is(house: House) -> None:
+    event = sample("status")
+    del event["requestContext"]["authorizer"]
+    answer = house.call(OPENAPI, requestContext=event["requestContext"])
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.text == openapi_path().read_text()
+    assert answer.headers["cache-control"] == "public, max-age=300"
 
 
 # ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────

@@ -5,46 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from asyncjobs import catalogue
-from asyncjobs.catalogue import Catalogue, catalogue_path, collect, main, to_json
+from asyncjobs.catalogue import Catalogue, catalogue_path, collect, openapi_text, to_json
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
 from asyncjobs.registry import GENERIC, tracked_job
 from tests.factories import job_type
-
-JOB = '''
-from asyncjobs import JobContext, job
-
-@job("{name}")
-def {function}(input: int, context: JobContext) -> int:
-    """Return it."""
-    return input
-'''
-
-JobsPackage = Callable[..., Path]
-
-
-@pytest.fixture
-def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
-    """Makes a jobs package of modules, under a name of its own; `catalogue` takes it for the one there is."""
-
-    def make(**modules: str) -> Path:
-        name = f"jobs_of_{request.node.name}".replace("[", "_").replace("]", "_")
-        package = tmp_path / name
-        package.mkdir()
-        (package / "__init__.py").write_text("")
-        for module, text in modules.items():
-            (package / f"{module}.py").write_text(text)
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(catalogue, "JOBS_PACKAGE", name)
-        return package
-
-    return make
-
+from tests.unit.conftest import JOB, JobsPackage
 
 # ── The one that is there ──────────────────────────────────────────────────────────────────────────
 
@@ -107,6 +77,12 @@ def test_a_jobs_package_without_its_catalogue_says_how_to_make_it(jobs_package: 
     jobs_package(one=JOB.format(name="a.b", function="f"))
     with pytest.raises(StaleCatalogue, match="make catalogue"):
         Catalogue.read()
+
+
+def test_a_jobs_package_without_its_openapi_document_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+    jobs_package()
+    with pytest.raises(StaleCatalogue, match="make catalogue"):
+        openapi_text()
 
 
 def test_without_a_jobs_package_the_layer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,22 +177,3 @@ def test_one_name_for_two_jobs_of_one_module_is_refused(jobs_package: JobsPackag
     jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
         collect()
-
-
-# ── The command ────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_command_writes_the_catalogue_and_then_finds_it_current(jobs_package: JobsPackage) -> None:
-    package = jobs_package(one=JOB.format(name="a.b", function="f"))
-    assert main(["--check"]) == 1
-    assert main([]) == 0
-    assert list(json.loads((package / "catalogue.json").read_text())) == ["a.b", "generic"]
-    assert main(["--check"]) == 0
-
-
-def test_a_stale_catalogue_is_told_and_left_as_it_is(jobs_package: JobsPackage, capsys: pytest.CaptureFixture[str]) -> None:
-    package = jobs_package(one=JOB.format(name="a.b", function="f"))
-    (package / "catalogue.json").write_text("{}")
-    assert main(["--check"]) == 1
-    assert "make catalogue" in capsys.readouterr().err
-    assert (package / "catalogue.json").read_text() == "{}"

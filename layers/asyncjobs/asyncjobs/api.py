@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs import schemas
+from asyncjobs.catalogue import openapi_text
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339, to_milliseconds
 from asyncjobs.errors import (
     AsyncJobsError,
@@ -90,10 +91,10 @@ class Api:
 
 def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, job_types: Iterable[JobType] = ()) -> Api:
     """The routes that change something, those of the job types among them."""
-    body_schema = _body_schema(max_retention)
+    schema = body_schema(max_retention)
 
     def submit(request: Request) -> Answer:
-        asked = _submit_request(request.json(), body_schema, clock() + max_retention)
+        asked = _submit_request(request.json(), schema, clock() + max_retention)
         return _submission_answer(commands, clock, request, asked)
 
     def cancel(request: Request) -> Answer:
@@ -107,7 +108,7 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
         return no_content()
 
     def upload(request: Request) -> Answer:
-        owner, asked = request.owner, _checked("POST /uploads", _UPLOAD_SCHEMA, request.json())
+        owner, asked = request.owner, _checked("POST /uploads", UPLOAD_SCHEMA, request.json())
         content_type, size = asked.get("contentType", "application/octet-stream"), int(asked["contentLength"])
         made = commands.upload(owner, content_type=content_type, size=size)
         body = {
@@ -199,21 +200,7 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     """The routes that only look."""
 
     def job(request: Request) -> Answer:
-        owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
-        known = request.known_tags
-
-        def is_news(job: AsyncJob) -> bool:
-            nonlocal known
-            tag = entity_tag(_job_body(job))
-            # Who does not say what it knows, is told of what changes from now on.
-            known = known or frozenset({tag})
-            return job.is_finished or tag not in known
-
-        job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
-        tag = entity_tag(_job_body(job))
-        if request.known_tags & {tag, "*"}:
-            return not_modified({"etag": tag, **_polling(job, clock())})
-        return _job_answer(200, job, clock(), {"etag": tag})
+        return _news_answer(queries, clock, request)
 
     def result(request: Request) -> Answer:
         job = queries.job(request.owner, _job_id(request))
@@ -238,6 +225,9 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     def health(_request: Request) -> Answer:
         return answer(200, {"status": "ok"})
 
+    def openapi(_request: Request) -> Answer:
+        return answer(200, text=openapi_text(), headers={"cache-control": "public, max-age=300"})
+
     return Api(
         {
             f"GET {BASE_PATH}/jobs/{{asyncJobId}}": job,
@@ -245,14 +235,35 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
             f"GET {BASE_PATH}/jobs": jobs,
             f"GET {BASE_PATH}/job-types": job_types,
             f"GET {BASE_PATH}/health": health,
+            f"GET {BASE_PATH}/openapi.json": openapi,
         }
     )
+
+
+def _news_answer(queries: Queries, clock: Clock, request: Request) -> Answer:
+    """The job as it stands, or, for who waits, as soon as there is something about it that the caller does not know."""
+    owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
+    known = request.known_tags
+
+    def is_news(job: AsyncJob) -> bool:
+        nonlocal known
+        tag = entity_tag(_job_body(job))
+        # Who does not say what it knows, is told of what changes from now on.
+        known = known or frozenset({tag})
+        return job.is_finished or tag not in known
+
+    job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
+    tag = entity_tag(_job_body(job))
+    if request.known_tags & {tag, "*"}:
+        return not_modified({"etag": tag, **_polling(job, clock())})
+    return _job_answer(200, job, clock(), {"etag": tag})
 
 
 # ── From the wire ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+def body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+    """What the body of a submit must look like, whatever the job type."""
     return {
         "type": "object",
         "additionalProperties": False,
@@ -269,7 +280,7 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     }
 
 
-_UPLOAD_SCHEMA: Mapping[str, Any] = {
+UPLOAD_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["contentLength"],

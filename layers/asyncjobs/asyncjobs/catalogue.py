@@ -1,7 +1,7 @@
 """The catalogue: every job type, as a JSON file beside the jobs, so that nobody has to import them to know them.
 
 The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
-one it runs. `python -m asyncjobs.catalogue` writes it from the decorators; with `--check` it only tells whether it is stale.
+one it runs. `asyncjobs.generate` writes it from the decorators, and the OpenAPI document beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import json
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +21,8 @@ from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
-_REMEDY = "run `make catalogue` and build the jobs layer again"
+_OPENAPI_FILE = "openapi.json"
+REMEDY = "run `make catalogue` and build the jobs layer again"
 _DURATIONS = ("expected", "time_limit", "retention", "deadline", "dedupe")
 
 
@@ -39,7 +39,7 @@ class Catalogue:
         try:
             entries = json.loads(path.read_bytes())
         except FileNotFoundError as error:
-            raise StaleCatalogue(f"The jobs package has no {_FILE}: {_REMEDY}.") from error
+            raise StaleCatalogue(f"The jobs package has no {_FILE}: {REMEDY}.") from error
         return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
 
     def __getitem__(self, name: str) -> JobType:
@@ -59,6 +59,19 @@ def catalogue_path() -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise StaleCatalogue(f"There is no package {JOBS_PACKAGE!r} on the path: the jobs layer is missing.")
     return Path(spec.submodule_search_locations[0]) / _FILE
+
+
+def openapi_path() -> Path:
+    """Where the OpenAPI document lies: beside the catalogue."""
+    return catalogue_path().with_name(_OPENAPI_FILE)
+
+
+def openapi_text() -> str:
+    """The OpenAPI document as it is. Raises `StaleCatalogue` when there is none."""
+    try:
+        return openapi_path().read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StaleCatalogue(f"The jobs package has no {_OPENAPI_FILE}: {REMEDY}.") from error
 
 
 def collect() -> Catalogue:
@@ -97,18 +110,6 @@ def to_json(catalogue: Catalogue) -> str:
     return json.dumps({job_type.name: _to_entry(job_type) for job_type in catalogue}, indent=1) + "\n"
 
 
-def main(arguments: list[str]) -> int:
-    """Write the catalogue, or with `--check` say whether the one there is stale."""
-    path, text = catalogue_path(), to_json(collect())
-    if path.exists() and path.read_text() == text:
-        return 0
-    if "--check" in arguments:
-        print(f"{path} is stale: {_REMEDY}.", file=sys.stderr)
-        return 1
-    path.write_text(text)
-    return 0
-
-
 def _check_routes(job_types: Iterable[JobType]) -> None:
     taken: dict[str, str] = {}
     for job_type in job_types:
@@ -127,7 +128,3 @@ def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
     routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
     return JobType(name=name, **{**entry, **durations, **routes, "retention_from": RetentionFrom(entry["retention_from"])})
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
