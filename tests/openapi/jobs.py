@@ -24,19 +24,19 @@ class Size(BaseModel):
     size: int = Field(ge=0, le=20_000)
 
 
-@job("fuzz.returns", expected_seconds=0.1)
+@job("fuzz.returns", expected_seconds=1)
 def returns(input: Text, context: JobContext) -> Text:
     """Return the input."""
     return input
 
 
-@job("fuzz.fails", expected_seconds=0.1)
+@job("fuzz.fails", expected_seconds=1)
 def fails(input: Text, context: JobContext) -> None:
     """Fail at once."""
     raise Fatal("As asked.", code="AS_ASKED")
 
 
-@job("fuzz.returns_much", expected_seconds=0.1)
+@job("fuzz.returns_much", expected_seconds=1)
 def returns_much(input: Size, context: JobContext) -> str:
     """Return as many bytes as asked for."""
     return "x" * input.size
