@@ -59,8 +59,9 @@ soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled 
 	@.venv/bin/python -m tests.soak $(ARGS)
 	@ASYNCJOBS_STATEFUL_EXAMPLES=$(EXAMPLES) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 
-bench: environments ## Measure cold starts against a bare handler
+bench: environments ## Measure cold starts against a bare handler, and polls against the fewest possible
 	@.venv/bin/python -m bench.cold_start
+	@$(layers) .venv/bin/python -m bench.polling
 
 catalogue: environments ## List the job types for the submit function, from the jobs' decorators
 	@$(layers) .venv/bin/python -m asyncjobs.catalogue

@@ -149,6 +149,7 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(house: House) -> Non
         "updatedAt": "2026-11-21T12:00:00.000Z",
         "startedAt": None,
         "endedAt": None,
+        "estimatedEndAt": None,
         "recordExpiresAt": int(job.record_expires_at.timestamp()),
         "resultType": None,
         "result": None,

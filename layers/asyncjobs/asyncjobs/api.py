@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -26,6 +25,7 @@ from asyncjobs.errors import (
 )
 from asyncjobs.http import Problem, Request, answer, invalid_request, problem_answer
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, Status
+from asyncjobs.polling import Outlook, forecast
 from asyncjobs.queue import MAX_DELAY
 from asyncjobs.registry import JobType
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
@@ -37,6 +37,8 @@ MAX_METADATA = 1024
 
 Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
+Outlooks = Callable[[str], Outlook | None]
+"""What past jobs of a type tell; None when nothing."""
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
@@ -77,16 +79,17 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta) 
     return Api({f"POST {BASE_PATH}/jobs": submit, f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel})
 
 
-def queries_api(queries: Queries, *, clock: Clock) -> Api:
-    """The routes that only look."""
+def queries_api(queries: Queries, *, clock: Clock, outlook: Outlooks = lambda _: None) -> Api:
+    """The routes that only look. `outlook` is asked about the types of jobs that have not ended."""
 
     def job(request: Request) -> Answer:
-        return _job_answer(200, queries.job(request.owner, _job_id(request)), clock())
+        job = queries.job(request.owner, _job_id(request))
+        return _job_answer(200, job, clock(), outlook=outlook)
 
     def result(request: Request) -> Answer:
         job = queries.job(request.owner, _job_id(request))
         if job.status is not Status.COMPLETED:
-            raise _no_result(job, clock())
+            raise _no_result(job, clock(), outlook)
         link = queries.link(job)
         if link is not None:
             return answer(303, {"location": link}, headers={"location": link})
@@ -212,12 +215,22 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 # ── To the wire ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None) -> Answer:
-    polling = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
-    return answer(status, _job_body(job), headers={**polling, **(headers or {})})
+def _job_answer(
+    status: int,
+    job: AsyncJob,
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
+    *,
+    outlook: Outlooks = lambda _: None,
+) -> Answer:
+    if job.is_finished:
+        return answer(status, _job_body(job), headers=headers)
+    expected = forecast(job, now, outlook(job.job_type))
+    body = _job_body(job, estimated_end=expected.estimated_end)
+    return answer(status, body, headers={"retry-after": str(expected.retry_after), **(headers or {})})
 
 
-def _job_body(job: AsyncJob) -> dict[str, Any]:
+def _job_body(job: AsyncJob, *, estimated_end: datetime | None = None) -> dict[str, Any]:
     result = job.result
     return {
         "asyncJobId": job.async_job_id,
@@ -232,6 +245,7 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "updatedAt": rfc3339(job.updated_at),
         "startedAt": job.started_at and rfc3339(job.started_at),
         "endedAt": job.ended_at and rfc3339(job.ended_at),
+        "estimatedEndAt": estimated_end and rfc3339(estimated_end),
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": json.loads(result.text) if result and result.text is not None else None,
@@ -258,17 +272,6 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "maxAttempts": job_type.max_attempts,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
-
-
-_POLLING = ((30, 2), (120, 5), (600, 10))
-"""Up to this age in seconds, poll every so many seconds; above, every half minute."""
-
-
-def _retry_after(job: AsyncJob, now: datetime) -> str:
-    age = (now - job.created_at).total_seconds()
-    pause = next((pause for until, pause in _POLLING if age < until), 30)
-    starts_in = (job.not_before - now).total_seconds() if job.status is Status.PENDING and job.not_before else 0
-    return str(max(pause, math.ceil(starts_in)))
 
 
 # ── Errors ─────────────────────────────────────────────────────────────────────────────────────────
@@ -313,7 +316,7 @@ _ENDED_WITHOUT_RESULT = {
 }
 
 
-def _no_result(job: AsyncJob, now: datetime) -> Problem:
+def _no_result(job: AsyncJob, now: datetime, outlook: Outlooks) -> Problem:
     code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
-    headers = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+    headers = {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
     return Problem(409, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))
