@@ -15,7 +15,7 @@ SHORTEST = 0.5
 """Seconds. The first bucket holds everything up to here: `Retry-After` counts whole seconds, so nothing finer is of use."""
 
 LONGEST = 86_400.0
-"""Seconds. Here the last bucket ends, which also holds what took longer: a job ends within a day of its submit."""
+"""Seconds. The last bucket, which ends here, also holds what took longer: a job ends within a day of its submit."""
 
 BUCKETS = 2 + math.ceil(math.log(LONGEST / SHORTEST, GROWTH))
 

@@ -27,8 +27,13 @@ LONGEST_PAUSE = 60
 _FIXED = ((30, 2), (120, 5), (600, 10))
 """Up to this age in seconds, poll every so many seconds; above, every half minute. What nothing is known of is polled so."""
 
-_FIRST_TRUSTED, _FULLY_TRUSTED = 2, 20
+_FIRST_TRUSTED, _FULLY_TRUSTED = 2, 30
 """Jobs. Up to the first number their durations count for nothing, from the second on the fixed schedule does not."""
+
+_ENOUGH_LONGER = 2.0
+"""Jobs. When fewer than that took longer than a job already has, it is polled the more by the fixed schedule the fewer they
+are: such a job may hang, or its type may have become slower.
+"""
 
 _UNSEEN = 0.25
 """Jobs. That much is added, spread evenly over all buckets: a job may always take a time that none has taken yet."""
@@ -95,15 +100,21 @@ class Outlook:
         masses = [mass + _UNSEEN / BUCKETS for mass in seen]
         ends = [end_of(bucket) for bucket in range(BUCKETS)]
         self._densities = [mass / (end - begin) for mass, (begin, end) in zip(masses, pairwise([0.0, *ends]), strict=True)]
-        self._trust = min(max((total - _FIRST_TRUSTED) / (_FULLY_TRUSTED - _FIRST_TRUSTED), 0.0), 1.0)
+        self._total = total
         self._history = _Schedule([0.0, *ends], masses)
 
     def view(self, age: float, report: Report | None = None) -> View:
         """What can be said of a job of this age, which may have told how far it is."""
         age = max(age, 0.0)
         if report is None:
-            return View(self._history, age, age, self._trust)
+            return View(self._history, age, age, self._trust(age))
         return View(self._after(report), age, max(age - report.age, 0.0), 1.0)
+
+    def _trust(self, age: float) -> float:
+        """How much history counts for a job of this age (0 to 1): it has to know jobs, and jobs that took longer than that."""
+        known = (self._total - _FIRST_TRUSTED) / (_FULLY_TRUSTED - _FIRST_TRUSTED)
+        longer = ((self._total + _UNSEEN) * self._history.survival(age) - _UNSEEN) / _ENOUGH_LONGER
+        return min(max(min(known, longer), 0.0), 1.0)
 
     def _after(self, report: Report) -> _Schedule:
         """The possible ends from the report on: those that history knows, weighed by how well the progress fits them."""
@@ -139,7 +150,7 @@ class View:
     def remaining(self) -> float | None:
         """Seconds within which it will have ended as likely as not (the median); None unless that is worth telling.
 
-        It is when enough is known, by 20 jobs or by its progress, and when the middle 80 % of the possible ends lie no
+        It is when enough is known, by 30 jobs or by its progress, and when the middle 80 % of the possible ends lie no
         further apart than the whole job takes.
         """
         if self._trust < 1:
@@ -191,6 +202,10 @@ class _Schedule:
 
         return min(range(1, LONGEST_PAUSE + 1), key=cost)
 
+    def survival(self, age: float) -> float:
+        """The share of jobs that take longer."""
+        return self._at(age)[0]
+
     def quantile(self, share: float, age: float) -> float:
         """The age by which this share (0 to 1) of the jobs that have not ended at `age` will have ended."""
         left = self._at(age)[0] * (1 - share)
@@ -216,20 +231,36 @@ class _Schedule:
 def _smoothed(durations: Durations) -> list[float]:
     """The counts, each spread over its neighbours as widely as their number and scatter ask for.
 
-    The width is Silverman's rule for a Gaussian kernel, on the logarithm of the duration. Three moving averages are as
-    good as a Gaussian, and take time by the number of buckets alone.
+    The width is Silverman's rule for a Gaussian kernel, on the logarithm of the duration. Three moving averages come close
+    to a Gaussian, and take time by the number of buckets alone.
     """
     counts = [float(durations.counts.get(bucket, 0)) for bucket in range(BUCKETS)]
-    total = durations.total
-    mean = sum(bucket * count for bucket, count in enumerate(counts)) / total
-    deviation = math.sqrt(sum(count * (bucket - mean) ** 2 for bucket, count in enumerate(counts)) / total)
-    quartiles = (bucket_of(durations.quantile(0.75)) - bucket_of(durations.quantile(0.25))) / 1.34
-    width = 0.9 * min(deviation, quartiles) * total**-0.2
+    # A third of a Gaussian lies within 0.86 of its standard deviations. Taking the scatter from where jobs are closest, and not
+    # from all of them, keeps two kinds of jobs that are far apart from being blurred into one. Of few jobs some are always
+    # closer together than they should be, hence the last factor.
+    scatter = _shortest_with(durations, 1 / 3) / 0.86
+    width = 0.9 * scatter * durations.total**-0.2 * (1 + 3 / math.sqrt(durations.total))
     # A moving average over 2 r + 1 buckets has the variance ((2 r + 1)^2 - 1) / 12.
     radius = round((math.sqrt(4 * width * width + 1) - 1) / 2)
     for _ in range(3 if radius else 0):
         counts = _moving_average(counts, radius)
     return counts
+
+
+def _shortest_with(durations: Durations, share: float) -> int:
+    """How many buckets the closest together of the jobs are apart, this share (0 to 1) of all."""
+    wanted = share * durations.total
+    buckets = sorted(durations.counts)
+    shortest, last, within = BUCKETS, -1, 0
+    for first in buckets:
+        while within < wanted and last + 1 < len(buckets):
+            last += 1
+            within += durations.counts[buckets[last]]
+        if within < wanted:
+            break
+        shortest = min(shortest, buckets[last] - first)
+        within -= durations.counts[first]
+    return shortest
 
 
 def _moving_average(values: Iterable[float], radius: int) -> list[float]:
