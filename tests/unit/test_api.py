@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import rfc3339
+from asyncjobs.clock import from_rfc3339, rfc3339
+from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status
+from asyncjobs.polling import Outlook
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
 from tests.events import as_owner, sample
@@ -74,6 +76,8 @@ class House:
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    outlooks: dict[str, Outlook] = field(default_factory=dict)
+    asked_for: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
@@ -87,7 +91,11 @@ class House:
         )
         queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock)
         self._commands = commands_api(commands, clock=self.clock, max_retention=most)
-        self._queries = queries_api(queries, clock=self.clock)
+        self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
+
+    def outlook(self, job_type: str) -> Outlook | None:
+        self.asked_for.append(job_type)
+        return self.outlooks.get(job_type)
 
     def call(
         self,
@@ -359,6 +367,25 @@ def test_the_older_a_job_the_less_often_it_is_worth_asking(house: House, age: fl
     house.keep(new_job())
     house.clock.advance(seconds=age)
     assert house.call(JOB, async_job_id=JOB_ID).headers["retry-after"] == pause
+
+
+def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([20.0] * 100))
+    house.keep(running_job())
+    house.clock.advance(seconds=4)
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    early = house.call(RESULT, async_job_id=JOB_ID)
+    assert 15 <= int(answer.headers["retry-after"]) <= 18
+    assert early.headers["retry-after"] == answer.headers["retry-after"]
+    assert abs(from_rfc3339(answer.body["estimatedEndAt"]) - (NOW + timedelta(seconds=20))) < timedelta(seconds=1)
+
+
+def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    house.call(RESULT, async_job_id=JOB_ID)
+    assert answer.body["estimatedEndAt"] is None
+    assert house.asked_for == []
 
 
 def test_a_completed_job_shows_its_result(house: House) -> None:
