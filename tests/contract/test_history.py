@@ -136,9 +136,11 @@ def test_who_loses_again_and_again_gives_up_for_now(
     assert in_table.get(job_type) == Durations.of([3] * 5)
 
 
-def test_what_cannot_be_read_is_learnt_anew(table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str) -> None:
-    item = {"pk": {"S": f"D#{job_type}"}, "durations": {"S": "[1, 2]"}, "revision": {"N": "7"}}
-    table[1].put_item(TableName=table[0], Item=item)
+@pytest.mark.parametrize("written", [{"durations": {"S": "[1, 2]"}}, {}], ids=["in another form", "elsewhere"])
+def test_what_cannot_be_read_is_learnt_anew(
+    table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str, written: Any
+) -> None:
+    table[1].put_item(TableName=table[0], Item={"pk": {"S": f"D#{job_type}"}, "revision": {"N": "7"}, **written})
     assert in_table.get(job_type) == Durations()
     in_table.add(job_type, Durations.of([3]), NOW)
     assert in_table.get(job_type) == Durations.of([3])

@@ -128,7 +128,7 @@ def _item(job_type: str, durations: Durations, revision: int, now: datetime) -> 
 def _durations(item: Item | None) -> Durations:
     try:
         return Durations.from_json(item["durations"]["S"]) if item else Durations()
-    except ValueError:
+    except (KeyError, ValueError):
         # Of another release, or broken: it is learnt anew, and the next write replaces it.
         return Durations()
 
