@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncjobs.durations import Durations
+from asyncjobs.durations import MEMORY, Durations
 from asyncjobs.polling import LONGEST_PAUSE, Outlook, Report, fixed_pause
 
 SEED = 20261122
@@ -203,6 +203,16 @@ def learned(distribution: Distribution, *, jobs: int, learners: int, after_submi
     return Cost(statistics.fmean(one.polls for one in costs), statistics.fmean(one.latency for one in costs))
 
 
+def relearned(before: Distribution, now: Distribution, *, jobs: int) -> Cost:
+    """Of ours when a type changed: full of jobs as they were before, and after so many as they are now."""
+    chance = random.Random(f"{SEED} {before.name} {now.name}")
+    durations = Durations.of(before.draw(chance) for _ in range(2 * MEMORY))
+    for _ in range(jobs):
+        durations = durations.merged(Durations.of([now.draw(chance)])).faded()
+    outlook = Outlook(durations)
+    return cost(now, lambda age: outlook.view(age).pause(fixed=fixed_pause(age)))
+
+
 @dataclass(frozen=True)
 class Progress:
     """How jobs report: every so many percent, which are reached at `duration * share ** bend`, the bend drawn for each job.
@@ -268,6 +278,15 @@ def _print_few(distributions: Sequence[Distribution]) -> None:
         print(f"{distribution.name:{_WIDTH}}", *(f"{share:5.2f}" for share in shares))
 
 
+def _print_changes() -> None:
+    since = (0, 10, 50, 100, 200, 400)
+    print("\nWhen a type of lognormal 20 s, sigma 0.25, becomes another: polls and latency after so many of its jobs:")
+    print(f"{'now':{_WIDTH}} {'our table':>12}", *(f"{jobs:12}" for jobs in since))
+    for now in (lognormal(40, 0.25), lognormal(10, 0.25)):
+        found = (relearned(lognormal(20, 0.25), now, jobs=jobs) for jobs in since)
+        print(f"{now.name:{_WIDTH}} {_shown(cost(now, fixed_pause))}", *map(_shown, found))
+
+
 def _print_progress(distributions: Sequence[Distribution]) -> None:
     print(
         "\nWith progress: polls and latency, and polls as a share of the optimum's that sees no progress, at the same latency:"
@@ -294,6 +313,7 @@ def main(arguments: Sequence[str]) -> None:
         return
     _print_schedules((*CONSTANT, *SPREAD, *UNDER_THE_GRAIN), learners=LEARNERS)
     _print_few((*SPREAD, *UNDER_THE_GRAIN))
+    _print_changes()
     _print_progress(SPREAD)
 
 
