@@ -65,14 +65,14 @@ def test_while_little_is_known_it_is_no_worse_than_the_fixed_schedule(distributi
     assert ours.polls * ours.latency <= 1.02 * fixed.polls * fixed.latency
 
 
-def test_a_type_that_becomes_slower_is_polled_no_more_than_by_the_fixed_schedule_even_before_that_is_learnt() -> None:
+def test_a_type_that_becomes_slower_is_no_worse_off_than_by_the_fixed_schedule_even_before_that_is_learnt() -> None:
     slower = bench.lognormal(40, 0.25)
     fixed = bench.cost(slower, fixed_pause)
     at_first = bench.relearned(bench.lognormal(20, 0.25), slower, jobs=0)
     later = bench.relearned(bench.lognormal(20, 0.25), slower, jobs=400)
-    assert at_first.polls <= fixed.polls
-    assert at_first.latency <= fixed.latency
-    assert later.polls < 0.6 * at_first.polls
+    assert at_first.polls * at_first.latency < fixed.polls * fixed.latency
+    assert at_first.latency < fixed.latency
+    assert later.polls < 0.5 * at_first.polls
 
 
 @pytest.mark.parametrize("progress", [bench.Progress(5, 0.0), bench.Progress(10, 0.3)], ids=str)
