@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, pairwise
@@ -40,6 +40,9 @@ _UNSEEN = 0.25
 
 _MOST_PATIENCE = 10.0
 """Seconds of latency that a poll saved is worth at most, however sharply the end is known."""
+
+_FEW, _HARDLY_ANY = 5, 0.05
+"""Polls; and the share of jobs that may need more of them."""
 
 _DRIFT = 0.3
 """How far jobs' progress is from linear: at `p` percent, the logarithm of the projected duration is off by this much times -ln(p/100)."""
@@ -102,6 +105,7 @@ class Outlook:
         self._densities = [mass / (end - begin) for mass, (begin, end) in zip(masses, pairwise([0.0, *ends]), strict=True)]
         self._total = total
         self._history = _Schedule([0.0, *ends], masses)
+        self._history.make_up_for_the_grain()
 
     def view(self, age: float, report: Report | None = None) -> View:
         """What can be said of a job of this age, which may have told how far it is."""
@@ -202,6 +206,22 @@ class _Schedule:
 
         return min(range(1, LONGEST_PAUSE + 1), key=cost)
 
+    def make_up_for_the_grain(self) -> None:
+        """Of jobs that the fixed schedule finds in few polls, have the mean latency be no less than it is by that one.
+
+        The density does not know how whole polls fall on whole seconds. Where they are many, that evens out; where they are few,
+        it would make more than are needed. So few are played, at ever higher prices of a poll.
+        """
+        allowed = self._latency(fixed_pause)
+        settled = self._price
+        while allowed is not None and self._price <= _MOST_PATIENCE:
+            latency = self._latency(self.pause)
+            if latency is None or latency > allowed:
+                break
+            settled = self._price
+            self._price *= 1.5
+        self._price = settled
+
     def survival(self, age: float) -> float:
         """The share of jobs that take longer."""
         return self._at(age)[0]
@@ -215,6 +235,19 @@ class _Schedule:
         before, after = self._survivals[i], self._survivals[i + 1]
         part = (before - left) / (before - after) if before > after else 0.0
         return max(self._edges[i] + part * (self._edges[i + 1] - self._edges[i]), age)
+
+    def _latency(self, pause: Callable[[float], int]) -> float | None:
+        """Seconds on average of the jobs that are found in FEW polls; None unless these are nearly all."""
+        age, latency = 0.0, 0.0
+        survival, _, behind = self._at(age)
+        for _ in range(_FEW):
+            step = pause(age)
+            survival_then, _, behind_then = self._at(age + step)
+            latency += behind_then - behind - (1 - survival) * step
+            age, survival, behind = age + step, survival_then, behind_then
+            if survival < _HARDLY_ANY:
+                return latency
+        return None
 
     def _at(self, age: float) -> tuple[float, float, float]:
         """Survival, polls to come and latency so far, at any age."""
