@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncjobs.durations import MEMORY, Durations
+from asyncjobs.lifecycle import HEARTBEAT
 from asyncjobs.polling import LONGEST_PAUSE, Outlook, Report, fixed_pause
 
 SEED = 20261122
@@ -225,16 +226,27 @@ class Progress:
 
     every: int
     unevenness: float
+    heartbeats: bool = False
+    """Whether the record says every 8 s that the job lives, without saying since when its progress stands."""
+
+    def __str__(self) -> str:
+        return f"{self.every} %, {self.unevenness:g}{', heartbeats' if self.heartbeats else ''}"
 
     def reports(self, duration: float, chance: random.Random) -> list[Report]:
-        """Of one job."""
+        """Of one job, as its record shows them."""
         bend = math.exp(chance.gauss(0, self.unevenness))
-        return [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
+        told = [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
+        if not self.heartbeats:
+            return told
+        period = HEARTBEAT.total_seconds()
+        beats = (period * beat for beat in range(1, math.ceil(duration / period)))
+        alive = [Report(age, max((one.progress for one in told if one.age <= age), default=0)) for age in beats]
+        return sorted([*told, *(one for one in alive if one.progress)], key=lambda one: one.age)
 
 
 def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jobs: int) -> Cost:
     """Of ours, for jobs that report progress."""
-    chance = random.Random(f"{SEED} {distribution.name} {progress}")
+    chance = random.Random(f"{SEED} {distribution.name}")
     outlook = Outlook(Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded())
     polls, latency = 0, 0.0
     for _ in range(jobs):
@@ -293,16 +305,20 @@ def _print_progress(distributions: Sequence[Distribution]) -> None:
     print(
         "\nWith progress: polls and latency, and polls as a share of the optimum's that sees no progress, at the same latency:"
     )
-    kinds = (Progress(5, 0.0), Progress(1, 0.3), Progress(10, 0.3), Progress(5, 0.6))
-    print(
-        f"{'durations':{_WIDTH}}",
-        *(f"{f'each {kind.every} %, uneven {kind.unevenness:g}':>22}" for kind in kinds),
-        "  no history",
+    kinds = (
+        (Progress(5, 0.0), JOBS_SEEN),
+        (Progress(1, 0.3), JOBS_SEEN),
+        (Progress(10, 0.3), JOBS_SEEN),
+        (Progress(5, 0.6), JOBS_SEEN),
+        (Progress(10, 0.3, heartbeats=True), JOBS_SEEN),
+        (Progress(25, 0.3, heartbeats=True), JOBS_SEEN),
+        (Progress(1, 0.3), 0),
     )
+    print(f"{'durations':{_WIDTH}}", *(f"{f'{kind}' if seen else 'no history':>22}" for kind, seen in kinds))
     for distribution in distributions:
         cells = []
-        for kind in (*kinds, None):
-            one = played(distribution, kind or kinds[1], jobs_seen=JOBS_SEEN if kind else 0, jobs=JOBS_PLAYED)
+        for kind, seen in kinds:
+            one = played(distribution, kind, jobs_seen=seen, jobs=JOBS_PLAYED)
             cells.append(f"{_shown(one)} {one.polls / optimum(distribution, one.latency):9.2f}")
         print(f"{distribution.name:{_WIDTH}}", *cells)
 

@@ -207,10 +207,10 @@ class _Schedule:
         return min(range(1, LONGEST_PAUSE + 1), key=cost)
 
     def make_up_for_the_grain(self) -> None:
-        """Of jobs that the fixed schedule finds in few polls, have the mean latency be no less than it is by that one.
+        """Of jobs that the fixed schedule finds in few polls, be as late as that one is, and no sooner by more polls.
 
         The density does not know how whole polls fall on whole seconds. Where they are many, that evens out; where they are few,
-        it would make more than are needed. So few are played, at ever higher prices of a poll.
+        it would make more than are needed. So they are played, at ever higher prices of a poll.
         """
         allowed = self._latency(fixed_pause)
         settled = self._price
@@ -237,7 +237,7 @@ class _Schedule:
         return max(self._edges[i] + part * (self._edges[i + 1] - self._edges[i]), age)
 
     def _latency(self, pause: Callable[[float], int]) -> float | None:
-        """Seconds on average of the jobs that are found in FEW polls; None unless these are nearly all."""
+        """Seconds on average, of jobs that are nearly all found in few polls; None of others."""
         age, latency = 0.0, 0.0
         survival, _, behind = self._at(age)
         for _ in range(_FEW):
