@@ -73,7 +73,7 @@ def forecast(job: AsyncJob, now: datetime, outlook: Outlook | None = None) -> Fo
         # How long it waits is a matter of the day's load and not of its type. But once it starts, it still has to run.
         return Forecast(max(fixed, math.ceil(starts_in) + outlook.view(0.0).pause(fixed=0)))
     # Of a later attempt it is not known when it began, so its progress tells no speed.
-    tells = job.progress > 0 and job.attempt == 1
+    tells = job.progress > 0 and job.attempt <= 1
     report = Report((job.updated_at - job.started_at).total_seconds(), job.progress) if tells else None
     view = (outlook or _nothing_known()).view((now - job.started_at).total_seconds(), report)
     remaining = view.remaining()
