@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.lifecycle import AsyncJob, JobKey, submitted
+from asyncjobs.lifecycle import AsyncJob, JobKey, RetentionFrom, submitted
 from asyncjobs.registry import JobType
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -38,6 +38,21 @@ def new_job(
     return replace(job, **changes)
 
 
+def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes: Any) -> AsyncJob:
+    """A tracked job that was just submitted, with an hour for its worker."""
+    job = submitted(
+        JobKey(owner, async_job_id),
+        job_type="generic",
+        request_hash=b"h" * 32,
+        max_attempts=0,
+        time_limit=timedelta(hours=1),
+        deadline=timedelta(hours=1),
+        retention=timedelta(minutes=5),
+        now=NOW,
+    )
+    return replace(job, **changes)
+
+
 def running_job(
     *, by: str = "worker-1", now: datetime = NOW, lease: timedelta = timedelta(seconds=75), **changes: Any
 ) -> AsyncJob:
@@ -58,6 +73,11 @@ def job_type(name: str, **changes: Any) -> JobType:
             time_limit=timedelta(minutes=1),
             max_attempts=3,
             retention=timedelta(days=7),
+            retention_from=RetentionFrom.END,
+            immediate=True,
+            dedupe=timedelta(0),
+            routes=(),
+            synchronous_routes=(),
             deadline=timedelta(days=1),
             input_schema={},
             output_schema={},

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
+from asyncjobs.clock import to_whole_seconds
 from asyncjobs.durations import Durations
 from asyncjobs.errors import InputMissing, Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
-from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json
+from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.queue import JobMessage
+from asyncjobs.rate import SubmitRate
 from asyncjobs.store import ListPosition, Lost
 
 
@@ -36,6 +38,8 @@ class FakeStore:
     """A `Store` in a dictionary. `failures` are raised first, one a call; `writes` counts what would cost a write."""
 
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
+    names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    buckets: dict[str, datetime] = field(default_factory=dict)
     failures: deque[Exception] = field(default_factory=deque)
     writes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,9 +48,19 @@ class FakeStore:
         with self._write():
             current = self.jobs.get(job.key)
             if current is not None and not current.is_expired(now):
-                return None if current.gen == job.gen else current
+                is_own = current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
+                return None if is_own else current
             self.jobs[job.key] = job
             return None
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        with self._write():
+            found = self.names.get((owner, name))
+            if found is None or found[1] <= now or found[0] == instead_of:
+                found = self.names[owner, name] = (async_job_id, to_whole_seconds(until))
+            return found[0]
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         with self._write():
@@ -66,6 +80,12 @@ class FakeStore:
                 return None if is_done else Lost(current)
             self.jobs[old.key] = replace(current, **{name: getattr(new, name) for name in written})
             return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        with self._write():
+            current = self.jobs.get(job.key)
+            if current is not None and (current.gen, current.record_expires_at) == (job.gen, job.record_expires_at):
+                del self.jobs[job.key]
 
     def get(self, key: JobKey) -> AsyncJob | None:
         self._fail()
@@ -89,6 +109,15 @@ class FakeStore:
         self._fail()
         due = [(job.due_at, job.key) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
         yield from (key for _, key in sorted(due, key=lambda entry: entry[0]))
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        with self._write():
+            taken, self.buckets[owner] = rate.draw(self.buckets.get(owner), now)
+            return taken, self.buckets[owner]
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        self._fail()
+        return min(at_most, sum(job.live_owner == owner for job in self.jobs.values()))
 
     def _write(self) -> threading.Lock:
         self._fail()
@@ -126,7 +155,7 @@ class FakeHistory:
 
 @dataclass
 class FakeQueue:
-    """A `Queue` that keeps what is sent. While `is_down` it takes nothing."""
+    """A `Queue` that keeps what is sent. While `is_down` it takes and tells nothing."""
 
     sent: list[JobMessage] = field(default_factory=list)
     delays: list[timedelta] = field(default_factory=list)
@@ -141,7 +170,12 @@ class FakeQueue:
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         self._check()
         self.sent += messages
+        self.delays += [timedelta(0)] * len(messages)
         return []
+
+    def backlog(self) -> int:
+        self._check()
+        return sum(delay == timedelta(0) for delay in self.delays)
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         self._check()
@@ -201,7 +235,7 @@ class FakeObjects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         self.check()
-        location = f"inputs/{job.owner}/{job.async_job_id}/{job.request_hash.hex()}.json"
+        location = f"inputs/{job.owner}/{job.async_job_id}/{job.gen}.json"
         self.stored[location] = data
         return location
 
@@ -214,8 +248,16 @@ class FakeObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
-        return FakeResultWriter(self, f"results/{job.async_job_id}/{job.gen}/{job.attempt}", content_type)
+        return FakeResultWriter(self, result_location(job, job.attempt), content_type)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self.check()
+        for location in (job.input_location, *(result_location(job, attempt) for attempt in range(1, job.attempt + 1))):
+            self.stored.pop(location or "", None)
 
     def link(self, location: str) -> str:
         return f"https://bucket.example/{location}?signature=x"

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,32 +47,70 @@ class Size(BaseModel):
     size: int = Field(ge=0)
 
 
-@job("zoo.returns", expected_seconds=0.1)
+@job("zoo.returns", expected_seconds=1)
 def returns(input: Nothing, context: JobContext) -> dict[str, str]:
     """Return."""
     return {"effectKey": context.effect_key, "attempt": str(context.attempt)}
 
 
-@job("zoo.returns_async", expected_seconds=0.1)
+@job("zoo.returns_async", expected_seconds=1)
 async def returns_async(input: Seconds, context: JobContext) -> dict[str, float]:
     """Wait, without keeping others from running, and return."""
     await asyncio.sleep(input.seconds)
     return {"seconds": input.seconds}
 
 
-@job("zoo.halves", expected_seconds=0.1)
+class Turn(BaseModel):
+    """How a quick job turns out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    turn: Literal["returns", "raises", "gives up", "dawdles", "dies"] = "returns"
+
+
+@job("zoo.is_quick", expected_seconds=0.1, timeout_seconds=30)
+def is_quick(input: Turn, context: JobContext) -> int:
+    """Return at once, as its type promises, or turn out otherwise in its first attempt."""
+    if context.attempt == 1:
+        match input.turn:
+            case "raises":
+                raise ValueError("canary-secret")
+            case "dawdles":
+                time.sleep(20)
+            case "dies":
+                os._exit(9)
+    if input.turn == "gives up":
+        raise Fatal("This will never work: change the input.", code="HOPELESS")
+    return context.attempt
+
+
+@job("zoo.is_quick_async", expected_seconds=0.1, timeout_seconds=30)
+async def is_quick_async(input: Turn, context: JobContext) -> int:
+    """The same as a coroutine."""
+    if input.turn == "dawdles" and context.attempt == 1:
+        await asyncio.sleep(20)
+    return context.attempt
+
+
+@job("zoo.is_quick_elsewhere", expected_seconds=0.1, immediate=False)
+def is_quick_elsewhere(input: Turn, context: JobContext) -> int:
+    """The same, but never in the submit function."""
+    return context.attempt
+
+
+@job("zoo.halves", expected_seconds=1)
 def halves(input: Number, context: JobContext) -> int:
     """Halve an even number."""
     return input.number // 2
 
 
-@job("zoo.returns_much", expected_seconds=0.1)
+@job("zoo.returns_much", expected_seconds=1)
 def returns_much(input: Size, context: JobContext) -> str:
     """Return a text of the size asked for."""
     return "x" * input.size
 
 
-@job("zoo.streams", expected_seconds=0.1)
+@job("zoo.streams", expected_seconds=1)
 def streams(input: Size, context: JobContext) -> ResultStream:
     """Stream a JSON text of about the size asked for."""
     with context.stream_result() as out:
@@ -83,7 +121,7 @@ def streams(input: Size, context: JobContext) -> ResultStream:
     return out
 
 
-@job("zoo.streams_no_json", expected_seconds=0.1)
+@job("zoo.streams_no_json", expected_seconds=1)
 def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
     """Stream what claims to be JSON and is not."""
     with context.stream_result() as out:
@@ -91,19 +129,19 @@ def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
     return out
 
 
-@job("zoo.raises", expected_seconds=0.1)
+@job("zoo.raises", expected_seconds=1)
 def raises(input: Nothing, context: JobContext) -> None:
     """Raise something unforeseen that quotes a secret."""
     raise ValueError("canary-secret")
 
 
-@job("zoo.gives_up", expected_seconds=0.1)
+@job("zoo.gives_up", expected_seconds=1)
 def gives_up(input: Nothing, context: JobContext) -> None:
     """Fail for good."""
     raise Fatal("This will never work: change the input.", code="HOPELESS")
 
 
-@job("zoo.succeeds_at_last", expected_seconds=0.1)
+@job("zoo.succeeds_at_last", expected_seconds=1)
 def succeeds_at_last(input: Nothing, context: JobContext) -> int:
     """Ask to be tried again until the last attempt."""
     if context.attempt < context.max_attempts:
@@ -111,19 +149,19 @@ def succeeds_at_last(input: Nothing, context: JobContext) -> int:
     return context.attempt
 
 
-@job("zoo.exits", expected_seconds=0.1, max_attempts=1)
+@job("zoo.exits", expected_seconds=1, max_attempts=1)
 def exits(input: Nothing, context: JobContext) -> None:
     """Call sys.exit, as scripts do."""
     sys.exit(3)
 
 
-@job("zoo.returns_unserialisable", expected_seconds=0.1)
+@job("zoo.returns_unserialisable", expected_seconds=1)
 def returns_unserialisable(input: Nothing, context: JobContext) -> Any:
     """Return what no JSON can hold."""
     return float("nan")
 
 
-@job("zoo.returns_wrong_type", expected_seconds=0.1)
+@job("zoo.returns_wrong_type", expected_seconds=1)
 def returns_wrong_type(input: Nothing, context: JobContext) -> int:
     """Return something else than declared."""
     return "seven"  # type: ignore[return-value]

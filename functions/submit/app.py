@@ -1,4 +1,4 @@
-"""Commands: submit a job, cancel one."""
+"""Commands: submit a job; cancel, retry or delete one. Quick jobs run here at once."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from asyncjobs import log
 from asyncjobs.api import commands_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.objects import S3Objects
 from asyncjobs.queue import SqsQueue
 from asyncjobs.service import Commands
@@ -14,15 +15,21 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-commands = Commands(
-    store=DynamoStore(settings.table_name),
-    queue=SqsQueue(settings.queue_url),
-    objects=S3Objects(settings.bucket_name),
-    catalogue=Catalogue.read(),
-    clock=utc_now,
-    max_retention=settings.max_retention,
-)
-api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention)
+store, queue, admission = DynamoStore(settings.table_name), SqsQueue(settings.queue_url), None
+if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
+    # Not imported where nothing is limited: a cold start pays for each module.
+    from asyncjobs.admission import Admission
+
+    admission = Admission.of(settings, store=store, queue=queue, clock=utc_now)
+parts: Any = {
+    "store": store,
+    "objects": S3Objects(settings.bucket_name),
+    "catalogue": Catalogue.read(),
+    "clock": utc_now,
+}
+first_worker = FirstWorker(threshold=settings.immediate_threshold, **parts)
+commands = Commands(queue=queue, max_retention=settings.max_retention, first_worker=first_worker, admission=admission, **parts)
+api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalogue"])
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

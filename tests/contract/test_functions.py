@@ -102,7 +102,9 @@ def test_the_sample_cancel_ends_a_job(stack: Stack) -> None:
     assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
 
 
-@pytest.mark.parametrize(("function", "event"), [("status", "status"), ("submit", "cancel")])
+@pytest.mark.parametrize(
+    ("function", "event"), [("status", "status"), ("submit", "cancel"), ("submit", "retry"), ("submit", "delete")]
+)
 def test_the_job_of_the_samples_is_nobodys(stack: Stack, function: str, event: str) -> None:
     status, problem = stack.call(function, sample(event))
     assert (status, problem["code"]) == (404, "JOB_NOT_FOUND")

@@ -101,8 +101,49 @@ def test_inputs_of_two_records_of_one_name_do_not_meet(objects: Objects) -> None
     # An expired job's key may be used again: late readers of the first must not see the second's.
     job = new_job()
     first = objects.put_input(job, b"1")
-    second = objects.put_input(replace(job, request_hash=b"another"), b"2")
+    second = objects.put_input(replace(job, gen="another"), b"2")
     assert (objects.get_input(first), objects.get_input(second)) == (b"1", b"2")
+
+
+def test_an_upload_link_holds_its_type_and_size(s3: S3) -> None:
+    url = s3.objects.upload_link("alice@example.org", "uploads/1", content_type="application/pdf", size=9)
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    # S3 decodes the path once: the area's own escapes are part of the name.
+    assert unquote(parts.path).endswith("/inputs/alice%40example.org/uploads/1")
+    assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
+    assert query["X-Amz-Expires"] == ["900"]
+    assert s3.keys() == []
+
+
+def test_a_jobs_objects_are_deleted_and_no_others(objects: Objects) -> None:
+    job = running_job(attempt=2)
+    job = replace(job, input_location=objects.put_input(job, b"1"))
+    successor = replace(job, gen="another")
+    kept = objects.put_input(successor, b"2")
+    left = []
+    for attempt in (1, 2):
+        with objects.open_result(replace(job, attempt=attempt), "text/plain") as writer:
+            writer.write(b"x")
+        left.append(writer.close())
+    objects.delete_all(job)
+    for location in (job.input_location, *(result.location for result in left)):
+        with pytest.raises(InputMissing):
+            objects.get_input(location or "")
+    assert objects.get_input(kept) == b"2"
+    objects.delete_all(job)
+
+
+def test_a_job_without_objects_costs_no_call(s3: S3) -> None:
+    s3.objects.delete_all(new_job())
+    assert s3.calls == []
+
+
+def test_an_object_that_s3_keeps_is_said(s3: S3) -> None:
+    with Stubber(s3.client) as stubber:
+        stubber.add_response("delete_objects", {"Errors": [{"Key": "x", "Code": "InternalError"}]})
+        with pytest.raises(Unavailable):
+            s3.objects.delete_all(running_job())
 
 
 def test_an_upload_of_the_owners_own_is_read_as_a_stream(objects: Objects) -> None:

@@ -88,6 +88,17 @@ def test_all_that_is_sent_together_arrives(
     assert sorted(received(), key=repr) == sorted(sent, key=repr)
 
 
+def test_the_backlog_is_what_waits_and_not_what_is_delayed(
+    queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]],
+) -> None:
+    queue, _ = queue_and_received
+    assert queue.backlog() == 0
+    queue.send_all([message(number) for number in range(3)])
+    queue.send(message(4))
+    queue.send(message(5), delay=timedelta(minutes=5))
+    assert queue.backlog() == 4
+
+
 # ── SQS ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -170,9 +181,10 @@ def test_what_a_batch_refuses_inside_an_answer_of_200_is_told(sqs: Sqs) -> None:
     [
         ("send_message", lambda queue: queue.send(message(1))),
         ("send_message_batch", lambda queue: queue.send_all([message(1)])),
+        ("get_queue_attributes", lambda queue: queue.backlog()),
         ("change_message_visibility", lambda queue: queue.return_after("handle", timedelta(0))),
     ],
-    ids=["send", "send_all", "return_after"],
+    ids=["send", "send_all", "backlog", "return_after"],
 )
 def test_a_queue_that_does_not_answer_is_unavailable(sqs: Sqs, operation: str, call: Callable[[Queue], object]) -> None:
     with Stubber(sqs.client) as stub:

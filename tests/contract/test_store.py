@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -9,19 +10,25 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.clock import from_epoch_milliseconds
 from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
     FENCE_AND_LEASE,
+    FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
     AsyncJob,
     JobFailure,
     JobKey,
     Result,
+    RetentionFrom,
     Status,
 )
-from asyncjobs.store import ListPosition, Lost, Store
-from tests.factories import JOB_ID, NOW, OWNER, new_job
+from asyncjobs.rate import SubmitRate
+from asyncjobs.store import DynamoStore, ListPosition, Lost, Store
+from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.stateful.memory.dynamodb import MemoryDynamoDB
+from tests.template.source import resource
 
 LEASE = NOW + timedelta(seconds=75)
 FAILURE = JobFailure(code="JOB_RAISED", message="It raised, “so” it did.", type="ValueError", retryable=True)
@@ -53,7 +60,11 @@ def job(store: Store) -> AsyncJob:
 
 def test_a_new_job_reads_back_as_it_was(store: Store) -> None:
     job = new_job(
-        message="Queued, with “quotes”", metadata='{"tags":["a"]}', delay=timedelta(seconds=30), input_location="inputs/x.json"
+        message="Queued, with “quotes”",
+        metadata='{"tags":["a"]}',
+        delay=timedelta(seconds=30),
+        input_location="inputs/x.json",
+        retention_from=RetentionFrom.CREATION,
     )
     store.add_if_absent(job, NOW)
     assert store.get(job.key) == job
@@ -94,6 +105,41 @@ def test_of_two_submits_at_once_one_creates_and_both_find_the_same(store: Store)
 
 def test_what_is_not_there_is_none(store: Store) -> None:
     assert store.get(JobKey(OWNER, JOB_ID)) is None
+
+
+# ── Name ───────────────────────────────────────────────────────────────────────────────────────────
+
+HOUR = timedelta(hours=1)
+
+
+def test_a_name_stands_for_the_first_job_that_takes_it(store: Store) -> None:
+    assert store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR) == "1"
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR) == "1"
+
+
+def test_a_name_is_its_owners_own(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free("bob", "digest", "2", now=NOW, until=NOW + HOUR) == "2"
+    assert store.name_if_free(OWNER, "another", "3", now=NOW, until=NOW + HOUR) == "3"
+
+
+@pytest.mark.parametrize(("seconds", "stands"), [(3599, "1"), (3600, "2")])
+def test_a_name_is_free_again_when_its_time_is_over(store: Store, seconds: int, stands: str) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    later = NOW + timedelta(seconds=seconds)
+    assert store.name_if_free(OWNER, "digest", "2", now=later, until=later + HOUR) == stands
+
+
+def test_a_name_is_given_to_another_job_only_by_who_knows_for_which_it_stands(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.name_if_free(OWNER, "digest", "2", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+    assert store.name_if_free(OWNER, "digest", "3", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
+
+
+def test_a_name_is_no_job(store: Store) -> None:
+    store.name_if_free(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
+    assert store.list_by_owner(OWNER, limit=10) == ([], None)
+    assert list(store.due(NOW + 2 * HOUR)) == []
 
 
 # ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
@@ -250,6 +296,49 @@ def test_a_report_gives_way_to_a_later_one(store: Store, job: AsyncJob) -> None:
     assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
 
 
+@pytest.fixture
+def tracked(store: Store) -> AsyncJob:
+    """A tracked job that waits in the store."""
+    job = new_tracked_job()
+    assert store.add_if_absent(job, NOW) is None
+    return job
+
+
+def test_a_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
+    assert claim(store, tracked) == Lost(tracked)
+    started = tracked.advanced(now=NOW, progress=50, message="half")
+    store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS)
+    assert claim(store, tracked, now_after=3601) == Lost(started)
+    assert store.get(tracked.key) == started
+
+
+def test_a_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
+    assert list(store.due(tracked.deadline_at - timedelta(milliseconds=1))) == []
+    assert list(store.due(tracked.deadline_at)) == [tracked.key]
+
+
+def test_of_two_reports_within_one_millisecond_none_undoes_the_other(store: Store, tracked: AsyncJob) -> None:
+    # Two workers whose clocks differ: the second one reads, the first one writes, and both say NOW.
+    ahead = tracked.advanced(now=NOW, progress=80, message=None)
+    seen = tracked.advanced(now=NOW, progress=0, message=None)
+    store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
+    assert store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS) is None
+    behind = seen.advanced(now=NOW, progress=40, message=None)
+    assert seen.updated_at == ahead.updated_at
+    assert store.swap_if_unchanged(seen, behind, FENCE_AND_PROGRESS) == Lost(ahead)
+    assert store.get(tracked.key) == ahead
+
+
+def test_a_tracked_job_that_waits_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
+    ended = tracked.advanced(now=NOW, progress=None, message="Done").completed(
+        now=NOW, result=Result(url="https://files.example/report.pdf")
+    )
+    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
+    assert store.get(tracked.key) == ended
+    # The SDK repeats it, when its answer got lost.
+    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
+
+
 def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     alive = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE + timedelta(seconds=24))
@@ -264,6 +353,44 @@ def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) ->
     first, second = job.postponed(due), job.postponed(due + timedelta(seconds=1))
     assert store.swap_if_unchanged(job, first, FENCE_AND_DUE) is None
     assert store.swap_if_unchanged(job, second, FENCE_AND_DUE) == Lost(first)
+
+
+# ── Remove ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    assert store.swap_if_unchanged(cancelled, forgotten) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) is None
+    store.remove_if_unchanged(forgotten)
+
+
+def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    store.swap_if_unchanged(cancelled, forgotten)
+    successor = new_job(now=NOW)
+    assert store.add_if_absent(successor, NOW) is None
+    store.remove_if_unchanged(forgotten)
+    assert store.get(job.key) == successor
+
+
+def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    failed = held.failed(now=NOW, error=FAILURE)
+    store.swap_if_unchanged(held, failed)
+    later = NOW + timedelta(minutes=5)
+    again = failed.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=later)
+    assert store.swap_if_unchanged(failed, again) is None
+    assert store.get(job.key) == again
+    # The message of the generation before, and its attempt, fit no more.
+    assert claim(store, job, by="w2", now_after=300) == Lost(again)
+    assert store.swap_if_unchanged(held, held.completed(now=later, result=Result("1"))) == Lost(again)
+    assert isinstance(claim(store, again, by="w2", now_after=300), AsyncJob)
 
 
 # ── Find ───────────────────────────────────────────────────────────────────────────────────────────
@@ -301,3 +428,106 @@ def test_all_shards_are_searched(store: Store) -> None:
     for job in jobs:
         store.add_if_absent(job, NOW)
     assert set(store.due(NOW + timedelta(hours=1))) == {job.key for job in jobs}
+
+
+# ── Limits ─────────────────────────────────────────────────────────────────────────────────────────
+
+RATE = SubmitRate(per_minute=60, burst=3)
+
+
+def test_a_bucket_gives_its_burst_and_then_one_each_interval(store: Store) -> None:
+    seconds = [0, 0, 0, 0, 0.999, 1, 1, 60]
+    taken = [store.take_token_if_any(OWNER, RATE, NOW + timedelta(seconds=second))[0] for second in seconds]
+    assert taken == [True, True, True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_token_is_taken_by_the_rule_of_the_rate(store: Store, seed: int) -> None:
+    chance, now, full_at = random.Random(seed), NOW, None
+    for _ in range(30):
+        # Most of these fall onto the edges: just full, just a token, just none.
+        now += timedelta(milliseconds=chance.choice([0, 0, 1, 500, 999, 1000, 1001, 2000, 3000, 4000]))
+        expected, full_at = RATE.draw(full_at, now)
+        assert store.take_token_if_any(OWNER, RATE, now) == (expected, full_at)
+
+
+def test_owners_do_not_drink_from_each_others_buckets(store: Store) -> None:
+    for _ in range(3):
+        store.take_token_if_any(OWNER, RATE, NOW)
+    assert not store.take_token_if_any(OWNER, RATE, NOW)[0]
+    assert store.take_token_if_any("bob", RATE, NOW)[0]
+
+
+def over(table: MemoryDynamoDB) -> DynamoStore:
+    """The real store over a table whose writes happen one after the other, as moto's do not."""
+    return DynamoStore("jobs", table)  # type: ignore[arg-type]  # a stand-in for boto3's client
+
+
+class RivalBeforeTheSecondTry(MemoryDynamoDB):
+    """A table in which somebody else takes a token right after it was said that the bucket is not full."""
+
+    rivals: int = 0
+
+    def update_item(self, **call: Any) -> dict[str, Any]:
+        if ":interval" in call["ExpressionAttributeValues"] and self.rivals:
+            self.rivals -= 1
+            assert over(self).take_token_if_any(OWNER, RATE, NOW)[0]
+        return super().update_item(**call)
+
+
+@pytest.mark.parametrize(("before", "is_taken"), [(1, True), (2, False)])
+def test_who_loses_a_token_between_the_two_tries_gets_the_next_one_if_there_is_one(before: int, is_taken: bool) -> None:
+    table = RivalBeforeTheSecondTry(resource("Table")["Properties"])
+    store = over(table)
+    for _ in range(before):
+        store.take_token_if_any(OWNER, RATE, NOW)
+    table.rivals = 1
+    assert store.take_token_if_any(OWNER, RATE, NOW) == (is_taken, NOW + RATE.burst * RATE.interval)
+    assert table.rivals == 0
+
+
+def test_of_many_submits_at_once_no_more_than_the_burst_get_a_token() -> None:
+    store = over(MemoryDynamoDB(resource("Table")["Properties"]))
+    start, taken = threading.Barrier(8), [False] * 8
+
+    def take(index: int) -> None:
+        start.wait()
+        taken[index], _ = store.take_token_if_any(OWNER, RATE, NOW)
+
+    threads = [threading.Thread(target=take, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == RATE.burst
+
+
+def test_a_bucket_removes_itself_once_it_has_long_been_full() -> None:
+    table = MemoryDynamoDB(resource("Table")["Properties"])
+    store = over(table)
+    for _ in range(4):
+        _, full_at = store.take_token_if_any(OWNER, RATE, NOW)
+    (item,) = table.items.values()
+    assert item.keys() == {"pk", "fullAt", "recordExpiresAt"}
+    assert full_at < from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) < full_at + timedelta(days=2)
+
+
+def test_a_bucket_is_no_job_to_anybody(store: Store) -> None:
+    store.take_token_if_any(OWNER, RATE, NOW)
+    assert store.list_by_owner(OWNER, limit=9) == ([], None)
+    assert list(store.due(NOW + timedelta(days=9))) == []
+    assert store.count_live(OWNER, at_most=9) == 0
+
+
+def test_the_counted_jobs_that_have_not_ended_are_live(store: Store) -> None:
+    counted = [replace(job_number(number), live_owner=OWNER) for number in range(4)]
+    others = [job_number(8), replace(job_number(9, owner="bob"), live_owner="bob")]
+    for job in [*counted, *others]:
+        store.add_if_absent(job, NOW)
+    assert store.count_live(OWNER, at_most=9) == 4
+    assert store.count_live(OWNER, at_most=3) == 3
+    store.swap_if_unchanged(counted[0], counted[0].cancelled(now=NOW))
+    running = claimed(store, counted[1])
+    assert store.count_live(OWNER, at_most=9) == 3
+    store.swap_if_unchanged(running, running.completed(now=NOW, result=Result(text="1")))
+    assert store.count_live(OWNER, at_most=9) == 2

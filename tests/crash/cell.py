@@ -12,7 +12,9 @@ from urllib.parse import quote
 
 import httpx
 
+from asyncjobs.items import bucket_key
 from asyncjobs.lifecycle import job_id_for
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.faults import Armed, Fault
 from tests.crash.history import Life, State
@@ -20,9 +22,10 @@ from tests.crash.jobs import MEGABYTE, digest
 from tests.crash.stage import Caller, Stage
 
 PATIENCE = 120.0
-OK, ACCEPTED, UNAVAILABLE, CONFLICT, NOT_FOUND = (
+OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND = (
     http.HTTPStatus.OK,
     http.HTTPStatus.ACCEPTED,
+    http.HTTPStatus.NO_CONTENT,
     http.HTTPStatus.SERVICE_UNAVAILABLE,
     http.HTTPStatus.CONFLICT,
     http.HTTPStatus.NOT_FOUND,
@@ -45,13 +48,16 @@ class Cell:
     purpose: str
     job_type: str
     note: str = field(default_factory=lambda: uuid.uuid4().hex)
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    known_as: str | None = None
+    """The job's id, where no key says it beforehand."""
     fields: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
     armed: Armed | None = None
 
     @property
     def job_id(self) -> str:
-        return job_id_for(self.caller.owner, self.key)
+        return self.known_as or job_id_for(self.caller.owner, self.key)
 
     # ── Prepare ────────────────────────────────────────────────────────────────────────────────────
 
@@ -80,10 +86,26 @@ class Cell:
             Body=self.note.encode(),
         )
 
+    def use_up_rate(self) -> None:
+        """Leave the caller without a token for the next hour."""
+        full_at = str(int((time.time() + 3600) * 1000))
+        self.stage.client("dynamodb").put_item(
+            TableName=self.stage.outputs.table_name, Item={**bucket_key(self.caller.owner), "fullAt": {"N": full_at}}
+        )
+
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        return self.caller.submit(self.job_type, {"note": self.note}, self.key, **self.fields)
+        # A tracked job has nothing to be given: it has no function.
+        given = {} if self.job_type == GENERIC else {"note": self.note}
+        return self.caller.submit(self.job_type, given, self.key, self.headers, **self.fields)
+
+    def is_cancelled(self) -> None:
+        """Submit it such that it waits, and cancel it."""
+        self.fields["delaySeconds"] = 600
+        self.is_accepted(replayed=False)
+        answer = self.caller.cancel(self.job_id)
+        assert answer.json()["status"] == "CANCELLED", _shown(answer)
 
     def is_accepted(self, *, replayed: bool | None = None) -> None:
         """Submit it; the answer is the job, that with the key's id."""
@@ -110,6 +132,33 @@ class Cell:
         assert answer.status_code == NOT_FOUND, _shown(answer)
         assert not self.life().states, f"there is a record: {self.life()}"
 
+    def goes_on(self) -> bool:
+        """Whether the cancelled job has begun anew."""
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == OK, _shown(answer)
+        return bool(answer.json()["status"] != "CANCELLED")
+
+    def has_begun_anew(self) -> None:
+        """Wait until the stream shows its second generation."""
+        life = self.stage.history.wait(self.job_id, lambda life: len(life.generations()) > 1, seconds=PATIENCE)
+        assert len(life.generations()) > 1, f"it did not begin anew: {life}"
+
+    def is_gone(self) -> None:
+        """Nothing is left of it: not for its owner, not in the table, not in the bucket; its key makes a new one."""
+        self._has_fired()
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == NOT_FOUND, _shown(answer)
+        pk = {"pk": {"S": f"J#{self.caller.owner}#{self.job_id}"}}
+        item = self.stage.client("dynamodb").get_item(TableName=self.stage.outputs.table_name, Key=pk, ConsistentRead=True)
+        assert "Item" not in item, item
+        bucket, inputs = self.stage.outputs.bucket_name, f"inputs/{quote(self.caller.owner, safe='')}/{self.job_id}/"
+        for prefix in (inputs, f"results/{self.job_id}/"):
+            left = self.stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+            assert not left, left
+        self.is_accepted(replayed=False)
+        self.has_begun_anew()
+        assert not self.life().faults(), f"{self.life().faults()}: {self.life()}"
+
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())
 
@@ -135,6 +184,9 @@ class Cell:
         assert not life.faults(), f"{life.faults()}: {life}"
         starts = [attempt for job_id, attempt in self.stage.starts() if job_id == self.job_id]
         assert len(set(starts)) == len(starts) <= attempts, f"attempts that started: {starts}"
+
+    def has_met_its_fault(self) -> bool:
+        return self.armed is not None and self.armed.fired() > 0
 
     def _has_fired(self) -> None:
         assert self.armed is not None, "it was never armed"

@@ -90,9 +90,10 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
             break
     body = params.get("body") or b""
     text = "" if operation.endswith(("Object", "Part")) else _text(body)
-    # A receipt handle tells nothing, so the worker's own variable has to.
+    # A receipt handle tells nothing, so the worker's own variable has to; nor does the queue's length tell who asks for it.
     record = frame.f_locals.get("record")
-    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''}")
+    asking = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
+    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {asking}")
     return call_name(site, f"{entry} < {frame.f_code.co_qualname}{_detail(operation, text)}"), list(dict.fromkeys(about))
 
 

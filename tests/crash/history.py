@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,17 +40,23 @@ class Life:
     def is_over(self) -> bool:
         return self.last is not None and self.last["status"] in FINISHED
 
+    def generations(self) -> list[list[State]]:
+        """Its states, by generation: a retry, or a submit after its deletion, begins another one."""
+        return [list(states) for _, states in itertools.groupby(self.states, key=lambda state: state["gen"])]
+
     def endings(self) -> int:
-        """How often it changed into a finished status."""
-        before = [None, *(state["status"] for state in self.states)]
-        after = [state["status"] for state in self.states]
-        return sum(1 for old, new in zip(before, after, strict=False) if new in FINISHED and (old != new))
+        """How often, at most, one generation changed into a finished status."""
+        return max(map(_endings, self.generations()), default=0)
 
     def faults(self) -> list[str]:
-        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11 and I12."""
+        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
         found = [f"{_short(state)}: {fault}" for state in self.states for fault in _wrong_in(state)]
-        for old, new in zip(self.states, self.states[1:], strict=False):
-            found += [f"{_short(old)} -> {_short(new)}: {fault}" for fault in _wrong_between(old, new)]
+        for generation in self.generations():
+            for old, new in itertools.pairwise(generation):
+                found += [f"{_short(old)} -> {_short(new)}: {fault}" for fault in _wrong_between(old, new)]
+        for before, after in itertools.pairwise(self.generations()):
+            if before[-1]["status"] not in FINISHED or after[0]["status"] not in _STARTS:
+                found.append(f"I5: {_short(before[-1])} gave way to {_short(after[0])}")
         if self.states and self.states[0]["status"] not in _STARTS and not self.states[0][EPOCH]:
             found.append(f"I5: it began as {_short(self.states[0])}")
         if self.endings() > 1:
@@ -123,15 +130,23 @@ class History:
             self._news.notify_all()
 
 
+def _endings(generation: list[State]) -> int:
+    before = [None, *(state["status"] for state in generation)]
+    after = [state["status"] for state in generation]
+    return sum(1 for old, new in zip(before, after, strict=False) if new in FINISHED and old != new)
+
+
 def _wrong_in(state: State) -> Iterator[str]:
     if (state["status"] in FINISHED) == ("dueAt" in state):
         yield "I11: due exactly while it is not finished"
     if int(state["attempt"]) > int(state["maxAttempts"]):
         yield "I12: more attempts than it has"
+    if state["status"] in FINISHED and "liveOwner" in state:
+        yield "I14: counted as live, and finished"
 
 
 def _wrong_between(old: State, new: State) -> Iterator[str]:
-    if old["status"] in FINISHED and _without_epoch(old) != _without_epoch(new):
+    if old["status"] in FINISHED and _unforgotten(old) != _unforgotten(new):
         yield "I1: a finished job changed"
     if old[EPOCH] != new[EPOCH]:
         # An engine that is stopped loses its stream; what was written in its last moments is not on it.
@@ -143,8 +158,9 @@ def _wrong_between(old: State, new: State) -> Iterator[str]:
         yield "I10: progress went back"
 
 
-def _without_epoch(state: State) -> State:
-    return {name: value for name, value in state.items() if name != EPOCH}
+def _unforgotten(state: State) -> State:
+    """All that stays for good once it has ended; its owner may have it expire earlier."""
+    return {name: value for name, value in state.items() if name not in {EPOCH, "recordExpiresAt"}}
 
 
 def _short(state: State) -> str:

@@ -53,6 +53,13 @@ def returns_soon(input: Note, context: JobContext) -> str:
     return digest(input.note)
 
 
+@job("crash.returns_once", timeout_seconds=LONG, dedupe_seconds=3600)
+def returns_once(input: Note, context: JobContext) -> str:
+    """The same, once for each note."""
+    note_start(context)
+    return digest(input.note)
+
+
 @job("crash.reports", timeout_seconds=LONG)
 def reports(input: Note, context: JobContext) -> str:
     """Report, and give the report the time to be written."""

@@ -17,6 +17,13 @@ from tests.crash.stage import Caller, Stage
 
 _TRIES = 3
 JOBS = Path(__file__).with_name("jobs.py")
+LIMITS = {
+    "SubmitRatePerMinute": "6000",
+    "SubmitBurst": "1000",
+    "MaxLiveJobsPerOwner": "1000",
+    "MaxBacklog": "100000",
+}
+"""On, so that their calls are made, and so high that they refuse nobody."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def run(folder: Path, rows: Sequence[Row] = ROWS, columns: Iterable[Fault] = tup
     copy = tree.make(folder / "tree", jobs={"crash": JOBS})
     tree.add_crashpoints(copy)
     # A sweep that meets a fault waits for the SDK's tries to be over; the other sweepers go on meanwhile.
-    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3) as stage:
+    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=LIMITS) as stage:
         cells = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for fault in columns for row in rows]
         with ThreadPoolExecutor(len(cells)) as pool:
             return list(pool.map(_outcome, cells))

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
-from tests.crash.cell import OK, UNAVAILABLE, Cell
+from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
 
 _PUT = "store.DynamoStore.add_if_absent:PutItem"
+_NAME = "store.DynamoStore.name_if_free:PutItem"
 _CLAIM = "store.DynamoStore._claim:UpdateItem"
 _SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
 _GET = "store.DynamoStore.get:GetItem"
+_REMOVE = "store.DynamoStore.remove_if_unchanged:DeleteItem"
+_DELETE_ALL = "objects.S3Objects.delete_all:DeleteObjects"
 _LIST = "store.DynamoStore.list_by_owner:Query"
 _BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
 _DUE = "store.DynamoStore.due:Query"
+_TOKEN = "store.DynamoStore._take_token:UpdateItem"
+_COUNT_LIVE = "store.DynamoStore.count_live:Query"
+_BACKLOG = "queue.SqsQueue.backlog:GetQueueAttributes"
 _SEND = "queue.SqsQueue.send:SendMessage"
 _SEND_ALL = "queue.SqsQueue.send_all:SendMessageBatch"
 _RETURN = "queue.SqsQueue.return_after:ChangeMessageVisibility"
@@ -70,7 +78,7 @@ class Row:
 
 def creates(row: Row, cell: Cell) -> None:
     """The submit's answer tells the truth: 503 and nothing there, or 202; where it got lost, the job is done all the same."""
-    cell.arm()
+    cell.arm(cell.caller.owner if row.own_user else None)
     cell.answers_as_faulted(cell.submit(), otherwise=202)
     if cell.fault.is_applied and row.site == _PUT:
         # Nobody asks again: the record alone makes it run.
@@ -78,6 +86,33 @@ def creates(row: Row, cell: Cell) -> None:
     elif cell.fault.kills or cell.fault.gives_up:
         cell.is_absent()
         cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def is_named(row: Row, cell: Cell) -> None:
+    """The same input again is the same job, whether or not the first submit was told so."""
+    cell.key = None
+    cell.arm(cell.caller.owner)
+    first = cell.submit()
+    cell.answers_as_faulted(first, otherwise=ACCEPTED)
+    again = cell.submit()
+    assert again.status_code in {OK, ACCEPTED}, again.text
+    cell.known_as = again.json()["asyncJobId"]
+    if first.status_code == ACCEPTED:
+        assert first.json()["asyncJobId"] == cell.known_as
+    row.ends(cell)
+
+
+def is_waited_for(row: Row, cell: Cell) -> None:
+    """A submit that cannot see how its job comes along says at least that it is accepted."""
+    cell.headers["prefer"] = "wait=15"
+    cell.arm()
+    answer = cell.submit()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code in {OK, ACCEPTED}, answer.text
+    cell.headers.clear()
     row.ends(cell)
 
 
@@ -89,6 +124,30 @@ def sends(row: Row, cell: Cell) -> None:
         cell.answers_as_faulted(answer)
     else:
         assert answer.status_code == 202, answer.text
+    row.ends(cell)
+
+
+def asks_the_queue(row: Row, cell: Cell) -> None:
+    """A queue that does not tell how long it is keeps nobody out. Each process asks every few seconds; until then, again."""
+    cell.arm(cell.caller.owner)
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := cell.submit()).is_server_error and not cell.has_met_its_fault() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+        cell.is_accepted()
+    else:
+        assert answer.is_success, answer.text
+    row.ends(cell)
+
+
+def is_repeated_too_often(row: Row, cell: Cell) -> None:
+    """Whoever submits more often than one may still learns of the job that was accepted before."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.use_up_rate()
+    cell.arm()
+    cell.answers_as_faulted(cell.submit())
     row.ends(cell)
 
 
@@ -120,6 +179,40 @@ def cancels(row: Row, cell: Cell) -> None:
     cell.answers_as_faulted(cell.caller.cancel(cell.job_id))
     again = cell.caller.cancel(cell.job_id)
     assert (again.status_code, again.json()["status"]) == (OK, "CANCELLED"), again.text
+    row.ends(cell)
+
+
+def is_retried(row: Row, cell: Cell) -> None:
+    """A retry tells the truth; after one that got no answer, the job goes on, or may be retried again."""
+    cell.is_cancelled()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.retry(cell.job_id), otherwise=ACCEPTED)
+    if not cell.goes_on():
+        again = cell.caller.retry(cell.job_id)
+        assert again.status_code == ACCEPTED, again.text
+    cell.has_begun_anew()
+    row.ends(cell)
+
+
+def is_deleted(_row: Row, cell: Cell) -> None:
+    """A deletion whose answer got lost is repeated; then the job is gone, with its bytes, and its key is free."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.delete(cell.job_id), otherwise=NO_CONTENT)
+    again = cell.caller.delete(cell.job_id)
+    assert again.status_code in {NO_CONTENT, NOT_FOUND}, again.text
+    cell.is_gone()
+
+
+def is_reported(row: Row, cell: Cell) -> None:
+    """A report whose answer was no 200 is repeated, and then is one, whether or not it had been recorded."""
+    cell.is_accepted(replayed=False)
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It is in vain."}}
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.report(cell.job_id, **report))
+    again = cell.caller.report(cell.job_id, **report)
+    assert (again.status_code, again.json()["status"]) == (OK, "FAILED"), again.text
     row.ends(cell)
 
 
@@ -156,8 +249,14 @@ def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
 _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
+    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Admission._backlog_seen", asks_the_queue, own_user=True),
+    Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
+    Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
+    Row("submit without a token reads the job", _GET, "get < Commands._accepted_before", is_repeated_too_often, own_user=True),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
-    Row("submit creates the record", _PUT, "add_if_absent < Commands.submit", creates),
+    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
+    Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
+    Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(
@@ -167,6 +266,41 @@ ROWS = (
         cancels,
         status="CANCELLED",
         attempts=_always(0),
+    ),
+    Row("retry reads the job", _GET, "get < Commands.retry", is_retried),
+    Row("retry begins a generation", _SWAP, "swap_if_unchanged < Commands.retry > PENDING", is_retried),
+    Row("delete reads the job", _GET, "get < Commands.delete", is_deleted, "crash.returns_much", input_size=3000),
+    Row(
+        "delete has it expire", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
+    ),
+    Row(
+        "delete takes the bytes",
+        _DELETE_ALL,
+        "delete_all < Commands._remove",
+        is_deleted,
+        "crash.returns_much",
+        input_size=3000,
+    ),
+    Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
+    Row(
+        "a report reads the job",
+        _GET,
+        "get < Reports._read",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a report ends the job",
+        _SWAP,
+        "swap_if_unchanged < Reports._record > FAILED",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
     ),
     Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),

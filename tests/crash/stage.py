@@ -37,13 +37,24 @@ class Caller:
             base_url=f"{outputs.api_url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
         )
 
-    def submit(self, job_type: str, input: Any, key: str, **fields: Any) -> httpx.Response:
-        return self._ask(
-            "POST", "/jobs", json={"jobType": job_type, "input": input, **fields}, headers={"idempotency-key": key}
-        )
+    def submit(
+        self, job_type: str, input: Any, key: str | None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
+        named = {} if key is None else {"idempotency-key": key}
+        body = {"jobType": job_type, "input": input, **fields}
+        return self._ask("POST", "/jobs", json=body, headers={**named, **(headers or {})})
 
     def cancel(self, job_id: str) -> httpx.Response:
         return self._ask("POST", f"/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/retry")
+
+    def delete(self, job_id: str) -> httpx.Response:
+        return self._ask("DELETE", f"/jobs/{job_id}")
+
+    def report(self, job_id: str, **report: Any) -> httpx.Response:
+        return self._ask("PATCH", f"/jobs/{job_id}", json=report)
 
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
@@ -72,6 +83,7 @@ class Stage:
         concurrency: int = 10,
         requests: int = 6,
         sweepers: int = 1,
+        parameters: Mapping[str, str] | None = None,
         seed: int = 0,
     ) -> None:
         self.folder = folder
@@ -79,6 +91,7 @@ class Stage:
         self._env = {**env, "STARTS_LOG": str(self.starts_log)}
         self.concurrency = concurrency
         self._sweepers = sweepers
+        self._parameters = {"WorkerConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)
@@ -97,7 +110,7 @@ class Stage:
             self.start_engine()
             self._closing.callback(self._stack.stop)
             self._closing.enter_context(self.proxy)
-            self.outputs = self._stack.deploy({"WorkerConcurrency": str(self.concurrency)})
+            self.outputs = self._stack.deploy(self._parameters)
             self.history = self._closing.enter_context(
                 History(self._stack.session, self.outputs.endpoint_url, self.outputs.table_name)
             )

@@ -78,6 +78,9 @@ class Caller:
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.http.get(path, **options)
 
+    def delete(self, path: str) -> httpx.Response:
+        return self.http.delete(path)
+
     def submit(self, job_type: str, input: Any = None, **headers: str) -> dict[str, Any]:
         answer = self.post("/jobs", json={"jobType": job_type, "input": input or {}}, headers=headers)
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text

@@ -108,7 +108,7 @@ def test_the_same_key_of_another_owner_is_another_job(alice: Caller, bob: Caller
         ({"jobType": "zoo.returns", "status": "COMPLETED"}, "/status"),
         ({"jobType": "zoo.returns", "delaySeconds": True}, "/delaySeconds"),
         ({"jobType": "zoo.returns", "metadata": {"x": "y" * 2000}}, "/metadata"),
-        ({"input": {}}, "/jobType"),
+        ({"jobType": 7}, "/jobType"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(alice: Caller, body: dict[str, Any], pointer: str) -> None:
@@ -150,7 +150,8 @@ def test_somebody_elses_job_an_unknown_one_and_no_id_at_all_are_the_same_404(ali
     answers = []
     for async_job_id in (job["asyncJobId"], UNKNOWN, "nonsense"):
         answers += [bob.get(f"/jobs/{async_job_id}"), bob.get(f"/jobs/{async_job_id}/result")]
-        answers.append(bob.post(f"/jobs/{async_job_id}/cancel"))
+        answers += [bob.post(f"/jobs/{async_job_id}/{what}") for what in ("cancel", "retry")]
+        answers.append(bob.delete(f"/jobs/{async_job_id}"))
     assert {answer.status_code for answer in answers} == {httpx.codes.NOT_FOUND}
     assert len({json.dumps({**answer.json(), "requestId": None}) for answer in answers}) == 1
     assert alice.wait_for(job)["status"] == "COMPLETED"

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.admission import Admission
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
 from asyncjobs.executor import Executor
 from asyncjobs.lifecycle import AsyncJob
 from asyncjobs.queue import JobMessage, SqsQueue
-from asyncjobs.registry import definition_of
+from asyncjobs.rate import SubmitRate
+from asyncjobs.registry import GENERIC, definition_of, tracked_job
+from asyncjobs.reports import Report
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.store import DynamoStore
 from local.stack import LocalStack, Outputs
@@ -53,28 +56,32 @@ def bill() -> Bill:
 
 
 @pytest.fixture
-def house(stack: LocalStack, outputs: Outputs, bill: Bill) -> tuple[Commands, Executor]:
-    """The real service and executor, in this process, on a table and a queue of the stack's shape."""
+def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.FixtureRequest) -> tuple[Commands, Executor]:
+    """The real service and executor, in this process, on a table and a queue of the stack's shape; with limits, if given."""
     dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
     sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
     url = sqs.create_queue(QueueName="costs")["QueueUrl"]
     definitions = [definition_of(value) for value in vars(zoo).values()]
-    catalogue = Catalogue({found.name: found.describe() for found in definitions if found})
+    described = {found.name: found.describe() for found in definitions if found}
+    catalogue = Catalogue({**described, GENERIC: tracked_job(GENERIC)})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
+    queue = SqsQueue(url, bill.watch(sqs))
+    limits = request.param if hasattr(request, "param") else None
     commands = Commands(
         store=store,
-        queue=SqsQueue(url, bill.watch(sqs)),
+        queue=queue,
         objects=objects,
         catalogue=catalogue,
         clock=utc_now,
         max_retention=timedelta(days=30),
+        admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
     )
     return commands, Executor(store=store, objects=objects, catalogue=catalogue, clock=utc_now, jitter=random.Random(1))
 
 
-def run_one(house: tuple[Commands, Executor], request: SubmitRequest) -> AsyncJob:
+def run_one(house: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
     commands, executor = house
-    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request, idempotency_key="k").job
+    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request, idempotency_key=key).job
     executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
     return job
 
@@ -87,3 +94,34 @@ def test_a_short_job_costs_five_write_units_and_one_for_the_list_and_one_message
     assert bill.table + bill.indexes["due"] <= 5
     assert bill.indexes["byOwner"] <= 1
     assert bill.table >= 3, "nothing was counted"
+
+
+def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read_and_a_write(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    commands, _ = house
+    request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
+    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request).job
+    for progress in (20, 40, 60):
+        commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
+    commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
+    assert bill.calls == {"PutItem": 1, "GetItem": 4, "UpdateItem": 4}
+    # Consistent reads of up to 4 KB are a unit each; so are writes of up to 1 KB.
+    assert bill.table == 4 + 5
+    assert bill.indexes == {"due": 2, "byOwner": 1}
+
+
+LIMITS = {"rate": SubmitRate(per_minute=6000, burst=10), "max_live": 100, "max_backlog": 1000}
+
+
+@pytest.mark.parametrize("house", [LIMITS], indirect=True)
+def test_all_limits_together_cost_three_write_units_a_job_and_a_look_at_the_queue(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    request = SubmitRequest(job_type="zoo.returns", input={}, message="Queued", metadata={"tags": ["a"]})
+    run_one(house, request, key="limited")
+    assert bill.calls == {"GetQueueAttributes": 1, "Query": 1, "PutItem": 1, "UpdateItem": 3, "SendMessage": 1}
+    assert 1 <= bill.indexes["live"] <= 2 + 0.5
+    # The token is a write of the table's, too: four of them instead of three.
+    assert bill.table + bill.indexes["due"] <= 5 + 1
+    assert bill.indexes["byOwner"] <= 1

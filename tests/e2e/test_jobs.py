@@ -70,7 +70,7 @@ def test_a_pdf_that_cannot_be_read_fails_at_once_and_says_what_to_do(alice: Call
 
 
 def test_the_handbook_is_searched_by_a_coroutine(alice: Caller) -> None:
-    job = alice.wait_for(alice.submit("text.search", {"query": "lease"}))
+    job = alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
     assert job["status"] == "COMPLETED"
     assert job["resultType"] == "INLINE"
     assert job["result"] == alice.get(f"/jobs/{job['asyncJobId']}/result").json()

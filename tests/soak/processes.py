@@ -11,6 +11,7 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON
 from asyncjobs.queue import JobMessage, Queue
+from asyncjobs.rate import SubmitRate
 from asyncjobs.store import ListPosition, Lost, Store
 from tests.fakes import FakeObjects, FakeResultWriter
 
@@ -84,11 +85,21 @@ class ProcessStore:
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
         return self._call(lambda: self._inner.add_if_absent(job, now))
 
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        return self._call(
+            lambda: self._inner.name_if_free(owner, name, async_job_id, now=now, until=until, instead_of=instead_of)
+        )
+
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         return self._call(lambda: self._inner.claim_if_claimable(key, gen=gen, by=by, now=now, lease_until=lease_until))
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        self._call(lambda: self._inner.remove_if_unchanged(job))
 
     def get(self, key: JobKey) -> AsyncJob | None:
         return self._call(lambda: self._inner.get(key))
@@ -100,6 +111,12 @@ class ProcessStore:
 
     def due(self, now: datetime) -> Iterator[JobKey]:
         yield from self._call(lambda: list(self._inner.due(now)))
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        return self._call(lambda: self._inner.take_token_if_any(owner, rate, now))
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        return self._call(lambda: self._inner.count_live(owner, at_most=at_most))
 
 
 class ProcessQueue:
@@ -113,6 +130,9 @@ class ProcessQueue:
 
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         return self._call(lambda: self._inner.send_all(messages)) if messages else []
+
+    def backlog(self) -> int:
+        return self._call(self._inner.backlog)
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         self._call(lambda: self._inner.return_after(receipt_handle, delay))
@@ -133,8 +153,14 @@ class ProcessObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return self._process.call(lambda: self._inner.open_upload(owner, key))
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return self._inner.upload_link(owner, key, content_type=content_type, size=size)
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self._process.call(lambda: self._inner.delete_all(job))
 
     def link(self, location: str) -> str:
         return self._inner.link(location)

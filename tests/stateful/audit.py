@@ -56,6 +56,11 @@ class Generation:
     ends: list[AsyncJob] = field(default_factory=list)
     is_accepted: bool = False
 
+    @property
+    def newest(self) -> AsyncJob:
+        """As it was last written."""
+        return self.writes[-1][2] if self.writes else self.created
+
 
 @dataclass
 class Numbers:
@@ -314,7 +319,9 @@ class Audit:
             self._judge_cancel(noted.invocation, noted.key)
 
     def _judge_submit(self, invocation: Invocation, request: Request) -> None:
-        error, created = invocation.error, [each for each in self.generations if each.by is invocation]
+        error, now = invocation.error, self._world.now
+        # One whose host stood still until its own job had expired finds another in its place, and nobody to answer.
+        created = [each for each in self.generations if each.by is invocation and not each.newest.is_expired(now)]
         if error is None:
             self._judge_acceptance(invocation, request)
         elif isinstance(error, Unavailable):

@@ -69,7 +69,7 @@ def _output(kind: str, part: Part, context: JobContext) -> Output:
     return output(kind, part.number, effect_key=context.effect_key, attempt=context.attempt)
 
 
-_ODD = {"deadline_seconds": 1200, "retention_seconds": 300, "expected_seconds": 1}
+_ODD: dict[str, Any] = {"deadline_seconds": 1200, "retention_seconds": 300, "expected_seconds": 1}
 
 
 @job("play.returns", max_attempts=2, **_ODD)

@@ -15,12 +15,17 @@ OFF = {
     "AccessLogBucket": "",
     "Tracing": "PassThrough",
     "TableDeletionProtection": "false",
+    "SubmitRatePerMinute": 0,
+    "MaxLiveJobsPerOwner": 0,
+    "MaxBacklog": 0,
 }
 CONDITIONS = {
     "OwnKey": ("KmsKeyArn", {"Fn::Not": [{"Fn::Equals": [{"Ref": "KmsKeyArn"}, ""]}]}),
     "WithAlarms": ("AlarmTopicArn", {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}),
     "WithAccessLog": ("AccessLogBucket", {"Fn::Not": [{"Fn::Equals": [{"Ref": "AccessLogBucket"}, ""]}]}),
     "Traced": ("Tracing", {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}),
+    "WithMaxLiveJobs": ("MaxLiveJobsPerOwner", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxLiveJobsPerOwner"}, "0"]}]}),
+    "WithMaxBacklog": ("MaxBacklog", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxBacklog"}, "0"]}]}),
     "TableProtected": ("TableDeletionProtection", {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "true"]}),
 }
 ALARMS = resources("AWS::CloudWatch::Alarm")
@@ -67,7 +72,12 @@ def test_everything_else_at_rest_takes_the_key_too() -> None:
 
 def test_a_policy_beside_the_roles_is_there_only_with_its_option() -> None:
     found = {name: policy["Condition"] for name, policy in resources("AWS::IAM::ManagedPolicy").items()}
-    assert found == {"KeyPolicy": "OwnKey", "TracingPolicy": "Traced"}
+    assert found == {
+        "KeyPolicy": "OwnKey",
+        "TracingPolicy": "Traced",
+        "LiveJobsPolicy": "WithMaxLiveJobs",
+        "BacklogPolicy": "WithMaxBacklog",
+    }
     assert not resources("AWS::IAM::Policy")
     assert not resources("AWS::IAM::RolePolicy")
 

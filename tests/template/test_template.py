@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,10 +14,10 @@ import pytest
 
 from asyncjobs import log
 from asyncjobs.api import Api, commands_api, queries_api
+from asyncjobs.catalogue import Catalogue
 from asyncjobs.history import _key as history_key
 from asyncjobs.items import to_item
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, SWEEP_INTERVAL, WORKER_LOST, Status
-from asyncjobs.queue import MAX_DELAY
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST, Status
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
@@ -24,6 +25,7 @@ from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
 HEALTH = "GET /api/v1/health"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -72,7 +74,8 @@ def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 def api_of(function: str) -> Api:
     unused: Any = None
     if function == "SubmitFunction":
-        return commands_api(unused, clock=unused, max_retention=timedelta(days=30))
+        catalogue = Catalogue.read(ROOT / "layers/jobs/jobs/catalogue.json")
+        return commands_api(unused, clock=unused, max_retention=timedelta(days=30), job_types=catalogue)
     return queries_api(unused, clock=unused)
 
 
@@ -85,10 +88,12 @@ def test_no_route_leads_to_a_function_that_answers_none() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
 
 
-def test_every_route_but_health_needs_a_token_with_the_scope() -> None:
+def test_every_route_but_health_and_the_workers_own_needs_a_token_with_the_scope() -> None:
     # The scope is what tells an access token from an ID token: docs of the HTTP API's JWT authorizer.
     security = {route: found for route, _, found in deployed_routes()}
     assert security.pop(HEALTH) == [{"NONE": []}]
+    # Its token is one of ours: tests/security has what becomes of any other.
+    assert security.pop(REPORT) == [{"NONE": []}]
     assert security
     assert all(found == [{"Jwt": [ref("JwtScope")]}] for found in security.values())
     assert template()["Parameters"]["JwtScope"]["MinLength"] >= 1
@@ -120,8 +125,16 @@ def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
     condition, cors, without = properties("Api")["CorsConfiguration"]["Fn::If"]
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
-    assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key"}
-    assert set(cors["ExposeHeaders"]) == {"location", "retry-after", "idempotency-replayed"}
+    assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer"}
+    assert set(cors["ExposeHeaders"]) == {
+        "etag",
+        "location",
+        "retry-after",
+        "idempotency-replayed",
+        "preference-applied",
+        "ratelimit",
+        "ratelimit-policy",
+    }
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
 
@@ -188,7 +201,7 @@ def test_dead_letters_are_kept_longer_than_the_queue_keeps_messages() -> None:
 
 
 def test_a_message_is_kept_longer_than_a_job_may_go_on() -> None:
-    assert timedelta(seconds=properties("Queue")["MessageRetentionPeriod"]) > MAX_DEADLINE + MAX_DELAY
+    assert timedelta(seconds=properties("Queue")["MessageRetentionPeriod"]) > MAX_DEADLINE + MAX_QUEUE_DELAY
 
 
 def test_nobody_reads_the_dead_letters_as_if_they_were_the_truth() -> None:
@@ -248,6 +261,7 @@ def test_expired_records_are_deleted_by_the_attribute_that_says_when() -> None:
 def test_the_keys_are_what_a_new_job_has() -> None:
     table, item = properties("Table"), to_item(new_job())
     keys = [*table["KeySchema"], *(key for index in table["GlobalSecondaryIndexes"] for key in index["KeySchema"])]
+    item["liveOwner"] = to_item(new_job().counted())["liveOwner"]
     types = {found["AttributeName"]: found["AttributeType"] for found in table["AttributeDefinitions"]}
     assert {key["AttributeName"] for key in keys} == types.keys()
     assert {name: next(iter(item[name])) for name in types} == types
@@ -259,9 +273,9 @@ def test_the_indexes_are_those_the_store_asks_and_hold_keys_only() -> None:
     asked = {
         node.value
         for node in ast.walk(source_of("store"))
-        if isinstance(node, ast.Constant) and node.value in {"byOwner", "due"}
+        if isinstance(node, ast.Constant) and node.value in {"byOwner", "due", "live"}
     }
-    assert {index["IndexName"] for index in indexes} == asked == {"byOwner", "due"}
+    assert {index["IndexName"] for index in indexes} == asked == {"byOwner", "due", "live"}
     assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in indexes)
 
 
@@ -285,8 +299,9 @@ def test_what_holds_jobs_outlives_a_deleted_stack(name: str) -> None:
 @pytest.mark.parametrize("days", template()["Parameters"]["MaxRetentionDays"]["AllowedValues"])
 def test_an_object_is_there_as_long_as_the_job_that_names_it(days: str) -> None:
     lifetime = timedelta(days=template()["Mappings"]["ObjectLifetime"][days]["Days"])
-    # Written at submit, kept from the end on; the sweeper may be two rounds late in ending a job past its deadline.
-    assert lifetime >= MAX_DELAY + MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
+    # A result is kept from the job's end on; an input until it ends, which may be a delay of as many days and a deadline later.
+    # The sweeper may be two rounds late in ending a job past its deadline.
+    assert lifetime >= MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
 
 
 def test_the_bucket_removes_objects_and_unfinished_uploads() -> None:
@@ -385,6 +400,8 @@ def settings_variables() -> dict[str, str]:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> None:
     asked = attributes_of(app(function), "settings")
+    if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
+        asked |= attributes_of(source_of("admission"), "settings")
     assert asked
     assert {settings_variables()[name] for name in asked} == environment(function)
 
@@ -423,9 +440,11 @@ ACTIONS = {
     "get_item": "dynamodb:GetItem",
     "batch_get_item": "dynamodb:BatchGetItem",
     "update_item": "dynamodb:UpdateItem",
+    "delete_item": "dynamodb:DeleteItem",
     "query": "dynamodb:Query",
     "send_message": "sqs:SendMessage",
     "send_message_batch": "sqs:SendMessage",
+    "get_queue_attributes": "sqs:GetQueueAttributes",
     "change_message_visibility": "sqs:ChangeMessageVisibility",
     "put_object": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
@@ -433,11 +452,13 @@ ACTIONS = {
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "get_object": "s3:GetObject",
+    "delete_objects": "s3:DeleteObject",
     "generate_presigned_url": "s3:GetObject",
 }
 """What calling a client's method takes."""
 
 WITHOUT_CODE = {
+    "SubmitFunction": {"s3:ListBucket"},
     # Lambda's own doing: the pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
     # And of the stream.
@@ -445,10 +466,20 @@ WITHOUT_CODE = {
 }
 """What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
 
+OPTIONAL = {"SubmitFunction": {"dynamodb:Query": "LiveJobsPolicy", "sqs:GetQueueAttributes": "BacklogPolicy"}}
+"""What a function may only with an option, and the policy that lets it."""
+
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 ROOMS = {
-    "SubmitFunction": [("service", "Commands")],
+    # A job that runs at once does so where it is submitted.
+    "SubmitFunction": [
+        ("service", "Commands"),
+        ("admission", "Admission"),
+        ("executor", "Executor"),
+        ("attempt", "Attempt"),
+        ("heartbeat", "Heartbeat"),
+    ],
     "StatusFunction": [("service", "Queries"), ("history", "CachedHistory")],
     "WorkerFunction": [("batch", "BatchWorker"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
     "SweeperFunction": [("sweeper", "Sweeper")],
@@ -468,8 +499,13 @@ RESOURCES = {
         "dynamodb:PutItem": "Table",
         "dynamodb:GetItem": "Table",
         "dynamodb:UpdateItem": "Table",
+        "dynamodb:DeleteItem": "Table",
         "sqs:SendMessage": "Queue",
-        "s3:PutObject": "Bucket/inputs/*",
+        "s3:GetObject": "Bucket/inputs/*",
+        "s3:ListBucket": "Bucket",
+        "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:AbortMultipartUpload": "Bucket/results/*",
+        "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
     },
     "StatusFunction": {
         "dynamodb:GetItem": "Table",
@@ -547,36 +583,39 @@ def role(function: str) -> dict[str, Any]:
 
 def grants(function: str) -> list[tuple[str, str]]:
     """What a role allows: pairs of an action and a resource."""
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for policy in role(function)["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
             assert statement["Effect"] == "Allow"
             assert "NotAction" not in statement
-            actions, found = statement["Action"], statement["Resource"]
-            name = named(found)
-            pairs += [(action, name) for action in ([actions] if isinstance(actions, str) else actions)]
+            pairs += itertools.product(listed(statement["Action"]), map(named, listed(statement["Resource"])))
     return pairs
 
 
-def named(found: dict[str, Any]) -> str:
-    """What a permission is on, by the names of the template."""
-    if "Fn::Sub" in found:
-        return str(found["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
-    name, attribute = found["Fn::GetAtt"]
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def named(arn: dict[str, Any]) -> str:
+    """A resource as this file calls it: `Bucket/inputs/*`."""
+    if "Fn::Sub" in arn:
+        return str(arn["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    name, attribute = arn["Fn::GetAtt"]
     return f"{name}{ {'Arn': '', 'StreamArn': '/stream'}[attribute] }"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_permission_is_a_call_that_can_be_seen_and_each_call_has_its_permission(function: str) -> None:
     allowed = {action for action, _ in grants(function)} - LOGS - WITHOUT_CODE.get(function, set())
-    assert allowed == actions_in_code(function)
+    assert allowed | OPTIONAL.get(function, {}).keys() == actions_in_code(function)
+    assert not allowed & OPTIONAL.get(function, {}).keys()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_permission_is_on_the_one_thing_it_is_for(function: str) -> None:
     log = properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
-    assert dict(grants(function)) == {**RESOURCES[function], **dict.fromkeys(LOGS, log)}
-    assert len(grants(function)) == len(dict(grants(function)))
+    on = {**RESOURCES[function], **dict.fromkeys(LOGS, log)}
+    assert sorted(grants(function)) == sorted((action, name) for action, names in on.items() for name in names.split())
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -620,7 +659,12 @@ def test_a_role_is_lambdas_alone_and_says_all_it_allows_itself(function: str) ->
 def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
     besides = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
     conditions = {name: found["Condition"] for name, found in besides.items()}
-    assert conditions == {"KeyPolicy": "OwnKey", "TracingPolicy": "Traced"}
+    assert conditions == {
+        "KeyPolicy": "OwnKey",
+        "TracingPolicy": "Traced",
+        "LiveJobsPolicy": "WithMaxLiveJobs",
+        "BacklogPolicy": "WithMaxBacklog",
+    }
     assert template()["Parameters"]["KmsKeyArn"]["Default"] == ""
     assert template()["Parameters"]["Tracing"]["Default"] == "PassThrough"
 
@@ -639,6 +683,19 @@ def test_an_own_key_is_the_one_key_that_may_be_used_and_traces_the_one_thing_wit
         for action in statement["Action"]
     ]
     assert not [action for action in actions if "*" in action]
+
+
+@pytest.mark.parametrize(
+    ("policy", "action", "on"),
+    [
+        ("LiveJobsPolicy", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
+        ("BacklogPolicy", "sqs:GetQueueAttributes", {"Fn::GetAtt": ["Queue", "Arn"]}),
+    ],
+)
+def test_a_limit_lets_submit_look_at_the_one_thing_it_counts(policy: str, action: str, on: Any) -> None:
+    assert OPTIONAL["SubmitFunction"][action] == policy
+    assert properties(policy)["Roles"] == [ref("SubmitRole")]
+    assert properties(policy)["PolicyDocument"]["Statement"] == [{"Effect": "Allow", "Action": action, "Resource": on}]
 
 
 def test_the_transform_adds_no_role_of_its_own() -> None:

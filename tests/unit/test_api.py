@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,27 +14,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncjobs.admission import Admission
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import from_rfc3339, rfc3339
 from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status
+from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
 from asyncjobs.polling import Outlook
+from asyncjobs.rate import SubmitRate
+from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
+from asyncjobs.waiting import Waiter
 from tests.events import as_owner, sample
 from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+UPLOAD = "POST /api/v1/uploads"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL]
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
     "api.reads",
@@ -46,7 +56,31 @@ READS = job_type(
     },
     output_schema={"type": "integer"},
 )
-CATALOGUE = Catalogue({"api.reads": READS, "api.takes_anything": job_type("api.takes_anything")})
+SEARCHES = job_type(
+    "api.searches",
+    routes=("POST /search/{subject}",),
+    synchronous_routes=("GET /search/{subject}",),
+    input_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["subject"],
+        "properties": {
+            "subject": {"type": "string"},
+            "limit": {"anyOf": [{"type": "integer", "maximum": 100}, {"type": "null"}]},
+            "ratio": {"type": "number"},
+            "exact": {"type": "boolean"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+)
+CATALOGUE = Catalogue(
+    {
+        "api.reads": READS,
+        "api.searches": SEARCHES,
+        "api.takes_anything": job_type("api.takes_anything"),
+        GENERIC: tracked_job(GENERIC),
+    }
+)
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
 
@@ -76,11 +110,15 @@ class House:
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    limits: Mapping[str, Any] | None = None
     outlooks: dict[str, Outlook] = field(default_factory=dict)
     asked_for: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
+        self.patience = Patience(self)
+        waiter = Waiter(self.clock, self.patience.sleep)
+        admission = self.limits and Admission(store=self.store, queue=self.queue, clock=self.clock, **self.limits)
         commands = Commands(
             store=self.store,
             queue=self.queue,
@@ -88,9 +126,11 @@ class House:
             catalogue=CATALOGUE,
             clock=self.clock,
             max_retention=most,
+            waiter=waiter,
+            admission=admission or None,
         )
-        queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock)
-        self._commands = commands_api(commands, clock=self.clock, max_retention=most)
+        queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
+        self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
         self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
 
     def outlook(self, job_type: str) -> Outlook | None:
@@ -103,26 +143,39 @@ class House:
         *,
         owner: str = OWNER,
         async_job_id: str | None = None,
+        path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel"}.get(route, "status")
+        names = {
+            SUBMIT: "submit",
+            UPLOAD: "upload",
+            UPDATE: "submit",
+            REPORT: "submit",
+            CANCEL: "cancel",
+            RETRY: "retry",
+            DELETE: "delete",
+            SEARCH: "submit",
+        }
+        name = names.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
-        asked |= {"routeKey": route, **event}
+        asked |= {"routeKey": route, **({"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}), **event}
         asked.pop("pathParameters", None)
         if async_job_id is not None:
             asked["pathParameters"] = {"asyncJobId": async_job_id}
+        if path is not None:
+            asked["pathParameters"] = dict(path)
         if query is not None:
             asked["queryStringParameters"] = dict(query)
-        api = self._queries if route.startswith("GET") else self._commands
+        api = self._queries if route in self._queries._routes else self._commands
         answer = api.handle(asked)
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
-    def submit(self, body: Any, *, key: str | None = None, owner: str = OWNER) -> Answer:
-        headers = {} if key is None else {"idempotency-key": key}
+    def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
+        headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}
         return self.call(SUBMIT, owner=owner, headers=headers, body=json.dumps(body))
 
     def keep(self, *jobs: AsyncJob) -> None:
@@ -174,6 +227,64 @@ def test_the_sample_submit_is_a_sound_request() -> None:
     assert house.submit({**body, "jobType": "api.takes_anything"}).status == 202
 
 
+# ── Not too much ───────────────────────────────────────────────────────────────────────────────────
+
+SIX_A_MINUTE = {"rate": SubmitRate(per_minute=6, burst=2)}
+
+
+def test_a_submit_too_soon_is_429_with_when_to_come_back() -> None:
+    house = House(limits=SIX_A_MINUTE)
+    assert [house.submit(BODY).status for _ in range(2)] == [202, 202]
+    house.clock.advance(seconds=1.5)
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"]) == (429, "SUBMIT_RATE_EXCEEDED")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.body["type"], answer.body["status"]) == ("urn:asyncjobs:problem:SUBMIT_RATE_EXCEEDED", 429)
+    assert answer.headers["retry-after"] == "9"
+    assert (answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) == ('"submit";q=2;w=20', '"submit";r=0;t=9')
+    house.clock.advance(seconds=9)
+    assert house.submit(BODY).status == 202
+
+
+def test_an_accepted_submit_and_a_replay_tell_what_is_left() -> None:
+    house = House(limits=SIX_A_MINUTE)
+    answers = [house.submit(BODY, key="k") for _ in range(3)]
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"submit";r=1;t=10',
+        '"submit";r=0;t=10',
+        '"submit";r=0;t=10',
+    ]
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"submit";q=2;w=20'}
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
+    assert answers[0].headers["retry-after"] == "2", "when to poll, as ever"
+
+
+def test_without_a_rate_no_answer_speaks_of_one(house: House) -> None:
+    headers = house.submit(BODY).headers
+    assert not [name for name in headers if name.startswith("ratelimit")]
+
+
+def test_too_many_unfinished_jobs_are_429_until_one_is_cancelled() -> None:
+    house = House(limits={"max_live": 1})
+    job = house.submit(BODY).body
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (429, "TOO_MANY_LIVE_JOBS", "10")
+    house.call(CANCEL, async_job_id=job["asyncJobId"])
+    assert house.submit(BODY).status == 202
+
+
+def test_too_long_a_queue_is_503_and_a_retry_of_what_was_accepted_is_not() -> None:
+    house = House(limits={"max_backlog": 1})
+    assert house.submit(BODY, key="k").status == 202
+    house.clock.advance(seconds=5)
+    answer = house.submit(BODY)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "BUSY", "10")
+    assert house.submit(BODY, key="k").headers["idempotency-replayed"] == "true"
+
+
+# ── What a submit may leave out ────────────────────────────────────────────────────────────────────
+
+
 def test_without_an_input_the_job_gets_an_empty_object(house: House) -> None:
     house.submit({"jobType": "api.takes_anything"})
     (job,) = house.store.jobs.values()
@@ -217,7 +328,8 @@ def test_a_key_that_is_no_key_is_400(house: House) -> None:
 
 
 INVALID_BODIES = [
-    ({}, ["/jobType"]),
+    ({"jobType": None}, ["/jobType"]),
+    ({"input": {"pages": 9}}, ["/input"]),
     ({"jobType": ""}, ["/jobType"]),
     ({"jobType": 7}, ["/jobType"]),
     ({"jobType": None}, ["/jobType"]),
@@ -226,7 +338,16 @@ INVALID_BODIES = [
     (None, [""]),
     ("api.reads", [""]),
     ({**BODY, "delaySeconds": -1}, ["/delaySeconds"]),
-    ({**BODY, "delaySeconds": 901}, ["/delaySeconds"]),
+    ({**BODY, "delaySeconds": 30 * 24 * 3600 + 1}, ["/delaySeconds"]),
+    ({**BODY, "retentionFrom": "NOW"}, ["/retentionFrom"]),
+    ({**BODY, "delaySeconds": 1, "notBefore": "2026-11-21T13:00:00Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "tomorrow"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-21T13:00:00"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-31T13:00:00Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-21T13:00:00Z\n"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "0001-01-01T00:00:00+23:00"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-12-21T12:00:01Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": 5}, ["/notBefore"]),
     ({**BODY, "delaySeconds": 0.5}, ["/delaySeconds"]),
     ({**BODY, "delaySeconds": True}, ["/delaySeconds"]),
     ({**BODY, "delaySeconds": "10"}, ["/delaySeconds"]),
@@ -262,7 +383,7 @@ INVALID_BODIES = [
     ({"jobType": "api.reads", "input": {"pages": "9"}}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": 9, "a/b": 1}}, ["/input/a~1b"]),
     ({"jobType": "api.reads", "input": {"pages": None, "title": "x" * 11}}, ["/input/pages", "/input/title"]),
-    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/jobType", "/owner"]),
+    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/owner"]),
 ]
 
 
@@ -278,6 +399,10 @@ def test_a_body_that_does_not_fit_is_400_with_each_place(house: House, body: Any
     "changes",
     [
         {"delaySeconds": 900},
+        {"delaySeconds": 30 * 24 * 3600},
+        {"retentionFrom": "CREATION"},
+        {"notBefore": "2026-11-21T14:00:00.123456+01:00"},
+        {"notBefore": "2020-01-01T00:00:00Z"},
         {"delaySeconds": 0},
         {"delaySeconds": 1.0},
         {"retentionSeconds": 60},
@@ -380,6 +505,20 @@ def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(hou
     assert abs(from_rfc3339(answer.body["estimatedEndAt"]) - (NOW + timedelta(seconds=20))) < timedelta(seconds=1)
 
 
+def test_an_estimate_that_moves_is_no_news(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([18.0, 20.0, 22.0] * 40))
+    house.keep(running_job())
+    first = house.call(JOB, async_job_id=JOB_ID)
+    house.clock.advance(seconds=19)
+    later = house.call(JOB, async_job_id=JOB_ID)
+    again = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
+    assert first.body["estimatedEndAt"] != later.body["estimatedEndAt"]
+    # So the two are not the same byte by byte, which a strong tag would promise.
+    assert later.headers["etag"] == first.headers["etag"]
+    assert first.headers["etag"].startswith("W/")
+    assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
+
+
 def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(house: House) -> None:
     house.keep(running_job().completed(now=NOW, result=Result(text="1")))
     answer = house.call(JOB, async_job_id=JOB_ID)
@@ -464,7 +603,7 @@ def test_anothers_unknown_malformed_and_expired_jobs_are_the_same_404(house: Hou
 
 def test_a_malformed_id_asks_nothing_of_the_table(house: House) -> None:
     house.store.failures.append(Unavailable("would be asked"))
-    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404, 404, 404]
+    assert [house.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404] * len(ABOUT_ONE_JOB)
 
 
 # ── Result ─────────────────────────────────────────────────────────────────────────────────────────
@@ -531,6 +670,337 @@ def test_a_finished_job_cannot_be_cancelled(house: House, name: str) -> None:
     house.keep(job)
     answer = house.call(CANCEL, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"]) == (409, "JOB_ALREADY_FINISHED")
+
+
+# ── Waiting ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Patience:
+    """Time that passes while somebody waits, and what happens in it."""
+
+    house: House
+    events: list[tuple[float, AsyncJob]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.house.clock.advance(seconds=seconds)
+        while self.events and self.events[0][0] <= self.waited:
+            self.house.keep(self.events.pop(0)[1])
+
+    @property
+    def waited(self) -> float:
+        return (self.house.clock.now - NOW).total_seconds()
+
+
+@pytest.fixture
+def patience(house: House) -> Patience:
+    return house.patience
+
+
+@pytest.mark.parametrize("end", [running_job().completed(now=NOW, result=Result(text="1")), running_job().cancelled(now=NOW)])
+def test_a_long_poll_answers_as_soon_as_the_job_has_finished(house: House, patience: Patience, end: AsyncJob) -> None:
+    house.keep(running_job())
+    patience.events = [(3, end)]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    assert (answer.status, answer.body["status"]) == (200, end.status)
+    assert 3 <= patience.waited <= 4
+
+
+def test_a_long_poll_answers_as_soon_as_progress_is_made(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    patience.events = [(3, running_job(progress=45)), (5, running_job(progress=46))]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    assert answer.body["progress"] == 45
+
+
+def test_a_long_poll_in_which_nothing_happens_tells_how_it_stands(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "7"})
+    assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (200, "IN_PROGRESS", True)
+    assert patience.waited == pytest.approx(7, abs=0.1)
+
+
+def test_who_says_what_it_knows_is_told_at_once_what_it_has_missed(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    house.keep(running_job(progress=45))
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": tag})
+    assert (answer.status, answer.body["progress"], patience.waited) == (200, 45, 0)
+
+
+def test_who_knows_it_all_waits_and_is_then_told_that_nothing_changed(house: House, patience: Patience) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "5"}, headers={"if-none-match": tag})
+    assert (answer.status, answer.text, answer.headers["etag"]) == (304, "", tag)
+    assert patience.waited == pytest.approx(5, abs=0.1)
+
+
+def test_nobody_waits_for_what_has_finished(house: House, patience: Patience) -> None:
+    house.keep(running_job().cancelled(now=NOW))
+    first = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    again = house.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": first.headers["etag"]})
+    assert (first.status, again.status, patience.waited) == (200, 304, 0)
+    assert "retry-after" not in again.headers
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
+def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(house: House, form: str) -> None:
+    house.keep(running_job())
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"].removeprefix("W/")
+    answer = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": form.format(tag)})
+    assert (answer.status, answer.text) == (304, "")
+    assert int(answer.headers["retry-after"]) > 0
+    assert house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": '"another"'}).status == 200
+
+
+@pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])
+def test_a_wait_that_is_none_is_refused(house: House, query: str, pointer: str) -> None:
+    house.keep(running_job())
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": query})
+    assert (answer.status, answer.pointers) == (400, [pointer])
+
+
+def test_a_misspelt_wait_is_said(house: House) -> None:
+    house.keep(running_job())
+    assert house.call(JOB, async_job_id=JOB_ID, query={"wiat": "5"}).pointers == ["/wiat"]
+
+
+def test_a_submit_that_prefers_to_wait_is_answered_with_the_finished_job(house: House, patience: Patience) -> None:
+    end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result(text="9"))
+    patience.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
+    answer = house.submit(BODY, key="k", prefer="wait=10")
+    assert (answer.status, answer.body["result"]) == (200, 9)
+    assert (answer.headers["preference-applied"], answer.headers["vary"]) == ("wait=10", "Prefer")
+    assert 2 <= patience.waited <= 3
+
+
+def test_a_submit_that_has_waited_in_vain_is_202(house: House, patience: Patience) -> None:
+    answer = house.submit(BODY, prefer="wait=10")
+    assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (202, "PENDING", True)
+    assert patience.waited == pytest.approx(10, abs=0.1)
+
+
+def test_a_job_that_fails_while_its_submit_waits_is_500_with_its_error(house: House, patience: Patience) -> None:
+    end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).failed(now=NOW, error=FAILURE)
+    patience.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
+    answer = house.submit(BODY, key="k", prefer="wait=10")
+    assert (answer.status, answer.body["code"]) == (500, "JOB_FAILED")
+    assert (answer.body["asyncJobId"], answer.body["error"]["code"]) == (job_id_for(OWNER, "k"), "HOPELESS")
+    assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
+
+
+def test_a_table_that_fails_while_a_submit_waits_does_not_take_the_job_back(house: House) -> None:
+    add = house.store.add_if_absent
+
+    def then_fail(job: AsyncJob, now: Any) -> AsyncJob | None:
+        outcome = add(job, now)
+        house.store.failures.append(Unavailable("throttled"))
+        return outcome
+
+    house.store.add_if_absent = then_fail  # type: ignore[method-assign]  # this once
+    assert house.submit(BODY, prefer="wait=10").status == 202
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied", "waits"),
+    [
+        ("respond-async", "respond-async", 0),
+        ("respond-async, wait=4", "wait=4", 4),
+        ("Wait=4;foo=bar", "wait=4", 4),
+        ('wait="4"', "wait=4", 4),
+        ("wait=4, wait=9", "wait=4", 4),
+        ("wait=600", "wait=20", 20),
+        ("wait=0, respond-async", "respond-async", 0),
+        ("wait=soon", None, 0),
+        ("wait=", None, 0),
+        ("handling=lenient", None, 0),
+        (",;=,", None, 0),
+    ],
+)
+def test_a_preference_is_met_as_far_as_it_can_be(
+    house: House, patience: Patience, prefer: str, applied: str | None, waits: float
+) -> None:
+    answer = house.submit(BODY, prefer=prefer)
+    assert (answer.status, answer.headers.get("preference-applied")) == (202, applied)
+    assert patience.waited == pytest.approx(waits, abs=0.1)
+
+
+# ── Upload ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def upload(house: House, body: Any) -> Answer:
+    return house.call(UPLOAD, body=json.dumps(body))
+
+
+def test_an_upload_is_201_with_all_that_its_put_needs(house: House) -> None:
+    answer = upload(house, {"contentType": "application/pdf", "contentLength": 9})
+    key = answer.body["key"]
+    assert answer.status == 201
+    assert re.fullmatch(r"uploads/[0-9a-f-]{36}", key)
+    assert answer.body == {
+        "key": key,
+        "url": f"https://bucket.example/inputs/{OWNER}/{key}?type=application/pdf&size=9&signature=x",
+        "method": "PUT",
+        "headers": {"content-type": "application/pdf", "content-length": "9"},
+        "expiresAt": rfc3339(NOW + timedelta(minutes=15)),
+    }
+    assert house.store.writes == 0
+
+
+def test_no_two_uploads_have_one_key(house: House) -> None:
+    assert len({upload(house, {"contentLength": 1}).body["key"] for _ in range(5)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({}, ["/contentLength"]),
+        ({"contentLength": 0}, ["/contentLength"]),
+        ({"contentLength": 5 * 1024**3 + 1}, ["/contentLength"]),
+        ({"contentLength": 1.5}, ["/contentLength"]),
+        ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\n"}, ["/contentType"]),
+        ({"contentLength": 1, "key": "mine"}, ["/key"]),
+        ([], [""]),
+    ],
+)
+def test_an_upload_that_cannot_be_is_400_with_each_place(house: House, body: Any, pointers: list[str]) -> None:
+    answer = upload(house, body)
+    assert (answer.status, answer.pointers) == (400, pointers)
+
+
+# ── Routes of one's own ────────────────────────────────────────────────────────────────────────────
+
+SEARCH, SEARCH_AT_ONCE = "POST /api/v1/search/{subject}", "GET /api/v1/search/{subject}"
+
+
+def search(house: House, route: str = SEARCH, query: Mapping[str, str] | None = None, **event: Any) -> Answer:
+    event.setdefault("body", "")
+    return house.call(route, query=query, path={"subject": "war & peace"}, **event)
+
+
+def input_asked_for(house: House) -> Any:
+    (job,) = house.store.jobs.values()
+    assert job.job_type == "api.searches"
+    return json.loads(job.input or "null")
+
+
+def test_path_query_and_body_become_the_input_each_as_what_the_schema_says(house: House) -> None:
+    query = {"limit": "10", "ratio": "0.5", "exact": "true", "tags": "a,b"}
+    answer = search(house, query=query)
+    assert (answer.status, answer.body["jobType"], answer.headers["vary"]) == (202, "api.searches", "Prefer")
+    assert input_asked_for(house) == {"subject": "war & peace", "limit": 10, "ratio": 0.5, "exact": True, "tags": ["a", "b"]}
+
+
+def test_the_fields_of_a_body_need_no_reading(house: House) -> None:
+    assert search(house, body='{"limit": 3, "tags": ["a,b"]}').status == 202
+    assert input_asked_for(house) == {"subject": "war & peace", "limit": 3, "tags": ["a,b"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "pointers"),
+    [
+        ({"limit": "ten"}, "", ["/limit"]),
+        ({"limit": "1000"}, "", ["/limit"]),
+        ({"limit": "1.0"}, "", ["/limit"]),
+        ({"ratio": "nan"}, "", ["/ratio"]),
+        ({"exact": "yes"}, "", ["/exact"]),
+        ({"colour": "red"}, "", ["/colour"]),
+        ({"limit": "1"}, '{"limit": 2}', ["/limit"]),
+        ({}, '{"subject": "peace"}', ["/subject"]),
+        ({"subject": "peace"}, "", ["/subject"]),
+        ({}, "[]", [""]),
+    ],
+)
+def test_what_does_not_fit_is_named_where_the_caller_put_it(
+    house: House, query: dict[str, str], body: str, pointers: list[str]
+) -> None:
+    answer = search(house, query=query, body=body)
+    assert (answer.status, sorted(set(answer.pointers))) == (400, pointers)
+    assert house.store.jobs == {}
+
+
+def test_a_route_takes_an_idempotency_key_and_a_preference(house: House, patience: Patience) -> None:
+    headers = {"idempotency-key": "k", "prefer": "wait=3"}
+    first, again = search(house, headers=headers), search(house, headers=headers)
+    assert first.headers["preference-applied"] == "wait=3"
+    assert patience.waited == pytest.approx(6, abs=0.2)
+    assert (again.body["asyncJobId"], again.headers["idempotency-replayed"]) == (first.body["asyncJobId"], "true")
+
+
+def ended_search(**end: Any) -> AsyncJob:
+    job = new_job(job_type="api.searches", async_job_id=job_id_for(OWNER, "k"))
+    running = job.claimed(by="w", now=NOW, lease_until=NOW)
+    return running.completed(now=NOW, **end) if "result" in end else running.failed(now=NOW, **end)
+
+
+def search_at_once(house: House, patience: Patience, *end: AsyncJob) -> Answer:
+    patience.events = [(2, job) for job in end]
+    return search(house, SEARCH_AT_ONCE, headers={"idempotency-key": "k"})
+
+
+def test_who_knows_nothing_of_jobs_gets_the_bare_result(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(result=Result(text='["found"]')))
+    assert (answer.status, answer.text) == (200, '["found"]')
+    assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
+
+
+def test_a_result_that_lies_in_the_bucket_is_where_the_job_is(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(result=Result(location="results/x")))
+    assert (answer.status, answer.headers["location"]) == (303, f"/api/v1/jobs/{job_id_for(OWNER, 'k')}/result")
+
+
+def test_who_waits_for_a_result_is_told_why_there_is_none(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience, ended_search(error=FAILURE))
+    assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (500, "JOB_FAILED", "HOPELESS")
+
+
+def test_a_result_that_takes_too_long_is_504_and_where_to_look_for_it(house: House, patience: Patience) -> None:
+    answer = search_at_once(house, patience)
+    assert (answer.status, answer.body["code"]) == (504, "JOB_NOT_COMPLETED")
+    assert answer.body["asyncJobId"] == job_id_for(OWNER, "k")
+    assert patience.waited == pytest.approx(20, abs=0.2)
+    assert "retry-after" in answer.headers
+    assert house.call(JOB, async_job_id=job_id_for(OWNER, "k")).status == 200
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_retried_job_is_202_pending_again_with_all_its_attempts(house: House) -> None:
+    house.keep(replace(running_job(attempt=3), job_type="api.reads").failed(now=NOW, error=FAILURE))
+    house.clock.advance(seconds=100)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["status"], answer.body["attempt"], answer.body["error"]) == (202, "PENDING", 0, None)
+    assert (answer.body["endedAt"], answer.body["startedAt"]) == (None, None)
+    assert "retry-after" in answer.headers
+    assert house.call(JOB, async_job_id=JOB_ID).body == answer.body
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result(text="1"))])
+def test_a_job_that_has_not_failed_is_409_to_retry(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(RETRY, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_RETRYABLE")
+
+
+def test_a_deleted_job_is_204_and_from_then_on_404(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.text) == (204, "")
+    assert "content-type" not in answer.headers
+    assert {house.call(route, async_job_id=JOB_ID).status for route in ABOUT_ONE_JOB} == {404}
+    assert house.call(JOBS).body == {"jobs": [], "nextCursor": None}
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_an_unfinished_job_is_409_to_delete(house: House, job: AsyncJob) -> None:
+    house.keep(job)
+    answer = house.call(DELETE, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_FINISHED")
+    assert house.call(JOB, async_job_id=JOB_ID).status == 200
 
 
 # ── List ───────────────────────────────────────────────────────────────────────────────────────────
@@ -711,7 +1181,13 @@ def test_no_json_in_a_cursor_disturbs(value: Any) -> None:
 def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
     answer = house.call(JOB_TYPES)
     assert answer.status == 200
-    assert [found["jobType"] for found in answer.body["jobTypes"]] == ["api.reads", "api.takes_anything"]
+    assert [found["jobType"] for found in answer.body["jobTypes"]] == [
+        "api.reads",
+        "api.searches",
+        "api.takes_anything",
+        "generic",
+    ]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, True]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",
@@ -720,6 +1196,7 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "expectedSeconds": 10,
         "timeoutSeconds": 60,
         "maxAttempts": 3,
+        "tracked": False,
         "retentionSeconds": 604800,
     }
 
@@ -730,6 +1207,104 @@ def test_health_needs_no_token_and_no_table(house: House) -> None:
     del event["requestContext"]["authorizer"]
     answer = house.call(HEALTH, requestContext=event["requestContext"])
     assert (answer.status, answer.body) == (200, {"status": "ok"})
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tracked(house: House) -> Answer:
+    """The answer to its submit."""
+    return house.submit({"message": "Upload queued", "metadata": {"fileName": "contract.pdf"}})
+
+
+def reported(house: House, tracked: Answer, route: str, report: Any, token: str | None = None, **event: Any) -> Answer:
+    bearer = tracked.body["workerToken"] if token is None else token
+    headers = {"authorization": f"Bearer {bearer}"} if route == REPORT else {}
+    return house.call(route, async_job_id=tracked.body["asyncJobId"], headers=headers, **{"body": json.dumps(report), **event})
+
+
+def test_a_submit_without_a_job_type_is_a_generic_tracked_job(house: House, tracked: Answer) -> None:
+    assert tracked.status == 202
+    expected = {"jobType": "generic", "status": "PENDING", "message": "Upload queued", "progress": 0, "maxAttempts": 0}
+    assert expected.items() <= tracked.body.items()
+    assert house.queue.sent == []
+
+
+def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other(house: House) -> None:
+    created = house.submit({}, key="k")
+    again = house.submit({}, key="k")
+    looked = house.call(JOB, async_job_id=created.body["asyncJobId"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [("workerToken" in answer.body) for answer in (created, again, looked)] == [True, False, False]
+    assert "workerToken" not in house.submit(BODY).body
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_who_may_report_is_answered_with_the_job(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"progress": 45, "message": "Extracting document data..."})
+    assert answer.status == 200
+    assert answer.body == house.call(JOB, async_job_id=tracked.body["asyncJobId"]).body
+    assert (answer.body["status"], answer.body["progress"]) == ("IN_PROGRESS", 45)
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_report_that_makes_no_sense_is_400_with_each_place(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"status": "PENDING", "owner": "bob"})
+    assert (answer.status, answer.pointers) == (400, ["/owner", "/status"])
+    assert reported(house, tracked, route, None, body="{").body["code"] == "INVALID_JSON"
+
+
+def test_a_result_elsewhere_is_shown_where_every_result_is_and_leads_there(house: House, tracked: Answer) -> None:
+    url = "https://files.example/report.pdf"
+    job = reported(house, tracked, REPORT, {"status": "COMPLETED", "resultLocation": url}).body
+    assert (job["resultType"], job["result"]) == ("URL", None)
+    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    answer = house.call(RESULT, async_job_id=job["asyncJobId"])
+    assert (answer.status, answer.headers["location"], answer.body) == (303, url, {"location": url})
+
+
+def test_a_result_that_is_too_large_is_413_and_told_what_to_do(house: House, tracked: Answer) -> None:
+    answer = reported(house, tracked, UPDATE, {"status": "COMPLETED", "result": "x" * 9000})
+    assert (answer.status, answer.body["code"]) == (413, "RESULT_TOO_LARGE")
+    assert "`resultLocation`" in answer.body["detail"]
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_worker_is_told_how_its_job_ended(house: House, tracked: Answer, route: str) -> None:
+    house.call(CANCEL, async_job_id=tracked.body["asyncJobId"])
+    late = reported(house, tracked, route, {"progress": 50})
+    assert (late.status, late.body["code"], late.body["jobStatus"]) == (409, "JOB_CANCELLED", "CANCELLED")
+
+
+def test_a_job_that_runs_here_takes_no_report(house: House) -> None:
+    house.keep(new_job())
+    answer = house.call(UPDATE, async_job_id=JOB_ID, body='{"progress": 50}')
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_TRACKED")
+
+
+def test_a_wrong_token_is_the_same_401_whatever_is_wrong(house: House, tracked: Answer) -> None:
+    other = house.submit({}).body
+    house.keep(new_job())
+    report = {"progress": 50}
+    answers = [
+        *(reported(house, tracked, REPORT, report, token) for token in ("", "x", "a.b.c", other["workerToken"])),
+        reported(house, tracked, REPORT, report, tracked.body["workerToken"][:-1]),
+        house.call(REPORT, async_job_id=tracked.body["asyncJobId"], body=json.dumps(report)),
+        *(
+            reported(house, Answer(0, {}, json.dumps({**tracked.body, "asyncJobId": async_job_id})), REPORT, report)
+            for async_job_id in (JOB_ID, other["asyncJobId"], "x", "")
+        ),
+    ]
+    assert {answer.status for answer in answers} == {401}
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+def test_the_owner_of_a_job_is_none_of_its_workers(house: House, tracked: Answer) -> None:
+    # Where the gateway checks no token, whom an event names as its owner means nothing.
+    answer = house.call(REPORT, owner=OWNER, async_job_id=tracked.body["asyncJobId"], body='{"progress": 50}')
+    assert answer.status == 401
 
 
 # ── Every route ────────────────────────────────────────────────────────────────────────────────────

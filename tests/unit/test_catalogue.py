@@ -13,6 +13,7 @@ import pytest
 from asyncjobs import catalogue
 from asyncjobs.catalogue import Catalogue, catalogue_path, collect, main, to_json
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
+from asyncjobs.registry import GENERIC, tracked_job
 from tests.factories import job_type
 
 JOB = '''
@@ -68,12 +69,14 @@ def handler(name):
 
 status, submit = handler("status"), handler("submit")
 assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
+assert not {"asyncjobs.reports", "asyncjobs.worker_token"} & set(sys.modules), "before a tracked job"
 answers = [
     status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, None),
     submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, None),
 ]
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
+assert not {"asyncjobs.admission", "asyncjobs.rate"} & sys.modules.keys(), "limits that are off"
 """
     root = Path(__file__).parents[2]
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
@@ -127,7 +130,7 @@ def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_packa
         one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
         two=JOB.format(name="m.middle", function="f"),
     )
-    found = list(collect())
+    found = [job_type for job_type in collect() if job_type.name != GENERIC]
     assert [job_type.name for job_type in found] == ["a.first", "m.middle", "z.last"]
     assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
 
@@ -135,12 +138,68 @@ def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_packa
 def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
-    assert [job_type.module for job_type in collect()] == [f"{package.name}.one"]
+    assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
+
+
+def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+    job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
+    assert "route" in job
+    jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
+    with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
+        collect()
 
 
 def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+TRACKED = """
+from asyncjobs import tracked_job
+
+a_type = tracked_job("{name}", retention_seconds={retention})
+"""
+
+
+def test_tracked_types_are_collected_and_generic_is_always_there(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="file_processing", retention=60))
+    found = {job_type.name: job_type for job_type in collect()}
+    assert list(found) == ["file_processing", "generic"]
+    assert all(job_type.tracked for job_type in found.values())
+    assert [int(job_type.retention.total_seconds()) for job_type in found.values()] == [60, 300]
+
+
+def test_a_tracked_type_reads_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    path.write_text(to_json(Catalogue({GENERIC: tracked_job(GENERIC)})))
+    assert json.loads(path.read_text())[GENERIC]["tracked"] is True
+    assert list(Catalogue.read(path)) == [tracked_job(GENERIC)]
+
+
+def test_a_generic_type_of_ones_own_takes_the_place_of_the_one_there_is(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="generic", retention=60))
+    assert [(found.name, found.retention.total_seconds()) for found in collect()] == [("generic", 60)]
+
+
+def test_a_tracked_type_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=TRACKED.format(name="a.b", retention=60))
+    (package / "two.py").write_text(f"from {package.name}.one import a_type\n__all__ = ['a_type']\n")
+    assert [found.name for found in collect()] == ["a.b", "generic"]
+
+
+@pytest.mark.parametrize(
+    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "run here"]
+)
+def test_one_name_for_two_types_is_refused(jobs_package: JobsPackage, second: str) -> None:
+    jobs_package(one=TRACKED.format(name="a.b", retention=60), two=second)
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+def test_one_name_for_two_jobs_of_one_module_is_refused(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
         collect()
 
 
@@ -151,7 +210,7 @@ def test_the_command_writes_the_catalogue_and_then_finds_it_current(jobs_package
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     assert main(["--check"]) == 1
     assert main([]) == 0
-    assert list(json.loads((package / "catalogue.json").read_text())) == ["a.b"]
+    assert list(json.loads((package / "catalogue.json").read_text())) == ["a.b", "generic"]
     assert main(["--check"]) == 0
 
 

@@ -55,7 +55,7 @@ def run(executor: Executor) -> Run:
 
     def run(job: AsyncJob) -> timedelta | None:
         message = JobMessage.of(job)
-        if executor.is_async(message):
+        if executor.is_async(message.job_type):
             return asyncio.run(executor.run_async(message, claimant="w1", remaining=QUARTER_HOUR))
         return executor.run(message, claimant="w1", remaining=QUARTER_HOUR)
 

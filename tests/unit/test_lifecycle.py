@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,17 @@ from hypothesis import strategies as st
 
 from asyncjobs.errors import IllegalMove
 from asyncjobs.lifecycle import (
+    DEADLINE_EXCEEDED,
     FINISHED,
     HEARTBEAT,
     MAX_RETRY_BACKOFF,
     SHORT_LEASE,
     SWEEP_INTERVAL,
+    WORKER_LOST,
+    AsyncJob,
     JobFailure,
     Result,
+    RetentionFrom,
     Status,
     due_shard,
     is_short,
@@ -27,7 +32,7 @@ from asyncjobs.lifecycle import (
     lease_length,
     retry_backoff,
 )
-from tests.factories import NOW, new_job, running_job
+from tests.factories import NOW, OWNER, new_job, new_tracked_job, running_job
 
 FAILURE = JobFailure(code="JOB_RAISED", message="…", type="ValueError", retryable=True)
 SECOND = timedelta(seconds=1)
@@ -114,6 +119,13 @@ def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str)
     assert ended.claimed_by == job.claimed_by
 
 
+def test_a_counted_job_counts_for_its_owner_until_it_ends() -> None:
+    job = new_job().counted()
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    assert (new_job().live_owner, job.live_owner, running.live_owner) == (None, OWNER, OWNER)
+    assert running.cancelled(now=NOW).live_owner is None
+
+
 def test_completing_clears_what_earlier_attempts_left() -> None:
     completed = running_job(error=FAILURE).completed(now=NOW, result=Result(text="1"))
     assert (completed.error, completed.progress) == (None, 100)
@@ -133,6 +145,41 @@ def test_what_is_finished_never_changes(status: Status) -> None:
         with pytest.raises(IllegalMove):
             move()
     assert job.ended_by_time(NOW + timedelta(days=2)) is None
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_due_at_its_deadline_and_not_before() -> None:
+    job = new_tracked_job()
+    assert job.is_tracked
+    assert job.due_at == job.deadline_at == NOW + timedelta(hours=1)
+    assert not new_job().is_tracked
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+@pytest.mark.parametrize("after", [0, 3599, 3600, 90_000])
+def test_no_worker_of_ours_ever_claims_a_new_tracked_job(status: Status, after: int) -> None:
+    assert not new_tracked_job(status=status).is_claimable(NOW + SECOND * after)
+
+
+def test_only_its_deadline_ends_a_new_tracked_job() -> None:
+    for job in (new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)):
+        assert job.ended_by_time(job.deadline_at - SECOND) is None
+        ended = job.ended_by_time(job.deadline_at)
+        assert ended is not None
+        assert (ended.status, ended.error, ended.due_at) == (Status.FAILED, DEADLINE_EXCEEDED, None)
+
+
+@pytest.mark.parametrize("job", [new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)])
+def test_a_tracked_job_that_is_looked_at_too_early_is_next_due_at_its_deadline(job: AsyncJob) -> None:
+    assert replace(job, due_at=NOW).postponed(NOW).due_at == job.deadline_at
+
+
+def test_only_a_tracked_job_that_has_not_ended_advances() -> None:
+    for job in (new_job(), running_job(), new_tracked_job().cancelled(now=NOW)):
+        with pytest.raises(IllegalMove):
+            job.advanced(now=NOW, progress=1, message=None)
 
 
 # ── Time ───────────────────────────────────────────────────────────────────────────────────────────
@@ -250,3 +297,72 @@ def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() 
     job = new_job()
     assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
     assert job.effect_key != new_job().effect_key
+
+
+# ── Retention ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("retention_from", "kept_for"), [(RetentionFrom.END, timedelta(days=7)), (RetentionFrom.CREATION, timedelta(days=6))]
+)
+def test_a_job_is_kept_from_its_creation_or_from_its_end_on(retention_from: RetentionFrom, kept_for: timedelta) -> None:
+    end = NOW + timedelta(days=1)
+    job = new_job(retention_from=retention_from).cancelled(now=end)
+    assert job.record_expires_at - end == kept_for
+
+
+def test_a_job_that_outlives_its_retention_is_kept_for_a_minute_so_that_somebody_sees_its_end() -> None:
+    end = NOW + timedelta(days=8)
+    job = new_job(retention_from=RetentionFrom.CREATION).cancelled(now=end)
+    assert job.record_expires_at - end == timedelta(minutes=1)
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+ENDED_BADLY = [
+    running_job(attempt=3).failed(now=NOW, error=WORKER_LOST),
+    running_job().cancelled(now=NOW),
+    new_job().cancelled(now=NOW),
+]
+LATER = NOW + timedelta(days=2)
+
+
+def retried(job: AsyncJob) -> AsyncJob:
+    return job.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=LATER)
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(job: AsyncJob) -> None:
+    again = retried(job)
+    fresh = new_job(now=LATER)
+    assert again == replace(
+        fresh,
+        gen=again.gen,
+        created_at=job.created_at,
+        deadline_at=LATER + timedelta(hours=1),
+        record_expires_at=LATER + timedelta(hours=1, days=7),
+    )
+    assert again.is_claimable(LATER)
+    assert not again.is_expired(LATER + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_of_a_generation_of_its_own(job: AsyncJob) -> None:
+    assert retried(job).gen != job.gen
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))])
+def test_what_goes_on_or_went_well_is_not_retried(job: AsyncJob) -> None:
+    with pytest.raises(IllegalMove):
+        retried(job)
+
+
+def test_a_forgotten_job_is_gone_at_once() -> None:
+    job = running_job().completed(now=NOW, result=Result("1"))
+    at = NOW + timedelta(seconds=1, milliseconds=500)
+    assert job.forgotten(now=at).is_expired(at)
+
+
+def test_what_has_not_ended_is_not_forgotten() -> None:
+    with pytest.raises(IllegalMove):
+        running_job().forgotten(now=NOW)

@@ -20,6 +20,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 METRICS = {
     "JOB_ACCEPTED": {"JobsAccepted"},
+    "JOB_REFUSED": {"JobsRefused"},
     "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred"},
     "JOB_COMPLETED": {"JobsCompleted", "durationMs"},
     "JOB_FAILED": {"JobsFailed"},

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from asyncjobs import Fatal, JobContext, ResultStream, job
+from asyncjobs import Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import is_short
+from asyncjobs.lifecycle import RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests import zoo
@@ -131,6 +131,34 @@ def test_anything_else_is_no_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "route", ["POST /import/mysql", "GET /search/{subject}", "PUT /jobs/cache/refresh/{depth}", "POST /jobs/cache"]
+)
+def test_a_method_and_a_path_are_a_route(route: str) -> None:
+    assert definition(job("a", route=route)(plain)).routes == (route,)
+    assert definition(job("a", synchronous_route=[route])(plain)).synchronous_routes == (route,)
+
+
+@pytest.mark.parametrize(
+    "route", ["/import", "POST import", "post /import", "POST /", "POST /a//b", "POST /{a", "POST /a b", "POST /a\n"]
+)
+def test_anything_else_is_no_route(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is no route"):
+        job("a", route=route)
+
+
+@pytest.mark.parametrize("route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads"])
+def test_a_route_of_the_api_itself_is_taken(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is taken"):
+        job("a", route=route)
+
+
+def test_retention_counts_from_one_of_two_moments() -> None:
+    assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
+    with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
+        job("a", retention_from="start")  # type: ignore[arg-type]  # what a type checker would have said
+
+
+@pytest.mark.parametrize(
     ("option", "least", "most"),
     [
         ("expected_seconds", 0, MAX_TIME_LIMIT.total_seconds()),
@@ -138,6 +166,7 @@ def test_anything_else_is_no_name(name: str) -> None:
         ("max_attempts", 1, 10),
         ("retention_seconds", 60, MAX_RETENTION.total_seconds()),
         ("deadline_seconds", 60, 86400),
+        ("dedupe_seconds", 0, MAX_RETENTION.total_seconds()),
     ],
 )
 def test_each_option_has_its_bounds(option: str, least: float, most: float) -> None:
@@ -205,3 +234,32 @@ def test_a_job_that_is_not_where_the_catalogue_says_means_the_catalogue_is_stale
     described = replace(definition(zoo.returns).describe(), **changes)
     with pytest.raises(StaleCatalogue, match="make catalogue"):
         load(described)
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
+    declared = tracked_job("file_processing", description="Take in a file.", retention_seconds=60, deadline_seconds=600)
+    assert (declared.tracked, declared.max_attempts, declared.module, declared.function) == (True, 0, "", "")
+    assert (declared.retention, declared.deadline) == (timedelta(minutes=1), timedelta(minutes=10))
+    assert (declared.name, declared.description) == ("file_processing", "Take in a file.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "File"},
+        {"name": ""},
+        {"name": "x" * 51},
+        {"retention_seconds": 59},
+        {"retention_seconds": 91 * 24 * 3600},
+        {"deadline_seconds": 59},
+        {"deadline_seconds": 24 * 3600 + 1},
+        {"expected_seconds": -1},
+        {"deadline_seconds": True},
+    ],
+)
+def test_a_tracked_type_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob):
+        tracked_job(**{"name": "a", **options})

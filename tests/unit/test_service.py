@@ -4,30 +4,42 @@ from __future__ import annotations
 
 import itertools
 import json
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncjobs.admission import Admission
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     InvalidInput,
+    InvalidWorkerToken,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
+    SubmitRateExceeded,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.lifecycle import FENCE, AsyncJob, Result, Status
-from asyncjobs.objects import INLINE_INPUT_LIMIT
+from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
+from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
-from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
+from asyncjobs.rate import SubmitRate
+from asyncjobs.registry import GENERIC, tracked_job
+from asyncjobs.reports import Report
+from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition, Lost
-from tests.factories import NOW, OWNER, job_type, new_job, running_job
+from asyncjobs.sweeper import Sweeper
+from tests.factories import NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
@@ -35,6 +47,8 @@ PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
 CATALOGUE = Catalogue(
     {
         "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
+        GENERIC: tracked_job(GENERIC, deadline_seconds=3600),
+        "service.once": job_type("service.once", dedupe=timedelta(hours=1)),
         "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
     }
 )
@@ -117,7 +131,73 @@ def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
     due_at = store.jobs[job.key].due_at
     assert due_at is not None
     assert due_at <= NOW + timedelta(minutes=2)
-    assert lines.names() == ["JOB_ENQUEUE_DEFERRED", "JOB_ACCEPTED"]
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_ENQUEUE_DEFERRED"]
+
+
+@pytest.fixture
+def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
+    """Takes one job a minute of each owner."""
+    return Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalogue=CATALOGUE,
+        clock=clock,
+        max_retention=timedelta(days=30),
+        admission=Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=1, burst=1)),
+    )
+
+
+def test_of_a_job_that_is_not_admitted_nothing_is_kept(
+    limited: Commands, store: FakeStore, queue: FakeQueue, objects: FakeObjects, lines: Lines
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST)
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, replace(REQUEST, job_type="service.keeps", input=LARGE), idempotency_key="k")
+    assert ([*store.jobs], len(queue.sent), objects.stored) == ([accepted.job.key], 1, {})
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_REFUSED"]
+    assert (lines.events[1]["reason"], lines.events[1]["jobType"]) == ("SubmitRateExceeded", "service.keeps")
+
+
+def test_what_a_submit_leaves_of_the_rate_is_told_and_nothing_where_there_is_none(
+    commands: Commands, limited: Commands
+) -> None:
+    assert commands.submit(OWNER, REQUEST).quota is None
+    quota = limited.submit(OWNER, REQUEST).quota
+    assert quota is not None
+    assert (quota.burst, quota.remaining, quota.next_token) == (1, 0, timedelta(minutes=1))
+
+
+def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
+    limited: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST, idempotency_key="k").job
+    writes = store.writes
+    for _ in range(3):
+        again = limited.submit(OWNER, REQUEST, idempotency_key="k")
+        assert (again.job, again.replayed, again.quota and again.quota.remaining) == (accepted, True, 0)
+    assert store.writes == writes + 3, "one each: the bucket said no, and nothing was put"
+    assert len(queue.sent) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        limited.submit(OWNER, replace(REQUEST, message="another"), idempotency_key="k")
+    store.jobs[accepted.key] = replace(accepted, record_expires_at=clock())
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST, idempotency_key="k")
+
+
+def test_a_replay_costs_a_token_too_while_there_is_one(limited: Commands, clock: FakeClock) -> None:
+    limited.submit(OWNER, REQUEST, idempotency_key="k")
+    clock.advance(seconds=60)
+    assert limited.submit(OWNER, REQUEST, idempotency_key="k").replayed
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST)
+
+
+def test_a_request_that_is_wrong_costs_no_token(limited: Commands, store: FakeStore) -> None:
+    with pytest.raises(InvalidInput):
+        limited.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
+    assert store.writes == 0
+    limited.submit(OWNER, REQUEST)
 
 
 def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:
@@ -223,6 +303,34 @@ def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_ha
     assert queue.sent == [JobMessage.of(job)]
 
 
+@pytest.mark.parametrize(("late", "delay"), [(timedelta(hours=1), 900), (timedelta(0), 0), (-timedelta(hours=1), 0)])
+def test_a_job_may_be_told_when_to_start(commands: Commands, queue: FakeQueue, late: timedelta, delay: float) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, not_before=NOW + late)).job
+    assert job.not_before == (NOW + late if late > timedelta(0) else None)
+    assert [each.total_seconds() for each in queue.delays] == ([] if delay else [0])
+
+
+def test_a_job_that_starts_later_than_the_queue_can_wait_is_the_sweepers(
+    commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(days=3))).job
+    assert queue.sent == []
+    sweeper = Sweeper(store=store, queue=queue, clock=clock)
+    for seconds, sent in [(3 * 24 * 3600 - 1, []), (1, [JobMessage.of(job)])]:
+        clock.advance(seconds=seconds)
+        sweeper.sweep(lambda: timedelta(minutes=1))
+        assert queue.sent == sent
+    assert job.deadline_at > clock.now
+    assert not job.is_expired(job.deadline_at)
+
+
+def test_an_instant_is_the_same_request_whenever_it_is_repeated(commands: Commands, clock: FakeClock) -> None:
+    request = replace(REQUEST, not_before=NOW + timedelta(hours=1))
+    first = commands.submit(OWNER, request, idempotency_key="k").job
+    clock.advance(seconds=5)
+    assert commands.submit(OWNER, request, idempotency_key="k").job == first
+
+
 def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(
     commands: Commands, queue: FakeQueue, clock: FakeClock
 ) -> None:
@@ -294,6 +402,150 @@ def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: l
     )
     ids = {(owner, key): commands.submit(owner, REQUEST, idempotency_key=key).job.async_job_id for owner, key in submits}
     assert len(set(ids.values())) == len(set(submits)) == len(store.jobs)
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_recorded_and_never_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}, message="Upload queued"))
+    job = submission.job
+    assert (job.is_tracked, job.due_at, job.message) == (True, NOW + timedelta(hours=1), "Upload queued")
+    assert store.jobs == {job.key: job}
+    assert (store.writes, queue.sent) == (1, [])
+    assert submission.worker_token is not None
+    assert submission.worker_token.fits(job)
+
+
+def test_a_replay_of_a_tracked_job_sends_nothing_and_has_no_token_to_give(commands: Commands, queue: FakeQueue) -> None:
+    first, again = (commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k") for _ in range(2))
+    assert (again.replayed, again.job, again.worker_token) == (True, first.job, None)
+    assert queue.sent == []
+
+
+def test_a_tracked_job_created_anew_does_not_know_the_old_ones_token(commands: Commands, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    clock.now = first.job.record_expires_at
+    second = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    assert first.worker_token is not None
+    assert second.job.key == first.job.key
+    assert not first.worker_token.fits(second.job)
+
+
+def test_a_tracked_job_takes_no_input(commands: Commands) -> None:
+    with pytest.raises(InvalidInput):
+        commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={"pages": 9}))
+
+
+def test_a_job_that_runs_here_has_no_token(commands: Commands) -> None:
+    assert commands.submit(OWNER, REQUEST).worker_token is None
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_tracked_job_is_not_retried_since_nobody_would_learn_of_it(
+    commands: Commands, store: FakeStore, queue: FakeQueue, end: str
+) -> None:
+    job = new_tracked_job()
+    job = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key], store.writes, queue.sent) == (job, 0, [])
+
+
+def test_a_deleted_tracked_job_is_gone_for_its_worker_too(commands: Commands) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}))
+    assert submission.worker_token is not None
+    commands.cancel(OWNER, submission.job.async_job_id)
+    commands.delete(OWNER, submission.job.async_job_id)
+    with pytest.raises(InvalidWorkerToken):
+        commands.reports.by_worker(submission.job.async_job_id, submission.worker_token, Report(progress=50))
+
+
+def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: FakeStore) -> None:
+    job = new_tracked_job().advanced(now=NOW, progress=50, message=None)
+    store.jobs[job.key] = job
+    assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+# ── Same input, same job ───────────────────────────────────────────────────────────────────────────
+
+ONCE = SubmitRequest(job_type="service.once", input={"pages": 9})
+
+
+def test_the_same_input_is_the_same_job_however_it_is_written(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, replace(ONCE, input={"pages": 9, "from": 1}, message="one"))
+    again = commands.submit(OWNER, replace(ONCE, input={"from": 1, "pages": 9}, message="two"))
+    assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
+    assert len(store.jobs) == 1
+
+
+def test_another_input_or_owner_is_another_job(commands: Commands, store: FakeStore) -> None:
+    for owner, pages in (("alice", 9), ("alice", 10), ("bob", 9)):
+        assert not commands.submit(owner, replace(ONCE, input={"pages": pages})).replayed
+    assert len(store.jobs) == 3
+
+
+def test_when_the_window_is_over_the_same_input_is_a_new_job(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    clock.advance(seconds=3601)
+    assert not commands.submit(OWNER, ONCE).replayed
+    assert store.jobs[first.key] == first
+
+
+def test_an_idempotency_key_goes_before_the_input(commands: Commands, store: FakeStore) -> None:
+    commands.submit(OWNER, ONCE)
+    assert not commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert len(store.jobs) == 2
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "deleted"])
+def test_what_came_to_nothing_does_not_count(commands: Commands, store: FakeStore, end: str) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    commands.cancel(OWNER, first.async_job_id)
+    if end == "failed":
+        store.jobs[first.key] = first.failed(now=NOW, error=WORKER_LOST)
+    elif end == "deleted":
+        commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, ONCE)
+    assert (again.replayed, again.job.status) == (False, Status.PENDING)
+    assert commands.submit(OWNER, ONCE).job == again.job
+
+
+def test_what_went_well_is_not_done_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    done = first.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result("1"))
+    store.jobs[first.key] = done
+    assert commands.submit(OWNER, ONCE) == Submission(done, replayed=True)
+
+
+def test_a_submit_that_died_between_the_name_and_the_job_is_made_up_for(commands: Commands, store: FakeStore) -> None:
+    add, store.failures = store.add_if_absent, deque()
+
+    def dies(_job: AsyncJob, _now: datetime) -> AsyncJob | None:
+        raise Unavailable("gone")
+
+    store.add_if_absent = dies  # type: ignore[method-assign, assignment]  # this once
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, ONCE)
+    ((named, _until),) = store.names.values()
+    store.add_if_absent = add  # type: ignore[method-assign]
+    submission = commands.submit(OWNER, ONCE)
+    assert (submission.job.async_job_id, submission.replayed) == (named, False)
+
+
+def test_of_many_submits_of_one_input_at_once_all_get_one_job(commands: Commands, store: FakeStore) -> None:
+    together = threading.Barrier(8)
+
+    def submit(_: int) -> Submission:
+        together.wait()
+        return commands.submit(OWNER, ONCE)
+
+    with ThreadPoolExecutor(8) as pool:
+        submissions = list(pool.map(submit, range(8)))
+    assert {submission.job.async_job_id for submission in submissions} == {job.async_job_id for job in store.jobs.values()}
+    assert (len(store.jobs), [submission.replayed for submission in submissions].count(False)) == (1, 1)
 
 
 # ── Cancel ─────────────────────────────────────────────────────────────────────────────────────────
@@ -394,6 +646,11 @@ def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
     assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
 
 
+def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
+    advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
+    assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
+
+
 def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
     job = running_job().completed(now=NOW, result=Result(location="results/x"))
     assert queries.link(job) == objects.link("results/x")
@@ -474,7 +731,8 @@ def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_ne
 
 
 def test_the_job_types_are_those_of_the_catalogue(queries: Queries) -> None:
-    assert [found.name for found in queries.job_types()] == ["service.reads", "service.keeps"]
+    names = ["service.reads", "generic", "service.once", "service.keeps"]
+    assert [found.name for found in queries.job_types()] == names
 
 
 # ── JSON ───────────────────────────────────────────────────────────────────────────────────────────
@@ -491,3 +749,144 @@ def test_the_same_value_is_the_same_text() -> None:
 def test_a_text_that_others_could_not_read_is_refused() -> None:
     with pytest.raises(ValueError, match="Out of range"):
         canonical_json(float("nan"))
+
+
+# ── Retry ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed_job(**changes: Any) -> AsyncJob:
+    return running_job(job_type="service.reads", **changes).failed(now=NOW, error=WORKER_LOST)
+
+
+def test_a_retried_job_waits_and_is_sent(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    again = commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: again}
+    assert (again.status, again.attempt, again.error) == (Status.PENDING, 0, None)
+    assert queue.sent == [JobMessage.of(again)]
+    assert lines.names() == ["JOB_RETRY_ACCEPTED"]
+
+
+def test_a_retry_that_the_queue_does_not_take_is_in_the_due_index(
+    commands: Commands, store: FakeStore, queue: FakeQueue
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    queue.is_down = True
+    again = commands.retry(OWNER, job.async_job_id)
+    assert again.due_at is not None
+
+
+def test_only_what_failed_or_was_cancelled_is_retried(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    for job in (new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))):
+        store.jobs[job.key] = job
+        with pytest.raises(JobNotRetryable):
+            commands.retry(OWNER, job.async_job_id)
+        assert store.jobs == {job.key: job}
+    assert queue.sent == []
+
+
+def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    rivals = Commands(
+        store=store,
+        queue=queue,
+        objects=FakeObjects(),
+        catalogue=CATALOGUE,
+        clock=FakeClock(NOW),
+        max_retention=timedelta(days=30),
+    )
+    store.rivals.append(lambda _: rivals.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert queue.sent == [JobMessage.of(store.jobs[job.key])]
+
+
+def test_a_cancel_on_top_of_a_retry_whose_answer_was_lost_stands(commands: Commands, store: FakeStore) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    swap = store.swap_if_unchanged
+
+    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob) -> Lost | None:
+        # The SDK's second try finds what has become of its first.
+        assert swap(old, new) is None
+        store.jobs[job.key] = new.cancelled(now=NOW)
+        return Lost(store.jobs[job.key])
+
+    store.swap_if_unchanged = applied_and_then_cancelled  # type: ignore[method-assign, assignment]  # this once
+    assert commands.retry(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+def test_a_job_whose_type_is_gone_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    job = replace(failed_job(), job_type="no.more")
+    store.jobs[job.key] = job
+    with pytest.raises(UnknownJobType):
+        commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+# ── Delete ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def finished_job(objects: FakeObjects) -> AsyncJob:
+    job = replace(running_job(attempt=2), input=None, input_location="inputs/alice/x.json")
+    location = result_location(job, 2)
+    objects.stored |= {"inputs/alice/x.json": b"{}", result_location(job, 1): b"of a lost attempt", location: b"1"}
+    return job.completed(now=NOW, result=Result(location=location))
+
+
+def test_a_deleted_job_is_gone_with_its_bytes(commands: Commands, store: FakeStore, objects: FakeObjects, lines: Lines) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+    assert lines.names() == ["JOB_DELETED"]
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_what_has_not_finished_is_not_deleted(commands: Commands, store: FakeStore, job: AsyncJob) -> None:
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_deletion_that_died_on_the_way_is_ended_by_the_next(
+    commands: Commands, queries: Queries, store: FakeStore, objects: FakeObjects
+) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        commands.delete(OWNER, job.async_job_id)
+    with pytest.raises(JobNotFound):
+        queries.job(OWNER, job.async_job_id)
+    objects.is_down = False
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+
+
+def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
+    commands: Commands, store: RacingStore, objects: FakeObjects
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    objects.stored[result_location(job, 1)] = b"left behind"
+    store.rivals.append(lambda _: commands.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs[job.key].status is Status.PENDING
+
+
+def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    commands.cancel(OWNER, first.async_job_id)
+    commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert not again.replayed
+    assert (again.job.async_job_id, list(store.jobs.values())) == (first.async_job_id, [again.job])

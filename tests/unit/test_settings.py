@@ -16,6 +16,11 @@ def test_everything_given_is_read() -> None:
         "QUEUE_URL": "https://queue",
         "BUCKET_NAME": "bucket",
         "MAX_RETENTION_DAYS": "90",
+        "IMMEDIATE_MILLISECONDS": "500",
+        "SUBMIT_RATE_PER_MINUTE": "60",
+        "SUBMIT_BURST": "20",
+        "MAX_LIVE_JOBS_PER_OWNER": "100",
+        "MAX_BACKLOG": "5000",
         "PATH": "/bin",
     }
     assert Settings.from_environment(environment) == Settings(
@@ -24,12 +29,18 @@ def test_everything_given_is_read() -> None:
         queue_url="https://queue",
         bucket_name="bucket",
         max_retention=timedelta(days=90),
+        immediate_threshold=timedelta(seconds=0.5),
+        submit_rate_per_minute=60,
+        submit_burst=20,
+        max_live=100,
+        max_backlog=5000,
     )
 
 
 def test_what_a_function_has_no_business_with_may_be_absent() -> None:
     settings = Settings.from_environment({"APPLICATION": "orders", "TABLE_NAME": "table"})
     assert (settings.queue_url, settings.bucket_name) == ("", "")
+    assert (settings.submit_rate_per_minute, settings.max_live, settings.max_backlog) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("missing", ["APPLICATION", "TABLE_NAME"])

@@ -9,7 +9,7 @@ from asyncjobs.errors import (
     Retry,
     TimeLimitExceeded,
 )
-from asyncjobs.registry import job
+from asyncjobs.registry import job, tracked_job
 
 __all__ = [
     "Fatal",
@@ -21,4 +21,5 @@ __all__ = [
     "Retry",
     "TimeLimitExceeded",
     "job",
+    "tracked_job",
 ]

@@ -24,11 +24,11 @@ from asyncjobs.errors import (
     UnknownJobType,
 )
 from asyncjobs.heartbeat import Heartbeat, storable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Result
+from asyncjobs.lifecycle import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
 from asyncjobs.objects import Objects, ResultWriter
 from asyncjobs.registry import JobDefinition, JobType, load
 
-MAX_ERROR_MESSAGE = 1024
+TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ def _explain(error: BaseException) -> tuple[str, str, bool]:
         case Unavailable():
             return "UNAVAILABLE", "A service that the job needs was not available.", True
         case TimeLimitExceeded():
-            return "TIME_LIMIT_EXCEEDED", "The attempt took longer than this job type may.", True
+            return TIME_LIMIT_EXCEEDED, "The attempt took longer than this job type may.", True
         case _:
             return "JOB_RAISED", f"The job raised {type(error).__name__}; its operator finds where in the log.", True
 

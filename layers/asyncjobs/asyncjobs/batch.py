@@ -42,9 +42,9 @@ class BatchWorker:
                 log.event("MESSAGE_MALFORMED", messageId=record["messageId"], reason=str(error))
                 answers[record["messageId"]] = timedelta(0)
             else:
-                (side_by_side if self._executor.is_async(message) else one_by_one).append((record, message))
+                (side_by_side if self._executor.is_async(message.job_type) else one_by_one).append((record, message))
         if side_by_side:
-            limit = max(self._executor.time_limit(message) for _, message in side_by_side)
+            limit = max(self._executor.time_limit(message.job_type) for _, message in side_by_side)
             # Around the loop, since closing it waits for threads that a coroutine may have left behind. Twice the grace, since
             # the slowest of them also records its end in here; still sooner than its lease ends.
             with exit_after(limit + GRACE):

@@ -11,18 +11,19 @@ import importlib.util
 import json
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
-from asyncjobs.registry import JobType, definition_of
+from asyncjobs.lifecycle import RetentionFrom
+from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
 _REMEDY = "run `make catalogue` and build the jobs layer again"
-_DURATIONS = ("expected", "time_limit", "retention", "deadline")
+_DURATIONS = ("expected", "time_limit", "retention", "deadline", "dedupe")
 
 
 class Catalogue:
@@ -61,20 +62,34 @@ def catalogue_path() -> Path:
 
 
 def collect() -> Catalogue:
-    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`."""
-    job_types: dict[str, JobType] = {}
+    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`.
+
+    The type `generic` is always in it; a module may declare one of its own in its place.
+    """
+    generic = tracked_job(GENERIC, description="Any work that is done elsewhere.")
+    job_types = {GENERIC: generic}
+    places: dict[str, str] = {}
     package = importlib.import_module(JOBS_PACKAGE)
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{JOBS_PACKAGE}.{module_info.name}")
         for value in vars(module).values():
-            definition = definition_of(value)
-            if definition is None or definition.function.__module__ != module.__name__:
+            job_type = _declared(value, module.__name__)
+            if job_type is None:
                 continue
-            other = job_types.get(definition.name)
-            if other is not None:
-                raise InvalidJob(f"{definition.name!r} is declared twice: in {other.module} and in {module.__name__}.")
-            job_types[definition.name] = definition.describe()
+            place = places.setdefault(job_type.name, module.__name__)
+            if job_types.setdefault(job_type.name, job_type) not in (job_type, generic):
+                raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")
+            job_types[job_type.name] = job_type
+    _check_routes(job_types.values())
     return Catalogue(dict(sorted(job_types.items())))
+
+
+def _declared(value: object, module: str) -> JobType | None:
+    """The job type that the value of a module declares there; None for anything else."""
+    if isinstance(value, JobType):
+        return value
+    definition = definition_of(value)
+    return definition.describe() if definition is not None and definition.function.__module__ == module else None
 
 
 def to_json(catalogue: Catalogue) -> str:
@@ -94,6 +109,15 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def _check_routes(job_types: Iterable[JobType]) -> None:
+    taken: dict[str, str] = {}
+    for job_type in job_types:
+        for route in (*job_type.routes, *job_type.synchronous_routes):
+            if route in taken:
+                raise InvalidJob(f"{route!r} is declared twice: by {taken[route]!r} and by {job_type.name!r}.")
+            taken[route] = job_type.name
+
+
 def _to_entry(job_type: JobType) -> dict[str, Any]:
     entry = {field: getattr(job_type, field) for field in JobType.__dataclass_fields__ if field != "name"}
     return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
@@ -101,7 +125,8 @@ def _to_entry(job_type: JobType) -> dict[str, Any]:
 
 def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
-    return JobType(name=name, **{**entry, **durations})
+    routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
+    return JobType(name=name, **{**entry, **durations, **routes, "retention_from": RetentionFrom(entry["retention_from"])})
 
 
 if __name__ == "__main__":

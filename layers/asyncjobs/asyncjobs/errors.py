@@ -10,6 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncjobs.rate import Quota
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
@@ -105,6 +109,35 @@ class InvalidInput(AsyncJobsError):
         self.problems = tuple(problems)
 
 
+class InvalidReport(InvalidInput):
+    """A report of a tracked job that makes no sense. `problems` names each place."""
+
+
+class ResultTooLarge(AsyncJobsError):
+    """A reported result is larger than a record holds; `size` and `limit` are bytes of JSON."""
+
+    def __init__(self, *, size: int, limit: int) -> None:
+        super().__init__(f"The result has {size} bytes; {limit} are the most.")
+        self.size = size
+        self.limit = limit
+
+
+class JobNotTracked(AsyncJobsError):
+    """The job runs here; nobody outside can report of it."""
+
+
+class JobHasEnded(AsyncJobsError):
+    """A report came too late; `status` says how the job ended."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The job is {status}.")
+        self.status = status
+
+
+class InvalidWorkerToken(AsyncJobsError):
+    """The token is no token, or not this job's, or its job is gone: nobody is told which."""
+
+
 class JobNotFound(AsyncJobsError):
     """There is no such job, or it is somebody else's, or it has expired: nobody is told which."""
 
@@ -113,12 +146,41 @@ class JobAlreadyFinished(AsyncJobsError):
     """The job had ended before it could be cancelled."""
 
 
+class JobNotFinished(AsyncJobsError):
+    """The job has not ended, and only a finished one can be deleted."""
+
+
+class JobNotRetryable(AsyncJobsError):
+    """The job neither failed nor was cancelled, so there is nothing to do again; or nobody here would do it (a tracked one)."""
+
+
 class IdempotencyKeyReused(AsyncJobsError):
     """The idempotency key already belongs to a different request."""
 
 
 class InvalidCursor(AsyncJobsError):
     """The cursor was not made for this list, or was damaged."""
+
+
+class NotAdmitted(AsyncJobsError):
+    """The job was not taken, for now: nothing of it is kept. Asking again after `retry_after` is worth it."""
+
+    def __init__(self, message: str, *, retry_after: timedelta, quota: Quota | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.quota = quota
+
+
+class SubmitRateExceeded(NotAdmitted):
+    """The owner submits more often than one may."""
+
+
+class TooManyLiveJobs(NotAdmitted):
+    """The owner has as many unfinished jobs as one may have."""
+
+
+class Busy(NotAdmitted):
+    """More jobs wait than the deployment lets wait, whosever they are."""
 
 
 class IllegalMove(AsyncJobsError):

@@ -8,16 +8,17 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from asyncjobs import log
-from asyncjobs.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
+from asyncjobs.attempt import TIME_LIMIT_EXCEEDED, Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock
 from asyncjobs.deadline import call_with_time_limit, exit_after
-from asyncjobs.errors import TimeLimitExceeded, Unavailable, UnknownJobType
+from asyncjobs.errors import JobInterrupted, TimeLimitExceeded, Unavailable, UnknownJobType
 from asyncjobs.heartbeat import Heartbeat, why_lost
 from asyncjobs.lifecycle import (
     GRACE,
     SHORT_TIME_LIMIT,
     AsyncJob,
+    JobFailure,
     Status,
     is_short,
     lease_length,
@@ -25,10 +26,17 @@ from asyncjobs.lifecycle import (
 )
 from asyncjobs.objects import Objects
 from asyncjobs.queue import JobMessage
+from asyncjobs.registry import MAX_TIME_LIMIT
 from asyncjobs.store import Lost, Store
 
 TRY_LATER = timedelta(seconds=30)
 """When a message comes back whose job could not be claimed or recorded because the table did not answer."""
+HANDED_OVER = JobFailure(
+    code="HANDED_OVER",
+    message="It took longer than its caller is made to wait, and goes on in the background.",
+    type="HandedOver",
+    retryable=True,
+)
 _CLAIM_TRIES = 2
 _RECORD_TRIES = 5
 
@@ -43,27 +51,30 @@ class Executor:
         objects: Objects,
         catalogue: Catalogue,
         clock: Clock,
+        at_most: timedelta = MAX_TIME_LIMIT,
         jitter: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """`at_most` is the longest an attempt may take here, whatever its type allows; then it is handed over to the queue."""
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
+        self._at_most = at_most
         self._jitter = jitter or random.Random()
         self._sleep = sleep
 
-    def is_async(self, message: JobMessage) -> bool:
+    def is_async(self, job_type: str) -> bool:
         """Whether the job is a coroutine, to be run by `run_async`."""
         try:
-            return self._catalogue[message.job_type].is_async
+            return self._catalogue[job_type].is_async
         except UnknownJobType:
             return False
 
-    def time_limit(self, message: JobMessage) -> timedelta:
+    def time_limit(self, job_type: str) -> timedelta:
         """The longest an attempt at the job may take."""
         try:
-            return self._catalogue[message.job_type].time_limit
+            return self._catalogue[job_type].time_limit
         except UnknownJobType:
             # Submitted by a newer release. It is claimed all the same, so that its attempts come to an end.
             return SHORT_TIME_LIMIT
@@ -76,9 +87,30 @@ class Executor:
         claim = self._claim(message, claimant, remaining)
         if not isinstance(claim, AsyncJob):
             return claim
-        limit = self._limit(message, claim, remaining)
-        with exit_after(limit), self._heartbeat(message, claim) as heartbeat:
-            attempt = self._attempt(message, heartbeat, limit)
+        try:
+            return _comes_back(self.run_claimed(claim, remaining))
+        except Unavailable:
+            return TRY_LATER
+
+    async def run_async(self, message: JobMessage, *, claimant: str, remaining: timedelta) -> timedelta | None:
+        """The same for a coroutine; several may run side by side. The caller bounds them all by `exit_after`."""
+        claim = self._claim(message, claimant, remaining)
+        if not isinstance(claim, AsyncJob):
+            return claim
+        try:
+            return _comes_back(await self.run_claimed_async(claim, remaining))
+        except Unavailable:
+            return TRY_LATER
+
+    def run_claimed(self, claim: AsyncJob, remaining: timedelta) -> AsyncJob | None:
+        """Make the attempt that the claimed job stands at. Needs the main thread.
+
+        Returns the job as it ended or was released; None if it had been taken away. Raises `Unavailable` when that could not be
+        recorded: whatever came of it is lost with this attempt, and when its lease is over, another one begins.
+        """
+        limit = self._limit(claim, remaining)
+        with exit_after(limit), self._heartbeat(claim) as heartbeat:
+            attempt = self._attempt(heartbeat, limit)
             try:
                 outcome = call_with_time_limit(attempt.run, limit)
             except TimeLimitExceeded as error:
@@ -86,14 +118,11 @@ class Executor:
                 outcome = attempt.errored(error)
         return self._record(claim, heartbeat, outcome)
 
-    async def run_async(self, message: JobMessage, *, claimant: str, remaining: timedelta) -> timedelta | None:
-        """The same for a coroutine; several may run side by side. The caller bounds them all by `exit_after`."""
-        claim = self._claim(message, claimant, remaining)
-        if not isinstance(claim, AsyncJob):
-            return claim
-        limit = self._limit(message, claim, remaining)
-        with self._heartbeat(message, claim) as heartbeat:
-            outcome = await self._attempt(message, heartbeat, limit).run_async()
+    async def run_claimed_async(self, claim: AsyncJob, remaining: timedelta) -> AsyncJob | None:
+        """The same for a coroutine. The caller bounds it by `exit_after`."""
+        limit = self._limit(claim, remaining)
+        with self._heartbeat(claim) as heartbeat:
+            outcome = await self._attempt(heartbeat, limit).run_async()
         return self._record(claim, heartbeat, outcome)
 
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +131,7 @@ class Executor:
         if remaining < 2 * GRACE:
             return timedelta(0)
         now = self._clock()
-        lease_until = now + lease_length(self.time_limit(message))
+        lease_until = now + lease_length(self.time_limit(message.job_type))
         for _ in range(_CLAIM_TRIES):
             try:
                 claim = self._store.claim_if_claimable(
@@ -139,56 +168,46 @@ class Executor:
 
     # ── Run ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _limit(self, message: JobMessage, job: AsyncJob, remaining: timedelta) -> timedelta:
+    def _limit(self, job: AsyncJob, remaining: timedelta) -> timedelta:
         """What the attempt has left: of its type's limit, or less, when Lambda or the job's deadline ends it before."""
         now = self._clock()
         # The claim itself may have taken seconds, and its lease runs from its beginning.
-        left = min(self.time_limit(message), remaining - GRACE) - (now - job.updated_at)
+        left = min(self.time_limit(job.job_type), self._at_most, remaining - GRACE) - (now - job.updated_at)
         return max(min(left, job.deadline_at - now), timedelta(0))
 
-    def _heartbeat(self, message: JobMessage, job: AsyncJob) -> Heartbeat:
-        return Heartbeat(self._store, job, self._clock, renews_lease=not is_short(self.time_limit(message)))
+    def _heartbeat(self, job: AsyncJob) -> Heartbeat:
+        return Heartbeat(self._store, job, self._clock, renews_lease=not is_short(self.time_limit(job.job_type)))
 
-    def _attempt(self, message: JobMessage, heartbeat: Heartbeat, limit: timedelta) -> Attempt:
+    def _attempt(self, heartbeat: Heartbeat, limit: timedelta) -> Attempt:
         return Attempt(
             heartbeat=heartbeat,
             objects=self._objects,
-            find_type=lambda: self._catalogue[message.job_type],
+            find_type=lambda: self._catalogue[heartbeat.job.job_type],
             clock=self._clock,
             ends_at=self._clock() + limit,
         )
 
     # ── Decide and record ──────────────────────────────────────────────────────────────────────────
 
-    def _record(self, claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome) -> timedelta | None:
+    def _record(self, claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome) -> AsyncJob | None:
         held = heartbeat.job
         if isinstance(outcome, Stopped):
-            log.event(
-                "JOB_FENCED",
-                held,
-                reason=type(outcome.reason).__name__,
-                durationMs=_milliseconds(self._clock() - claim.updated_at),
-            )
+            self._log_fenced(claim, outcome.reason)
             return None
         ended = self._ended(heartbeat.newest(), outcome)
         try:
             lost = self._swap_persistently(held, ended)
         except Unavailable:
-            # Whatever came of it is lost with this attempt; when its lease is over, another one begins.
             log.event("RECORD_DEFERRED", held)
-            return TRY_LATER
+            raise
         if lost is not None:
-            log.event(
-                "JOB_FENCED",
-                held,
-                reason=type(why_lost(held, lost.current)).__name__,
-                durationMs=_milliseconds(self._clock() - claim.updated_at),
-            )
+            self._log_fenced(claim, why_lost(held, lost.current))
             return None
         self._report(claim, ended, outcome)
-        if ended.status is Status.PENDING and ended.not_before is not None:
-            return ended.not_before - ended.updated_at
-        return None
+        return ended
+
+    def _log_fenced(self, claim: AsyncJob, reason: JobInterrupted) -> None:
+        log.event("JOB_FENCED", claim, reason=type(reason).__name__, durationMs=_milliseconds(self._clock() - claim.updated_at))
 
     def _ended(self, job: AsyncJob, outcome: Succeeded | Errored) -> AsyncJob:
         now = self._clock()
@@ -196,6 +215,8 @@ class Executor:
             return job.completed(now=now, result=outcome.result)
         if not outcome.failure.retryable or job.attempt >= job.max_attempts:
             return job.failed(now=now, error=outcome.failure)
+        if outcome.failure.code == TIME_LIMIT_EXCEEDED and self._at_most < self.time_limit(job.job_type):
+            return job.released(now=now, error=HANDED_OVER, after=timedelta(0))
         after = retry_backoff(job.attempt, jitter=self._jitter) if outcome.after is None else outcome.after
         return job.released(now=now, error=outcome.failure, after=after)
 
@@ -214,6 +235,13 @@ class Executor:
         if isinstance(outcome, Errored):
             fields |= {"errorCode": outcome.failure.code, "errorType": outcome.failure.type, "stack": outcome.stack}
         log.event(name, ended, **fields)
+
+
+def _comes_back(job: AsyncJob | None) -> timedelta | None:
+    """When the message of a job that was released is to come back."""
+    if job is None or job.status is not Status.PENDING or job.not_before is None:
+        return None
+    return job.not_before - job.updated_at
 
 
 def _milliseconds(duration: timedelta) -> int:

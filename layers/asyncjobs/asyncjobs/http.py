@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import math
 import re
@@ -24,6 +25,8 @@ _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNOR
 _ACCEPTABLE = frozenset({"*/*", "application/*", "application/json", "application/problem+json"})
 _TOKEN = re.compile(r"[\x21\x23-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+
+_SECONDS = re.compile(r"[0-9]{1,6}")
 
 _UNCLEAN = re.compile("[\x00\ud800-\udfff]")
 
@@ -66,6 +69,14 @@ def invalid_request(*problems: InputProblem) -> Problem:
         "Correct what `errors` names and send it again.",
         errors=[{"pointer": problem.pointer, "detail": problem.detail} for problem in problems],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """How long a client would like to wait for its job."""
+
+    respond_async: bool
+    wait_seconds: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,35 @@ class Request:
         raise invalid_request(
             InputProblem("", "The Idempotency-Key header must be 1 to 255 visible ASCII characters, in quotes or without.")
         )
+
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token of the request, which nobody has checked where the gateway has no authorizer."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+    @property
+    def preference(self) -> Preference:
+        """The `Prefer` header (RFC 7240). What it does not know, or cannot read, it passes over, as the RFC wants it."""
+        found: dict[str, str] = {}
+        for preference in self.headers.get("prefer", "").split(","):
+            name, _, value = preference.partition(";")[0].partition("=")
+            # Given twice, the first one counts.
+            found.setdefault(name.strip().lower(), value.strip().strip('"'))
+        wait = found.get("wait", "")
+        seconds = int(wait) if _SECONDS.fullmatch(wait) else None
+        return Preference(respond_async="respond-async" in found, wait_seconds=seconds)
+
+    @property
+    def known_tags(self) -> frozenset[str]:
+        """The entity tags of `If-None-Match` (RFC 9110 13.1.2), without the `W/` that its comparison disregards."""
+        tags = self.headers.get("if-none-match", "").split(",")
+        return frozenset(tag.strip().removeprefix("W/") for tag in tags if tag.strip())
+
+    @property
+    def has_body(self) -> bool:
+        """Whether it has one."""
+        return bool(self.event.get("body"))
 
     def json(self) -> Any:
         """The body. Raises a `Problem` (413, 415, 400) for anything but sound JSON in UTF-8."""
@@ -191,6 +231,22 @@ def answer(
         "headers": {**_SECURITY_HEADERS, "content-type": "application/json", **(headers or {})},
         "body": content,
     }
+
+
+def no_content() -> dict[str, Any]:
+    """204: it is done, and there is nothing to show."""
+    return {"statusCode": 204, "headers": dict(_SECURITY_HEADERS), "body": ""}
+
+
+def entity_tag(body: Any) -> str:
+    """A strong entity tag (RFC 9110 8.8.3): the same for the same body and for no other."""
+    content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'
+
+
+def not_modified(headers: Mapping[str, str]) -> dict[str, Any]:
+    """304: what the client has is what there is."""
+    return {"statusCode": 304, "headers": {**_SECURITY_HEADERS, **headers}, "body": ""}
 
 
 def problem_answer(problem: Problem, request_id: str) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339
-from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, Status, due_shard
+from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
+from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
 
 Item = dict[str, Any]
 
@@ -21,6 +21,7 @@ GUARD_ATTRIBUTES = {
     "lease_until": "leaseUntil",
     "due_at": "dueAt",
     "updated_at": "updatedAt",
+    "progress": "progress",
 }
 
 
@@ -42,6 +43,7 @@ def to_item(job: AsyncJob) -> Item:
         "deadlineAt": milliseconds_value(job.deadline_at),
         "recordExpiresAt": seconds_value(job.record_expires_at),
         "retentionSeconds": {"N": str(int(job.retention.total_seconds()))},
+        "retentionFrom": None if job.retention_from is RetentionFrom.END else {"S": job.retention_from.value},
         "notBefore": job.not_before and milliseconds_value(job.not_before),
         "dueAt": job.due_at and milliseconds_value(job.due_at),
         "dueShard": job.due_at and {"S": due_shard(job.async_job_id)},
@@ -55,8 +57,9 @@ def to_item(job: AsyncJob) -> Item:
         "metadata": None if job.metadata is None else {"S": job.metadata},
         "resultType": job.result_type and {"S": job.result_type.value},
         "result": {"S": job.result.text} if job.result and job.result.text is not None else None,
-        "resultLocation": {"S": job.result.location} if job.result and job.result.location else None,
+        "resultLocation": {"S": location} if job.result and (location := job.result.location or job.result.url) else None,
         "error": {"S": json.dumps(asdict(job.error), ensure_ascii=False)} if job.error else None,
+        "liveOwner": job.live_owner and {"S": job.live_owner},
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -90,6 +93,7 @@ def from_item(item: Item) -> AsyncJob:
         deadline_at=from_epoch_milliseconds(int(item["deadlineAt"]["N"])),
         record_expires_at=from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000),
         retention=timedelta(seconds=int(item["retentionSeconds"]["N"])),
+        retention_from=RetentionFrom(text("retentionFrom") or RetentionFrom.END),
         not_before=milliseconds("notBefore"),
         due_at=milliseconds("dueAt"),
         sweeps=int(item["sweeps"]["N"]) if "sweeps" in item else 0,
@@ -100,9 +104,26 @@ def from_item(item: Item) -> AsyncJob:
         input=text("input"),
         input_location=text("inputLocation"),
         metadata=text("metadata"),
-        result=Result(text=text("result"), location=text("resultLocation")) if "resultType" in item else None,
+        result=_result(item) if "resultType" in item else None,
         error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
+        live_owner=text("liveOwner"),
     )
+
+
+def _result(item: Item) -> Result:
+    location = item["resultLocation"]["S"] if "resultLocation" in item else None
+    if item["resultType"]["S"] == ResultType.URL:
+        return Result(url=location)
+    return Result(text=item["result"]["S"] if "result" in item else None, location=location)
+
+
+def to_name_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:
+    """A name that stands for a job. It is in none of the indexes, and the table's TTL removes it."""
+    return {
+        "pk": {"S": f"N#{owner}#{name}"},
+        "asyncJobId": {"S": async_job_id},
+        "recordExpiresAt": seconds_value(to_whole_seconds(until)),
+    }
 
 
 def pk(key: JobKey) -> str:
@@ -119,6 +140,11 @@ def parse_pk(text: str) -> JobKey:
 def primary_key(key: JobKey) -> dict[str, Any]:
     """The item's primary key."""
     return {"pk": {"S": pk(key)}}
+
+
+def bucket_key(owner: str) -> dict[str, Any]:
+    """The primary key of the owner's bucket of submits. It has none of the indexes' attributes, and lies in none of them."""
+    return {"pk": {"S": f"R#{owner}"}}
 
 
 def milliseconds_value(instant: datetime) -> dict[str, Any]:

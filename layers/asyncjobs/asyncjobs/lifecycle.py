@@ -13,6 +13,7 @@ import zlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypedDict
 
 from asyncjobs.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.errors import IllegalMove
@@ -36,10 +37,15 @@ SHORT_LEASE = 3 * HEARTBEAT
 """Two heartbeats may be lost before the lease is. A dead worker is noticed at most SHORT_LEASE + SWEEP_INTERVAL later."""
 
 SWEEP_INTERVAL = timedelta(minutes=1)
+MAX_QUEUE_DELAY = timedelta(minutes=15)
+"""The longest SQS delays a message. A job that starts later is sent by the sweeper, up to a sweep interval late."""
 MAX_SWEEP_BACKOFF = timedelta(minutes=16)
 
 RETRY_BACKOFF = timedelta(seconds=2)
 MAX_RETRY_BACKOFF = timedelta(minutes=5)
+
+MIN_RETENTION = timedelta(minutes=1)
+"""How long a job is kept after its end at least, whatever its retention counts from: somebody is to see how it ended."""
 
 UNFINISHED_RETENTION = timedelta(days=7)
 """How long after its deadline a record that nobody ended would still be there. The sweeper ends it long before."""
@@ -48,6 +54,7 @@ DUE_SHARDS = 4
 """Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a living table."""
 
 MAX_MESSAGE_LENGTH = 256
+MAX_ERROR_MESSAGE = 1024
 
 
 class Status(StrEnum):
@@ -66,13 +73,22 @@ class Status(StrEnum):
 
 
 FINISHED = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+class RetentionFrom(StrEnum):
+    """What a job's retention counts from."""
+
+    CREATION = "CREATION"
+    END = "END"
 
 
 class ResultType(StrEnum):
-    """Where a result lies: in the job itself, or in the bucket."""
+    """Where a result lies: in the job itself, in the bucket, or where an outside worker says."""
 
     INLINE = "INLINE"
     S3 = "S3"
+    URL = "URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +103,11 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result: its JSON text, or where in the bucket it lies."""
+    """A result: its JSON text, or where in the bucket it lies, or where else."""
 
     text: str | None = None
     location: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +132,7 @@ class AsyncJob:
     attempt: int = 0
     """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
     max_attempts: int
+    """0 for a tracked job: none is ever begun here."""
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
@@ -122,6 +140,7 @@ class AsyncJob:
     deadline_at: datetime
     record_expires_at: datetime
     retention: timedelta
+    retention_from: RetentionFrom = RetentionFrom.END
     not_before: datetime | None = None
     due_at: datetime | None
     """When the sweeper looks at the job next. None exactly when it is finished."""
@@ -135,6 +154,8 @@ class AsyncJob:
     metadata: str | None = None
     result: Result | None = None
     error: JobFailure | None = None
+    live_owner: str | None = None
+    """The owner, for as long as the job counts among the owner's live ones; None when nobody counts them, and at the end."""
 
     # ── What it is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -153,12 +174,19 @@ class AsyncJob:
         """Where its result lies; None while there is none."""
         if self.result is None:
             return None
+        if self.result.url is not None:
+            return ResultType.URL
         return ResultType.INLINE if self.result.location is None else ResultType.S3
 
     @property
     def effect_key(self) -> str:
         """The same on every attempt: what a job passes to others, so that they recognise a repeated effect."""
         return f"{self.async_job_id}.{self.gen}"
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether somebody outside does the work and reports of it. No attempt is left to claim, so no worker of ours does."""
+        return self.max_attempts == 0
 
     def is_expired(self, now: datetime) -> bool:
         """Whether it counts as gone. DynamoDB deletes expired records days later, so every reader asks."""
@@ -183,6 +211,10 @@ class AsyncJob:
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
         return replace(self, input=text, input_location=location)
+
+    def counted(self) -> AsyncJob:
+        """The new job as one that counts among its owner's live ones until it ends, before it is stored."""
+        return replace(self, live_owner=self.owner)
 
     # ── What the worker does ───────────────────────────────────────────────────────────────────────
 
@@ -244,11 +276,53 @@ class AsyncJob:
             updated_at=now,
         )
 
+    # ── What an outside worker does ────────────────────────────────────────────────────────────────
+
+    def advanced(self, *, now: datetime, progress: int | None, message: str | None) -> AsyncJob:
+        """Somebody outside works on it, and tells how far it is. The first report starts it; progress never goes back."""
+        _require(self.is_tracked and not self.is_finished, "advanced")
+        return replace(
+            self,
+            status=Status.IN_PROGRESS,
+            started_at=self.started_at or now,
+            progress=max(progress or 0, self.progress),
+            message=message if message is not None else self.message,
+            updated_at=now,
+        )
+
     # ── What its owner does ────────────────────────────────────────────────────────────────────────
 
     def cancelled(self, *, now: datetime) -> AsyncJob:
         """It ends now; a running attempt learns of it with its next report."""
         return self._ended(Status.CANCELLED, now)
+
+    def retried(self, *, max_attempts: int, time_limit: timedelta, deadline: timedelta, now: datetime) -> AsyncJob:
+        """It begins anew, with all its attempts and its whole deadline before it.
+
+        In a generation of its own: no message, no write and no bytes of the one before fit it.
+        """
+        _require(self.status in RETRYABLE, "retried")
+        return AsyncJob(
+            owner=self.owner,
+            async_job_id=self.async_job_id,
+            job_type=self.job_type,
+            gen=uuid.uuid4().hex,
+            request_hash=self.request_hash,
+            max_attempts=max_attempts,
+            created_at=self.created_at,
+            updated_at=now,
+            **_schedule(start=now, delay=timedelta(0), max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
+            retention=self.retention,
+            retention_from=self.retention_from,
+            input=self.input,
+            input_location=self.input_location,
+            metadata=self.metadata,
+        )
+
+    def forgotten(self, *, now: datetime) -> AsyncJob:
+        """It counts as gone from now on."""
+        _require(self.is_finished, "forgotten")
+        return replace(self, record_expires_at=min(self.record_expires_at, now.replace(microsecond=0)))
 
     # ── What the sweeper does ──────────────────────────────────────────────────────────────────────
 
@@ -268,6 +342,8 @@ class AsyncJob:
             backoff = min(SWEEP_INTERVAL * 2**self.sweeps, MAX_SWEEP_BACKOFF)
             return replace(self, due_at=min(now + backoff, self.deadline_at), sweeps=self.sweeps + 1)
         waits_for = self.lease_until if self.status is Status.IN_PROGRESS else self.not_before
+        if self.is_tracked:
+            waits_for = self.deadline_at
         if waits_for is None:
             raise IllegalMove("Only a job that is due or waits is postponed.")
         # A lease that ends this very millisecond is still held: look a moment later, or the swap would change nothing.
@@ -280,14 +356,16 @@ class AsyncJob:
 
     def _ended(self, status: Status, now: datetime) -> AsyncJob:
         _require(not self.is_finished, status)
+        kept_until = (now if self.retention_from is RetentionFrom.END else self.created_at) + self.retention
         return replace(
             self,
             status=status,
             ended_at=now,
             updated_at=now,
-            record_expires_at=to_whole_seconds(now + self.retention),
+            record_expires_at=to_whole_seconds(max(kept_until, now + MIN_RETENTION)),
             due_at=None,
             lease_until=None,
+            live_owner=None,
         )
 
 
@@ -297,6 +375,8 @@ FENCE_AND_LEASE = (*FENCE, "lease_until")
 """The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
 FENCE_AND_REPORT = (*FENCE, "updated_at")
 """The same for a report: one that was held up on its way must not undo a later one."""
+FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress")
+"""The same for reports of several workers, whose clocks differ: within one millisecond `updated_at` tells nothing."""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """The same for who looks after a due job: of two sweepers only one goes on."""
 
@@ -310,7 +390,9 @@ def submitted(
     time_limit: timedelta,
     deadline: timedelta,
     retention: timedelta,
+    retention_from: RetentionFrom = RetentionFrom.END,
     now: datetime,
+    gen: str | None = None,
     delay: timedelta = timedelta(0),
     message: str | None = None,
     input: str | None = None,
@@ -318,25 +400,42 @@ def submitted(
 ) -> AsyncJob:
     """A new job. It is due for the sweeper from the first moment on, so that accepting it is one write and no promise."""
     start = now + delay
-    deadline_at = start + deadline
     return AsyncJob(
         owner=key.owner,
         async_job_id=key.async_job_id,
         job_type=job_type,
-        gen=uuid.uuid4().hex,
+        gen=gen or uuid.uuid4().hex,
         request_hash=request_hash,
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,
-        deadline_at=deadline_at,
-        record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
+        **_schedule(start=start, delay=delay, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
         retention=retention,
+        retention_from=retention_from,
         not_before=start if delay else None,
-        # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
-        due_at=min(start + min(lease_length(time_limit), SWEEP_INTERVAL), deadline_at),
         message=message,
         input=input,
         metadata=metadata,
+    )
+
+
+class _Schedule(TypedDict):
+    """What follows from when a job may start: it must be over by its deadline, and somebody must look at it before."""
+
+    deadline_at: datetime
+    record_expires_at: datetime
+    due_at: datetime
+
+
+def _schedule(*, start: datetime, delay: timedelta, max_attempts: int, time_limit: timedelta, deadline: timedelta) -> _Schedule:
+    deadline_at = start + deadline
+    # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+    pause = timedelta(0) if delay > MAX_QUEUE_DELAY else min(lease_length(time_limit), SWEEP_INTERVAL)
+    return _Schedule(
+        deadline_at=deadline_at,
+        record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
+        # A tracked job's deadline is all that the sweeper has to do with it.
+        due_at=min(start + pause, deadline_at) if max_attempts else deadline_at,
     )
 
 

@@ -20,6 +20,7 @@ NAMESPACE = "asyncjobs"
 _COUNT = "Count"
 _METRICS = {
     "JOB_ACCEPTED": {"JobsAccepted": _COUNT},
+    "JOB_REFUSED": {"JobsRefused": _COUNT},
     "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred": _COUNT},
     "JOB_COMPLETED": {"JobsCompleted": _COUNT, "durationMs": "Milliseconds"},
     "JOB_FAILED": {"JobsFailed": _COUNT},

@@ -27,6 +27,10 @@ INLINE_INPUT_LIMIT = 2 * 1024
 INLINE_RESULT_LIMIT = 8 * 1024
 """Bytes of JSON up to which a result lies in the record: up to here one larger write is cheaper than a PUT."""
 LINK_LIFETIME = timedelta(minutes=5)
+UPLOAD_LIFETIME = timedelta(minutes=15)
+"""How long an upload may be begun; one that is under way by then goes on."""
+MAX_UPLOAD = 5 * 1024**3
+"""Bytes. What S3 takes in one PUT."""
 
 _PART = 8 * 1024 * 1024
 JSON = "application/json"
@@ -69,8 +73,16 @@ class Objects(Protocol):
         """An object of the owner's own inputs area, as a stream. Raises `InputMissing`."""
         ...
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        """A URL by which whoever has it may put this object into the owner's inputs area, of just that type and size."""
+        ...
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         """Begin the result of the job's present attempt."""
+        ...
+
+    def delete_all(self, job: AsyncJob) -> None:
+        """Delete the job's input, and what its attempts left of results; what is not there is no error."""
         ...
 
     def link(self, location: str) -> str:
@@ -92,8 +104,8 @@ class S3Objects:
         return self._known_client
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
-        # Named by what was asked for, so that a repeated request writes the same object again instead of another one.
-        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.request_hash.hex()}.json"
+        # Of this generation alone: who deletes an earlier one of the same name must not reach it.
+        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.gen}.json"
         with aws.translated("The bucket"):
             self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
         return location
@@ -106,9 +118,35 @@ class S3Objects:
         """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
         return self._open(_inputs_area(owner) + key)
 
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        """See `Objects`. Type and length are signed: S3 refuses a request whose headers differ."""
+        return self._client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket_name,
+                "Key": _inputs_area(owner) + key,
+                "ContentType": content_type,
+                "ContentLength": size,
+            },
+            ExpiresIn=int(UPLOAD_LIFETIME.total_seconds()),
+        )
+
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
-        location = f"results/{job.async_job_id}/{job.gen}/{job.attempt}"
-        return _S3ResultWriter(self._client, self._bucket_name, location, content_type)
+        return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        """See `Objects`. A result in the bucket is one of its attempts', so nothing has to be listed."""
+        locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        if job.input_location is not None:
+            locations.append(job.input_location)
+        if not locations:
+            return
+        with aws.translated("The bucket"):
+            answer = self._client.delete_objects(
+                Bucket=self._bucket_name, Delete={"Objects": [{"Key": location} for location in locations], "Quiet": True}
+            )
+        if answer.get("Errors"):
+            raise Unavailable(f"The bucket kept {len(answer['Errors'])} objects.")
 
     def link(self, location: str) -> str:
         """See `Objects`. Signed anew each time: a URL dies with the credentials it was signed with."""
@@ -212,6 +250,11 @@ def checked_json(data: bytes) -> str:
             f"What the job streamed as JSON is none: {type(error).__name__}.", code="RESULT_NOT_SERIALIZABLE"
         ) from error
     return text
+
+
+def result_location(job: AsyncJob, attempt: int) -> str:
+    """Where an attempt's result lies, and no other's."""
+    return f"results/{job.async_job_id}/{job.gen}/{attempt}"
 
 
 def _inputs_area(owner: str) -> str:

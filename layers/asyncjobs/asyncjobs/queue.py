@@ -13,13 +13,11 @@ from botocore.exceptions import ClientError
 
 from asyncjobs import aws
 from asyncjobs.errors import MalformedMessage
-from asyncjobs.lifecycle import AsyncJob, JobKey
+from asyncjobs.lifecycle import MAX_QUEUE_DELAY, AsyncJob, JobKey
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-MAX_DELAY = timedelta(minutes=15)
-"""The longest SQS delays a message."""
 _MAX_VISIBILITY = timedelta(hours=11)
 """SQS hides a message for 12 hours at most, counted from when it was received: some minutes ago."""
 _GONE = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
@@ -78,6 +76,10 @@ class Queue(Protocol):
         """Put them into the queue. Returns those that the queue refused."""
         ...
 
+    def backlog(self) -> int:
+        """About how many messages wait to be delivered, as of some seconds ago; those of delayed jobs do not wait yet."""
+        ...
+
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         """Have a received message delivered again after `delay`."""
         ...
@@ -93,7 +95,7 @@ class SqsQueue:
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
         with aws.translated("The queue"):
             self._client.send_message(
-                QueueUrl=self._url, MessageBody=message.to_body(), DelaySeconds=_whole_seconds(min(delay, MAX_DELAY))
+                QueueUrl=self._url, MessageBody=message.to_body(), DelaySeconds=_whole_seconds(min(delay, MAX_QUEUE_DELAY))
             )
 
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
@@ -108,6 +110,11 @@ class SqsQueue:
                 )
             refused += [batch[int(failure["Id"])] for failure in answer.get("Failed", [])]
         return refused
+
+    def backlog(self) -> int:
+        with aws.translated("The queue"):
+            answer = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=["ApproximateNumberOfMessages"])
+        return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def return_after(self, receipt_handle: str, delay: timedelta) -> None:
         """See `Queue`. A message that is gone by now needs no return: it was delivered twice, and the other one is done."""

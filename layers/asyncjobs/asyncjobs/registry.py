@@ -8,14 +8,14 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from asyncjobs.context import ResultStream
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, RetentionFrom
 
 if TYPE_CHECKING:
     # pydantic costs a third of a cold start; only the worker and the build pay for it.
@@ -28,6 +28,11 @@ MAX_RETENTION = timedelta(days=90)
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_NAME_LENGTH = 50
 _MARK = "__asyncjob__"
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
+_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
+
+GENERIC = "generic"
+"""The tracked job type that is always there, and what a submit without a job type means."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,9 +50,16 @@ class JobType:
     time_limit: timedelta
     max_attempts: int
     retention: timedelta
+    retention_from: RetentionFrom
     deadline: timedelta
+    immediate: bool
+    dedupe: timedelta
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
+    tracked: bool = False
+    """Whether it has no function here: an outside worker reports of its jobs."""
 
 
 def job(
@@ -57,7 +69,12 @@ def job(
     timeout_seconds: float = 60,
     max_attempts: int = 3,
     retention_seconds: int = 7 * 24 * 3600,
+    retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
+    immediate: bool = True,
+    dedupe_seconds: float = 0,
+    route: str | Sequence[str] = (),
+    synchronous_route: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
     """Make the function below a job type. It stays the function it is, so a test just calls it.
 
@@ -69,25 +86,34 @@ def job(
     - `timeout_seconds`: the longest one attempt may take, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
-    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
+    - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
+    - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
+      deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
+    - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
+      cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
+    - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
+      and the answer is that of `POST /jobs`. Each needs its line in the template.
+    - `synchronous_route`: the same for callers that know nothing of jobs: they wait, up to 20 s, for the bare result.
     - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
     """
+    _check_name(name)
     definition = functools.partial(
         JobDefinition,
         name=name,
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIME_LIMIT),
         time_limit=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIME_LIMIT),
         max_attempts=max_attempts,
-        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        retention=_seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION),
+        retention_from=_retention_from(name, retention_from),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
+        immediate=immediate,
+        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        routes=_routes(name, route),
+        synchronous_routes=_routes(name, synchronous_route),
     )
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
-        raise InvalidJob(
-            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
-            f"at most {_MAX_NAME_LENGTH} characters."
-        )
     if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
         raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
 
@@ -101,6 +127,51 @@ def job(
     return decorate
 
 
+def tracked_job(
+    name: str,
+    *,
+    description: str = "",
+    expected_seconds: float = 10,
+    retention_seconds: int = 5 * 60,
+    deadline_seconds: float = 24 * 3600,
+) -> JobType:
+    """Declare a job type that has no function here: an outside worker does the work and reports of it.
+
+    Keep what it returns in a variable of a module in the jobs layer; the catalogue finds it there.
+
+    - `name`: what clients submit, by the rule of `@job`.
+    - `description`: one sentence for `GET /api/v1/job-types`.
+    - `expected_seconds`: how long it usually takes; for clients to know, up to a day.
+    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to a day.
+
+    Raises `InvalidJob` at once when an option is out of range.
+    """
+    _check_name(name)
+    deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE)
+    return JobType(
+        name=name,
+        module="",
+        function="",
+        description=description,
+        is_async=False,
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_DEADLINE),
+        time_limit=deadline,
+        max_attempts=0,
+        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        deadline=deadline,
+        retention_from=RetentionFrom.END,
+        immediate=False,
+        dedupe=timedelta(0),
+        routes=(),
+        synchronous_routes=(),
+        # Whoever does the work has its input already; `metadata` is for what readers should know.
+        input_schema={"type": "object", "maxProperties": 0},
+        output_schema={},
+        tracked=True,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobDefinition:
     """A job type with its code."""
@@ -111,7 +182,12 @@ class JobDefinition:
     time_limit: timedelta
     max_attempts: int
     retention: timedelta
+    retention_from: RetentionFrom
     deadline: timedelta
+    immediate: bool
+    dedupe: timedelta
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -140,7 +216,12 @@ class JobDefinition:
             time_limit=self.time_limit,
             max_attempts=self.max_attempts,
             retention=self.retention,
+            retention_from=self.retention_from,
             deadline=self.deadline,
+            immediate=self.immediate,
+            dedupe=self.dedupe,
+            routes=self.routes,
+            synchronous_routes=self.synchronous_routes,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )
@@ -188,6 +269,31 @@ def _without_stream(annotation: Any) -> Any:
         return Any if annotation is ResultStream else annotation
     rest = tuple(member for member in typing.get_args(annotation) if member is not ResultStream)
     return typing.Union[rest]  # noqa: UP007 - made from a tuple, which `|` cannot be
+
+
+def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    routes = (given,) if isinstance(given, str) else tuple(given)
+    for route in routes:
+        if not _ROUTE.fullmatch(route):
+            raise InvalidJob(f"{name}: {route!r} is no route: write a method and a path, such as 'POST /import/{{name}}'.")
+        if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
+            raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
+    return routes
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidJob(
+            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
+            f"at most {_MAX_NAME_LENGTH} characters."
+        )
+
+
+def _retention_from(name: str, value: str) -> RetentionFrom:
+    try:
+        return RetentionFrom(value)
+    except ValueError:
+        raise InvalidJob(f"{name}: retention_from is {value!r}; it must be 'CREATION' or 'END'.") from None
 
 
 def _seconds(name: str, option: str, value: float, least: timedelta, most: timedelta) -> timedelta:

@@ -4,31 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import Clock
+from asyncjobs.clock import Clock, rfc3339
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
+    NotAdmitted,
     Unavailable,
 )
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import (
+    MAX_QUEUE_DELAY,
+    RETRYABLE,
     AsyncJob,
     JobKey,
+    RetentionFrom,
     Status,
     job_id_for,
     submitted,
 )
-from asyncjobs.objects import INLINE_INPUT_LIMIT, Objects
+from asyncjobs.objects import INLINE_INPUT_LIMIT, UPLOAD_LIFETIME, Objects
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import JobType
 from asyncjobs.store import ListPosition, Store
+from asyncjobs.waiting import Waiter
+
+if TYPE_CHECKING:
+    from asyncjobs.admission import Admission
+    from asyncjobs.rate import Quota
+    from asyncjobs.reports import Reports
+    from asyncjobs.worker_token import WorkerToken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +56,9 @@ class SubmitRequest:
     metadata: Mapping[str, Any] | None = None
     message: str | None = None
     delay: timedelta = timedelta(0)
+    not_before: datetime | None = None
     retention: timedelta | None = None
+    retention_from: RetentionFrom | None = None
 
     def fingerprint(self) -> bytes:
         """The same for requests that ask for the same, whatever the order of their fields."""
@@ -50,50 +68,91 @@ class SubmitRequest:
             self.metadata,
             self.message,
             self.delay.total_seconds(),
+            self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
+            self.retention_from,
         )
         return hashlib.sha256(canonical_json(asked)).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it."""
+    """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
+
+    `quota` is what its owner's rate has left; None where there is no such limit. The worker's token is there when this
+    request has made a tracked job, and never again.
+    """
 
     job: AsyncJob
     replayed: bool
+    quota: Quota | None = None
+    worker_token: WorkerToken | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object to be uploaded: its key, for the job's input, and a URL to PUT it to. The URL is a secret."""
+
+    key: str
+    url: str
+    expires_at: datetime
 
 
 class Commands:
-    """Submit and cancel."""
+    """What changes jobs: submit, cancel, retry, delete."""
 
     def __init__(
-        self, *, store: Store, queue: Queue, objects: Objects, catalogue: Catalogue, clock: Clock, max_retention: timedelta
+        self,
+        *,
+        store: Store,
+        queue: Queue,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        max_retention: timedelta,
+        first_worker: FirstWorker | None = None,
+        waiter: Waiter | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
+        self._admission = admission
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
         self._max_retention = max_retention
+        self._first_worker = first_worker
+        self._waiter = waiter or Waiter(clock)
 
-    def submit(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None) -> Submission:
+    def submit(
+        self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None, in_background: bool = False
+    ) -> Submission:
         """Accept a job. Once this returns, it will run: the record is the promise, the message only makes it quick.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, or `Unavailable` (repeat it with the same key).
+        One of a quick type has run by then, unless it is to run `in_background` or later.
+
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
+        same key).
         """
         job_type = self._catalogue[request.job_type]
         schemas.check(job_type.name, job_type.input_schema, request.input)
-        job = self._with_input(self._new_job(owner, request, job_type, idempotency_key), request.input)
-        existing = self._store.add_if_absent(job, self._clock())
-        if existing is not None and existing.request_hash != job.request_hash:
-            raise IdempotencyKeyReused
-        accepted = existing or job
-        if accepted.status is Status.PENDING:
-            # Also for a replay: the first request may have died before it sent.
-            self._send(accepted)
-        if existing is None:
-            log.event("JOB_ACCEPTED", job)
-        return Submission(accepted, replayed=existing is not None)
+        if idempotency_key is None and job_type.dedupe:
+            return self._submit_once(owner, request, job_type, in_background=in_background)
+        key, is_named = JobKey(owner, job_id_for(owner, idempotency_key)), idempotency_key is not None
+        if job_type.tracked:
+            return self._track(key, request, job_type, is_named=is_named)
+        job = self._new_job(key, request, job_type, request.fingerprint())
+        return self._accept(job, request, job_type, in_background=in_background, is_named=is_named)
+
+    def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
+        """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
+        if job.is_finished:
+            return job
+        try:
+            return self._waiter.wait(lambda: self._read(job.key), lambda job: job.is_finished, at_most)
+        except (Unavailable, JobNotFound):
+            # It is accepted all the same, and who asked for it must learn its name.
+            return job
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. Cancelling it again does nothing.
@@ -115,21 +174,171 @@ class Commands:
             # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
             job = outcome.current
 
-    def _new_job(self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None) -> AsyncJob:
+    @cached_property
+    def reports(self) -> Reports:
+        """What outside workers tell of tracked jobs."""
+        from asyncjobs.reports import Reports  # noqa: PLC0415 - only a report pays for it
+
+        return Reports(store=self._store, clock=self._clock)
+
+    def retry(self, owner: str, async_job_id: str) -> AsyncJob:
+        """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
+
+        Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `NotAdmitted`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            job = _present(job, self._clock)
+            if job.status not in RETRYABLE or job.is_tracked:
+                # Nobody tells an outside worker to begin again, and the one there was has a token of the old generation.
+                raise JobNotRetryable
+            job_type = self._catalogue[job.job_type]
+            retried = job.retried(
+                max_attempts=job_type.max_attempts,
+                time_limit=job_type.time_limit,
+                deadline=job_type.deadline,
+                now=self._clock(),
+            )
+            if self._admission is not None:
+                retried, _ = self._admission.admit(retried)
+            outcome = self._store.swap_if_unchanged(job, retried)
+            if outcome is None:
+                log.event("JOB_RETRY_ACCEPTED", retried)
+                self._send(retried)
+                return retried
+            # Another retry, or a deletion, came first; or this one did, and somebody has gone on from there.
+            job = outcome.current
+            if job is not None and job.gen == retried.gen:
+                return job
+
+    def delete(self, owner: str, async_job_id: str) -> None:
+        """Forget a finished job, with its input and its results. Its idempotency key is free again.
+
+        From the first write on it is gone for everybody. Should this die after that, another call, or in time the table's TTL
+        and the bucket's lifecycle, remove what is left.
+
+        Raises `JobNotFound`, `JobNotFinished`, `Unavailable`.
+        """
+        job = self._store.get(JobKey(owner, async_job_id))
+        while True:
+            if job is not None and job.is_finished and job.is_expired(self._clock()):
+                # Perhaps by a deletion that died on the way.
+                self._remove(job)
+                raise JobNotFound
+            job = _present(job, self._clock)
+            if not job.is_finished:
+                raise JobNotFinished
+            forgotten = job.forgotten(now=self._clock())
+            outcome = self._store.swap_if_unchanged(job, forgotten)
+            if outcome is None:
+                self._remove(forgotten)
+                log.event("JOB_DELETED", forgotten)
+                return
+            # A retry, or another deletion, came first.
+            job = outcome.current
+
+    def _submit_once(self, owner: str, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
+        """The same input is the same job, unless that came to nothing."""
+        digest = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
+        instead_of = None
+        while True:
+            now = self._clock()
+            async_job_id = self._store.name_if_free(
+                owner, digest.hex(), job_id_for(owner, None), now=now, until=now + job_type.dedupe, instead_of=instead_of
+            )
+            # Whoever named it may have died before it put the job: then this one does.
+            job = self._new_job(JobKey(owner, async_job_id), request, job_type, digest)
+            submission = self._accept(job, request, job_type, in_background=in_background, is_named=True)
+            if not submission.replayed or submission.job.status not in RETRYABLE:
+                return submission
+            instead_of = async_job_id
+
+    def _track(self, key: JobKey, request: SubmitRequest, job_type: JobType, *, is_named: bool) -> Submission:
+        from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
+
+        token = WorkerToken.new(key.owner)
+        job = self._new_job(key, request, job_type, request.fingerprint(), gen=token.gen)
+        submission = self._accept(job, request, job_type, in_background=True, is_named=is_named)
+        return submission if submission.replayed else replace(submission, worker_token=token)
+
+    def _accept(
+        self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool, is_named: bool
+    ) -> Submission:
+        """Create the job, unless it is there. `is_named` says that it may be: its id is drawn from a key or an input."""
+        quota = None
+        if self._admission is not None:
+            try:
+                job, quota = self._admission.admit(job)
+            except NotAdmitted as refusal:
+                return self._accepted_before(job, refusal, is_named=is_named)
+        job = self._with_input(job, request.input)
+        first_worker = self._first_worker
+        runs_at_once = (
+            first_worker is not None and not in_background and job.not_before is None and first_worker.takes(job_type)
+        )
+        if first_worker is not None and runs_at_once:
+            job = first_worker.claimed(job, job_type)
+        existing = self._store.add_if_absent(job, self._clock())
+        if existing is not None and existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        accepted = existing or job
+        if existing is None:
+            log.event("JOB_ACCEPTED", job)
+            if first_worker is not None and runs_at_once:
+                accepted = first_worker.run(job)
+        if accepted.status is Status.PENDING and not accepted.is_tracked:
+            # Also for a replay: the first request may have died before it sent.
+            self._send(accepted)
+        return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
+
+    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
+        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
+        key = f"uploads/{uuid.uuid4()}"
+        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
+
+    def _read(self, key: JobKey) -> AsyncJob:
+        return _present(self._store.get(key), self._clock)
+
+    def _remove(self, job: AsyncJob) -> None:
+        """The bytes first: while the record is there, it says where they are."""
+        self._objects.delete_all(job)
+        self._store.remove_if_unchanged(job)
+
+    def _new_job(
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, gen: str | None = None
+    ) -> AsyncJob:
+        now = self._clock()
+        delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
         retention = job_type.retention if request.retention is None else request.retention
         return submitted(
-            JobKey(owner, job_id_for(owner, idempotency_key)),
+            key,
             job_type=job_type.name,
-            request_hash=request.fingerprint(),
+            request_hash=request_hash,
             max_attempts=job_type.max_attempts,
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,
             retention=min(retention, self._max_retention),
-            now=self._clock(),
-            delay=request.delay,
+            retention_from=request.retention_from or job_type.retention_from,
+            now=now,
+            gen=gen,
+            delay=delay,
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
+
+    def _accepted_before(self, job: AsyncJob, refusal: NotAdmitted, *, is_named: bool) -> Submission:
+        """The job that an earlier request with the same key, or input, made: who tries too often still learns what became of it.
+
+        It is only looked up. A message more, with each of many tries, is what a queue that is too long needs least.
+        """
+        existing = self._store.get(job.key) if is_named else None
+        if existing is None or existing.is_expired(self._clock()):
+            log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
+            raise refusal
+        if existing.request_hash != job.request_hash:
+            raise IdempotencyKeyReused
+        return Submission(existing, replayed=True, quota=refusal.quota)
 
     def _with_input(self, job: AsyncJob, value: Any) -> AsyncJob:
         """The job with its input in the record or, a large one, in the bucket: before the record that names it."""
@@ -140,6 +349,8 @@ class Commands:
 
     def _send(self, job: AsyncJob) -> None:
         delay = timedelta(0) if job.not_before is None else max(job.not_before - self._clock(), timedelta(0))
+        if delay > MAX_QUEUE_DELAY:
+            return
         try:
             self._queue.send(JobMessage.of(job), delay=delay)
         except Unavailable:
@@ -174,20 +385,30 @@ class Queries:
 
     _MOST_PAGES = 5
 
-    def __init__(self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock, waiter: Waiter | None = None
+    ) -> None:
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
+        self._waiter = waiter or Waiter(clock)
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
         """The job as it stands now. Raises `JobNotFound`, `Unavailable`."""
         return _present(self._store.get(JobKey(owner, async_job_id)), self._clock)
 
+    def job_once(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
+        """The job as soon as `until` says so, or as it stands after `at_most` (20 s at the most).
+
+        Raises `JobNotFound`, `Unavailable`.
+        """
+        return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
+
     def link(self, job: AsyncJob) -> str | None:
-        """A short-lived URL of the result; None if it lies in the job itself."""
+        """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
         if job.result is None or job.result.location is None:
-            return None
+            return None if job.result is None else job.result.url
         return self._objects.link(job.result.location)
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:

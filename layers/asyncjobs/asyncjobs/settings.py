@@ -17,6 +17,11 @@ class Settings:
     queue_url: str
     bucket_name: str
     max_retention: timedelta
+    immediate_threshold: timedelta
+    submit_rate_per_minute: int
+    submit_burst: int
+    max_live: int
+    max_backlog: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -27,4 +32,10 @@ class Settings:
             queue_url=environment.get("QUEUE_URL", ""),
             bucket_name=environment.get("BUCKET_NAME", ""),
             max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
+            immediate_threshold=timedelta(milliseconds=int(environment.get("IMMEDIATE_MILLISECONDS", "-1"))),
+            # The limits on submits. 0 is no limit.
+            submit_rate_per_minute=int(environment.get("SUBMIT_RATE_PER_MINUTE", "0")),
+            submit_burst=int(environment.get("SUBMIT_BURST", "1")),
+            max_live=int(environment.get("MAX_LIVE_JOBS_PER_OWNER", "0")),
+            max_backlog=int(environment.get("MAX_BACKLOG", "0")),
         )

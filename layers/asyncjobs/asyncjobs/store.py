@@ -9,15 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import ClientError
 
 from asyncjobs import aws
-from asyncjobs.clock import epoch_milliseconds, from_rfc3339, rfc3339
+from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
 from asyncjobs.errors import Unavailable
-from asyncjobs.items import GUARD_ATTRIBUTES, Item, from_item, milliseconds_value, parse_pk, primary_key, seconds_value, to_item
+from asyncjobs.items import (
+    GUARD_ATTRIBUTES,
+    Item,
+    bucket_key,
+    from_item,
+    milliseconds_value,
+    parse_pk,
+    primary_key,
+    seconds_value,
+    to_item,
+    to_name_item,
+)
 from asyncjobs.lifecycle import (
     DUE_SHARDS,
     FENCE,
@@ -29,8 +40,12 @@ from asyncjobs.lifecycle import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from asyncjobs.rate import SubmitRate
+
 
 _BATCH_TRIES = 3
+_BUCKET_RETENTION = timedelta(days=1)
+"""How much longer than until it is full a bucket is kept: an owner who comes every day does not have it made anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,15 @@ class Store(Protocol):
         """Create the job, unless a record of that name exists that has not expired: then that one is returned."""
         ...
 
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """Have the owner's name stand for this job until then, if it stands for no other, or for the one to be replaced.
+
+        Returns the id of the job that it stands for now. There may be no such job yet.
+        """
+        ...
+
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """Begin an attempt, by the rule of `AsyncJob.is_claimable`, without having read the job."""
         ...
@@ -68,6 +92,10 @@ class Store(Protocol):
         It is success, too, when what it was to write stands there already: this write's own first try, or somebody else's who
         meant the very same.
         """
+        ...
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """Remove the forgotten job's record, unless another one has taken its place."""
         ...
 
     def get(self, key: JobKey) -> AsyncJob | None:
@@ -82,6 +110,14 @@ class Store(Protocol):
 
     def due(self, now: datetime) -> Iterator[JobKey]:
         """The unfinished jobs that are due by now, oldest first in each shard. Eventually consistent."""
+        ...
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        """Take a token from the owner's bucket by the rule of `SubmitRate.draw`, which says what is returned, too."""
+        ...
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        """How many of the owner's jobs count as live; counts no further than `at_most`. Eventually consistent."""
         ...
 
 
@@ -105,8 +141,29 @@ class DynamoStore:
                 )
         except ClientError as error:
             current = _current(error)
-            return None if current is None or current.gen == job.gen else current
+            return None if current is None or _is_own(current, job) else current
         return None
+
+    def name_if_free(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """See `Store`. Races with other submits of the same input: each of them is told the same job."""
+        values = {":now": seconds_value(now), ":replaced": {"S": instead_of or ""}}
+        try:
+            with aws.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_name_item(owner, name, async_job_id, until),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now OR asyncJobId = :replaced",
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            found: Any = error.response
+            return str(found["Item"]["asyncJobId"]["S"])
+        return async_job_id
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
@@ -157,6 +214,19 @@ class DynamoStore:
                 return None
             return Lost(current)
         return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """See `Store`. Races with a submit that uses the expired record's idempotency key anew."""
+        try:
+            with aws.translated("The table"):
+                self._client.delete_item(
+                    TableName=self._table_name,
+                    Key=primary_key(job.key),
+                    ConditionExpression="gen = :gen AND recordExpiresAt = :expiry",
+                    ExpressionAttributeValues={":gen": {"S": job.gen}, ":expiry": seconds_value(job.record_expires_at)},
+                )
+        except ClientError as error:
+            _current(error)
 
     def get(self, key: JobKey) -> AsyncJob | None:
         with aws.translated("The table"):
@@ -210,6 +280,76 @@ class DynamoStore:
                 if "LastEvaluatedKey" not in page:
                     break
                 start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        """See `Store`. Races with the owner's other submits, which the condition puts in order.
+
+        First as if the bucket was full, as it mostly is, and if it was not, on from where it stands: nothing needs to be
+        read before. A write whose answer got lost is repeated by the SDK and takes a second token; nobody gains by that.
+        """
+        taken, full_at = self._take_token(
+            owner,
+            update="SET fullAt = :oneOff, recordExpiresAt = :expires",
+            condition="attribute_not_exists(fullAt) OR fullAt <= :now",
+            values={":oneOff": milliseconds_value(now + rate.interval), ":now": milliseconds_value(now)},
+            expires_at=now + rate.interval + _BUCKET_RETENTION,
+        )
+        if taken or full_at > rate.latest_full_at(now):
+            return taken, full_at
+        return self._take_token(
+            owner,
+            update="SET fullAt = fullAt + :interval, recordExpiresAt = :expires",
+            condition="fullAt <= :latest",
+            values={
+                ":interval": {"N": str(rate.interval // timedelta(milliseconds=1))},
+                ":latest": milliseconds_value(rate.latest_full_at(now)),
+            },
+            expires_at=now + rate.burst * rate.interval + _BUCKET_RETENTION,
+        )
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        """See `Store`. The index is sparse: it loses a job with the write that ends it, so nobody keeps count."""
+        count, start = 0, dict[str, Any]()
+        while count < at_most:
+            with aws.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="live",
+                    KeyConditionExpression="liveOwner = :owner",
+                    ExpressionAttributeValues={":owner": {"S": owner}},
+                    Select="COUNT",
+                    Limit=at_most - count,
+                    **start,
+                )
+            count += page["Count"]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return count
+
+    def _take_token(
+        self, owner: str, *, update: str, condition: str, values: dict[str, Any], expires_at: datetime
+    ) -> tuple[bool, datetime]:
+        try:
+            with aws.translated("The table"):
+                answer = self._client.update_item(
+                    TableName=self._table_name,
+                    Key=bucket_key(owner),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues={**values, ":expires": seconds_value(to_whole_seconds(expires_at))},
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            stands: Any = error.response.get("Item")
+            if not stands:
+                # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
+                raise Unavailable("The owner's bucket has just been removed.") from error
+            return False, _full_at(stands)
+        return True, _full_at(answer["Attributes"])
 
     def _claim(
         self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime, move_due: bool
@@ -271,6 +411,15 @@ class DynamoStore:
         if wanted:
             raise Unavailable("The table is throttled.")
         return [from_item(items[pk]) for pk in pks if pk in items]
+
+
+def _is_own(current: AsyncJob, job: AsyncJob) -> bool:
+    """Whether it is what this put's own first try left; unless another attempt has been begun in the meantime."""
+    return current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
+
+
+def _full_at(bucket: Any) -> datetime:
+    return from_epoch_milliseconds(int(bucket["fullAt"]["N"]))
 
 
 def _same(one: Item, other: Item, attributes: Iterable[str]) -> bool:

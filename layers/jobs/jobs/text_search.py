@@ -46,7 +46,15 @@ class SearchOutput(_Wire):
     files_searched: int
 
 
-@job("text.search", expected_seconds=0.2, timeout_seconds=30, max_attempts=3, retention_seconds=24 * 3600)
+@job(
+    "text.search",
+    expected_seconds=0.2,
+    timeout_seconds=30,
+    max_attempts=3,
+    retention_seconds=24 * 3600,
+    route="POST /search",
+    synchronous_route="GET /search",
+)
 async def search(input: SearchInput, context: JobContext) -> SearchOutput:
     """Find a text in the handbook of asynchronous jobs: file, line and the words around it.
 

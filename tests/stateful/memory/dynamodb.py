@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Literal
 
 from botocore.exceptions import ClientError
 
@@ -160,6 +160,7 @@ class MemoryDynamoDB:
         KeyConditionExpression: str,
         ExpressionAttributeValues: Mapping[str, Any],
         ExpressionAttributeNames: Mapping[str, str] | None = None,
+        Select: Literal["ALL_PROJECTED_ATTRIBUTES", "COUNT"] = "ALL_PROJECTED_ATTRIBUTES",
         ScanIndexForward: bool = True,
         Limit: int | None = None,
         ExclusiveStartKey: Item | None = None,
@@ -188,7 +189,9 @@ class MemoryDynamoDB:
             start = place(ExclusiveStartKey)
             entries = [entry for entry in entries if (place(entry) > start if ScanIndexForward else place(entry) < start)]
         most = min(size for size in (Limit, self._page_size, len(entries) + 1) if size is not None)
-        answer: dict[str, Any] = {"Items": entries[:most]}
+        answer: dict[str, Any] = {"Count": len(entries[:most])}
+        if Select != "COUNT":
+            answer["Items"] = entries[:most]
         if len(entries) >= most > 0:
             # AWS only knows that it stopped at the limit, not whether anything lies behind.
             answer["LastEvaluatedKey"] = entries[most - 1]

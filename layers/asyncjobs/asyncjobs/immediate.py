@@ -1,0 +1,80 @@
+"""Short jobs at once: the submit function as a job's first worker, for as long as a caller may be made to wait."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from asyncjobs import log
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.clock import Clock
+from asyncjobs.deadline import exit_after
+from asyncjobs.errors import Unavailable
+from asyncjobs.lifecycle import GRACE, AsyncJob, lease_length
+from asyncjobs.objects import Objects
+from asyncjobs.registry import JobType
+from asyncjobs.store import Store
+
+if TYPE_CHECKING:
+    from asyncjobs.executor import Executor
+
+AT_MOST = timedelta(seconds=5)
+"""How long a job runs here at most; then its attempt ends, and the queue has it."""
+
+
+class FirstWorker:
+    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
+
+    def __init__(
+        self,
+        *,
+        threshold: timedelta,
+        store: Store,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        at_most: timedelta = AT_MOST,
+    ) -> None:
+        self._threshold = threshold
+        self._store = store
+        self._objects = objects
+        self._catalogue = catalogue
+        self._clock = clock
+        self._at_most = at_most
+
+    def takes(self, job_type: JobType) -> bool:
+        """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not."""
+        return job_type.immediate and job_type.expected <= self._threshold and job_type.max_attempts > 1
+
+    def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
+        """The new job with its first attempt begun, to be stored in one write."""
+        now = self._clock()
+        return job.claimed(by=f"submit/{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.time_limit))
+
+    def run(self, job: AsyncJob) -> AsyncJob:
+        """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
+        log.event("JOB_STARTED", job)
+        remaining = self._at_most + GRACE
+        try:
+            if self._executor.is_async(job.job_type):
+                import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
+
+                with exit_after(remaining):
+                    ended = asyncio.run(self._executor.run_claimed_async(job, remaining))
+            else:
+                ended = self._executor.run_claimed(job, remaining)
+        except Unavailable:
+            # When its lease is over, the sweeper has it made again.
+            return job
+        return ended or job
+
+    @functools.cached_property
+    def _executor(self) -> Executor:
+        """Imported when there is a first job to run: most processes need none."""
+        from asyncjobs.executor import Executor  # noqa: PLC0415
+
+        return Executor(
+            store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=self._at_most
+        )

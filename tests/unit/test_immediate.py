@@ -1,0 +1,178 @@
+"""Quick jobs, run where they are submitted: at once when they are quick, in the queue when they are not."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.catalogue import Catalogue
+from asyncjobs.errors import Unavailable
+from asyncjobs.immediate import FirstWorker
+from asyncjobs.lifecycle import AsyncJob, Status
+from asyncjobs.queue import JobMessage
+from asyncjobs.service import Commands, Submission, SubmitRequest
+from asyncjobs.store import Lost
+from tests.factories import NOW, OWNER, job_type
+from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+HALF_A_SECOND = timedelta(seconds=0.5)
+
+
+@pytest.fixture
+def first_worker(store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock) -> FirstWorker:
+    return FirstWorker(threshold=HALF_A_SECOND, store=store, objects=objects, catalogue=catalogue, clock=clock)
+
+
+@pytest.fixture
+def commands(
+    store: FakeStore,
+    queue: FakeQueue,
+    objects: FakeObjects,
+    catalogue: Catalogue,
+    clock: FakeClock,
+    first_worker: FirstWorker,
+) -> Commands:
+    return Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalogue=catalogue,
+        clock=clock,
+        max_retention=timedelta(days=30),
+        first_worker=first_worker,
+    )
+
+
+def has_run_something(first_worker: FirstWorker) -> bool:
+    return "_executor" in vars(first_worker)
+
+
+def submit(commands: Commands, name: str = "zoo.is_quick", turn: str = "returns", **options: Any) -> Submission:
+    request = SubmitRequest(job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)))
+    return commands.submit(OWNER, request, **options)
+
+
+@pytest.mark.parametrize("name", ["zoo.is_quick", "zoo.is_quick_async"])
+def test_a_quick_job_has_finished_when_it_is_accepted(
+    commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines, name: str
+) -> None:
+    job = submit(commands, name).job
+    assert (job.status, job.attempt, job.result and job.result.text) == (Status.COMPLETED, 1, "1")
+    assert store.jobs == {job.key: job}
+    assert queue.sent == []
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_STARTED", "JOB_COMPLETED"]
+
+
+def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeStore) -> None:
+    submit(commands)
+    assert store.writes == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("zoo.is_quick", {"in_background": True}),
+        ("zoo.is_quick", {"delay": timedelta(seconds=1)}),
+        ("zoo.is_quick_elsewhere", {}),
+        ("zoo.works", {}),
+    ],
+    ids=["asked for", "delayed", "forbidden by its type", "slow"],
+)
+def test_everything_else_is_sent_and_no_job_code_is_loaded(
+    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, options: dict[str, Any]
+) -> None:
+    request = {"zoo.works": {"seconds": 1}}.get(name, {"turn": "returns"})
+    delay = options.pop("delay", timedelta(0))
+    job = commands.submit(OWNER, SubmitRequest(job_type=name, input=request, delay=delay), **options).job
+    assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
+    assert not has_run_something(first_worker)
+
+
+def test_a_job_with_a_single_attempt_is_not_risked_here(first_worker: FirstWorker) -> None:
+    quick = job_type("zoo.is_quick", expected=HALF_A_SECOND)
+    assert first_worker.takes(quick)
+    assert not first_worker.takes(replace(quick, max_attempts=1))
+    assert not first_worker.takes(replace(quick, expected=timedelta(seconds=0.51)))
+
+
+def test_a_quick_job_that_raises_is_tried_again_by_the_worker(commands: Commands, queue: FakeQueue) -> None:
+    job = submit(commands, turn="raises").job
+    assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "JOB_RAISED")
+    assert queue.sent == [JobMessage.of(job)]
+    assert queue.delays == [(job.not_before or NOW) - NOW]
+
+
+def test_a_quick_job_that_fails_for_good_has_failed(commands: Commands, queue: FakeQueue) -> None:
+    job = submit(commands, turn="gives up").job
+    assert (job.status, job.error and job.error.code) == (Status.FAILED, "HOPELESS")
+    assert queue.sent == []
+
+
+@pytest.mark.parametrize("name", ["zoo.is_quick", "zoo.is_quick_async"])
+def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_once(
+    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_worker, "_at_most", timedelta(seconds=0.1))
+    job = submit(commands, name, turn="dawdles").job
+    assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
+    assert job.claimed_by is None
+    assert job.is_claimable(NOW)
+    assert (queue.sent, queue.delays) == ([JobMessage.of(job)], [timedelta(0)])
+
+
+def test_a_replay_runs_nothing_again(commands: Commands, store: FakeStore) -> None:
+    first = submit(commands, idempotency_key="k")
+    again = submit(commands, idempotency_key="k")
+    assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
+    assert store.jobs[first.job.key].attempt == 1
+
+
+def test_a_replay_of_one_that_still_runs_leaves_it_alone(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    job = submit(commands, idempotency_key="k").job
+    running = replace(job, status=Status.IN_PROGRESS, lease_until=NOW + timedelta(minutes=1), due_at=NOW, result=None)
+    store.jobs[job.key] = running
+    again = submit(commands, idempotency_key="k")
+    assert (again.job, again.replayed, queue.sent) == (running, True, [])
+
+
+def test_one_whose_put_got_no_answer_until_another_attempt_began_does_not_run_here(
+    commands: Commands, store: FakeStore, first_worker: FirstWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = store.add_if_absent
+
+    def answers_late(job: AsyncJob, now: Any) -> AsyncJob | None:
+        assert put(job, now) is None
+        late = now + timedelta(minutes=2)
+        taken = store.claim_if_claimable(job.key, gen=job.gen, by="worker", now=late, lease_until=late + timedelta(minutes=1))
+        assert not isinstance(taken, Lost)
+        return put(job, late)  # the SDK's second try
+
+    monkeypatch.setattr(store, "add_if_absent", answers_late)
+    submission = submit(commands)
+    assert (submission.job.claimed_by, submission.job.attempt, submission.replayed) == ("worker", 2, False)
+    assert not has_run_something(first_worker)
+
+
+def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
+    commands: Commands, store: FakeStore, queue: FakeQueue, first_worker: FirstWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = store.add_if_absent
+
+    def then_fails(job: AsyncJob, now: Any) -> AsyncJob | None:
+        outcome = put(job, now)
+        store.failures = deque([Unavailable("throttled")] * 5)
+        return outcome
+
+    monkeypatch.setattr(store, "add_if_absent", then_fails)
+    monkeypatch.setattr(first_worker._executor, "_sleep", lambda _: None)
+    job = submit(commands).job
+    assert (job.status, job.attempt, queue.sent) == (Status.IN_PROGRESS, 1, [])
+    assert job.lease_until is not None
+    assert job.due_at is not None
+    assert job.due_at <= job.lease_until
+    assert job.is_claimable(job.lease_until + timedelta(milliseconds=1))
