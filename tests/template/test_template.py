@@ -15,14 +15,15 @@ import pytest
 from asyncjobs import log
 from asyncjobs.api import Api, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
+from asyncjobs.history import _key as history_key
 from asyncjobs.items import to_item
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST, Status
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
-FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction"]
+FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
 OPEN = {
     "GET /api/v1/health",
     "GET /api/v1/openapi.json",
@@ -215,6 +216,39 @@ def test_the_sweeper_runs_as_often_as_the_leases_reckon_with() -> None:
     assert schedule["Schedule"] == "rate(1 minute)"
     assert properties("SweeperFunction")["Timeout"] <= SWEEP_INTERVAL.total_seconds()
     assert properties("SweeperFunction")["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+
+
+# ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def learner_event() -> dict[str, Any]:
+    (event,) = events("LearnerFunction", "DynamoDB")
+    return event
+
+
+def test_the_learner_hears_of_jobs_that_end_by_themselves_and_of_nothing_else() -> None:
+    (pattern,) = [json.loads(found["Pattern"]) for found in learner_event()["FilterCriteria"]["Filters"]]
+    before, after = (pattern["dynamodb"][image]["status"]["S"] for image in ("OldImage", "NewImage"))
+    assert pattern["eventName"] == ["MODIFY"]
+    assert set(before) == {status for status in Status if not status.is_finished}
+    assert set(after) == {status for status in Status if status.is_finished} - {Status.CANCELLED}
+    assert learner_event()["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    assert set(pattern["dynamodb"]) <= {"OldImage", "NewImage"}
+    assert properties("Table")["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+
+
+def test_what_cannot_be_learnt_holds_up_nothing_for_long() -> None:
+    event = learner_event()
+    assert event["MaximumRetryAttempts"] <= 3
+    assert event["MaximumRecordAgeInSeconds"] <= 3600
+    assert event["BisectBatchOnFunctionError"] is True
+
+
+def test_the_learner_is_rung_for_many_jobs_at_once() -> None:
+    event = learner_event()
+    assert event["BatchSize"] >= 1000
+    assert event["MaximumBatchingWindowInSeconds"] >= 60
+    assert properties("LearnerFunction")["Timeout"] >= 60
 
 
 # ── Table ──────────────────────────────────────────────────────────────────────────────────────────
@@ -429,6 +463,8 @@ WITHOUT_CODE = {
     "SubmitFunction": {"s3:ListBucket"},
     # Lambda's own doing: the pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
+    # And of the stream.
+    "LearnerFunction": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
 }
 """What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
 
@@ -446,13 +482,19 @@ ROOMS = {
         ("attempt", "Attempt"),
         ("heartbeat", "Heartbeat"),
     ],
-    "StatusFunction": [("service", "Queries")],
+    "StatusFunction": [("service", "Queries"), ("history", "CachedHistory")],
     "WorkerFunction": [("batch", "BatchWorker"), ("executor", "Executor"), ("attempt", "Attempt"), ("heartbeat", "Heartbeat")],
     "SweeperFunction": [("sweeper", "Sweeper")],
+    "LearnerFunction": [("learner", "Learner")],
 }
 """The classes that do a function's work, through the adapters."""
 
-ADAPTERS = {"_store": ("store", "DynamoStore"), "_queue": ("queue", "SqsQueue"), "_objects": ("objects", "S3Objects")}
+ADAPTERS = {
+    "_store": ("store", "DynamoStore"),
+    "_history": ("history", "DynamoHistory"),
+    "_queue": ("queue", "SqsQueue"),
+    "_objects": ("objects", "S3Objects"),
+}
 
 RESOURCES = {
     "SubmitFunction": {
@@ -489,6 +531,14 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/due",
         "sqs:SendMessage": "Queue",
+    },
+    "LearnerFunction": {
+        "dynamodb:DescribeStream": "Table/stream",
+        "dynamodb:GetRecords": "Table/stream",
+        "dynamodb:GetShardIterator": "Table/stream",
+        "dynamodb:ListStreams": "Table/stream",
+        "dynamodb:GetItem": "Table",
+        "dynamodb:PutItem": "Table",
     },
 }
 
@@ -550,8 +600,10 @@ def listed(value: Any) -> list[Any]:
 
 def named(arn: dict[str, Any]) -> str:
     """A resource as this file calls it: `Bucket/inputs/*`."""
-    name: str = arn["Fn::Sub"].replace("${", "").replace(".Arn}", "") if "Fn::Sub" in arn else arn["Fn::GetAtt"][0]
-    return name
+    if "Fn::Sub" in arn:
+        return str(arn["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    name, attribute = arn["Fn::GetAtt"]
+    return f"{name}{ {'Arn': '', 'StreamArn': '/stream'}[attribute] }"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -573,6 +625,14 @@ def test_no_permission_has_a_wildcard_but_for_the_objects_of_one_area(function: 
     for action, name in grants(function):
         assert "*" not in action
         assert "*" not in name.removesuffix("inputs/*").removesuffix("results/*")
+
+
+def test_the_learner_can_write_to_no_job() -> None:
+    statements = [found for policy in role("LearnerFunction")["Policies"] for found in policy["PolicyDocument"]["Statement"]]
+    (on_items,) = [found for found in statements if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
+    (prefix,) = on_items["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert history_key("text.search")["pk"]["S"].startswith(prefix.removesuffix("*"))
+    assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
 
 
 def test_status_can_write_nothing() -> None:

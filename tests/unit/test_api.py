@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from asyncjobs.admission import Admission
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue, openapi_path
-from asyncjobs.clock import rfc3339
+from asyncjobs.clock import from_rfc3339, rfc3339
+from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
 from asyncjobs.openapi import document
+from asyncjobs.polling import Outlook
 from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
@@ -113,6 +115,8 @@ class House:
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
+    outlooks: dict[str, Outlook] = field(default_factory=dict)
+    asked_for: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
@@ -131,7 +135,11 @@ class House:
         )
         queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
         self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
-        self._queries = queries_api(queries, clock=self.clock)
+        self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
+
+    def outlook(self, job_type: str) -> Outlook | None:
+        self.asked_for.append(job_type)
+        return self.outlooks.get(job_type)
 
     def call(
         self,
@@ -207,6 +215,7 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(house: House) -> Non
         "updatedAt": "2026-11-21T12:00:00.000Z",
         "startedAt": None,
         "endedAt": None,
+        "estimatedEndAt": None,
         "recordExpiresAt": int(job.record_expires_at.timestamp()),
         "resultType": None,
         "result": None,
@@ -490,6 +499,39 @@ def test_the_older_a_job_the_less_often_it_is_worth_asking(house: House, age: fl
     assert house.call(JOB, async_job_id=JOB_ID).headers["retry-after"] == pause
 
 
+def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([20.0] * 100))
+    house.keep(running_job())
+    house.clock.advance(seconds=4)
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    early = house.call(RESULT, async_job_id=JOB_ID)
+    assert 15 <= int(answer.headers["retry-after"]) <= 18
+    assert early.headers["retry-after"] == answer.headers["retry-after"]
+    assert abs(from_rfc3339(answer.body["estimatedEndAt"]) - (NOW + timedelta(seconds=20))) < timedelta(seconds=1)
+
+
+def test_an_estimate_that_moves_is_no_news(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([18.0, 20.0, 22.0] * 40))
+    house.keep(running_job())
+    first = house.call(JOB, async_job_id=JOB_ID)
+    house.clock.advance(seconds=19)
+    later = house.call(JOB, async_job_id=JOB_ID)
+    again = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
+    assert first.body["estimatedEndAt"] != later.body["estimatedEndAt"]
+    # So the two are not the same byte by byte, which a strong tag would promise.
+    assert later.headers["etag"] == first.headers["etag"]
+    assert first.headers["etag"].startswith("W/")
+    assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
+
+
+def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    house.call(RESULT, async_job_id=JOB_ID)
+    assert answer.body["estimatedEndAt"] is None
+    assert house.asked_for == []
+
+
 def test_a_completed_job_shows_its_result(house: House) -> None:
     house.keep(running_job().completed(now=NOW, result=Result(text='{"text":"ü","pages":[1]}')))
     answer = house.call(JOB, async_job_id=JOB_ID)
@@ -710,7 +752,7 @@ def test_nobody_waits_for_what_has_finished(house: House, patience: Patience) ->
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
 def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(house: House, form: str) -> None:
     house.keep(running_job())
-    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"].removeprefix("W/")
     answer = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": form.format(tag)})
     assert (answer.status, answer.text) == (304, "")
     assert int(answer.headers["retry-after"]) > 0

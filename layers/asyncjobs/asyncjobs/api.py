@@ -49,6 +49,7 @@ from asyncjobs.http import (
 )
 from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
+from asyncjobs.polling import Outlook, forecast
 from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.routes import input_of
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
@@ -66,6 +67,8 @@ MAX_METADATA = 1024
 
 Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
+Outlooks = Callable[[str], Outlook | None]
+"""What past jobs of a type tell; None when nothing."""
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
@@ -180,7 +183,7 @@ def _submission_answer(commands: Commands, clock: Clock, request: Request, asked
         raise _failed_while_waited_for(job, headers)
     token = submission.worker_token
     secret = {} if token is None else {"workerToken": token.text}
-    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, **secret)
+    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, once=secret)
 
 
 def _result_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
@@ -196,16 +199,16 @@ def _result_answer(commands: Commands, clock: Clock, request: Request, asked: Su
     return answer(200, text=job.result.text, headers=headers)
 
 
-def queries_api(queries: Queries, *, clock: Clock) -> Api:
-    """The routes that only look."""
+def queries_api(queries: Queries, *, clock: Clock, outlook: Outlooks = lambda _: None) -> Api:
+    """The routes that only look. `outlook` is asked about the types of jobs that have not ended."""
 
     def job(request: Request) -> Answer:
-        return _news_answer(queries, clock, request)
+        return _news_answer(queries, clock, request, outlook)
 
     def result(request: Request) -> Answer:
         job = queries.job(request.owner, _job_id(request))
         if job.status is not Status.COMPLETED:
-            raise _no_result(job, clock())
+            raise _no_result(job, clock(), outlook)
         link = queries.link(job)
         if link is not None:
             return answer(303, {"location": link}, headers={"location": link})
@@ -240,7 +243,7 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     )
 
 
-def _news_answer(queries: Queries, clock: Clock, request: Request) -> Answer:
+def _news_answer(queries: Queries, clock: Clock, request: Request, outlook: Outlooks) -> Answer:
     """The job as it stands, or, for who waits, as soon as there is something about it that the caller does not know."""
     owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
     known = request.known_tags
@@ -254,9 +257,11 @@ def _news_answer(queries: Queries, clock: Clock, request: Request) -> Answer:
 
     job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
     tag = entity_tag(_job_body(job))
+    # Weak while an estimate of its end, which moves with each look, may be told besides.
+    etag = tag if job.is_finished else f"W/{tag}"
     if request.known_tags & {tag, "*"}:
-        return not_modified({"etag": tag, **_polling(job, clock())})
-    return _job_answer(200, job, clock(), {"etag": tag})
+        return not_modified({"etag": etag, **_polling(job, clock(), outlook)})
+    return _job_answer(200, job, clock(), {"etag": etag}, outlook=outlook)
 
 
 # ── From the wire ──────────────────────────────────────────────────────────────────────────────────
@@ -433,13 +438,26 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 # ── To the wire ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None, **once: str) -> Answer:
+def _job_answer(
+    status: int,
+    job: AsyncJob,
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
+    *,
+    outlook: Outlooks = lambda _: None,
+    once: Mapping[str, str] | None = None,
+) -> Answer:
     """`once` is what this answer tells besides the job, and no other."""
-    return answer(status, {**_job_body(job), **once}, headers={**_polling(job, now), **(headers or {})})
+    polling, body = dict[str, str](), _job_body(job)
+    if not job.is_finished:
+        expected = forecast(job, now, outlook(job.job_type))
+        polling = {"retry-after": str(expected.retry_after)}
+        body["estimatedEndAt"] = expected.estimated_end and rfc3339(expected.estimated_end)
+    return answer(status, {**body, **(once or {})}, headers={**polling, **(headers or {})})
 
 
-def _polling(job: AsyncJob, now: datetime) -> dict[str, str]:
-    return {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+def _polling(job: AsyncJob, now: datetime, outlook: Outlooks = lambda _: None) -> dict[str, str]:
+    return {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
 
 
 def _applied(preference: Preference, wait: timedelta) -> dict[str, str]:
@@ -464,6 +482,7 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "updatedAt": rfc3339(job.updated_at),
         "startedAt": job.started_at and rfc3339(job.started_at),
         "endedAt": job.ended_at and rfc3339(job.ended_at),
+        "estimatedEndAt": None,
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": json.loads(result.text) if result and result.text is not None else None,
@@ -491,17 +510,6 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "tracked": job_type.tracked,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
-
-
-_POLLING = ((30, 2), (120, 5), (600, 10))
-"""Up to this age in seconds, poll every so many seconds; above, every half minute."""
-
-
-def _retry_after(job: AsyncJob, now: datetime) -> str:
-    age = (now - job.created_at).total_seconds()
-    pause = next((pause for until, pause in _POLLING if age < until), 30)
-    starts_in = (job.not_before - now).total_seconds() if job.status is Status.PENDING and job.not_before else 0
-    return str(max(pause, math.ceil(starts_in)))
 
 
 def _rate_headers(quota: Quota | None) -> dict[str, str]:
@@ -620,7 +628,7 @@ _ENDED_WITHOUT_RESULT = {
 }
 
 
-def _no_result(job: AsyncJob, now: datetime) -> Problem:
+def _no_result(job: AsyncJob, now: datetime, outlook: Outlooks) -> Problem:
     code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
-    headers = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+    headers = {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
     return Problem(409, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))

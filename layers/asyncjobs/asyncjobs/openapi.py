@@ -489,6 +489,7 @@ _SCHEMAS: Mapping[str, Json] = {
             "updatedAt": _TIME,
             "startedAt": _described("When the first attempt began.", _nullable(_TIME)),
             "endedAt": _nullable(_TIME),
+            "estimatedEndAt": _described("When it will probably end, where that can be told.", _nullable(_TIME)),
             "recordExpiresAt": _described("When the job and its result will be gone: seconds since 1970.", _INTEGER),
             "resultType": _described(
                 "Where the result lies: in `result`, or at `resultLocation`. Null while there is none.",
