@@ -8,8 +8,8 @@ import pytest
 
 from tests.openapi.fuzz import deployed, fuzz
 
-EXAMPLES = 100
-"""An operation and phase: about 1,000 requests, 60 to 90 s on two cores with the stack's start. 500 take two minutes, since the emulator
+EXAMPLES = 40
+"""An operation and phase: some 1,000 requests, about a minute on two cores with the stack's start. 500 take several, since the emulator
 waits 50 ms for the log of each call that logs nothing. `make fuzz` makes up 10,000."""
 
 SEEN = {

@@ -278,7 +278,6 @@ def test_a_large_input_is_recognised_too(commands: Commands) -> None:
     [
         {"job_type": "service.keeps"},
         {"input": {"pages": 10}},
-        {"input": {"pages": 9.0}},
         {"metadata": {}},
         {"message": ""},
         {"delay": timedelta(seconds=1)},
@@ -466,6 +465,18 @@ def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: Fake
     job = new_tracked_job().advanced(now=NOW, progress=50, message=None)
     store.jobs[job.key] = job
     assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(44.0, 44), ({"b": [1.0], "a": -0.0}, {"a": 0, "b": [1]}), (1e20, 10**20), ("1.0", "1.0")]
+)
+def test_one_value_has_one_form(one: Any, other: Any) -> None:
+    assert canonical_json(one) == canonical_json(other)
+
+
+@pytest.mark.parametrize("value", [0.5, 1e21, 1e300, True, None])
+def test_what_is_no_whole_number_stays_what_it_is(value: Any) -> None:
+    assert repr(json.loads(canonical_json(value))) == repr(value)
 
 
 # ── Same input, same job ───────────────────────────────────────────────────────────────────────────

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from asyncjobs.worker_token import WorkerToken
 
 
+_LEAST_WITH_EXPONENT = 1e21
+"""From here on JSON's canonical form writes numbers with an exponent, so that they stay what they are."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmitRequest:
     """What a client asks for. Its shape has been checked; its input has not."""
@@ -432,8 +436,18 @@ class Queries:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The value as JSON: the same bytes for the same value."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    """The value as JSON: the same bytes for the same value, whether its author wrote 44 or 44.0, as in RFC 8785 (3.2.2.3)."""
+    return json.dumps(_canonical(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _canonical(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(member) for member in value]
+    return value
 
 
 def _present(job: AsyncJob | None, clock: Clock) -> AsyncJob:
