@@ -1,15 +1,15 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check audit lock test soak build wheels bench catalogue environments checks clean
+.PHONY: help run token stop logs deploy check audit lock test soak fuzz build wheels bench catalogue environments checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
-# EXAMPLES is how many runs of the stateful test `soak` ends with.
+# EXAMPLES is how many runs of the stateful test `soak` ends with, and how many requests an operation `fuzz` makes up.
 # ARCHITECTURE is what `build` builds for: the template's default, unless said otherwise.
 PYTHON ?=
 PORT ?=
 FOLLOW ?=
 ARGS ?=
-EXAMPLES ?= 20000
+EXAMPLES ?=
 ARCHITECTURE ?= arm64
 
 find_python = python=$$(sh local/find-python.sh "$(PYTHON)") || exit 1
@@ -46,7 +46,7 @@ check: checks audit ## Format, lint, types, import rows, template, catalogue, au
 	@.venv/bin/mypy --strict
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
-	@$(layers) .venv/bin/python -m asyncjobs.catalogue --check
+	@$(layers) .venv/bin/python -m asyncjobs.generate --check
 
 audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -57,13 +57,17 @@ lock: checks ## Pin and hash what the layers' requirements.in ask for
 
 soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.soak $(ARGS)
-	@ASYNCJOBS_STATEFUL_EXAMPLES=$(EXAMPLES) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
+	@ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 
-bench: environments ## Measure cold starts against a bare handler
+fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
+	@.venv/bin/python -m tests.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
+
+bench: environments ## Measure cold starts against a bare handler, and polls against the fewest possible
 	@.venv/bin/python -m bench.cold_start
+	@$(layers) .venv/bin/python -m bench.polling
 
-catalogue: environments ## List the job types for the submit function, from the jobs' decorators
-	@$(layers) .venv/bin/python -m asyncjobs.catalogue
+catalogue: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators
+	@$(layers) .venv/bin/python -m asyncjobs.generate
 
 build: catalogue wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/.local/wheels" $(sam) build \

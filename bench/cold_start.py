@@ -50,6 +50,12 @@ ITEM: dict[str, Any] = {
     "progress": {"N": "45"},
 }
 
+HISTORY: dict[str, Any] = {
+    "pk": {"S": "D#text.search"},
+    "durations": {"S": json.dumps({str(bucket): 5 for bucket in range(20, 80)})},
+    "revision": {"N": "7"},
+}
+
 BARE = {
     "submit": """
 import json, os, boto3
@@ -100,7 +106,7 @@ class Stub(BaseHTTPRequestHandler):
         """Answer."""
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         answers = {
-            "GetItem": {"Item": ITEM},
+            "GetItem": {"Item": next((item for item in (ITEM, HISTORY) if item["pk"] == body.get("Key", {}).get("pk")), ITEM)},
             "SendMessage": {
                 "MessageId": "m",
                 "MD5OfMessageBody": hashlib.md5(body.get("MessageBody", "").encode(), usedforsecurity=False).hexdigest(),

@@ -38,6 +38,21 @@ def new_job(
     return replace(job, **changes)
 
 
+def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes: Any) -> AsyncJob:
+    """A tracked job that was just submitted, with an hour for its worker."""
+    job = submitted(
+        JobKey(owner, async_job_id),
+        job_type="generic",
+        request_hash=b"h" * 32,
+        max_attempts=0,
+        time_limit=timedelta(hours=1),
+        deadline=timedelta(hours=1),
+        retention=timedelta(minutes=5),
+        now=NOW,
+    )
+    return replace(job, **changes)
+
+
 def running_job(
     *, by: str = "worker-1", now: datetime = NOW, lease: timedelta = timedelta(seconds=75), **changes: Any
 ) -> AsyncJob:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import BinaryIO, Self
 
 from asyncjobs.clock import to_whole_seconds
+from asyncjobs.durations import Durations
 from asyncjobs.errors import InputMissing, Unavailable
 from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
@@ -146,6 +147,30 @@ class FakeStore:
     def _fail(self) -> None:
         if self.failures:
             raise self.failures.popleft()
+
+
+@dataclass
+class FakeHistory:
+    """A `History` in a dictionary. While `is_down` it keeps and gives nothing; `reads` counts what would cost a read."""
+
+    known: dict[str, Durations] = field(default_factory=dict)
+    reads: int = 0
+    is_down: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, job_type: str) -> Durations:
+        self.reads += 1
+        self._check()
+        return self.known.get(job_type, Durations())
+
+    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+        self._check()
+        with self._lock:
+            self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The table is down.")
 
 
 @dataclass

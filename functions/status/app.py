@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from asyncjobs import log
+from asyncjobs import aws, log
 from asyncjobs.api import queries_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
+from asyncjobs.history import CachedHistory, DynamoHistory
 from asyncjobs.objects import S3Objects
 from asyncjobs.service import Queries
 from asyncjobs.settings import Settings
@@ -13,13 +14,16 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
+# Two clients would take longer to make than to use.
+dynamodb = aws.dynamodb()
 queries = Queries(
-    store=DynamoStore(settings.table_name),
+    store=DynamoStore(settings.table_name, dynamodb),
     objects=S3Objects(settings.bucket_name),
     catalogue=Catalogue.read(),
     clock=utc_now,
 )
-api = queries_api(queries, clock=utc_now)
+history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
+api = queries_api(queries, clock=utc_now, outlook=history.outlook)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

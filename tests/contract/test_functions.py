@@ -1,4 +1,4 @@
-"""The four doorbells as Lambda rings them: the sample events, the template's variables, and AWS played by moto."""
+"""The doorbells as Lambda rings them: the sample events, the template's variables, and AWS played by moto."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         patch.setenv("QUEUE_URL", queue_url)
         patch.setenv("BUCKET_NAME", "functions")
         patch.setenv("MAX_RETENTION_DAYS", "30")
-        yield Stack(queue_url, {name: load(name) for name in ("submit", "status", "worker", "sweeper")})
+        yield Stack(queue_url, {name: load(name) for name in ("submit", "status", "worker", "sweeper", "learner")})
     logger.handlers, logger.level, logger.propagate = before
 
 
@@ -119,6 +119,19 @@ def test_the_sample_schedule_makes_one_sweep(stack: Stack, monkeypatch: pytest.M
     monkeypatch.setattr(logging.getLogger("asyncjobs"), "handlers", [Collected(lines)])
     stack.ring("sweeper", sample("sweeper-schedule"))
     assert lines == ["SWEPT"]
+
+
+def test_what_the_learner_learns_is_what_status_tells(stack: Stack) -> None:
+    submit = sample("submit")
+    submit["headers"]["idempotency-key"] = "to-be-waited-for"
+    _, accepted = stack.call("submit", submit)
+    event = sample("learner-stream")
+    event["Records"] *= 40
+    stack.ring("learner", event)
+    other = load("status")  # the one before remembers what it read
+    answer = other({**sample("status"), "pathParameters": {"asyncJobId": accepted["asyncJobId"]}}, LambdaContext())
+    assert 12 <= int(answer["headers"]["retry-after"]) <= 14
+    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
 
 
 class Collected(logging.Handler):

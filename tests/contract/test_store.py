@@ -15,6 +15,7 @@ from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
     FENCE_AND_LEASE,
+    FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
     AsyncJob,
     Holder,
@@ -26,7 +27,7 @@ from asyncjobs.lifecycle import (
 )
 from asyncjobs.rate import SubmitRate
 from asyncjobs.store import DynamoStore, ListPosition, Lost, Store
-from tests.factories import JOB_ID, NOW, OWNER, new_job
+from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
 from tests.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.template.source import resource
 
@@ -294,6 +295,49 @@ def test_a_report_gives_way_to_a_later_one(store: Store, job: AsyncJob) -> None:
     assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
     assert store.swap_if_unchanged(held, first, FENCE_AND_REPORT) == Lost(second)
     assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
+
+
+@pytest.fixture
+def tracked(store: Store) -> AsyncJob:
+    """A tracked job that waits in the store."""
+    job = new_tracked_job()
+    assert store.add_if_absent(job, NOW) is None
+    return job
+
+
+def test_a_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
+    assert claim(store, tracked) == Lost(tracked)
+    started = tracked.advanced(now=NOW, progress=50, message="half")
+    store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS)
+    assert claim(store, tracked, now_after=3601) == Lost(started)
+    assert store.get(tracked.key) == started
+
+
+def test_a_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
+    assert list(store.due(tracked.deadline_at - timedelta(milliseconds=1))) == []
+    assert list(store.due(tracked.deadline_at)) == [tracked.key]
+
+
+def test_of_two_reports_within_one_millisecond_none_undoes_the_other(store: Store, tracked: AsyncJob) -> None:
+    # Two workers whose clocks differ: the second one reads, the first one writes, and both say NOW.
+    ahead = tracked.advanced(now=NOW, progress=80, message=None)
+    seen = tracked.advanced(now=NOW, progress=0, message=None)
+    store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
+    assert store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS) is None
+    behind = seen.advanced(now=NOW, progress=40, message=None)
+    assert seen.updated_at == ahead.updated_at
+    assert store.swap_if_unchanged(seen, behind, FENCE_AND_PROGRESS) == Lost(ahead)
+    assert store.get(tracked.key) == ahead
+
+
+def test_a_tracked_job_that_waits_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
+    ended = tracked.advanced(now=NOW, progress=None, message="Done").completed(
+        now=NOW, result=Result(url="https://files.example/report.pdf")
+    )
+    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
+    assert store.get(tracked.key) == ended
+    # The SDK repeats it, when its answer got lost.
+    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
 
 
 def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: AsyncJob) -> None:

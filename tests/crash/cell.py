@@ -14,6 +14,7 @@ import httpx
 
 from asyncjobs.items import bucket_key
 from asyncjobs.lifecycle import job_id_for
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.faults import Armed, Fault
 from tests.crash.history import Life, State
@@ -95,7 +96,9 @@ class Cell:
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        return self.caller.submit(self.job_type, {"note": self.note}, self.key, self.headers, **self.fields)
+        # A tracked job has nothing to be given: it has no function.
+        given = {} if self.job_type == GENERIC else {"note": self.note}
+        return self.caller.submit(self.job_type, given, self.key, self.headers, **self.fields)
 
     def is_cancelled(self) -> None:
         """Submit it such that it waits, and cancel it."""
@@ -121,11 +124,11 @@ class Cell:
         else:
             assert answer.status_code == otherwise, _shown(answer)
 
-    def submit_rival(self, job_type: str) -> str:
-        """Another job of the same caller, accepted. Returns its id."""
+    def submit_rival(self, job_type: str) -> str | None:
+        """Another job of the same caller. Returns its id; None if another one's lock refused it."""
         answer = self.caller.submit(job_type, {"note": "rival"}, uuid.uuid4().hex)
-        assert answer.status_code == ACCEPTED, _shown(answer)
-        return str(answer.json()["asyncJobId"])
+        assert answer.status_code in {ACCEPTED, CONFLICT}, _shown(answer)
+        return str(answer.json()["asyncJobId"]) if answer.status_code == ACCEPTED else None
 
     def delay_put(self, seconds: float) -> None:
         """Have the next put of the job's record stand still on its way."""

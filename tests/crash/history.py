@@ -19,6 +19,8 @@ from asyncjobs.lifecycle import Status
 State = Mapping[str, Any]
 """An item's attributes, without their types, and the `EPOCH` of the engine that it was seen in."""
 EPOCH = "~epoch"
+JOB = "J#"
+"""How the keys of jobs begin. The learner keeps items of another kind in the same table."""
 
 FINISHED = frozenset(status.value for status in Status if status.is_finished)
 _STARTS = (Status.PENDING.value, Status.IN_PROGRESS.value)
@@ -121,7 +123,7 @@ class History:
         with self._news:
             for record in records:
                 image = record["dynamodb"].get("NewImage")
-                if image is not None and image["pk"]["S"].startswith("J#"):
+                if image is not None and image["pk"]["S"].startswith(JOB):
                     state = {name: next(iter(value.values())) for name, value in image.items()} | {EPOCH: self._epoch}
                     job_id = state["pk"].rsplit("#", 1)[1]
                     self.lives.setdefault(job_id, Life()).states.append(state)

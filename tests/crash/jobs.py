@@ -77,9 +77,9 @@ def is_long_alone(input: Note, context: JobContext) -> str:
 
 @job("crash.takes_turns", timeout_seconds=LONG, exclusive=Exclusive("crash.turns", scope="OWNER", policy="QUEUE"))
 def takes_turns(input: Note, context: JobContext) -> str:
-    """Under a lock that is waited for."""
+    """Keep a lock for a while that is waited for."""
     note_start(context)
-    time.sleep(2)
+    time.sleep(5)
     return digest(input.note)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
 from tests.crash.cell import ACCEPTED, CONFLICT, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell, NotFired
 from tests.crash.faults import Fault
@@ -108,7 +109,7 @@ def is_named(row: Row, cell: Cell) -> None:
 
 def follows(row: Row, cell: Cell) -> None:
     """The lock names a job that is over, which a submit has to read."""
-    cell.stage.history.wait(cell.submit_rival(row.job_type), lambda life: life.is_over, seconds=PATIENCE)
+    cell.stage.history.wait(cell.submit_rival(row.job_type) or "", lambda life: life.is_over, seconds=PATIENCE)
     creates(row, cell)
 
 
@@ -129,11 +130,13 @@ def is_withdrawn(_row: Row, cell: Cell) -> None:
     cell.arm()
     with ThreadPoolExecutor(1) as pool:
         submit = pool.submit(cell.submit)
-        time.sleep(0.5)
-        cell.submit_rival("crash.is_long_alone")
+        time.sleep(0.4)
+        rival = cell.submit_rival("crash.is_long_alone")
         answer = submit.result()
     if not cell.has_met_its_fault():
-        raise NotFired("the other job was too late")
+        # One of the two was too late to meet the other. What runs must not be in the way of the next try.
+        cell.stage.history.wait(rival or cell.job_id, lambda life: life.is_over, seconds=PATIENCE)
+        raise NotFired("the two submits did not meet")
     cell.answers_as_faulted(answer, otherwise=CONFLICT)
     if cell.fault.is_applied:
         cell.ends("CANCELLED", attempts=0, error="JOB_CREATION_FAILED")
@@ -251,6 +254,17 @@ def is_deleted(_row: Row, cell: Cell) -> None:
     cell.is_gone()
 
 
+def is_reported(row: Row, cell: Cell) -> None:
+    """A report whose answer was no 200 is repeated, and then is one, whether or not it had been recorded."""
+    cell.is_accepted(replayed=False)
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It is in vain."}}
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.report(cell.job_id, **report))
+    again = cell.caller.report(cell.job_id, **report)
+    assert (again.status_code, again.json()["status"]) == (OK, "FAILED"), again.text
+    row.ends(cell)
+
+
 def is_looked_at(row: Row, cell: Cell) -> None:
     """A query that fails changes nothing, and works when it is repeated."""
     cell.is_accepted(replayed=False)
@@ -333,6 +347,26 @@ ROWS = (
         input_size=3000,
     ),
     Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
+    Row(
+        "a report reads the job",
+        _GET,
+        "get < Reports._read",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a report ends the job",
+        _SWAP,
+        "swap_if_unchanged < Reports._record > FAILED",
+        is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
     Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),

@@ -53,6 +53,9 @@ class Caller:
     def delete(self, job_id: str) -> httpx.Response:
         return self._ask("DELETE", f"/jobs/{job_id}")
 
+    def report(self, job_id: str, **report: Any) -> httpx.Response:
+        return self._ask("PATCH", f"/jobs/{job_id}", json=report)
+
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 

@@ -16,6 +16,10 @@ NO_REQUEST = {
     "open_result < Attempt.stream_result": "a writer; its calls have rows of their own",
 }
 
+NOT_DEPLOYED = {
+    "add_if_absent < TrackedJobs.create_job": "runs in somebody else's function; its call is `Commands.submit`'s",
+}
+
 
 def test_every_call_site_of_the_library_has_a_row() -> None:
     assert {row.site for row in ROWS} == sites.call_sites()
@@ -23,7 +27,7 @@ def test_every_call_site_of_the_library_has_a_row() -> None:
 
 def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
     in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
-    assert sites.uses() - in_rows == NO_REQUEST.keys()
+    assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()
 
 
 def test_no_two_rows_fault_the_same_call() -> None:

@@ -36,7 +36,7 @@ def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
         shutil.copy(source, tree / f"layers/jobs/jobs/{name}.py")
     _shorten_waits(tree / _LIFECYCLE)
     subprocess.run(
-        [sys.executable, "-m", "asyncjobs.catalogue"],
+        [sys.executable, "-m", "asyncjobs.generate"],
         check=True,
         env={**os.environ, "PYTHONPATH": f"{tree}/layers/asyncjobs:{tree}/layers/jobs"},
     )

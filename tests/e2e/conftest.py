@@ -44,7 +44,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(source, tree / name)
     shutil.copy(ROOT / "tests/zoo.py", tree / "layers/jobs/jobs/zoo.py")
     subprocess.run(
-        [sys.executable, "-m", "asyncjobs.catalogue"],
+        [sys.executable, "-m", "asyncjobs.generate"],
         check=True,
         env={**os.environ, "PYTHONPATH": f"{tree}/layers/asyncjobs:{tree}/layers/jobs"},
     )

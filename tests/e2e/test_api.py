@@ -52,6 +52,12 @@ def test_health_needs_no_token(outputs: Outputs) -> None:
     assert (answer.status_code, answer.json()) == (httpx.codes.OK, {"status": "ok"})
 
 
+def test_the_openapi_document_needs_no_token_and_names_every_job_type(outputs: Outputs) -> None:
+    answer = httpx.get(f"{outputs.api_url}/api/v1/openapi.json", trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (httpx.codes.OK, "application/json")
+    assert {"text.search.input", "zoo.returns.input"} <= answer.json()["components"]["schemas"].keys()
+
+
 def test_a_browser_of_an_allowed_origin_may_ask_and_another_may_not(outputs: Outputs) -> None:
     def preflight(origin: str) -> httpx.Response:
         headers = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
@@ -108,7 +114,7 @@ def test_the_same_key_of_another_owner_is_another_job(alice: Caller, bob: Caller
         ({"jobType": "zoo.returns", "status": "COMPLETED"}, "/status"),
         ({"jobType": "zoo.returns", "delaySeconds": True}, "/delaySeconds"),
         ({"jobType": "zoo.returns", "metadata": {"x": "y" * 2000}}, "/metadata"),
-        ({"input": {}}, "/jobType"),
+        ({"jobType": 7}, "/jobType"),
     ],
 )
 def test_what_is_wrong_with_a_request_is_named(alice: Caller, body: dict[str, Any], pointer: str) -> None:

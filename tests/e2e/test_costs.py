@@ -16,7 +16,8 @@ from asyncjobs.executor import Executor
 from asyncjobs.lifecycle import AsyncJob
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.rate import SubmitRate
-from asyncjobs.registry import definition_of
+from asyncjobs.registry import GENERIC, definition_of, tracked_job
+from asyncjobs.reports import Report
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.store import DynamoStore
 from local.stack import LocalStack, Outputs
@@ -61,7 +62,8 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
     sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
     url = sqs.create_queue(QueueName="costs")["QueueUrl"]
     definitions = [definition_of(value) for value in vars(zoo).values()]
-    catalogue = Catalogue({found.name: found.describe() for found in definitions if found})
+    described = {found.name: found.describe() for found in definitions if found}
+    catalogue = Catalogue({**described, GENERIC: tracked_job(GENERIC)})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
     queue = SqsQueue(url, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None
@@ -92,6 +94,21 @@ def test_a_short_job_costs_five_write_units_and_one_for_the_list_and_one_message
     assert bill.table + bill.indexes["due"] <= 5
     assert bill.indexes["byOwner"] <= 1
     assert bill.table >= 3, "nothing was counted"
+
+
+def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read_and_a_write(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    commands, _ = house
+    request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
+    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request).job
+    for progress in (20, 40, 60):
+        commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
+    commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
+    assert bill.calls == {"PutItem": 1, "GetItem": 4, "UpdateItem": 4}
+    # Consistent reads of up to 4 KB are a unit each; so are writes of up to 1 KB.
+    assert bill.table == 4 + 5
+    assert bill.indexes == {"due": 2, "byOwner": 1}
 
 
 LIMITS = {"rate": SubmitRate(per_minute=6000, burst=10), "max_live": 100, "max_backlog": 1000}

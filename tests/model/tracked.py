@@ -1,6 +1,6 @@
-"""A tracked job: no worker of ours runs it. Somebody outside reports, each report being one write without a read.
+"""A tracked job: no worker of ours runs it. Somebody outside reports: a read, and a write if nothing has changed since.
 
-The product has none yet: this is the design that it is to follow.
+The product's owner may report without naming a generation, and then for the one that is read: here, reports are workers'.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class Flaw(Enum):
     NONE = "the design"
     ENDED_IS_OPEN = "report that does not ask whether the job has ended"
     PROGRESS_NOT_COMPARED = "report that does not compare the progress"
+    NOTHING_COMPARED = "report that asks when it reads, and compares nothing when it writes"
     GEN_READ = "report that takes the job's `gen` as it finds it, instead of the one it was made for"
 
 
@@ -37,24 +38,32 @@ class Item(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What an outside worker tells of the generation that it was given."""
+    """What an outside worker tells of the generation that it was given, and the write that is made of it."""
 
     gen: int
     status: str
     progress: int
+    seen: Item
+    """What was read for it."""
+
+    def is_for(self, item: Item, flaw: Flaw) -> bool:
+        """Whether anything is written, once the item is read."""
+        is_open = item.status in {PENDING, IN_PROGRESS} or flaw is Flaw.ENDED_IS_OPEN
+        return is_open and (item.gen == self.gen or flaw is Flaw.GEN_READ)
 
     def fits(self, item: Item, flaw: Flaw) -> bool:
         """The condition of its write."""
+        if flaw is Flaw.NOTHING_COMPARED:
+            return True
         return (
-            (item.gen == self.gen or flaw is Flaw.GEN_READ)
-            and (item.status in {PENDING, IN_PROGRESS} or flaw is Flaw.ENDED_IS_OPEN)
-            and (item.progress <= self.progress or self.progress == UNTOLD or flaw is Flaw.PROGRESS_NOT_COMPARED)
+            item.gen == self.seen.gen
+            and (item.status == self.seen.status or flaw is Flaw.ENDED_IS_OPEN)
+            and (item.progress == self.seen.progress or flaw is Flaw.PROGRESS_NOT_COMPARED)
         )
 
     def of(self, item: Item) -> Item:
-        """The item after it."""
-        progress = item.progress if self.progress == UNTOLD else self.progress
-        return Item(item.gen, self.status, progress, self.status not in FINISHED)
+        """The item after it. Progress that was overtaken counts as what was told before."""
+        return Item(item.gen, self.status, max(self.seen.progress, self.progress), self.status not in FINISHED)
 
 
 class State(NamedTuple):
@@ -146,9 +155,13 @@ class Tracked:
     def _reports(self, state: State) -> Steps:
         for gen in range(1, state.gens + 1 if state.reports_left else 1):
             for status, progress in ((IN_PROGRESS, HALFWAY), (IN_PROGRESS, DONE), (COMPLETED, DONE), (FAILED, UNTOLD)):
-                report = Report(gen, status, progress)
                 sent = state._replace(reports_left=state.reports_left - 1)
-                yield from self._writes(sent, report, f"{status} {progress} is reported of generation {gen}", is_fault=True)
+                label = f"{status} {progress} is reported of generation {gen}"
+                report = state.item and Report(gen, status, progress, state.item)
+                if report is None or not report.is_for(report.seen, self._flaw):
+                    yield Step(f"{label}, and is refused", sent, is_fault=True)
+                else:
+                    yield from self._writes(sent, report, label, is_fault=True)
         for report in state.unanswered:
             others = list(state.unanswered)
             others.remove(report)

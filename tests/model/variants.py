@@ -62,6 +62,7 @@ BUILT = (
     Variant("expiry, a submit after it, a cancel", quiet(expires=True, submits=2, cancels=1, messages=1)),
     Variant("a write that arrives late, a crash", quiet(late_writes=1, crashes=1)),
     Variant("heartbeats, of which one arrives late", quiet(heartbeats=2, late_writes=1, max_attempts=1)),
+    Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
     Variant("clocks that agree, no crash, a cancel, two lost answers", quiet(clocks_differ=False, lost_answers=2, cancels=1)),
     Variant("the lock, waited for, a cancel, a retry, a crash", Lock(lock.Setting(deliveries=(0, 1), faults=0))),
     Variant(
@@ -83,7 +84,6 @@ SPARE = (
 DESIGNED = (
     Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
     Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
-    Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
     Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),
 )
 """What the product is to do next."""
@@ -116,6 +116,7 @@ MISTAKES = (
     flawed(Flaw.RETRY_KEEPS_EXPIRY, "I5", user_retries=1, cancels=1, expires=True),
     Variant(tracked.Flaw.ENDED_IS_OPEN.value, Tracked(tracked.Setting(flaw=tracked.Flaw.ENDED_IS_OPEN)), "I1"),
     Variant(tracked.Flaw.PROGRESS_NOT_COMPARED.value, Tracked(tracked.Setting(flaw=tracked.Flaw.PROGRESS_NOT_COMPARED)), "I10"),
+    Variant(tracked.Flaw.NOTHING_COMPARED.value, Tracked(tracked.Setting(flaw=tracked.Flaw.NOTHING_COMPARED)), "I1"),
     Variant(tracked.Flaw.GEN_READ.value, Tracked(tracked.Setting(flaw=tracked.Flaw.GEN_READ)), "I8"),
     unlocked(lock.Flaw.TAKEN_BY_TIME),
     unlocked(lock.Flaw.BEFORE_THE_RECORD_GONE, rejects=True),

@@ -12,7 +12,7 @@ import pytest
 
 from asyncjobs import log
 from asyncjobs.catalogue import Catalogue
-from asyncjobs.registry import definition_of
+from asyncjobs.registry import GENERIC, definition_of, tracked_job
 from tests.security import canary_jobs
 from tests.security.world import World
 
@@ -34,7 +34,8 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
 
 @pytest.fixture
 def world() -> World:
-    return World(catalogue=Catalogue({found.name: found.describe() for found in DEFINITIONS}))
+    types = {found.name: found.describe() for found in DEFINITIONS}
+    return World(catalogue=Catalogue({**types, GENERIC: tracked_job(GENERIC)}))
 
 
 def names(written: io.StringIO) -> set[str]:
@@ -74,3 +75,21 @@ def test_s28_no_line_holds_what_is_in_a_message_or_in_an_error_that_nobody_fores
     world.deliver(CANARY, json.dumps({"version": 1, "owner": CANARY}))
     assert {"DELIVERY_FAILED", "MESSAGE_MALFORMED"} <= names(written)
     assert CANARY not in written.getvalue()
+
+
+@pytest.mark.parametrize("error", [None, {"code": "CANARY_7F3A9", "message": CANARY}])
+def test_s28_no_line_holds_what_an_outside_worker_reports_or_its_token(
+    world: World, written: io.StringIO, error: dict[str, str] | None
+) -> None:
+    created = world.submit(CANARY, metadata={CANARY: CANARY}, message=CANARY).body
+    headers = {"authorization": f"Bearer {created['workerToken']}"}
+
+    def tell(**report: object) -> int:
+        route = "PATCH /api/v1/jobs/{asyncJobId}/report"
+        return world.call(route, async_job_id=created["asyncJobId"], headers=headers, body=json.dumps(report)).status
+
+    end = {"status": "COMPLETED", "result": CANARY} if error is None else {"status": "FAILED", "error": error}
+    assert [tell(message=CANARY), tell(unknown=CANARY), tell(**end), tell(message=CANARY)] == [200, 400, 200, 409]
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{end['status']}"} <= names(written)
+    for secret in (CANARY, CANARY.upper().replace("-", "_"), created["workerToken"], created["workerToken"][-40:]):
+        assert secret not in written.getvalue()

@@ -24,6 +24,7 @@ ROUTES = [
     "GET /api/v1/jobs",
     "GET /api/v1/job-types",
     "GET /api/v1/health",
+    "GET /api/v1/openapi.json",
 ]
 ANSWERS = {200, 202, 303, 400, 403, 404, 406, 409, 413, 415, 422}
 

@@ -19,13 +19,16 @@ import pytest
 from asyncjobs.errors import Unavailable
 from asyncjobs.http import MAX_BODY
 from asyncjobs.lifecycle import WORKER_LOST, Result
-from tests.factories import JOB_ID, NOW, new_job, running_job
+from asyncjobs.worker_token import WorkerToken
+from tests.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
 from tests.security.world import World
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
@@ -34,11 +37,13 @@ ELSEWHERE = {
     "S1": [
         "e2e/test_tokens.py::test_s1_no_forged_token_is_taken_and_none_reaches_a_function",
         "e2e/test_api.py::test_without_a_good_token_nothing_is_to_be_had",
+        "e2e/test_tracked.py::test_a_token_is_for_its_own_job_and_for_nothing_else",
+        "security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
     ],
     "S2": [
         "e2e/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
         "e2e/test_api.py::test_an_id_token_is_no_access_token",
-        "template/test_template.py::test_every_route_but_health_needs_a_token_with_the_scope",
+        "template/test_template.py::test_every_route_but_the_open_ones_needs_a_token_with_the_scope",
     ],
     "S3": [
         "e2e/test_tokens.py::test_s3_a_token_that_names_no_owner_is_403",
@@ -127,7 +132,12 @@ def an_id(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012}"
 
 
-UNKNOWN, BOBS, EXPIRED, COMPLETED, FAILED, CANCELLED = map(an_id, range(6))
+def update(what: str, pointer: str, **body: Any) -> Row:
+    return invalid("S20", what, pointer, route=UPDATE, body=body, options={"async_job_id": TRACKED})
+
+
+UNKNOWN, BOBS, EXPIRED, COMPLETED, FAILED, CANCELLED, TRACKED, TRACKED_CANCELLED = map(an_id, range(8))
+TOKEN = WorkerToken("alice", bytes(32))
 
 ROWS = [
     Row("S3", "no subject", 403, "OWNER_MISSING", options={"owner": None}),
@@ -137,7 +147,7 @@ ROWS = [
     listed("S4", "an owner in the query", "/owner", owner="bob"),
     *(
         asked("S5", f"{what}: {route.rpartition('/')[2]}", 404, "JOB_NOT_FOUND", route, async_job_id)
-        for route in (JOB, RESULT, CANCEL)
+        for route in (JOB, RESULT, CANCEL, UPDATE)
         for what, async_job_id in {
             "another's": BOBS,
             "unknown": UNKNOWN,
@@ -190,6 +200,34 @@ ROWS = [
     asked("S16", "retry what is completed", 409, "JOB_NOT_RETRYABLE", RETRY, COMPLETED),
     asked("S16", "retry what runs", 409, "JOB_NOT_RETRYABLE", RETRY, JOB_ID),
     asked("S16", "delete what runs", 409, "JOB_NOT_FINISHED", DELETE, JOB_ID),
+    asked("S16", "report of a job that runs here", 409, "JOB_NOT_TRACKED", UPDATE, JOB_ID),
+    asked("S16", "report of a cancelled job", 409, "JOB_CANCELLED", UPDATE, TRACKED_CANCELLED),
+    *(
+        Row(
+            "S1",
+            f"worker's token {what}",
+            401,
+            "INVALID_WORKER_TOKEN",
+            route=REPORT,
+            body={"status": "COMPLETED"},
+            options={"async_job_id": async_job_id, "owner": None, "headers": {"authorization": authorization}},
+            headers={"www-authenticate": "Bearer"},
+        )
+        for what, authorization, async_job_id in (
+            ("is not there", "", TRACKED),
+            ("is empty", "Bearer ", TRACKED),
+            ("is no token", "Bearer x", TRACKED),
+            ("is shaped like a JWT", "Bearer a.b.c", TRACKED),
+            ("comes by another scheme", f"Basic {TOKEN.text}", TRACKED),
+            ("is another's", f"Bearer {WorkerToken('bob', TOKEN.secret).text}", TRACKED),
+            ("is guessed", f"Bearer {WorkerToken('alice', bytes(31) + b'x').text}", TRACKED),
+            ("is of another job", f"Bearer {TOKEN.text}", BOBS),
+            ("is for a job that runs here", f"Bearer {TOKEN.text}", JOB_ID),
+            ("is for an unknown job", f"Bearer {TOKEN.text}", UNKNOWN),
+            ("is for an expired job", f"Bearer {TOKEN.text}", EXPIRED),
+            ("is for no id", f"Bearer {TOKEN.text}", "x"),
+        )
+    ),
     asked("S17", "result of a running job", 409, "JOB_NOT_COMPLETED", RESULT, JOB_ID, retry_after="2"),
     asked("S17", "result of a failed job", 409, "JOB_FAILED", RESULT, FAILED),
     asked("S17", "result of a cancelled job", 409, "JOB_CANCELLED", RESULT, CANCELLED),
@@ -209,6 +247,20 @@ ROWS = [
             "deadlineAt": 0,
         }.items()
     ),
+    update("another job's result", "/resultLocation", status="COMPLETED", resultLocation="results/x/y/1"),
+    update("a bucket", "/resultLocation", status="COMPLETED", resultLocation="s3://bucket/inputs/bob/secret"),
+    update("a header", "/resultLocation", status="COMPLETED", resultLocation="https://a.example/\r\nset-cookie:x=1"),
+    update("a status that is not reported", "/status", status="CANCELLED"),
+    *(update(f"{name} in a report", f"/{name}", **{name: 1}) for name in ("gen", "owner", "maxAttempts", "workerToken")),
+    Row(
+        "S9",
+        "a result of 8 KB and a byte",
+        413,
+        "RESULT_TOO_LARGE",
+        route=UPDATE,
+        body={"status": "COMPLETED", "result": "x" * 8191},
+        options={"async_job_id": TRACKED},
+    ),
 ]
 
 
@@ -224,6 +276,8 @@ def world() -> World:
         replace(running.completed(now=NOW, result=Result(text='"canary"')), async_job_id=COMPLETED),
         replace(running.failed(now=NOW, error=WORKER_LOST), async_job_id=FAILED),
         replace(running.cancelled(now=NOW), async_job_id=CANCELLED),
+        new_tracked_job(async_job_id=TRACKED, gen=TOKEN.gen),
+        new_tracked_job(async_job_id=TRACKED_CANCELLED).cancelled(now=NOW),
     ]
     world.store.jobs |= {job.key: job for job in jobs}
     return world
@@ -232,7 +286,8 @@ def world() -> World:
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_the_answer_is_exactly_this(world: World, row: Row) -> None:
     before = dict(world.store.jobs)
-    options = {"body": json.dumps(row.body), **row.options}
+    body = {"progress": 1} if row.route == UPDATE and "jobType" in row.body else row.body
+    options = {"body": json.dumps(body), **row.options}
     answer = world.call(row.route, **options)
     assert (answer.status, answer.code) == (row.status, row.code)
     assert answer.headers == {
@@ -263,8 +318,8 @@ def test_s4_an_owner_in_a_header_or_in_a_submits_query_is_nobody(world: World) -
 
 def test_s5_every_404_is_the_same_to_the_letter(world: World) -> None:
     answers = [
-        world.call(route, async_job_id=async_job_id)
-        for route in (JOB, RESULT, CANCEL)
+        world.call(route, async_job_id=async_job_id, body='{"progress": 1}')
+        for route in (JOB, RESULT, CANCEL, UPDATE)
         for async_job_id in (BOBS, UNKNOWN, EXPIRED, "x", "")
     ]
     assert all(answer == answers[0] for answer in answers)

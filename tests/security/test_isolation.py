@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asyncjobs.lifecycle import AsyncJob, job_id_for
@@ -19,12 +20,16 @@ ABOUT_ONE_JOB = {
     "cancel": "POST /api/v1/jobs/{asyncJobId}/cancel",
     "retry": "POST /api/v1/jobs/{asyncJobId}/retry",
     "delete": "DELETE /api/v1/jobs/{asyncJobId}",
+    "tell as owner": "PATCH /api/v1/jobs/{asyncJobId}",
+    "tell as worker": "PATCH /api/v1/jobs/{asyncJobId}/report",
 }
+TOLD = json.dumps({"progress": 50, "message": "Half of it"})
 BODIES: dict[str, dict[str, Any]] = {
     "inline": {"jobType": "zoo.returns_much", "input": {"size": 3}},
     "in the bucket": {"jobType": "zoo.returns_much", "input": {"size": 9000}},
     "fails": {"jobType": "zoo.gives_up", "input": {}},
     "tries again": {"jobType": "zoo.succeeds_at_last", "input": {}},
+    "tracked": {"message": "Upload queued"},
     "invalid": {"jobType": "zoo.gives_up", "input": {"x": 1}},
 }
 OWNERS = st.text("ab|/. ", min_size=1, max_size=3)
@@ -48,6 +53,7 @@ class Twice:
         self.owners = owners
         self.together, self.alone = World(), World()
         self._cursors: dict[str, str] = {}
+        self._tokens: dict[tuple[int, str, str], str] = {}
 
     def live(self, step: tuple[Any, ...]) -> None:
         kind, is_first, *_ = step
@@ -68,7 +74,10 @@ class Twice:
         kind, is_first, key, detail = step
         owner = self.owners[0 if is_first else 1]
         if kind == "submit":
-            return world.submit(owner, key=key, **BODIES[detail])
+            answer = world.submit(owner, key=key, **BODIES[detail])
+            if "workerToken" in answer.body:
+                self._tokens[id(world), owner, key] = answer.body["workerToken"]
+            return answer
         if kind == "list":
             query = {"limit": key, **({"cursor": self._cursors[key]} if detail and key in self._cursors else {})}
             answer = world.call(JOBS, owner, query=query)
@@ -76,7 +85,10 @@ class Twice:
                 self._cursors[key] = answer.body["nextCursor"]
             return answer
         whose = self.owners[0 if is_first == detail else 1]
-        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key))
+        # A worker has the token of one of its owner's jobs, and tries it on any.
+        token = next((token for (of, who, _), token in self._tokens.items() if (of, who) == (id(world), owner)), "")
+        headers = {"authorization": f"Bearer {token}"} if kind == "tell as worker" else {}
+        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=TOLD)
 
     def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
         """What the first user sees of an answer, but for what is random."""
@@ -84,7 +96,7 @@ class Twice:
         answer = self._act(world, step)
         if world is self.together:
             self._cursors = cursors  # both worlds are asked with the same one
-        return answer.status, re.sub(r"results/[^?]*", "", f"{answer.headers}{answer.text}")
+        return answer.status, re.sub(r"results/[^?]*|ajw_[\w-]*", "", f"{answer.headers}{answer.text}")
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,3 +106,23 @@ def test_nobody_can_tell_whether_others_are_there(owners: tuple[str, str], steps
     for step in steps:
         days.live(step)
     assert days.records_of_the_first(days.together) == days.records_of_the_first(days.alone)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.tuples(OWNERS, OWNERS), st.tuples(KEYS, KEYS), st.booleans())
+def test_the_token_of_one_job_does_nothing_for_another(
+    owners: tuple[str, str], keys: tuple[str, str], is_finished: bool
+) -> None:
+    assume((owners[0], keys[0]) != (owners[1], keys[1]))
+    world = World()
+    first, second = (world.submit(owner, key=key).body for owner, key in zip(owners, keys, strict=True))
+    if is_finished:
+        world.call(ABOUT_ONE_JOB["cancel"], owners[1], async_job_id=second["asyncJobId"])
+    before = dict(world.store.jobs)
+    headers = {"authorization": f"Bearer {first['workerToken']}"}
+    answer = world.call(
+        ABOUT_ONE_JOB["tell as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=TOLD
+    )
+    assert (answer.status, answer.code, world.store.jobs) == (401, "INVALID_WORKER_TOKEN", before)
+    own = world.call(ABOUT_ONE_JOB["tell as worker"], async_job_id=first["asyncJobId"], headers=headers, body=TOLD)
+    assert (own.status, own.body["progress"]) == (200, 50)

@@ -13,7 +13,7 @@ from asyncjobs.api import commands_api, queries_api
 from asyncjobs.batch import BatchWorker
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.executor import Executor
-from asyncjobs.registry import definition_of
+from asyncjobs.registry import GENERIC, definition_of, tracked_job
 from asyncjobs.service import Commands, Queries
 from asyncjobs.sweeper import Sweeper
 from tests import zoo
@@ -26,7 +26,8 @@ LONG = timedelta(minutes=15)
 
 def zoo_catalogue() -> Catalogue:
     definitions = [definition_of(value) for value in vars(zoo).values()]
-    return Catalogue({found.name: found.describe() for found in definitions if found is not None})
+    described = {found.name: found.describe() for found in definitions if found is not None}
+    return Catalogue({**described, GENERIC: tracked_job(GENERIC)})
 
 
 CATALOGUE = zoo_catalogue()

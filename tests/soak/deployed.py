@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash import tree
-from tests.crash.history import FINISHED
+from tests.crash.history import FINISHED, JOB
 from tests.crash.stage import Stage
 from tests.soak.client import Budget, Client, read_logs
 from tests.soak.disorder import Disorder, Plan
@@ -96,7 +96,7 @@ def _come_to_rest(stage: Stage) -> float:
 
 def _items(stage: Stage) -> Iterator[dict[str, Any]]:
     for page in stage.client("dynamodb").get_paginator("scan").paginate(TableName=stage.outputs.table_name):
-        yield from page["Items"]
+        yield from (item for item in page["Items"] if item["pk"]["S"].startswith(JOB))
 
 
 def _endings(stage: Stage) -> dict[str, Ending]:

@@ -111,6 +111,7 @@ def test_there_is_an_alarm_for_each_thing_worth_one() -> None:
         "StatusErrorsAlarm",
         "WorkerErrorsAlarm",
         "SweeperErrorsAlarm",
+        "LearnerErrorsAlarm",
     }
 
 

@@ -15,15 +15,21 @@ import pytest
 from asyncjobs import log
 from asyncjobs.api import Api, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
+from asyncjobs.history import _key as history_key
 from asyncjobs.items import to_item
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST, Status
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
-FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction"]
-HEALTH = "GET /api/v1/health"
+FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
+OPEN = {
+    "GET /api/v1/health",
+    "GET /api/v1/openapi.json",
+    # Its token is one of ours: tests/security has what becomes of any other.
+    "PATCH /api/v1/jobs/{asyncJobId}/report",
+}
 
 
 def properties(name: str) -> dict[str, Any]:
@@ -86,10 +92,10 @@ def test_no_route_leads_to_a_function_that_answers_none() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
 
 
-def test_every_route_but_health_needs_a_token_with_the_scope() -> None:
+def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
     # The scope is what tells an access token from an ID token: docs of the HTTP API's JWT authorizer.
     security = {route: found for route, _, found in deployed_routes()}
-    assert security.pop(HEALTH) == [{"NONE": []}]
+    assert [security.pop(route) for route in OPEN] == [[{"NONE": []}]] * len(OPEN)
     assert security
     assert all(found == [{"Jwt": [ref("JwtScope")]}] for found in security.values())
     assert template()["Parameters"]["JwtScope"]["MinLength"] >= 1
@@ -210,6 +216,39 @@ def test_the_sweeper_runs_as_often_as_the_leases_reckon_with() -> None:
     assert schedule["Schedule"] == "rate(1 minute)"
     assert properties("SweeperFunction")["Timeout"] <= SWEEP_INTERVAL.total_seconds()
     assert properties("SweeperFunction")["EventInvokeConfig"]["MaximumRetryAttempts"] == 0
+
+
+# ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def learner_event() -> dict[str, Any]:
+    (event,) = events("LearnerFunction", "DynamoDB")
+    return event
+
+
+def test_the_learner_hears_of_jobs_that_end_by_themselves_and_of_nothing_else() -> None:
+    (pattern,) = [json.loads(found["Pattern"]) for found in learner_event()["FilterCriteria"]["Filters"]]
+    before, after = (pattern["dynamodb"][image]["status"]["S"] for image in ("OldImage", "NewImage"))
+    assert pattern["eventName"] == ["MODIFY"]
+    assert set(before) == {status for status in Status if not status.is_finished}
+    assert set(after) == {status for status in Status if status.is_finished} - {Status.CANCELLED}
+    assert learner_event()["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    assert set(pattern["dynamodb"]) <= {"OldImage", "NewImage"}
+    assert properties("Table")["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+
+
+def test_what_cannot_be_learnt_holds_up_nothing_for_long() -> None:
+    event = learner_event()
+    assert event["MaximumRetryAttempts"] <= 3
+    assert event["MaximumRecordAgeInSeconds"] <= 3600
+    assert event["BisectBatchOnFunctionError"] is True
+
+
+def test_the_learner_is_rung_for_many_jobs_at_once() -> None:
+    event = learner_event()
+    assert event["BatchSize"] >= 1000
+    assert event["MaximumBatchingWindowInSeconds"] >= 60
+    assert properties("LearnerFunction")["Timeout"] >= 60
 
 
 # ── Table ──────────────────────────────────────────────────────────────────────────────────────────
@@ -424,6 +463,8 @@ WITHOUT_CODE = {
     "SubmitFunction": {"s3:ListBucket"},
     # Lambda's own doing: the pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
+    # And of the stream.
+    "LearnerFunction": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
 }
 """What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
 
@@ -442,7 +483,7 @@ ROOMS = {
         ("attempt", "Attempt"),
         ("heartbeat", "Heartbeat"),
     ],
-    "StatusFunction": [("service", "Queries")],
+    "StatusFunction": [("service", "Queries"), ("history", "CachedHistory")],
     "WorkerFunction": [
         ("batch", "BatchWorker"),
         ("exclusive", "Locks"),
@@ -451,10 +492,16 @@ ROOMS = {
         ("heartbeat", "Heartbeat"),
     ],
     "SweeperFunction": [("sweeper", "Sweeper"), ("exclusive", "Locks")],
+    "LearnerFunction": [("learner", "Learner")],
 }
 """The classes that do a function's work, through the adapters."""
 
-ADAPTERS = {"_store": ("store", "DynamoStore"), "_queue": ("queue", "SqsQueue"), "_objects": ("objects", "S3Objects")}
+ADAPTERS = {
+    "_store": ("store", "DynamoStore"),
+    "_history": ("history", "DynamoHistory"),
+    "_queue": ("queue", "SqsQueue"),
+    "_objects": ("objects", "S3Objects"),
+}
 
 RESOURCES = {
     "SubmitFunction": {
@@ -495,6 +542,14 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/due Table/index/waiting",
         "sqs:SendMessage": "Queue",
+    },
+    "LearnerFunction": {
+        "dynamodb:DescribeStream": "Table/stream",
+        "dynamodb:GetRecords": "Table/stream",
+        "dynamodb:GetShardIterator": "Table/stream",
+        "dynamodb:ListStreams": "Table/stream",
+        "dynamodb:GetItem": "Table",
+        "dynamodb:PutItem": "Table",
     },
 }
 
@@ -556,8 +611,10 @@ def listed(value: Any) -> list[Any]:
 
 def named(arn: dict[str, Any]) -> str:
     """A resource as this file calls it: `Bucket/inputs/*`."""
-    name: str = arn["Fn::Sub"].replace("${", "").replace(".Arn}", "") if "Fn::Sub" in arn else arn["Fn::GetAtt"][0]
-    return name
+    if "Fn::Sub" in arn:
+        return str(arn["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    name, attribute = arn["Fn::GetAtt"]
+    return f"{name}{ {'Arn': '', 'StreamArn': '/stream'}[attribute] }"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -579,6 +636,14 @@ def test_no_permission_has_a_wildcard_but_for_the_objects_of_one_area(function: 
     for action, name in grants(function):
         assert "*" not in action
         assert "*" not in name.removesuffix("inputs/*").removesuffix("results/*")
+
+
+def test_the_learner_can_write_to_no_job() -> None:
+    statements = [found for policy in role("LearnerFunction")["Policies"] for found in policy["PolicyDocument"]["Statement"]]
+    (on_items,) = [found for found in statements if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
+    (prefix,) = on_items["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert history_key("text.search")["pk"]["S"].startswith(prefix.removesuffix("*"))
+    assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
 
 
 def test_status_can_write_nothing() -> None:

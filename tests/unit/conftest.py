@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asyncjobs import catalogue as catalogues
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.executor import Executor
 from asyncjobs.registry import definition_of
@@ -84,3 +87,33 @@ def lines() -> Iterator[Lines]:
     yield handler
     logger.removeHandler(handler)
     logger.setLevel(level)
+
+
+JOB = '''
+from asyncjobs import JobContext, job
+
+@job("{name}")
+def {function}(input: int, context: JobContext) -> int:
+    """Return it."""
+    return input
+'''
+
+JobsPackage = Callable[..., Path]
+
+
+@pytest.fixture
+def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
+    """Makes a jobs package of modules, under a name of its own; the catalogue takes it for the one there is."""
+
+    def make(**modules: str) -> Path:
+        name = re.sub(r"\W", "_", f"jobs_of_{request.node.name}")
+        package = tmp_path / name
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        for module, text in modules.items():
+            (package / f"{module}.py").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(catalogues, "JOBS_PACKAGE", name)
+        return package
+
+    return make

@@ -10,10 +10,10 @@ import pytest
 
 from asyncjobs.admission import Admission
 from asyncjobs.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobKey
+from asyncjobs.lifecycle import DEADLINE_EXCEEDED, AsyncJob, JobKey
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
-from tests.factories import NOW, OWNER, new_job
+from tests.factories import NOW, OWNER, new_job, new_tracked_job
 from tests.fakes import FakeClock, FakeQueue, FakeStore
 
 TWO_AND_ONE_A_SECOND = SubmitRate(per_minute=60, burst=2)
@@ -125,6 +125,13 @@ def test_who_is_refused_for_live_jobs_keeps_the_token(admission: Make, store: Fa
     assert store.buckets == before
 
 
+def test_a_tracked_job_counts_until_its_worker_ends_it(admission: Make) -> None:
+    counted, _ = admission(max_live=2).admit(new_tracked_job())
+    advanced = counted.advanced(now=NOW, progress=50, message=None)
+    assert (counted.live_owner, advanced.live_owner) == (OWNER, OWNER)
+    assert advanced.failed(now=NOW, error=DEADLINE_EXCEEDED).live_owner is None
+
+
 # ── Backlog ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -168,3 +175,11 @@ def test_who_is_shed_keeps_the_token_and_is_not_counted(admission: Make, store: 
     with pytest.raises(Busy):
         admission(rate=TWO_AND_ONE_A_SECOND, max_live=2, max_backlog=3).admit(job())
     assert (store.buckets, store.writes) == ({}, 0)
+
+
+def test_a_tracked_job_does_not_wait_in_the_queue_and_so_is_taken(admission: Make, queue: FakeQueue) -> None:
+    wait_in(queue, 3)
+    limits = admission(max_backlog=3)
+    with pytest.raises(Busy):
+        limits.admit(job())
+    assert limits.admit(new_tracked_job())[0].is_tracked

@@ -16,30 +16,37 @@ from hypothesis import strategies as st
 
 from asyncjobs.admission import Admission
 from asyncjobs.api import Api, _cursor, commands_api, queries_api
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import rfc3339
+from asyncjobs.catalogue import Catalogue, openapi_path
+from asyncjobs.clock import from_rfc3339, rfc3339
+from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
+from asyncjobs.openapi import document
+from asyncjobs.polling import Outlook
 from asyncjobs.rate import SubmitRate
-from asyncjobs.registry import Exclusive
+from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import Waiter
 from tests.events import as_owner, sample
 from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.openapi.contract import Contract
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
 UPLOAD = "POST /api/v1/uploads"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE]
+OPENAPI = "GET /api/v1/openapi.json"
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
     "api.reads",
@@ -75,8 +82,10 @@ CATALOGUE = Catalogue(
         "api.searches": SEARCHES,
         "api.takes_anything": job_type("api.takes_anything"),
         "api.is_alone": job_type("api.is_alone", exclusive=Exclusive("alone")),
+        GENERIC: tracked_job(GENERIC),
     }
 )
+CONTRACT = Contract(document(CATALOGUE))
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
 
@@ -107,6 +116,8 @@ class House:
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
+    outlooks: dict[str, Outlook] = field(default_factory=dict)
+    asked_for: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
@@ -125,7 +136,11 @@ class House:
         )
         queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
         self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
-        self._queries = queries_api(queries, clock=self.clock)
+        self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
+
+    def outlook(self, job_type: str) -> Outlook | None:
+        self.asked_for.append(job_type)
+        return self.outlooks.get(job_type)
 
     def call(
         self,
@@ -138,13 +153,21 @@ class House:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        name = {SUBMIT: "submit", CANCEL: "cancel", UPLOAD: "upload", RETRY: "retry", DELETE: "delete", SEARCH: "submit"}.get(
-            route, "status"
-        )
+        names = {
+            SUBMIT: "submit",
+            UPLOAD: "upload",
+            UPDATE: "submit",
+            REPORT: "submit",
+            CANCEL: "cancel",
+            RETRY: "retry",
+            DELETE: "delete",
+            SEARCH: "submit",
+        }
+        name = names.get(route, "status")
         asked = as_owner(sample(name), owner)
         asked["headers"].pop("idempotency-key", None)
         asked["headers"] |= headers or {}
-        asked |= {"routeKey": route, **event}
+        asked |= {"routeKey": route, **({"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}), **event}
         asked.pop("pathParameters", None)
         if async_job_id is not None:
             asked["pathParameters"] = {"asyncJobId": async_job_id}
@@ -154,6 +177,7 @@ class House:
             asked["queryStringParameters"] = dict(query)
         api = self._queries if route in self._queries._routes else self._commands
         answer = api.handle(asked)
+        CONTRACT.check(route, answer["statusCode"], answer["headers"], answer["body"])
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
     def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
@@ -192,6 +216,7 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(house: House) -> Non
         "updatedAt": "2026-11-21T12:00:00.000Z",
         "startedAt": None,
         "endedAt": None,
+        "estimatedEndAt": None,
         "recordExpiresAt": int(job.record_expires_at.timestamp()),
         "resultType": None,
         "result": None,
@@ -309,7 +334,8 @@ def test_a_key_that_is_no_key_is_400(house: House) -> None:
 
 
 INVALID_BODIES = [
-    ({}, ["/jobType"]),
+    ({"jobType": None}, ["/jobType"]),
+    ({"input": {"pages": 9}}, ["/input"]),
     ({"jobType": ""}, ["/jobType"]),
     ({"jobType": 7}, ["/jobType"]),
     ({"jobType": None}, ["/jobType"]),
@@ -363,7 +389,7 @@ INVALID_BODIES = [
     ({"jobType": "api.reads", "input": {"pages": "9"}}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": 9, "a/b": 1}}, ["/input/a~1b"]),
     ({"jobType": "api.reads", "input": {"pages": None, "title": "x" * 11}}, ["/input/pages", "/input/title"]),
-    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/jobType", "/owner"]),
+    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/owner"]),
 ]
 
 
@@ -472,6 +498,39 @@ def test_the_older_a_job_the_less_often_it_is_worth_asking(house: House, age: fl
     house.keep(new_job())
     house.clock.advance(seconds=age)
     assert house.call(JOB, async_job_id=JOB_ID).headers["retry-after"] == pause
+
+
+def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([20.0] * 100))
+    house.keep(running_job())
+    house.clock.advance(seconds=4)
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    early = house.call(RESULT, async_job_id=JOB_ID)
+    assert 15 <= int(answer.headers["retry-after"]) <= 18
+    assert early.headers["retry-after"] == answer.headers["retry-after"]
+    assert abs(from_rfc3339(answer.body["estimatedEndAt"]) - (NOW + timedelta(seconds=20))) < timedelta(seconds=1)
+
+
+def test_an_estimate_that_moves_is_no_news(house: House) -> None:
+    house.outlooks["zoo.returns"] = Outlook(Durations.of([18.0, 20.0, 22.0] * 40))
+    house.keep(running_job())
+    first = house.call(JOB, async_job_id=JOB_ID)
+    house.clock.advance(seconds=19)
+    later = house.call(JOB, async_job_id=JOB_ID)
+    again = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
+    assert first.body["estimatedEndAt"] != later.body["estimatedEndAt"]
+    # So the two are not the same byte by byte, which a strong tag would promise.
+    assert later.headers["etag"] == first.headers["etag"]
+    assert first.headers["etag"].startswith("W/")
+    assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
+
+
+def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(house: House) -> None:
+    house.keep(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = house.call(JOB, async_job_id=JOB_ID)
+    house.call(RESULT, async_job_id=JOB_ID)
+    assert answer.body["estimatedEndAt"] is None
+    assert house.asked_for == []
 
 
 def test_a_completed_job_shows_its_result(house: House) -> None:
@@ -694,7 +753,7 @@ def test_nobody_waits_for_what_has_finished(house: House, patience: Patience) ->
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
 def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(house: House, form: str) -> None:
     house.keep(running_job())
-    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"]
+    tag = house.call(JOB, async_job_id=JOB_ID).headers["etag"].removeprefix("W/")
     answer = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": form.format(tag)})
     assert (answer.status, answer.text) == (304, "")
     assert int(answer.headers["retry-after"]) > 0
@@ -1147,7 +1206,9 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "api.searches",
         "api.takes_anything",
         "api.is_alone",
+        "generic",
     ]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, False, True]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",
@@ -1156,6 +1217,7 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "expectedSeconds": 10,
         "timeoutSeconds": 60,
         "maxAttempts": 3,
+        "tracked": False,
         "retentionSeconds": 604800,
     }
 
@@ -1166,6 +1228,113 @@ def test_health_needs_no_token_and_no_table(house: House) -> None:
     del event["requestContext"]["authorizer"]
     answer = house.call(HEALTH, requestContext=event["requestContext"])
     assert (answer.status, answer.body) == (200, {"status": "ok"})
+
+
+def test_the_openapi_document_needs_no_token_and_is_the_file_as_it_is(house: House) -> None:
+    event = sample("status")
+    del event["requestContext"]["authorizer"]
+    answer = house.call(OPENAPI, requestContext=event["requestContext"])
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.text == openapi_path().read_text()
+    assert answer.headers["cache-control"] == "public, max-age=300"
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def tracked(house: House) -> Answer:
+    """The answer to its submit."""
+    return house.submit({"message": "Upload queued", "metadata": {"fileName": "contract.pdf"}})
+
+
+def reported(house: House, tracked: Answer, route: str, report: Any, token: str | None = None, **event: Any) -> Answer:
+    bearer = tracked.body["workerToken"] if token is None else token
+    headers = {"authorization": f"Bearer {bearer}"} if route == REPORT else {}
+    return house.call(route, async_job_id=tracked.body["asyncJobId"], headers=headers, **{"body": json.dumps(report), **event})
+
+
+def test_a_submit_without_a_job_type_is_a_generic_tracked_job(house: House, tracked: Answer) -> None:
+    assert tracked.status == 202
+    expected = {"jobType": "generic", "status": "PENDING", "message": "Upload queued", "progress": 0, "maxAttempts": 0}
+    assert expected.items() <= tracked.body.items()
+    assert house.queue.sent == []
+
+
+def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other(house: House) -> None:
+    created = house.submit({}, key="k")
+    again = house.submit({}, key="k")
+    looked = house.call(JOB, async_job_id=created.body["asyncJobId"])
+    assert again.headers["idempotency-replayed"] == "true"
+    assert [("workerToken" in answer.body) for answer in (created, again, looked)] == [True, False, False]
+    assert "workerToken" not in house.submit(BODY).body
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_who_may_report_is_answered_with_the_job(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"progress": 45, "message": "Extracting document data..."})
+    assert answer.status == 200
+    assert answer.body == house.call(JOB, async_job_id=tracked.body["asyncJobId"]).body
+    assert (answer.body["status"], answer.body["progress"]) == ("IN_PROGRESS", 45)
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_report_that_makes_no_sense_is_400_with_each_place(house: House, tracked: Answer, route: str) -> None:
+    answer = reported(house, tracked, route, {"status": "PENDING", "owner": "bob"})
+    assert (answer.status, answer.pointers) == (400, ["/owner", "/status"])
+    assert reported(house, tracked, route, None, body="{").body["code"] == "INVALID_JSON"
+
+
+def test_a_result_elsewhere_is_shown_where_every_result_is_and_leads_there(house: House, tracked: Answer) -> None:
+    url = "https://files.example/report.pdf"
+    job = reported(house, tracked, REPORT, {"status": "COMPLETED", "resultLocation": url}).body
+    assert (job["resultType"], job["result"]) == ("URL", None)
+    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    answer = house.call(RESULT, async_job_id=job["asyncJobId"])
+    assert (answer.status, answer.headers["location"], answer.body) == (303, url, {"location": url})
+
+
+def test_a_result_that_is_too_large_is_413_and_told_what_to_do(house: House, tracked: Answer) -> None:
+    answer = reported(house, tracked, UPDATE, {"status": "COMPLETED", "result": "x" * 9000})
+    assert (answer.status, answer.body["code"]) == (413, "RESULT_TOO_LARGE")
+    assert "`resultLocation`" in answer.body["detail"]
+
+
+@pytest.mark.parametrize("route", [UPDATE, REPORT])
+def test_a_worker_is_told_how_its_job_ended(house: House, tracked: Answer, route: str) -> None:
+    house.call(CANCEL, async_job_id=tracked.body["asyncJobId"])
+    late = reported(house, tracked, route, {"progress": 50})
+    assert (late.status, late.body["code"], late.body["jobStatus"]) == (409, "JOB_CANCELLED", "CANCELLED")
+
+
+def test_a_job_that_runs_here_takes_no_report(house: House) -> None:
+    house.keep(new_job())
+    answer = house.call(UPDATE, async_job_id=JOB_ID, body='{"progress": 50}')
+    assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_TRACKED")
+
+
+def test_a_wrong_token_is_the_same_401_whatever_is_wrong(house: House, tracked: Answer) -> None:
+    other = house.submit({}).body
+    house.keep(new_job())
+    report = {"progress": 50}
+    answers = [
+        *(reported(house, tracked, REPORT, report, token) for token in ("", "x", "a.b.c", other["workerToken"])),
+        reported(house, tracked, REPORT, report, tracked.body["workerToken"][:-1]),
+        house.call(REPORT, async_job_id=tracked.body["asyncJobId"], body=json.dumps(report)),
+        *(
+            reported(house, Answer(0, {}, json.dumps({**tracked.body, "asyncJobId": async_job_id})), REPORT, report)
+            for async_job_id in (JOB_ID, other["asyncJobId"], "x", "")
+        ),
+    ]
+    assert {answer.status for answer in answers} == {401}
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+def test_the_owner_of_a_job_is_none_of_its_workers(house: House, tracked: Answer) -> None:
+    # Where the gateway checks no token, whom an event names as its owner means nothing.
+    answer = house.call(REPORT, owner=OWNER, async_job_id=tracked.body["asyncJobId"], body='{"progress": 50}')
+    assert answer.status == 401
 
 
 # ── Every route ────────────────────────────────────────────────────────────────────────────────────

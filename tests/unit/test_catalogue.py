@@ -5,46 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from asyncjobs import catalogue
-from asyncjobs.catalogue import Catalogue, catalogue_path, collect, main, to_json
+from asyncjobs.catalogue import Catalogue, catalogue_path, collect, openapi_text, to_json
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
-from asyncjobs.registry import Exclusive
+from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from tests.factories import job_type
-
-JOB = '''
-from asyncjobs import JobContext, job
-
-@job("{name}")
-def {function}(input: int, context: JobContext) -> int:
-    """Return it."""
-    return input
-'''
-
-JobsPackage = Callable[..., Path]
-
-
-@pytest.fixture
-def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
-    """Makes a jobs package of modules, under a name of its own; `catalogue` takes it for the one there is."""
-
-    def make(**modules: str) -> Path:
-        name = f"jobs_of_{request.node.name}".replace("[", "_").replace("]", "_")
-        package = tmp_path / name
-        package.mkdir()
-        (package / "__init__.py").write_text("")
-        for module, text in modules.items():
-            (package / f"{module}.py").write_text(text)
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(catalogue, "JOBS_PACKAGE", name)
-        return package
-
-    return make
-
+from tests.unit.conftest import JOB, JobsPackage
 
 # ── The one that is there ──────────────────────────────────────────────────────────────────────────
 
@@ -69,6 +39,7 @@ def handler(name):
 
 status, submit = handler("status"), handler("submit")
 assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
+assert not {"asyncjobs.reports", "asyncjobs.worker_token"} & set(sys.modules), "before a tracked job"
 answers = [
     status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, None),
     submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, None),
@@ -108,6 +79,12 @@ def test_a_jobs_package_without_its_catalogue_says_how_to_make_it(jobs_package: 
         Catalogue.read()
 
 
+def test_a_jobs_package_without_its_openapi_document_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+    jobs_package()
+    with pytest.raises(StaleCatalogue, match="make catalogue"):
+        openapi_text()
+
+
 def test_without_a_jobs_package_the_layer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "JOBS_PACKAGE", "jobs_that_are_nowhere")
     with pytest.raises(StaleCatalogue, match="the jobs layer is missing"):
@@ -129,7 +106,7 @@ def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_packa
         one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
         two=JOB.format(name="m.middle", function="f"),
     )
-    found = list(collect())
+    found = [job_type for job_type in collect() if job_type.name != GENERIC]
     assert [job_type.name for job_type in found] == ["a.first", "m.middle", "z.last"]
     assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
 
@@ -137,7 +114,7 @@ def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_packa
 def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
-    assert [job_type.module for job_type in collect()] == [f"{package.name}.one"]
+    assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
 
 
 def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
@@ -170,7 +147,7 @@ def test_job_types_share_a_lock_if_they_agree_on_its_scope_and_limit(jobs_packag
         LOCKED.format(name=name, options=f"limit=2, policy='{policy}'") for name, policy in (("a.b", "JOIN"), ("c.d", "QUEUE"))
     )
     jobs_package(one=one, two=two)
-    assert [job_type.exclusive and job_type.exclusive.policy for job_type in collect()] == ["JOIN", "QUEUE"]
+    assert [job_type.exclusive.policy for job_type in collect() if job_type.exclusive] == ["JOIN", "QUEUE"]
 
 
 @pytest.mark.parametrize("options", ["limit=2", "scope='OWNER'"])
@@ -186,20 +163,49 @@ def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
         collect()
 
 
-# ── The command ────────────────────────────────────────────────────────────────────────────────────
+TRACKED = """
+from asyncjobs import tracked_job
+
+a_type = tracked_job("{name}", retention_seconds={retention})
+"""
 
 
-def test_the_command_writes_the_catalogue_and_then_finds_it_current(jobs_package: JobsPackage) -> None:
-    package = jobs_package(one=JOB.format(name="a.b", function="f"))
-    assert main(["--check"]) == 1
-    assert main([]) == 0
-    assert list(json.loads((package / "catalogue.json").read_text())) == ["a.b"]
-    assert main(["--check"]) == 0
+def test_tracked_types_are_collected_and_generic_is_always_there(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="file_processing", retention=60))
+    found = {job_type.name: job_type for job_type in collect()}
+    assert list(found) == ["file_processing", "generic"]
+    assert all(job_type.tracked for job_type in found.values())
+    assert [int(job_type.retention.total_seconds()) for job_type in found.values()] == [60, 300]
 
 
-def test_a_stale_catalogue_is_told_and_left_as_it_is(jobs_package: JobsPackage, capsys: pytest.CaptureFixture[str]) -> None:
-    package = jobs_package(one=JOB.format(name="a.b", function="f"))
-    (package / "catalogue.json").write_text("{}")
-    assert main(["--check"]) == 1
-    assert "make catalogue" in capsys.readouterr().err
-    assert (package / "catalogue.json").read_text() == "{}"
+def test_a_tracked_type_reads_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    path.write_text(to_json(Catalogue({GENERIC: tracked_job(GENERIC)})))
+    assert json.loads(path.read_text())[GENERIC]["tracked"] is True
+    assert list(Catalogue.read(path)) == [tracked_job(GENERIC)]
+
+
+def test_a_generic_type_of_ones_own_takes_the_place_of_the_one_there_is(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="generic", retention=60))
+    assert [(found.name, found.retention.total_seconds()) for found in collect()] == [("generic", 60)]
+
+
+def test_a_tracked_type_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=TRACKED.format(name="a.b", retention=60))
+    (package / "two.py").write_text(f"from {package.name}.one import a_type\n__all__ = ['a_type']\n")
+    assert [found.name for found in collect()] == ["a.b", "generic"]
+
+
+@pytest.mark.parametrize(
+    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "run here"]
+)
+def test_one_name_for_two_types_is_refused(jobs_package: JobsPackage, second: str) -> None:
+    jobs_package(one=TRACKED.format(name="a.b", retention=60), two=second)
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+def test_one_name_for_two_jobs_of_one_module_is_refused(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
+        collect()

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from asyncjobs.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
-from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, AsyncJob, JobFailure, JobKey, Result, Status
+from asyncjobs.lifecycle import (
+    FENCE,
+    FENCE_AND_DUE,
+    FENCE_AND_LEASE,
+    FENCE_AND_PROGRESS,
+    AsyncJob,
+    JobFailure,
+    JobKey,
+    Result,
+    Status,
+)
 from tests.factories import JOB_ID, NOW, new_job, running_job
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -47,7 +57,7 @@ JOBS = st.builds(
     input=st.none() | TEXT,
     input_location=st.none() | NAME,
     metadata=st.none() | TEXT,
-    result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME),
+    result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME) | st.builds(Result, url=NAME),
     error=st.none() | FAILURE,
     live_owner=st.none() | NAME,
     exclusive_key=st.none() | NAME,
@@ -86,7 +96,7 @@ def test_the_time_to_live_is_in_whole_seconds() -> None:
     assert len(to_item(job)["recordExpiresAt"]["N"]) == 10
 
 
-@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE}))
+@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS}))
 def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
     job = running_job()
     other: Any = {
@@ -96,6 +106,8 @@ def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
         "claimed_by": "another",
         "lease_until": NOW,
         "due_at": NOW,
+        "updated_at": NOW + timedelta(seconds=1),
+        "progress": 50,
     }[field]
     before, after = to_item(job), to_item(replace(job, **{field: other}))
     assert before[GUARD_ATTRIBUTES[field]] != after[GUARD_ATTRIBUTES[field]]

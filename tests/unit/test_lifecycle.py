@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from asyncjobs.errors import IllegalMove
 from asyncjobs.lifecycle import (
+    DEADLINE_EXCEEDED,
     FINISHED,
     HEARTBEAT,
     MAX_RETRY_BACKOFF,
@@ -32,7 +33,7 @@ from asyncjobs.lifecycle import (
     lease_length,
     retry_backoff,
 )
-from tests.factories import NOW, OWNER, new_job, running_job
+from tests.factories import NOW, OWNER, new_job, new_tracked_job, running_job
 
 FAILURE = JobFailure(code="JOB_RAISED", message="…", type="ValueError", retryable=True)
 SECOND = timedelta(seconds=1)
@@ -145,6 +146,41 @@ def test_what_is_finished_never_changes(status: Status) -> None:
         with pytest.raises(IllegalMove):
             move()
     assert job.ended_by_time(NOW + timedelta(days=2)) is None
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_due_at_its_deadline_and_not_before() -> None:
+    job = new_tracked_job()
+    assert job.is_tracked
+    assert job.due_at == job.deadline_at == NOW + timedelta(hours=1)
+    assert not new_job().is_tracked
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+@pytest.mark.parametrize("after", [0, 3599, 3600, 90_000])
+def test_no_worker_of_ours_ever_claims_a_new_tracked_job(status: Status, after: int) -> None:
+    assert not new_tracked_job(status=status).is_claimable(NOW + SECOND * after)
+
+
+def test_only_its_deadline_ends_a_new_tracked_job() -> None:
+    for job in (new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)):
+        assert job.ended_by_time(job.deadline_at - SECOND) is None
+        ended = job.ended_by_time(job.deadline_at)
+        assert ended is not None
+        assert (ended.status, ended.error, ended.due_at) == (Status.FAILED, DEADLINE_EXCEEDED, None)
+
+
+@pytest.mark.parametrize("job", [new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)])
+def test_a_tracked_job_that_is_looked_at_too_early_is_next_due_at_its_deadline(job: AsyncJob) -> None:
+    assert replace(job, due_at=NOW).postponed(NOW).due_at == job.deadline_at
+
+
+def test_only_a_tracked_job_that_has_not_ended_advances() -> None:
+    for job in (new_job(), running_job(), new_tracked_job().cancelled(now=NOW)):
+        with pytest.raises(IllegalMove):
+            job.advanced(now=NOW, progress=1, message=None)
 
 
 # ── Time ───────────────────────────────────────────────────────────────────────────────────────────

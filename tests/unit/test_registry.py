@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
 from asyncjobs.lifecycle import RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
@@ -234,6 +234,35 @@ def test_a_job_that_is_not_where_the_catalogue_says_means_the_catalogue_is_stale
     described = replace(definition(zoo.returns).describe(), **changes)
     with pytest.raises(StaleCatalogue, match="make catalogue"):
         load(described)
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
+    declared = tracked_job("file_processing", description="Take in a file.", retention_seconds=60, deadline_seconds=600)
+    assert (declared.tracked, declared.max_attempts, declared.module, declared.function) == (True, 0, "", "")
+    assert (declared.retention, declared.deadline) == (timedelta(minutes=1), timedelta(minutes=10))
+    assert (declared.name, declared.description) == ("file_processing", "Take in a file.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "File"},
+        {"name": ""},
+        {"name": "x" * 51},
+        {"retention_seconds": 59},
+        {"retention_seconds": 91 * 24 * 3600},
+        {"deadline_seconds": 59},
+        {"deadline_seconds": 24 * 3600 + 1},
+        {"expected_seconds": -1},
+        {"deadline_seconds": True},
+    ],
+)
+def test_a_tracked_type_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob):
+        tracked_job(**{"name": "a", **options})
 
 
 def test_a_job_may_run_under_a_lock() -> None:

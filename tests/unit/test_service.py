@@ -21,6 +21,7 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     InvalidInput,
+    InvalidWorkerToken,
     JobAlreadyFinished,
     JobNotFinished,
     JobNotFound,
@@ -33,10 +34,12 @@ from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
+from asyncjobs.registry import GENERIC, tracked_job
+from asyncjobs.reports import Report
 from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition, Lost
 from asyncjobs.sweeper import Sweeper
-from tests.factories import NOW, OWNER, job_type, new_job, running_job
+from tests.factories import NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
@@ -44,6 +47,7 @@ PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
 CATALOGUE = Catalogue(
     {
         "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
+        GENERIC: tracked_job(GENERIC, deadline_seconds=3600),
         "service.once": job_type("service.once", dedupe=timedelta(hours=1)),
         "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
     }
@@ -274,7 +278,6 @@ def test_a_large_input_is_recognised_too(commands: Commands) -> None:
     [
         {"job_type": "service.keeps"},
         {"input": {"pages": 10}},
-        {"input": {"pages": 9.0}},
         {"metadata": {}},
         {"message": ""},
         {"delay": timedelta(seconds=1)},
@@ -398,6 +401,82 @@ def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: l
     )
     ids = {(owner, key): commands.submit(owner, REQUEST, idempotency_key=key).job.async_job_id for owner, key in submits}
     assert len(set(ids.values())) == len(set(submits)) == len(store.jobs)
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_recorded_and_never_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}, message="Upload queued"))
+    job = submission.job
+    assert (job.is_tracked, job.due_at, job.message) == (True, NOW + timedelta(hours=1), "Upload queued")
+    assert store.jobs == {job.key: job}
+    assert (store.writes, queue.sent) == (1, [])
+    assert submission.worker_token is not None
+    assert submission.worker_token.fits(job)
+
+
+def test_a_replay_of_a_tracked_job_sends_nothing_and_has_no_token_to_give(commands: Commands, queue: FakeQueue) -> None:
+    first, again = (commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k") for _ in range(2))
+    assert (again.replayed, again.job, again.worker_token) == (True, first.job, None)
+    assert queue.sent == []
+
+
+def test_a_tracked_job_created_anew_does_not_know_the_old_ones_token(commands: Commands, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    clock.now = first.job.record_expires_at
+    second = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    assert first.worker_token is not None
+    assert second.job.key == first.job.key
+    assert not first.worker_token.fits(second.job)
+
+
+def test_a_tracked_job_takes_no_input(commands: Commands) -> None:
+    with pytest.raises(InvalidInput):
+        commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={"pages": 9}))
+
+
+def test_a_job_that_runs_here_has_no_token(commands: Commands) -> None:
+    assert commands.submit(OWNER, REQUEST).worker_token is None
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_tracked_job_is_not_retried_since_nobody_would_learn_of_it(
+    commands: Commands, store: FakeStore, queue: FakeQueue, end: str
+) -> None:
+    job = new_tracked_job()
+    job = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key], store.writes, queue.sent) == (job, 0, [])
+
+
+def test_a_deleted_tracked_job_is_gone_for_its_worker_too(commands: Commands) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}))
+    assert submission.worker_token is not None
+    commands.cancel(OWNER, submission.job.async_job_id)
+    commands.delete(OWNER, submission.job.async_job_id)
+    with pytest.raises(InvalidWorkerToken):
+        commands.reports.by_worker(submission.job.async_job_id, submission.worker_token, Report(progress=50))
+
+
+def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: FakeStore) -> None:
+    job = new_tracked_job().advanced(now=NOW, progress=50, message=None)
+    store.jobs[job.key] = job
+    assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(44.0, 44), ({"b": [1.0], "a": -0.0}, {"a": 0, "b": [1]}), (1e20, 10**20), ("1.0", "1.0")]
+)
+def test_one_value_has_one_form(one: Any, other: Any) -> None:
+    assert canonical_json(one) == canonical_json(other)
+
+
+@pytest.mark.parametrize("value", [0.5, 1e21, 1e300, True, None])
+def test_what_is_no_whole_number_stays_what_it_is(value: Any) -> None:
+    assert repr(json.loads(canonical_json(value))) == repr(value)
 
 
 # ── Same input, same job ───────────────────────────────────────────────────────────────────────────
@@ -578,6 +657,11 @@ def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
     assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
 
 
+def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
+    advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
+    assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
+
+
 def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
     job = running_job().completed(now=NOW, result=Result(location="results/x"))
     assert queries.link(job) == objects.link("results/x")
@@ -658,7 +742,8 @@ def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_ne
 
 
 def test_the_job_types_are_those_of_the_catalogue(queries: Queries) -> None:
-    assert [found.name for found in queries.job_types()] == ["service.reads", "service.once", "service.keeps"]
+    names = ["service.reads", "generic", "service.once", "service.keeps"]
+    assert [found.name for found in queries.job_types()] == names
 
 
 # ── JSON ───────────────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobKey, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.sweeper import Sweeper
-from tests.factories import NOW, new_job, running_job
+from tests.factories import NOW, new_job, new_tracked_job, running_job
 from tests.fakes import FakeClock, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
@@ -73,9 +74,11 @@ def test_a_job_whose_worker_is_lost_is_sent_again(
     [
         (running_job(attempt=3, due_at=NOW + timedelta(minutes=2)), "WORKER_LOST"),
         (new_job(due_at=NOW + timedelta(hours=24)), "DEADLINE_EXCEEDED"),
+        (new_tracked_job(), "DEADLINE_EXCEEDED"),
+        (new_tracked_job().advanced(now=NOW, progress=50, message=None), "DEADLINE_EXCEEDED"),
         (running_job(due_at=NOW + timedelta(hours=24), lease_until=NOW + timedelta(hours=25)), "DEADLINE_EXCEEDED"),
     ],
-    ids=["last attempt lost", "waits past its deadline", "runs past its deadline"],
+    ids=["last attempt lost", "waits past its deadline", "nobody reports", "the worker is silent", "runs past its deadline"],
 )
 def test_a_job_whose_time_is_over_is_ended(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, lines: Lines, job: AsyncJob, code: str
@@ -86,6 +89,21 @@ def test_a_job_whose_time_is_over_is_ended(
     assert (ended.status, ended.error and ended.error.code) == (Status.FAILED, code)
     assert queue.sent == []
     assert "JOB_FAILED" in lines.names()
+
+
+@pytest.mark.parametrize("due_early", [False, True])
+def test_a_tracked_job_is_never_sent(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, lines: Lines, due_early: bool
+) -> None:
+    job = new_tracked_job()
+    job = replace(job, due_at=NOW if due_early else job.deadline_at)
+    store.jobs[job.key] = job
+    for _ in range(59):
+        clock.advance(seconds=60)
+        sweeper.sweep(a_minute)
+    assert (queue.sent, store.jobs[job.key]) == ([], replace(job, due_at=job.deadline_at))
+    assert store.writes == int(due_early)
+    assert "SWEEP_FAILED" not in lines.names()
 
 
 def test_a_queue_that_is_down_makes_it_late_not_lost(

@@ -9,7 +9,7 @@ from asyncjobs.errors import (
     Retry,
     TimeLimitExceeded,
 )
-from asyncjobs.registry import Exclusive, job
+from asyncjobs.registry import Exclusive, job, tracked_job
 
 __all__ = [
     "Exclusive",
@@ -22,4 +22,5 @@ __all__ = [
     "Retry",
     "TimeLimitExceeded",
     "job",
+    "tracked_job",
 ]

@@ -61,7 +61,8 @@ class Admission:
         last: only a job that nothing else stands in the way of costs one.
         """
         owner = job.owner
-        if self._max_backlog and self._backlog_seen() >= self._max_backlog:
+        # A tracked job never goes to the queue.
+        if self._max_backlog and not job.is_tracked and self._backlog_seen() >= self._max_backlog:
             raise Busy("Too many jobs wait.", retry_after=_LATER)
         if self._max_live:
             if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:

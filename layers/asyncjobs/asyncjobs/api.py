@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs import schemas
+from asyncjobs.catalogue import openapi_text
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339, to_milliseconds
 from asyncjobs.errors import (
     AnotherIsRunning,
@@ -21,11 +22,16 @@ from asyncjobs.errors import (
     InputProblem,
     InvalidCursor,
     InvalidInput,
+    InvalidReport,
+    InvalidWorkerToken,
     JobAlreadyFinished,
+    JobHasEnded,
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    JobNotTracked,
     NotAdmitted,
+    ResultTooLarge,
     SubmitRateExceeded,
     TooManyLiveJobs,
     Unavailable,
@@ -42,9 +48,10 @@ from asyncjobs.http import (
     not_modified,
     problem_answer,
 )
-from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, RetentionFrom, Status
+from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
-from asyncjobs.registry import JobType
+from asyncjobs.polling import Outlook, forecast
+from asyncjobs.registry import GENERIC, JobType
 from asyncjobs.routes import input_of
 from asyncjobs.service import Commands, JobsQuery, Queries, SubmitRequest, canonical_json
 from asyncjobs.store import ListPosition
@@ -52,6 +59,8 @@ from asyncjobs.waiting import MAX_WAIT
 
 if TYPE_CHECKING:
     from asyncjobs.rate import Quota
+    from asyncjobs.reports import Report
+    from asyncjobs.worker_token import WorkerToken
 
 BASE_PATH = "/api/v1"
 MAX_METADATA = 1024
@@ -59,6 +68,8 @@ MAX_METADATA = 1024
 
 Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
+Outlooks = Callable[[str], Outlook | None]
+"""What past jobs of a type tell; None when nothing."""
 
 _UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _RFC3339 = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$")
@@ -84,10 +95,10 @@ class Api:
 
 def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, job_types: Iterable[JobType] = ()) -> Api:
     """The routes that change something, those of the job types among them."""
-    body_schema = _body_schema(max_retention)
+    schema = body_schema(max_retention)
 
     def submit(request: Request) -> Answer:
-        asked = _submit_request(request.json(), body_schema, clock() + max_retention)
+        asked = _submit_request(request.json(), schema, clock() + max_retention)
         return _submission_answer(commands, clock, request, asked)
 
     def cancel(request: Request) -> Answer:
@@ -101,7 +112,7 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
         return no_content()
 
     def upload(request: Request) -> Answer:
-        owner, asked = request.owner, _checked("POST /uploads", _UPLOAD_SCHEMA, request.json())
+        owner, asked = request.owner, _checked("POST /uploads", UPLOAD_SCHEMA, request.json())
         content_type, size = asked.get("contentType", "application/octet-stream"), int(asked["contentLength"])
         made = commands.upload(owner, content_type=content_type, size=size)
         body = {
@@ -113,6 +124,14 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
         }
         return answer(201, body)
 
+    def update(request: Request) -> Answer:
+        key = JobKey(request.owner, _job_id(request))
+        return answer(200, _job_body(commands.reports.by_owner(key, _report(request.json()))))
+
+    def report(request: Request) -> Answer:
+        token, async_job_id = _worker_token(request), request.path.get("asyncJobId", "")
+        return answer(200, _job_body(commands.reports.by_worker(async_job_id, token, _report(request.json()))))
+
     return Api(
         {
             **_own_routes(commands, clock, job_types),
@@ -121,6 +140,8 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/cancel": cancel,
             f"POST {BASE_PATH}/jobs/{{asyncJobId}}/retry": retry,
             f"DELETE {BASE_PATH}/jobs/{{asyncJobId}}": delete,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}": update,
+            f"PATCH {BASE_PATH}/jobs/{{asyncJobId}}/report": report,
         }
     )
 
@@ -161,7 +182,9 @@ def _submission_answer(commands: Commands, clock: Clock, request: Request, asked
         headers["idempotency-replayed"] = "true"
     if job.status is Status.FAILED and (wait or not submission.replayed):
         raise _failed_while_waited_for(job, headers)
-    return _job_answer(200 if job.is_finished else 202, job, clock(), headers)
+    token = submission.worker_token
+    secret = {} if token is None else {"workerToken": token.text}
+    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, once=secret)
 
 
 def _result_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
@@ -177,30 +200,16 @@ def _result_answer(commands: Commands, clock: Clock, request: Request, asked: Su
     return answer(200, text=job.result.text, headers=headers)
 
 
-def queries_api(queries: Queries, *, clock: Clock) -> Api:
-    """The routes that only look."""
+def queries_api(queries: Queries, *, clock: Clock, outlook: Outlooks = lambda _: None) -> Api:
+    """The routes that only look. `outlook` is asked about the types of jobs that have not ended."""
 
     def job(request: Request) -> Answer:
-        owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
-        known = request.known_tags
-
-        def is_news(job: AsyncJob) -> bool:
-            nonlocal known
-            tag = entity_tag(_job_body(job))
-            # Who does not say what it knows, is told of what changes from now on.
-            known = known or frozenset({tag})
-            return job.is_finished or tag not in known
-
-        job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
-        tag = entity_tag(_job_body(job))
-        if request.known_tags & {tag, "*"}:
-            return not_modified({"etag": tag, **_polling(job, clock())})
-        return _job_answer(200, job, clock(), {"etag": tag})
+        return _news_answer(queries, clock, request, outlook)
 
     def result(request: Request) -> Answer:
         job = queries.job(request.owner, _job_id(request))
         if job.status is not Status.COMPLETED:
-            raise _no_result(job, clock())
+            raise _no_result(job, clock(), outlook)
         link = queries.link(job)
         if link is not None:
             return answer(303, {"location": link}, headers={"location": link})
@@ -220,6 +229,9 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
     def health(_request: Request) -> Answer:
         return answer(200, {"status": "ok"})
 
+    def openapi(_request: Request) -> Answer:
+        return answer(200, text=openapi_text(), headers={"cache-control": "public, max-age=300"})
+
     return Api(
         {
             f"GET {BASE_PATH}/jobs/{{asyncJobId}}": job,
@@ -227,18 +239,40 @@ def queries_api(queries: Queries, *, clock: Clock) -> Api:
             f"GET {BASE_PATH}/jobs": jobs,
             f"GET {BASE_PATH}/job-types": job_types,
             f"GET {BASE_PATH}/health": health,
+            f"GET {BASE_PATH}/openapi.json": openapi,
         }
     )
+
+
+def _news_answer(queries: Queries, clock: Clock, request: Request, outlook: Outlooks) -> Answer:
+    """The job as it stands, or, for who waits, as soon as there is something about it that the caller does not know."""
+    owner, async_job_id, wait = request.owner, _job_id(request), _wait(request.query)
+    known = request.known_tags
+
+    def is_news(job: AsyncJob) -> bool:
+        nonlocal known
+        tag = entity_tag(_job_body(job))
+        # Who does not say what it knows, is told of what changes from now on.
+        known = known or frozenset({tag})
+        return job.is_finished or tag not in known
+
+    job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
+    tag = entity_tag(_job_body(job))
+    # Weak while an estimate of its end, which moves with each look, may be told besides.
+    etag = tag if job.is_finished else f"W/{tag}"
+    if request.known_tags & {tag, "*"}:
+        return not_modified({"etag": etag, **_polling(job, clock(), outlook)})
+    return _job_answer(200, job, clock(), {"etag": etag}, outlook=outlook)
 
 
 # ── From the wire ──────────────────────────────────────────────────────────────────────────────────
 
 
-def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+def body_schema(max_retention: timedelta) -> Mapping[str, Any]:
+    """What the body of a submit must look like, whatever the job type."""
     return {
         "type": "object",
         "additionalProperties": False,
-        "required": ["jobType"],
         "properties": {
             "jobType": {"type": "string", "minLength": 1, "maxLength": 50},
             "input": {},
@@ -252,7 +286,7 @@ def _body_schema(max_retention: timedelta) -> Mapping[str, Any]:
     }
 
 
-_UPLOAD_SCHEMA: Mapping[str, Any] = {
+UPLOAD_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
     "required": ["contentLength"],
@@ -284,7 +318,7 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
     not_before = _not_before(body, latest)
     retention = body.get("retentionSeconds")
     return SubmitRequest(
-        job_type=body["jobType"],
+        job_type=body.get("jobType", GENERIC),
         input=body.get("input", {}),
         metadata=body.get("metadata"),
         message=body.get("message"),
@@ -320,6 +354,21 @@ def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
     if not_before > latest:
         raise invalid_request(InputProblem("/notBefore", f"is later than {rfc3339(latest)}, the latest a job may start"))
     return not_before
+
+
+def _report(body: Any) -> Report:
+    from asyncjobs.reports import Report  # noqa: PLC0415 - only a report pays for it
+
+    return Report.of(body)
+
+
+def _worker_token(request: Request) -> WorkerToken:
+    from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a report pays for it
+
+    token = WorkerToken.parse(request.bearer or "")
+    if token is None:
+        raise InvalidWorkerToken
+    return token
 
 
 def _job_id(request: Request) -> str:
@@ -390,12 +439,26 @@ def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
 # ── To the wire ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _job_answer(status: int, job: AsyncJob, now: datetime, headers: Mapping[str, str] | None = None) -> Answer:
-    return answer(status, _job_body(job), headers={**_polling(job, now), **(headers or {})})
+def _job_answer(
+    status: int,
+    job: AsyncJob,
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
+    *,
+    outlook: Outlooks = lambda _: None,
+    once: Mapping[str, str] | None = None,
+) -> Answer:
+    """`once` is what this answer tells besides the job, and no other."""
+    polling, body = dict[str, str](), _job_body(job)
+    if not job.is_finished:
+        expected = forecast(job, now, outlook(job.job_type))
+        polling = {"retry-after": str(expected.retry_after)}
+        body["estimatedEndAt"] = expected.estimated_end and rfc3339(expected.estimated_end)
+    return answer(status, {**body, **(once or {})}, headers={**polling, **(headers or {})})
 
 
-def _polling(job: AsyncJob, now: datetime) -> dict[str, str]:
-    return {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+def _polling(job: AsyncJob, now: datetime, outlook: Outlooks = lambda _: None) -> dict[str, str]:
+    return {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
 
 
 def _applied(preference: Preference, wait: timedelta) -> dict[str, str]:
@@ -420,10 +483,11 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "updatedAt": rfc3339(job.updated_at),
         "startedAt": job.started_at and rfc3339(job.started_at),
         "endedAt": job.ended_at and rfc3339(job.ended_at),
+        "estimatedEndAt": None,
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": json.loads(result.text) if result and result.text is not None else None,
-        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.location else None,
+        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
         "error": _error_body(job),
     }
 
@@ -444,19 +508,9 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "expectedSeconds": job_type.expected.total_seconds(),
         "timeoutSeconds": job_type.time_limit.total_seconds(),
         "maxAttempts": job_type.max_attempts,
+        "tracked": job_type.tracked,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
-
-
-_POLLING = ((30, 2), (120, 5), (600, 10))
-"""Up to this age in seconds, poll every so many seconds; above, every half minute."""
-
-
-def _retry_after(job: AsyncJob, now: datetime) -> str:
-    age = (now - job.created_at).total_seconds()
-    pause = next((pause for until, pause in _POLLING if age < until), 30)
-    starts_in = (job.not_before - now).total_seconds() if job.status is Status.PENDING and job.not_before else 0
-    return str(max(pause, math.ceil(starts_in)))
 
 
 def _rate_headers(quota: Quota | None) -> dict[str, str]:
@@ -490,7 +544,7 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         409,
         "JOB_NOT_RETRYABLE",
         "The job can not be retried",
-        "Only a job that failed or was cancelled can be; submit another one instead.",
+        "Only a job that runs here, and failed or was cancelled, can be; submit another one instead.",
     ),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
     AnotherIsRunning: (
@@ -498,6 +552,13 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "JOB_CREATION_FAILED",
         "Another operation is already running",
         "The job was not accepted. Send it again when the running one has ended.",
+    ),
+    JobNotTracked: (409, "JOB_NOT_TRACKED", "The job is not tracked", "It runs here, and its own attempt reports of it."),
+    InvalidWorkerToken: (
+        401,
+        "INVALID_WORKER_TOKEN",
+        "The worker's token is not valid",
+        "Send the `workerToken` of the answer that created this very job as `Authorization: Bearer`.",
     ),
     IdempotencyKeyReused: (
         422,
@@ -522,16 +583,32 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
 }
 
 
+_PROBLEM_HEADERS: Mapping[type[AsyncJobsError], Mapping[str, str]] = {
+    Unavailable: {"retry-after": "2"},
+    InvalidWorkerToken: {"www-authenticate": "Bearer"},
+}
+
+
 def _to_problem(error: AsyncJobsError) -> Problem:
     if isinstance(error, Problem):
         return error
+    if isinstance(error, InvalidReport):
+        return invalid_request(*error.problems)
     if isinstance(error, InvalidInput):
         problems = [InputProblem(f"/input{problem.pointer}", problem.detail) for problem in error.problems]
         return invalid_request(*problems)
+    if isinstance(error, JobHasEnded):
+        code = "JOB_CANCELLED" if error.status == Status.CANCELLED else "JOB_ALREADY_FINISHED"
+        return Problem(
+            409, code, "The job has ended", "Stop working on it: nothing changes it any more.", jobStatus=error.status
+        )
+    if isinstance(error, ResultTooLarge):
+        detail = f"{error} Put it where its reader can fetch it, and report its https URL as `resultLocation`."
+        return Problem(413, "RESULT_TOO_LARGE", "The result is too large", detail)
     if type(error) not in _PROBLEMS:
         raise error
     status, code, title, detail = _PROBLEMS[type(error)]
-    headers = {"retry-after": "2"} if isinstance(error, Unavailable) else {}
+    headers = _PROBLEM_HEADERS.get(type(error), {})
     if isinstance(error, NotAdmitted):
         headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
     running = {"asyncJobId": error.async_job_id} if isinstance(error, AnotherIsRunning) and error.async_job_id else {}
@@ -559,7 +636,7 @@ _ENDED_WITHOUT_RESULT = {
 }
 
 
-def _no_result(job: AsyncJob, now: datetime) -> Problem:
+def _no_result(job: AsyncJob, now: datetime, outlook: Outlooks) -> Problem:
     code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
-    headers = {} if job.is_finished else {"retry-after": _retry_after(job, now)}
+    headers = {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
     return Problem(409, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))

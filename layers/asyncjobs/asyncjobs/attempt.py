@@ -24,11 +24,10 @@ from asyncjobs.errors import (
     UnknownJobType,
 )
 from asyncjobs.heartbeat import Heartbeat, storable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Result
+from asyncjobs.lifecycle import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
 from asyncjobs.objects import Objects, ResultWriter
 from asyncjobs.registry import JobDefinition, JobType, load
 
-MAX_ERROR_MESSAGE = 1024
 TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
 
 

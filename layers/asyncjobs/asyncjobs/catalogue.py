@@ -1,7 +1,7 @@
 """The catalogue: every job type, as a JSON file beside the jobs, so that nobody has to import them to know them.
 
 The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
-one it runs. `python -m asyncjobs.catalogue` writes it from the decorators; with `--check` it only tells whether it is stale.
+one it runs. `asyncjobs.generate` writes it from the decorators, and the OpenAPI document beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import json
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
@@ -19,11 +18,12 @@ from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
 from asyncjobs.lifecycle import RetentionFrom
-from asyncjobs.registry import Exclusive, JobType, definition_of
+from asyncjobs.registry import GENERIC, Exclusive, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
-_REMEDY = "run `make catalogue` and build the jobs layer again"
+_OPENAPI_FILE = "openapi.json"
+REMEDY = "run `make catalogue` and build the jobs layer again"
 _DURATIONS = ("expected", "time_limit", "retention", "deadline", "dedupe")
 
 
@@ -40,7 +40,7 @@ class Catalogue:
         try:
             entries = json.loads(path.read_bytes())
         except FileNotFoundError as error:
-            raise StaleCatalogue(f"The jobs package has no {_FILE}: {_REMEDY}.") from error
+            raise StaleCatalogue(f"The jobs package has no {_FILE}: {REMEDY}.") from error
         return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
 
     def __getitem__(self, name: str) -> JobType:
@@ -62,40 +62,54 @@ def catalogue_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / _FILE
 
 
+def openapi_path() -> Path:
+    """Where the OpenAPI document lies: beside the catalogue."""
+    return catalogue_path().with_name(_OPENAPI_FILE)
+
+
+def openapi_text() -> str:
+    """The OpenAPI document as it is. Raises `StaleCatalogue` when there is none."""
+    try:
+        return openapi_path().read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StaleCatalogue(f"The jobs package has no {_OPENAPI_FILE}: {REMEDY}.") from error
+
+
 def collect() -> Catalogue:
-    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`."""
-    job_types: dict[str, JobType] = {}
+    """Make the catalogue from the decorators: imports every module of the jobs package. Raises `InvalidJob`.
+
+    The type `generic` is always in it; a module may declare one of its own in its place.
+    """
+    generic = tracked_job(GENERIC, description="Any work that is done elsewhere.")
+    job_types = {GENERIC: generic}
+    places: dict[str, str] = {}
     package = importlib.import_module(JOBS_PACKAGE)
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{JOBS_PACKAGE}.{module_info.name}")
         for value in vars(module).values():
-            definition = definition_of(value)
-            if definition is None or definition.function.__module__ != module.__name__:
+            job_type = _declared(value, module.__name__)
+            if job_type is None:
                 continue
-            other = job_types.get(definition.name)
-            if other is not None:
-                raise InvalidJob(f"{definition.name!r} is declared twice: in {other.module} and in {module.__name__}.")
-            job_types[definition.name] = definition.describe()
+            place = places.setdefault(job_type.name, module.__name__)
+            if job_types.setdefault(job_type.name, job_type) not in (job_type, generic):
+                raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")
+            job_types[job_type.name] = job_type
     _check_routes(job_types.values())
     _check_locks(job_types.values())
     return Catalogue(dict(sorted(job_types.items())))
 
 
+def _declared(value: object, module: str) -> JobType | None:
+    """The job type that the value of a module declares there; None for anything else."""
+    if isinstance(value, JobType):
+        return value
+    definition = definition_of(value)
+    return definition.describe() if definition is not None and definition.function.__module__ == module else None
+
+
 def to_json(catalogue: Catalogue) -> str:
     """The catalogue as its file holds it: the same text for the same decorators."""
     return json.dumps({job_type.name: _to_entry(job_type) for job_type in catalogue}, indent=1) + "\n"
-
-
-def main(arguments: list[str]) -> int:
-    """Write the catalogue, or with `--check` say whether the one there is stale."""
-    path, text = catalogue_path(), to_json(collect())
-    if path.exists() and path.read_text() == text:
-        return 0
-    if "--check" in arguments:
-        print(f"{path} is stale: {_REMEDY}.", file=sys.stderr)
-        return 1
-    path.write_text(text)
-    return 0
 
 
 def _check_routes(job_types: Iterable[JobType]) -> None:
@@ -133,7 +147,3 @@ def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
         "exclusive": entry["exclusive"] and Exclusive(**entry["exclusive"]),
     }
     return JobType(name=name, **{**entry, **durations, **routes, **others})
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -109,6 +109,35 @@ class InvalidInput(AsyncJobsError):
         self.problems = tuple(problems)
 
 
+class InvalidReport(InvalidInput):
+    """A report of a tracked job that makes no sense. `problems` names each place."""
+
+
+class ResultTooLarge(AsyncJobsError):
+    """A reported result is larger than a record holds; `size` and `limit` are bytes of JSON."""
+
+    def __init__(self, *, size: int, limit: int) -> None:
+        super().__init__(f"The result has {size} bytes; {limit} are the most.")
+        self.size = size
+        self.limit = limit
+
+
+class JobNotTracked(AsyncJobsError):
+    """The job runs here; nobody outside can report of it."""
+
+
+class JobHasEnded(AsyncJobsError):
+    """A report came too late; `status` says how the job ended."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The job is {status}.")
+        self.status = status
+
+
+class InvalidWorkerToken(AsyncJobsError):
+    """The token is no token, or not this job's, or its job is gone: nobody is told which."""
+
+
 class JobNotFound(AsyncJobsError):
     """There is no such job, or it is somebody else's, or it has expired: nobody is told which."""
 
@@ -122,7 +151,7 @@ class JobNotFinished(AsyncJobsError):
 
 
 class JobNotRetryable(AsyncJobsError):
-    """The job neither failed nor was cancelled, so there is nothing to do again."""
+    """The job neither failed nor was cancelled, so there is nothing to do again; or nobody here would do it (a tracked one)."""
 
 
 class IdempotencyKeyReused(AsyncJobsError):

@@ -25,6 +25,8 @@ _JSON_TYPE = re.compile(r'application/json(\s*;\s*charset="?utf-8"?)?', re.IGNOR
 _ACCEPTABLE = frozenset({"*/*", "application/*", "application/json", "application/problem+json"})
 _TOKEN = re.compile(r"[\x21\x23-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+IDEMPOTENCY_KEY = f"^({_TOKEN.pattern}|{_QUOTED.pattern})$"
+"""Both forms of the header as one pattern, for those who describe it."""
 
 _SECONDS = re.compile(r"[0-9]{1,6}")
 
@@ -129,6 +131,12 @@ class Request:
         raise invalid_request(
             InputProblem("", "The Idempotency-Key header must be 1 to 255 visible ASCII characters, in quotes or without.")
         )
+
+    @property
+    def bearer(self) -> str | None:
+        """The bearer token of the request, which nobody has checked where the gateway has no authorizer."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
 
     @property
     def preference(self) -> Preference:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.lifecycle import AsyncJob, Holder, JobFailure, JobKey, Result, RetentionFrom, Status, due_shard
+from asyncjobs.lifecycle import AsyncJob, Holder, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
 
 Item = dict[str, Any]
 
@@ -21,6 +21,7 @@ GUARD_ATTRIBUTES = {
     "lease_until": "leaseUntil",
     "due_at": "dueAt",
     "updated_at": "updatedAt",
+    "progress": "progress",
 }
 
 
@@ -56,7 +57,7 @@ def to_item(job: AsyncJob) -> Item:
         "metadata": None if job.metadata is None else {"S": job.metadata},
         "resultType": job.result_type and {"S": job.result_type.value},
         "result": {"S": job.result.text} if job.result and job.result.text is not None else None,
-        "resultLocation": {"S": job.result.location} if job.result and job.result.location else None,
+        "resultLocation": {"S": location} if job.result and (location := job.result.location or job.result.url) else None,
         "error": {"S": json.dumps(asdict(job.error), ensure_ascii=False)} if job.error else None,
         "liveOwner": job.live_owner and {"S": job.live_owner},
         "exclusiveKey": job.exclusive_key and {"S": job.exclusive_key},
@@ -105,12 +106,19 @@ def from_item(item: Item) -> AsyncJob:
         input=text("input"),
         input_location=text("inputLocation"),
         metadata=text("metadata"),
-        result=Result(text=text("result"), location=text("resultLocation")) if "resultType" in item else None,
+        result=_result(item) if "resultType" in item else None,
         error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
         live_owner=text("liveOwner"),
         exclusive_key=text("exclusiveKey"),
         waits_since=milliseconds("waitsSince"),
     )
+
+
+def _result(item: Item) -> Result:
+    location = item["resultLocation"]["S"] if "resultLocation" in item else None
+    if item["resultType"]["S"] == ResultType.URL:
+        return Result(url=location)
+    return Result(text=item["result"]["S"] if "result" in item else None, location=location)
 
 
 def to_name_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:

@@ -56,6 +56,7 @@ DUE_SHARDS = 4
 """Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a living table."""
 
 MAX_MESSAGE_LENGTH = 256
+MAX_ERROR_MESSAGE = 1024
 
 
 class Status(StrEnum):
@@ -85,10 +86,11 @@ class RetentionFrom(StrEnum):
 
 
 class ResultType(StrEnum):
-    """Where a result lies: in the job itself, or in the bucket."""
+    """Where a result lies: in the job itself, in the bucket, or where an outside worker says."""
 
     INLINE = "INLINE"
     S3 = "S3"
+    URL = "URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,11 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result: its JSON text, or where in the bucket it lies."""
+    """A result: its JSON text, or where in the bucket it lies, or where else."""
 
     text: str | None = None
     location: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,7 @@ class AsyncJob:
     attempt: int = 0
     """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
     max_attempts: int
+    """0 for a tracked job: none is ever begun here."""
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
@@ -193,12 +197,19 @@ class AsyncJob:
         """Where its result lies; None while there is none."""
         if self.result is None:
             return None
+        if self.result.url is not None:
+            return ResultType.URL
         return ResultType.INLINE if self.result.location is None else ResultType.S3
 
     @property
     def effect_key(self) -> str:
         """The same on every attempt: what a job passes to others, so that they recognise a repeated effect."""
         return f"{self.async_job_id}.{self.gen}"
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether somebody outside does the work and reports of it. No attempt is left to claim, so no worker of ours does."""
+        return self.max_attempts == 0
 
     def is_expired(self, now: datetime) -> bool:
         """Whether it counts as gone. DynamoDB deletes expired records days later, so every reader asks."""
@@ -293,6 +304,20 @@ class AsyncJob:
             updated_at=now,
         )
 
+    # ── What an outside worker does ────────────────────────────────────────────────────────────────
+
+    def advanced(self, *, now: datetime, progress: int | None, message: str | None) -> AsyncJob:
+        """Somebody outside works on it, and tells how far it is. The first report starts it; progress never goes back."""
+        _require(self.is_tracked and not self.is_finished, "advanced")
+        return replace(
+            self,
+            status=Status.IN_PROGRESS,
+            started_at=self.started_at or now,
+            progress=max(progress or 0, self.progress),
+            message=message if message is not None else self.message,
+            updated_at=now,
+        )
+
     # ── What its owner does ────────────────────────────────────────────────────────────────────────
 
     def cancelled(self, *, now: datetime) -> AsyncJob:
@@ -322,7 +347,7 @@ class AsyncJob:
             max_attempts=max_attempts,
             created_at=self.created_at,
             updated_at=now,
-            **_schedule(start=now, delay=timedelta(0), time_limit=time_limit, deadline=deadline),
+            **_schedule(start=now, delay=timedelta(0), max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
             retention=self.retention,
             retention_from=self.retention_from,
             input=self.input,
@@ -356,6 +381,8 @@ class AsyncJob:
             backoff = min(SWEEP_INTERVAL * 2**self.sweeps, most)
             return replace(self, due_at=min(now + backoff, self.deadline_at), sweeps=self.sweeps + 1)
         waits_for = self.lease_until if self.status is Status.IN_PROGRESS else self.not_before
+        if self.is_tracked:
+            waits_for = self.deadline_at
         if waits_for is None:
             raise IllegalMove("Only a job that is due or waits is postponed.")
         # A lease that ends this very millisecond is still held: look a moment later, or the swap would change nothing.
@@ -388,6 +415,8 @@ FENCE_AND_LEASE = (*FENCE, "lease_until")
 """The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
 FENCE_AND_REPORT = (*FENCE, "updated_at")
 """The same for a report: one that was held up on its way must not undo a later one."""
+FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress")
+"""The same for reports of several workers, whose clocks differ: within one millisecond `updated_at` tells nothing."""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """The same for who looks after a due job: of two sweepers only one goes on."""
 
@@ -403,6 +432,7 @@ def submitted(
     retention: timedelta,
     retention_from: RetentionFrom = RetentionFrom.END,
     now: datetime,
+    gen: str | None = None,
     delay: timedelta = timedelta(0),
     message: str | None = None,
     input: str | None = None,
@@ -414,12 +444,12 @@ def submitted(
         owner=key.owner,
         async_job_id=key.async_job_id,
         job_type=job_type,
-        gen=uuid.uuid4().hex,
+        gen=gen or uuid.uuid4().hex,
         request_hash=request_hash,
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,
-        **_schedule(start=start, delay=delay, time_limit=time_limit, deadline=deadline),
+        **_schedule(start=start, delay=delay, max_attempts=max_attempts, time_limit=time_limit, deadline=deadline),
         retention=retention,
         retention_from=retention_from,
         not_before=start if delay else None,
@@ -437,14 +467,15 @@ class _Schedule(TypedDict):
     due_at: datetime
 
 
-def _schedule(*, start: datetime, delay: timedelta, time_limit: timedelta, deadline: timedelta) -> _Schedule:
+def _schedule(*, start: datetime, delay: timedelta, max_attempts: int, time_limit: timedelta, deadline: timedelta) -> _Schedule:
     deadline_at = start + deadline
     # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
     pause = timedelta(0) if delay > MAX_QUEUE_DELAY else min(lease_length(time_limit), SWEEP_INTERVAL)
     return _Schedule(
         deadline_at=deadline_at,
         record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
-        due_at=min(start + pause, deadline_at),
+        # A tracked job's deadline is all that the sweeper has to do with it.
+        due_at=min(start + pause, deadline_at) if max_attempts else deadline_at,
     )
 
 

@@ -32,6 +32,9 @@ _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
 _TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
 
+GENERIC = "generic"
+"""The tracked job type that is always there, and what a submit without a job type means."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -87,6 +90,8 @@ class JobType:
     synchronous_routes: tuple[str, ...]
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
+    tracked: bool = False
+    """Whether it has no function here: an outside worker reports of its jobs."""
 
 
 def job(
@@ -128,6 +133,7 @@ def job(
 
     Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
     """
+    _check_name(name)
     definition = functools.partial(
         JobDefinition,
         name=name,
@@ -143,11 +149,6 @@ def job(
         routes=_routes(name, route),
         synchronous_routes=_routes(name, synchronous_route),
     )
-    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
-        raise InvalidJob(
-            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
-            f"at most {_MAX_NAME_LENGTH} characters."
-        )
     if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
         raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
 
@@ -159,6 +160,52 @@ def job(
         return function
 
     return decorate
+
+
+def tracked_job(
+    name: str,
+    *,
+    description: str = "",
+    expected_seconds: float = 10,
+    retention_seconds: int = 5 * 60,
+    deadline_seconds: float = 24 * 3600,
+) -> JobType:
+    """Declare a job type that has no function here: an outside worker does the work and reports of it.
+
+    Keep what it returns in a variable of a module in the jobs layer; the catalogue finds it there.
+
+    - `name`: what clients submit, by the rule of `@job`.
+    - `description`: one sentence for `GET /api/v1/job-types`.
+    - `expected_seconds`: how long it usually takes; for clients to know, up to a day.
+    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to a day.
+
+    Raises `InvalidJob` at once when an option is out of range.
+    """
+    _check_name(name)
+    deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE)
+    return JobType(
+        name=name,
+        module="",
+        function="",
+        description=description,
+        is_async=False,
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_DEADLINE),
+        time_limit=deadline,
+        max_attempts=0,
+        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        deadline=deadline,
+        retention_from=RetentionFrom.END,
+        immediate=False,
+        dedupe=timedelta(0),
+        exclusive=None,
+        routes=(),
+        synchronous_routes=(),
+        # Whoever does the work has its input already; `metadata` is for what readers should know.
+        input_schema={"type": "object", "maxProperties": 0},
+        output_schema={},
+        tracked=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,6 +317,14 @@ def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
         if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
             raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
     return routes
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidJob(
+            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
+            f"at most {_MAX_NAME_LENGTH} characters."
+        )
 
 
 def _retention_from(name: str, value: str) -> RetentionFrom:

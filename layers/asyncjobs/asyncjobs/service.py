@@ -7,8 +7,9 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log, schemas
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
     from asyncjobs.admission import Admission
     from asyncjobs.exclusive import Locks
     from asyncjobs.rate import Quota
+    from asyncjobs.reports import Reports
+    from asyncjobs.worker_token import WorkerToken
+
+
+_LEAST_WITH_EXPONENT = 1e21
+"""From here on JSON's canonical form writes numbers with an exponent, so that they stay what they are."""
 
 _LOCK_LATER = timedelta(seconds=10)
 """When to ask again for a lock that is held: jobs end when they end."""
@@ -83,12 +90,14 @@ class SubmitRequest:
 class Submission:
     """The accepted job; `replayed` when an earlier request with the same idempotency key had made it.
 
-    `quota` is what its owner's rate has left; None where there is no such limit.
+    `quota` is what its owner's rate has left; None where there is no such limit. The worker's token is there when this
+    request has made a tracked job, and never again.
     """
 
     job: AsyncJob
     replayed: bool
     quota: Quota | None = None
+    worker_token: WorkerToken | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +149,11 @@ class Commands:
         schemas.check(job_type.name, job_type.input_schema, request.input)
         if idempotency_key is None and job_type.dedupe:
             return self._submit_once(owner, request, job_type, in_background=in_background)
-        job = self._new_job(JobKey(owner, job_id_for(owner, idempotency_key)), request, job_type, request.fingerprint())
-        return self._accept(job, request, job_type, in_background=in_background, is_named=idempotency_key is not None)
+        key, is_named = JobKey(owner, job_id_for(owner, idempotency_key)), idempotency_key is not None
+        if job_type.tracked:
+            return self._track(key, request, job_type, is_named=is_named)
+        job = self._new_job(key, request, job_type, request.fingerprint())
+        return self._accept(job, request, job_type, in_background=in_background, is_named=is_named)
 
     def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
         """The accepted job as soon as it has finished, or as it stands after `at_most` (20 s at the most)."""
@@ -175,6 +187,13 @@ class Commands:
             # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
             job = outcome.current
 
+    @cached_property
+    def reports(self) -> Reports:
+        """What outside workers tell of tracked jobs."""
+        from asyncjobs.reports import Reports  # noqa: PLC0415 - only a report pays for it
+
+        return Reports(store=self._store, clock=self._clock)
+
     def retry(self, owner: str, async_job_id: str) -> AsyncJob:
         """Begin a job that failed or was cancelled anew, with the attempts and the time that its type has now.
 
@@ -183,7 +202,8 @@ class Commands:
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
             job = _present(job, self._clock)
-            if job.status not in RETRYABLE:
+            if job.status not in RETRYABLE or job.is_tracked:
+                # Nobody tells an outside worker to begin again, and the one there was has a token of the old generation.
                 raise JobNotRetryable
             job_type = self._catalogue[job.job_type]
             retried = job.retried(
@@ -246,6 +266,14 @@ class Commands:
                 return submission
             instead_of = async_job_id
 
+    def _track(self, key: JobKey, request: SubmitRequest, job_type: JobType, *, is_named: bool) -> Submission:
+        from asyncjobs.worker_token import WorkerToken  # noqa: PLC0415 - only a tracked job pays for it
+
+        token = WorkerToken.new(key.owner)
+        job = self._new_job(key, request, job_type, request.fingerprint(), gen=token.gen)
+        submission = self._accept(job, request, job_type, in_background=True, is_named=is_named)
+        return submission if submission.replayed else replace(submission, worker_token=token)
+
     def _accept(
         self, job: AsyncJob, request: SubmitRequest, job_type: JobType, *, in_background: bool, is_named: bool
     ) -> Submission:
@@ -277,7 +305,7 @@ class Commands:
             log.event("JOB_ACCEPTED", job)
             if first_worker is not None and runs_at_once:
                 accepted = first_worker.run(job)
-        if accepted.status is Status.PENDING:
+        if accepted.status is Status.PENDING and not accepted.is_tracked:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
         return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
@@ -296,7 +324,9 @@ class Commands:
         self._objects.delete_all(job)
         self._store.remove_if_unchanged(job)
 
-    def _new_job(self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes) -> AsyncJob:
+    def _new_job(
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, gen: str | None = None
+    ) -> AsyncJob:
         now = self._clock()
         delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
         retention = job_type.retention if request.retention is None else request.retention
@@ -310,6 +340,7 @@ class Commands:
             retention=min(retention, self._max_retention),
             retention_from=request.retention_from or job_type.retention_from,
             now=now,
+            gen=gen,
             delay=delay,
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
@@ -430,9 +461,9 @@ class Queries:
         return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
 
     def link(self, job: AsyncJob) -> str | None:
-        """A short-lived URL of the result; None if it lies in the job itself."""
+        """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
         if job.result is None or job.result.location is None:
-            return None
+            return None if job.result is None else job.result.url
         return self._objects.link(job.result.location)
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:
@@ -461,8 +492,18 @@ def _asks_for_lock(job: AsyncJob, job_type: JobType) -> bool:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The value as JSON: the same bytes for the same value."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    """The value as JSON: the same bytes for the same value, whether its author wrote 44 or 44.0, as in RFC 8785 (3.2.2.3)."""
+    return json.dumps(_canonical(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {name: _canonical(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(member) for member in value]
+    return value
 
 
 def _present(job: AsyncJob | None, clock: Clock) -> AsyncJob:

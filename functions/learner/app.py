@@ -1,0 +1,18 @@
+"""Learns from the table's stream how long jobs take."""
+
+from typing import Any
+
+from asyncjobs import log
+from asyncjobs.clock import utc_now
+from asyncjobs.history import DynamoHistory
+from asyncjobs.learner import Learner
+from asyncjobs.settings import Settings
+
+settings = Settings.from_environment()
+log.configure(settings.application)
+learner = Learner(DynamoHistory(settings.table_name), clock=utc_now)
+
+
+def handler(event: dict[str, Any], _context: object) -> None:
+    """Take in a batch of the stream."""
+    learner.learn(event)

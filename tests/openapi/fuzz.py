@@ -1,0 +1,134 @@
+# ruff: noqa: T201 - a command prints
+"""python -m tests.openapi.fuzz: ask the deployed local stack for all that the OpenAPI document allows, and for more."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local import users
+from local.process import PROJECT
+from local.stack import LocalStack
+from tests.crash import tree
+from tests.crash.history import FINISHED
+
+FOLDER = Path(__file__).parent
+_ENDING: tuple[dict[str, Any], ...] = (
+    {"jobType": "fuzz.returns", "input": {"text": "small"}},
+    *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # submits make up none so large
+    {"jobType": "fuzz.fails", "input": {}},
+)
+_WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What schemathesis said, and what it was answered: by operation and status."""
+
+    exit_status: int
+    answers: Counter[str]
+    text: str
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.openapi.fuzz", description=__doc__, epilog="More goes to schemathesis."
+    )
+    parser.add_argument("--examples", type=int, default=10_000, help="the most an operation and phase")
+    options, further = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as stack:
+        fuzzed = fuzz(stack, examples=options.examples, further=further, say=lambda line: print(line, flush=True))
+    for name, count in sorted(fuzzed.answers.items()):
+        print(f"{count:8} {name}")
+    return fuzzed.exit_status
+
+
+@contextmanager
+def deployed(folder: Path) -> Iterator[LocalStack]:
+    """A stack with jobs of every way to end, and the longest retention there is, which is the one that the document names."""
+    copy = tree.make(folder / "tree", jobs={"fuzz": FOLDER / "jobs.py"})
+    stack = LocalStack(copy, folder / "state")
+    stack.start(env={"AUTH": "true"})
+    with stack:
+        stack.deploy({"MaxRetentionDays": "90"})
+        yield stack
+
+
+def fuzz(
+    stack: LocalStack, *, examples: int, further: Sequence[str] = (), say: Callable[[str], None] = lambda _: None
+) -> Fuzzed:
+    """Let schemathesis run all its phases with so many examples each; `say` gets its lines as they come."""
+    base = f"{stack.outputs.api_url}/api/v1"
+    token = users.token(stack.outputs, stack.session, "fuzz")
+    folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
+    folder.mkdir()
+    shutil.copy(FOLDER / "schemathesis.toml", folder)  # which names a file beside it
+    with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False) as client:
+        (folder / "openapi.json").write_text(httpx.get(f"{base}/openapi.json", trust_env=False).raise_for_status().text)
+        (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
+    with subprocess.Popen(
+        [
+            sys.executable, "-m", "schemathesis.cli", "run", "openapi.json",
+            "--url", base, "--max-examples", str(examples), "--no-color", *further,
+        ],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={
+            **os.environ,
+            "ASYNCJOBS_TOKEN": token,
+            "ASYNCJOBS_ANSWERS": str(answers),
+            "NO_PROXY": "*",
+            "PYTHONPATH": f"{PROJECT}:{PROJECT}/layers/asyncjobs",
+        },
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        text = "".join(_told(process.stdout, say))
+    if not answers.exists():
+        raise RuntimeError(f"schemathesis asked nothing:\n{text}")
+    return Fuzzed(process.returncode, Counter(json.loads(answers.read_text())), text)
+
+
+def _told(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
+    for line in lines:
+        say(line.rstrip("\n"))
+        yield line
+
+
+def _seed(client: httpx.Client) -> list[str]:
+    """The ids of jobs that stand in every way in which a job may when somebody asks for it."""
+    ended = [_submit(client, body) for body in _ENDING]
+    waiting, cancelled = _submit(client, _WAITING), _submit(client, _WAITING)
+    client.post(f"/jobs/{cancelled}/cancel").raise_for_status()
+    deadline = time.monotonic() + 60
+    for async_job_id in ended:
+        while client.get(f"/jobs/{async_job_id}").raise_for_status().json()["status"] not in FINISHED:
+            if time.monotonic() > deadline:
+                raise TimeoutError(async_job_id)
+            time.sleep(0.2)
+    return [*ended, waiting, cancelled]
+
+
+def _submit(client: httpx.Client, body: dict[str, Any]) -> str:
+    async_job_id: str = client.post("/jobs", json=body).raise_for_status().json()["asyncJobId"]
+    return async_job_id
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,370 @@
+"""What outside workers report: which reports make sense, and what becomes of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncjobs.errors import (
+    InvalidReport,
+    InvalidWorkerToken,
+    JobHasEnded,
+    JobNotFound,
+    JobNotTracked,
+    ResultTooLarge,
+    Unavailable,
+)
+from asyncjobs.lifecycle import FENCE, AsyncJob, JobFailure, Result, Status
+from asyncjobs.objects import INLINE_RESULT_LIMIT
+from asyncjobs.reports import Report, Reports
+from asyncjobs.store import Lost
+from asyncjobs.worker_token import WorkerToken
+from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.fakes import FakeClock, FakeStore
+from tests.unit.conftest import Lines
+
+TOKEN = WorkerToken.new(OWNER)
+JOB = new_tracked_job(gen=TOKEN.gen)
+HALFWAY = Report(progress=50, message="Page 5")
+DONE = Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}})
+BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "Invalid file format"}})
+
+
+@dataclass
+class RacingStore(FakeStore):
+    """A store in which somebody else is quicker: `rivals` act, one a swap, right before it."""
+
+    rivals: list[Callable[[], object]] = field(default_factory=list)
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if self.rivals:
+            self.rivals.pop(0)()
+        return super().swap_if_unchanged(old, new, unchanged)
+
+    @property
+    def job(self) -> AsyncJob:
+        return self.jobs[JOB.key]
+
+
+@pytest.fixture
+def store() -> RacingStore:
+    """With a tracked job that waits."""
+    return RacingStore(jobs={JOB.key: JOB})
+
+
+@pytest.fixture
+def reports(store: RacingStore, clock: FakeClock) -> Reports:
+    return Reports(store=store, clock=clock)
+
+
+# ── Which reports make sense ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fields", "report"),
+    [
+        ({"progress": 45}, Report(progress=45)),
+        ({"progress": 45.0}, Report(progress=45)),
+        ({"status": "IN_PROGRESS", "message": ""}, Report(message="")),
+        ({"status": "COMPLETED"}, Report(status=Status.COMPLETED, result=Result(text="null"))),
+        ({"status": "COMPLETED", "result": ["ü"]}, Report(status=Status.COMPLETED, result=Result(text='["ü"]'))),
+        (
+            {"status": "COMPLETED", "resultLocation": "https://files.example:8443/a?b=c#d"},
+            Report(status=Status.COMPLETED, result=Result(url="https://files.example:8443/a?b=c#d")),
+        ),
+        (
+            {"status": "FAILED", "error": {"message": "Invalid file format"}},
+            Report(
+                status=Status.FAILED,
+                error=JobFailure(code="JOB_ERROR", message="Invalid file format", type="ReportedFailure", retryable=False),
+            ),
+        ),
+    ],
+)
+def test_a_report_is_read(fields: dict[str, Any], report: Report) -> None:
+    assert repr(Report.of(fields)) == repr(report)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointers"),
+    [
+        ({}, [""]),
+        ([], [""]),
+        (None, [""]),
+        ({"status": "PENDING"}, ["/status"]),
+        ({"status": "CANCELLED"}, ["/status"]),
+        ({"status": "completed"}, ["/status"]),
+        ({"status": None}, ["/status"]),
+        ({"progress": -1}, ["/progress"]),
+        ({"progress": 101}, ["/progress"]),
+        ({"progress": 0.5}, ["/progress"]),
+        ({"progress": True}, ["/progress"]),
+        ({"message": "x" * 257}, ["/message"]),
+        ({"owner": "bob"}, ["/owner"]),
+        ({"resultType": "S3"}, ["/resultType"]),
+        ({"progress": 1, "result": 1}, ["/result"]),
+        ({"status": "FAILED", "error": {"message": "m"}, "result": None}, ["/result"]),
+        ({"status": "COMPLETED", "result": 1, "resultLocation": "https://a.example"}, ["/resultLocation"]),
+        ({"status": "COMPLETED", "error": {"message": "m"}}, ["/error"]),
+        ({"status": "FAILED"}, ["/error"]),
+        ({"status": "FAILED", "error": "m"}, ["/error"]),
+        ({"status": "FAILED", "error": {"code": "BROKEN"}}, ["/error/message"]),
+        ({"status": "FAILED", "error": {"code": "not a code", "message": "m"}}, ["/error/code"]),
+        ({"status": "FAILED", "error": {"code": "BROKEN\n", "message": "m"}}, ["/error/code"]),
+        ({"status": "FAILED", "error": {"message": "x" * 1025}}, ["/error/message"]),
+        ({"status": "FAILED", "error": {"message": "m", "retryable": True}}, ["/error/retryable"]),
+    ],
+)
+def test_a_report_that_makes_no_sense_is_refused_with_each_place(fields: Any, pointers: list[str]) -> None:
+    with pytest.raises(InvalidReport) as refused:
+        Report.of(fields)
+    assert [problem.pointer for problem in refused.value.problems] == pointers
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "http://files.example/a",
+        "HTTPS://files.example/a",
+        "//files.example/a",
+        "/api/v1/jobs",
+        "s3://bucket/key",
+        "javascript:alert(1)",
+        "https://",
+        "https:///a",
+        "https://-a.example",
+        "https://trusted.example@evil.example/",
+        "https://user:@files.example/",
+        "https://trusted.example\\@evil.example/",
+        "https://files.example/a b",
+        "https://files.example/\r\nset-cookie: x=1",
+        "https://files.example/a\n",
+        "https://files.example/ä",
+        "https://files.example:port/",
+        "https://[::1]/",
+        "https://files.example/" + "a" * 2048,
+    ],
+)
+def test_a_result_elsewhere_is_a_plain_https_url(url: str) -> None:
+    with pytest.raises(InvalidReport):
+        Report.of({"status": "COMPLETED", "resultLocation": url})
+
+
+def test_a_result_that_no_record_holds_is_refused() -> None:
+    Report.of({"status": "COMPLETED", "result": "x" * (INLINE_RESULT_LIMIT - 2)})
+    with pytest.raises(ResultTooLarge, match="8193 bytes; 8192 are the most"):
+        Report.of({"status": "COMPLETED", "result": "x" * (INLINE_RESULT_LIMIT - 1)})
+
+
+# ── What becomes of the job ────────────────────────────────────────────────────────────────────────
+
+
+def test_the_first_report_starts_the_job(reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines) -> None:
+    clock.advance(seconds=3)
+    job = reports.by_owner(JOB.key, HALFWAY)
+    assert job == store.job
+    assert (job.status, job.progress, job.message, job.started_at) == (Status.IN_PROGRESS, 50, "Page 5", clock.now)
+    assert (job.attempt, job.due_at, job.lease_until) == (0, JOB.deadline_at, None)
+    assert lines.names() == ["JOB_STARTED"]
+
+
+def test_a_report_is_a_read_and_a_write(reports: Reports, store: RacingStore) -> None:
+    reports.by_owner(JOB.key, HALFWAY)
+    assert store.writes == 1
+
+
+def test_later_reports_change_what_they_tell_and_are_not_logged(
+    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+) -> None:
+    reports.by_owner(JOB.key, HALFWAY)
+    clock.advance(seconds=1)
+    reports.by_owner(JOB.key, Report(progress=60))
+    reports.by_owner(JOB.key, Report(message="Page 6"))
+    assert (store.job.progress, store.job.message, store.job.started_at) == (60, "Page 6", NOW)
+    assert lines.names() == ["JOB_STARTED"]
+
+
+@given(st.lists(st.none() | st.integers(0, 100), min_size=1))
+def test_progress_never_goes_back(told: list[int | None]) -> None:
+    store = RacingStore(jobs={JOB.key: JOB})
+    reports = Reports(store=store, clock=FakeClock(NOW))
+    seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in told]
+    assert seen == sorted(seen)
+    assert seen[-1] == max(progress or 0 for progress in told)
+
+
+def test_completing_ends_it_at_once_and_is_kept_from_then_on(
+    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+) -> None:
+    reports.by_owner(JOB.key, HALFWAY)
+    clock.advance(seconds=1800)
+    job = reports.by_owner(JOB.key, DONE)
+    assert job == store.job
+    assert (job.status, job.progress, job.result) == (Status.COMPLETED, 100, Result(text='{"documentId":"doc_123abc"}'))
+    assert (job.due_at, job.ended_at, job.record_expires_at) == (None, clock.now, clock.now + timedelta(minutes=5))
+    assert [(e["message"], e.get("durationMs")) for e in lines.events] == [("JOB_STARTED", None), ("JOB_COMPLETED", 1_800_000)]
+
+
+def test_one_report_may_be_all_there_is(reports: Reports, lines: Lines) -> None:
+    job = reports.by_owner(JOB.key, DONE)
+    assert (job.status, job.started_at, job.ended_at) == (Status.COMPLETED, NOW, NOW)
+    assert lines.names() == ["JOB_STARTED", "JOB_COMPLETED"]
+
+
+def test_failing_ends_it_with_its_error_and_logs_none_of_its_words(reports: Reports, lines: Lines) -> None:
+    reports.by_owner(JOB.key, HALFWAY)
+    job = reports.by_owner(JOB.key, BROKEN)
+    assert (job.status, job.progress, job.error) == (Status.FAILED, 50, BROKEN.error)
+    assert lines.names() == ["JOB_STARTED", "JOB_FAILED"]
+    assert "Invalid" not in lines.text()
+    assert "BROKEN" not in lines.text()
+
+
+@pytest.mark.parametrize("report", [DONE, BROKEN], ids=["completed", "failed"])
+def test_an_end_that_is_reported_again_counts_as_done(
+    reports: Reports, store: RacingStore, clock: FakeClock, report: Report
+) -> None:
+    first = reports.by_owner(JOB.key, report)
+    clock.advance(seconds=1)
+    assert reports.by_owner(JOB.key, report) == first
+    assert store.writes == 1
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        HALFWAY,
+        BROKEN,
+        Report.of({"status": "COMPLETED", "result": "another"}),
+        Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}, "message": "another"}),
+    ],
+    ids=["progress", "failure", "another result", "another message"],
+)
+def test_nothing_else_goes_over_an_ended_job(reports: Reports, store: RacingStore, late: Report) -> None:
+    ended = reports.by_owner(JOB.key, DONE)
+    with pytest.raises(JobHasEnded) as refused:
+        reports.by_owner(JOB.key, late)
+    assert refused.value.status == "COMPLETED"
+    assert store.job == ended
+
+
+def test_a_worker_learns_of_a_cancel_with_its_next_report(reports: Reports, store: RacingStore) -> None:
+    store.jobs[JOB.key] = JOB.cancelled(now=NOW)
+    with pytest.raises(JobHasEnded) as refused:
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+    assert refused.value.status == "CANCELLED"
+    assert store.writes == 0
+
+
+def test_a_report_after_the_deadline_ends_the_job_as_the_sweeper_would(
+    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+) -> None:
+    clock.now = JOB.deadline_at
+    with pytest.raises(JobHasEnded) as refused:
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+    assert refused.value.status == "FAILED"
+    assert (store.job.status, store.job.error and store.job.error.code) == (Status.FAILED, "DEADLINE_EXCEEDED")
+    assert lines.names() == ["JOB_FAILED"]
+
+
+# ── Who may report ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_token_is_as_good_as_the_owner(reports: Reports, store: RacingStore) -> None:
+    assert reports.by_worker(JOB_ID, TOKEN, HALFWAY) == store.job
+    assert store.job.progress == 50
+
+
+@pytest.mark.parametrize(
+    "change", ["another secret", "another owner", "another id", "expired", "a new generation", "not tracked"]
+)
+def test_whatever_is_wrong_with_a_token_nothing_happens_and_nobody_is_told_what(
+    reports: Reports, store: RacingStore, clock: FakeClock, change: str
+) -> None:
+    token, async_job_id = TOKEN, JOB_ID
+    match change:
+        case "another secret":
+            token = WorkerToken.new(OWNER)
+        case "another owner":
+            token = WorkerToken("bob", TOKEN.secret)
+        case "another id":
+            async_job_id = "00000000-0000-4000-8000-000000000000"
+        case "expired":
+            clock.now = JOB.record_expires_at
+        case "a new generation":
+            store.jobs[JOB.key] = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
+        case "not tracked":
+            store.jobs[JOB.key] = new_job(gen=TOKEN.gen)
+    before = dict(store.jobs)
+    with pytest.raises(InvalidWorkerToken) as refused:
+        reports.by_worker(async_job_id, token, DONE)
+    assert (refused.value.args, store.jobs, store.writes) == ((), before, 0)
+
+
+def test_an_unknown_job_is_not_found(reports: Reports, clock: FakeClock) -> None:
+    with pytest.raises(JobNotFound):
+        reports.by_owner(new_job(owner="bob").key, HALFWAY)
+    clock.now = JOB.record_expires_at
+    with pytest.raises(JobNotFound):
+        reports.by_owner(JOB.key, HALFWAY)
+
+
+def test_of_a_job_that_runs_here_nobody_reports(reports: Reports, store: RacingStore) -> None:
+    store.jobs[JOB.key] = new_job()
+    with pytest.raises(JobNotTracked):
+        reports.by_owner(JOB.key, HALFWAY)
+    assert store.writes == 0
+
+
+# ── Races ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def rival(store: RacingStore, change: Callable[[AsyncJob], AsyncJob | None]) -> None:
+    """Somebody else changes the job right before the next swap; None takes it away."""
+
+    def act() -> None:
+        changed = change(store.jobs.pop(JOB.key))
+        if changed is not None:
+            store.jobs[JOB.key] = changed
+
+    store.rivals.append(act)
+
+
+def test_a_report_that_another_overtook_does_not_undo_it(reports: Reports, store: RacingStore) -> None:
+    rival(store, lambda job: job.advanced(now=NOW, progress=80, message="Page 8"))
+    job = reports.by_owner(JOB.key, HALFWAY)
+    assert store.rivals == [], "the other one did not come first"
+    assert (job.progress, store.job) == (80, job)
+
+
+def test_a_report_loses_against_the_end(reports: Reports, store: RacingStore) -> None:
+    rival(store, lambda job: job.cancelled(now=NOW))
+    with pytest.raises(JobHasEnded):
+        reports.by_owner(JOB.key, DONE)
+    assert store.rivals == [], "the cancel did not come first"
+    assert store.job.status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "created anew"])
+def test_a_report_made_for_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
+    anew = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
+    rival(store, lambda _: None if gone else anew)
+    with pytest.raises(InvalidWorkerToken):
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+    assert store.rivals == [], "nobody came first"
+    assert store.jobs == ({} if gone else {JOB.key: anew})
+
+
+def test_many_who_report_at_once_do_not_keep_a_request_for_ever(reports: Reports, store: RacingStore) -> None:
+    for _ in range(10):
+        rival(store, lambda job: job.advanced(now=NOW, progress=job.progress + 1, message=None))
+    with pytest.raises(Unavailable):
+        reports.by_owner(JOB.key, HALFWAY)
+    assert len(store.rivals) == 5
