@@ -17,7 +17,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("DELETE", f"/api/v1/jobs/{UNKNOWN}"),
+        ("PUT", f"/api/v1/jobs/{UNKNOWN}"),
         ("PUT", "/api/v1/jobs"),
         ("PATCH", "/api/v1/jobs"),
         ("POST", "/api/v1/health"),
