@@ -349,6 +349,17 @@ def test_a_submit_that_was_slower_withdraws_its_job(
     assert not submit(commands, "lock.rejects", key="k").replayed
 
 
+def test_a_submit_that_was_slower_wakes_who_might_have_been_woken_instead_of_its_job(
+    commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue
+) -> None:
+    rival, heir = put(store, -2), put(store, -1)
+    store.rivals = [lambda: take(locks, rival)]
+    store.jobs[rival.key] = rival.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
+    with pytest.raises(AnotherIsRunning):
+        submit(commands, "lock.rejects")
+    assert queue.sent == [JobMessage.of(heir)]
+
+
 def test_a_submit_that_was_slower_joins_the_quicker_one(commands: Commands, store: RacingStore, locks: Locks) -> None:
     rival = put(store, 1, key="1#joined", job_type="lock.joins")
     store.rivals = [lambda: take(locks, rival)]

@@ -365,9 +365,12 @@ class Commands:
         except Unavailable:
             # The record stands, so it is accepted: the worker will ask for the lock, and the job waits as long as it must.
             return None
-        if running is None or self._store.swap_if_unchanged(job, job.withdrawn(now=self._clock())) is not None:
+        withdrawn = job.withdrawn(now=self._clock())
+        if running is None or self._store.swap_if_unchanged(job, withdrawn) is not None:
             # It has the lock. Or the sweeper had it sent in the meantime, a worker took the lock for it, and it has begun.
             return None
+        # Perhaps it was woken instead of somebody who waits.
+        self._locks.wake(withdrawn)
         return running
 
     def _instead_of(self, job: AsyncJob, job_type: JobType, running: AsyncJob, *, is_named: bool) -> Submission:
