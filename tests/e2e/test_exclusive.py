@@ -73,12 +73,13 @@ def test_who_comes_second_is_refused_and_told_what_runs_if_that_is_its_own(alice
 
 def test_of_many_who_come_at_once_one_is_accepted(alice: Caller) -> None:
     def submit(_: int) -> httpx.Response:
-        return alice.post("/jobs", json={"jobType": "zoo.is_alone", "input": {"seconds": 2}})
+        return alice.post("/jobs", json={"jobType": "zoo.is_alone", "input": {"seconds": 10}})
 
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(submit, range(6)))
     codes = sorted(answer.status_code for answer in answers)
-    assert codes == [httpx.codes.ACCEPTED, *[httpx.codes.CONFLICT] * 5]
+    # So long that it runs until the last one has asked, on a machine that is busy starting functions, too.
+    assert codes == [httpx.codes.ACCEPTED, *[httpx.codes.CONFLICT] * 5], [answer.text for answer in answers]
     [accepted] = [answer.json() for answer in answers if answer.status_code == httpx.codes.ACCEPTED]
     ran(alice, [accepted])
     listed = [job for job in alice.get("/jobs", params={"jobType": "zoo.is_alone"}).json()["jobs"] if waits(job)]

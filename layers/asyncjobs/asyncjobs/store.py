@@ -375,15 +375,22 @@ class DynamoStore:
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         """See `Store`. The index is sparse: it loses a job with the claim that begins it, or the write that ends it."""
-        with aws.translated("The table"):
-            page = self._client.query(
-                TableName=self._table_name,
-                IndexName="waiting",
-                KeyConditionExpression="exclusiveKey = :key AND waitsSince <= :now",
-                ExpressionAttributeValues={":key": {"S": exclusive_key}, ":now": milliseconds_value(now)},
-                Limit=at_most,
-            )
-        return [parse_pk(entry["pk"]["S"]) for entry in page["Items"]]
+        keys, start = list[JobKey](), dict[str, Any]()
+        while len(keys) < at_most:
+            with aws.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="waiting",
+                    KeyConditionExpression="exclusiveKey = :key AND waitsSince <= :now",
+                    ExpressionAttributeValues={":key": {"S": exclusive_key}, ":now": milliseconds_value(now)},
+                    Limit=at_most - len(keys),
+                    **start,
+                )
+            keys += (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return keys
 
     def _take_token(
         self, owner: str, *, update: str, condition: str, values: dict[str, Any], expires_at: datetime
