@@ -134,6 +134,30 @@ class MemoryDynamoDB:
             self._apply("UpdateItem", old, dict(new))
             return {"Attributes": dict(new)} if ReturnValues == "ALL_NEW" else {}
 
+    def delete_item(
+        self,
+        *,
+        TableName: str,
+        Key: Item,
+        ConditionExpression: str | None = None,
+        ExpressionAttributeNames: Mapping[str, str] | None = None,
+        ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        ReturnValuesOnConditionCheckFailure: str = "NONE",
+    ) -> dict[str, Any]:
+        self._check_table(TableName)
+        with self._one_by_one:
+            old = self.items.get(Key[self._key]["S"])
+            self._check_condition(
+                ConditionExpression,
+                old,
+                names=ExpressionAttributeNames,
+                values=ExpressionAttributeValues,
+                tell_old=ReturnValuesOnConditionCheckFailure == "ALL_OLD",
+            )
+            if old is not None:
+                self._apply("DeleteItem", old, None)
+        return {}
+
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
         self._check_table(TableName)
         item = self.items.get(Key[self._key]["S"])
