@@ -17,11 +17,12 @@ from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
     JobNotFound,
+    JobNotRetryable,
     Unavailable,
     UnknownJobType,
 )
 from asyncjobs.items import from_item
-from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import RETRYABLE, SWEEP_INTERVAL, AsyncJob, JobKey, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.service import Submission
 from tests.stateful import jobs
@@ -166,6 +167,9 @@ class Audit:
 
     def _judge_change(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation = self._generations.get(old.gen)
+        if generation is not None and new.gen != old.gen and write.by.role == "retry":
+            self._judge_retried(generation, write, old, new)
+            return
         if generation is None or new.gen != old.gen or new.key != old.key or new.request_hash != old.request_hash:
             violated("I4", f"{write.by} made {old.key} another job.")
         generation.writes.append((write, old, new))
@@ -178,6 +182,15 @@ class Audit:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
             self._judge_end(generation, write, old, new)
+
+    def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
+            violated("I1", f"{write.by} began {old.key} anew, which was {old.status}.")
+        is_new = new.status is Status.PENDING and not new.attempt and new.claimed_by is None and new.deadline_at > new.updated_at
+        if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
+            violated("I4", f"{write.by} made {old.key} something else than itself anew.")
+        self._generations[new.gen] = Generation(write.pk, new, generation.request, write.by)
+        self._saw("a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         now = new.updated_at
@@ -315,6 +328,8 @@ class Audit:
             self._judge_delivery(noted)
         elif noted.request is not None:
             self._judge_submit(noted.invocation, noted.request)
+        elif noted.key is not None and noted.invocation.role == "retry":
+            self._judge_retry(noted.invocation, noted.key)
         elif noted.key is not None:
             self._judge_cancel(noted.invocation, noted.key)
 
@@ -353,6 +368,19 @@ class Audit:
         generation.is_accepted = True
         if submission.replayed:
             self._saw("a request repeated")
+
+    def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
+        error = invocation.error
+        if error is None:
+            generation = self._generations.get(invocation.answer.gen)
+            if generation is None or generation.created.key != key:
+                violated("lost", f"{invocation} accepted {key} anew, which was never written.")
+            generation.is_accepted = True
+        elif isinstance(error, Unavailable):
+            if not invocation.failed_calls:
+                violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif not isinstance(error, JobNotFound | JobNotRetryable | UnknownJobType):
+            violated("F18", f"{invocation} ended in {error!r}.")
 
     def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error

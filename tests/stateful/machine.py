@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from asyncjobs.errors import JobNotFound
-from asyncjobs.lifecycle import HEARTBEAT, AsyncJob, Status
+from asyncjobs.lifecycle import HEARTBEAT, RETRYABLE, AsyncJob, Status
 from tests.stateful.audit import Audit, Numbers, Violation, violated
 from tests.stateful.scheduler import Decision, Invocation
 from tests.stateful.world import JOB_TYPES, OWNERS, QUEUE_URL, Parts, Request, World
@@ -108,6 +108,14 @@ class Machine(RuleBasedStateMachine):
         jobs = sorted(self.world.jobs(), key=lambda job: job.status is not Status.IN_PROGRESS)
         key = jobs[which % len(jobs)].key
         self.world.scheduler.go_on(self.world.cancel(key.owner, key.async_job_id), plan.decisions)
+
+    @precondition(lambda self: any(job.status in RETRYABLE for job in self.world.jobs()))
+    @rule(which=WHICH, plan=PLANS)
+    def retry(self, *, which: int, plan: Plan) -> None:
+        """A client retries a job that failed or was cancelled."""
+        keys = [job.key for job in self.world.jobs() if job.status in RETRYABLE]
+        key = keys[which % len(keys)]
+        self.world.scheduler.go_on(self.world.retry(key.owner, key.async_job_id), plan.decisions)
 
     @precondition(lambda self: self.world.table.items)
     @rule(owner=st.sampled_from(OWNERS), which=WHICH)

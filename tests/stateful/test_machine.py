@@ -21,6 +21,7 @@ SIGHTS = frozenset(
         "a job ended by DEADLINE_EXCEEDED",
         "a job ended by UNKNOWN_JOB_TYPE",
         "a running job cancelled",
+        "a job retried",
         "a waiting job cancelled",
         "a message in the dead-letter queue",
         "a result in the bucket",

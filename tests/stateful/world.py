@@ -46,6 +46,7 @@ QUEUE_URL = "https://sqs/jobs"
 TIMEOUTS = {
     "submit": timedelta(seconds=10),
     "cancel": timedelta(seconds=10),
+    "retry": timedelta(seconds=10),
     "look": timedelta(seconds=10),
     "worker": timedelta(seconds=900),
     "sweeper": timedelta(seconds=60),
@@ -275,6 +276,16 @@ class World:
             return job
 
         return self._asked("cancel", work, key=JobKey(owner, async_job_id))
+
+    def retry(self, owner: str, async_job_id: str) -> Invocation:
+        """A client retries."""
+
+        def work() -> AsyncJob:
+            job = self.commands.retry(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("retry", work, key=JobKey(owner, async_job_id))
 
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
         """A client looks at a job, at once."""

@@ -25,7 +25,6 @@ from asyncjobs.errors import (
     NotAdmitted,
     Unavailable,
 )
-from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import (
     MAX_QUEUE_DELAY,
     RETRYABLE,
@@ -46,6 +45,7 @@ from asyncjobs.waiting import Waiter
 if TYPE_CHECKING:
     from asyncjobs.admission import Admission
     from asyncjobs.exclusive import Locks
+    from asyncjobs.immediate import FirstWorker
     from asyncjobs.rate import Quota
     from asyncjobs.reports import Reports
     from asyncjobs.worker_token import WorkerToken
