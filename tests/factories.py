@@ -76,6 +76,7 @@ def job_type(name: str, **changes: Any) -> JobType:
             retention_from=RetentionFrom.END,
             immediate=True,
             dedupe=timedelta(0),
+            exclusive=None,
             routes=(),
             synchronous_routes=(),
             deadline=timedelta(days=1),

@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 from asyncjobs.clock import to_whole_seconds
 from asyncjobs.durations import Durations
 from asyncjobs.errors import InputMissing, Unavailable
-from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
+from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
@@ -40,6 +40,7 @@ class FakeStore:
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
     names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     buckets: dict[str, datetime] = field(default_factory=dict)
+    locks: dict[str, Holder] = field(default_factory=dict)
     failures: deque[Exception] = field(default_factory=deque)
     writes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -118,6 +119,25 @@ class FakeStore:
     def count_live(self, owner: str, *, at_most: int) -> int:
         self._fail()
         return min(at_most, sum(job.live_owner == owner for job in self.jobs.values()))
+
+    def lock_holder(self, name: str) -> Holder | None:
+        self._fail()
+        return self.locks.get(name)
+
+    def lock_if_unchanged(self, name: str, holder: Holder, *, seen: Holder | None, until: datetime) -> bool:
+        with self._write():
+            if self.locks.get(name) in {None, seen}:
+                self.locks[name] = holder
+            return self.locks[name] == holder
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        self._fail()
+        waiting = [
+            (job.waits_since, job.key)
+            for job in self.jobs.values()
+            if job.exclusive_key == exclusive_key and job.waits_since is not None and job.waits_since <= now
+        ]
+        return [key for _, key in sorted(waiting, key=lambda entry: entry[0])][:at_most]
 
     def _write(self) -> threading.Lock:
         self._fail()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 
 class Nothing(BaseModel):
@@ -203,3 +203,48 @@ def dies_once(input: Nothing, context: JobContext) -> str:
     if context.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return f"attempt {context.attempt}"
+
+
+class Ran(BaseModel):
+    """When an attempt began and ended, in seconds since 1970: all run on one machine."""
+
+    began: float
+    ended: float
+
+
+@job("zoo.takes_turns", timeout_seconds=300, exclusive=Exclusive("zoo.turns", scope="OWNER", policy="QUEUE"))
+def takes_turns(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while, alone among its owner's jobs of this type. Its message holds its process id."""
+    return _ran(input, context)
+
+
+@job("zoo.takes_turns_of_two", timeout_seconds=300, exclusive=Exclusive("zoo.pairs", scope="OWNER", policy="QUEUE", limit=2))
+def takes_turns_of_two(input: Seconds, context: JobContext) -> Ran:
+    """The same, but two may run."""
+    return _ran(input, context)
+
+
+@job("zoo.is_alone", timeout_seconds=300, exclusive=Exclusive("zoo.alone"))
+def is_alone(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while, alone for everybody; refused while it is not."""
+    return _ran(input, context)
+
+
+@job("zoo.is_alone_too", timeout_seconds=300, exclusive=Exclusive("zoo.alone"))
+def is_alone_too(input: Seconds, context: JobContext) -> Ran:
+    """Another operation that must not run beside it."""
+    return _ran(input, context)
+
+
+@job("zoo.is_joined", timeout_seconds=300, exclusive=Exclusive("zoo.joined", scope="INPUT", policy="JOIN"))
+def is_joined(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while; whoever asks for the same gets this one."""
+    return _ran(input, context)
+
+
+def _ran(input: Seconds, context: JobContext) -> Ran:
+    began, started = time.time(), time.monotonic()
+    while (spent := time.monotonic() - started) < input.seconds:
+        context.progress(100 * spent / input.seconds, f"pid {os.getpid()} attempt {context.attempt}")
+        time.sleep(0.05)
+    return Ran(began=began, ended=time.time())

@@ -15,13 +15,10 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-executor = Executor(
-    store=DynamoStore(settings.table_name),
-    objects=S3Objects(settings.bucket_name),
-    catalogue=Catalogue.read(),
-    clock=utc_now,
-)
-worker = BatchWorker(executor, SqsQueue(settings.queue_url))
+queue = SqsQueue(settings.queue_url)
+store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
+executor = Executor(store=store, objects=objects, catalogue=Catalogue.read(), clock=utc_now, queue=queue)
+worker = BatchWorker(executor, queue)
 
 
 class LambdaContext(Protocol):

@@ -18,6 +18,7 @@ from asyncjobs.lifecycle import (
     FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
     AsyncJob,
+    Holder,
     JobFailure,
     JobKey,
     Result,
@@ -531,3 +532,106 @@ def test_the_counted_jobs_that_have_not_ended_are_live(store: Store) -> None:
     assert store.count_live(OWNER, at_most=9) == 3
     store.swap_if_unchanged(running, running.completed(now=NOW, result=Result(text="1")))
     assert store.count_live(OWNER, at_most=9) == 2
+
+
+# ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
+
+ALICES, BOBS = Holder(JobKey("alice", JOB_ID), "g1"), Holder(JobKey("bob", JOB_ID), "g1")
+UNTIL = NOW + timedelta(days=9)
+
+
+def lock(store: Store, holder: Holder, *, seen: Holder | None = None) -> bool:
+    return store.lock_if_unchanged("cache#0", holder, seen=seen, until=UNTIL)
+
+
+def test_a_lock_that_nobody_holds_is_taken_and_names_its_holder_and_its_generation(store: Store) -> None:
+    assert store.lock_holder("cache#0") is None
+    assert lock(store, ALICES)
+    assert store.lock_holder("cache#0") == ALICES
+    assert store.lock_holder("cache#1") is None
+
+
+def test_a_lock_is_not_taken_from_somebody_who_was_not_seen_to_hold_it(store: Store) -> None:
+    lock(store, ALICES)
+    again = replace(ALICES, gen="g2")
+    assert not lock(store, BOBS)
+    assert not lock(store, BOBS, seen=again)
+    assert not lock(store, again)
+    assert store.lock_holder("cache#0") == ALICES
+
+
+def test_a_lock_is_taken_from_the_holder_that_was_seen(store: Store) -> None:
+    lock(store, ALICES)
+    assert lock(store, BOBS, seen=ALICES)
+    assert store.lock_holder("cache#0") == BOBS
+
+
+def test_taking_a_lock_again_counts_as_done(store: Store) -> None:
+    # What the SDK does when the answer to the first write got lost.
+    assert lock(store, ALICES)
+    assert lock(store, ALICES)
+    assert lock(store, BOBS, seen=ALICES)
+    assert lock(store, BOBS, seen=ALICES)
+    assert not lock(store, ALICES)
+
+
+def test_a_lock_that_was_forgotten_meanwhile_is_taken(store: Store) -> None:
+    assert lock(store, BOBS, seen=ALICES)
+
+
+def test_of_many_who_want_a_lock_at_once_one_has_it(store: Store) -> None:
+    barrier, took = threading.Barrier(8), list[Holder]()
+
+    def take(number: int) -> None:
+        holder = Holder(JobKey(f"owner-{number}", JOB_ID), "g")
+        barrier.wait()
+        if lock(store, holder):
+            took.append(holder)
+
+    threads = [threading.Thread(target=take, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = took
+    assert store.lock_holder("cache#0") == winner
+
+
+def test_a_lock_is_forgotten_when_its_taker_says_and_is_no_job_to_anybody() -> None:
+    table = MemoryDynamoDB(resource("Table")["Properties"])
+    store = over(table)
+    lock(store, ALICES)
+    (item,) = table.items.values()
+    assert item.keys() == {"pk", "holder", "recordExpiresAt"}
+    assert from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) == UNTIL
+    assert store.list_by_owner("alice", limit=9) == ([], None)
+    assert list(store.due(NOW + timedelta(days=9))) == []
+
+
+def waiting(store: Store, *, after: float = 0, at_most: int = 9) -> list[str]:
+    return [key.async_job_id for key in store.waiting("1#cache", NOW + timedelta(seconds=after), at_most=at_most)]
+
+
+def test_who_waits_for_a_lock_waits_in_the_order_of_coming_until_it_begins_or_ends(store: Store) -> None:
+    jobs = [
+        job_number(number, owner=owner).exclusively("1#cache") for number, owner in ((3, "alice"), (1, "bob"), (2, "alice"))
+    ]
+    for job in (*jobs, job_number(8).exclusively("1#other"), job_number(9)):
+        store.add_if_absent(job, NOW)
+    third, first, second = jobs
+    assert waiting(store, after=5) == [job.async_job_id for job in (first, second, third)]
+    assert waiting(store, after=5, at_most=1) == [first.async_job_id]
+    assert waiting(store, after=2) == [job.async_job_id for job in (first, second)]
+    begun = claim(store, first, now_after=5)
+    assert isinstance(begun, AsyncJob)
+    assert (begun.waits_since, begun.exclusive_key) == (None, "1#cache")
+    assert waiting(store, after=5) == [job.async_job_id for job in (second, third)]
+    store.swap_if_unchanged(second, second.cancelled(now=NOW))
+    assert waiting(store, after=5) == [third.async_job_id]
+
+
+def test_a_job_that_is_to_begin_later_waits_from_then_on(store: Store) -> None:
+    job = new_job(delay=timedelta(seconds=60)).exclusively("1#cache")
+    store.add_if_absent(job, NOW)
+    assert waiting(store, after=59) == []
+    assert waiting(store, after=60) == [job.async_job_id]

@@ -124,6 +124,18 @@ class Cell:
         else:
             assert answer.status_code == otherwise, _shown(answer)
 
+    def submit_rival(self, job_type: str) -> str | None:
+        """Another job of the same caller. Returns its id; None if another one's lock refused it."""
+        answer = self.caller.submit(job_type, {"note": "rival"}, uuid.uuid4().hex)
+        assert answer.status_code in {ACCEPTED, CONFLICT}, _shown(answer)
+        return str(answer.json()["asyncJobId"]) if answer.status_code == ACCEPTED else None
+
+    def delay_put(self, seconds: float) -> None:
+        """Have the next put of the job's record stand still on its way."""
+        call = crashpoints.call_name("store.DynamoStore.add_if_absent:PutItem", "add_if_absent < Commands._accept")
+        headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
+        self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
+
     # ── Look ───────────────────────────────────────────────────────────────────────────────────────
 
     def is_absent(self) -> None:

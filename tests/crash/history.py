@@ -143,6 +143,8 @@ def _wrong_in(state: State) -> Iterator[str]:
         yield "I12: more attempts than it has"
     if state["status"] in FINISHED and "liveOwner" in state:
         yield "I14: counted as live, and finished"
+    if state["status"] != "PENDING" and "waitsSince" in state:
+        yield "I15: waits for its lock, and has begun or ended"
 
 
 def _wrong_between(old: State, new: State) -> Iterator[str]:

@@ -9,7 +9,7 @@ import time
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 LONG = 300
 """A time limit over a minute: short leases, which the attempt renews."""
@@ -57,6 +57,29 @@ def returns_soon(input: Note, context: JobContext) -> str:
 def returns_once(input: Note, context: JobContext) -> str:
     """The same, once for each note."""
     note_start(context)
+    return digest(input.note)
+
+
+@job("crash.is_alone", timeout_seconds=LONG, exclusive=Exclusive("crash.alone", scope="OWNER"))
+def is_alone(input: Note, context: JobContext) -> str:
+    """The same, under a lock that refuses."""
+    note_start(context)
+    return digest(input.note)
+
+
+@job("crash.is_long_alone", timeout_seconds=LONG, exclusive=Exclusive("crash.alone", scope="OWNER"))
+def is_long_alone(input: Note, context: JobContext) -> str:
+    """Keep that lock for a while."""
+    note_start(context)
+    time.sleep(5)
+    return digest(input.note)
+
+
+@job("crash.takes_turns", timeout_seconds=LONG, exclusive=Exclusive("crash.turns", scope="OWNER", policy="QUEUE"))
+def takes_turns(input: Note, context: JobContext) -> str:
+    """Keep a lock for a while that is waited for."""
+    note_start(context)
+    time.sleep(5)
     return digest(input.note)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
-from tests.crash.cell import ACCEPTED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell
+from tests.crash.cell import ACCEPTED, CONFLICT, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell, NotFired
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
@@ -25,6 +26,9 @@ _BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
 _DUE = "store.DynamoStore.due:Query"
 _TOKEN = "store.DynamoStore._take_token:UpdateItem"
 _COUNT_LIVE = "store.DynamoStore.count_live:Query"
+_LOCK_HOLDER = "store.DynamoStore.lock_holder:GetItem"
+_LOCK = "store.DynamoStore.lock_if_unchanged:UpdateItem"
+_WAITING = "store.DynamoStore.waiting:Query"
 _BACKLOG = "queue.SqsQueue.backlog:GetQueueAttributes"
 _SEND = "queue.SqsQueue.send:SendMessage"
 _SEND_ALL = "queue.SqsQueue.send_all:SendMessageBatch"
@@ -100,6 +104,51 @@ def is_named(row: Row, cell: Cell) -> None:
     cell.known_as = again.json()["asyncJobId"]
     if first.status_code == ACCEPTED:
         assert first.json()["asyncJobId"] == cell.known_as
+    row.ends(cell)
+
+
+def follows(row: Row, cell: Cell) -> None:
+    """The lock names a job that is over, which a submit has to read."""
+    cell.stage.history.wait(cell.submit_rival(row.job_type) or "", lambda life: life.is_over, seconds=PATIENCE)
+    creates(row, cell)
+
+
+def is_locked(row: Row, cell: Cell) -> None:
+    """Once the record stands, the job is accepted, whatever becomes of its lock: then it waits for it."""
+    cell.arm(cell.caller.owner)
+    answer = cell.submit()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code == ACCEPTED, answer.text
+    row.ends(cell)
+
+
+def is_withdrawn(_row: Row, cell: Cell) -> None:
+    """Another job is accepted while the record of this one is on its way. Refused, it is over; else it waits, and is done."""
+    cell.delay_put(1.5)
+    cell.arm()
+    with ThreadPoolExecutor(1) as pool:
+        submit = pool.submit(cell.submit)
+        time.sleep(0.4)
+        rival = cell.submit_rival("crash.is_long_alone")
+        answer = submit.result()
+    if not cell.has_met_its_fault():
+        # One of the two was too late to meet the other. What runs must not be in the way of the next try.
+        cell.stage.history.wait(rival or cell.job_id, lambda life: life.is_over, seconds=PATIENCE)
+        raise NotFired("the two submits did not meet")
+    cell.answers_as_faulted(answer, otherwise=CONFLICT)
+    if cell.fault.is_applied:
+        cell.ends("CANCELLED", attempts=0, error="JOB_CREATION_FAILED")
+    else:
+        cell.ends("COMPLETED", attempts=1)
+
+
+def is_next(row: Row, cell: Cell) -> None:
+    """It waits for another job's lock, and the fault meets who would wake it."""
+    cell.submit_rival(row.job_type)
+    cell.arm(cell.caller.owner)
+    cell.is_accepted(replayed=False)
     row.ends(cell)
 
 
@@ -256,6 +305,22 @@ ROWS = (
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
     Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
     Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
+    Row(
+        "whoever wants a lock reads it", _LOCK_HOLDER, "lock_holder < Locks._holders", creates, "crash.is_alone", own_user=True
+    ),
+    Row("whoever wants a lock reads its holder", _GET, "get < Locks._look", follows, "crash.is_alone", own_user=True),
+    Row("submit takes the lock", _LOCK, "lock_if_unchanged < Locks.take", is_locked, "crash.is_alone", own_user=True),
+    Row(
+        "submit withdraws the job",
+        _SWAP,
+        "swap_if_unchanged < Commands._withdrawn_for > CANCELLED",
+        is_withdrawn,
+        "crash.is_alone",
+        own_user=True,
+    ),
+    Row("the worker asks who waits", _WAITING, "waiting < Locks._claimable", is_next, "crash.takes_turns", own_user=True),
+    Row("the worker reads who waits", _GET, "get < Locks._claimable", is_next, "crash.takes_turns", own_user=True),
+    Row("the worker wakes who waits", _SEND_ALL, "send_all < Locks.wake", is_next, "crash.takes_turns", own_user=True),
     Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),

@@ -1,10 +1,12 @@
 """The mutual-exclusion lock: two jobs that must not be in progress at the same time, and the item that says whose turn it is.
 
-The product has none yet: this is the design that it is to follow. The lock names its holder, a job and its generation. It
-is taken from a holder only after that holder was *read* as over, and only if the lock still names it. No clock decides.
+The lock names its holder, a job and its generation. It is taken from a holder only after that holder was *read* as over, and
+only if the lock still names it. No clock decides. It is for one at a time; for more there are as many such locks.
 
 Two rules make that enough. A job's record is there before its lock names it, so that a holder without a record is one that
 is over, never one that is yet to come. And every claim asks for the lock, whatever the submit has done.
+
+A submit that finds the lock held before it has put anything leaves nothing, and is not in here.
 """
 
 from __future__ import annotations

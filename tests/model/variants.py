@@ -64,6 +64,14 @@ BUILT = (
     Variant("heartbeats, of which one arrives late", quiet(heartbeats=2, late_writes=1, max_attempts=1)),
     Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
     Variant("clocks that agree, no crash, a cancel, two lost answers", quiet(clocks_differ=False, lost_answers=2, cancels=1)),
+    Variant("the lock, waited for, a cancel, a retry, a crash", Lock(lock.Setting(deliveries=(0, 1), faults=0))),
+    Variant(
+        "the lock, waited for, a late or lost write", Lock(lock.Setting(deliveries=(0, 0, 1), crashes=0, cancels=0, retries=0))
+    ),
+    Variant(
+        "the lock, else a refusal, a crash",
+        Lock(lock.Setting(deliveries=(0, 1), rejects=True, faults=0, cancels=0, retries=0)),
+    ),
 )
 """What the product does."""
 
@@ -77,14 +85,6 @@ DESIGNED = (
     Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
     Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
     Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),
-    Variant("the lock, waited for, a cancel, a retry, a crash", Lock(lock.Setting(deliveries=(0, 1), faults=0))),
-    Variant(
-        "the lock, waited for, a late or lost write", Lock(lock.Setting(deliveries=(0, 0, 1), crashes=0, cancels=0, retries=0))
-    ),
-    Variant(
-        "the lock, else a refusal, a crash",
-        Lock(lock.Setting(deliveries=(0, 1), rejects=True, faults=0, cancels=0, retries=0)),
-    ),
 )
 """What the product is to do next."""
 

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import BinaryIO, Protocol, TypeVar
 
 from asyncjobs.errors import Unavailable
-from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey, Result
+from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.rate import SubmitRate
@@ -117,6 +117,15 @@ class ProcessStore:
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         return self._call(lambda: self._inner.count_live(owner, at_most=at_most))
+
+    def lock_holder(self, name: str) -> Holder | None:
+        return self._call(lambda: self._inner.lock_holder(name))
+
+    def lock_if_unchanged(self, name: str, holder: Holder, *, seen: Holder | None, until: datetime) -> bool:
+        return self._call(lambda: self._inner.lock_if_unchanged(name, holder, seen=seen, until=until))
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        return self._call(lambda: self._inner.waiting(exclusive_key, now, at_most=at_most))
 
 
 class ProcessQueue:

@@ -259,7 +259,7 @@ ABLATIONS = {
     ),
     "no sweeper": Ablation(parts=Parts(sweeps=False), caught_as=_caught("stuck")),
     "due entry removed at the claim": Ablation(
-        parts=Parts(store=_claim_with("UpdateExpression", "progress = :zero", "progress = :zero REMOVE dueAt, dueShard")),
+        parts=Parts(store=_claim_with("UpdateExpression", "REMOVE waitsSince", "REMOVE waitsSince, dueAt, dueShard")),
         caught_as=_caught("I11"),
     ),
     "claims that leave a far-off due time": Ablation(

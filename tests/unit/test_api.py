@@ -24,7 +24,7 @@ from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
 from asyncjobs.openapi import document
 from asyncjobs.polling import Outlook
 from asyncjobs.rate import SubmitRate
-from asyncjobs.registry import GENERIC, tracked_job
+from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import Waiter
@@ -81,6 +81,7 @@ CATALOGUE = Catalogue(
         "api.reads": READS,
         "api.searches": SEARCHES,
         "api.takes_anything": job_type("api.takes_anything"),
+        "api.is_alone": job_type("api.is_alone", exclusive=Exclusive("alone")),
         GENERIC: tracked_job(GENERIC),
     }
 )
@@ -971,6 +972,20 @@ def test_a_result_that_takes_too_long_is_504_and_where_to_look_for_it(house: Hou
     assert house.call(JOB, async_job_id=job_id_for(OWNER, "k")).status == 200
 
 
+# ── One at a time ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_while_another_operation_runs_a_submit_is_409_with_its_id_if_it_is_the_callers_own(house: House) -> None:
+    running = house.submit({"jobType": "api.is_alone"})
+    refused = house.submit({"jobType": "api.is_alone"})
+    assert (running.status, refused.status, refused.body["code"]) == (202, 409, "JOB_CREATION_FAILED")
+    assert refused.body["title"] == "Another operation is already running"
+    assert (refused.body["asyncJobId"], refused.headers["retry-after"]) == (running.body["asyncJobId"], "10")
+    stranger = house.submit({"jobType": "api.is_alone"}, owner="bob")
+    assert (stranger.status, stranger.body["code"], "asyncJobId" in stranger.body) == (409, "JOB_CREATION_FAILED", False)
+    assert running.body["asyncJobId"] not in json.dumps(stranger.body)
+
+
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
 
 
@@ -1190,9 +1205,10 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "api.reads",
         "api.searches",
         "api.takes_anything",
+        "api.is_alone",
         "generic",
     ]
-    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, True]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, False, True]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",

@@ -12,7 +12,7 @@ import pytest
 from asyncjobs import catalogue
 from asyncjobs.catalogue import Catalogue, catalogue_path, collect, openapi_text, to_json
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
-from asyncjobs.registry import GENERIC, tracked_job
+from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from tests.factories import job_type
 from tests.unit.conftest import JOB, JobsPackage
 
@@ -122,6 +122,38 @@ def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
     assert "route" in job
     jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
     with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
+        collect()
+
+
+LOCKED = """
+from asyncjobs import Exclusive, JobContext, job
+
+@job("{name}", exclusive=Exclusive("cache", {options}))
+def f(input: int, context: JobContext) -> int:
+    return input
+"""
+
+
+def test_a_lock_reads_back_as_it_was_declared() -> None:
+    lock = Exclusive("cache", scope="INPUT", policy="JOIN", limit=3)
+    found = Catalogue({"a": job_type("a", exclusive=lock)})
+    entry = json.loads(to_json(found))["a"]
+    assert entry["exclusive"] == {"name": "cache", "scope": "INPUT", "policy": "JOIN", "limit": 3}
+    assert catalogue._from_entry("a", entry) == found["a"]
+
+
+def test_job_types_share_a_lock_if_they_agree_on_its_scope_and_limit(jobs_package: JobsPackage) -> None:
+    one, two = (
+        LOCKED.format(name=name, options=f"limit=2, policy='{policy}'") for name, policy in (("a.b", "JOIN"), ("c.d", "QUEUE"))
+    )
+    jobs_package(one=one, two=two)
+    assert [job_type.exclusive.policy for job_type in collect() if job_type.exclusive] == ["JOIN", "QUEUE"]
+
+
+@pytest.mark.parametrize("options", ["limit=2", "scope='OWNER'"])
+def test_a_lock_that_two_job_types_declare_differently_is_refused(options: str, jobs_package: JobsPackage) -> None:
+    jobs_package(one=LOCKED.format(name="a.b", options=""), two=LOCKED.format(name="c.d", options=options))
+    with pytest.raises(InvalidJob, match=r"'a\.b' and 'c\.d' share the lock 'cache'"):
         collect()
 
 

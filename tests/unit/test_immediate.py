@@ -14,6 +14,7 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import AsyncJob, Status
 from asyncjobs.queue import JobMessage
+from asyncjobs.registry import Exclusive
 from asyncjobs.service import Commands, Submission, SubmitRequest
 from asyncjobs.store import Lost
 from tests.factories import NOW, OWNER, job_type
@@ -176,3 +177,9 @@ def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
     assert job.due_at is not None
     assert job.due_at <= job.lease_until
     assert job.is_claimable(job.lease_until + timedelta(milliseconds=1))
+
+
+def test_a_job_that_needs_a_lock_does_not_run_where_it_is_submitted(first_worker: FirstWorker, catalogue: Catalogue) -> None:
+    quick = catalogue["zoo.is_quick"]
+    assert first_worker.takes(quick)
+    assert not first_worker.takes(replace(quick, exclusive=Exclusive("alone")))

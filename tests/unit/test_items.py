@@ -60,6 +60,8 @@ JOBS = st.builds(
     result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME) | st.builds(Result, url=NAME),
     error=st.none() | FAILURE,
     live_owner=st.none() | NAME,
+    exclusive_key=st.none() | NAME,
+    waits_since=st.none() | INSTANT,
 )
 
 

@@ -22,6 +22,7 @@ from asyncjobs.lifecycle import (
     SWEEP_INTERVAL,
     WORKER_LOST,
     AsyncJob,
+    Holder,
     JobFailure,
     Result,
     RetentionFrom,
@@ -366,3 +367,33 @@ def test_a_forgotten_job_is_gone_at_once() -> None:
 def test_what_has_not_ended_is_not_forgotten() -> None:
     with pytest.raises(IllegalMove):
         running_job().forgotten(now=NOW)
+
+
+# ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_exclusive_job_waits_from_when_it_may_start_until_it_begins_or_ends_and_keeps_its_lock_for_a_retry() -> None:
+    job, later = new_job().exclusively("1#cache"), new_job(delay=timedelta(hours=1)).exclusively("1#cache")
+    assert (job.waits_since, later.waits_since) == (NOW, NOW + timedelta(hours=1))
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    cancelled = job.cancelled(now=NOW)
+    assert (running.waits_since, cancelled.waits_since) == (None, None)
+    later_on = NOW + timedelta(seconds=9)
+    retried = cancelled.retried(max_attempts=3, time_limit=timedelta(minutes=1), deadline=timedelta(hours=1), now=later_on)
+    assert (retried.exclusive_key, retried.waits_since) == ("1#cache", later_on)
+
+
+def test_a_withdrawn_job_says_why_and_is_not_kept_for_long() -> None:
+    withdrawn = new_job().exclusively("1#cache").withdrawn(now=NOW)
+    assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
+    assert (withdrawn.due_at, withdrawn.waits_since, withdrawn.record_expires_at) == (None, None, NOW + timedelta(minutes=1))
+
+
+def test_a_generation_is_over_once_its_job_ended_expired_was_retried_or_is_not_there() -> None:
+    job = new_job()
+    holder = Holder.of(job)
+    assert not holder.is_over(job, NOW)
+    assert holder.is_over(None, NOW)
+    assert holder.is_over(job.cancelled(now=NOW), NOW)
+    assert holder.is_over(replace(job, gen="another"), NOW)
+    assert holder.is_over(job, job.record_expires_at)

@@ -82,3 +82,17 @@ def test_a_malformed_body_is_not_quoted() -> None:
     with pytest.raises(MalformedMessage) as raised:
         JobMessage.parse('{"version": 1, "owner": "canary"}')
     assert "canary" not in str(raised.value)
+
+
+def test_a_message_names_the_lock_of_a_job_that_has_one_and_those_without_stay_as_they_were() -> None:
+    job = new_job()
+    assert JobMessage.parse(json.dumps(FIELDS)).exclusive_key is None
+    assert json.loads(JobMessage.of(job).to_body()).keys() == FIELDS.keys()
+    message = JobMessage.of(job.exclusively("1#cache"))
+    assert (message.exclusive_key, JobMessage.parse(message.to_body())) == ("1#cache", message)
+
+
+@pytest.mark.parametrize("value", ["", 7, [], {}])
+def test_a_lock_that_is_no_text_makes_no_message(value: Any) -> None:
+    with pytest.raises(MalformedMessage):
+        JobMessage.parse(json.dumps({**FIELDS, "exclusiveKey": value}))

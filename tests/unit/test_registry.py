@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
-from asyncjobs import Fatal, JobContext, ResultStream, job, tracked_job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
 from asyncjobs.lifecycle import RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
@@ -263,3 +263,29 @@ def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
 def test_a_tracked_type_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidJob):
         tracked_job(**{"name": "a", **options})
+
+
+def test_a_job_may_run_under_a_lock() -> None:
+    lock = Exclusive("cache", scope="OWNER", policy="QUEUE", limit=10)
+    assert definition(job("a", exclusive=lock)(plain)).describe().exclusive == lock
+    assert definition(job("a")(plain)).describe().exclusive is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": ""},
+        {"name": "Cache"},
+        {"name": "a#b"},
+        {"name": "c" * 51},
+        {"scope": "EVERYBODY"},
+        {"policy": "wait"},
+        {"limit": 0},
+        {"limit": 11},
+        {"limit": 1.0},
+        {"limit": True},
+    ],
+)
+def test_a_lock_that_cannot_be_is_refused_when_it_is_declared(options: Any) -> None:
+    with pytest.raises(InvalidJob, match="lock"):
+        Exclusive(**{"name": "cache", **options})

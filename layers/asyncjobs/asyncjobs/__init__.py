@@ -9,9 +9,10 @@ from asyncjobs.errors import (
     Retry,
     TimeLimitExceeded,
 )
-from asyncjobs.registry import job, tracked_job
+from asyncjobs.registry import Exclusive, job, tracked_job
 
 __all__ = [
+    "Exclusive",
     "Fatal",
     "JobCancelled",
     "JobContext",

@@ -15,6 +15,7 @@ from asyncjobs import schemas
 from asyncjobs.catalogue import openapi_text
 from asyncjobs.clock import Clock, epoch_milliseconds, from_epoch_milliseconds, rfc3339, to_milliseconds
 from asyncjobs.errors import (
+    AnotherIsRunning,
     AsyncJobsError,
     Busy,
     IdempotencyKeyReused,
@@ -546,6 +547,12 @@ _PROBLEMS: Mapping[type[AsyncJobsError], tuple[int, str, str, str]] = {
         "Only a job that runs here, and failed or was cancelled, can be; submit another one instead.",
     ),
     JobAlreadyFinished: (409, "JOB_ALREADY_FINISHED", "The job has already finished", "A finished job cannot be cancelled."),
+    AnotherIsRunning: (
+        409,
+        "JOB_CREATION_FAILED",
+        "Another operation is already running",
+        "The job was not accepted. Send it again when the running one has ended.",
+    ),
     JobNotTracked: (409, "JOB_NOT_TRACKED", "The job is not tracked", "It runs here, and its own attempt reports of it."),
     InvalidWorkerToken: (
         401,
@@ -604,7 +611,8 @@ def _to_problem(error: AsyncJobsError) -> Problem:
     headers = _PROBLEM_HEADERS.get(type(error), {})
     if isinstance(error, NotAdmitted):
         headers = {"retry-after": str(_whole_seconds(error.retry_after)), **_rate_headers(error.quota)}
-    return Problem(status, code, title, detail, headers=headers)
+    running = {"asyncJobId": error.async_job_id} if isinstance(error, AnotherIsRunning) and error.async_job_id else {}
+    return Problem(status, code, title, detail, headers=headers, **running)
 
 
 def _no_result_in_time(job: AsyncJob, now: datetime, headers: Mapping[str, str]) -> Problem:

@@ -11,13 +11,14 @@ import importlib.util
 import json
 import pkgutil
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
 from asyncjobs.lifecycle import RetentionFrom
-from asyncjobs.registry import GENERIC, JobType, definition_of, tracked_job
+from asyncjobs.registry import GENERIC, Exclusive, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalogue.json"
@@ -94,6 +95,7 @@ def collect() -> Catalogue:
                 raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")
             job_types[job_type.name] = job_type
     _check_routes(job_types.values())
+    _check_locks(job_types.values())
     return Catalogue(dict(sorted(job_types.items())))
 
 
@@ -119,12 +121,29 @@ def _check_routes(job_types: Iterable[JobType]) -> None:
             taken[route] = job_type.name
 
 
+def _check_locks(job_types: Iterable[JobType]) -> None:
+    declared: dict[str, JobType] = {}
+    for job_type in job_types:
+        if job_type.exclusive is None:
+            continue
+        lock, first = job_type.exclusive, declared.setdefault(job_type.exclusive.name, job_type)
+        if first.exclusive is not None and (first.exclusive.scope, first.exclusive.limit) != (lock.scope, lock.limit):
+            raise InvalidJob(
+                f"{first.name!r} and {job_type.name!r} share the lock {lock.name!r}: give it one scope and one limit."
+            )
+
+
 def _to_entry(job_type: JobType) -> dict[str, Any]:
     entry = {field: getattr(job_type, field) for field in JobType.__dataclass_fields__ if field != "name"}
+    entry["exclusive"] = job_type.exclusive and asdict(job_type.exclusive)
     return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
 
 
 def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
     routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
-    return JobType(name=name, **{**entry, **durations, **routes, "retention_from": RetentionFrom(entry["retention_from"])})
+    others = {
+        "retention_from": RetentionFrom(entry["retention_from"]),
+        "exclusive": entry["exclusive"] and Exclusive(**entry["exclusive"]),
+    }
+    return JobType(name=name, **{**entry, **durations, **routes, **others})

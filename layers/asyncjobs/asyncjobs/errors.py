@@ -183,6 +183,14 @@ class Busy(NotAdmitted):
     """More jobs wait than the deployment lets wait, whosever they are."""
 
 
+class AnotherIsRunning(NotAdmitted):
+    """Another job holds the lock that this one needs; `async_job_id` names it if it is the caller's own."""
+
+    def __init__(self, *, retry_after: timedelta, async_job_id: str | None) -> None:
+        super().__init__("Another job holds the lock.", retry_after=retry_after)
+        self.async_job_id = async_job_id
+
+
 class IllegalMove(AsyncJobsError):
     """A change of state that the job's state does not allow: a mistake in this library, never in its use."""
 

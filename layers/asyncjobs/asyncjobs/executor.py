@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from asyncjobs import log
 from asyncjobs.attempt import TIME_LIMIT_EXCEEDED, Attempt, Errored, Outcome, Stopped, Succeeded
@@ -18,6 +20,7 @@ from asyncjobs.lifecycle import (
     GRACE,
     SHORT_TIME_LIMIT,
     AsyncJob,
+    Holder,
     JobFailure,
     Status,
     is_short,
@@ -25,9 +28,12 @@ from asyncjobs.lifecycle import (
     retry_backoff,
 )
 from asyncjobs.objects import Objects
-from asyncjobs.queue import JobMessage
+from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.registry import MAX_TIME_LIMIT
 from asyncjobs.store import Lost, Store
+
+if TYPE_CHECKING:
+    from asyncjobs.exclusive import Locks
 
 TRY_LATER = timedelta(seconds=30)
 """When a message comes back whose job could not be claimed or recorded because the table did not answer."""
@@ -51,12 +57,17 @@ class Executor:
         objects: Objects,
         catalogue: Catalogue,
         clock: Clock,
+        queue: Queue | None = None,
         at_most: timedelta = MAX_TIME_LIMIT,
         jitter: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`at_most` is the longest an attempt may take here, whatever its type allows; then it is handed over to the queue."""
+        """`at_most` is the longest an attempt may take here, whatever its type allows; then it is handed over to the queue.
+
+        `queue` is where the end of an exclusive job is made known to those who wait for its lock.
+        """
         self._store = store
+        self._queue = queue
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
@@ -125,11 +136,28 @@ class Executor:
             outcome = await self._attempt(heartbeat, limit).run_async()
         return self._record(claim, heartbeat, outcome)
 
+    @functools.cached_property
+    def _locks(self) -> Locks:
+        """Imported for the first exclusive job: most processes run none."""
+        from asyncjobs.exclusive import Locks  # noqa: PLC0415
+
+        return Locks(store=self._store, queue=self._queue, clock=self._clock)
+
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
 
     def _claim(self, message: JobMessage, claimant: str, remaining: timedelta) -> AsyncJob | timedelta | None:
         if remaining < 2 * GRACE:
             return timedelta(0)
+        if message.exclusive_key is not None:
+            try:
+                running = self._locks.take(message.exclusive_key, Holder(message.key, message.gen))
+            except Unavailable:
+                log.event("CLAIM_DEFERRED", asyncJobId=message.key.async_job_id, jobType=message.job_type)
+                return TRY_LATER
+            if running is not None:
+                # Not to come back: each return is a step towards the dead-letter queue. The job's end, or the sweeper, sends anew.
+                log.event("JOB_WAITS", asyncJobId=message.key.async_job_id, jobType=message.job_type)
+                return None
         now = self._clock()
         lease_until = now + lease_length(self.time_limit(message.job_type))
         for _ in range(_CLAIM_TRIES):
@@ -204,6 +232,8 @@ class Executor:
             self._log_fenced(claim, why_lost(held, lost.current))
             return None
         self._report(claim, ended, outcome)
+        if ended.exclusive_key is not None and ended.is_finished:
+            self._locks.wake(ended)
         return ended
 
     def _log_fenced(self, claim: AsyncJob, reason: JobInterrupted) -> None:

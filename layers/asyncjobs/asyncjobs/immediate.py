@@ -45,8 +45,16 @@ class FirstWorker:
         self._at_most = at_most
 
     def takes(self, job_type: JobType) -> bool:
-        """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not."""
-        return job_type.immediate and job_type.expected <= self._threshold and job_type.max_attempts > 1
+        """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
+
+        Not those that need a lock: a lock may only name a job whose record stands, and here that would be one that runs.
+        """
+        return (
+            job_type.exclusive is None
+            and job_type.immediate
+            and job_type.expected <= self._threshold
+            and job_type.max_attempts > 1
+        )
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
         """The new job with its first attempt begun, to be stored in one write."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
+from asyncjobs.lifecycle import AsyncJob, Holder, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
 
 Item = dict[str, Any]
 
@@ -60,6 +60,8 @@ def to_item(job: AsyncJob) -> Item:
         "resultLocation": {"S": location} if job.result and (location := job.result.location or job.result.url) else None,
         "error": {"S": json.dumps(asdict(job.error), ensure_ascii=False)} if job.error else None,
         "liveOwner": job.live_owner and {"S": job.live_owner},
+        "exclusiveKey": job.exclusive_key and {"S": job.exclusive_key},
+        "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -107,6 +109,8 @@ def from_item(item: Item) -> AsyncJob:
         result=_result(item) if "resultType" in item else None,
         error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
         live_owner=text("liveOwner"),
+        exclusive_key=text("exclusiveKey"),
+        waits_since=milliseconds("waitsSince"),
     )
 
 
@@ -145,6 +149,22 @@ def primary_key(key: JobKey) -> dict[str, Any]:
 def bucket_key(owner: str) -> dict[str, Any]:
     """The primary key of the owner's bucket of submits. It has none of the indexes' attributes, and lies in none of them."""
     return {"pk": {"S": f"R#{owner}"}}
+
+
+def lock_key(name: str) -> dict[str, Any]:
+    """The primary key of a lock. It has none of the indexes' attributes, and lies in none of them."""
+    return {"pk": {"S": f"L#{name}"}}
+
+
+def holder_value(holder: Holder) -> dict[str, Any]:
+    """The holder as its lock names it: what conditions compare."""
+    return {"S": f"{pk(holder.key)}#{holder.gen}"}
+
+
+def parse_holder(text: str) -> Holder:
+    """The holder that `holder_value` wrote."""
+    key, _, gen = text.rpartition("#")
+    return Holder(parse_pk(key), gen)
 
 
 def milliseconds_value(instant: datetime) -> dict[str, Any]:

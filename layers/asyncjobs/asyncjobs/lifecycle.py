@@ -40,6 +40,8 @@ SWEEP_INTERVAL = timedelta(minutes=1)
 MAX_QUEUE_DELAY = timedelta(minutes=15)
 """The longest SQS delays a message. A job that starts later is sent by the sweeper, up to a sweep interval late."""
 MAX_SWEEP_BACKOFF = timedelta(minutes=16)
+MAX_LOCK_BACKOFF = timedelta(minutes=4)
+"""The same for a job that waits for a lock: the longest it goes on waiting when the one before it ended and could not say so."""
 
 RETRY_BACKOFF = timedelta(seconds=2)
 MAX_RETRY_BACKOFF = timedelta(minutes=5)
@@ -118,6 +120,23 @@ class JobKey:
     async_job_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A job in one of its generations: who holds a lock."""
+
+    key: JobKey
+    gen: str
+
+    @classmethod
+    def of(cls, job: AsyncJob) -> Holder:
+        """The job as it stands now."""
+        return cls(job.key, job.gen)
+
+    def is_over(self, job: AsyncJob | None, now: datetime) -> bool:
+        """Whether this generation has ended, from what stands there as the job. Once over, it is so for ever."""
+        return job is None or job.gen != self.gen or job.is_finished or job.is_expired(now)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncJob:
     """A job, as it stands at one moment."""
@@ -156,6 +175,10 @@ class AsyncJob:
     error: JobFailure | None = None
     live_owner: str | None = None
     """The owner, for as long as the job counts among the owner's live ones; None when nobody counts them, and at the end."""
+    exclusive_key: str | None = None
+    """The lock that it runs under, and how many may hold it: see `exclusive`. None for most jobs, which need none."""
+    waits_since: datetime | None = None
+    """Since when it could have begun, had it the lock. None once it has begun, or ended, or if it needs none."""
 
     # ── What it is ─────────────────────────────────────────────────────────────────────────────────
 
@@ -216,6 +239,10 @@ class AsyncJob:
         """The new job as one that counts among its owner's live ones until it ends, before it is stored."""
         return replace(self, live_owner=self.owner)
 
+    def exclusively(self, key: str) -> AsyncJob:
+        """The new job as one that runs under that lock only, before it is stored."""
+        return replace(self, exclusive_key=key, waits_since=self.not_before or self.created_at)
+
     # ── What the worker does ───────────────────────────────────────────────────────────────────────
 
     def claimed(self, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob:
@@ -232,6 +259,7 @@ class AsyncJob:
             updated_at=now,
             # A new attempt counts its own progress.
             progress=0,
+            waits_since=None,
             due_at=lease_until if late_sweep else self.due_at,
             sweeps=0 if late_sweep else self.sweeps,
         )
@@ -296,6 +324,14 @@ class AsyncJob:
         """It ends now; a running attempt learns of it with its next report."""
         return self._ended(Status.CANCELLED, now)
 
+    def withdrawn(self, *, now: datetime) -> AsyncJob:
+        """It ends before it began: another job was quicker to take its lock, and its submit is refused.
+
+        Nobody was told of it but who asked for it at the same moment by the same key; so it is not kept for long.
+        """
+        ended = replace(self._ended(Status.CANCELLED, now), error=ANOTHER_IS_RUNNING)
+        return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))
+
     def retried(self, *, max_attempts: int, time_limit: timedelta, deadline: timedelta, now: datetime) -> AsyncJob:
         """It begins anew, with all its attempts and its whole deadline before it.
 
@@ -317,6 +353,8 @@ class AsyncJob:
             input=self.input,
             input_location=self.input_location,
             metadata=self.metadata,
+            exclusive_key=self.exclusive_key,
+            waits_since=None if self.exclusive_key is None else now,
         )
 
     def forgotten(self, *, now: datetime) -> AsyncJob:
@@ -339,7 +377,8 @@ class AsyncJob:
     def postponed(self, now: datetime) -> AsyncJob:
         """The job to be looked at again: when its lease ends or its delay is over, or, if it was due, ever less often."""
         if self.is_claimable(now):
-            backoff = min(SWEEP_INTERVAL * 2**self.sweeps, MAX_SWEEP_BACKOFF)
+            most = MAX_SWEEP_BACKOFF if self.waits_since is None else MAX_LOCK_BACKOFF
+            backoff = min(SWEEP_INTERVAL * 2**self.sweeps, most)
             return replace(self, due_at=min(now + backoff, self.deadline_at), sweeps=self.sweeps + 1)
         waits_for = self.lease_until if self.status is Status.IN_PROGRESS else self.not_before
         if self.is_tracked:
@@ -366,6 +405,7 @@ class AsyncJob:
             due_at=None,
             lease_until=None,
             live_owner=None,
+            waits_since=None,
         )
 
 
@@ -492,4 +532,10 @@ WORKER_LOST = JobFailure(
     message="The worker was lost in each attempt: killed, out of memory, or out of time.",
     type="WorkerLost",
     retryable=False,
+)
+ANOTHER_IS_RUNNING = JobFailure(
+    code="JOB_CREATION_FAILED",
+    message="Another operation is already running.",
+    type="AnotherIsRunning",
+    retryable=True,
 )

@@ -92,6 +92,11 @@ PROBLEMS: Mapping[str, ProblemCode] = {
     "JOB_ALREADY_FINISHED": ProblemCode(409, "The job has already finished."),
     "JOB_NOT_FINISHED": ProblemCode(409, "The job has not finished: cancel it first."),
     "JOB_NOT_RETRYABLE": ProblemCode(409, "The job neither failed nor was cancelled, or does not run here."),
+    "JOB_CREATION_FAILED": ProblemCode(
+        409,
+        "Another operation is already running; `asyncJobId` names it if it is the caller's own.",
+        headers=("Retry-After",),
+    ),
     "JOB_NOT_TRACKED": ProblemCode(409, "The job runs here, and its own attempt reports of it."),
     "JOB_NOT_COMPLETED": ProblemCode(409, "There is no result yet.", headers=("Retry-After",)),
     "JOB_FAILED": ProblemCode(409, "The job failed; `error` says why."),
@@ -113,7 +118,14 @@ PROBLEMS: Mapping[str, ProblemCode] = {
 WHILE_WAITED_FOR = {"JOB_FAILED": 500, "JOB_NOT_COMPLETED": 504}
 """Codes that have another status where the caller waited for the job."""
 
-_OF_A_SUBMIT = ("IDEMPOTENCY_KEY_REUSED", "SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY", "UNAVAILABLE")
+_OF_A_SUBMIT = (
+    "JOB_CREATION_FAILED",
+    "IDEMPOTENCY_KEY_REUSED",
+    "SUBMIT_RATE_EXCEEDED",
+    "TOO_MANY_LIVE_JOBS",
+    "BUSY",
+    "UNAVAILABLE",
+)
 _OF_ANY = ("NOT_ACCEPTABLE",)
 _OF_AN_OWNER = ("OWNER_MISSING",)
 _OF_A_BODY = ("INVALID_JSON", "INVALID_REQUEST", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")

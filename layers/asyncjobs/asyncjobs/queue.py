@@ -33,11 +33,13 @@ class JobMessage:
     key: JobKey
     gen: str
     job_type: str
+    exclusive_key: str | None = None
+    """The lock that the job runs under; None for most."""
 
     @classmethod
     def of(cls, job: AsyncJob) -> JobMessage:
         """The message for the job."""
-        return cls(job.key, job.gen, job.job_type)
+        return cls(job.key, job.gen, job.job_type, job.exclusive_key)
 
     def to_body(self) -> str:
         """The message as SQS holds it."""
@@ -48,6 +50,7 @@ class JobMessage:
                 "asyncJobId": self.key.async_job_id,
                 "gen": self.gen,
                 "jobType": self.job_type,
+                **({} if self.exclusive_key is None else {"exclusiveKey": self.exclusive_key}),
             }
         )
 
@@ -57,12 +60,14 @@ class JobMessage:
         try:
             fields: Any = json.loads(body)
             version, *texts = (fields[name] for name in ("version", "owner", "asyncJobId", "gen", "jobType"))
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            exclusive_key = fields.get("exclusiveKey")
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise MalformedMessage(f"Not a job message: {type(error).__name__}.") from error
+        texts.append("none" if exclusive_key is None else exclusive_key)
         if version != _VERSION or not all(isinstance(text, str) and text for text in texts):
             raise MalformedMessage("Not a job message of a version this worker knows.")
-        owner, async_job_id, gen, job_type = texts
-        return cls(JobKey(owner, async_job_id), gen, job_type)
+        owner, async_job_id, gen, job_type, _ = texts
+        return cls(JobKey(owner, async_job_id), gen, job_type, exclusive_key)
 
 
 class Queue(Protocol):

@@ -27,6 +27,7 @@ MAX_RETENTION = timedelta(days=90)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_NAME_LENGTH = 50
+_MAX_LOCK_LIMIT = 10
 _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
 _TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
@@ -35,6 +36,36 @@ GENERIC = "generic"
 """The tracked job type that is always there, and what a submit without a job type means."""
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusive:
+    """A lock that jobs run under: of all that share it, at most `limit` are in progress at the same time.
+
+    Job types that name the same lock share it; they must agree on its scope and limit.
+
+    - `scope`: who shares it: all owners; each owner for itself; or only jobs of one owner with the same input.
+    - `policy`: what becomes of a submit while it is held: `REJECT` answers 409 `JOB_CREATION_FAILED`; `JOIN` answers with the
+      running job if it is the caller's own and of the same type, and rejects otherwise; `QUEUE` accepts, and the job waits.
+    - `limit`: 1 to 10. Each costs a claim one read unit.
+
+    Raises `InvalidJob` when one of them is none of these.
+    """
+
+    name: str
+    scope: Literal["GLOBAL", "OWNER", "INPUT"] = "GLOBAL"
+    policy: Literal["REJECT", "JOIN", "QUEUE"] = "REJECT"
+    limit: int = 1
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or len(self.name) > _MAX_NAME_LENGTH:
+            raise InvalidJob(f"{self.name!r} is no name for a lock: use lower-case words joined by dots, such as 'cache'.")
+        for option, value in (("scope", self.scope), ("policy", self.policy)):
+            allowed = typing.get_args(typing.get_type_hints(Exclusive)[option])
+            if value not in allowed:
+                raise InvalidJob(f"The lock {self.name!r}: {option} is {value!r}; it must be one of {', '.join(allowed)}.")
+        if type(self.limit) is not int or not 1 <= self.limit <= _MAX_LOCK_LIMIT:
+            raise InvalidJob(f"The lock {self.name!r}: limit is {self.limit!r}; it must be 1 to {_MAX_LOCK_LIMIT}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +85,7 @@ class JobType:
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
+    exclusive: Exclusive | None
     routes: tuple[str, ...]
     synchronous_routes: tuple[str, ...]
     input_schema: Mapping[str, Any]
@@ -73,6 +105,7 @@ def job(
     deadline_seconds: float = 24 * 3600,
     immediate: bool = True,
     dedupe_seconds: float = 0,
+    exclusive: Exclusive | None = None,
     route: str | Sequence[str] = (),
     synchronous_route: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
@@ -92,6 +125,7 @@ def job(
       deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
       cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
+    - `exclusive`: the lock that it runs under: see `Exclusive`. Such a job never runs in the submit function.
     - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
       and the answer is that of `POST /jobs`. Each needs its line in the template.
     - `synchronous_route`: the same for callers that know nothing of jobs: they wait, up to 20 s, for the bare result.
@@ -111,6 +145,7 @@ def job(
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
         dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        exclusive=exclusive,
         routes=_routes(name, route),
         synchronous_routes=_routes(name, synchronous_route),
     )
@@ -163,6 +198,7 @@ def tracked_job(
         retention_from=RetentionFrom.END,
         immediate=False,
         dedupe=timedelta(0),
+        exclusive=None,
         routes=(),
         synchronous_routes=(),
         # Whoever does the work has its input already; `metadata` is for what readers should know.
@@ -186,6 +222,7 @@ class JobDefinition:
     deadline: timedelta
     immediate: bool
     dedupe: timedelta
+    exclusive: Exclusive | None
     routes: tuple[str, ...]
     synchronous_routes: tuple[str, ...]
 
@@ -220,6 +257,7 @@ class JobDefinition:
             deadline=self.deadline,
             immediate=self.immediate,
             dedupe=self.dedupe,
+            exclusive=self.exclusive,
             routes=self.routes,
             synchronous_routes=self.synchronous_routes,
             input_schema=self._schema("input", self.input_adapter, "validation"),

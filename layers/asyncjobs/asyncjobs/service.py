@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import uuid
@@ -15,6 +16,7 @@ from asyncjobs import log, schemas
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock, rfc3339
 from asyncjobs.errors import (
+    AnotherIsRunning,
     IdempotencyKeyReused,
     JobAlreadyFinished,
     JobNotFinished,
@@ -27,6 +29,7 @@ from asyncjobs.lifecycle import (
     MAX_QUEUE_DELAY,
     RETRYABLE,
     AsyncJob,
+    Holder,
     JobKey,
     RetentionFrom,
     Status,
@@ -41,6 +44,7 @@ from asyncjobs.waiting import Waiter
 
 if TYPE_CHECKING:
     from asyncjobs.admission import Admission
+    from asyncjobs.exclusive import Locks
     from asyncjobs.immediate import FirstWorker
     from asyncjobs.rate import Quota
     from asyncjobs.reports import Reports
@@ -49,6 +53,9 @@ if TYPE_CHECKING:
 
 _LEAST_WITH_EXPONENT = 1e21
 """From here on JSON's canonical form writes numbers with an exponent, so that they stay what they are."""
+
+_LOCK_LATER = timedelta(seconds=10)
+"""When to ask again for a lock that is held: jobs end when they end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +181,8 @@ class Commands:
             outcome = self._store.swap_if_unchanged(job, cancelled)
             if outcome is None:
                 log.event("JOB_CANCELLED", cancelled)
+                if cancelled.exclusive_key is not None:
+                    self._locks.wake(cancelled)
                 return cancelled
             # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
             job = outcome.current
@@ -270,6 +279,9 @@ class Commands:
     ) -> Submission:
         """Create the job, unless it is there. `is_named` says that it may be: its id is drawn from a key or an input."""
         quota = None
+        running = self._locks.in_the_way(job) if _asks_for_lock(job, job_type) else None
+        if running is not None:
+            return self._instead_of(job, job_type, running, is_named=is_named)
         if self._admission is not None:
             try:
                 job, quota = self._admission.admit(job)
@@ -286,6 +298,9 @@ class Commands:
         if existing is not None and existing.request_hash != job.request_hash:
             raise IdempotencyKeyReused
         accepted = existing or job
+        running = self._withdrawn_for(job) if existing is None and _asks_for_lock(job, job_type) else None
+        if running is not None:
+            return self._instead_of(job, job_type, running, is_named=False)
         if existing is None:
             log.event("JOB_ACCEPTED", job)
             if first_worker is not None and runs_at_once:
@@ -315,7 +330,7 @@ class Commands:
         now = self._clock()
         delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
         retention = job_type.retention if request.retention is None else request.retention
-        return submitted(
+        job = submitted(
             key,
             job_type=job_type.name,
             request_hash=request_hash,
@@ -330,14 +345,53 @@ class Commands:
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
         )
+        if job_type.exclusive is None:
+            return job
+        from asyncjobs.exclusive import exclusive_key  # noqa: PLC0415 - see `_locks`
 
-    def _accepted_before(self, job: AsyncJob, refusal: NotAdmitted, *, is_named: bool) -> Submission:
+        return job.exclusively(exclusive_key(job_type.exclusive, key.owner, canonical_json(request.input)))
+
+    @functools.cached_property
+    def _locks(self) -> Locks:
+        """Imported for the first exclusive job: a cold start pays for each module, and most processes see none."""
+        from asyncjobs.exclusive import Locks  # noqa: PLC0415
+
+        return Locks(store=self._store, queue=self._queue, clock=self._clock)
+
+    def _withdrawn_for(self, job: AsyncJob) -> AsyncJob | None:
+        """Take the lock for the job that was just put. Returns who was quicker, and for whom it was withdrawn; None if it stays."""
+        try:
+            running = self._locks.take(job.exclusive_key or "", Holder.of(job))
+        except Unavailable:
+            # The record stands, so it is accepted: the worker will ask for the lock, and the job waits as long as it must.
+            return None
+        withdrawn = job.withdrawn(now=self._clock())
+        if running is None or self._store.swap_if_unchanged(job, withdrawn) is not None:
+            # It has the lock. Or the sweeper had it sent in the meantime, a worker took the lock for it, and it has begun.
+            return None
+        # Perhaps it was woken instead of somebody who waits.
+        self._locks.wake(withdrawn)
+        return running
+
+    def _instead_of(self, job: AsyncJob, job_type: JobType, running: AsyncJob, *, is_named: bool) -> Submission:
+        """What a caller gets while another job holds the lock: an earlier request's job, the running one, or a refusal."""
+        is_own = running.owner == job.owner
+        joins = job_type.exclusive is not None and job_type.exclusive.policy == "JOIN" and running.job_type == job.job_type
+        refusal = AnotherIsRunning(retry_after=_LOCK_LATER, async_job_id=running.async_job_id if is_own else None)
+        return self._accepted_before(job, refusal, is_named=is_named, instead=running if is_own and joins else None)
+
+    def _accepted_before(
+        self, job: AsyncJob, refusal: NotAdmitted, *, is_named: bool, instead: AsyncJob | None = None
+    ) -> Submission:
         """The job that an earlier request with the same key, or input, made: who tries too often still learns what became of it.
 
+        If there is none, the one `instead`, or the refusal.
         It is only looked up. A message more, with each of many tries, is what a queue that is too long needs least.
         """
         existing = self._store.get(job.key) if is_named else None
         if existing is None or existing.is_expired(self._clock()):
+            if instead is not None:
+                return Submission(instead, replayed=True)
             log.event("JOB_REFUSED", jobType=job.job_type, reason=type(refusal).__name__)
             raise refusal
         if existing.request_hash != job.request_hash:
@@ -433,6 +487,11 @@ class Queries:
     def job_types(self) -> Iterable[JobType]:
         """Every job type."""
         return self._catalogue
+
+
+def _asks_for_lock(job: AsyncJob, job_type: JobType) -> bool:
+    """Whether the submit asks for the lock. What may only begin later waits for it then: nobody knows who will hold it."""
+    return job_type.exclusive is not None and job_type.exclusive.policy != "QUEUE" and job.not_before is None
 
 
 def canonical_json(value: Any) -> bytes:

@@ -22,7 +22,10 @@ from asyncjobs.items import (
     Item,
     bucket_key,
     from_item,
+    holder_value,
+    lock_key,
     milliseconds_value,
+    parse_holder,
     parse_pk,
     primary_key,
     seconds_value,
@@ -33,6 +36,7 @@ from asyncjobs.lifecycle import (
     DUE_SHARDS,
     FENCE,
     AsyncJob,
+    Holder,
     JobKey,
     Status,
 )
@@ -118,6 +122,21 @@ class Store(Protocol):
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         """How many of the owner's jobs count as live; counts no further than `at_most`. Eventually consistent."""
+        ...
+
+    def lock_holder(self, name: str) -> Holder | None:
+        """Whom the lock names now (a consistent read): it may be over. None if nobody has ever held it, or not for long."""
+        ...
+
+    def lock_if_unchanged(self, name: str, holder: Holder, *, seen: Holder | None, until: datetime) -> bool:
+        """Have the lock name this holder, if it still names the one that was seen, or nobody. Whether it names this one now.
+
+        `until` is when the lock may be forgotten: later than any job that runs today can last.
+        """
+        ...
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        """The jobs that wait for this lock and might begin by now, those that have waited longest first. Eventually consistent."""
         ...
 
 
@@ -327,6 +346,52 @@ class DynamoStore:
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         return count
 
+    def lock_holder(self, name: str) -> Holder | None:
+        with aws.translated("The table"):
+            answer = self._client.get_item(TableName=self._table_name, Key=lock_key(name), ConsistentRead=True)
+        return parse_holder(answer["Item"]["holder"]["S"]) if "Item" in answer else None
+
+    def lock_if_unchanged(self, name: str, holder: Holder, *, seen: Holder | None, until: datetime) -> bool:
+        """See `Store`. Races with every other job that wants the lock; whoever loses has to look again who holds it now."""
+        try:
+            with aws.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=lock_key(name),
+                    UpdateExpression="SET holder = :holder, recordExpiresAt = :until",
+                    # Its own first try, whose answer got lost, named it already.
+                    ConditionExpression="attribute_not_exists(pk) OR holder = :seen OR holder = :holder",
+                    ExpressionAttributeValues={
+                        ":holder": holder_value(holder),
+                        ":seen": holder_value(seen or holder),
+                        ":until": seconds_value(to_whole_seconds(until)),
+                    },
+                )
+        except ClientError as error:
+            if aws.error_code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        """See `Store`. The index is sparse: it loses a job with the claim that begins it, or the write that ends it."""
+        keys, start = list[JobKey](), dict[str, Any]()
+        while len(keys) < at_most:
+            with aws.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="waiting",
+                    KeyConditionExpression="exclusiveKey = :key AND waitsSince <= :now",
+                    ExpressionAttributeValues={":key": {"S": exclusive_key}, ":now": milliseconds_value(now)},
+                    Limit=at_most - len(keys),
+                    **start,
+                )
+            keys += (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return keys
+
     def _take_token(
         self, owner: str, *, update: str, condition: str, values: dict[str, Any], expires_at: datetime
     ) -> tuple[bool, datetime]:
@@ -372,6 +437,8 @@ class DynamoStore:
             update += ", dueAt = :lease, sweeps = :zero"
         else:
             condition += " AND dueAt <= :lease"
+        # Nothing to most jobs, and then nothing to pay for.
+        update += " REMOVE waitsSince"
         try:
             with aws.translated("The table"):
                 answer = self._client.update_item(

@@ -6,9 +6,11 @@ dies, message, worker or sweeper, the next sweep finds the job.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from asyncjobs import log
 from asyncjobs.clock import Clock
@@ -16,6 +18,9 @@ from asyncjobs.errors import Unavailable
 from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.store import Store
+
+if TYPE_CHECKING:
+    from asyncjobs.exclusive import Locks
 
 _BATCH = 10
 
@@ -90,11 +95,20 @@ class Sweeper:
             if self._store.swap_if_unchanged(job, ended, guard) is None:
                 sweep.ended += 1
                 log.event("JOB_FAILED", ended, errorCode=ended.error and ended.error.code)
+                if ended.exclusive_key is not None:
+                    self._locks.wake(ended)
             return None
         # Two sweepers may look at the same job; only the one that moves it on sends it.
         if self._store.swap_if_unchanged(job, job.postponed(now), FENCE_AND_DUE) is not None:
             return None
         return JobMessage.of(job) if job.is_claimable(now) else None
+
+    @functools.cached_property
+    def _locks(self) -> Locks:
+        """Imported when the first exclusive job is ended: most sweeps end none."""
+        from asyncjobs.exclusive import Locks  # noqa: PLC0415
+
+        return Locks(store=self._store, queue=self._queue, clock=self._clock)
 
     def _send(self, messages: Sequence[JobMessage], sweep: Sweep) -> None:
         """What the queue does not take now stays in the index, with a later due time: late, not lost."""
