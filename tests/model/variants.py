@@ -63,6 +63,8 @@ BUILT = (
     Variant("a write that arrives late, a crash", quiet(late_writes=1, crashes=1)),
     Variant("heartbeats, of which one arrives late", quiet(heartbeats=2, late_writes=1, max_attempts=1)),
     Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
+    Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
+    Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
     Variant("clocks that agree, no crash, a cancel, two lost answers", quiet(clocks_differ=False, lost_answers=2, cancels=1)),
     Variant("the lock, waited for, a cancel, a retry, a crash", Lock(lock.Setting(deliveries=(0, 1), faults=0))),
     Variant(
@@ -81,12 +83,8 @@ SPARE = (
 )
 """What the product does twice over: either may be missing, but not both."""
 
-DESIGNED = (
-    Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
-    Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
-    Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),
-)
-"""What the product is to do next."""
+DESIGNED = (Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),)
+"""What the product does not do, and could: it refuses to retry tracked jobs."""
 
 MISTAKES = (
     flawed(Flaw.COMPLETE_UNFENCED, "I1", cancels=1, clocks_differ=False),

@@ -186,7 +186,9 @@ class Audit:
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
             violated("I1", f"{write.by} began {old.key} anew, which was {old.status}.")
-        is_new = new.status is Status.PENDING and not new.attempt and new.claimed_by is None and new.deadline_at > new.updated_at
+        is_new = (
+            new.status is Status.PENDING and not new.attempt and new.claimed_by is None and new.deadline_at > new.updated_at
+        )
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
         self._generations[new.gen] = Generation(write.pk, new, generation.request, write.by)
