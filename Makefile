@@ -57,6 +57,7 @@ lock: checks ## Pin and hash what the layers' requirements.in ask for
 
 soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.soak $(ARGS)
+	@.venv/bin/python -m tests.crash
 	@ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 
 fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 from tests.crash import matrix, report
-from tests.crash.rows import ROWS
 
 
 def main() -> int:
@@ -25,7 +24,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        outcomes = matrix.run(folder, [row for row in ROWS if options.rows in row.name])
+        outcomes = matrix.run(folder, [(row, fault) for row, fault in matrix.ALL if options.rows in row.name])
     print(report.markdown(outcomes))
     if options.times:
         for outcome in sorted(outcomes, key=lambda outcome: outcome.seconds):

@@ -69,6 +69,8 @@ class Row:
     error: str | None = None
     input_size: int = 0
     own_user: bool = False
+    needs_calm: bool = False
+    """Two of its requests must meet within seconds: it runs when the crowd of the others is gone."""
 
     def run(self, cell: Cell) -> None:
         self.act(self, cell)
@@ -317,10 +319,35 @@ ROWS = (
         is_withdrawn,
         "crash.is_alone",
         own_user=True,
+        needs_calm=True,
     ),
-    Row("the worker asks who waits", _WAITING, "waiting < Locks._claimable", is_next, "crash.takes_turns", own_user=True),
-    Row("the worker reads who waits", _GET, "get < Locks._claimable", is_next, "crash.takes_turns", own_user=True),
-    Row("the worker wakes who waits", _SEND_ALL, "send_all < Locks.wake", is_next, "crash.takes_turns", own_user=True),
+    Row(
+        "the worker asks who waits",
+        _WAITING,
+        "waiting < Locks._claimable",
+        is_next,
+        "crash.takes_turns",
+        own_user=True,
+        needs_calm=True,
+    ),
+    Row(
+        "the worker reads who waits",
+        _GET,
+        "get < Locks._claimable",
+        is_next,
+        "crash.takes_turns",
+        own_user=True,
+        needs_calm=True,
+    ),
+    Row(
+        "the worker wakes who waits",
+        _SEND_ALL,
+        "send_all < Locks.wake",
+        is_next,
+        "crash.takes_turns",
+        own_user=True,
+        needs_calm=True,
+    ),
     Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
     Row("submit sends the message", _SEND, "send < Commands._send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),

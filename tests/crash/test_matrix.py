@@ -1,4 +1,4 @@
-"""The matrix, end to end on the deployed stack. `python -m tests.crash` prints it."""
+"""A share of the matrix, end to end on the deployed stack. `python -m tests.crash` runs all of it and prints it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import pytest
 from tests.crash import matrix
 from tests.crash.faults import Fault
 from tests.crash.matrix import Outcome
-from tests.crash.rows import ROWS, Row
+from tests.crash.rows import Row
 
 
 @pytest.fixture(scope="session")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[Row, Fault], Outcome]:
-    """All cells, run side by side once."""
-    found = matrix.run(tmp_path_factory.mktemp("crash"))
+    """The cells, run side by side once."""
+    found = matrix.run(tmp_path_factory.mktemp("crash"), matrix.SHARE)
     return {(outcome.row, outcome.fault): outcome for outcome in found}
 
 
-@pytest.mark.parametrize("fault", Fault, ids=str)
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(("row", "fault"), matrix.SHARE, ids=lambda part: part.name if isinstance(part, Row) else str(part))
 def test_a_job_comes_to_its_right_end_when(row: Row, fault: Fault, outcomes: Mapping[tuple[Row, Fault], Outcome]) -> None:
     outcome = outcomes[row, fault]
     assert outcome.failure is None, f"{outcome.failure}\n{outcome.life}"

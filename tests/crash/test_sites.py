@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from asyncjobs import aws
-from tests.crash import sites
-from tests.crash.faults import SDK_TRIES
+from tests.crash import matrix, sites
+from tests.crash.faults import SDK_TRIES, Fault
 from tests.crash.rows import ROWS
 
 NO_REQUEST = {
@@ -28,6 +28,11 @@ def test_every_call_site_of_the_library_has_a_row() -> None:
 def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
     in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
     assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()
+
+
+def test_the_share_has_every_row_and_every_fault() -> None:
+    assert {row for row, _ in matrix.SHARE} == set(ROWS)
+    assert {fault for _, fault in matrix.SHARE} == set(Fault)
 
 
 def test_no_two_rows_fault_the_same_call() -> None:

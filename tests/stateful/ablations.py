@@ -276,7 +276,7 @@ ABLATIONS = {
         parts=Parts(patches=((lifecycle, "UNFINISHED_RETENTION", timedelta(seconds=2)),)), caught_as=_caught("I5")
     ),
     "expired records shown": Ablation(
-        parts=Parts(patches=((service, "_present", _present_even_if_expired),)), caught_as=_caught("I9")
+        parts=Parts(patches=((service, "_present", _present_even_if_expired),)), caught_as=_caught("I1", "I9")
     ),
     "one S3 key for all attempts": Ablation(
         parts=Parts(objects=OneKeyForAllAttempts),
