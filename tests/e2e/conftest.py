@@ -170,8 +170,17 @@ def pid_is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def log_events(stack: LocalStack, job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every line that any function logged about the job."""
+def log_events(stack: LocalStack, job: dict[str, Any], *, until: str) -> list[dict[str, Any]]:
+    """Every line that any function logged about the job, once that one is there: a line comes after the write that it tells of."""
+    end = time.monotonic() + 10
+    while True:
+        lines = _log_events(stack, job)
+        if until in [line["message"] for line in lines] or time.monotonic() > end:
+            return lines
+        time.sleep(0.2)
+
+
+def _log_events(stack: LocalStack, job: dict[str, Any]) -> list[dict[str, Any]]:
     logs = stack.session.client("logs", endpoint_url=stack.endpoint_url)
     lines: list[dict[str, Any]] = []
     for group in logs.describe_log_groups()["logGroups"]:
