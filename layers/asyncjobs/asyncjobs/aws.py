@@ -69,6 +69,16 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def standing_item(error: ClientError) -> Any:
+    """The item that stood there when a write's condition failed, if the write asked for it; None for none.
+
+    Any other error is raised again.
+    """
+    if error_code(error) != "ConditionalCheckFailedException":
+        raise error
+    return error.response.get("Item") or None
+
+
 def _is_passing(error: ClientError) -> bool:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS or error_code(error) in _PASSING

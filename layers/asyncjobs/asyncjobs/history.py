@@ -75,9 +75,7 @@ class DynamoHistory:
                         ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     )
                 except ClientError as error:
-                    if aws.error_code(error) != "ConditionalCheckFailedException":
-                        raise
-                    current = _standing(error)
+                    current = aws.standing_item(error)
                     if current == item:
                         # This write's own first try, whose answer got lost.
                         return
@@ -135,9 +133,3 @@ def _durations(item: Item | None) -> Durations:
 
 def _revision(item: Item | None) -> int:
     return int(item["revision"]["N"]) if item else 0
-
-
-def _standing(error: ClientError) -> Item | None:
-    """What stood there when the condition failed."""
-    item: Any = error.response.get("Item")
-    return item or None

@@ -178,10 +178,7 @@ class DynamoStore:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
-                raise
-            found: Any = error.response
-            return str(found["Item"]["asyncJobId"]["S"])
+            return str(aws.standing_item(error)["asyncJobId"]["S"])
         return async_job_id
 
     def claim_if_claimable(self, key: JobKey, *, gen: str, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
@@ -368,8 +365,7 @@ class DynamoStore:
                     },
                 )
         except ClientError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
-                raise
+            aws.standing_item(error)
             return False
         return True
 
@@ -407,10 +403,8 @@ class DynamoStore:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
-            if aws.error_code(error) != "ConditionalCheckFailedException":
-                raise
-            stands: Any = error.response.get("Item")
-            if not stands:
+            stands = aws.standing_item(error)
+            if stands is None:
                 # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
                 raise Unavailable("The owner's bucket has just been removed.") from error
             return False, _full_at(stands)
@@ -505,7 +499,5 @@ def _only_due_too_late(current: AsyncJob | None, *, gen: str, now: datetime, lea
 
 def _current(error: ClientError) -> AsyncJob | None:
     """What stood there when a condition failed; any other error is raised again."""
-    if aws.error_code(error) != "ConditionalCheckFailedException":
-        raise error
-    item: Any = error.response.get("Item")
-    return from_item(item) if item else None
+    item = aws.standing_item(error)
+    return None if item is None else from_item(item)
