@@ -14,7 +14,7 @@ from asyncjobs.durations import Durations
 from asyncjobs.history import FRESH
 from asyncjobs.polling import fixed_pause
 from local.stack import LocalStack, Outputs
-from tests.e2e.conftest import FINISHED, Caller
+from tests.deployed import FINISHED, Caller
 
 JOB_TYPE = "zoo.returns_async"  # of no other test
 SECONDS = 5
