@@ -5,10 +5,6 @@ One stack serves all that ask for it: what running is like (`e2e`), and what is 
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +14,10 @@ import pytest
 
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack, Outputs
+from tests.crash import tree as trees
 from tests.deployed import Api, Caller, Limited
 
 TESTS = Path(__file__).parent
-ROOT = TESTS.parent
-DEPLOYED = ("template.yaml", "samconfig.toml", "functions", "layers")
 JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
 LIMITS = {"SubmitRatePerMinute": "30", "SubmitBurst": "6", "MaxLiveJobsPerOwner": "12", "MaxBacklog": "40"}
@@ -37,24 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project as a user has it who added two files of jobs, and their routes."""
-    tree = tmp_path_factory.mktemp("tree")
-    for name in DEPLOYED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, tree / name)
-    for name, source in JOBS.items():
-        shutil.copy(source, tree / f"layers/jobs/jobs/{name}.py")
+    tree = tmp_path_factory.mktemp("project") / "tree"
+    trees.copy(tree, jobs=JOBS)
     template = (tree / "template.yaml").read_text()
     assert template.count(OWN_ROUTES) == 1
     events = (TESTS / "contract_http/routes.yaml").read_text()
     (tree / "template.yaml").write_text(template.replace(OWN_ROUTES, OWN_ROUTES + events))
-    subprocess.run(
-        [sys.executable, "-m", "asyncjobs.generate"],
-        check=True,
-        env={**os.environ, "PYTHONPATH": f"{tree}/layers/asyncjobs:{tree}/layers/jobs"},
-    )
+    trees.generate(tree)
     return tree
 
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import httpx
+
 from asyncjobs.openapi import OPERATIONS
-from tests.deployed import UNKNOWN
+from tests.deployed import UNKNOWN, Caller, Job
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,15 @@ def those(which: Callable[[Asked], bool]) -> list[Asked]:
     found = [each for each in ALL if which(each)]
     assert found
     return found
+
+
+ABOUT_A_JOB = those(lambda asked: asked.is_about_a_job and not asked.is_open)
+
+
+def every_call_about(job: Job, caller: Caller) -> list[httpx.Response]:
+    """Its answers."""
+    async_job_id, report = job["asyncJobId"], {"progress": 1}
+    return [
+        caller.http.request(asked.method, asked.path(async_job_id), json=report if asked.has_body else None)
+        for asked in ABOUT_A_JOB
+    ]

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from local.stack import LocalStack
+from tests.contract_http.operations import every_call_about
 from tests.deployed import Api, Caller, Job
 
 
@@ -30,15 +31,7 @@ def test_a_deletion_is_204_without_a_body(alice: Caller, finished: Job) -> None:
 
 def test_from_then_on_the_job_is_404_for_every_call(alice: Caller, finished: Job) -> None:
     delete(alice, finished)
-    path = f"/jobs/{finished['asyncJobId']}"
-    answers = [
-        alice.get(path),
-        alice.get(f"{path}/result"),
-        alice.post(f"{path}/cancel"),
-        alice.post(f"{path}/retry"),
-        alice.patch(path, json={"progress": 1}),
-        alice.delete(path),
-    ]
+    answers = every_call_about(finished, alice)
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")}
 
 

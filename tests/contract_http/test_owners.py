@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Any
 
 import httpx
 import pytest
 
+from local import users
 from local.stack import LocalStack, Outputs
-from tests.contract_http.operations import Asked, those
+from tests.contract_http.operations import ABOUT_A_JOB, Asked, those
 from tests.deployed import UNKNOWN, Api, Caller, Job
 
 GUARDED = those(lambda asked: not asked.is_open)
-ABOUT_A_JOB = those(lambda asked: asked.is_about_a_job and not asked.is_open)
 
 
 @pytest.mark.parametrize("asked", GUARDED, ids=str)
@@ -30,23 +29,9 @@ def test_what_is_no_good_token_opens_nothing(api: Api, authorization: str) -> No
 
 
 def test_an_id_token_is_no_access_token(api: Api, stack: LocalStack, outputs: Outputs) -> None:
-    assert api.bearing(id_token(stack, outputs)).get("/jobs").status_code == httpx.codes.FORBIDDEN
-
-
-def id_token(stack: LocalStack, outputs: Outputs) -> str:
-    """What identifies a user to a web page, and is not meant for an API."""
-    pool = stack.session.client("cognito-idp", endpoint_url=outputs.endpoint_url)
-    assert outputs.user_pool_id is not None
-    assert outputs.user_pool_client_id is not None
-    who, password = "niaj", f"Aa1!{secrets.token_urlsafe(24)}"
-    pool.admin_create_user(UserPoolId=outputs.user_pool_id, Username=who, MessageAction="SUPPRESS")
-    pool.admin_set_user_password(UserPoolId=outputs.user_pool_id, Username=who, Password=password, Permanent=True)
-    answer = pool.initiate_auth(
-        ClientId=outputs.user_pool_client_id,
-        AuthFlow="USER_PASSWORD_AUTH",
-        AuthParameters={"USERNAME": who, "PASSWORD": password},
-    )
-    return answer["AuthenticationResult"]["IdToken"]
+    tokens = users.sign_in(outputs, stack.session, "niaj")
+    assert api.bearing(tokens["AccessToken"]).get("/jobs").status_code == httpx.codes.OK
+    assert api.bearing(tokens["IdToken"]).get("/jobs").status_code == httpx.codes.FORBIDDEN
 
 
 NO_IDS = [

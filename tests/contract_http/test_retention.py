@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local.stack import LocalStack
+from tests.contract_http.operations import every_call_about
 from tests.deployed import Caller, Job
 
 DAY = 24 * 3600
@@ -53,9 +54,9 @@ def test_an_unfinished_job_is_kept_until_after_its_deadline(alice: Caller, waiti
 
 
 @pytest.fixture
-def expired(alice: Caller, stack: LocalStack) -> Job:
+def expired(alice: Caller, stack: LocalStack, key: str) -> Job:
     """One whose time is over. Its record is left to TTL, which takes its time."""
-    job: Job = alice.post("/jobs", json={"jobType": "zoo.is_quick"}).json()
+    job: Job = alice.post("/jobs", json={"jobType": "zoo.is_quick"}, headers={"idempotency-key": key}).json()
     stack.session.client("dynamodb", endpoint_url=stack.endpoint_url).update_item(
         TableName=stack.outputs.table_name,
         Key={"pk": {"S": f"J#{alice.owner}#{job['asyncJobId']}"}},
@@ -67,16 +68,16 @@ def expired(alice: Caller, stack: LocalStack) -> Job:
 
 
 def test_an_expired_job_is_404_for_every_call_whether_or_not_its_record_is_gone(alice: Caller, expired: Job) -> None:
-    path = f"/jobs/{expired['asyncJobId']}"
-    answers = [
-        alice.get(path),
-        alice.get(f"{path}/result"),
-        alice.post(f"{path}/cancel"),
-        alice.post(f"{path}/retry"),
-        alice.patch(path, json={"progress": 1}),
-        alice.delete(path),
-    ]
+    answers = every_call_about(expired, alice)
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")}
+
+
+@pytest.mark.usefixtures("expired")
+def test_the_key_of_an_expired_job_is_free_again(alice: Caller, key: str) -> None:
+    body = {"jobType": "zoo.is_quick", "message": "another"}
+    answer = alice.post("/jobs", json=body, headers={"idempotency-key": key})
+    assert (answer.status_code, "idempotency-replayed" in answer.headers) == (httpx.codes.OK, False)
+    assert alice.job(answer.json())["message"] == "another"
 
 
 def test_an_expired_job_is_listed_no_more(alice: Caller, expired: Job) -> None:

@@ -54,6 +54,12 @@ def test_the_message_and_the_metadata_of_a_submit_come_back_with_the_job(alice: 
     assert (alice.job(job)["message"], alice.job(job)["metadata"]) == ("Upload queued", metadata)
 
 
+def test_the_input_of_a_job_is_not_shown_again(alice: Caller) -> None:
+    body = {"jobType": "zoo.is_quick", "input": {"turn": "returns"}, "delaySeconds": 600}
+    job = alice.post("/jobs", json=body).json()
+    assert ["input" in shown for shown in (job, alice.job(job))] == [False, False]
+
+
 def test_without_a_job_type_a_job_is_tracked_and_generic(alice: Caller) -> None:
     job = alice.post("/jobs", json={}).json()
     assert (job["jobType"], job["maxAttempts"]) == ("generic", 0)
