@@ -84,7 +84,7 @@ def test_who_has_waited_in_vain_gets_202_when_the_wait_is_over() -> None:
     assert (waited.answer.status_code, waited.answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     assert waited.answer.headers["preference-applied"] == "wait=2"
     assert int(waited.answer.headers["retry-after"]) > 0
-    assert 2 <= waited.took < 10
+    assert 2 <= waited.took < 18  # and not the 20 s that are the most
 
 
 @ahead
@@ -144,6 +144,6 @@ def test_a_quick_job_that_proves_not_to_be_is_202_after_5_seconds_and_goes_on_as
     job = dawdled.answer.json()
     assert (dawdled.answer.status_code, job["status"], job["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
     assert job["error"]["code"] == "HANDED_OVER"
-    assert 5 <= dawdled.took < 15
+    assert 5 <= dawdled.took < 18  # and not the 20 s that it takes
     done = alice.wait_for(job)
     assert (done["status"], done["result"], done["attempt"], done["error"]) == ("COMPLETED", 2, 2, None)

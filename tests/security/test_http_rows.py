@@ -2,7 +2,7 @@
 
 What is here goes through `Api.handle`. `ELSEWHERE` says where the rest is: what only the gateway or the bucket can show runs
 on the deployed stack, what unit tests show exhaustively is not repeated. Rows that are not there belong to what does not
-exist yet: S12 (no call demands a key), S15 per user (the gateway's throttle is for all callers), S21 to S26 (no callbacks).
+exist yet: S12 (no call demands a key), S21 to S26 (no callbacks).
 """
 
 from __future__ import annotations
@@ -59,7 +59,12 @@ ELSEWHERE = {
     ],
     "S10": ["unit/test_http.py::test_what_programs_read_differently_is_refused"],
     "S13": ["unit/test_http.py::test_any_other_key_is_refused"],
-    "S15": ["template/test_template.py::test_the_api_is_throttled_and_keeps_an_access_log_without_tokens"],
+    "S15": [
+        "contract_http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
+        "contract_http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
+        "contract_http/test_limits.py::test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted",
+        "template/test_template.py::test_the_api_is_throttled_and_keeps_an_access_log_without_tokens",
+    ],
     "S18": [
         "contract_http/test_problems.py::test_s18_what_is_no_route_is_the_gateways_404",
         "contract_http/test_problems.py::test_s18_no_id_leads_anywhere_else",
