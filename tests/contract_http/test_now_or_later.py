@@ -13,7 +13,7 @@ SLOW = {"jobType": "zoo.returns"}
 WAITS = {"jobType": "zoo.returns", "delaySeconds": 600}
 
 
-@pytest.mark.parametrize("job_type", ["zoo.is_quick", "zoo.is_quick_async", "text.search"])
+@pytest.mark.parametrize("job_type", ["zoo.is_quick", "text.search"])
 def test_a_job_of_a_quick_type_runs_at_once_and_is_answered_with_its_result(alice: Caller, job_type: str) -> None:
     answer = alice.post("/jobs", json={"jobType": job_type, "input": {"query": "lease"} if job_type == "text.search" else {}})
     job = answer.json()
@@ -135,7 +135,8 @@ def test_a_job_that_fails_while_its_caller_waits_is_500_with_its_id_and_its_erro
 
 @ahead
 def dawdling(api: Api) -> Timed:
-    body = {"jobType": "zoo.is_quick", "input": {"turn": "dawdles"}}
+    # Of a type that no other test needs to be quick: what jobs take is learnt.
+    body = {"jobType": "zoo.is_quick_async", "input": {"turn": "dawdles"}}
     return Timed.of(lambda: api.caller("alice").post("/jobs", json=body))
 
 
