@@ -8,7 +8,7 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).parents[2] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("store", "queue", "objects")
-"""Not `history`: no promise rests on it. What becomes of a poll when it fails is in tests/unit/test_history.py."""
+"""Not `history`: no promise rests on it. What becomes of a request when it fails is in tests/unit/test_history.py."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _ROOMS = {"self._store": "store", "self._queue": "queue", "self._objects": "objects"}
