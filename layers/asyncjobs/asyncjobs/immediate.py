@@ -46,7 +46,6 @@ class FirstWorker:
         catalogue: Catalogue,
         clock: Clock,
         history: Callable[[], History],
-        at_most: timedelta = AT_MOST,
     ) -> None:
         self._threshold = threshold
         self._store = store
@@ -54,7 +53,6 @@ class FirstWorker:
         self._catalogue = catalogue
         self._clock = clock
         self._open_history = history
-        self._at_most = at_most
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
@@ -63,13 +61,9 @@ class FirstWorker:
         name a job whose record stands, and here that would be one that runs.
         """
         is_declared = job_type.expected <= self._threshold
-        if (
-            job_type.exclusive is not None
-            or job_type.max_attempts <= 1
-            or self._threshold < timedelta(0)
-            # Its code may need what only the worker has. So what nobody has said may run here never does, however quick it is.
-            or not (is_declared if job_type.immediate is None else job_type.immediate)
-        ):
+        # Its code may need what only the worker has: of which nobody has said that it may run here never does, however quick it is.
+        is_allowed = is_declared if job_type.immediate is None else job_type.immediate
+        if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
         is_proven = self._proven.of(job_type.name)
         return is_declared if is_proven is None else is_proven
@@ -82,7 +76,7 @@ class FirstWorker:
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
         log.event("JOB_STARTED", job)
-        remaining = self._at_most + GRACE
+        remaining = AT_MOST + GRACE
         try:
             if self._executor.is_async(job.job_type):
                 import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
@@ -108,22 +102,19 @@ class FirstWorker:
         """Imported when there is a first job to run: most processes need none."""
         from asyncjobs.executor import Executor  # noqa: PLC0415
 
-        return Executor(
-            store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=self._at_most
-        )
+        return Executor(store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=AT_MOST)
 
 
 def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
-    """What past jobs prove of their type; None when they are too few, or neither so nor so.
+    """What past jobs prove of their type; None when they are too few, or some are quick and some are not.
 
-    That there is something in between keeps a type near the threshold from being now quick, now not: there it is what it declares.
+    Then it is what it declares: a type near the threshold is not quick now and slow a minute later.
     """
     if durations.total < _ENOUGH:
         return None
-    quick, most = threshold.total_seconds(), AT_MOST.total_seconds()
-    if durations.share_within(quick) >= _NEARLY_ALL:
+    if durations.share_within(threshold.total_seconds()) >= _NEARLY_ALL:
         return True
-    # Half of them, by what a threshold means. And a few that would use up an attempt and their caller's patience here.
-    if durations.share_beyond(quick) >= _HALF or durations.share_beyond(most) > _HARDLY_ANY:
-        return False
-    return None
+    is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
+    # Each of these has its caller wait for nothing, and costs an attempt.
+    is_handed_over = durations.share_beyond(AT_MOST.total_seconds()) > _HARDLY_ANY
+    return False if is_slow or is_handed_over else None
