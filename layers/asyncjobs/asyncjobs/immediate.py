@@ -28,7 +28,7 @@ AT_MOST = timedelta(seconds=5)
 
 _ENOUGH = 20
 """Jobs. Of fewer, what they took says too little."""
-_NEARLY_ALL, _HALF, _HARDLY_ANY = 0.95, 0.5, 0.05
+_NEARLY_ALL, _HALF = 0.95, 0.5
 
 
 class FirstWorker:
@@ -115,6 +115,6 @@ def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | No
     if durations.share_within(threshold.total_seconds()) >= _NEARLY_ALL:
         return True
     is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
-    # Each of these has its caller wait for nothing, and costs an attempt.
-    is_handed_over = durations.share_beyond(AT_MOST.total_seconds()) > _HARDLY_ANY
-    return False if is_slow or is_handed_over else None
+    # Each of the others would have its caller wait for nothing, and cost an attempt.
+    ends_here = durations.share_within(AT_MOST.total_seconds()) >= _NEARLY_ALL
+    return None if ends_here and not is_slow else False
