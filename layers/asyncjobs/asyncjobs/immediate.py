@@ -61,7 +61,7 @@ class FirstWorker:
         name a job whose record stands, and here that would be one that runs.
         """
         is_declared = job_type.expected <= self._threshold
-        # Its code may need what only the worker has: of which nobody has said that it may run here never does, however quick it is.
+        # A type's code may need what only the worker has: it runs here by its author's word, never by having been quick there alone.
         is_allowed = is_declared if job_type.immediate is None else job_type.immediate
         if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
