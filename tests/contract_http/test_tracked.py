@@ -163,7 +163,7 @@ def test_a_worker_whose_job_was_cancelled_is_told_to_stop(alice: Caller, worker:
         ({"progress": -1}, ["/progress"]),
         ({"message": "x" * 257}, ["/message"]),
         ({"status": "COMPLETED", "resultLocation": "http://files.example/x"}, ["/resultLocation"]),
-        ({"status": "COMPLETED", "resultLocation": "https://me:pass@files.example/x"}, ["/resultLocation"]),
+        ({"status": "COMPLETED", "resultLocation": "https://me@files.example/x"}, ["/resultLocation"]),
         ({"status": "COMPLETED", "resultLocation": "s3://bucket/key"}, ["/resultLocation"]),
         ({"status": "FAILED"}, ["/error"]),
         ({"owner": "bob", "gen": "x"}, ["/gen", "/owner"]),
