@@ -64,11 +64,35 @@ class Depth(BaseModel):
 )
 def refreshes(input: Depth, context: JobContext) -> int:
     """Take its time, and let no other of its owner's run meanwhile."""
-    end = time.monotonic() + input.seconds
+    _work(input.seconds, context)
+    return input.depth
+
+
+class Seconds(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seconds: int = Field(ge=0, le=60)
+
+
+@job("contract.works_alone", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
+def works_alone(input: Seconds, context: JobContext) -> None:
+    """Take its time, alone for everybody; refused while it is not."""
+    _work(input.seconds, context)
+
+
+@job("contract.works_alone_too", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
+def works_alone_too(input: Seconds, context: JobContext) -> None:
+    """Another operation that must not run beside it."""
+    _work(input.seconds, context)
+
+
+def _work(seconds: int, context: JobContext) -> None:
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         context.check()
         time.sleep(0.1)
-    return input.depth
 
 
 class Asked(BaseModel):

@@ -10,8 +10,8 @@ import pytest
 
 from tests.deployed import Api, Caller, Job
 
-BODY = {"jobType": "zoo.is_alone", "input": {"seconds": 60}}
-TOO = {"jobType": "zoo.is_alone_too", "input": {"seconds": 0}}
+BODY = {"jobType": "contract.works_alone", "input": {"seconds": 60}}
+TOO = {"jobType": "contract.works_alone_too", "input": {"seconds": 0}}
 JOINED = {"jobType": "zoo.is_joined", "input": {"seconds": 60}}
 
 

@@ -14,7 +14,7 @@ from tests.deployed import Api
 
 @pytest.fixture(scope="session", autouse=True)
 def begun_ahead(api: Api) -> Iterator[None]:
-    pool = ThreadPoolExecutor(2)
+    pool = ThreadPoolExecutor(4)
     begin_all(pool, api, Path(__file__).parent)
     yield
     pool.shutdown(cancel_futures=True)
