@@ -15,7 +15,7 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-store, queue, admission = DynamoStore(settings.table_name), SqsQueue(settings.queue_url), None
+store, queue, admission = DynamoStore(settings.table_name), SqsQueue(settings.queue_urls), None
 if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
     # Not imported where nothing is limited: a cold start pays for each module.
     from asyncjobs.admission import Admission
