@@ -24,7 +24,7 @@ def test_everything_given_is_read() -> None:
         "SUBMIT_BURST": "20",
         "MAX_LIVE_JOBS_PER_OWNER": "100",
         "MAX_BACKLOG": "5000",
-        "TELLS_QUEUE_DEPTH": "true",
+        "TELL_QUEUE_DEPTH": "true",
         "PATH": "/bin",
     }
     assert Settings.from_environment(environment) == Settings(

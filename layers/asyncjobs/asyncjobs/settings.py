@@ -44,5 +44,5 @@ class Settings:
             submit_burst=int(environment.get("SUBMIT_BURST", "1")),
             max_live=int(environment.get("MAX_LIVE_JOBS_PER_OWNER", "0")),
             max_backlog=int(environment.get("MAX_BACKLOG", "0")),
-            tells_queue_depth=environment.get("TELLS_QUEUE_DEPTH") == "true",
+            tells_queue_depth=environment.get("TELL_QUEUE_DEPTH") == "true",
         )
