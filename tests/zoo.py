@@ -167,6 +167,12 @@ def returns_wrong_type(input: Nothing, context: JobContext) -> int:
     return "seven"  # type: ignore[return-value]
 
 
+@job("zoo.is_asked_again", expected_seconds=1, dedupe_seconds=3600)
+def is_asked_again(input: Any, context: JobContext) -> int:
+    """The same for the same input."""
+    return 1
+
+
 @job("zoo.works", expected_seconds=5, timeout_seconds=300)
 def works(input: Seconds, context: JobContext) -> str:
     """Work for a while and tell of it: with heartbeats, since its time limit is long. Its message holds its process id."""

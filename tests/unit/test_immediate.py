@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from asyncjobs import immediate
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import Unavailable
 from asyncjobs.immediate import FirstWorker
@@ -130,9 +131,9 @@ def test_a_quick_job_that_fails_for_good_has_failed(commands: Commands, queue: F
 
 @pytest.mark.parametrize("name", ["zoo.is_quick", "zoo.is_quick_async"])
 def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_once(
-    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_worker, "_at_most", timedelta(seconds=0.1))
+    monkeypatch.setattr(immediate, "AT_MOST", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None

@@ -35,14 +35,12 @@ class FirstWorker:
         objects: Objects,
         catalogue: Catalogue,
         clock: Clock,
-        at_most: timedelta = AT_MOST,
     ) -> None:
         self._threshold = threshold
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
-        self._at_most = at_most
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
@@ -64,7 +62,7 @@ class FirstWorker:
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
         log.event("JOB_STARTED", job)
-        remaining = self._at_most + GRACE
+        remaining = AT_MOST + GRACE
         try:
             if self._executor.is_async(job.job_type):
                 import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
@@ -83,6 +81,4 @@ class FirstWorker:
         """Imported when there is a first job to run: most processes need none."""
         from asyncjobs.executor import Executor  # noqa: PLC0415
 
-        return Executor(
-            store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=self._at_most
-        )
+        return Executor(store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=AT_MOST)

@@ -240,6 +240,10 @@ class AsyncJob:
             return self.not_before is None or self.not_before <= now
         return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
 
+    def is_put_of(self, job: AsyncJob) -> bool:
+        """Whether this is what came of the job's put: of its generation, and no other attempt than the put began."""
+        return self.gen == job.gen and job.claimed_by in (None, self.claimed_by)
+
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
         return replace(self, input=text, input_location=location)
