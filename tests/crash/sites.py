@@ -9,7 +9,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).parents[2] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("store", "queue", "objects")
 APART = ("history",)
-"""Also sends requests, but no job rests on them. What becomes of a poll when they fail is in tests/unit/test_history.py."""
+"""Also sends requests, but no job rests on them. What becomes of a request when they fail is in tests/unit/test_history.py."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _ROOMS = {"self._store": "store", "self._queue": "queue", "self._objects": "objects"}

@@ -13,6 +13,7 @@ from asyncjobs.admission import Admission
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
 from asyncjobs.executor import Executor
+from asyncjobs.history import DynamoHistory
 from asyncjobs.immediate import FirstWorker
 from asyncjobs.lifecycle import AsyncJob, Priority
 from asyncjobs.queue import JobMessage, SqsQueue
@@ -85,7 +86,12 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
         max_retention=timedelta(days=30),
         admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
         first_worker=FirstWorker(
-            threshold=timedelta(seconds=0.5), store=store, objects=objects, catalogue=catalogue, clock=utc_now
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalogue=catalogue,
+            clock=utc_now,
+            history=lambda: DynamoHistory(outputs.table_name, dynamodb),
         ),
     )
     return commands, Executor(
@@ -144,8 +150,13 @@ def test_all_limits_together_cost_three_write_units_a_job_and_a_look_at_the_queu
 def test_a_quick_job_costs_four_write_units_and_one_for_the_list_and_no_message(
     house: tuple[Commands, Executor], bill: Bill
 ) -> None:
-    job = house[0].submit(OWNER, SubmitRequest(job_type="zoo.is_quick", input={"turn": "returns"})).job
-    assert job.is_finished
+    request = SubmitRequest(job_type="zoo.is_quick", input={"turn": "returns"})
+    assert house[0].submit(OWNER, request).job.is_finished
+    # What jobs of the type took is read once a minute.
+    assert bill.calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    assert bill.table == 0.5 + 2
+    bill.clear()
+    assert house[0].submit(OWNER, request).job.is_finished
     assert bill.calls == {"PutItem": 1, "UpdateItem": 1}
     assert bill.table == 2
     assert bill.indexes == {"due": 2, "byOwner": 1}

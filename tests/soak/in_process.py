@@ -29,7 +29,7 @@ from asyncjobs.queue import JobMessage
 from asyncjobs.registry import MAX_TIME_LIMIT, definition_of
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.sweeper import Sweeper
-from tests.fakes import FakeClock, FakeObjects
+from tests.fakes import FakeClock, FakeHistory, FakeObjects
 from tests.soak import jobs
 from tests.soak.jobs import Kind, Task
 from tests.soak.processes import Fault, Killed, Process, ProcessObjects, ProcessQueue, ProcessStore
@@ -288,7 +288,12 @@ class World:
     def _commands(self, process: Process) -> Commands:
         store, objects = ProcessStore(self.store, process), ProcessObjects(self.objects, process)
         first_worker = FirstWorker(
-            threshold=timedelta(seconds=0.5), store=store, objects=objects, catalogue=self._catalogue, clock=self.clock
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalogue=self._catalogue,
+            clock=self.clock,
+            history=FakeHistory,
         )
         # With the seed's chance and clock, which it would not know of.
         vars(first_worker)["_executor"] = self._executor(process, at_most=AT_MOST)

@@ -532,6 +532,7 @@ ROOMS = {
         ("admission", "Admission"),
         ("backlog", "Backlog"),
         ("exclusive", "Locks"),
+        ("history", "CachedHistory"),
         ("executor", "Executor"),
         ("attempt", "Attempt"),
         ("heartbeat", "Heartbeat"),

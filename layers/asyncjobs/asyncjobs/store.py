@@ -432,7 +432,7 @@ class DynamoStore:
         else:
             condition += " AND dueAt <= :lease"
         # Nothing to most jobs, and then nothing to pay for.
-        update += " REMOVE waitsSince"
+        update += " REMOVE waitsSince, progressAt"
         try:
             with aws.translated("The table"):
                 answer = self._client.update_item(
