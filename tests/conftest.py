@@ -20,7 +20,13 @@ from tests.deployed import Api, Caller, Limited
 TESTS = Path(__file__).parent
 JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
-LIMITS = {"SubmitRatePerMinute": "30", "SubmitBurst": "6", "MaxLiveJobsPerOwner": "12", "MaxBacklog": "40"}
+LIMITS = {
+    "SubmitRatePerMinute": "30",
+    "SubmitBurst": "6",
+    "MaxLiveJobsPerOwner": "12",
+    "MaxBacklog": "40",
+    "TellQueueDepth": "true",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""`delaySeconds` and `notBefore`: not sooner than asked."""
+"""`delaySeconds` and `notBefore`: not sooner than asked. (`priority` and its queues: tests/e2e/test_priority.py.)"""
 
 from __future__ import annotations
 
@@ -76,3 +76,17 @@ def test_an_instant_that_cannot_be_is_400(alice: Caller, body: dict[str, Any]) -
     """RFC 3339 5.6."""
     answer = alice.post("/jobs", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/notBefore")
+
+
+@pytest.mark.parametrize("priority", ["high", "standard", "low"])
+def test_a_job_shows_the_priority_that_it_was_submitted_with(alice: Caller, priority: str) -> None:
+    job = alice.post("/jobs", json={"priority": priority}).json()
+    assert (job["priority"], alice.job(job)["priority"]) == (priority, priority)
+
+
+def test_a_priority_is_part_of_what_a_key_stands_for(alice: Caller, key: str) -> None:
+    answers = [
+        alice.post("/jobs", json={"priority": priority}, headers={"idempotency-key": key})
+        for priority in ("low", "low", "high")
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]
