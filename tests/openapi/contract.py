@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.api import BASE_PATH
+from asyncjobs.routes import BASE_PATH
 
 
 class Contract:

@@ -13,8 +13,8 @@ from typing import Any
 
 import schemathesis
 
-from asyncjobs.api import MAX_METADATA
 from asyncjobs.http import Problem, parse_json
+from asyncjobs.parsing import MAX_METADATA
 from asyncjobs.service import canonical_json
 
 _answers: Counter[str] = Counter()

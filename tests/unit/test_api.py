@@ -15,13 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncjobs.admission import Admission
-from asyncjobs.api import Api, _cursor, commands_api, queries_api
+from asyncjobs.api import Api, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue, openapi_path
 from asyncjobs.clock import from_rfc3339, rfc3339
 from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
 from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Priority, Result, Status, job_id_for
 from asyncjobs.openapi import document
+from asyncjobs.parsing import cursor_of
 from asyncjobs.polling import Outlook
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
@@ -1293,8 +1294,8 @@ def test_the_same_place_written_in_another_way_is_no_cursor(spacing: bytes) -> N
 @pytest.mark.parametrize("async_job_id", ["", "x", "a#b", JOB_ID.upper(), "x" * 4000])
 def test_a_cursor_that_somebody_made_himself_leads_to_no_place_that_the_table_would_refuse(async_job_id: str) -> None:
     house, _ = two_jobs()
-    assert not is_refused(house, _cursor(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, JOB_ID)))
-    assert is_refused(house, _cursor(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, async_job_id)))
+    assert not is_refused(house, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, JOB_ID)))
+    assert is_refused(house, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, async_job_id)))
 
 
 @settings(max_examples=30)

@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, TypeAdapter
 
-from asyncjobs import api, catalogue, http
+from asyncjobs import api, catalogue, http, problems
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import AsyncJobsError
 from asyncjobs.openapi import OPERATIONS, PROBLEMS, Json, document, to_json
@@ -107,7 +107,7 @@ def test_every_code_that_the_api_may_answer_is_described() -> None:
     # A code is what looks like one, where answers are made.
     found = {
         text
-        for module in (api, http)
+        for module in (api, http, problems)
         for text in strings(
             ast.parse((ROOT / "layers/asyncjobs/asyncjobs" / f"{module.__name__.split('.')[1]}.py").read_text())
         )
@@ -116,9 +116,9 @@ def test_every_code_that_the_api_may_answer_is_described() -> None:
     assert found == set(PROBLEMS)
 
 
-@pytest.mark.parametrize("error", api._PROBLEMS, ids=lambda error: error.__name__)
+@pytest.mark.parametrize("error", problems.PROBLEMS, ids=lambda error: error.__name__)
 def test_a_code_is_described_with_the_status_it_comes_with(error: type[AsyncJobsError]) -> None:
-    status, code, _, _ = api._PROBLEMS[error]
+    status, code, _, _ = problems.PROBLEMS[error]
     assert PROBLEMS[code].status == status
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.api import BASE_PATH, MAX_METADATA, UPLOAD_SCHEMA, body_schema, route_key
 from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY, MAX_DEPTH, MAX_DIGITS
 from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, Priority, ResultType, Status
 from asyncjobs.objects import INLINE_RESULT_LIMIT
+from asyncjobs.parsing import MAX_METADATA, UPLOAD_SCHEMA, body_schema
 from asyncjobs.registry import GENERIC, MAX_RETENTION, JobType
 from asyncjobs.reports import SCHEMA as REPORT_SCHEMA
+from asyncjobs.routes import BASE_PATH, route_key
 from asyncjobs.service import JobsQuery
 
 Json = dict[str, Any]

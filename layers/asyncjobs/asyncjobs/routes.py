@@ -9,9 +9,17 @@ from typing import Any
 from asyncjobs.errors import InputProblem
 from asyncjobs.http import Request, invalid_request
 
+BASE_PATH = "/api/v1"
+
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,37})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,37})([.][0-9]{1,37})?([eE][+-]?[0-9]{1,2})?")
 _BOOLEANS = {"true": True, "false": False}
+
+
+def route_key(route: str) -> str:
+    """A job type's route as the gateway names it."""
+    method, _, path = route.partition(" ")
+    return f"{method} {BASE_PATH}{path}"
 
 
 def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
