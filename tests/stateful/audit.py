@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
@@ -29,10 +29,12 @@ from tests.stateful import jobs
 from tests.stateful.memory.dynamodb import Write
 from tests.stateful.memory.s3 import StoredObject
 from tests.stateful.scheduler import Invocation
-from tests.stateful.world import Asked, Delivered, Request, Start, World, key_of
+from tests.stateful.world import QUICK, Asked, Delivered, Request, Start, World, key_of
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """What the record cannot tell apart."""
+HOLDERS = frozenset({"worker", "submit"})
+"""Who may be in an attempt."""
 
 
 class Violation(AssertionError):
@@ -56,6 +58,15 @@ class Generation:
     releases: set[int] = field(default_factory=set)
     ends: list[AsyncJob] = field(default_factory=list)
     is_accepted: bool = False
+
+    def has_stood_as(self, job: AsyncJob) -> bool:
+        """Whether the record has ever been just that, but for what only the sweeper goes by."""
+        shown = replace(job, due_at=None, sweeps=0)
+        return any(shown == replace(stood, due_at=None, sweeps=0) for stood in self.stands())
+
+    def stands(self) -> Iterable[AsyncJob]:
+        """All that it has been, in order."""
+        return (self.created, *(new for _, _, new in self.writes))
 
     @property
     def newest(self) -> AsyncJob:
@@ -95,6 +106,7 @@ class Audit:
         self.sights: Counter[str] = Counter()
         """What there was to see, and how often."""
         self._kept: dict[str, tuple[AsyncJob, StoredObject]] = {}
+        self._claimants: set[str] = set()
 
     @property
     def generations(self) -> Iterable[Generation]:
@@ -159,11 +171,25 @@ class Audit:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if old is not None and not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        if new.attempt or new.status is not Status.PENDING or new.owner != asked.request.owner:
+        generation = self._generations[new.gen] = Generation(write.pk, new, asked.request, write.by)
+        if new.status is Status.IN_PROGRESS:
+            self._judge_first_claim(generation, write, new)
+        elif new.attempt or new.status is not Status.PENDING:
             violated("I3", f"{write.by} created {new.key} as something else than a new job.")
+        if new.owner != asked.request.owner:
+            violated("I9", f"{write.by} created {new.key} for another owner.")
         if old is not None:
             self._saw("a key used anew after its record expired")
-        self._generations[new.gen] = Generation(write.pk, new, asked.request, write.by)
+
+    def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
+        """A quick job's first attempt begins with its record."""
+        job_type = self._world.all_job_types[new.job_type]
+        is_quick = job_type.expected <= QUICK and job_type.exclusive is None and new.max_attempts > 1
+        if not is_quick or new.not_before is not None or new.attempt != 1:
+            violated("I3", f"{write.by} created {new.key} in attempt {new.attempt}, and it is not to run there.")
+        self._judge_name_and_lease(write, new)
+        generation.claims[1] = (write.by, new)
+        self._saw("a quick job begun")
 
     def _judge_change(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation = self._generations.get(old.gen)
@@ -178,7 +204,7 @@ class Audit:
             violated(rule, f"{write.by} changed {old.key} after it was {old.status}, to {new.status}.")
         if new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
             self._judge_claim(generation, write, old, new)
-        elif write.by.role == "worker":
+        elif write.by.role in HOLDERS:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
             self._judge_end(generation, write, old, new)
@@ -202,13 +228,20 @@ class Audit:
         is_held = old.status is Status.IN_PROGRESS and (old.lease_until is None or old.lease_until >= now)
         if old.record_expires_at <= now or old.deadline_at <= now or waits or is_held:
             violated("I3", f"{write.by} claimed {old.key}, which was not to be had.")
-        if new.claimed_by is None or new.claimed_by == old.claimed_by or not _is_name_of(new.claimed_by, write.by):
-            violated("I7", f"{write.by} claimed {old.key} for {new.claimed_by}.")
-        if new.lease_until is None or new.due_at is None or new.due_at > new.lease_until + LIKE_THE_RECORD:
-            violated("L2", f"{write.by} claimed {old.key} such that its death would be noticed late.")
+        self._judge_name_and_lease(write, new)
         generation.claims[new.attempt] = (write.by, new)
         if old.status is Status.IN_PROGRESS:
             self._saw("an attempt of a dead worker taken over")
+            first, _ = generation.claims.get(old.attempt, (None, None))
+            if first is not None and first.role == "submit":
+                self._saw("an attempt of a dead submit taken over")
+
+    def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
+        if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
+            violated("I7", f"{write.by} claimed {new.key} for {new.claimed_by}.")
+        self._claimants.add(new.claimed_by)
+        if new.lease_until is None or new.due_at is None or new.due_at > new.lease_until + LIKE_THE_RECORD:
+            violated("L2", f"{write.by} claimed {new.key} such that its death would be noticed late.")
 
     def _judge_holder(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         """A worker's write that is no claim."""
@@ -224,6 +257,8 @@ class Audit:
             self._saw("a heartbeat")
         if new.status is Status.PENDING:
             self._saw("a release")
+            if new.error is not None and new.error.code == "HANDED_OVER":
+                self._saw("a quick job handed over")
             generation.releases.add(old.attempt)
             wanted = self._world.notes.retries.get((_effect_key(new), old.attempt), 0.0)
             # Beyond its deadline there is nothing to wait for.
@@ -239,7 +274,7 @@ class Audit:
             violated("I6", f"{write.by} ended {old.key} a second time.")
         now, code = new.updated_at, new.error.code if new.error else None
         if new.status is Status.COMPLETED:
-            is_due = write.by.role == "worker"
+            is_due = write.by.role in HOLDERS
             self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
             asked = self._asked_by(write.by)
@@ -252,7 +287,7 @@ class Audit:
             is_due = write.by.role == "sweeper" and is_held and old.attempt >= old.max_attempts
         else:
             may_go_on = new.error is None or new.error.retryable
-            is_due = write.by.role == "worker" and (not may_go_on or old.attempt >= old.max_attempts)
+            is_due = write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
         if new.status is Status.CANCELLED:
             self._saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
         elif code is not None:
@@ -367,9 +402,20 @@ class Audit:
             violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
         if submission.replayed is (generation.by is invocation):
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
+        self._judge_told(invocation, job, generation)
         generation.is_accepted = True
+        if not invocation.failed_calls:
+            sent = {message.body for message in self._world.queue.sent if message.sent_by is invocation}
+            self._judge_outcome(generation, invocation, is_returned=JobMessage.of(job).to_body() in sent)
         if submission.replayed:
             self._saw("a request repeated")
+
+    def _judge_told(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
+        """What a caller is told of a job is what its record said."""
+        if not generation.has_stood_as(job):
+            violated("told", f"{invocation} answered that {job.key} is {job.status}, which it never was like that.")
+        if job.is_finished and generation.claims.get(1, (None, None))[0] is invocation:
+            self._saw("a quick job answered when it had ended")
 
     def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
@@ -377,6 +423,7 @@ class Audit:
             generation = self._generations.get(invocation.answer.gen)
             if generation is None or generation.created.key != key:
                 violated("lost", f"{invocation} accepted {key} anew, which was never written.")
+            self._judge_told(invocation, invocation.answer, generation)
             generation.is_accepted = True
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
@@ -441,7 +488,7 @@ class Audit:
         write, _, new = generation.writes[-1] if generation.writes else (None, None, generation.created)
         is_released = write is not None and write.by is invocation and new.status is Status.PENDING
         if is_released and not is_returned:
-            violated("F30", f"{invocation} released {generation.created.key}, but did not hand its message back.")
+            violated("F30", f"{invocation} released {generation.created.key}, but did not hand its message on.")
 
     # ── When all is quiet ──────────────────────────────────────────────────────────────────────────
 
@@ -514,7 +561,8 @@ def _effect_key(job: AsyncJob) -> str:
 
 
 def _is_name_of(claimant: str, invocation: Invocation) -> bool:
-    return claimant.startswith(f"{invocation.process.request_id}/")
+    # Whoever submits has no name of Lambda's to give.
+    return claimant.startswith("submit/" if invocation.role == "submit" else f"{invocation.process.request_id}/")
 
 
 def violated(rule: str, what: str) -> NoReturn:

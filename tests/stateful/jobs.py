@@ -61,7 +61,7 @@ def _stage() -> Stage:
 
 def output(kind: str, number: int, *, effect_key: str, attempt: int) -> Output:
     """What a job of this kind returns: the oracle, too. It tells by which attempt, for which generation."""
-    padding = "x" * LARGE if kind in {"large", "streams"} else ""
+    padding = "x" * LARGE if kind in {"large", "quick_large", "streams"} else ""
     return {"kind": kind, "number": number, "effectKey": effect_key, "attempt": attempt, "padding": padding}
 
 
@@ -162,4 +162,38 @@ async def waits(part: Part, context: JobContext) -> Output:
     return _output("waits", part, context)
 
 
-NEVER_COMPLETE = frozenset({"play.raises", "play.gives_up"})
+_QUICK: dict[str, Any] = {**_ODD, "expected_seconds": 0.1}
+
+
+@job("play.quick", **_QUICK)
+def quick(part: Part, context: JobContext) -> Output:
+    """Return soon, where it was submitted; tell of it, and stand still a little, so that it may take too long."""
+    _stage().enter(context, part.number)
+    context.progress(50)
+    _stage().stand("working")
+    return _output("quick", part, context)
+
+
+@job("play.quick_large", max_attempts=2, **_QUICK)
+def quick_large(part: Part, context: JobContext) -> Output:
+    """The same, with more than fits into a record."""
+    _stage().enter(context, part.number)
+    return _output("quick_large", part, context)
+
+
+@job("play.quick_raises", max_attempts=2, **_QUICK)
+def quick_raises(part: Part, context: JobContext) -> Output:
+    """Raise, first where it was submitted."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+@job("play.quick_waits", **_QUICK)
+async def quick_waits(part: Part, context: JobContext) -> Output:
+    """Wait a little."""
+    _stage().enter(context, part.number)
+    await asyncio.sleep(0)
+    return _output("quick_waits", part, context)
+
+
+NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up"})

@@ -83,6 +83,9 @@ class Machine(RuleBasedStateMachine):
     @initialize(passes_reads=st.sampled_from([True] * 5 + [False]), troupe=st.sampled_from(TROUPES), jobs=st.integers(0, 2))
     def begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
         """Some jobs are there already; a run is about few kinds of them, so that it gets deep."""
+        self._begin(passes_reads=passes_reads, troupe=troupe, jobs=jobs)
+
+    def _begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
         self.world.passes_reads = passes_reads
         self.troupe = [name for name in self.job_types if not troupe or name in troupe] or self.job_types
         for kind in range(jobs):
@@ -194,11 +197,11 @@ class Machine(RuleBasedStateMachine):
         if sweep is not None:
             self.world.scheduler.finish(sweep)
 
-    @precondition(lambda self: self.world.live("worker"))
+    @precondition(lambda self: self.world.at_work())
     @rule(which=WHICH, dies=st.booleans())
     def outlast(self, *, which: int, dies: bool) -> None:
-        """A worker dies where it stands, or its host stands still, until the leases are over."""
-        workers = self.world.live("worker")
+        """Who is at work dies where it stands, or its host stands still, until the leases are over."""
+        workers = self.world.at_work()
         if dies:
             self.world.scheduler.kill(workers[which % len(workers)])
         leases = [job.lease_until - self.world.now for job in self.world.jobs() if job.lease_until is not None]
@@ -325,12 +328,12 @@ class Machine(RuleBasedStateMachine):
         return live[-1 - which % len(live)]
 
 
-def machine_with(*, only: Sequence[str] = (), **attributes: Any) -> type[Machine]:
+def machine_with(base: type[Machine] = Machine, *, only: Sequence[str] = (), **attributes: Any) -> type[Machine]:
     """A machine of another make, with only some of the rules besides `submit` if any are named."""
-    names = {name for name, value in vars(Machine).items() if hasattr(value, RULE_MARKER)}
+    names = {name for name in dir(base) if hasattr(getattr(base, name), RULE_MARKER)}
     if not names.issuperset(only):
         raise AssertionError(f"There are no rules {set(only) - names}.")
     absent = dict.fromkeys(names - {"submit", *only}) if only else {}
     return type(
-        "Machine", (Machine,), {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0, **absent, **attributes}
+        base.__name__, (base,), {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0, **absent, **attributes}
     )

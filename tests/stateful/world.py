@@ -21,6 +21,7 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import to_milliseconds
 from asyncjobs.errors import MalformedMessage
 from asyncjobs.executor import Executor
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.items import from_item
 from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Status, job_id_for
 from asyncjobs.objects import S3Objects
@@ -44,10 +45,10 @@ OWNERS = ("alice", "bob")
 QUEUE_URL = "https://sqs/jobs"
 
 TIMEOUTS = {
-    "submit": timedelta(seconds=10),
-    "cancel": timedelta(seconds=10),
-    "retry": timedelta(seconds=10),
-    "look": timedelta(seconds=10),
+    "submit": timedelta(seconds=25),
+    "cancel": timedelta(seconds=25),
+    "retry": timedelta(seconds=25),
+    "look": timedelta(seconds=25),
     "worker": timedelta(seconds=900),
     "sweeper": timedelta(seconds=60),
     "burier": timedelta(seconds=60),
@@ -75,7 +76,17 @@ def _job_types() -> Mapping[str, JobType]:
     return {found.name: found.describe() for found in definitions if found is not None}
 
 
-JOB_TYPES = tuple(sorted(_job_types()))
+QUICK = timedelta(seconds=0.5)
+"""A job that usually takes no longer runs where it is submitted."""
+
+
+def _is_plain(job_type: JobType) -> bool:
+    return job_type.expected > QUICK
+
+
+JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
+"""The jobs of the machine that knows no more than submits, cancels and retries. `features` has the others."""
+FEATURES = tuple(sorted(_job_types().keys() - set(JOB_TYPES)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +142,7 @@ class Parts:
     store: Callable[..., DynamoStore] = DynamoStore
     objects: Callable[..., S3Objects] = S3Objects
     commands: type[Commands] = Commands
+    first_worker: type[FirstWorker] = FirstWorker
     sweeps: bool = True
     bury: Callable[[DynamoStore, str, datetime], None] | None = None
     """What is done to the job of a dead letter. Nothing is, in the product."""
@@ -195,24 +207,19 @@ class World:
         self.store = parts.store("jobs", wire(self.table, "dynamodb"))
         sqs = SqsQueue(QUEUE_URL, wire(self.queue, "sqs"))
         objects = parts.objects("jobs", wire(self.bucket, "s3"))
-        catalogue = Catalogue(self.job_types)
-        self.commands = parts.commands(
-            store=self.store,
-            queue=sqs,
-            objects=objects,
-            catalogue=catalogue,
-            clock=self.clock,
-            max_retention=timedelta(days=30),
-        )
-        self.queries = Queries(store=self.store, objects=objects, catalogue=catalogue, clock=self.clock)
-        executor = Executor(
-            store=self.store,
-            objects=objects,
-            catalogue=catalogue,
-            clock=self.clock,
-            jitter=random.Random(7),
-            sleep=lambda _seconds: self.scheduler.pause("between tries"),
-        )
+        common: Any = {
+            "store": self.store,
+            "objects": objects,
+            "catalogue": Catalogue(self.job_types),
+            "clock": self.clock,
+        }
+        first_worker = parts.first_worker(threshold=QUICK, **common)
+        executor = Executor(**common)
+        for each in (executor, first_worker._executor):
+            each._jitter = random.Random(7)
+            each._sleep = lambda _seconds: self.scheduler.pause("between tries")
+        self.commands = parts.commands(queue=sqs, max_retention=timedelta(days=30), first_worker=first_worker, **common)
+        self.queries = Queries(**common)
         self.worker = BatchWorker(executor, sqs)
         self.sweeper = Sweeper(store=self.store, queue=sqs, clock=self.clock)
 
@@ -233,9 +240,9 @@ class World:
         """Let time pass, but not so much that a record expires that nobody was given the time to end."""
         unended = [job.deadline_at + WITHOUT_A_SWEEP for job in self.jobs() if not job.is_finished]
         then = max(self.now, min([self.now + by, *unended]))
-        if then > self.now and self.live("worker"):
+        if then > self.now:
             # Leases end under attempts that live: the host stood still.
-            self.scheduler.faults += len(self.live("worker"))
+            self.scheduler.faults += len(self.at_work())
         self.now = then
         for invocation in self.live():
             if self.now > invocation.started_at + invocation.timeout + PAUSE_OF_THE_WORLD:
@@ -256,6 +263,10 @@ class World:
         """What stands somewhere and may go on."""
         self.invocations = [invocation for invocation in self.invocations if invocation.is_live]
         return [invocation for invocation in self.invocations if role in {None, invocation.role}]
+
+    def at_work(self) -> list[Invocation]:
+        """Those of them that may be in an attempt."""
+        return [invocation for invocation in self.live() if invocation.role in {"worker", "submit"}]
 
     def submit(self, request: Request) -> Invocation:
         """A client submits."""
@@ -331,7 +342,7 @@ class World:
     def beat(self, pulse: Pulse) -> Invocation:
         """One turn of the heartbeat's thread."""
         (holder,) = (holder for holder, other in self._pulses if other is pulse)
-        invocation = self._new("worker", pulse.heartbeat.beat, skew=holder.skew)
+        invocation = self._new(holder.role, pulse.heartbeat.beat, skew=holder.skew)
         invocation.parent, invocation.started_at = holder, holder.started_at
         holder.children.append(invocation)
         pulse.under_way = invocation

@@ -1,0 +1,28 @@
+"""The machine with what there is besides submits, cancels and retries: quick jobs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize
+
+from tests.stateful.machine import Machine
+from tests.stateful.world import FEATURES
+
+TROUPES: list[tuple[str, ...]] = [
+    ("play.quick",),
+    ("play.quick", "play.quick_large", "play.quick_raises", "play.quick_waits"),
+]
+"""The kinds of jobs that a run is about."""
+
+
+class Features(Machine):
+    """The same world, with other jobs in it."""
+
+    job_types: ClassVar[tuple[str, ...]] = FEATURES
+
+    @initialize(passes_reads=st.sampled_from([True] * 5 + [False]), troupe=st.sampled_from(TROUPES), jobs=st.integers(0, 2))
+    def begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
+        """Some jobs are there already; a run is about few kinds of them, so that it gets deep."""
+        self._begin(passes_reads=passes_reads, troupe=troupe, jobs=jobs)
