@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from asyncjobs.errors import (
     IdempotencyKeyReused,
     JobAlreadyFinished,
+    JobNotFinished,
     JobNotFound,
     JobNotRetryable,
     Unavailable,
@@ -29,7 +30,7 @@ from tests.stateful import jobs
 from tests.stateful.memory.dynamodb import Write
 from tests.stateful.memory.s3 import StoredObject
 from tests.stateful.scheduler import Invocation
-from tests.stateful.world import QUICK, Asked, Delivered, Request, Start, World, key_of
+from tests.stateful.world import QUICK, Asked, Delivered, Request, Start, World, is_job, key_of
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """What the record cannot tell apart."""
@@ -58,6 +59,14 @@ class Generation:
     releases: set[int] = field(default_factory=set)
     ends: list[AsyncJob] = field(default_factory=list)
     is_accepted: bool = False
+    is_put_twice: bool = False
+    """Its owner deleted it while its submit still waited for the put's answer: then the SDK puts it once more."""
+    deleted_with: int | None = None
+    """The number of the write by which it was gone for everybody."""
+
+    def ended_before(self, number: int) -> bool:
+        """Whether it had ended before the write of that number."""
+        return any(write.number < number and new.is_finished for write, _, new in self.writes)
 
     def has_stood_as(self, job: AsyncJob) -> bool:
         """Whether the record has ever been just that, but for what only the sweeper goes by."""
@@ -100,7 +109,9 @@ class Audit:
     def __init__(self, world: World) -> None:
         self._world = world
         self._generations: dict[str, Generation] = {}
-        self._seen_writes = self._seen_starts = self._seen_messages = 0
+        self._deleted: list[Generation] = []
+        """Those of them that were put twice, in their first life."""
+        self._seen_writes = self._seen_starts = self._seen_messages = self._seen_removals = 0
         self._unjudged: dict[str, int] = {"asked": 0, "delivered": 0, "swept": 0}
         self._open: list[Asked | Delivered | Invocation] = []
         self.sights: Counter[str] = Counter()
@@ -111,7 +122,7 @@ class Audit:
     @property
     def generations(self) -> Iterable[Generation]:
         """Every job there was."""
-        return self._generations.values()
+        return (*self._deleted, *self._generations.values())
 
     def check(self) -> None:
         """Judge every write, start and answer since the last time. Raises `Violation`."""
@@ -119,7 +130,9 @@ class Audit:
         while self._seen_writes < len(history):
             write = history[self._seen_writes]
             self._seen_writes += 1
-            self._judge_write(write)
+            if is_job(write.pk):
+                self._judge_write(write)
+        self._judge_removed_bytes()
         for start in self._world.notes.starts[self._seen_starts :]:
             self._judge_start(start)
         self._seen_starts = len(self._world.notes.starts)
@@ -133,7 +146,7 @@ class Audit:
         old = None if write.old is None else from_item(write.old)
         new = None if write.new is None else from_item(write.new)
         if new is None:
-            self._judge_removal(old)
+            self._judge_removal(write, old)
             return
         self._judge_record(write, new)
         if write.operation == "PutItem":
@@ -143,9 +156,13 @@ class Audit:
         else:
             self._judge_change(write, old, new)
 
-    def _judge_removal(self, old: AsyncJob | None) -> None:
-        if old is not None and not old.is_finished:
-            violated("I5", f"{old.key} expired before it had ended.")
+    def _judge_removal(self, write: Write, old: AsyncJob | None) -> None:
+        if old is None:
+            return
+        if not old.is_finished:
+            violated("I5", f"{old.key} was removed before it had ended.")
+        if old.record_expires_at > write.at:
+            violated("I5", f"{write.by} removed {old.key}, which had not expired.")
 
     def _judge_record(self, write: Write, job: AsyncJob) -> None:
         item = write.new or {}
@@ -155,6 +172,8 @@ class Audit:
             violated("I11", f"{job.key} is due after its deadline.")
         if not item["recordExpiresAt"]["N"].isdecimal():
             violated("I5", f"{job.key} has a time to live that DynamoDB cannot read.")
+        if write.by.role == "delete":
+            return
         kept_until = job.ended_at if job.is_finished else job.deadline_at
         if kept_until is None or job.record_expires_at <= kept_until:
             violated("I5", f"{write.by} made {job.key} expire before it must have ended.")
@@ -165,13 +184,18 @@ class Audit:
         asked = self._asked_by(write.by)
         if asked is None or asked.request is None:
             violated("unexpected", f"{write.by}, which is no submit, created {new.key}.")
-        if old is not None and old.gen == new.gen:
+        before = self._generations.get(new.gen)
+        if before is not None and (before.by is not write.by or before.deleted_with is None):
             violated("I4", f"{write.by} wrote {new.key} twice.")
         if old is not None and old.record_expires_at > write.at:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if old is not None and not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        generation = self._generations[new.gen] = Generation(write.pk, new, asked.request, write.by)
+        generation = Generation(write.pk, new, asked.request, write.by, is_put_twice=before is not None)
+        self._generations[new.gen] = generation
+        if before is not None:
+            before.is_put_twice = True
+            self._deleted.append(before)
         if new.status is Status.IN_PROGRESS:
             self._judge_first_claim(generation, write, new)
         elif new.attempt or new.status is not Status.PENDING:
@@ -199,6 +223,9 @@ class Audit:
         if generation is None or new.gen != old.gen or new.key != old.key or new.request_hash != old.request_hash:
             violated("I4", f"{write.by} made {old.key} another job.")
         generation.writes.append((write, old, new))
+        if write.by.role == "delete":
+            self._judge_deletion(generation, write, old, new)
+            return
         if old.is_finished:
             rule = "I1" if new.status is not old.status else "I8"
             violated(rule, f"{write.by} changed {old.key} after it was {old.status}, to {new.status}.")
@@ -208,6 +235,15 @@ class Audit:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
             self._judge_end(generation, write, old, new)
+
+    def _judge_deletion(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        asked = self._asked_by(write.by)
+        if asked is None or asked.key != old.key or not old.is_finished:
+            violated("I5", f"{write.by} deleted {old.key}, which was {old.status}.")
+        if replace(new, record_expires_at=old.record_expires_at) != old or not new.is_expired(write.at):
+            violated("I1", f"{write.by} did something else to {old.key} than having it expire.")
+        generation.deleted_with = write.number
+        self._saw("a job deleted")
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
@@ -299,7 +335,9 @@ class Audit:
         result = job.result
         text = None if result is None else result.text
         if result is not None and result.location is not None:
-            stored = self._world.bucket.objects.get(result.location)
+            # Its owner may have had it deleted since.
+            deleted = {key: stored for key, stored, _ in self._world.bucket.removed}
+            stored = self._world.bucket.objects.get(result.location, deleted.get(result.location))
             if stored is None:
                 violated("I2", f"{write.by} completed {job.key}, whose result is not there.")
             if stored.by.process is not write.by.process:
@@ -314,11 +352,24 @@ class Audit:
         if json.loads(text) != right or job.job_type in jobs.NEVER_COMPLETE:
             violated("I2", f"{job.key} has a wrong result.")
 
+    def _judge_removed_bytes(self) -> None:
+        """A deletion takes the bytes of what it deletes, and of nothing that somebody may still ask for."""
+        removed = self._world.bucket.removed[self._seen_removals :]
+        self._seen_removals += len(removed)
+        if not removed:
+            return
+        needed = {job.input_location: job for job in self._world.jobs() if not job.is_expired(self._world.now)}
+        for key, _, by in removed:
+            if key in needed:
+                violated("bytes", f"{by} took the input of {needed[key].key}, which is {needed[key].status}.")
+
     def _judge_results(self) -> None:
+        now = self._world.now
+        self._kept = {gen: kept for gen, kept in self._kept.items() if not self._generations[gen].newest.is_expired(now)}
         for job, stored in self._kept.values():
             location = job.result.location if job.result else None
             if location is not None and self._world.bucket.objects.get(location) is not stored:
-                violated("I2", f"The result of {job.key} was written over.")
+                violated("I2", f"The result of {job.key} was written over, or taken.")
 
     # ── Starts and messages ────────────────────────────────────────────────────────────────────────
 
@@ -328,6 +379,8 @@ class Audit:
             violated("F42", f"{start.invocation} runs a job with an effect key of its own.")
         if start.number != generation.request.number:
             violated("wrong", f"{start.invocation} runs {generation.created.key} on another input.")
+        if generation.is_put_twice:
+            return
         holder, _ = generation.claims.get(start.attempt, (None, None))
         if holder is None or holder.process is not start.invocation.process:
             violated("I7", f"{start.invocation} runs attempt {start.attempt} of {generation.created.key}: it is {holder}'s.")
@@ -367,6 +420,8 @@ class Audit:
             self._judge_submit(noted.invocation, noted.request)
         elif noted.key is not None and noted.invocation.role == "retry":
             self._judge_retry(noted.invocation, noted.key)
+        elif noted.key is not None and noted.invocation.role == "delete":
+            self._judge_delete(noted.invocation, noted.key)
         elif noted.key is not None:
             self._judge_cancel(noted.invocation, noted.key)
 
@@ -411,8 +466,10 @@ class Audit:
             self._saw("a request repeated")
 
     def _judge_told(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
-        """What a caller is told of a job is what its record said."""
-        if not generation.has_stood_as(job):
+        """What a caller is told of a job is what its record said, and nothing of one that was deleted before."""
+        if generation.deleted_with is not None and generation.deleted_with < invocation.began_after:
+            violated("deleted", f"{invocation} answered with {job.key}, which had been deleted before it was asked.")
+        if not generation.is_put_twice and not generation.has_stood_as(job):
             violated("told", f"{invocation} answered that {job.key} is {job.status}, which it never was like that.")
         if job.is_finished and generation.claims.get(1, (None, None))[0] is invocation:
             self._saw("a quick job answered when it had ended")
@@ -435,6 +492,7 @@ class Audit:
         error = invocation.error
         ends = [end.status for each in self.generations if each.created.key == key for end in each.ends]
         if error is None:
+            self._judge_told(invocation, invocation.answer, self._generations[invocation.answer.gen])
             if invocation.answer.status is not Status.CANCELLED or Status.CANCELLED not in ends:
                 violated("F46", f"{invocation} says that {key} was cancelled, but it was {ends}.")
         elif isinstance(error, JobAlreadyFinished):
@@ -442,6 +500,21 @@ class Audit:
                 violated("F46", f"{invocation} says that {key} had ended, but it had not.")
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
+                violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif not isinstance(error, JobNotFound):
+            violated("F18", f"{invocation} ended in {error!r}.")
+
+    def _judge_delete(self, invocation: Invocation, key: JobKey) -> None:
+        error, began = invocation.error, invocation.began_after
+        of_key = [each for each in self.generations if each.created.key == key]
+        if error is None:
+            if not any(each.deleted_with is not None and each.deleted_with >= began for each in of_key):
+                violated("deleted", f"{invocation} says that {key} is deleted, but nobody deleted it.")
+        elif isinstance(error, JobNotFinished):
+            if all(each.ended_before(began) for each in of_key):
+                violated("deleted", f"{invocation} says that {key} has not ended, but it had.")
+        elif isinstance(error, Unavailable):
+            if not invocation.failed_calls and not invocation.partial_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
         elif not isinstance(error, JobNotFound):
             violated("F18", f"{invocation} ended in {error!r}.")
@@ -533,7 +606,7 @@ class Audit:
             wrong=sum(each.created.job_type in jobs.NEVER_COMPLETE for each in completed),
             double_final=sum(len(each.ends) > 1 for each in every),
             ghosts=sum(not self._starts(each) for each in completed),
-            duplicates=sum(max(0, len(self._starts(each)) - 1 - len(each.releases)) for each in every),
+            duplicates=sum(max(0, len(self._starts(each)) - 1 - len(each.releases)) for each in every if not each.is_put_twice),
             jobs=len(every),
             faults=self._world.scheduler.faults,
         )

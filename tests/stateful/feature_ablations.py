@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
+from botocore.exceptions import ClientError
+
+from asyncjobs import aws, service
 from asyncjobs.attempt import Outcome, Stopped
 from asyncjobs.errors import Unavailable
 from asyncjobs.executor import Executor
 from asyncjobs.heartbeat import Heartbeat
-from asyncjobs.lifecycle import AsyncJob, Status
+from asyncjobs.items import primary_key, seconds_value
+from asyncjobs.lifecycle import FENCE, AsyncJob, Status
+from asyncjobs.objects import S3Objects
 from asyncjobs.service import Commands
-from asyncjobs.store import DynamoStore
+from asyncjobs.store import DynamoStore, Lost
 from tests.stateful.ablations import Ablation, caught
 from tests.stateful.features import Features
 from tests.stateful.world import Parts
@@ -47,6 +53,44 @@ def _record_as_if_nothing_could_fail(
     return ended
 
 
+# ── Deletions ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class ForgetsWhateverStands(DynamoStore):
+    """A deletion has the record expire, whatever it has come to."""
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if new != replace(old, record_expires_at=new.record_expires_at):
+            return super().swap_if_unchanged(old, new, unchanged)
+        try:
+            with aws.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(old.key),
+                    UpdateExpression="SET recordExpiresAt = :expiry",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues={":expiry": seconds_value(new.record_expires_at)},
+                )
+        except ClientError:
+            return Lost(None)
+        return None
+
+
+class RemovesWhateverStands(DynamoStore):
+    """A deletion removes the record, whosever it is by now."""
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        with aws.translated("The table"):
+            self._client.delete_item(TableName=self._table_name, Key=primary_key(job.key))
+
+
+class InputsNamedByTheirJob(S3Objects):
+    """Jobs that follow each other under one key share the name of their input."""
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        return super().put_input(replace(job, gen="any"), data)
+
+
 FEATURE_ABLATIONS = {
     "quick jobs put without a claim": Ablation(
         machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
@@ -62,5 +106,33 @@ FEATURE_ABLATIONS = {
         parts=Parts(patches=((Executor, "_record", _record_as_if_nothing_could_fail),)),
         caught_as=caught("told"),
         job_types=("play.quick",),
+    ),
+    "deletions without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=ForgetsWhateverStands),
+        caught_as=caught("I5"),
+        job_types=("play.quick_fails",),
+        rules=("delete", "retry", "overtake"),
+    ),
+    "records removed without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=RemovesWhateverStands),
+        caught_as=caught("I5"),
+        job_types=("play.quick", "play.quick_raises"),
+        rules=("delete", "submit_again", "overtake"),
+    ),
+    "inputs named without their generation": Ablation(
+        machine=Features,
+        parts=Parts(objects=InputsNamedByTheirJob),
+        caught_as=caught("bytes", "wrong"),
+        job_types=("play.quick", "play.quick_raises"),
+        rules=("delete", "submit_again", "overtake"),
+    ),
+    "retries that overlook a deletion": Ablation(
+        machine=Features,
+        parts=Parts(patches=((service, "FENCE_AND_EXPIRY", FENCE),)),
+        caught_as=caught("I1"),
+        job_types=("play.quick_fails",),
+        rules=("delete", "retry", "overtake"),
     ),
 }

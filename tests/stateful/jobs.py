@@ -188,6 +188,13 @@ def quick_raises(part: Part, context: JobContext) -> Output:
     raise ValueError("canary")
 
 
+@job("play.quick_fails", **_QUICK)
+def quick_fails(part: Part, context: JobContext) -> Output:
+    """Fail for good, where it was submitted: its owner may try again."""
+    _stage().enter(context, part.number)
+    raise Fatal("Never.", code="HOPELESS")
+
+
 @job("play.quick_waits", **_QUICK)
 async def quick_waits(part: Part, context: JobContext) -> Output:
     """Wait a little."""
@@ -196,4 +203,4 @@ async def quick_waits(part: Part, context: JobContext) -> Output:
     return _output("quick_waits", part, context)
 
 
-NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up"})
+NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -104,7 +104,7 @@ class Machine(RuleBasedStateMachine):
         """A client repeats a request, with its key if it has one."""
         self._submit(self.requests[which % len(self.requests)], plan)
 
-    @precondition(lambda self: self.world.table.items)
+    @precondition(lambda self: self.world.has_jobs)
     @rule(which=WHICH, plan=PLANS)
     def cancel(self, *, which: int, plan: Plan) -> None:
         """A client cancels."""
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
         key = keys[which % len(keys)]
         self.world.scheduler.go_on(self.world.retry(key.owner, key.async_job_id), plan.decisions)
 
-    @precondition(lambda self: self.world.table.items)
+    @precondition(lambda self: self.world.has_jobs)
     @rule(owner=st.sampled_from(OWNERS), which=WHICH)
     def look(self, *, owner: str, which: int) -> None:
         """I9: a client sees its own jobs, all of them, and nothing else."""
@@ -328,12 +328,14 @@ class Machine(RuleBasedStateMachine):
         return live[-1 - which % len(live)]
 
 
-def machine_with(base: type[Machine] = Machine, *, only: Sequence[str] = (), **attributes: Any) -> type[Machine]:
-    """A machine of another make, with only some of the rules besides `submit` if any are named."""
+M = TypeVar("M", bound=Machine)
+
+
+def machine_with(base: type[M], *, only: Sequence[str] = (), **attributes: Any) -> type[M]:
+    """That machine of another make, with only some of the rules besides `submit` if any are named."""
     names = {name for name in dir(base) if hasattr(getattr(base, name), RULE_MARKER)}
     if not names.issuperset(only):
         raise AssertionError(f"There are no rules {set(only) - names}.")
     absent = dict.fromkeys(names - {"submit", *only}) if only else {}
-    return type(
-        base.__name__, (base,), {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0, **absent, **attributes}
-    )
+    own = {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0}
+    return cast(type[M], type(base.__name__, (base,), {**own, **absent, **attributes}))

@@ -30,6 +30,7 @@ SIGHTS = {
         "a result in the bucket",
     },
     Features: {
+        "a job deleted",
         "a quick job begun",
         "a quick job answered when it had ended",
         "a quick job handed over",

@@ -48,6 +48,7 @@ TIMEOUTS = {
     "submit": timedelta(seconds=25),
     "cancel": timedelta(seconds=25),
     "retry": timedelta(seconds=25),
+    "delete": timedelta(seconds=25),
     "look": timedelta(seconds=25),
     "worker": timedelta(seconds=900),
     "sweeper": timedelta(seconds=60),
@@ -298,6 +299,15 @@ class World:
 
         return self._asked("retry", work, key=JobKey(owner, async_job_id))
 
+    def delete(self, owner: str, async_job_id: str) -> Invocation:
+        """A client deletes."""
+
+        def work() -> None:
+            self.commands.delete(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+
+        return self._asked("delete", work, key=JobKey(owner, async_job_id))
+
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
         """A client looks at a job, at once."""
         return cast(AsyncJob, self._now("look", lambda: self.queries.job(owner, async_job_id)))
@@ -372,11 +382,17 @@ class World:
 
     def jobs(self) -> Sequence[AsyncJob]:
         """Every record, expired or not."""
-        return [from_item(item) for item in self.table.items.values()]
+        return [from_item(item) for pk, item in self.table.items.items() if is_job(pk)]
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether there is a record of one."""
+        return any(map(is_job, self.table.items))
 
     def expire_records(self) -> int:
         """DynamoDB removes what has expired, at last."""
-        expired = [pk for pk, item in self.table.items.items() if from_item(item).record_expires_at <= self.now]
+        now = self.now.timestamp()
+        expired = [pk for pk, item in self.table.items.items() if int(item["recordExpiresAt"]["N"]) <= now]
         for pk in expired:
             self.table.expire(pk)
         return len(expired)
@@ -447,6 +463,7 @@ class World:
         self._number += 1
         invocation = Invocation(self._number, role, work, started_at=self.now, timeout=TIMEOUTS[role], skew=skew)
         invocation.passes_reads = self.passes_reads
+        invocation.began_after = len(self.table.history)
         self.invocations.append(invocation)
         return invocation
 
@@ -484,6 +501,11 @@ class World:
 
     def _begun(self, invocation: Invocation, pulse: Pulse) -> None:
         self._pulses.append((invocation, pulse))
+
+
+def is_job(pk: str) -> bool:
+    """Whether the item of that key is a job's record. Names and locks lie in the same table."""
+    return pk.startswith("J#")
 
 
 def key_of(body: str) -> JobKey | None:
