@@ -132,7 +132,9 @@ class _Tampered:
         return lambda **parameters: call(**self._tamper(parameters))
 
 
-def _store_with(tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., DynamoStore]:
+def store_with(tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., DynamoStore]:
+    """A store whose writes are altered on the way."""
+
     def make(table_name: str, client: Any) -> DynamoStore:
         return DynamoStore(table_name, _Tampered(client, tamper))  # type: ignore[arg-type]  # as much of a client as it needs
 
@@ -149,7 +151,7 @@ def _claim_with(expression: str, old: str, new: str) -> Callable[..., DynamoStor
             raise AssertionError(f"The claim does not say {old!r} any more: adapt the ablation.")
         return {**parameters, expression: parameters[expression].replace(old, new)}
 
-    return _store_with(tamper)
+    return store_with(tamper)
 
 
 def _put_unconditionally(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -271,7 +273,7 @@ ABLATIONS = {
     "claims that never move a due time": Ablation(
         parts=Parts(patches=((store, "_only_due_too_late", lambda *_args, **_kwargs: False),)), caught_as=caught("L2")
     ),
-    "put without condition": Ablation(parts=Parts(store=_store_with(_put_unconditionally)), caught_as=caught("I4", "I5")),
+    "put without condition": Ablation(parts=Parts(store=store_with(_put_unconditionally)), caught_as=caught("I4", "I5")),
     "requests of one key not compared": Ablation(
         parts=Parts(patches=((SubmitRequest, "fingerprint", lambda _self: b"same"),)), caught_as=caught("F8")
     ),

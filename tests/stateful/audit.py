@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from asyncjobs.errors import (
+    AnotherIsRunning,
     IdempotencyKeyReused,
     JobAlreadyFinished,
     JobNotFinished,
@@ -23,7 +24,7 @@ from asyncjobs.errors import (
     UnknownJobType,
 )
 from asyncjobs.items import from_item
-from asyncjobs.lifecycle import RETRYABLE, SWEEP_INTERVAL, AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, JobKey, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.service import Submission
 from tests.stateful import jobs
@@ -51,6 +52,8 @@ class Generation:
     """A job from the submit that created its record on, and what was written to it."""
 
     pk: str
+    number: int
+    """That of the write that created it."""
     created: AsyncJob
     request: Request
     by: Invocation
@@ -63,6 +66,10 @@ class Generation:
     """Its owner deleted it while its submit still waited for the put's answer: then the SDK puts it once more."""
     deleted_with: int | None = None
     """The number of the write by which it was gone for everybody."""
+
+    def is_withdrawal(self, write: Write, new: AsyncJob) -> bool:
+        """Whether its own submit takes it back."""
+        return write.by is self.by and new.status is Status.CANCELLED
 
     def ended_before(self, number: int) -> bool:
         """Whether it had ended before the write of that number."""
@@ -191,7 +198,7 @@ class Audit:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if old is not None and not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        generation = Generation(write.pk, new, asked.request, write.by, is_put_twice=before is not None)
+        generation = Generation(write.pk, write.number, new, asked.request, write.by, is_put_twice=before is not None)
         self._generations[new.gen] = generation
         if before is not None:
             before.is_put_twice = True
@@ -226,11 +233,16 @@ class Audit:
         if write.by.role == "delete":
             self._judge_deletion(generation, write, old, new)
             return
+        put_off_to = write.at + write.by.skew + MAX_LOCK_BACKOFF
+        if new.waits_since is not None and new.sweeps > old.sweeps and new.due_at is not None and new.due_at > put_off_to:
+            violated("L2", f"{write.by} put {old.key}, which waits for a lock, off to {new.due_at}.")
         if old.is_finished:
             rule = "I1" if new.status is not old.status else "I8"
             violated(rule, f"{write.by} changed {old.key} after it was {old.status}, to {new.status}.")
         if new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
             self._judge_claim(generation, write, old, new)
+        elif generation.is_withdrawal(write, new):
+            self._judge_withdrawal(generation, write, old)
         elif write.by.role in HOLDERS:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
@@ -253,7 +265,7 @@ class Audit:
         )
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
-        self._generations[new.gen] = Generation(write.pk, new, generation.request, write.by)
+        self._generations[new.gen] = Generation(write.pk, write.number, new, generation.request, write.by)
         self._saw("a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
@@ -266,11 +278,39 @@ class Audit:
             violated("I3", f"{write.by} claimed {old.key}, which was not to be had.")
         self._judge_name_and_lease(write, new)
         generation.claims[new.attempt] = (write.by, new)
+        self._judge_lock(write, new)
         if old.status is Status.IN_PROGRESS:
             self._saw("an attempt of a dead worker taken over")
             first, _ = generation.claims.get(old.attempt, (None, None))
             if first is not None and first.role == "submit":
                 self._saw("an attempt of a dead submit taken over")
+
+    def _judge_lock(self, write: Write, new: AsyncJob) -> None:
+        """No more jobs of one lock have begun and not ended than may hold it. One that waits for its next attempt counts."""
+        if new.exclusive_key is None:
+            return
+        limit = self._world.all_job_types[new.job_type].exclusive
+        newest = [each.newest for each in self.generations if each.newest.exclusive_key == new.exclusive_key]
+        begun = [job for job in newest if job.attempt and not job.is_finished]
+        if limit is None or len(begun) > limit.limit:
+            violated("lock", f"{write.by} began {new.key}, though {[job.async_job_id for job in begun]} have not ended.")
+        if any(job.status is Status.PENDING and not job.attempt for job in newest):
+            self._saw("a job that waits for a lock")
+        self._saw("a job begun under a lock")
+
+    def _judge_withdrawal(self, generation: Generation, write: Write, old: AsyncJob) -> None:
+        if old.exclusive_key is None or old.attempt or not self._is_in_the_way(self._lock_of(generation.request), write.by):
+            violated("lock", f"{write.by} withdrew {old.key}, which nothing was in the way of.")
+        self._saw("a job withdrawn")
+
+    def _is_in_the_way(self, lock: str | None, invocation: Invocation) -> bool:
+        """Whether another job of the same lock lived at some time since the invocation began."""
+        others = [each for each in self.generations if each.by is not invocation and self._lock_of(each.request) == lock]
+        return lock is not None and not all(each.ended_before(invocation.began_after) for each in others)
+
+    def _lock_of(self, request: Request) -> str | None:
+        lock = self._world.all_job_types[request.job_type].exclusive
+        return None if lock is None else lock.name
 
     def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
         if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
@@ -314,7 +354,7 @@ class Audit:
             self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
             asked = self._asked_by(write.by)
-            is_due = asked is not None and asked.key == new.key
+            is_due = asked is not None and (asked.key == new.key or generation.is_withdrawal(write, new))
         elif code == "DEADLINE_EXCEEDED":
             is_due = write.by.role == "sweeper" and old.deadline_at <= now
         elif code == "WORKER_LOST":
@@ -390,7 +430,10 @@ class Audit:
 
     def _judge_messages(self) -> None:
         for message in self._world.queue.sent[self._seen_messages :]:
-            if message.sent_by is not None and message.sent_by.role == "worker":
+            is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
+            if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
+                self._saw("a waiting job woken")
+            elif is_by_worker:
                 violated("F23", f"{message.sent_by} sent a message to its own queue.")
         self._seen_messages = len(self._world.queue.sent)
 
@@ -434,6 +477,11 @@ class Audit:
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif isinstance(error, AnotherIsRunning):
+            self._saw("a submit refused for a lock")
+            withdrawn = all(each.ends and each.is_withdrawal(each.writes[0][0], each.ends[0]) for each in created)
+            if not self._is_in_the_way(self._lock_of(request), invocation) or not withdrawn:
+                violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
             if created:
                 violated("unexpected", f"{invocation} was refused, but created a job.")
@@ -451,9 +499,10 @@ class Audit:
         generation = self._generations.get(job.gen)
         if generation is None or generation.created.key != job.key:
             violated("lost", f"{invocation} accepted {job.key}, which was never written.")
-        if job.owner != request.owner or self._world.key_of(request) not in {None, job.key}:
+        has_joined = self._has_joined(invocation, request, generation)
+        if job.owner != request.owner or not (has_joined or self._world.key_of(request) in {None, job.key}):
             violated("I4", f"{invocation} named {job.key} for {request}.")
-        if generation.request != request:
+        if generation.request != request and not has_joined:
             violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
         if submission.replayed is (generation.by is invocation):
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
@@ -464,6 +513,16 @@ class Audit:
             self._judge_outcome(generation, invocation, is_returned=JobMessage.of(job).to_body() in sent)
         if submission.replayed:
             self._saw("a request repeated")
+
+    def _has_joined(self, invocation: Invocation, request: Request, generation: Generation) -> bool:
+        """Whether the answer is the job that holds the lock instead of the caller's own."""
+        job_type = self._world.all_job_types[request.job_type]
+        joins = job_type.exclusive is not None and job_type.exclusive.policy == "JOIN"
+        is_like = generation.request.job_type == request.job_type and generation.by is not invocation
+        has_joined = joins and is_like and not generation.ended_before(invocation.began_after)
+        if has_joined and generation.request != request:
+            self._saw("a running job joined")
+        return has_joined
 
     def _judge_told(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
         """What a caller is told of a job is what its record said, and nothing of one that was deleted before."""
@@ -592,6 +651,11 @@ class Audit:
         # Whoever held it then was dead, or had given up, since all that lived ended at `since`.
         noticed = max(at for at in (since, then.lease_until, then.not_before, then.due_at) if at is not None)
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
+        if then.exclusive_key is not None:
+            # It may have had to wait for others; and who was to wake it may have died.
+            others = [each for each in self.generations if each.created.exclusive_key == then.exclusive_key]
+            ends = (write.at for each in others for write, _, new in each.writes if new.is_finished)
+            noticed = max([noticed, *(end for end in ends if end <= moved)]) + MAX_LOCK_BACKOFF
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
 

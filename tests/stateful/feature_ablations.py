@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from botocore.exceptions import ClientError
 
-from asyncjobs import aws, service
+from asyncjobs import aws, lifecycle, service
 from asyncjobs.attempt import Outcome, Stopped
 from asyncjobs.errors import Unavailable
+from asyncjobs.exclusive import Locks
 from asyncjobs.executor import Executor
 from asyncjobs.heartbeat import Heartbeat
 from asyncjobs.items import primary_key, seconds_value
-from asyncjobs.lifecycle import FENCE, AsyncJob, Status
+from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, Status
 from asyncjobs.objects import S3Objects
 from asyncjobs.service import Commands
 from asyncjobs.store import DynamoStore, Lost
-from tests.stateful.ablations import Ablation, caught
+from tests.stateful.ablations import Ablation, caught, store_with
 from tests.stateful.features import Features
 from tests.stateful.world import Parts
 
@@ -91,6 +93,34 @@ class InputsNamedByTheirJob(S3Objects):
         return super().put_input(replace(job, gen="any"), data)
 
 
+# ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _take_the_first(_self: Locks, holders: Mapping[str, Holder | None]) -> tuple[str | None, Sequence[AsyncJob]]:
+    return next(iter(holders)), ()
+
+
+class _Trust:
+    """Stands where a worker asks for locks."""
+
+    def take(self, _exclusive_key: str, _holder: Holder) -> None:
+        return None
+
+    def wake(self, _ended: AsyncJob) -> None: ...
+
+
+def _lock_whatever_it_names(parameters: dict[str, Any]) -> dict[str, Any]:
+    if not parameters.get("Key", {}).get("pk", {}).get("S", "").startswith("L#") or "UpdateExpression" not in parameters:
+        return parameters
+    values = {name: value for name, value in parameters["ExpressionAttributeValues"].items() if name != ":seen"}
+    kept = {name: value for name, value in parameters.items() if name != "ConditionExpression"}
+    return {**kept, "ExpressionAttributeValues": values}
+
+
+def _is_over_in_every_generation(_self: Holder, job: AsyncJob | None, now: datetime) -> bool:
+    return job is None or job.is_finished or job.is_expired(now)
+
+
 FEATURE_ABLATIONS = {
     "quick jobs put without a claim": Ablation(
         machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
@@ -127,6 +157,39 @@ FEATURE_ABLATIONS = {
         caught_as=caught("bytes", "wrong"),
         job_types=("play.quick", "play.quick_raises"),
         rules=("delete", "submit_again", "overtake"),
+    ),
+    "locks taken without looking at who holds them": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Locks, "_look", _take_the_first),)),
+        caught_as=caught("lock"),
+        job_types=("play.alone", "play.alone_waits"),
+    ),
+    "claims that do not ask for the lock": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Executor, "_locks", _Trust()),)),
+        caught_as=caught("lock"),
+        job_types=("play.pair",),
+    ),
+    "locks taken without comparing who was seen": Ablation(
+        machine=Features,
+        parts=Parts(store=store_with(_lock_whatever_it_names)),
+        caught_as=caught("lock"),
+        job_types=("play.alone_waits",),
+        rules=("deliver", "go_on", "overtake"),
+    ),
+    "locks that name no generation": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Holder, "is_over", _is_over_in_every_generation),)),
+        caught_as=caught("lock", "L2"),
+        job_types=("play.alone_waits",),
+        rules=("deliver", "cancel", "retry"),
+    ),
+    "those who wait for a lock looked after ever more seldom": Ablation(
+        machine=Features,
+        parts=Parts(patches=((lifecycle, "MAX_LOCK_BACKOFF", timedelta(hours=1)),)),
+        caught_as=caught("L2"),
+        job_types=("play.alone_waits",),
+        rules=("sweep", "advance_past"),
     ),
     "retries that overlook a deletion": Ablation(
         machine=Features,

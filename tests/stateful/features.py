@@ -1,4 +1,4 @@
-"""The machine with what there is besides submits, cancels and retries: quick jobs, deletions."""
+"""The machine with what there is besides submits, cancels and retries: quick jobs, deletions, locks."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ TROUPES: list[tuple[str, ...]] = [
     ("play.quick",),
     ("play.quick", "play.quick_large", "play.quick_raises", "play.quick_waits"),
     ("play.quick_large", "play.quick_raises", "play.quick_fails"),
+    ("play.alone", "play.alone_waits"),
+    ("play.alone_joins", "play.alone_waits", "play.alone_retries"),
+    ("play.alone", "play.alone_joins"),
+    ("play.pair", "play.pair_raises"),
 ]
 """The kinds of jobs that a run is about."""
 

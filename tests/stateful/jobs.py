@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 LARGE = 9 * 1024
 """More than fits into a record."""
@@ -203,4 +203,58 @@ async def quick_waits(part: Part, context: JobContext) -> Output:
     return _output("quick_waits", part, context)
 
 
-NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails"})
+def _alone(input_kind: str, part: Part, context: JobContext) -> Output:
+    _stage().enter(context, part.number)
+    _stage().stand("working")
+    return _output(input_kind, part, context)
+
+
+def _lock(policy: Literal["REJECT", "JOIN", "QUEUE"]) -> dict[str, Any]:
+    return {**_ODD, "exclusive": Exclusive("play.alone", policy=policy)}
+
+
+_PAIR: dict[str, Any] = {**_ODD, "exclusive": Exclusive("play.pair", policy="QUEUE", limit=2)}
+
+
+@job("play.alone", max_attempts=2, **_lock("REJECT"))
+def alone(part: Part, context: JobContext) -> Output:
+    """Work for a while under a lock; who comes meanwhile is refused."""
+    return _alone("alone", part, context)
+
+
+@job("play.alone_joins", **_lock("JOIN"))
+def alone_joins(part: Part, context: JobContext) -> Output:
+    """The same, under the same lock; who comes meanwhile joins."""
+    return _alone("alone_joins", part, context)
+
+
+@job("play.alone_waits", max_attempts=2, **_lock("QUEUE"))
+def alone_waits(part: Part, context: JobContext) -> Output:
+    """The same, under the same lock; who comes meanwhile waits."""
+    return _alone("alone_waits", part, context)
+
+
+@job("play.alone_retries", max_attempts=2, **_lock("QUEUE"))
+def alone_retries(part: Part, context: JobContext) -> Output:
+    """The same, and keep the lock from one attempt to the next."""
+    _stage().enter(context, part.number)
+    if context.attempt == 1:
+        _stage().will_retry(context, 30.0)
+        raise Retry("Not yet.", after=30.0)
+    return _output("alone_retries", part, context)
+
+
+@job("play.pair", max_attempts=2, **_PAIR)
+def pair(part: Part, context: JobContext) -> Output:
+    """Work for a while under a lock that two may hold."""
+    return _alone("pair", part, context)
+
+
+@job("play.pair_raises", max_attempts=2, **_PAIR)
+def pair_raises(part: Part, context: JobContext) -> Output:
+    """Raise, under that lock."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails", "play.pair_raises"})

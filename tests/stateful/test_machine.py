@@ -31,6 +31,12 @@ SIGHTS = {
     },
     Features: {
         "a job deleted",
+        "a job begun under a lock",
+        "a job that waits for a lock",
+        "a waiting job woken",
+        "a submit refused for a lock",
+        "a running job joined",
+        "a job withdrawn",
         "a quick job begun",
         "a quick job answered when it had ended",
         "a quick job handed over",

@@ -82,7 +82,7 @@ QUICK = timedelta(seconds=0.5)
 
 
 def _is_plain(job_type: JobType) -> bool:
-    return job_type.expected > QUICK
+    return job_type.expected > QUICK and job_type.exclusive is None
 
 
 JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
@@ -215,7 +215,7 @@ class World:
             "clock": self.clock,
         }
         first_worker = parts.first_worker(threshold=QUICK, **common)
-        executor = Executor(**common)
+        executor = Executor(queue=sqs, **common)
         for each in (executor, first_worker._executor):
             each._jitter = random.Random(7)
             each._sleep = lambda _seconds: self.scheduler.pause("between tries")
