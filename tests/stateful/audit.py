@@ -653,11 +653,16 @@ class Audit:
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
         if then.exclusive_key is not None:
             # It may have had to wait for others; and who was to wake it may have died.
-            others = [each for each in self.generations if each.created.exclusive_key == then.exclusive_key]
-            ends = (write.at for each in others for write, _, new in each.writes if new.is_finished)
-            noticed = max([noticed, *(end for end in ends if end <= moved)]) + MAX_LOCK_BACKOFF
+            ends = (end for end in self._ends_of_holders(then.exclusive_key or "", generation) if end <= moved)
+            noticed = max([noticed, *ends]) + MAX_LOCK_BACKOFF
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
+
+    def _ends_of_holders(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
+        """When others of the lock ended. One that waited until its deadline did not hold it."""
+        for other in self.generations:
+            if other is not generation and other.created.exclusive_key == exclusive_key:
+                yield from (write.at for write, old, new in other.writes if new.is_finished and old.waits_since is None)
 
     def _numbers(self) -> Numbers:
         every = list(self.generations)

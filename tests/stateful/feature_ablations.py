@@ -189,7 +189,7 @@ FEATURE_ABLATIONS = {
         parts=Parts(patches=((lifecycle, "MAX_LOCK_BACKOFF", timedelta(hours=1)),)),
         caught_as=caught("L2"),
         job_types=("play.alone_waits",),
-        rules=("sweep", "advance_past"),
+        rules=("deliver", "sweep", "advance_past"),
     ),
     "retries that overlook a deletion": Ablation(
         machine=Features,
