@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from asyncjobs.errors import (
@@ -125,6 +125,8 @@ class Audit:
         """What there was to see, and how often."""
         self._kept: dict[str, tuple[AsyncJob, StoredObject]] = {}
         self._claimants: set[str] = set()
+        self._names: dict[str, datetime] = {}
+        """Until when an input's name stands for the job of that id."""
 
     @property
     def generations(self) -> Iterable[Generation]:
@@ -139,6 +141,9 @@ class Audit:
             self._seen_writes += 1
             if is_job(write.pk):
                 self._judge_write(write)
+            elif write.new is not None and "asyncJobId" in write.new:
+                until = datetime.fromtimestamp(int(write.new["recordExpiresAt"]["N"]), UTC)
+                self._names[write.new["asyncJobId"]["S"]] = until
         self._judge_removed_bytes()
         for start in self._world.notes.starts[self._seen_starts :]:
             self._judge_start(start)
@@ -191,13 +196,11 @@ class Audit:
         asked = self._asked_by(write.by)
         if asked is None or asked.request is None:
             violated("unexpected", f"{write.by}, which is no submit, created {new.key}.")
+        if old is not None:
+            self._judge_place(write, old)
         before = self._generations.get(new.gen)
         if before is not None and (before.by is not write.by or before.deleted_with is None):
             violated("I4", f"{write.by} wrote {new.key} twice.")
-        if old is not None and old.record_expires_at > write.at:
-            violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
-        if old is not None and not old.is_finished:
-            violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
         generation = Generation(write.pk, write.number, new, asked.request, write.by, is_put_twice=before is not None)
         self._generations[new.gen] = generation
         if before is not None:
@@ -209,8 +212,29 @@ class Audit:
             violated("I3", f"{write.by} created {new.key} as something else than a new job.")
         if new.owner != asked.request.owner:
             violated("I9", f"{write.by} created {new.key} for another owner.")
-        if old is not None:
-            self._saw("a key used anew after its record expired")
+        if asked.request.is_once:
+            self._judge_once(generation, write)
+
+    def _judge_place(self, write: Write, old: AsyncJob) -> None:
+        if old.record_expires_at > write.at:
+            violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
+        if not old.is_finished:
+            violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
+        self._saw("a key used anew after its record expired")
+
+    def _judge_once(self, generation: Generation, write: Write) -> None:
+        """For a while, the same input is the same job, unless that came to nothing. One that was retried came to nothing once."""
+        for other in self.generations:
+            is_same = other is not generation and other.request.asks_for_the_same_as(generation.request)
+            is_over = other.newest.status in RETRYABLE or other.newest.is_expired(write.at)
+            if not is_same or other.by.role != "submit" or is_over:
+                continue
+            if self._names[other.created.async_job_id] > write.at:
+                violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
+        if any(
+            other is not generation and other.request.asks_for_the_same_as(generation.request) for other in self.generations
+        ):
+            self._saw("an input submitted anew")
 
     def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
         """A quick job's first attempt begins with its record."""
@@ -488,7 +512,7 @@ class Audit:
             others = [each for each in self.generations if each.request.key == request.key and each.request != request]
             if isinstance(error, IdempotencyKeyReused):
                 self._saw("a key reused for another request")
-            if isinstance(error, IdempotencyKeyReused) and not others:
+            if isinstance(error, IdempotencyKeyReused) and (not others or request.is_once):
                 violated("F8", f"{invocation} was refused, but nobody else had used its key.")
         else:
             violated("F18", f"{invocation} ended in {error!r}.")
@@ -502,7 +526,7 @@ class Audit:
         has_joined = self._has_joined(invocation, request, generation)
         if job.owner != request.owner or not (has_joined or self._world.key_of(request) in {None, job.key}):
             violated("I4", f"{invocation} named {job.key} for {request}.")
-        if generation.request != request and not has_joined:
+        if not request.asks_for_the_same_as(generation.request) and not has_joined:
             violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
         if submission.replayed is (generation.by is invocation):
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
@@ -511,7 +535,9 @@ class Audit:
         if not invocation.failed_calls:
             sent = {message.body for message in self._world.queue.sent if message.sent_by is invocation}
             self._judge_outcome(generation, invocation, is_returned=JobMessage.of(job).to_body() in sent)
-        if submission.replayed:
+        if submission.replayed and request.is_once:
+            self._saw("an input submitted again")
+        elif submission.replayed:
             self._saw("a request repeated")
 
     def _has_joined(self, invocation: Invocation, request: Request, generation: Generation) -> bool:

@@ -121,6 +121,15 @@ def _is_over_in_every_generation(_self: Holder, job: AsyncJob | None, now: datet
     return job is None or job.is_finished or job.is_expired(now)
 
 
+# ── Inputs that name their job ─────────────────────────────────────────────────────────────────────
+
+
+def _name_whatever_stands(parameters: dict[str, Any]) -> dict[str, Any]:
+    if not parameters.get("Item", {}).get("pk", {}).get("S", "").startswith("N#"):
+        return parameters
+    return {"TableName": parameters["TableName"], "Item": parameters["Item"]}
+
+
 FEATURE_ABLATIONS = {
     "quick jobs put without a claim": Ablation(
         machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
@@ -190,6 +199,12 @@ FEATURE_ABLATIONS = {
         caught_as=caught("L2"),
         job_types=("play.alone_waits",),
         rules=("deliver", "sweep", "advance_past"),
+    ),
+    "inputs named without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=store_with(_name_whatever_stands)),
+        caught_as=caught("dedupe"),
+        job_types=("play.once",),
     ),
     "retries that overlook a deletion": Ablation(
         machine=Features,

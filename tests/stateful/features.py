@@ -1,4 +1,5 @@
-"""The machine with what there is besides submits, cancels and retries: quick jobs, deletions, locks."""
+"""The machine with what there is besides submits, cancels and retries: quick jobs, deletions, locks,
+jobs whose input names them."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ TROUPES: list[tuple[str, ...]] = [
     ("play.alone_joins", "play.alone_waits", "play.alone_retries"),
     ("play.alone", "play.alone_joins"),
     ("play.pair", "play.pair_raises"),
+    ("play.once", "play.once_raises"),
 ]
 """The kinds of jobs that a run is about."""
 

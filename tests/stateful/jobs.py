@@ -257,4 +257,19 @@ def pair_raises(part: Part, context: JobContext) -> Output:
     raise ValueError("canary")
 
 
-NEVER_COMPLETE = frozenset({"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails", "play.pair_raises"})
+@job("play.once", max_attempts=2, dedupe_seconds=600, **_ODD)
+def once(part: Part, context: JobContext) -> Output:
+    """Work for a while; the same input is the same job."""
+    return _alone("once", part, context)
+
+
+@job("play.once_raises", max_attempts=2, dedupe_seconds=600, **_QUICK)
+def once_raises(part: Part, context: JobContext) -> Output:
+    """Raise, first where it was submitted, so that the same input is another job then."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+NEVER_COMPLETE = frozenset(
+    {"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails", "play.pair_raises", "play.once_raises"}
+)

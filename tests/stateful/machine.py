@@ -317,7 +317,10 @@ class Machine(RuleBasedStateMachine):
                 violated("I9", f"{owner} sees {seen.key}, expiring at {seen.record_expires_at}.")
 
     def _request(self, asked: dict[str, Any], kind: int) -> Request:
-        return Request(**asked, job_type=self.troupe[kind % len(self.troupe)], number=len(self.requests))
+        name = self.troupe[kind % len(self.troupe)]
+        # All that is to be done once has the same input.
+        number = 0 if self.world.all_job_types[name].dedupe else len(self.requests)
+        return Request(**asked, job_type=name, number=number)
 
     def _submit(self, request: Request, plan: Plan) -> None:
         self.requests.append(request)

@@ -37,6 +37,8 @@ SIGHTS = {
         "a submit refused for a lock",
         "a running job joined",
         "a job withdrawn",
+        "an input submitted again",
+        "an input submitted anew",
         "a quick job begun",
         "a quick job answered when it had ended",
         "a quick job handed over",

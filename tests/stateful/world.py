@@ -10,7 +10,7 @@ import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from unittest.mock import patch
@@ -82,7 +82,7 @@ QUICK = timedelta(seconds=0.5)
 
 
 def _is_plain(job_type: JobType) -> bool:
-    return job_type.expected > QUICK and job_type.exclusive is None
+    return job_type.expected > QUICK and job_type.exclusive is None and not job_type.dedupe
 
 
 JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
@@ -100,6 +100,15 @@ class Request:
     number: int
     is_large: bool = False
     delay: int = 0
+
+    @property
+    def is_once(self) -> bool:
+        """Whether its input names the job."""
+        return self.key is None and bool(_job_types()[self.job_type].dedupe)
+
+    def asks_for_the_same_as(self, other: Request) -> bool:
+        """Whether both are to get the same job."""
+        return self == other or (self.is_once and self == replace(other, delay=self.delay))
 
     @property
     def body(self) -> SubmitRequest:
