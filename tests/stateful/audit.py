@@ -16,7 +16,9 @@ from typing import Any, NoReturn
 from asyncjobs.errors import (
     AnotherIsRunning,
     IdempotencyKeyReused,
+    InvalidWorkerToken,
     JobAlreadyFinished,
+    JobHasEnded,
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
@@ -37,6 +39,8 @@ LIKE_THE_RECORD = timedelta(milliseconds=1)
 """What the record cannot tell apart."""
 HOLDERS = frozenset({"worker", "submit"})
 """Who may be in an attempt."""
+REPORT_TRIES = 5
+"""So many writes of others, and a report is given up."""
 
 
 class Violation(AssertionError):
@@ -242,7 +246,8 @@ class Audit:
         is_quick = job_type.expected <= QUICK and job_type.exclusive is None and new.max_attempts > 1
         if not is_quick or new.not_before is not None or new.attempt != 1:
             violated("I3", f"{write.by} created {new.key} in attempt {new.attempt}, and it is not to run there.")
-        self._judge_name_and_lease(write, new)
+        if not generation.is_put_twice:
+            self._judge_name_and_lease(write, new)
         generation.claims[1] = (write.by, new)
         self._saw("a quick job begun")
 
@@ -256,14 +261,19 @@ class Audit:
         generation.writes.append((write, old, new))
         if write.by.role == "delete":
             self._judge_deletion(generation, write, old, new)
-            return
+        else:
+            self._judge_move(generation, write, old, new)
+
+    def _judge_move(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         put_off_to = write.at + write.by.skew + MAX_LOCK_BACKOFF
         if new.waits_since is not None and new.sweeps > old.sweeps and new.due_at is not None and new.due_at > put_off_to:
             violated("L2", f"{write.by} put {old.key}, which waits for a lock, off to {new.due_at}.")
         if old.is_finished:
             rule = "I1" if new.status is not old.status else "I8"
             violated(rule, f"{write.by} changed {old.key} after it was {old.status}, to {new.status}.")
-        if new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
+        if write.by.role == "report":
+            self._judge_report(write, old, new)
+        elif new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
             self._judge_claim(generation, write, old, new)
         elif generation.is_withdrawal(write, new):
             self._judge_withdrawal(generation, write, old)
@@ -368,26 +378,46 @@ class Audit:
             if old.attempt >= old.max_attempts:
                 violated("I12", f"{write.by} released {old.key} after its last attempt.")
 
+    def _judge_report(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        """What the write of a report leaves is what was reported, by who may."""
+        asked = self._asked_by(write.by)
+        if asked is None or asked.report is None or asked.key != old.key or not old.is_tracked or new.attempt:
+            violated("I8", f"{write.by} changed {old.key}, of which it has nothing to report.")
+        if asked.token is not None and asked.token.gen != old.gen:
+            violated("I8", f"{write.by} changed {old.key} by the token of another generation.")
+        if new.progress < old.progress:
+            violated("I10", f"{write.by} set {old.key} back from {old.progress} to {new.progress}.")
+        is_late = old.deadline_at <= new.updated_at
+        if is_late is not (new.error is not None and new.error.code == "DEADLINE_EXCEEDED"):
+            violated("deadline", f"{write.by} made {old.key} {new.status} at {new.updated_at}; it had until {old.deadline_at}.")
+        told = (asked.report.status, asked.report.result, asked.report.error)
+        if not is_late and told != (new.status, new.result, new.error):
+            violated("told", f"{write.by} made {old.key} {new.status}, not {asked.report.status}.")
+        self._saw("a report after the deadline" if is_late else "a report by token" if asked.token else "a report by the owner")
+
     def _judge_end(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation.ends.append(new)
         if len(generation.ends) > 1:
             violated("I6", f"{write.by} ended {old.key} a second time.")
         now, code = new.updated_at, new.error.code if new.error else None
         if new.status is Status.COMPLETED:
-            is_due = write.by.role in HOLDERS
-            self._judge_result(generation, write, new)
+            is_due = write.by.role in HOLDERS or new.is_tracked
+            if not new.is_tracked:
+                self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
             asked = self._asked_by(write.by)
             is_due = asked is not None and (asked.key == new.key or generation.is_withdrawal(write, new))
         elif code == "DEADLINE_EXCEEDED":
-            is_due = write.by.role == "sweeper" and old.deadline_at <= now
+            is_due = write.by.role in {"sweeper", "report"} and old.deadline_at <= now
         elif code == "WORKER_LOST":
             lease_is_over = old.lease_until is not None and old.lease_until < now
             is_held = old.status is Status.IN_PROGRESS and lease_is_over
             is_due = write.by.role == "sweeper" and is_held and old.attempt >= old.max_attempts
         else:
             may_go_on = new.error is None or new.error.retryable
-            is_due = write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
+            is_due = write.by.role == "report" or (
+                write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
+            )
         if new.status is Status.CANCELLED:
             self._saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
         elif code is not None:
@@ -422,7 +452,8 @@ class Audit:
         self._seen_removals += len(removed)
         if not removed:
             return
-        needed = {job.input_location: job for job in self._world.jobs() if not job.is_expired(self._world.now)}
+        there = [job for job in self._world.jobs() if not job.is_expired(self._world.now)]
+        needed = {job.input_location: job for job in there if not self._generations[job.gen].is_put_twice}
         for key, _, by in removed:
             if key in needed:
                 violated("bytes", f"{by} took the input of {needed[key].key}, which is {needed[key].status}.")
@@ -454,6 +485,9 @@ class Audit:
 
     def _judge_messages(self) -> None:
         for message in self._world.queue.sent[self._seen_messages :]:
+            job_type = None if message.sent_by is None else JobMessage.parse(message.body).job_type
+            if job_type is not None and self._world.all_job_types[job_type].tracked:
+                violated("F23", f"{message.sent_by} sent a message about a job that no worker of ours does.")
             is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
             if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
                 self._saw("a waiting job woken")
@@ -489,6 +523,8 @@ class Audit:
             self._judge_retry(noted.invocation, noted.key)
         elif noted.key is not None and noted.invocation.role == "delete":
             self._judge_delete(noted.invocation, noted.key)
+        elif noted.report is not None:
+            self._judge_report_answer(noted)
         elif noted.key is not None:
             self._judge_cancel(noted.invocation, noted.key)
 
@@ -531,6 +567,9 @@ class Audit:
         if submission.replayed is (generation.by is invocation):
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
         self._judge_told(invocation, job, generation)
+        token = submission.worker_token
+        if (token is not None) is not (job.is_tracked and not submission.replayed) or (token and token.gen != job.gen):
+            violated("I9", f"{invocation} handed out a token for {job.key} that is not its worker's, or none.")
         generation.is_accepted = True
         if not invocation.failed_calls:
             sent = {message.body for message in self._world.queue.sent if message.sent_by is invocation}
@@ -602,6 +641,28 @@ class Audit:
             if not invocation.failed_calls and not invocation.partial_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
         elif not isinstance(error, JobNotFound):
+            violated("F18", f"{invocation} ended in {error!r}.")
+
+    def _judge_report_answer(self, asked: Asked) -> None:
+        invocation, error = asked.invocation, asked.invocation.error
+        of_key = [each for each in self.generations if each.created.key == asked.key]
+        if asked.token is not None:
+            of_key = [each for each in of_key if each.created.gen == asked.token.gen]
+        if error is None:
+            self._judge_told(invocation, invocation.answer, self._generations[invocation.answer.gen])
+        elif isinstance(error, JobHasEnded):
+            self._saw("a report refused, since the job had ended")
+            if not any(end.status == error.status for each in of_key for end in each.ends):
+                violated("F46", f"{invocation} says that {asked.key} is {error.status}, but it was not.")
+        elif isinstance(error, Unavailable):
+            others = [write for each in of_key for write, _, _ in each.writes if write.number >= invocation.began_after]
+            if not invocation.failed_calls and len(others) < REPORT_TRIES:
+                violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif isinstance(error, JobNotFound | InvalidWorkerToken):
+            there = [each for each in of_key if self._present(each) and each.number < invocation.began_after]
+            if any(not each.newest.is_expired(self._world.now) for each in there):
+                violated("I5", f"{invocation} did not find {asked.key}: {error!r}.")
+        else:
             violated("F18", f"{invocation} ended in {error!r}.")
 
     def _judge_sweep(self, invocation: Invocation) -> None:
@@ -700,7 +761,7 @@ class Audit:
             # Each result was compared with the oracle when it was recorded.
             wrong=sum(each.created.job_type in jobs.NEVER_COMPLETE for each in completed),
             double_final=sum(len(each.ends) > 1 for each in every),
-            ghosts=sum(not self._starts(each) for each in completed),
+            ghosts=sum(not self._starts(each) for each in completed if not each.created.is_tracked),
             duplicates=sum(max(0, len(self._starts(each)) - 1 - len(each.releases)) for each in every if not each.is_put_twice),
             jobs=len(every),
             faults=self._world.scheduler.faults,

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from asyncjobs import aws, lifecycle, service
+from asyncjobs import aws, lifecycle, reports, service
 from asyncjobs.attempt import Outcome, Stopped
 from asyncjobs.errors import Unavailable
 from asyncjobs.exclusive import Locks
@@ -21,6 +21,7 @@ from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, Status
 from asyncjobs.objects import S3Objects
 from asyncjobs.service import Commands
 from asyncjobs.store import DynamoStore, Lost
+from asyncjobs.worker_token import WorkerToken
 from tests.stateful.ablations import Ablation, caught, store_with
 from tests.stateful.features import Features
 from tests.stateful.world import Parts
@@ -130,6 +131,15 @@ def _name_whatever_stands(parameters: dict[str, Any]) -> dict[str, Any]:
     return {"TableName": parameters["TableName"], "Item": parameters["Item"]}
 
 
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+_ended_by_time = AsyncJob.ended_by_time
+
+
+def _ended_by_time_unless_tracked(self: AsyncJob, now: datetime) -> AsyncJob | None:
+    return None if self.is_tracked else _ended_by_time(self, now)
+
+
 FEATURE_ABLATIONS = {
     "quick jobs put without a claim": Ablation(
         machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
@@ -205,6 +215,32 @@ FEATURE_ABLATIONS = {
         parts=Parts(store=store_with(_name_whatever_stands)),
         caught_as=caught("dedupe"),
         job_types=("play.once",),
+    ),
+    "reports without fence": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", ("gen",)),)),
+        caught_as=caught("I1", "I8", "I10"),
+        job_types=("play.elsewhere",),
+    ),
+    "reports that do not compare each other": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", FENCE),)),
+        caught_as=caught("I10"),
+        job_types=("play.elsewhere",),
+        rules=("report", "report_by_token", "overtake"),
+    ),
+    "tokens that fit every generation": Ablation(
+        machine=Features,
+        parts=Parts(patches=((WorkerToken, "fits", lambda _self, job: job.is_tracked),)),
+        caught_as=caught("I8"),
+        job_types=("play.elsewhere",),
+        rules=("report_by_token", "cancel", "delete", "submit_again"),
+    ),
+    "reports after the deadline": Ablation(
+        machine=Features,
+        parts=Parts(patches=((AsyncJob, "ended_by_time", _ended_by_time_unless_tracked),)),
+        caught_as=caught("deadline", "stuck"),
+        job_types=("play.elsewhere",),
     ),
     "retries that overlook a deletion": Ablation(
         machine=Features,

@@ -1,5 +1,5 @@
 """The machine with what there is besides submits, cancels and retries: quick jobs, deletions, locks,
-jobs whose input names them."""
+jobs whose input names them, tracked jobs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from asyncjobs.reports import Report
 from tests.stateful.machine import PLANS, WHICH, Machine, Plan
 from tests.stateful.world import FEATURES
 
@@ -20,8 +21,18 @@ TROUPES: list[tuple[str, ...]] = [
     ("play.alone", "play.alone_joins"),
     ("play.pair", "play.pair_raises"),
     ("play.once", "play.once_raises"),
+    ("play.elsewhere",),
 ]
 """The kinds of jobs that a run is about."""
+REPORTS = st.sampled_from(
+    [Report.of({"progress": percent}) for percent in (20, 60, 40, 90)] * 2
+    + [
+        Report.of({"progress": 70, "message": "seventy"}),
+        Report.of({"status": "COMPLETED", "result": {"pages": 9}}),
+        Report.of({"status": "COMPLETED", "resultLocation": "https://example.com/9"}),
+        Report.of({"status": "FAILED", "error": {"message": "It is in vain."}}),
+    ]
+)
 
 
 class Features(Machine):
@@ -41,3 +52,18 @@ class Features(Machine):
         jobs = sorted(self.world.jobs(), key=lambda job: not job.is_finished)
         key = jobs[which % len(jobs)].key
         self.world.scheduler.go_on(self.world.delete(key.owner, key.async_job_id), plan.decisions)
+
+    @precondition(lambda self: any(job.is_tracked for job in self.world.jobs()))
+    @rule(which=WHICH, report=REPORTS, plan=PLANS)
+    def report(self, *, which: int, report: Report, plan: Plan) -> None:
+        """The owner of a tracked job reports of it."""
+        keys = [job.key for job in self.world.jobs() if job.is_tracked]
+        self.world.scheduler.go_on(self.world.report(keys[which % len(keys)], report), plan.decisions)
+
+    @precondition(lambda self: self.world.tokens())
+    @rule(which=WHICH, report=REPORTS, plan=PLANS)
+    def report_by_token(self, *, which: int, report: Report, plan: Plan) -> None:
+        """A worker reports of the job that its token was made for, should that still be there."""
+        tokens = self.world.tokens()
+        key, token = tokens[-1 - which % len(tokens)]
+        self.world.scheduler.go_on(self.world.report(key, report, token), plan.decisions)

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job, tracked_job
 
 LARGE = 9 * 1024
 """More than fits into a record."""
@@ -268,6 +268,10 @@ def once_raises(part: Part, context: JobContext) -> Output:
     """Raise, first where it was submitted, so that the same input is another job then."""
     _stage().enter(context, part.number)
     raise ValueError("canary")
+
+
+ELSEWHERE = tracked_job("play.elsewhere", expected_seconds=1, retention_seconds=300, deadline_seconds=1200)
+"""Work that is done outside, and reported of."""
 
 
 NEVER_COMPLETE = frozenset(

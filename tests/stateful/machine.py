@@ -318,9 +318,11 @@ class Machine(RuleBasedStateMachine):
 
     def _request(self, asked: dict[str, Any], kind: int) -> Request:
         name = self.troupe[kind % len(self.troupe)]
+        job_type = self.world.all_job_types[name]
+        if job_type.tracked:
+            return Request(**{**asked, "is_large": False}, job_type=name, number=0)
         # All that is to be done once has the same input.
-        number = 0 if self.world.all_job_types[name].dedupe else len(self.requests)
-        return Request(**asked, job_type=name, number=number)
+        return Request(**asked, job_type=name, number=0 if job_type.dedupe else len(self.requests))
 
     def _submit(self, request: Request, plan: Plan) -> None:
         self.requests.append(request)

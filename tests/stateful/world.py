@@ -27,9 +27,11 @@ from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Status, job_id
 from asyncjobs.objects import S3Objects
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.registry import JobType, definition_of
+from asyncjobs.reports import Report
 from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest
 from asyncjobs.store import DynamoStore
 from asyncjobs.sweeper import Sweeper
+from asyncjobs.worker_token import WorkerToken
 from tests.stateful import jobs
 from tests.stateful.mapping import Batch, EventSourceMapping
 from tests.stateful.memory.dynamodb import MemoryDynamoDB
@@ -49,6 +51,7 @@ TIMEOUTS = {
     "cancel": timedelta(seconds=25),
     "retry": timedelta(seconds=25),
     "delete": timedelta(seconds=25),
+    "report": timedelta(seconds=25),
     "look": timedelta(seconds=25),
     "worker": timedelta(seconds=900),
     "sweeper": timedelta(seconds=60),
@@ -74,7 +77,8 @@ def _table() -> Mapping[str, Any]:
 @functools.cache
 def _job_types() -> Mapping[str, JobType]:
     definitions = [definition_of(value) for value in vars(jobs).values()]
-    return {found.name: found.describe() for found in definitions if found is not None}
+    described = {found.name: found.describe() for found in definitions if found is not None}
+    return {**described, jobs.ELSEWHERE.name: jobs.ELSEWHERE}
 
 
 QUICK = timedelta(seconds=0.5)
@@ -82,7 +86,7 @@ QUICK = timedelta(seconds=0.5)
 
 
 def _is_plain(job_type: JobType) -> bool:
-    return job_type.expected > QUICK and job_type.exclusive is None and not job_type.dedupe
+    return job_type.expected > QUICK and job_type.exclusive is None and not job_type.dedupe and not job_type.tracked
 
 
 JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
@@ -113,7 +117,7 @@ class Request:
     @property
     def body(self) -> SubmitRequest:
         padding = "x" * 3000 if self.is_large else ""
-        part = {"number": self.number, "padding": padding}
+        part = {} if self.job_type == jobs.ELSEWHERE.name else {"number": self.number, "padding": padding}
         return SubmitRequest(job_type=self.job_type, input=part, delay=timedelta(seconds=self.delay))
 
 
@@ -124,6 +128,8 @@ class Asked:
     invocation: Invocation
     request: Request | None = None
     key: JobKey | None = None
+    report: Report | None = None
+    token: WorkerToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +323,22 @@ class World:
 
         return self._asked("delete", work, key=JobKey(owner, async_job_id))
 
+    def report(self, key: JobKey, report: Report, token: WorkerToken | None = None) -> Invocation:
+        """A tracked job's owner, or a worker with its token, reports."""
+
+        def work() -> AsyncJob:
+            reports = self.commands.reports
+            job = reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("report", work, key=key, report=report, token=token)
+
+    def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
+        """Those that workers were given, and the jobs that they were given them for."""
+        answers = [asked.invocation.answer for asked in self.notes.asked if asked.invocation.role == "submit"]
+        return [(answer.job.key, answer.worker_token) for answer in answers if answer and answer.worker_token]
+
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
         """A client looks at a job, at once."""
         return cast(AsyncJob, self._now("look", lambda: self.queries.job(owner, async_job_id)))
@@ -483,11 +505,9 @@ class World:
             raise invocation.error
         return invocation.answer
 
-    def _asked(
-        self, role: str, work: Callable[[], Any], *, request: Request | None = None, key: JobKey | None = None
-    ) -> Invocation:
+    def _asked(self, role: str, work: Callable[[], Any], **about: Any) -> Invocation:
         invocation = self._new(role, work)
-        self.notes.asked.append(Asked(invocation, request, key))
+        self.notes.asked.append(Asked(invocation, **about))
         self.scheduler.start(invocation)
         return invocation
 
