@@ -74,7 +74,7 @@ def job_type(name: str, **changes: Any) -> JobType:
             max_attempts=3,
             retention=timedelta(days=7),
             retention_from=RetentionFrom.END,
-            immediate=True,
+            immediate=None,
             dedupe=timedelta(0),
             exclusive=None,
             routes=(),

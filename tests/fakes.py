@@ -49,8 +49,7 @@ class FakeStore:
         with self._write():
             current = self.jobs.get(job.key)
             if current is not None and not current.is_expired(now):
-                is_own = current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
-                return None if is_own else current
+                return None if current.is_put_of(job) else current
             self.jobs[job.key] = job
             return None
 

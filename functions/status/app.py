@@ -8,6 +8,7 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
 from asyncjobs.history import CachedHistory, DynamoHistory
 from asyncjobs.objects import S3Objects
+from asyncjobs.polling import Outlook
 from asyncjobs.service import Queries
 from asyncjobs.settings import Settings
 from asyncjobs.store import DynamoStore
@@ -22,8 +23,8 @@ queries = Queries(
     catalogue=Catalogue.read(),
     clock=utc_now,
 )
-history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
-api = queries_api(queries, clock=utc_now, outlook=history.outlook)
+history = CachedHistory(DynamoHistory(settings.table_name, dynamodb), Outlook)
+api = queries_api(queries, clock=utc_now, outlook=history.of)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

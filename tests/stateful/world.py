@@ -32,6 +32,7 @@ from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRe
 from asyncjobs.store import DynamoStore
 from asyncjobs.sweeper import Sweeper
 from asyncjobs.worker_token import WorkerToken
+from tests.fakes import FakeHistory
 from tests.stateful import jobs
 from tests.stateful.mapping import Batch, EventSourceMapping
 from tests.stateful.memory.dynamodb import MemoryDynamoDB
@@ -229,7 +230,7 @@ class World:
             "catalogue": Catalogue(self.job_types),
             "clock": self.clock,
         }
-        first_worker = parts.first_worker(threshold=QUICK, **common)
+        first_worker = parts.first_worker(threshold=QUICK, history=FakeHistory, **common)
         executor = Executor(queue=sqs, **common)
         for each in (executor, first_worker._executor):
             each._jitter = random.Random(7)

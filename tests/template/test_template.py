@@ -479,6 +479,7 @@ ROOMS = {
         ("service", "Commands"),
         ("admission", "Admission"),
         ("exclusive", "Locks"),
+        ("history", "CachedHistory"),
         ("executor", "Executor"),
         ("attempt", "Attempt"),
         ("heartbeat", "Heartbeat"),

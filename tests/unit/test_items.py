@@ -53,6 +53,7 @@ JOBS = st.builds(
     claimed_by=st.none() | NAME,
     lease_until=st.none() | INSTANT,
     progress=st.integers(0, 100),
+    progress_at=st.none() | INSTANT,
     message=st.none() | TEXT,
     input=st.none() | TEXT,
     input_location=st.none() | NAME,
@@ -118,6 +119,11 @@ def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
 def test_every_key_reads_back_as_it_was(owner: str, async_job_id: str) -> None:
     key = JobKey(owner, async_job_id)
     assert parse_pk(pk(key)) == key
+
+
+def test_a_job_that_has_told_no_progress_pays_for_no_time_of_it() -> None:
+    beats = running_job().reported(now=NOW + timedelta(seconds=8), progress=0, message="Reading", lease_until=NOW)
+    assert "progressAt" not in to_item(beats)
 
 
 # ── Size: each write is paid for by the kilobyte of the whole item ─────────────────────────────────

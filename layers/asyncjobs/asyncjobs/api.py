@@ -149,16 +149,21 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
 def _own_routes(commands: Commands, clock: Clock, job_types: Iterable[JobType]) -> dict[str, Route]:
     """The routes that job types declare: as `POST /jobs`, or for callers that wait for the bare result."""
 
-    def submits(job_type: JobType) -> Route:
-        return lambda request: _submission_answer(commands, clock, request, _own_request(request, job_type))
+    def answered(answer_to: Callable[[Commands, Clock, Request, SubmitRequest], Answer], job_type: JobType) -> Route:
+        def handle(request: Request) -> Answer:
+            asked = SubmitRequest(job_type=job_type.name, input=input_of(request, job_type.input_schema))
+            try:
+                return answer_to(commands, clock, request, asked)
+            except InvalidInput as error:
+                # The fields are the input itself: there is no `/input` before them.
+                raise invalid_request(*error.problems) from error
 
-    def answers(job_type: JobType) -> Route:
-        return lambda request: _result_answer(commands, clock, request, _own_request(request, job_type))
+        return handle
 
     routes: dict[str, Route] = {}
     for job_type in job_types:
-        routes |= {_route(route): submits(job_type) for route in job_type.routes}
-        routes |= {_route(route): answers(job_type) for route in job_type.synchronous_routes}
+        routes |= {route_key(route): answered(_submission_answer, job_type) for route in job_type.routes}
+        routes |= {route_key(route): answered(_result_answer, job_type) for route in job_type.synchronous_routes}
     return routes
 
 
@@ -329,16 +334,10 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
     )
 
 
-def _route(route: str) -> str:
+def route_key(route: str) -> str:
     """A job type's route as the gateway names it."""
     method, _, path = route.partition(" ")
     return f"{method} {BASE_PATH}{path}"
-
-
-def _own_request(request: Request, job_type: JobType) -> SubmitRequest:
-    value = input_of(request, job_type.input_schema)
-    # Here, and not only at the submit: the fields have no `/input` before them.
-    return SubmitRequest(job_type=job_type.name, input=_checked(job_type.name, job_type.input_schema, value))
 
 
 def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
@@ -638,5 +637,5 @@ _ENDED_WITHOUT_RESULT = {
 
 def _no_result(job: AsyncJob, now: datetime, outlook: Outlooks) -> Problem:
     code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
-    headers = {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
+    headers = _polling(job, now, outlook)
     return Problem(409, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))

@@ -15,7 +15,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.api import BASE_PATH, MAX_METADATA, UPLOAD_SCHEMA, body_schema
+from asyncjobs.api import BASE_PATH, MAX_METADATA, UPLOAD_SCHEMA, body_schema, route_key
 from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY, MAX_DEPTH, MAX_DIGITS
 from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, ResultType, Status
 from asyncjobs.objects import INLINE_RESULT_LIMIT
@@ -636,9 +636,8 @@ def _own_operations(types: Iterable[JobType]) -> Iterable[Operation]:
 def _own_operation(
     job_type: JobType, route: str, *, answers: Mapping[int, Success], headers: tuple[str, ...], waits_for: tuple[str, ...]
 ) -> Operation:
-    method, _, path = route.partition(" ")
     return Operation(
-        route=f"{method} {BASE_PATH}{path}",
+        route=route_key(route),
         name=_operation_name(route),
         summary=job_type.description,
         parameters=headers,

@@ -83,7 +83,7 @@ class JobType:
     retention: timedelta
     retention_from: RetentionFrom
     deadline: timedelta
-    immediate: bool
+    immediate: bool | None
     dedupe: timedelta
     exclusive: Exclusive | None
     routes: tuple[str, ...]
@@ -103,7 +103,7 @@ def job(
     retention_seconds: int = 7 * 24 * 3600,
     retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
-    immediate: bool = True,
+    immediate: bool | None = None,
     dedupe_seconds: float = 0,
     exclusive: Exclusive | None = None,
     route: str | Sequence[str] = (),
@@ -121,8 +121,9 @@ def job(
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
     - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
-    - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
-      deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
+    - `immediate`: whether the submit function may run it at once when it is quick and has attempts to spare. True: when its past
+      jobs have proven quick or, while they prove nothing, `expected_seconds` says so (0.5 or less, unless the deployment says
+      otherwise). None: the same, if `expected_seconds` says so. False: never; for what needs the worker's memory, role or network.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
       cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
     - `exclusive`: the lock that it runs under: see `Exclusive`. Such a job never runs in the submit function.
@@ -220,7 +221,7 @@ class JobDefinition:
     retention: timedelta
     retention_from: RetentionFrom
     deadline: timedelta
-    immediate: bool
+    immediate: bool | None
     dedupe: timedelta
     exclusive: Exclusive | None
     routes: tuple[str, ...]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import uuid
@@ -251,6 +250,12 @@ class Commands:
             # A retry, or another deletion, came first.
             job = outcome.current
 
+    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
+        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
+        key = f"uploads/{uuid.uuid4()}"
+        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
+
     def _submit_once(self, owner: str, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
         """The same input is the same job, unless that came to nothing."""
         digest = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
@@ -289,11 +294,8 @@ class Commands:
             except NotAdmitted as refusal:
                 return self._accepted_before(job, refusal, is_named=is_named)
         job = self._with_input(job, request.input)
-        first_worker = self._first_worker
-        runs_at_once = (
-            first_worker is not None and not in_background and job.not_before is None and first_worker.takes(job_type)
-        )
-        if first_worker is not None and runs_at_once:
+        first_worker = None if in_background else self._first_worker_for(job, job_type)
+        if first_worker is not None:
             job = first_worker.claimed(job, job_type)
         existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
@@ -304,18 +306,12 @@ class Commands:
             return self._instead_of(job, job_type, running, is_named=False)
         if existing is None:
             log.event("JOB_ACCEPTED", job)
-            if first_worker is not None and runs_at_once:
+            if first_worker is not None:
                 accepted = first_worker.run(job)
         if accepted.status is Status.PENDING and not accepted.is_tracked:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
         return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
-
-    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
-        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
-        key = f"uploads/{uuid.uuid4()}"
-        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
-        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return _present(self._store.get(key), self._clock)
@@ -352,7 +348,12 @@ class Commands:
 
         return job.exclusively(exclusive_key(job_type.exclusive, key.owner, canonical_json(request.input)))
 
-    @functools.cached_property
+    def _first_worker_for(self, job: AsyncJob, job_type: JobType) -> FirstWorker | None:
+        """Who runs the job here and now; None for one that is to begin later, or elsewhere."""
+        first_worker = self._first_worker
+        return first_worker if first_worker and job.not_before is None and first_worker.takes(job_type) else None
+
+    @cached_property
     def _locks(self) -> Locks:
         """Imported for the first exclusive job: a cold start pays for each module, and most processes see none."""
         from asyncjobs.exclusive import Locks  # noqa: PLC0415
