@@ -9,109 +9,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
 
-from asyncjobs.errors import (
-    AnotherIsRunning,
-    IdempotencyKeyReused,
-    InvalidWorkerToken,
-    JobAlreadyFinished,
-    JobHasEnded,
-    JobNotFinished,
-    JobNotFound,
-    JobNotRetryable,
-    Unavailable,
-    UnknownJobType,
-)
 from asyncjobs.items import from_item
-from asyncjobs.lifecycle import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, Status
 from asyncjobs.queue import JobMessage
-from asyncjobs.service import Submission
 from tests.stateful import jobs
+from tests.stateful.answers import Answers
+from tests.stateful.ledger import Generation, Ledger, Numbers, effect_key_of, violated
 from tests.stateful.memory.dynamodb import Write
 from tests.stateful.memory.s3 import StoredObject
 from tests.stateful.scheduler import Invocation
-from tests.stateful.world import QUICK, Asked, Delivered, Request, Start, World, is_job, key_of
+from tests.stateful.world import QUICK, Start, World, is_job
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """What the record cannot tell apart."""
 HOLDERS = frozenset({"worker", "submit"})
 """Who may be in an attempt."""
-REPORT_TRIES = 5
-"""So many writes of others, and a report is given up."""
-
-
-class Violation(AssertionError):
-    """A promise was broken. `rule` is its number in the protocol, or its name."""
-
-    def __init__(self, rule: str, what: str) -> None:
-        super().__init__(f"{rule}: {what}")
-        self.rule = rule
-
-
-@dataclass
-class Generation:
-    """A job from the submit that created its record on, and what was written to it."""
-
-    pk: str
-    number: int
-    """That of the write that created it."""
-    created: AsyncJob
-    request: Request
-    by: Invocation
-    writes: list[tuple[Write, AsyncJob, AsyncJob]] = field(default_factory=list)
-    claims: dict[int, tuple[Invocation, AsyncJob]] = field(default_factory=dict)
-    releases: set[int] = field(default_factory=set)
-    ends: list[AsyncJob] = field(default_factory=list)
-    is_accepted: bool = False
-    is_put_twice: bool = False
-    """Its owner deleted it while its submit still waited for the put's answer: then the SDK puts it once more."""
-    deleted_with: int | None = None
-    """The number of the write by which it was gone for everybody."""
-
-    def is_withdrawal(self, write: Write, new: AsyncJob) -> bool:
-        """Whether its own submit takes it back."""
-        return write.by is self.by and new.status is Status.CANCELLED
-
-    def ended_before(self, number: int) -> bool:
-        """Whether it had ended before the write of that number."""
-        return any(write.number < number and new.is_finished for write, _, new in self.writes)
-
-    def has_stood_as(self, job: AsyncJob) -> bool:
-        """Whether the record has ever been just that, but for what only the sweeper goes by."""
-        shown = replace(job, due_at=None, sweeps=0)
-        return any(shown == replace(stood, due_at=None, sweeps=0) for stood in self.stands())
-
-    def stands(self) -> Iterable[AsyncJob]:
-        """All that it has been, in order."""
-        return (self.created, *(new for _, _, new in self.writes))
-
-    @property
-    def newest(self) -> AsyncJob:
-        """As it was last written."""
-        return self.writes[-1][2] if self.writes else self.created
-
-
-@dataclass
-class Numbers:
-    """The arithmetic of a run. All but the last three must be zero."""
-
-    lost: int = 0
-    unexpected: int = 0
-    stuck: int = 0
-    wrong: int = 0
-    double_final: int = 0
-    ghosts: int = 0
-    duplicates: int = 0
-    jobs: int = 0
-    faults: int = 0
-
-    def add(self, other: Numbers) -> None:
-        """Sum up."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 class Audit:
@@ -119,23 +34,18 @@ class Audit:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._generations: dict[str, Generation] = {}
-        self._deleted: list[Generation] = []
-        """Those of them that were put twice, in their first life."""
+        self._ledger = Ledger(world)
+        self._answers = Answers(world, self._ledger)
         self._seen_writes = self._seen_starts = self._seen_messages = self._seen_removals = 0
-        self._unjudged: dict[str, int] = {"asked": 0, "delivered": 0, "swept": 0}
-        self._open: list[Asked | Delivered | Invocation] = []
-        self.sights: Counter[str] = Counter()
-        """What there was to see, and how often."""
         self._kept: dict[str, tuple[AsyncJob, StoredObject]] = {}
         self._claimants: set[str] = set()
         self._names: dict[str, datetime] = {}
         """Until when an input's name stands for the job of that id."""
 
     @property
-    def generations(self) -> Iterable[Generation]:
-        """Every job there was."""
-        return (*self._deleted, *self._generations.values())
+    def sights(self) -> Counter[str]:
+        """What there was to see, and how often."""
+        return self._ledger.sights
 
     def check(self) -> None:
         """Judge every write, start and answer since the last time. Raises `Violation`."""
@@ -153,7 +63,7 @@ class Audit:
             self._judge_start(start)
         self._seen_starts = len(self._world.notes.starts)
         self._judge_messages()
-        self._judge_answers()
+        self._answers.check()
         self._judge_results()
 
     # ── Writes ─────────────────────────────────────────────────────────────────────────────────────
@@ -197,19 +107,19 @@ class Audit:
             violated("I12", f"{job.key} is in attempt {job.attempt} of {job.max_attempts}.")
 
     def _judge_creation(self, write: Write, old: AsyncJob | None, new: AsyncJob) -> None:
-        asked = self._asked_by(write.by)
+        asked = self._ledger.asked_by(write.by)
         if asked is None or asked.request is None:
             violated("unexpected", f"{write.by}, which is no submit, created {new.key}.")
         if old is not None:
             self._judge_place(write, old)
-        before = self._generations.get(new.gen)
+        before = self._ledger.by_gen.get(new.gen)
         if before is not None and (before.by is not write.by or before.deleted_with is None):
             violated("I4", f"{write.by} wrote {new.key} twice.")
         generation = Generation(write.pk, write.number, new, asked.request, write.by, is_put_twice=before is not None)
-        self._generations[new.gen] = generation
+        self._ledger.by_gen[new.gen] = generation
         if before is not None:
             before.is_put_twice = True
-            self._deleted.append(before)
+            self._ledger.first_lives.append(before)
         if new.status is Status.IN_PROGRESS:
             self._judge_first_claim(generation, write, new)
         elif new.attempt or new.status is not Status.PENDING:
@@ -224,11 +134,11 @@ class Audit:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        self._saw("a key used anew after its record expired")
+        self._ledger.saw("a key used anew after its record expired")
 
     def _judge_once(self, generation: Generation, write: Write) -> None:
         """For a while, the same input is the same job, unless that came to nothing. One that was retried came to nothing once."""
-        for other in self.generations:
+        for other in self._ledger.generations:
             is_same = other is not generation and other.request.asks_for_the_same_as(generation.request)
             is_over = other.newest.status in RETRYABLE or other.newest.is_expired(write.at)
             if not is_same or other.by.role != "submit" or is_over:
@@ -236,9 +146,10 @@ class Audit:
             if self._names[other.created.async_job_id] > write.at:
                 violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
         if any(
-            other is not generation and other.request.asks_for_the_same_as(generation.request) for other in self.generations
+            other is not generation and other.request.asks_for_the_same_as(generation.request)
+            for other in self._ledger.generations
         ):
-            self._saw("an input submitted anew")
+            self._ledger.saw("an input submitted anew")
 
     def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
         """A quick job's first attempt begins with its record."""
@@ -249,10 +160,10 @@ class Audit:
         if not generation.is_put_twice:
             self._judge_name_and_lease(write, new)
         generation.claims[1] = (write.by, new)
-        self._saw("a quick job begun")
+        self._ledger.saw("a quick job begun")
 
     def _judge_change(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        generation = self._generations.get(old.gen)
+        generation = self._ledger.by_gen.get(old.gen)
         if generation is not None and new.gen != old.gen and write.by.role == "retry":
             self._judge_retried(generation, write, old, new)
             return
@@ -283,13 +194,13 @@ class Audit:
             self._judge_end(generation, write, old, new)
 
     def _judge_deletion(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        asked = self._asked_by(write.by)
+        asked = self._ledger.asked_by(write.by)
         if asked is None or asked.key != old.key or not old.is_finished:
             violated("I5", f"{write.by} deleted {old.key}, which was {old.status}.")
         if replace(new, record_expires_at=old.record_expires_at) != old or not new.is_expired(write.at):
             violated("I1", f"{write.by} did something else to {old.key} than having it expire.")
         generation.deleted_with = write.number
-        self._saw("a job deleted")
+        self._ledger.saw("a job deleted")
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
@@ -299,8 +210,8 @@ class Audit:
         )
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
-        self._generations[new.gen] = Generation(write.pk, write.number, new, generation.request, write.by)
-        self._saw("a job retried")
+        self._ledger.by_gen[new.gen] = Generation(write.pk, write.number, new, generation.request, write.by)
+        self._ledger.saw("a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         now = new.updated_at
@@ -314,37 +225,32 @@ class Audit:
         generation.claims[new.attempt] = (write.by, new)
         self._judge_lock(write, new)
         if old.status is Status.IN_PROGRESS:
-            self._saw("an attempt of a dead worker taken over")
+            self._ledger.saw("an attempt of a dead worker taken over")
             first, _ = generation.claims.get(old.attempt, (None, None))
             if first is not None and first.role == "submit":
-                self._saw("an attempt of a dead submit taken over")
+                self._ledger.saw("an attempt of a dead submit taken over")
 
     def _judge_lock(self, write: Write, new: AsyncJob) -> None:
         """No more jobs of one lock have begun and not ended than may hold it. One that waits for its next attempt counts."""
         if new.exclusive_key is None:
             return
         limit = self._world.all_job_types[new.job_type].exclusive
-        newest = [each.newest for each in self.generations if each.newest.exclusive_key == new.exclusive_key]
+        newest = [each.newest for each in self._ledger.generations if each.newest.exclusive_key == new.exclusive_key]
         begun = [job for job in newest if job.attempt and not job.is_finished]
         if limit is None or len(begun) > limit.limit:
             violated("lock", f"{write.by} began {new.key}, though {[job.async_job_id for job in begun]} have not ended.")
         if any(job.status is Status.PENDING and not job.attempt for job in newest):
-            self._saw("a job that waits for a lock")
-        self._saw("a job begun under a lock")
+            self._ledger.saw("a job that waits for a lock")
+        self._ledger.saw("a job begun under a lock")
 
     def _judge_withdrawal(self, generation: Generation, write: Write, old: AsyncJob) -> None:
-        if old.exclusive_key is None or old.attempt or not self._is_in_the_way(self._lock_of(generation.request), write.by):
+        if (
+            old.exclusive_key is None
+            or old.attempt
+            or not self._ledger.is_in_the_way(self._ledger.lock_of(generation.request), write.by)
+        ):
             violated("lock", f"{write.by} withdrew {old.key}, which nothing was in the way of.")
-        self._saw("a job withdrawn")
-
-    def _is_in_the_way(self, lock: str | None, invocation: Invocation) -> bool:
-        """Whether another job of the same lock lived at some time since the invocation began."""
-        others = [each for each in self.generations if each.by is not invocation and self._lock_of(each.request) == lock]
-        return lock is not None and not all(each.ended_before(invocation.began_after) for each in others)
-
-    def _lock_of(self, request: Request) -> str | None:
-        lock = self._world.all_job_types[request.job_type].exclusive
-        return None if lock is None else lock.name
+        self._ledger.saw("a job withdrawn")
 
     def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
         if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
@@ -364,13 +270,13 @@ class Audit:
         if new.status is Status.IN_PROGRESS and old.lease_until and (not new.lease_until or new.lease_until < old.lease_until):
             violated("I10", f"{write.by} shortened the lease of {old.key}.")
         if new.status is Status.IN_PROGRESS:
-            self._saw("a heartbeat")
+            self._ledger.saw("a heartbeat")
         if new.status is Status.PENDING:
-            self._saw("a release")
+            self._ledger.saw("a release")
             if new.error is not None and new.error.code == "HANDED_OVER":
-                self._saw("a quick job handed over")
+                self._ledger.saw("a quick job handed over")
             generation.releases.add(old.attempt)
-            wanted = self._world.notes.retries.get((_effect_key(new), old.attempt), 0.0)
+            wanted = self._world.notes.retries.get((effect_key_of(new), old.attempt), 0.0)
             # Beyond its deadline there is nothing to wait for.
             least = min(new.updated_at + timedelta(seconds=wanted), old.deadline_at) - LIKE_THE_RECORD
             if new.not_before is None or new.not_before < least:
@@ -380,7 +286,7 @@ class Audit:
 
     def _judge_report(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         """What the write of a report leaves is what was reported, by who may."""
-        asked = self._asked_by(write.by)
+        asked = self._ledger.asked_by(write.by)
         if asked is None or asked.report is None or asked.key != old.key or not old.is_tracked or new.attempt:
             violated("I8", f"{write.by} changed {old.key}, of which it has nothing to report.")
         if asked.token is not None and asked.token.gen != old.gen:
@@ -393,7 +299,9 @@ class Audit:
         told = (asked.report.status, asked.report.result, asked.report.error)
         if not is_late and told != (new.status, new.result, new.error):
             violated("told", f"{write.by} made {old.key} {new.status}, not {asked.report.status}.")
-        self._saw("a report after the deadline" if is_late else "a report by token" if asked.token else "a report by the owner")
+        self._ledger.saw(
+            "a report after the deadline" if is_late else "a report by token" if asked.token else "a report by the owner"
+        )
 
     def _judge_end(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation.ends.append(new)
@@ -405,7 +313,7 @@ class Audit:
             if not new.is_tracked:
                 self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
-            asked = self._asked_by(write.by)
+            asked = self._ledger.asked_by(write.by)
             is_due = asked is not None and (asked.key == new.key or generation.is_withdrawal(write, new))
         elif code == "DEADLINE_EXCEEDED":
             is_due = write.by.role in {"sweeper", "report"} and old.deadline_at <= now
@@ -419,9 +327,9 @@ class Audit:
                 write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
             )
         if new.status is Status.CANCELLED:
-            self._saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
+            self._ledger.saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
         elif code is not None:
-            self._saw(f"a job ended by {code}")
+            self._ledger.saw(f"a job ended by {code}")
         if not is_due:
             violated("cause", f"{write.by} made {old.key} {new.status} ({code}) in attempt {old.attempt}, {old.status}.")
 
@@ -437,12 +345,12 @@ class Audit:
             if stored.by.process is not write.by.process:
                 violated("I2", f"{write.by} completed {job.key} with the bytes of {stored.by}.")
             self._kept[job.gen] = (job, stored)
-            self._saw("a result in the bucket")
+            self._ledger.saw("a result in the bucket")
             text = stored.data.decode()
         if text is None:
             violated("I2", f"{write.by} completed {job.key} without a result.")
         kind = job.job_type.partition(".")[2]
-        right = jobs.output(kind, generation.request.number, effect_key=_effect_key(job), attempt=job.attempt)
+        right = jobs.output(kind, generation.request.number, effect_key=effect_key_of(job), attempt=job.attempt)
         if json.loads(text) != right or job.job_type in jobs.NEVER_COMPLETE:
             violated("I2", f"{job.key} has a wrong result.")
 
@@ -453,14 +361,14 @@ class Audit:
         if not removed:
             return
         there = [job for job in self._world.jobs() if not job.is_expired(self._world.now)]
-        needed = {job.input_location: job for job in there if not self._generations[job.gen].is_put_twice}
+        needed = {job.input_location: job for job in there if not self._ledger.by_gen[job.gen].is_put_twice}
         for key, _, by in removed:
             if key in needed:
                 violated("bytes", f"{by} took the input of {needed[key].key}, which is {needed[key].status}.")
 
     def _judge_results(self) -> None:
         now = self._world.now
-        self._kept = {gen: kept for gen, kept in self._kept.items() if not self._generations[gen].newest.is_expired(now)}
+        self._kept = {gen: kept for gen, kept in self._kept.items() if not self._ledger.by_gen[gen].newest.is_expired(now)}
         for job, stored in self._kept.values():
             location = job.result.location if job.result else None
             if location is not None and self._world.bucket.objects.get(location) is not stored:
@@ -469,8 +377,8 @@ class Audit:
     # ── Starts and messages ────────────────────────────────────────────────────────────────────────
 
     def _judge_start(self, start: Start) -> None:
-        generation = self._generations.get(start.effect_key.rpartition(".")[2])
-        if generation is None or _effect_key(generation.created) != start.effect_key:
+        generation = self._ledger.by_gen.get(start.effect_key.rpartition(".")[2])
+        if generation is None or effect_key_of(generation.created) != start.effect_key:
             violated("F42", f"{start.invocation} runs a job with an effect key of its own.")
         if start.number != generation.request.number:
             violated("wrong", f"{start.invocation} runs {generation.created.key} on another input.")
@@ -479,7 +387,7 @@ class Audit:
         holder, _ = generation.claims.get(start.attempt, (None, None))
         if holder is None or holder.process is not start.invocation.process:
             violated("I7", f"{start.invocation} runs attempt {start.attempt} of {generation.created.key}: it is {holder}'s.")
-        same = [other for other in self._starts(generation) if other.attempt == start.attempt]
+        same = [other for other in self._ledger.starts(generation) if other.attempt == start.attempt]
         if len(same) > 1:
             violated("I12", f"Attempt {start.attempt} of {generation.created.key} started {len(same)} times.")
 
@@ -490,236 +398,22 @@ class Audit:
                 violated("F23", f"{message.sent_by} sent a message about a job that no worker of ours does.")
             is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
             if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
-                self._saw("a waiting job woken")
+                self._ledger.saw("a waiting job woken")
             elif is_by_worker:
                 violated("F23", f"{message.sent_by} sent a message to its own queue.")
         self._seen_messages = len(self._world.queue.sent)
-
-    # ── Answers ────────────────────────────────────────────────────────────────────────────────────
-
-    def _judge_answers(self) -> None:
-        notes = self._world.notes
-        for name, seen in self._unjudged.items():
-            fresh = getattr(notes, name)[seen:]
-            self._open += fresh
-            self._unjudged[name] += len(fresh)
-        still_open: list[Asked | Delivered | Invocation] = []
-        for noted in self._open:
-            invocation = noted if isinstance(noted, Invocation) else noted.invocation
-            if invocation.is_live:
-                still_open.append(noted)
-            elif not invocation.killed:
-                self._judge_answer(noted)
-        self._open = still_open
-
-    def _judge_answer(self, noted: Asked | Delivered | Invocation) -> None:
-        if isinstance(noted, Invocation):
-            self._judge_sweep(noted)
-        elif isinstance(noted, Delivered):
-            self._judge_delivery(noted)
-        elif noted.request is not None:
-            self._judge_submit(noted.invocation, noted.request)
-        elif noted.key is not None and noted.invocation.role == "retry":
-            self._judge_retry(noted.invocation, noted.key)
-        elif noted.key is not None and noted.invocation.role == "delete":
-            self._judge_delete(noted.invocation, noted.key)
-        elif noted.report is not None:
-            self._judge_report_answer(noted)
-        elif noted.key is not None:
-            self._judge_cancel(noted.invocation, noted.key)
-
-    def _judge_submit(self, invocation: Invocation, request: Request) -> None:
-        error, now = invocation.error, self._world.now
-        # One whose host stood still until its own job had expired finds another in its place, and nobody to answer.
-        created = [each for each in self.generations if each.by is invocation and not each.newest.is_expired(now)]
-        if error is None:
-            self._judge_acceptance(invocation, request)
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif isinstance(error, AnotherIsRunning):
-            self._saw("a submit refused for a lock")
-            withdrawn = all(each.ends and each.is_withdrawal(each.writes[0][0], each.ends[0]) for each in created)
-            if not self._is_in_the_way(self._lock_of(request), invocation) or not withdrawn:
-                violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
-        elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
-            if created:
-                violated("unexpected", f"{invocation} was refused, but created a job.")
-            others = [each for each in self.generations if each.request.key == request.key and each.request != request]
-            if isinstance(error, IdempotencyKeyReused):
-                self._saw("a key reused for another request")
-            if isinstance(error, IdempotencyKeyReused) and (not others or request.is_once):
-                violated("F8", f"{invocation} was refused, but nobody else had used its key.")
-        else:
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_acceptance(self, invocation: Invocation, request: Request) -> None:
-        submission: Submission = invocation.answer
-        job = submission.job
-        generation = self._generations.get(job.gen)
-        if generation is None or generation.created.key != job.key:
-            violated("lost", f"{invocation} accepted {job.key}, which was never written.")
-        has_joined = self._has_joined(invocation, request, generation)
-        if job.owner != request.owner or not (has_joined or self._world.key_of(request) in {None, job.key}):
-            violated("I4", f"{invocation} named {job.key} for {request}.")
-        if not request.asks_for_the_same_as(generation.request) and not has_joined:
-            violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
-        if submission.replayed is (generation.by is invocation):
-            violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
-        self._judge_told(invocation, job, generation)
-        token = submission.worker_token
-        if (token is not None) is not (job.is_tracked and not submission.replayed) or (token and token.gen != job.gen):
-            violated("I9", f"{invocation} handed out a token for {job.key} that is not its worker's, or none.")
-        generation.is_accepted = True
-        if not invocation.failed_calls:
-            sent = {message.body for message in self._world.queue.sent if message.sent_by is invocation}
-            self._judge_outcome(generation, invocation, is_returned=JobMessage.of(job).to_body() in sent)
-        if submission.replayed and request.is_once:
-            self._saw("an input submitted again")
-        elif submission.replayed:
-            self._saw("a request repeated")
-
-    def _has_joined(self, invocation: Invocation, request: Request, generation: Generation) -> bool:
-        """Whether the answer is the job that holds the lock instead of the caller's own."""
-        job_type = self._world.all_job_types[request.job_type]
-        joins = job_type.exclusive is not None and job_type.exclusive.policy == "JOIN"
-        is_like = generation.request.job_type == request.job_type and generation.by is not invocation
-        has_joined = joins and is_like and not generation.ended_before(invocation.began_after)
-        if has_joined and generation.request != request:
-            self._saw("a running job joined")
-        return has_joined
-
-    def _judge_told(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
-        """What a caller is told of a job is what its record said, and nothing of one that was deleted before."""
-        if generation.deleted_with is not None and generation.deleted_with < invocation.began_after:
-            violated("deleted", f"{invocation} answered with {job.key}, which had been deleted before it was asked.")
-        if not generation.is_put_twice and not generation.has_stood_as(job):
-            violated("told", f"{invocation} answered that {job.key} is {job.status}, which it never was like that.")
-        if job.is_finished and generation.claims.get(1, (None, None))[0] is invocation:
-            self._saw("a quick job answered when it had ended")
-
-    def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
-        error = invocation.error
-        if error is None:
-            generation = self._generations.get(invocation.answer.gen)
-            if generation is None or generation.created.key != key:
-                violated("lost", f"{invocation} accepted {key} anew, which was never written.")
-            self._judge_told(invocation, invocation.answer, generation)
-            generation.is_accepted = True
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound | JobNotRetryable | UnknownJobType):
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
-        error = invocation.error
-        ends = [end.status for each in self.generations if each.created.key == key for end in each.ends]
-        if error is None:
-            self._judge_told(invocation, invocation.answer, self._generations[invocation.answer.gen])
-            if invocation.answer.status is not Status.CANCELLED or Status.CANCELLED not in ends:
-                violated("F46", f"{invocation} says that {key} was cancelled, but it was {ends}.")
-        elif isinstance(error, JobAlreadyFinished):
-            if not ends:
-                violated("F46", f"{invocation} says that {key} had ended, but it had not.")
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound):
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_delete(self, invocation: Invocation, key: JobKey) -> None:
-        error, began = invocation.error, invocation.began_after
-        of_key = [each for each in self.generations if each.created.key == key]
-        if error is None:
-            if not any(each.deleted_with is not None and each.deleted_with >= began for each in of_key):
-                violated("deleted", f"{invocation} says that {key} is deleted, but nobody deleted it.")
-        elif isinstance(error, JobNotFinished):
-            if all(each.ended_before(began) for each in of_key):
-                violated("deleted", f"{invocation} says that {key} has not ended, but it had.")
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls and not invocation.partial_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound):
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_report_answer(self, asked: Asked) -> None:
-        invocation, error = asked.invocation, asked.invocation.error
-        of_key = [each for each in self.generations if each.created.key == asked.key]
-        if asked.token is not None:
-            of_key = [each for each in of_key if each.created.gen == asked.token.gen]
-        if error is None:
-            self._judge_told(invocation, invocation.answer, self._generations[invocation.answer.gen])
-        elif isinstance(error, JobHasEnded):
-            self._saw("a report refused, since the job had ended")
-            if not any(end.status == error.status for each in of_key for end in each.ends):
-                violated("F46", f"{invocation} says that {asked.key} is {error.status}, but it was not.")
-        elif isinstance(error, Unavailable):
-            others = [write for each in of_key for write, _, _ in each.writes if write.number >= invocation.began_after]
-            if not invocation.failed_calls and len(others) < REPORT_TRIES:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif isinstance(error, JobNotFound | InvalidWorkerToken):
-            there = [each for each in of_key if self._present(each) and each.number < invocation.began_after]
-            if any(not each.newest.is_expired(self._world.now) for each in there):
-                violated("I5", f"{invocation} did not find {asked.key}: {error!r}.")
-        else:
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_sweep(self, invocation: Invocation) -> None:
-        if invocation.error is not None and not (isinstance(invocation.error, Unavailable) and invocation.failed_calls):
-            violated("F18", f"{invocation} ended in {invocation.error!r}.")
-        if invocation.failed_calls or invocation.partial_calls:
-            return
-        if invocation.answer is not None and invocation.answer.sent:
-            self._saw("a sweep that sent")
-        sent = {JobMessage.parse(message.body) for message in self._world.queue.sent if message.sent_by is invocation}
-        for generation in self.generations:
-            # A write that somebody else's followed need not be recognised as one's own: the job is looked after.
-            for write, old, new in generation.writes[-1:]:
-                if write.by is invocation and new.sweeps > old.sweeps and JobMessage.of(new) not in sent:
-                    violated("L2", f"{invocation} put off {new.key} without sending it.")
-
-    def _judge_delivery(self, delivered: Delivered) -> None:
-        invocation, answer = delivered.invocation, delivered.invocation.answer
-        if invocation.error is not None:
-            violated("F18", f"{invocation} ended in {invocation.error!r}; that brings the whole batch back.")
-        if not isinstance(answer, dict) or not isinstance(answer.get("batchItemFailures"), list):
-            violated("F18", f"{invocation} answered {answer!r}.")
-        returned = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        if not returned <= delivered.batch.message_ids:
-            violated("F18", f"{invocation} handed back messages that it was not given.")
-        if invocation.failed_calls:
-            return
-        keys = {key_of(record["body"]) for record in delivered.batch.records if record["messageId"] in returned}
-        for generation in self.generations:
-            self._judge_outcome(generation, invocation, is_returned=generation.created.key in keys)
-
-    def _judge_outcome(self, generation: Generation, invocation: Invocation, *, is_returned: bool) -> None:
-        """What an invocation that ended well, every call of it too, left of a job that it had claimed."""
-        attempts = [attempt for attempt, (by, _) in generation.claims.items() if by is invocation]
-        job = self._present(generation)
-        if any(attempt + 1 in generation.claims for attempt in attempts) and not generation.releases.issuperset(attempts):
-            self._saw("a late attempt fenced")
-        for attempt in attempts:
-            is_held = job is not None and job.status is Status.IN_PROGRESS and job.attempt == attempt
-            if is_held:
-                violated("F27", f"{invocation} ended well, but left attempt {attempt} of {generation.created.key} hanging.")
-        write, _, new = generation.writes[-1] if generation.writes else (None, None, generation.created)
-        is_released = write is not None and write.by is invocation and new.status is Status.PENDING
-        if is_released and not is_returned:
-            violated("F30", f"{invocation} released {generation.created.key}, but did not hand its message on.")
 
     # ── When all is quiet ──────────────────────────────────────────────────────────────────────────
 
     def check_end(self, since: datetime) -> Numbers:
         """Nothing is lost, stuck or wrong; all of it in time. Raises `Violation`; returns the figures."""
         self.check()
-        self.sights["a message in the dead-letter queue"] += len(self._world.dead_letters.messages)
+        self._ledger.sights["a message in the dead-letter queue"] += len(self._world.dead_letters.messages)
         numbers = self._numbers()
         for name in ("stuck", "lost", "unexpected", "wrong", "double_final", "ghosts"):
             if getattr(numbers, name):
                 violated(name, f"{getattr(numbers, name)} of {numbers.jobs} jobs.")
-        for generation in self.generations:
+        for generation in self._ledger.generations:
             self._judge_time(generation, since)
         if numbers.duplicates > numbers.faults:
             violated("duplicates", f"{numbers.duplicates} more starts than there were reasons ({numbers.faults}).")
@@ -747,52 +441,29 @@ class Audit:
 
     def _ends_of_holders(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
         """When others of the lock ended. One that waited until its deadline did not hold it."""
-        for other in self.generations:
+        for other in self._ledger.generations:
             if other is not generation and other.created.exclusive_key == exclusive_key:
                 yield from (write.at for write, old, new in other.writes if new.is_finished and old.waits_since is None)
 
     def _numbers(self) -> Numbers:
-        every = list(self.generations)
+        every = list(self._ledger.generations)
         completed = [each for each in every if each.ends and each.ends[0].status is Status.COMPLETED]
         return Numbers(
             lost=sum(each.is_accepted and not each.ends for each in every),
-            unexpected=sum(from_job.gen not in self._generations for from_job in self._world.jobs()),
+            unexpected=sum(from_job.gen not in self._ledger.by_gen for from_job in self._world.jobs()),
             stuck=sum(not each.ends for each in every),
             # Each result was compared with the oracle when it was recorded.
             wrong=sum(each.created.job_type in jobs.NEVER_COMPLETE for each in completed),
             double_final=sum(len(each.ends) > 1 for each in every),
-            ghosts=sum(not self._starts(each) for each in completed if not each.created.is_tracked),
-            duplicates=sum(max(0, len(self._starts(each)) - 1 - len(each.releases)) for each in every if not each.is_put_twice),
+            ghosts=sum(not self._ledger.starts(each) for each in completed if not each.created.is_tracked),
+            duplicates=sum(
+                max(0, len(self._ledger.starts(each)) - 1 - len(each.releases)) for each in every if not each.is_put_twice
+            ),
             jobs=len(every),
             faults=self._world.scheduler.faults,
         )
-
-    # ── Look up ────────────────────────────────────────────────────────────────────────────────────
-
-    def _saw(self, sight: str) -> None:
-        self.sights[sight] += 1
-
-    def _starts(self, generation: Generation) -> list[Start]:
-        effect_key = _effect_key(generation.created)
-        return [start for start in self._world.notes.starts if start.effect_key == effect_key]
-
-    def _present(self, generation: Generation) -> AsyncJob | None:
-        item = self._world.table.items.get(generation.pk)
-        job = None if item is None else from_item(item)
-        return job if job is not None and job.gen == generation.created.gen else None
-
-    def _asked_by(self, invocation: Any) -> Asked | None:
-        return next((asked for asked in self._world.notes.asked if asked.invocation is invocation), None)
-
-
-def _effect_key(job: AsyncJob) -> str:
-    return f"{job.async_job_id}.{job.gen}"
 
 
 def _is_name_of(claimant: str, invocation: Invocation) -> bool:
     # Whoever submits has no name of Lambda's to give.
     return claimant.startswith("submit/" if invocation.role == "submit" else f"{invocation.process.request_id}/")
-
-
-def violated(rule: str, what: str) -> NoReturn:
-    raise Violation(rule, what)

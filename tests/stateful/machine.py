@@ -14,7 +14,8 @@ from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, 
 
 from asyncjobs.errors import JobNotFound
 from asyncjobs.lifecycle import HEARTBEAT, RETRYABLE, AsyncJob, Status
-from tests.stateful.audit import Audit, Numbers, Violation, violated
+from tests.stateful.audit import Audit
+from tests.stateful.ledger import Numbers, Violation, violated
 from tests.stateful.scheduler import Decision, Invocation
 from tests.stateful.world import JOB_TYPES, OWNERS, QUEUE_URL, Parts, Request, World
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import Phase
 
 from tests.stateful.ablations import ABLATIONS
-from tests.stateful.audit import Violation
 from tests.stateful.feature_ablations import FEATURE_ABLATIONS
+from tests.stateful.ledger import Violation
 from tests.stateful.machine import Machine, machine_with
 from tests.stateful.profile import run
 
@@ -33,4 +33,4 @@ def test_the_machine_notices(name: str) -> None:
 def test_the_product_itself_passes_where_the_machine_is_directed(
     kind: type[Machine], job_types: tuple[str, ...], rules: tuple[str, ...]
 ) -> None:
-    run(machine_with(kind, job_types=job_types, only=rules), examples=60, phases=(Phase.generate,))
+    run(machine_with(kind, job_types=job_types, only=rules), examples=30, phases=(Phase.generate,))
