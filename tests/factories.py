@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.lifecycle import AsyncJob, JobKey, RetentionFrom, submitted
+from asyncjobs.lifecycle import AsyncJob, JobKey, Priority, RetentionFrom, submitted
 from asyncjobs.registry import JobType
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -76,6 +76,7 @@ def job_type(name: str, **changes: Any) -> JobType:
             retention_from=RetentionFrom.END,
             immediate=None,
             dedupe=timedelta(0),
+            priority=Priority.STANDARD,
             exclusive=None,
             routes=(),
             synchronous_routes=(),

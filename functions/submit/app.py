@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 settings = Settings.from_environment()
 log.configure(settings.application)
 dynamodb = aws.dynamodb()
-store, queue, admission = DynamoStore(settings.table_name, dynamodb), SqsQueue(settings.queue_url), None
+store, queue, admission = DynamoStore(settings.table_name, dynamodb), SqsQueue(settings.queue_urls), None
 if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
     # Not imported where nothing is limited: a cold start pays for each module.
     from asyncjobs.admission import Admission

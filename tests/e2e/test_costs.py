@@ -15,7 +15,7 @@ from asyncjobs.clock import utc_now
 from asyncjobs.executor import Executor
 from asyncjobs.history import DynamoHistory
 from asyncjobs.immediate import FirstWorker
-from asyncjobs.lifecycle import AsyncJob
+from asyncjobs.lifecycle import AsyncJob, Priority
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, definition_of, tracked_job
@@ -75,7 +75,7 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
     described = {found.name: found.describe() for found in definitions if found}
     catalogue = Catalogue({**described, GENERIC: tracked_job(GENERIC)})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
-    queue = SqsQueue(url, bill.watch(sqs))
+    queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None
     commands = Commands(
         store=store,

@@ -24,7 +24,7 @@ from asyncjobs.errors import JobAlreadyFinished, JobNotFound, Unavailable
 from asyncjobs.executor import Executor
 from asyncjobs.heartbeat import Heartbeat
 from asyncjobs.immediate import AT_MOST, FirstWorker
-from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, job_id_for
+from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
 from asyncjobs.queue import JobMessage
 from asyncjobs.registry import MAX_TIME_LIMIT, definition_of
 from asyncjobs.service import Commands, SubmitRequest
@@ -79,7 +79,7 @@ class LossyQueue:
                 self.send(message)
         return refused
 
-    def return_after(self, receipt_handle: str, delay: timedelta) -> None:
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
         if receipt_handle in self._received:
             self._received[receipt_handle].visible_at = self._clock() + delay
 
@@ -101,7 +101,7 @@ class LossyQueue:
         if not is_done:
             heapq.heappush(self._waiting, delivery)
 
-    def backlog(self) -> int:
+    def backlog(self, _priority: Priority = Priority.STANDARD) -> int:
         return sum(delivery.visible_at <= self._clock() for delivery in self._waiting[: 4 * _BACKLOG])
 
 
@@ -211,7 +211,10 @@ class World:
         ends_at = self.clock() + _FUNCTION_TIMEOUT
         with self._process() as process:
             worker = BatchWorker(self._executor(process), ProcessQueue(self.queue, process))
-            records = [{"messageId": str(each.number), "receiptHandle": str(each.number), "body": each.body} for each in batch]
+            records = [
+                {"messageId": str(each.number), "receiptHandle": str(each.number), "body": each.body, "eventSourceARN": "jobs"}
+                for each in batch
+            ]
             answer = worker.handle(
                 {"Records": records}, request_id=f"request-{next(self._names)}", remaining=lambda: ends_at - self.clock()
             )

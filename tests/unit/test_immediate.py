@@ -15,7 +15,7 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.durations import Durations
 from asyncjobs.errors import Unavailable
 from asyncjobs.immediate import FirstWorker
-from asyncjobs.lifecycle import AsyncJob, Status
+from asyncjobs.lifecycle import AsyncJob, Priority, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.registry import Exclusive
 from asyncjobs.service import Commands, Submission, SubmitRequest
@@ -79,7 +79,9 @@ def has_run_something(first_worker: FirstWorker) -> bool:
 
 
 def submit(commands: Commands, name: str = "zoo.is_quick", turn: str = "returns", **options: Any) -> Submission:
-    request = SubmitRequest(job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)))
+    request = SubmitRequest(
+        job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)), priority=options.pop("priority", None)
+    )
     return commands.submit(OWNER, request, **options)
 
 
@@ -92,6 +94,18 @@ def test_a_quick_job_has_finished_when_it_is_accepted(
     assert store.jobs == {job.key: job}
     assert queue.sent == []
     assert lines.names() == ["JOB_ACCEPTED", "JOB_STARTED", "JOB_COMPLETED"]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_quick_job_waits_for_nobody_whatever_its_priority(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+    job = submit(commands, priority=priority).job
+    assert (job.status, job.priority, queue.sent) == (Status.COMPLETED, priority, [])
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_one_that_goes_on_later_goes_on_in_its_own_queue(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+    submit(commands, turn="raises", priority=priority)
+    assert [message.priority for message in queue.sent] == [priority]
 
 
 def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeStore) -> None:

@@ -20,6 +20,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     JobFailure,
     JobKey,
+    Priority,
     Result,
     Status,
 )
@@ -38,6 +39,7 @@ JOBS = st.builds(
     status=st.sampled_from(Status),
     gen=NAME,
     request_hash=st.binary(min_size=32, max_size=32),
+    priority=st.sampled_from(Priority),
     attempt=COUNT,
     max_attempts=COUNT,
     created_at=INSTANT,
@@ -82,7 +84,13 @@ def test_an_item_holds_only_what_is_there(job: AsyncJob) -> None:
 
 def test_attributes_of_a_newer_release_do_not_disturb() -> None:
     job = new_job()
-    assert from_item({**to_item(job), "priority": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+    assert from_item({**to_item(job), "colour": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+
+
+def test_only_an_unusual_priority_is_written() -> None:
+    assert "priority" not in to_item(new_job())
+    assert to_item(new_job(priority=Priority.LOW))["priority"] == {"S": "low"}
+    assert from_item(to_item(new_job())).priority is Priority.STANDARD
 
 
 def test_a_key_of_the_due_index_is_there_exactly_while_the_job_is_due() -> None:

@@ -24,6 +24,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     Holder,
     JobFailure,
+    Priority,
     Result,
     RetentionFrom,
     Status,
@@ -361,6 +362,11 @@ def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(jo
     )
     assert again.is_claimable(LATER)
     assert not again.is_expired(LATER + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_retried_job_keeps_its_priority(priority: Priority) -> None:
+    assert retried(new_job(priority=priority).cancelled(now=NOW)).priority is priority
 
 
 @pytest.mark.parametrize("job", ENDED_BADLY)

@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.lifecycle import AsyncJob, Holder, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
+from asyncjobs.lifecycle import (
+    AsyncJob,
+    Holder,
+    JobFailure,
+    JobKey,
+    Priority,
+    Result,
+    ResultType,
+    RetentionFrom,
+    Status,
+    due_shard,
+)
 
 Item = dict[str, Any]
 
@@ -35,6 +46,7 @@ def to_item(job: AsyncJob) -> Item:
         "status": {"S": job.status.value},
         "gen": {"S": job.gen},
         "requestHash": {"B": job.request_hash},
+        "priority": None if job.priority is Priority.STANDARD else {"S": job.priority.value},
         "attempt": {"N": str(job.attempt)},
         "maxAttempts": {"N": str(job.max_attempts)},
         "createdAt": {"S": rfc3339(job.created_at)},
@@ -88,6 +100,7 @@ def from_item(item: Item) -> AsyncJob:
         status=Status(item["status"]["S"]),
         gen=item["gen"]["S"],
         request_hash=bytes(item["requestHash"]["B"]),
+        priority=Priority(text("priority") or Priority.STANDARD),
         attempt=int(item["attempt"]["N"]),
         max_attempts=int(item["maxAttempts"]["N"]),
         created_at=from_rfc3339(item["createdAt"]["S"]),

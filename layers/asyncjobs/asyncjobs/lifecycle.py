@@ -85,6 +85,14 @@ class RetentionFrom(StrEnum):
     END = "END"
 
 
+class Priority(StrEnum):
+    """Which queue a job waits in. Each has workers of its own, so it waits behind jobs of its own priority and no others."""
+
+    HIGH = "high"
+    STANDARD = "standard"
+    LOW = "low"
+
+
 class ResultType(StrEnum):
     """Where a result lies: in the job itself, in the bucket, or where an outside worker says."""
 
@@ -148,6 +156,7 @@ class AsyncJob:
     gen: str
     """Made anew by each submit that creates a record; messages and writes of an earlier record do not fit it."""
     request_hash: bytes
+    priority: Priority = Priority.STANDARD
     attempt: int = 0
     """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
     max_attempts: int
@@ -349,6 +358,7 @@ class AsyncJob:
             job_type=self.job_type,
             gen=uuid.uuid4().hex,
             request_hash=self.request_hash,
+            priority=self.priority,
             max_attempts=max_attempts,
             created_at=self.created_at,
             updated_at=now,
@@ -437,6 +447,7 @@ def submitted(
     *,
     job_type: str,
     request_hash: bytes,
+    priority: Priority = Priority.STANDARD,
     max_attempts: int,
     time_limit: timedelta,
     deadline: timedelta,
@@ -457,6 +468,7 @@ def submitted(
         job_type=job_type,
         gen=gen or uuid.uuid4().hex,
         request_hash=request_hash,
+        priority=priority,
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,

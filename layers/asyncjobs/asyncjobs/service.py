@@ -31,6 +31,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     Holder,
     JobKey,
+    Priority,
     RetentionFrom,
     Status,
     job_id_for,
@@ -44,6 +45,7 @@ from asyncjobs.waiting import Waiter
 
 if TYPE_CHECKING:
     from asyncjobs.admission import Admission
+    from asyncjobs.backlog import Backlog
     from asyncjobs.exclusive import Locks
     from asyncjobs.immediate import FirstWorker
     from asyncjobs.rate import Quota
@@ -66,6 +68,7 @@ class SubmitRequest:
     input: Any = None
     metadata: Mapping[str, Any] | None = None
     message: str | None = None
+    priority: Priority | None = None
     delay: timedelta = timedelta(0)
     not_before: datetime | None = None
     retention: timedelta | None = None
@@ -82,6 +85,7 @@ class SubmitRequest:
             self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
             self.retention_from,
+            self.priority,
         )
         return hashlib.sha256(canonical_json(asked)).digest()
 
@@ -331,6 +335,7 @@ class Commands:
             key,
             job_type=job_type.name,
             request_hash=request_hash,
+            priority=request.priority or job_type.priority,
             max_attempts=job_type.max_attempts,
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,
@@ -446,8 +451,17 @@ class Queries:
     _MOST_PAGES = 5
 
     def __init__(
-        self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock, waiter: Waiter | None = None
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        waiter: Waiter | None = None,
+        queue: Callable[[], Queue] | None = None,
     ) -> None:
+        """`queue` is called when a queue is to be looked at for the first time; without it none is."""
+        self._queue = queue
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
@@ -464,6 +478,15 @@ class Queries:
         Raises `JobNotFound`, `Unavailable`.
         """
         return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
+
+    def queue_depth(self, job: AsyncJob) -> int | None:
+        """About how many messages wait in the queue that the job waits in, everybody's; None where that would tell nothing.
+
+        So it is for a job that does not wait, may not begin yet, or may wait for a lock; when nobody is to know; and when
+        the queue does not answer.
+        """
+        waits = job.status is Status.PENDING and job.is_claimable(self._clock()) and job.exclusive_key is None
+        return self._backlog.waiting(job.priority) if waits and self._backlog is not None else None
 
     def link(self, job: AsyncJob) -> str | None:
         """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
@@ -489,6 +512,15 @@ class Queries:
     def job_types(self) -> Iterable[JobType]:
         """Every job type."""
         return self._catalogue
+
+    @cached_property
+    def _backlog(self) -> Backlog | None:
+        """Imported, and its client made, for the first job that waits: most polls are of jobs that run or have ended."""
+        if self._queue is None:
+            return None
+        from asyncjobs.backlog import Backlog  # noqa: PLC0415 - see above
+
+        return Backlog(self._queue(), self._clock)
 
 
 def _asks_for_lock(job: AsyncJob, job_type: JobType) -> bool:
