@@ -11,7 +11,7 @@ from tests.stateful.ledger import Violation
 from tests.stateful.machine import Machine, machine_with
 from tests.stateful.profile import run
 
-ENOUGH = 300
+ENOUGH = 600
 """Examples within which each is noticed; most are within a dozen."""
 ALL = {**ABLATIONS, **FEATURE_ABLATIONS}
 DIRECTED = list(
