@@ -141,7 +141,8 @@ class Audit:
         for other in self._ledger.generations:
             is_same = other is not generation and other.request.asks_for_the_same_as(generation.request)
             is_over = other.newest.status in RETRYABLE or other.newest.is_expired(write.at)
-            if not is_same or other.by.role != "submit" or is_over:
+            # A submit that had the name, and stood still until its job was made, ended and expired, makes it once more.
+            if not is_same or other.by.role != "submit" or is_over or self._is_late(generation) or self._is_late(other):
                 continue
             if self._names[other.created.async_job_id] > write.at:
                 violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
@@ -150,6 +151,10 @@ class Audit:
             for other in self._ledger.generations
         ):
             self._ledger.saw("an input submitted anew")
+
+    def _is_late(self, generation: Generation) -> bool:
+        earlier = (each for each in self._ledger.generations if each.created.key == generation.created.key)
+        return any(each.number < generation.number for each in earlier)
 
     def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
         """A quick job's first attempt begins with its record."""
