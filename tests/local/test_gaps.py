@@ -89,6 +89,43 @@ def test_released_tells_the_reason(released: Deployed) -> None:
     assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
 
 
+# ── Functions ──
+
+
+def quickest_silent_call(deployed: Deployed) -> float:
+    """Seconds, of twenty calls."""
+    url, took = deployed.url("PlainApi", "/silently"), []
+    with httpx.Client() as client:
+        for _ in range(20):
+            began = time.monotonic()
+            assert client.get(url).status_code == 200
+            took.append(time.monotonic() - began)
+    return min(took)
+
+
+def test_a_call_that_logs_nothing_is_answered_when_its_handler_has_returned(twin: Deployed) -> None:
+    assert quickest_silent_call(twin) < 0.05
+
+
+def test_released_waits_for_a_line_that_does_not_come(released: Deployed) -> None:
+    assert quickest_silent_call(released) >= 0.05
+
+
+def test_what_a_handler_logged_is_there_when_the_call_is_over(twin: Deployed) -> None:
+    logs = twin.client("logs")
+
+    def lines() -> int:
+        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern='"CloudWatchMetrics"')
+        return sum(len(page["events"]) for page in pages)
+
+    httpx.get(twin.url("SamApi", "/open/x"))
+    (group,) = [found["logGroupName"] for found in logs.describe_log_groups()["logGroups"]]
+    before = lines()
+    for _ in range(20):
+        httpx.get(twin.url("SamApi", "/open/x"))
+    assert lines() - before == 20
+
+
 # ── Queues ──
 
 
