@@ -14,6 +14,7 @@ from asyncjobs.clock import from_epoch_milliseconds
 from asyncjobs.lifecycle import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
+    FENCE_AND_EXPIRY,
     FENCE_AND_LEASE,
     FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
@@ -389,6 +390,18 @@ def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob
     assert store.add_if_absent(successor, NOW) is None
     store.remove_if_unchanged(forgotten)
     assert store.get(job.key) == successor
+
+
+def test_a_job_that_was_forgotten_in_between_is_not_retried(store: Store, job: AsyncJob) -> None:
+    cancelled = job.cancelled(now=NOW)
+    store.swap_if_unchanged(job, cancelled)
+    forgotten = cancelled.forgotten(now=NOW)
+    store.swap_if_unchanged(cancelled, forgotten)
+    retried = cancelled.retried(max_attempts=3, time_limit=timedelta(seconds=60), deadline=timedelta(hours=1), now=NOW)
+    assert store.swap_if_unchanged(cancelled, retried, FENCE_AND_EXPIRY) == Lost(forgotten)
+    assert store.swap_if_unchanged(forgotten, retried, FENCE_AND_EXPIRY) is None
+    # Its own first try stands there.
+    assert store.swap_if_unchanged(forgotten, retried, FENCE_AND_EXPIRY) is None
 
 
 def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None:

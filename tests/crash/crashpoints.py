@@ -80,6 +80,8 @@ def _is_armed(what: str, call: str, about: list[str]) -> bool:
 def _place(operation: str, params: Any) -> tuple[str, list[str]]:
     """The adapter's function that calls AWS, the one it was entered by, and who called that: read off the stack."""
     site, entry, frame = "", "", sys._getframe(1)
+    body = params.get("body") or b""
+    text = "" if operation.endswith(("Object", "Part")) else _text(body)
     while frame.f_back is not None:
         frame = frame.f_back
         module = frame.f_globals.get("__name__", "")
@@ -88,13 +90,12 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
             entry = frame.f_code.co_name
         elif site and module.startswith("asyncjobs."):
             break
-    body = params.get("body") or b""
-    text = "" if operation.endswith(("Object", "Part")) else _text(body)
     # A receipt handle tells nothing, so the worker's own variable has to; nor does the queue's length tell who asks for it.
     record = frame.f_locals.get("record")
     asking = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
     about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {asking}")
-    return call_name(site, f"{entry} < {frame.f_code.co_qualname}{_detail(operation, text)}"), list(dict.fromkeys(about))
+    detail = _detail(operation, text) + _at_once(frame, text)
+    return call_name(site, f"{entry} < {frame.f_code.co_qualname}{detail}"), list(dict.fromkeys(about))
 
 
 def _detail(operation: str, body: str) -> str:
@@ -106,6 +107,18 @@ def _detail(operation: str, body: str) -> str:
     if status:
         return f" > {status['S']}"
     return " > move_due" if "dueAt = :lease" in update["UpdateExpression"] else ""
+
+
+def _at_once(frame: Any, body: str) -> str:
+    """Whether it is done for an attempt that the submit function makes, as its claimant or its caller tells; or after one."""
+    job = frame.f_locals.get("job")
+    if frame.f_code.co_name == "_send" and getattr(job, "attempt", 0):
+        return " > handed over"
+    is_at_once = '"submit/' in body
+    while frame.f_back is not None and not is_at_once:
+        frame = frame.f_back
+        is_at_once = frame.f_globals.get("__name__") == "asyncjobs.immediate"
+    return " > at once" if is_at_once else ""
 
 
 def _text(value: Any) -> str:

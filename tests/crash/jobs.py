@@ -139,6 +139,45 @@ def streams_in_vain(input: Note, context: JobContext) -> str | ResultStream:
     return digest(input.note)
 
 
+@job("crash.is_quick", expected_seconds=0.1, timeout_seconds=6)
+def is_quick(input: Note, context: JobContext) -> str:
+    """Return, where it was submitted."""
+    note_start(context)
+    return digest(input.note)
+
+
+@job("crash.is_quick_and_reports", expected_seconds=0.1, timeout_seconds=6)
+def is_quick_and_reports(input: Note, context: JobContext) -> str:
+    """The same, and give a report the time to be written."""
+    note_start(context)
+    context.progress(50, "half")
+    time.sleep(1)
+    return digest(input.note)
+
+
+@job("crash.is_quick_and_much", expected_seconds=0.1, timeout_seconds=6)
+def is_quick_and_much(input: Note, context: JobContext) -> str:
+    """Return too much for the table."""
+    note_start(context)
+    return digest(input.note) * 300
+
+
+@job("crash.gives_up_quickly", expected_seconds=0.1, timeout_seconds=6)
+def gives_up_quickly(input: Note, context: JobContext) -> None:
+    """Fail for good, where it was submitted."""
+    note_start(context)
+    raise Fatal("Never.", code="HOPELESS")
+
+
+@job("crash.is_quick_later", expected_seconds=0.1, timeout_seconds=6)
+def is_quick_later(input: Note, context: JobContext) -> str:
+    """Succeed at the second attempt, which is the worker's."""
+    note_start(context)
+    if context.attempt == 1:
+        raise Retry("Not yet.", after=1)
+    return digest(input.note)
+
+
 @job("crash.reads_upload", timeout_seconds=LONG)
 def reads_upload(input: Note, context: JobContext) -> str:
     """Read an upload, named by the note."""

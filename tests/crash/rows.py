@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from asyncjobs.registry import GENERIC
 from tests.crash import crashpoints, faults
-from tests.crash.cell import ACCEPTED, CONFLICT, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell, NotFired
+from tests.crash.cell import ACCEPTED, CONFLICT, FAILED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell, NotFired
 from tests.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
@@ -92,6 +92,34 @@ def creates(row: Row, cell: Cell) -> None:
     elif cell.fault.kills or cell.fault.gives_up:
         cell.is_absent()
         cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def begins_at_once(row: Row, cell: Cell) -> None:
+    """The record and its first attempt are one write: it is there with a lease, or nothing is. A lost answer runs it, too."""
+    cell.arm()
+    answer = cell.submit()
+    if cell.fault.is_applied:
+        cell.had_its_time()
+    cell.answers_as_faulted(answer, otherwise=OK)
+    if not cell.fault.is_applied:
+        cell.is_absent()
+        cell.is_accepted(replayed=False)
+        cell.had_its_time()
+    row.ends(cell)
+
+
+def runs_at_once(row: Row, cell: Cell) -> None:
+    """The fault meets the submit function at work. It is accepted, so the answer says how it stands; or there is none."""
+    cell.arm()
+    answer = cell.submit()
+    cell.had_its_time()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    elif row.status == "FAILED":
+        assert (answer.status_code, answer.json()["code"]) == (FAILED, "JOB_FAILED"), answer.text
+    else:
+        assert answer.status_code == (OK if row.attempts(cell.fault) == 1 else ACCEPTED), answer.text
     row.ends(cell)
 
 
@@ -468,5 +496,63 @@ ROWS = (
         "crash.dies",
         status="FAILED",
         error="WORKER_LOST",
+    ),
+    Row(
+        "submit creates and claims a quick job",
+        _PUT,
+        "add_if_absent < Commands._accept > at once",
+        begins_at_once,
+        "crash.is_quick",
+        _second_if(Fault.ALL_LOST, Fault.KILLED_AFTER),
+    ),
+    Row(
+        "a quick job's heartbeat reports",
+        _SWAP,
+        "swap_if_unchanged < Heartbeat.beat > at once",
+        runs_at_once,
+        "crash.is_quick_and_reports",
+        _second_if(*_KILLS),
+    ),
+    Row(
+        "a quick job's large result is put",
+        _PUT_RESULT,
+        "__exit__ < Attempt._succeeded > at once",
+        runs_at_once,
+        "crash.is_quick_and_much",
+        _UPLOADS,
+    ),
+    Row(
+        "submit completes a quick job",
+        _SWAP,
+        f"{_END} > COMPLETED > at once",
+        runs_at_once,
+        "crash.is_quick",
+        _second_if(Fault.KILLED_BEFORE),
+    ),
+    Row(
+        "submit fails a quick job",
+        _SWAP,
+        f"{_END} > FAILED > at once",
+        runs_at_once,
+        "crash.gives_up_quickly",
+        _second_if(Fault.KILLED_BEFORE),
+        "FAILED",
+        "HOPELESS",
+    ),
+    Row(
+        "submit releases a quick job",
+        _SWAP,
+        f"{_END} > PENDING > at once",
+        runs_at_once,
+        "crash.is_quick_later",
+        _always(2),
+    ),
+    Row(
+        "submit hands a quick job over",
+        _SEND,
+        "send < Commands._send > handed over",
+        runs_at_once,
+        "crash.is_quick_later",
+        _always(2),
     ),
 )

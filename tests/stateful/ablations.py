@@ -22,6 +22,7 @@ from asyncjobs.lifecycle import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, J
 from asyncjobs.objects import JSON, ResultWriter, S3Objects, _S3ResultWriter
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.store import DynamoStore, Lost
+from tests.stateful.machine import Machine
 from tests.stateful.world import JOB_TYPES, Parts, key_of
 
 
@@ -31,6 +32,7 @@ class Ablation:
 
     parts: Parts
     caught_as: frozenset[str]
+    machine: type[Machine] = Machine
     job_types: tuple[str, ...] = JOB_TYPES
     rules: tuple[str, ...] = ()
     """Rules that suffice to notice it, where all of them would take long; all of them, if none is named."""
@@ -130,7 +132,9 @@ class _Tampered:
         return lambda **parameters: call(**self._tamper(parameters))
 
 
-def _store_with(tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., DynamoStore]:
+def store_with(tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., DynamoStore]:
+    """A store whose writes are altered on the way."""
+
     def make(table_name: str, client: Any) -> DynamoStore:
         return DynamoStore(table_name, _Tampered(client, tamper))  # type: ignore[arg-type]  # as much of a client as it needs
 
@@ -147,7 +151,7 @@ def _claim_with(expression: str, old: str, new: str) -> Callable[..., DynamoStor
             raise AssertionError(f"The claim does not say {old!r} any more: adapt the ablation.")
         return {**parameters, expression: parameters[expression].replace(old, new)}
 
-    return _store_with(tamper)
+    return store_with(tamper)
 
 
 def _put_unconditionally(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -222,93 +226,94 @@ def _present_even_if_expired(job: AsyncJob | None, _clock: Clock) -> AsyncJob:
     return job
 
 
-def _caught(*rules: str) -> frozenset[str]:
+def caught(*rules: str) -> frozenset[str]:
+    """The rules by which it may be noticed."""
     return frozenset(rules)
 
 
 ABLATIONS = {
-    "no fence": Ablation(parts=Parts(store=NoFence), caught_as=_caught("I1", "I3", "I6", "I8")),
-    "claims without condition": Ablation(parts=Parts(store=UnconditionalClaim), caught_as=_caught("I3", "I7", "I12")),
+    "no fence": Ablation(parts=Parts(store=NoFence), caught_as=caught("I1", "I3", "I6", "I8")),
+    "claims without condition": Ablation(parts=Parts(store=UnconditionalClaim), caught_as=caught("I3", "I7", "I12")),
     "claims without a bound on attempts": Ablation(
         parts=Parts(store=_claim_with("ConditionExpression", " AND attempt < maxAttempts", "")),
-        caught_as=_caught("I12"),
+        caught_as=caught("I12"),
         job_types=("play.returns", "play.large"),
         rules=("deliver", "deliver_again", "outlast", "go_on"),
     ),
     "claims past the deadline": Ablation(
-        parts=Parts(store=_claim_with("ConditionExpression", "deadlineAt > :now AND ", "")), caught_as=_caught("I3")
+        parts=Parts(store=_claim_with("ConditionExpression", "deadlineAt > :now AND ", "")), caught_as=caught("I3")
     ),
     "claims of another generation": Ablation(
         parts=Parts(store=_claim_with("ConditionExpression", "gen = :gen AND", "gen <> :gen AND")),
-        caught_as=_caught("L2", "I7", "F42", "wrong"),
+        caught_as=caught("L2", "I7", "F42", "wrong"),
     ),
     "heartbeats that upsert": Ablation(
-        parts=Parts(store=UpsertingHeartbeat), caught_as=_caught("I1", "I8"), job_types=("play.works", "play.tells")
+        parts=Parts(store=UpsertingHeartbeat), caught_as=caught("I1", "I8"), job_types=("play.works", "play.tells")
     ),
     "takeovers that overlook a heartbeat": Ablation(
         parts=Parts(patches=((sweeper, "FENCE_AND_LEASE", FENCE),)),
-        caught_as=_caught("cause"),
+        caught_as=caught("cause"),
         job_types=("play.works_once",),
         rules=("deliver", "sweep_while_they_beat", "outlast", "finish"),
     ),
     "own lost claims not recognised": Ablation(
-        parts=Parts(patches=((AsyncJob, "is_claimed_by", lambda _self, _claimant: False),)), caught_as=_caught("F27")
+        parts=Parts(patches=((AsyncJob, "is_claimed_by", lambda _self, _claimant: False),)), caught_as=caught("F27")
     ),
     "own lost writes not recognised": Ablation(
-        parts=Parts(store=ForgetfulSwaps), caught_as=_caught("F30", "L2", "F46"), job_types=("play.raises", "play.retries")
+        parts=Parts(store=ForgetfulSwaps), caught_as=caught("F30", "L2", "F46"), job_types=("play.raises", "play.retries")
     ),
-    "no sweeper": Ablation(parts=Parts(sweeps=False), caught_as=_caught("stuck")),
+    "no sweeper": Ablation(parts=Parts(sweeps=False), caught_as=caught("stuck")),
     "due entry removed at the claim": Ablation(
         parts=Parts(store=_claim_with("UpdateExpression", "REMOVE waitsSince", "REMOVE waitsSince, dueAt, dueShard")),
-        caught_as=_caught("I11"),
+        caught_as=caught("I11"),
     ),
     "claims that leave a far-off due time": Ablation(
-        parts=Parts(store=_claim_with("ConditionExpression", " AND dueAt <= :lease", "")), caught_as=_caught("L2")
+        parts=Parts(store=_claim_with("ConditionExpression", " AND dueAt <= :lease", "")), caught_as=caught("L2")
     ),
     "claims that never move a due time": Ablation(
-        parts=Parts(patches=((store, "_only_due_too_late", lambda *_args, **_kwargs: False),)), caught_as=_caught("L2")
+        parts=Parts(patches=((store, "_only_due_too_late", lambda *_args, **_kwargs: False),)), caught_as=caught("L2")
     ),
-    "put without condition": Ablation(parts=Parts(store=_store_with(_put_unconditionally)), caught_as=_caught("I4", "I5")),
+    "put without condition": Ablation(parts=Parts(store=store_with(_put_unconditionally)), caught_as=caught("I4", "I5")),
     "requests of one key not compared": Ablation(
-        parts=Parts(patches=((SubmitRequest, "fingerprint", lambda _self: b"same"),)), caught_as=_caught("F8")
+        parts=Parts(patches=((SubmitRequest, "fingerprint", lambda _self: b"same"),)), caught_as=caught("F8")
     ),
     "records that expire soon after the deadline": Ablation(
-        parts=Parts(patches=((lifecycle, "UNFINISHED_RETENTION", timedelta(seconds=2)),)), caught_as=_caught("I5")
+        parts=Parts(patches=((lifecycle, "UNFINISHED_RETENTION", timedelta(seconds=2)),)), caught_as=caught("I5")
     ),
     "expired records shown": Ablation(
-        parts=Parts(patches=((service, "_present", _present_even_if_expired),)), caught_as=_caught("I1", "I9")
+        parts=Parts(patches=((service, "_present", _present_even_if_expired),)), caught_as=caught("I1", "I9")
     ),
     "one S3 key for all attempts": Ablation(
         parts=Parts(objects=OneKeyForAllAttempts),
-        caught_as=_caught("I2"),
+        caught_as=caught("I2"),
         job_types=("play.large",),
         rules=("deliver", "deliver_again", "outlast", "finish", "overtake"),
     ),
     "results whose put failed": Ablation(
         parts=Parts(patches=((_S3ResultWriter, "_finish", _finish_carelessly),)),
-        caught_as=_caught("I2"),
+        caught_as=caught("I2"),
         job_types=("play.large", "play.streams"),
     ),
-    "cancel without condition": Ablation(parts=Parts(commands=UnconditionalCancel), caught_as=_caught("I1", "I5", "I6", "I8")),
+    "cancel without condition": Ablation(parts=Parts(commands=UnconditionalCancel), caught_as=caught("I1", "I5", "I6", "I8")),
     "release without delay": Ablation(
         parts=Parts(patches=((AsyncJob, "released", _released_at_once),)),
-        caught_as=_caught("F30"),
+        caught_as=caught("F30"),
         job_types=("play.raises", "play.retries"),
     ),
     "messages never handed back": Ablation(
         parts=Parts(patches=((BatchWorker, "_return", lambda _self, _records, _answers: []),)),
-        caught_as=_caught("F30"),
+        caught_as=caught("F30"),
         job_types=("play.raises", "play.retries"),
     ),
     "raises when a message is gone": Ablation(
         parts=Parts(patches=((queue, "_GONE", frozenset[str]()), (BatchWorker, "_return", _return_strictly))),
-        caught_as=_caught("F18"),
+        caught_as=caught("F18"),
         job_types=("play.raises", "play.retries"),
         rules=("deliver", "deliver_again", "go_on", "finish"),
     ),
     "dead letters fail their jobs": Ablation(
         parts=Parts(bury=_bury),
-        caught_as=_caught("cause"),
+        caught_as=caught("cause"),
         job_types=("play.raises", "play.retries"),
         rules=("deliver", "finish", "advance_past", "sweep", "bury"),
     ),

@@ -9,78 +9,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from asyncjobs.errors import (
-    IdempotencyKeyReused,
-    JobAlreadyFinished,
-    JobNotFound,
-    JobNotRetryable,
-    Unavailable,
-    UnknownJobType,
-)
 from asyncjobs.items import from_item
-from asyncjobs.lifecycle import RETRYABLE, SWEEP_INTERVAL, AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, Status
 from asyncjobs.queue import JobMessage
-from asyncjobs.service import Submission
 from tests.stateful import jobs
+from tests.stateful.answers import Answers
+from tests.stateful.ledger import Generation, Ledger, Numbers, effect_key_of, violated
 from tests.stateful.memory.dynamodb import Write
 from tests.stateful.memory.s3 import StoredObject
 from tests.stateful.scheduler import Invocation
-from tests.stateful.world import Asked, Delivered, Request, Start, World, key_of
+from tests.stateful.world import QUICK, Start, World, is_job
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """What the record cannot tell apart."""
-
-
-class Violation(AssertionError):
-    """A promise was broken. `rule` is its number in the protocol, or its name."""
-
-    def __init__(self, rule: str, what: str) -> None:
-        super().__init__(f"{rule}: {what}")
-        self.rule = rule
-
-
-@dataclass
-class Generation:
-    """A job from the submit that created its record on, and what was written to it."""
-
-    pk: str
-    created: AsyncJob
-    request: Request
-    by: Invocation
-    writes: list[tuple[Write, AsyncJob, AsyncJob]] = field(default_factory=list)
-    claims: dict[int, tuple[Invocation, AsyncJob]] = field(default_factory=dict)
-    releases: set[int] = field(default_factory=set)
-    ends: list[AsyncJob] = field(default_factory=list)
-    is_accepted: bool = False
-
-    @property
-    def newest(self) -> AsyncJob:
-        """As it was last written."""
-        return self.writes[-1][2] if self.writes else self.created
-
-
-@dataclass
-class Numbers:
-    """The arithmetic of a run. All but the last three must be zero."""
-
-    lost: int = 0
-    unexpected: int = 0
-    stuck: int = 0
-    wrong: int = 0
-    double_final: int = 0
-    ghosts: int = 0
-    duplicates: int = 0
-    jobs: int = 0
-    faults: int = 0
-
-    def add(self, other: Numbers) -> None:
-        """Sum up."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+HOLDERS = frozenset({"worker", "submit"})
+"""Who may be in an attempt."""
 
 
 class Audit:
@@ -88,18 +34,18 @@ class Audit:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._generations: dict[str, Generation] = {}
-        self._seen_writes = self._seen_starts = self._seen_messages = 0
-        self._unjudged: dict[str, int] = {"asked": 0, "delivered": 0, "swept": 0}
-        self._open: list[Asked | Delivered | Invocation] = []
-        self.sights: Counter[str] = Counter()
-        """What there was to see, and how often."""
+        self._ledger = Ledger(world)
+        self._answers = Answers(world, self._ledger)
+        self._seen_writes = self._seen_starts = self._seen_messages = self._seen_removals = 0
         self._kept: dict[str, tuple[AsyncJob, StoredObject]] = {}
+        self._claimants: set[str] = set()
+        self._names: dict[str, datetime] = {}
+        """Until when an input's name stands for the job of that id."""
 
     @property
-    def generations(self) -> Iterable[Generation]:
-        """Every job there was."""
-        return self._generations.values()
+    def sights(self) -> Counter[str]:
+        """What there was to see, and how often."""
+        return self._ledger.sights
 
     def check(self) -> None:
         """Judge every write, start and answer since the last time. Raises `Violation`."""
@@ -107,12 +53,17 @@ class Audit:
         while self._seen_writes < len(history):
             write = history[self._seen_writes]
             self._seen_writes += 1
-            self._judge_write(write)
+            if is_job(write.pk):
+                self._judge_write(write)
+            elif write.new is not None and "asyncJobId" in write.new:
+                until = datetime.fromtimestamp(int(write.new["recordExpiresAt"]["N"]), UTC)
+                self._names[write.new["asyncJobId"]["S"]] = until
+        self._judge_removed_bytes()
         for start in self._world.notes.starts[self._seen_starts :]:
             self._judge_start(start)
         self._seen_starts = len(self._world.notes.starts)
         self._judge_messages()
-        self._judge_answers()
+        self._answers.check()
         self._judge_results()
 
     # ── Writes ─────────────────────────────────────────────────────────────────────────────────────
@@ -121,7 +72,7 @@ class Audit:
         old = None if write.old is None else from_item(write.old)
         new = None if write.new is None else from_item(write.new)
         if new is None:
-            self._judge_removal(old)
+            self._judge_removal(write, old)
             return
         self._judge_record(write, new)
         if write.operation == "PutItem":
@@ -131,9 +82,13 @@ class Audit:
         else:
             self._judge_change(write, old, new)
 
-    def _judge_removal(self, old: AsyncJob | None) -> None:
-        if old is not None and not old.is_finished:
-            violated("I5", f"{old.key} expired before it had ended.")
+    def _judge_removal(self, write: Write, old: AsyncJob | None) -> None:
+        if old is None:
+            return
+        if not old.is_finished:
+            violated("I5", f"{old.key} was removed before it had ended.")
+        if old.record_expires_at > write.at:
+            violated("I5", f"{write.by} removed {old.key}, which had not expired.")
 
     def _judge_record(self, write: Write, job: AsyncJob) -> None:
         item = write.new or {}
@@ -143,6 +98,8 @@ class Audit:
             violated("I11", f"{job.key} is due after its deadline.")
         if not item["recordExpiresAt"]["N"].isdecimal():
             violated("I5", f"{job.key} has a time to live that DynamoDB cannot read.")
+        if write.by.role == "delete":
+            return
         kept_until = job.ended_at if job.is_finished else job.deadline_at
         if kept_until is None or job.record_expires_at <= kept_until:
             violated("I5", f"{write.by} made {job.key} expire before it must have ended.")
@@ -150,38 +107,105 @@ class Audit:
             violated("I12", f"{job.key} is in attempt {job.attempt} of {job.max_attempts}.")
 
     def _judge_creation(self, write: Write, old: AsyncJob | None, new: AsyncJob) -> None:
-        asked = self._asked_by(write.by)
+        asked = self._ledger.asked_by(write.by)
         if asked is None or asked.request is None:
             violated("unexpected", f"{write.by}, which is no submit, created {new.key}.")
-        if old is not None and old.gen == new.gen:
-            violated("I4", f"{write.by} wrote {new.key} twice.")
-        if old is not None and old.record_expires_at > write.at:
-            violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
-        if old is not None and not old.is_finished:
-            violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        if new.attempt or new.status is not Status.PENDING or new.owner != asked.request.owner:
-            violated("I3", f"{write.by} created {new.key} as something else than a new job.")
         if old is not None:
-            self._saw("a key used anew after its record expired")
-        self._generations[new.gen] = Generation(write.pk, new, asked.request, write.by)
+            self._judge_place(write, old)
+        before = self._ledger.by_gen.get(new.gen)
+        if before is not None and (before.by is not write.by or before.deleted_with is None):
+            violated("I4", f"{write.by} wrote {new.key} twice.")
+        generation = Generation(write.pk, write.number, new, asked.request, write.by, is_put_twice=before is not None)
+        self._ledger.by_gen[new.gen] = generation
+        if before is not None:
+            before.is_put_twice = True
+            self._ledger.first_lives.append(before)
+        if new.status is Status.IN_PROGRESS:
+            self._judge_first_claim(generation, write, new)
+        elif new.attempt or new.status is not Status.PENDING:
+            violated("I3", f"{write.by} created {new.key} as something else than a new job.")
+        if new.owner != asked.request.owner:
+            violated("I9", f"{write.by} created {new.key} for another owner.")
+        if asked.request.is_once:
+            self._judge_once(generation, write)
+
+    def _judge_place(self, write: Write, old: AsyncJob) -> None:
+        if old.record_expires_at > write.at:
+            violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
+        if not old.is_finished:
+            violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
+        self._ledger.saw("a key used anew after its record expired")
+
+    def _judge_once(self, generation: Generation, write: Write) -> None:
+        """For a while, the same input is the same job, unless that came to nothing. One that was retried came to nothing once."""
+        for other in self._ledger.generations:
+            is_same = other is not generation and other.request.asks_for_the_same_as(generation.request)
+            is_over = other.newest.status in RETRYABLE or other.newest.is_expired(write.at)
+            # A submit that had the name, and stood still until its job was made, ended and expired, makes it once more.
+            if not is_same or other.by.role != "submit" or is_over or self._is_late(generation) or self._is_late(other):
+                continue
+            if self._names[other.created.async_job_id] > write.at:
+                violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
+        if any(
+            other is not generation and other.request.asks_for_the_same_as(generation.request)
+            for other in self._ledger.generations
+        ):
+            self._ledger.saw("an input submitted anew")
+
+    def _is_late(self, generation: Generation) -> bool:
+        earlier = (each for each in self._ledger.generations if each.created.key == generation.created.key)
+        return any(each.number < generation.number for each in earlier)
+
+    def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
+        """A quick job's first attempt begins with its record."""
+        job_type = self._world.all_job_types[new.job_type]
+        is_quick = job_type.expected <= QUICK and job_type.exclusive is None and new.max_attempts > 1
+        if not is_quick or new.not_before is not None or new.attempt != 1:
+            violated("I3", f"{write.by} created {new.key} in attempt {new.attempt}, and it is not to run there.")
+        if not generation.is_put_twice:
+            self._judge_name_and_lease(write, new)
+        generation.claims[1] = (write.by, new)
+        self._ledger.saw("a quick job begun")
 
     def _judge_change(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        generation = self._generations.get(old.gen)
+        generation = self._ledger.by_gen.get(old.gen)
         if generation is not None and new.gen != old.gen and write.by.role == "retry":
             self._judge_retried(generation, write, old, new)
             return
         if generation is None or new.gen != old.gen or new.key != old.key or new.request_hash != old.request_hash:
             violated("I4", f"{write.by} made {old.key} another job.")
         generation.writes.append((write, old, new))
+        if write.by.role == "delete":
+            self._judge_deletion(generation, write, old, new)
+        else:
+            self._judge_move(generation, write, old, new)
+
+    def _judge_move(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        put_off_to = write.at + write.by.skew + MAX_LOCK_BACKOFF
+        if new.waits_since is not None and new.sweeps > old.sweeps and new.due_at is not None and new.due_at > put_off_to:
+            violated("L2", f"{write.by} put {old.key}, which waits for a lock, off to {new.due_at}.")
         if old.is_finished:
             rule = "I1" if new.status is not old.status else "I8"
             violated(rule, f"{write.by} changed {old.key} after it was {old.status}, to {new.status}.")
-        if new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
+        if write.by.role == "report":
+            self._judge_report(write, old, new)
+        elif new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
             self._judge_claim(generation, write, old, new)
-        elif write.by.role == "worker":
+        elif generation.is_withdrawal(write, new):
+            self._judge_withdrawal(generation, write, old)
+        elif write.by.role in HOLDERS:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
             self._judge_end(generation, write, old, new)
+
+    def _judge_deletion(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        asked = self._ledger.asked_by(write.by)
+        if asked is None or asked.key != old.key or not old.is_finished:
+            violated("I5", f"{write.by} deleted {old.key}, which was {old.status}.")
+        if replace(new, record_expires_at=old.record_expires_at) != old or not new.is_expired(write.at):
+            violated("I1", f"{write.by} did something else to {old.key} than having it expire.")
+        generation.deleted_with = write.number
+        self._ledger.saw("a job deleted")
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
@@ -191,8 +215,8 @@ class Audit:
         )
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
-        self._generations[new.gen] = Generation(write.pk, new, generation.request, write.by)
-        self._saw("a job retried")
+        self._ledger.by_gen[new.gen] = Generation(write.pk, write.number, new, generation.request, write.by)
+        self._ledger.saw("a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         now = new.updated_at
@@ -202,13 +226,43 @@ class Audit:
         is_held = old.status is Status.IN_PROGRESS and (old.lease_until is None or old.lease_until >= now)
         if old.record_expires_at <= now or old.deadline_at <= now or waits or is_held:
             violated("I3", f"{write.by} claimed {old.key}, which was not to be had.")
-        if new.claimed_by is None or new.claimed_by == old.claimed_by or not _is_name_of(new.claimed_by, write.by):
-            violated("I7", f"{write.by} claimed {old.key} for {new.claimed_by}.")
-        if new.lease_until is None or new.due_at is None or new.due_at > new.lease_until + LIKE_THE_RECORD:
-            violated("L2", f"{write.by} claimed {old.key} such that its death would be noticed late.")
+        self._judge_name_and_lease(write, new)
         generation.claims[new.attempt] = (write.by, new)
+        self._judge_lock(write, new)
         if old.status is Status.IN_PROGRESS:
-            self._saw("an attempt of a dead worker taken over")
+            self._ledger.saw("an attempt of a dead worker taken over")
+            first, _ = generation.claims.get(old.attempt, (None, None))
+            if first is not None and first.role == "submit":
+                self._ledger.saw("an attempt of a dead submit taken over")
+
+    def _judge_lock(self, write: Write, new: AsyncJob) -> None:
+        """No more jobs of one lock have begun and not ended than may hold it. One that waits for its next attempt counts."""
+        if new.exclusive_key is None:
+            return
+        limit = self._world.all_job_types[new.job_type].exclusive
+        newest = [each.newest for each in self._ledger.generations if each.newest.exclusive_key == new.exclusive_key]
+        begun = [job for job in newest if job.attempt and not job.is_finished]
+        if limit is None or len(begun) > limit.limit:
+            violated("lock", f"{write.by} began {new.key}, though {[job.async_job_id for job in begun]} have not ended.")
+        if any(job.status is Status.PENDING and not job.attempt for job in newest):
+            self._ledger.saw("a job that waits for a lock")
+        self._ledger.saw("a job begun under a lock")
+
+    def _judge_withdrawal(self, generation: Generation, write: Write, old: AsyncJob) -> None:
+        if (
+            old.exclusive_key is None
+            or old.attempt
+            or not self._ledger.is_in_the_way(self._ledger.lock_of(generation.request), write.by)
+        ):
+            violated("lock", f"{write.by} withdrew {old.key}, which nothing was in the way of.")
+        self._ledger.saw("a job withdrawn")
+
+    def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
+        if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
+            violated("I7", f"{write.by} claimed {new.key} for {new.claimed_by}.")
+        self._claimants.add(new.claimed_by)
+        if new.lease_until is None or new.due_at is None or new.due_at > new.lease_until + LIKE_THE_RECORD:
+            violated("L2", f"{write.by} claimed {new.key} such that its death would be noticed late.")
 
     def _judge_holder(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         """A worker's write that is no claim."""
@@ -221,11 +275,13 @@ class Audit:
         if new.status is Status.IN_PROGRESS and old.lease_until and (not new.lease_until or new.lease_until < old.lease_until):
             violated("I10", f"{write.by} shortened the lease of {old.key}.")
         if new.status is Status.IN_PROGRESS:
-            self._saw("a heartbeat")
+            self._ledger.saw("a heartbeat")
         if new.status is Status.PENDING:
-            self._saw("a release")
+            self._ledger.saw("a release")
+            if new.error is not None and new.error.code == "HANDED_OVER":
+                self._ledger.saw("a quick job handed over")
             generation.releases.add(old.attempt)
-            wanted = self._world.notes.retries.get((_effect_key(new), old.attempt), 0.0)
+            wanted = self._world.notes.retries.get((effect_key_of(new), old.attempt), 0.0)
             # Beyond its deadline there is nothing to wait for.
             least = min(new.updated_at + timedelta(seconds=wanted), old.deadline_at) - LIKE_THE_RECORD
             if new.not_before is None or new.not_before < least:
@@ -233,30 +289,52 @@ class Audit:
             if old.attempt >= old.max_attempts:
                 violated("I12", f"{write.by} released {old.key} after its last attempt.")
 
+    def _judge_report(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        """What the write of a report leaves is what was reported, by who may."""
+        asked = self._ledger.asked_by(write.by)
+        if asked is None or asked.report is None or asked.key != old.key or not old.is_tracked or new.attempt:
+            violated("I8", f"{write.by} changed {old.key}, of which it has nothing to report.")
+        if asked.token is not None and asked.token.gen != old.gen:
+            violated("I8", f"{write.by} changed {old.key} by the token of another generation.")
+        if new.progress < old.progress:
+            violated("I10", f"{write.by} set {old.key} back from {old.progress} to {new.progress}.")
+        is_late = old.deadline_at <= new.updated_at
+        if is_late is not (new.error is not None and new.error.code == "DEADLINE_EXCEEDED"):
+            violated("deadline", f"{write.by} made {old.key} {new.status} at {new.updated_at}; it had until {old.deadline_at}.")
+        told = (asked.report.status, asked.report.result, asked.report.error)
+        if not is_late and told != (new.status, new.result, new.error):
+            violated("told", f"{write.by} made {old.key} {new.status}, not {asked.report.status}.")
+        self._ledger.saw(
+            "a report after the deadline" if is_late else "a report by token" if asked.token else "a report by the owner"
+        )
+
     def _judge_end(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation.ends.append(new)
         if len(generation.ends) > 1:
             violated("I6", f"{write.by} ended {old.key} a second time.")
         now, code = new.updated_at, new.error.code if new.error else None
         if new.status is Status.COMPLETED:
-            is_due = write.by.role == "worker"
-            self._judge_result(generation, write, new)
+            is_due = write.by.role in HOLDERS or new.is_tracked
+            if not new.is_tracked:
+                self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
-            asked = self._asked_by(write.by)
-            is_due = asked is not None and asked.key == new.key
+            asked = self._ledger.asked_by(write.by)
+            is_due = asked is not None and (asked.key == new.key or generation.is_withdrawal(write, new))
         elif code == "DEADLINE_EXCEEDED":
-            is_due = write.by.role == "sweeper" and old.deadline_at <= now
+            is_due = write.by.role in {"sweeper", "report"} and old.deadline_at <= now
         elif code == "WORKER_LOST":
             lease_is_over = old.lease_until is not None and old.lease_until < now
             is_held = old.status is Status.IN_PROGRESS and lease_is_over
             is_due = write.by.role == "sweeper" and is_held and old.attempt >= old.max_attempts
         else:
             may_go_on = new.error is None or new.error.retryable
-            is_due = write.by.role == "worker" and (not may_go_on or old.attempt >= old.max_attempts)
+            is_due = write.by.role == "report" or (
+                write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
+            )
         if new.status is Status.CANCELLED:
-            self._saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
+            self._ledger.saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
         elif code is not None:
-            self._saw(f"a job ended by {code}")
+            self._ledger.saw(f"a job ended by {code}")
         if not is_due:
             violated("cause", f"{write.by} made {old.key} {new.status} ({code}) in attempt {old.attempt}, {old.status}.")
 
@@ -264,196 +342,83 @@ class Audit:
         result = job.result
         text = None if result is None else result.text
         if result is not None and result.location is not None:
-            stored = self._world.bucket.objects.get(result.location)
+            # Its owner may have had it deleted since.
+            deleted = {key: stored for key, stored, _ in self._world.bucket.removed}
+            stored = self._world.bucket.objects.get(result.location, deleted.get(result.location))
             if stored is None:
                 violated("I2", f"{write.by} completed {job.key}, whose result is not there.")
             if stored.by.process is not write.by.process:
                 violated("I2", f"{write.by} completed {job.key} with the bytes of {stored.by}.")
             self._kept[job.gen] = (job, stored)
-            self._saw("a result in the bucket")
+            self._ledger.saw("a result in the bucket")
             text = stored.data.decode()
         if text is None:
             violated("I2", f"{write.by} completed {job.key} without a result.")
         kind = job.job_type.partition(".")[2]
-        right = jobs.output(kind, generation.request.number, effect_key=_effect_key(job), attempt=job.attempt)
+        right = jobs.output(kind, generation.request.number, effect_key=effect_key_of(job), attempt=job.attempt)
         if json.loads(text) != right or job.job_type in jobs.NEVER_COMPLETE:
             violated("I2", f"{job.key} has a wrong result.")
 
+    def _judge_removed_bytes(self) -> None:
+        """A deletion takes the bytes of what it deletes, and of nothing that somebody may still ask for."""
+        removed = self._world.bucket.removed[self._seen_removals :]
+        self._seen_removals += len(removed)
+        if not removed:
+            return
+        there = [job for job in self._world.jobs() if not job.is_expired(self._world.now)]
+        needed = {job.input_location: job for job in there if not self._ledger.by_gen[job.gen].is_put_twice}
+        for key, _, by in removed:
+            if key in needed:
+                violated("bytes", f"{by} took the input of {needed[key].key}, which is {needed[key].status}.")
+
     def _judge_results(self) -> None:
+        now = self._world.now
+        self._kept = {gen: kept for gen, kept in self._kept.items() if not self._ledger.by_gen[gen].newest.is_expired(now)}
         for job, stored in self._kept.values():
             location = job.result.location if job.result else None
             if location is not None and self._world.bucket.objects.get(location) is not stored:
-                violated("I2", f"The result of {job.key} was written over.")
+                violated("I2", f"The result of {job.key} was written over, or taken.")
 
     # ── Starts and messages ────────────────────────────────────────────────────────────────────────
 
     def _judge_start(self, start: Start) -> None:
-        generation = self._generations.get(start.effect_key.rpartition(".")[2])
-        if generation is None or _effect_key(generation.created) != start.effect_key:
+        generation = self._ledger.by_gen.get(start.effect_key.rpartition(".")[2])
+        if generation is None or effect_key_of(generation.created) != start.effect_key:
             violated("F42", f"{start.invocation} runs a job with an effect key of its own.")
         if start.number != generation.request.number:
             violated("wrong", f"{start.invocation} runs {generation.created.key} on another input.")
+        if generation.is_put_twice:
+            return
         holder, _ = generation.claims.get(start.attempt, (None, None))
         if holder is None or holder.process is not start.invocation.process:
             violated("I7", f"{start.invocation} runs attempt {start.attempt} of {generation.created.key}: it is {holder}'s.")
-        same = [other for other in self._starts(generation) if other.attempt == start.attempt]
+        same = [other for other in self._ledger.starts(generation) if other.attempt == start.attempt]
         if len(same) > 1:
             violated("I12", f"Attempt {start.attempt} of {generation.created.key} started {len(same)} times.")
 
     def _judge_messages(self) -> None:
         for message in self._world.queue.sent[self._seen_messages :]:
-            if message.sent_by is not None and message.sent_by.role == "worker":
+            job_type = None if message.sent_by is None else JobMessage.parse(message.body).job_type
+            if job_type is not None and self._world.all_job_types[job_type].tracked:
+                violated("F23", f"{message.sent_by} sent a message about a job that no worker of ours does.")
+            is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
+            if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
+                self._ledger.saw("a waiting job woken")
+            elif is_by_worker:
                 violated("F23", f"{message.sent_by} sent a message to its own queue.")
         self._seen_messages = len(self._world.queue.sent)
-
-    # ── Answers ────────────────────────────────────────────────────────────────────────────────────
-
-    def _judge_answers(self) -> None:
-        notes = self._world.notes
-        for name, seen in self._unjudged.items():
-            fresh = getattr(notes, name)[seen:]
-            self._open += fresh
-            self._unjudged[name] += len(fresh)
-        still_open: list[Asked | Delivered | Invocation] = []
-        for noted in self._open:
-            invocation = noted if isinstance(noted, Invocation) else noted.invocation
-            if invocation.is_live:
-                still_open.append(noted)
-            elif not invocation.killed:
-                self._judge_answer(noted)
-        self._open = still_open
-
-    def _judge_answer(self, noted: Asked | Delivered | Invocation) -> None:
-        if isinstance(noted, Invocation):
-            self._judge_sweep(noted)
-        elif isinstance(noted, Delivered):
-            self._judge_delivery(noted)
-        elif noted.request is not None:
-            self._judge_submit(noted.invocation, noted.request)
-        elif noted.key is not None and noted.invocation.role == "retry":
-            self._judge_retry(noted.invocation, noted.key)
-        elif noted.key is not None:
-            self._judge_cancel(noted.invocation, noted.key)
-
-    def _judge_submit(self, invocation: Invocation, request: Request) -> None:
-        error, now = invocation.error, self._world.now
-        # One whose host stood still until its own job had expired finds another in its place, and nobody to answer.
-        created = [each for each in self.generations if each.by is invocation and not each.newest.is_expired(now)]
-        if error is None:
-            self._judge_acceptance(invocation, request)
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
-            if created:
-                violated("unexpected", f"{invocation} was refused, but created a job.")
-            others = [each for each in self.generations if each.request.key == request.key and each.request != request]
-            if isinstance(error, IdempotencyKeyReused):
-                self._saw("a key reused for another request")
-            if isinstance(error, IdempotencyKeyReused) and not others:
-                violated("F8", f"{invocation} was refused, but nobody else had used its key.")
-        else:
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_acceptance(self, invocation: Invocation, request: Request) -> None:
-        submission: Submission = invocation.answer
-        job = submission.job
-        generation = self._generations.get(job.gen)
-        if generation is None or generation.created.key != job.key:
-            violated("lost", f"{invocation} accepted {job.key}, which was never written.")
-        if job.owner != request.owner or self._world.key_of(request) not in {None, job.key}:
-            violated("I4", f"{invocation} named {job.key} for {request}.")
-        if generation.request != request:
-            violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
-        if submission.replayed is (generation.by is invocation):
-            violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
-        generation.is_accepted = True
-        if submission.replayed:
-            self._saw("a request repeated")
-
-    def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
-        error = invocation.error
-        if error is None:
-            generation = self._generations.get(invocation.answer.gen)
-            if generation is None or generation.created.key != key:
-                violated("lost", f"{invocation} accepted {key} anew, which was never written.")
-            generation.is_accepted = True
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound | JobNotRetryable | UnknownJobType):
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
-        error = invocation.error
-        ends = [end.status for each in self.generations if each.created.key == key for end in each.ends]
-        if error is None:
-            if invocation.answer.status is not Status.CANCELLED or Status.CANCELLED not in ends:
-                violated("F46", f"{invocation} says that {key} was cancelled, but it was {ends}.")
-        elif isinstance(error, JobAlreadyFinished):
-            if not ends:
-                violated("F46", f"{invocation} says that {key} had ended, but it had not.")
-        elif isinstance(error, Unavailable):
-            if not invocation.failed_calls:
-                violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound):
-            violated("F18", f"{invocation} ended in {error!r}.")
-
-    def _judge_sweep(self, invocation: Invocation) -> None:
-        if invocation.error is not None and not (isinstance(invocation.error, Unavailable) and invocation.failed_calls):
-            violated("F18", f"{invocation} ended in {invocation.error!r}.")
-        if invocation.failed_calls or invocation.partial_calls:
-            return
-        if invocation.answer is not None and invocation.answer.sent:
-            self._saw("a sweep that sent")
-        sent = {JobMessage.parse(message.body) for message in self._world.queue.sent if message.sent_by is invocation}
-        for generation in self.generations:
-            # A write that somebody else's followed need not be recognised as one's own: the job is looked after.
-            for write, old, new in generation.writes[-1:]:
-                if write.by is invocation and new.sweeps > old.sweeps and JobMessage.of(new) not in sent:
-                    violated("L2", f"{invocation} put off {new.key} without sending it.")
-
-    def _judge_delivery(self, delivered: Delivered) -> None:
-        invocation, answer = delivered.invocation, delivered.invocation.answer
-        if invocation.error is not None:
-            violated("F18", f"{invocation} ended in {invocation.error!r}; that brings the whole batch back.")
-        if not isinstance(answer, dict) or not isinstance(answer.get("batchItemFailures"), list):
-            violated("F18", f"{invocation} answered {answer!r}.")
-        returned = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-        if not returned <= delivered.batch.message_ids:
-            violated("F18", f"{invocation} handed back messages that it was not given.")
-        if invocation.failed_calls:
-            return
-        keys = {key_of(record["body"]) for record in delivered.batch.records if record["messageId"] in returned}
-        for generation in self.generations:
-            self._judge_outcome(generation, invocation, is_returned=generation.created.key in keys)
-
-    def _judge_outcome(self, generation: Generation, invocation: Invocation, *, is_returned: bool) -> None:
-        """What an invocation that ended well, every call of it too, left of a job that it had claimed."""
-        attempts = [attempt for attempt, (by, _) in generation.claims.items() if by is invocation]
-        job = self._present(generation)
-        if any(attempt + 1 in generation.claims for attempt in attempts) and not generation.releases.issuperset(attempts):
-            self._saw("a late attempt fenced")
-        for attempt in attempts:
-            is_held = job is not None and job.status is Status.IN_PROGRESS and job.attempt == attempt
-            if is_held:
-                violated("F27", f"{invocation} ended well, but left attempt {attempt} of {generation.created.key} hanging.")
-        write, _, new = generation.writes[-1] if generation.writes else (None, None, generation.created)
-        is_released = write is not None and write.by is invocation and new.status is Status.PENDING
-        if is_released and not is_returned:
-            violated("F30", f"{invocation} released {generation.created.key}, but did not hand its message back.")
 
     # ── When all is quiet ──────────────────────────────────────────────────────────────────────────
 
     def check_end(self, since: datetime) -> Numbers:
         """Nothing is lost, stuck or wrong; all of it in time. Raises `Violation`; returns the figures."""
         self.check()
-        self.sights["a message in the dead-letter queue"] += len(self._world.dead_letters.messages)
+        self._ledger.sights["a message in the dead-letter queue"] += len(self._world.dead_letters.messages)
         numbers = self._numbers()
         for name in ("stuck", "lost", "unexpected", "wrong", "double_final", "ghosts"):
             if getattr(numbers, name):
                 violated(name, f"{getattr(numbers, name)} of {numbers.jobs} jobs.")
-        for generation in self.generations:
+        for generation in self._ledger.generations:
             self._judge_time(generation, since)
         if numbers.duplicates > numbers.faults:
             violated("duplicates", f"{numbers.duplicates} more starts than there were reasons ({numbers.faults}).")
@@ -472,50 +437,38 @@ class Audit:
         # Whoever held it then was dead, or had given up, since all that lived ended at `since`.
         noticed = max(at for at in (since, then.lease_until, then.not_before, then.due_at) if at is not None)
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
+        if then.exclusive_key is not None:
+            # It may have had to wait for others; and who was to wake it may have died.
+            ends = (end for end in self._ends_of_holders(then.exclusive_key or "", generation) if end <= moved)
+            noticed = max([noticed, *ends]) + MAX_LOCK_BACKOFF
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
 
+    def _ends_of_holders(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
+        """When others of the lock ended. One that waited until its deadline did not hold it."""
+        for other in self._ledger.generations:
+            if other is not generation and other.created.exclusive_key == exclusive_key:
+                yield from (write.at for write, old, new in other.writes if new.is_finished and old.waits_since is None)
+
     def _numbers(self) -> Numbers:
-        every = list(self.generations)
+        every = list(self._ledger.generations)
         completed = [each for each in every if each.ends and each.ends[0].status is Status.COMPLETED]
         return Numbers(
             lost=sum(each.is_accepted and not each.ends for each in every),
-            unexpected=sum(from_job.gen not in self._generations for from_job in self._world.jobs()),
+            unexpected=sum(from_job.gen not in self._ledger.by_gen for from_job in self._world.jobs()),
             stuck=sum(not each.ends for each in every),
             # Each result was compared with the oracle when it was recorded.
             wrong=sum(each.created.job_type in jobs.NEVER_COMPLETE for each in completed),
             double_final=sum(len(each.ends) > 1 for each in every),
-            ghosts=sum(not self._starts(each) for each in completed),
-            duplicates=sum(max(0, len(self._starts(each)) - 1 - len(each.releases)) for each in every),
+            ghosts=sum(not self._ledger.starts(each) for each in completed if not each.created.is_tracked),
+            duplicates=sum(
+                max(0, len(self._ledger.starts(each)) - 1 - len(each.releases)) for each in every if not each.is_put_twice
+            ),
             jobs=len(every),
             faults=self._world.scheduler.faults,
         )
 
-    # ── Look up ────────────────────────────────────────────────────────────────────────────────────
-
-    def _saw(self, sight: str) -> None:
-        self.sights[sight] += 1
-
-    def _starts(self, generation: Generation) -> list[Start]:
-        effect_key = _effect_key(generation.created)
-        return [start for start in self._world.notes.starts if start.effect_key == effect_key]
-
-    def _present(self, generation: Generation) -> AsyncJob | None:
-        item = self._world.table.items.get(generation.pk)
-        job = None if item is None else from_item(item)
-        return job if job is not None and job.gen == generation.created.gen else None
-
-    def _asked_by(self, invocation: Any) -> Asked | None:
-        return next((asked for asked in self._world.notes.asked if asked.invocation is invocation), None)
-
-
-def _effect_key(job: AsyncJob) -> str:
-    return f"{job.async_job_id}.{job.gen}"
-
 
 def _is_name_of(claimant: str, invocation: Invocation) -> bool:
-    return claimant.startswith(f"{invocation.process.request_id}/")
-
-
-def violated(rule: str, what: str) -> NoReturn:
-    raise Violation(rule, what)
+    # Whoever submits has no name of Lambda's to give.
+    return claimant.startswith("submit/" if invocation.role == "submit" else f"{invocation.process.request_id}/")

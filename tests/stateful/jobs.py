@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job, tracked_job
 
 LARGE = 9 * 1024
 """More than fits into a record."""
@@ -61,7 +61,7 @@ def _stage() -> Stage:
 
 def output(kind: str, number: int, *, effect_key: str, attempt: int) -> Output:
     """What a job of this kind returns: the oracle, too. It tells by which attempt, for which generation."""
-    padding = "x" * LARGE if kind in {"large", "streams"} else ""
+    padding = "x" * LARGE if kind in {"large", "quick_large", "streams"} else ""
     return {"kind": kind, "number": number, "effectKey": effect_key, "attempt": attempt, "padding": padding}
 
 
@@ -162,4 +162,118 @@ async def waits(part: Part, context: JobContext) -> Output:
     return _output("waits", part, context)
 
 
-NEVER_COMPLETE = frozenset({"play.raises", "play.gives_up"})
+_QUICK: dict[str, Any] = {**_ODD, "expected_seconds": 0.1}
+
+
+@job("play.quick", **_QUICK)
+def quick(part: Part, context: JobContext) -> Output:
+    """Return soon, where it was submitted; tell of it, and stand still a little, so that it may take too long."""
+    _stage().enter(context, part.number)
+    context.progress(50)
+    _stage().stand("working")
+    return _output("quick", part, context)
+
+
+@job("play.quick_large", max_attempts=2, **_QUICK)
+def quick_large(part: Part, context: JobContext) -> Output:
+    """The same, with more than fits into a record."""
+    _stage().enter(context, part.number)
+    return _output("quick_large", part, context)
+
+
+@job("play.quick_raises", max_attempts=2, **_QUICK)
+def quick_raises(part: Part, context: JobContext) -> Output:
+    """Raise, first where it was submitted."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+@job("play.quick_fails", **_QUICK)
+def quick_fails(part: Part, context: JobContext) -> Output:
+    """Fail for good, where it was submitted: its owner may try again."""
+    _stage().enter(context, part.number)
+    raise Fatal("Never.", code="HOPELESS")
+
+
+@job("play.quick_waits", **_QUICK)
+async def quick_waits(part: Part, context: JobContext) -> Output:
+    """Wait a little."""
+    _stage().enter(context, part.number)
+    await asyncio.sleep(0)
+    return _output("quick_waits", part, context)
+
+
+def _alone(input_kind: str, part: Part, context: JobContext) -> Output:
+    _stage().enter(context, part.number)
+    _stage().stand("working")
+    return _output(input_kind, part, context)
+
+
+def _lock(policy: Literal["REJECT", "JOIN", "QUEUE"]) -> dict[str, Any]:
+    return {**_ODD, "exclusive": Exclusive("play.alone", policy=policy)}
+
+
+_PAIR: dict[str, Any] = {**_ODD, "exclusive": Exclusive("play.pair", policy="QUEUE", limit=2)}
+
+
+@job("play.alone", max_attempts=2, **_lock("REJECT"))
+def alone(part: Part, context: JobContext) -> Output:
+    """Work for a while under a lock; who comes meanwhile is refused."""
+    return _alone("alone", part, context)
+
+
+@job("play.alone_joins", **_lock("JOIN"))
+def alone_joins(part: Part, context: JobContext) -> Output:
+    """The same, under the same lock; who comes meanwhile joins."""
+    return _alone("alone_joins", part, context)
+
+
+@job("play.alone_waits", max_attempts=2, **_lock("QUEUE"))
+def alone_waits(part: Part, context: JobContext) -> Output:
+    """The same, under the same lock; who comes meanwhile waits."""
+    return _alone("alone_waits", part, context)
+
+
+@job("play.alone_retries", max_attempts=2, **_lock("QUEUE"))
+def alone_retries(part: Part, context: JobContext) -> Output:
+    """The same, and keep the lock from one attempt to the next."""
+    _stage().enter(context, part.number)
+    if context.attempt == 1:
+        _stage().will_retry(context, 30.0)
+        raise Retry("Not yet.", after=30.0)
+    return _output("alone_retries", part, context)
+
+
+@job("play.pair", max_attempts=2, **_PAIR)
+def pair(part: Part, context: JobContext) -> Output:
+    """Work for a while under a lock that two may hold."""
+    return _alone("pair", part, context)
+
+
+@job("play.pair_raises", max_attempts=2, **_PAIR)
+def pair_raises(part: Part, context: JobContext) -> Output:
+    """Raise, under that lock."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+@job("play.once", max_attempts=2, dedupe_seconds=600, **_ODD)
+def once(part: Part, context: JobContext) -> Output:
+    """Work for a while; the same input is the same job."""
+    return _alone("once", part, context)
+
+
+@job("play.once_raises", max_attempts=2, dedupe_seconds=600, **_QUICK)
+def once_raises(part: Part, context: JobContext) -> Output:
+    """Raise, first where it was submitted, so that the same input is another job then."""
+    _stage().enter(context, part.number)
+    raise ValueError("canary")
+
+
+ELSEWHERE = tracked_job("play.elsewhere", expected_seconds=1, retention_seconds=300, deadline_seconds=1200)
+"""Work that is done outside, and reported of."""
+
+
+NEVER_COMPLETE = frozenset(
+    {"play.raises", "play.quick_raises", "play.gives_up", "play.quick_fails", "play.pair_raises", "play.once_raises"}
+)

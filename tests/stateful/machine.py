@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from asyncjobs.errors import JobNotFound
 from asyncjobs.lifecycle import HEARTBEAT, RETRYABLE, AsyncJob, Status
-from tests.stateful.audit import Audit, Numbers, Violation, violated
+from tests.stateful.audit import Audit
+from tests.stateful.ledger import Numbers, Violation, violated
 from tests.stateful.scheduler import Decision, Invocation
 from tests.stateful.world import JOB_TYPES, OWNERS, QUEUE_URL, Parts, Request, World
 
@@ -83,6 +84,9 @@ class Machine(RuleBasedStateMachine):
     @initialize(passes_reads=st.sampled_from([True] * 5 + [False]), troupe=st.sampled_from(TROUPES), jobs=st.integers(0, 2))
     def begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
         """Some jobs are there already; a run is about few kinds of them, so that it gets deep."""
+        self._begin(passes_reads=passes_reads, troupe=troupe, jobs=jobs)
+
+    def _begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
         self.world.passes_reads = passes_reads
         self.troupe = [name for name in self.job_types if not troupe or name in troupe] or self.job_types
         for kind in range(jobs):
@@ -101,7 +105,7 @@ class Machine(RuleBasedStateMachine):
         """A client repeats a request, with its key if it has one."""
         self._submit(self.requests[which % len(self.requests)], plan)
 
-    @precondition(lambda self: self.world.table.items)
+    @precondition(lambda self: self.world.has_jobs)
     @rule(which=WHICH, plan=PLANS)
     def cancel(self, *, which: int, plan: Plan) -> None:
         """A client cancels."""
@@ -117,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         key = keys[which % len(keys)]
         self.world.scheduler.go_on(self.world.retry(key.owner, key.async_job_id), plan.decisions)
 
-    @precondition(lambda self: self.world.table.items)
+    @precondition(lambda self: self.world.has_jobs)
     @rule(owner=st.sampled_from(OWNERS), which=WHICH)
     def look(self, *, owner: str, which: int) -> None:
         """I9: a client sees its own jobs, all of them, and nothing else."""
@@ -194,11 +198,11 @@ class Machine(RuleBasedStateMachine):
         if sweep is not None:
             self.world.scheduler.finish(sweep)
 
-    @precondition(lambda self: self.world.live("worker"))
+    @precondition(lambda self: self.world.at_work())
     @rule(which=WHICH, dies=st.booleans())
     def outlast(self, *, which: int, dies: bool) -> None:
-        """A worker dies where it stands, or its host stands still, until the leases are over."""
-        workers = self.world.live("worker")
+        """Who is at work dies where it stands, or its host stands still, until the leases are over."""
+        workers = self.world.at_work()
         if dies:
             self.world.scheduler.kill(workers[which % len(workers)])
         leases = [job.lease_until - self.world.now for job in self.world.jobs() if job.lease_until is not None]
@@ -314,7 +318,12 @@ class Machine(RuleBasedStateMachine):
                 violated("I9", f"{owner} sees {seen.key}, expiring at {seen.record_expires_at}.")
 
     def _request(self, asked: dict[str, Any], kind: int) -> Request:
-        return Request(**asked, job_type=self.troupe[kind % len(self.troupe)], number=len(self.requests))
+        name = self.troupe[kind % len(self.troupe)]
+        job_type = self.world.all_job_types[name]
+        if job_type.tracked:
+            return Request(**{**asked, "is_large": False}, job_type=name, number=0)
+        # All that is to be done once has the same input.
+        return Request(**asked, job_type=name, number=0 if job_type.dedupe else len(self.requests))
 
     def _submit(self, request: Request, plan: Plan) -> None:
         self.requests.append(request)
@@ -325,12 +334,14 @@ class Machine(RuleBasedStateMachine):
         return live[-1 - which % len(live)]
 
 
-def machine_with(*, only: Sequence[str] = (), **attributes: Any) -> type[Machine]:
-    """A machine of another make, with only some of the rules besides `submit` if any are named."""
-    names = {name for name, value in vars(Machine).items() if hasattr(value, RULE_MARKER)}
+M = TypeVar("M", bound=Machine)
+
+
+def machine_with(base: type[M], *, only: Sequence[str] = (), **attributes: Any) -> type[M]:
+    """That machine of another make, with only some of the rules besides `submit` if any are named."""
+    names = {name for name in dir(base) if hasattr(getattr(base, name), RULE_MARKER)}
     if not names.issuperset(only):
         raise AssertionError(f"There are no rules {set(only) - names}.")
     absent = dict.fromkeys(names - {"submit", *only}) if only else {}
-    return type(
-        "Machine", (Machine,), {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0, **absent, **attributes}
-    )
+    own = {"total": Numbers(), "sights": Counter(), "runs": 0, "steps_taken": 0}
+    return cast(type[M], type(base.__name__, (base,), {**own, **absent, **attributes}))

@@ -96,6 +96,8 @@ class Invocation:
         self.failed_calls = 0
         """Calls that the code saw fail: what it left undone may be their fault."""
         self.partial_calls = 0
+        self.began_after = 0
+        """How many writes the table had seen when it began."""
         self._work = work
 
     def __repr__(self) -> str:

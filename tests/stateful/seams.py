@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TypeVar
 from unittest.mock import patch
 
-from asyncjobs import batch, executor, heartbeat, lifecycle, objects
+from asyncjobs import batch, executor, heartbeat, immediate, lifecycle, objects, worker_token
 from asyncjobs.errors import TimeLimitExceeded
 from asyncjobs.heartbeat import Heartbeat
 from tests.stateful.scheduler import Invocation, Scheduler
@@ -53,6 +53,9 @@ class _SameEachTime:
     def uuid4(self) -> uuid.UUID:
         return uuid.UUID(int=self._random.getrandbits(128), version=4)
 
+    def token_bytes(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
     def token_hex(self, size: int) -> str:
         return self._random.randbytes(size).hex()
 
@@ -89,9 +92,12 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
             (executor, "call_with_time_limit", call_with_time_limit),
             (executor, "exit_after", exit_after),
             (batch, "exit_after", exit_after),
+            (immediate, "exit_after", exit_after),
             (heartbeat.Heartbeat, "_start", start),
             (lifecycle, "uuid", same),
             (batch, "secrets", same),
+            (immediate, "secrets", same),
+            (worker_token, "secrets", same),
             (objects, "_PART", 4000),
         ):
             stack.enter_context(patch.object(place, name, stand_in))

@@ -6,25 +6,31 @@ import pytest
 from hypothesis import Phase
 
 from tests.stateful.ablations import ABLATIONS
-from tests.stateful.audit import Violation
-from tests.stateful.machine import machine_with
+from tests.stateful.feature_ablations import FEATURE_ABLATIONS
+from tests.stateful.ledger import Violation
+from tests.stateful.machine import Machine, machine_with
 from tests.stateful.profile import run
 
-ENOUGH = 300
+ENOUGH = 600
 """Examples within which each is noticed; most are within a dozen."""
-DIRECTED = sorted({(ablation.job_types, ablation.rules) for ablation in ABLATIONS.values() if ablation.rules})
+ALL = {**ABLATIONS, **FEATURE_ABLATIONS}
+DIRECTED = list(
+    dict.fromkeys((ablation.machine, ablation.job_types, ablation.rules) for ablation in ALL.values() if ablation.rules)
+)
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_machine_notices(name: str) -> None:
-    ablation = ABLATIONS[name]
-    machine = machine_with(parts=ablation.parts, job_types=ablation.job_types, only=ablation.rules)
+    ablation = ALL[name]
+    machine = machine_with(ablation.machine, parts=ablation.parts, job_types=ablation.job_types, only=ablation.rules)
     with pytest.raises(Violation) as caught:
         run(machine, examples=ENOUGH, phases=(Phase.generate,))
     print(f"{name:45} {caught.value.rule:8} {machine.runs:4}")  # noqa: T201 - for the table in docs/reliability.md
     assert caught.value.rule in ablation.caught_as, caught.value
 
 
-@pytest.mark.parametrize(("job_types", "rules"), DIRECTED)
-def test_the_product_itself_passes_where_the_machine_is_directed(job_types: tuple[str, ...], rules: tuple[str, ...]) -> None:
-    run(machine_with(job_types=job_types, only=rules), examples=60, phases=(Phase.generate,))
+@pytest.mark.parametrize(("kind", "job_types", "rules"), DIRECTED)
+def test_the_product_itself_passes_where_the_machine_is_directed(
+    kind: type[Machine], job_types: tuple[str, ...], rules: tuple[str, ...]
+) -> None:
+    run(machine_with(kind, job_types=job_types, only=rules), examples=30, phases=(Phase.generate,))

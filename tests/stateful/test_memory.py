@@ -266,7 +266,7 @@ def test_s3_does_as_moto_does() -> None:
 
 
 def uploaded(client: Any) -> list[Any]:
-    """What a client sees that writes, reads and uploads in parts."""
+    """What a client sees that writes, reads, uploads in parts and deletes."""
     place = {"Bucket": "jobs", "Key": "results/1"}
     seen = [outcome(client, "get_object", place)]
     client.put_object(**place, Body=b"first", ContentType="application/json")
@@ -280,6 +280,9 @@ def uploaded(client: Any) -> list[Any]:
     client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]})
     seen.append(client.get_object(**place)["Body"].read())
     seen.append(outcome(client, "abort_multipart_upload", upload)[0])
+    keys = [{"Key": key} for key in ("results/1", "results/2")]
+    seen.append(client.delete_objects(Bucket="jobs", Delete={"Objects": keys, "Quiet": True}).get("Errors"))
+    seen.append(outcome(client, "get_object", place))
     return seen
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from asyncjobs.errors import IdempotencyKeyReused
+from asyncjobs.errors import IdempotencyKeyReused, JobNotFound
 from asyncjobs.lifecycle import Status
-from tests.stateful.machine import Machine, Plan, machine_with
+from tests.stateful.features import Features
+from tests.stateful.machine import Plan, machine_with
 from tests.stateful.scheduler import Decision
 
 
 @contextmanager
-def replay(*job_types: str, jobs: int = 1) -> Iterator[Machine]:
+def replay(*job_types: str, jobs: int = 1) -> Iterator[Features]:
     """A machine with one job, or none, of the first kind accepted and sent; judged, and brought to quiet, at the end."""
-    machine = machine_with(job_types=job_types)()
+    machine = machine_with(Features, job_types=job_types)()
     try:
         machine.begin(passes_reads=True, troupe=(), jobs=jobs)
         yield machine
@@ -67,3 +68,31 @@ def test_a_submit_that_stands_still_until_its_job_has_expired_may_find_another_i
         state.submit(asked=asked, kind=0, plan=Plan(calls=9))
         state.finish(which=0)
         assert isinstance(late.invocation.error, IdempotencyKeyReused)
+
+
+def test_a_job_is_not_retried_that_was_deleted_while_the_retry_was_on_its_way() -> None:
+    # The retry had read the job, the deletion had it expire, and the retry's write brought it back: without its input, which
+    # the deletion took next.
+    asked = {"owner": "alice", "key": None, "is_large": True, "delay": 0}
+    with replay("play.quick_fails", jobs=0) as state:
+        state.submit(asked=asked, kind=0, plan=Plan(calls=9))
+        state.retry(which=0, plan=Plan(calls=0))
+        state.delete(which=0, plan=Plan(calls=1))
+        state.finish(which=1)
+        state.finish(which=0)
+        _, retried, deleted = state.world.notes.asked
+        assert isinstance(retried.invocation.error, JobNotFound)
+        assert (deleted.invocation.error, state.world.jobs()) == (None, [])
+
+
+def test_a_job_that_was_deleted_before_its_submit_was_answered_may_be_put_once_more() -> None:
+    # Not a flaw: nobody had been told of it yet. The put's answer got lost, and the SDK repeats it; a key is free again then.
+    asked = {"owner": "alice", "key": "k1", "is_large": False, "delay": 0}
+    with replay("play.returns", jobs=0) as state:
+        state.submit(asked=asked, kind=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.cancel(which=0, plan=Plan(calls=9))
+        state.delete(which=0, plan=Plan(calls=9))
+        assert state.world.jobs() == []
+        state.finish(which=0)
+        (job,) = state.world.jobs()
+        assert job.status is Status.PENDING

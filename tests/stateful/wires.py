@@ -10,6 +10,7 @@ from tests.stateful.scheduler import Scheduler
 _PARTLY: dict[str, dict[str, Any]] = {
     "dynamodb.query": {"behind": 3},
     "sqs.send_message_batch": {"refused": 1},
+    "s3.delete_objects": {"refused": 1},
 }
 """What AWS may do by halves, by the engines' own parameters for it."""
 

@@ -10,7 +10,7 @@ import functools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from unittest.mock import patch
@@ -21,14 +21,18 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import to_milliseconds
 from asyncjobs.errors import MalformedMessage
 from asyncjobs.executor import Executor
+from asyncjobs.immediate import FirstWorker
 from asyncjobs.items import from_item
 from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
 from asyncjobs.objects import S3Objects
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.registry import JobType, definition_of
+from asyncjobs.reports import Report
 from asyncjobs.service import Commands, JobsQuery, Queries, Submission, SubmitRequest
 from asyncjobs.store import DynamoStore
 from asyncjobs.sweeper import Sweeper
+from asyncjobs.worker_token import WorkerToken
+from tests.fakes import FakeHistory
 from tests.stateful import jobs
 from tests.stateful.mapping import Batch, EventSourceMapping
 from tests.stateful.memory.dynamodb import MemoryDynamoDB
@@ -44,10 +48,12 @@ OWNERS = ("alice", "bob")
 QUEUE_URL = "https://sqs/jobs"
 
 TIMEOUTS = {
-    "submit": timedelta(seconds=10),
-    "cancel": timedelta(seconds=10),
-    "retry": timedelta(seconds=10),
-    "look": timedelta(seconds=10),
+    "submit": timedelta(seconds=25),
+    "cancel": timedelta(seconds=25),
+    "retry": timedelta(seconds=25),
+    "delete": timedelta(seconds=25),
+    "report": timedelta(seconds=25),
+    "look": timedelta(seconds=25),
     "worker": timedelta(seconds=900),
     "sweeper": timedelta(seconds=60),
     "burier": timedelta(seconds=60),
@@ -72,10 +78,21 @@ def _table() -> Mapping[str, Any]:
 @functools.cache
 def _job_types() -> Mapping[str, JobType]:
     definitions = [definition_of(value) for value in vars(jobs).values()]
-    return {found.name: found.describe() for found in definitions if found is not None}
+    described = {found.name: found.describe() for found in definitions if found is not None}
+    return {**described, jobs.ELSEWHERE.name: jobs.ELSEWHERE}
 
 
-JOB_TYPES = tuple(sorted(_job_types()))
+QUICK = timedelta(seconds=0.5)
+"""A job that usually takes no longer runs where it is submitted."""
+
+
+def _is_plain(job_type: JobType) -> bool:
+    return job_type.expected > QUICK and job_type.exclusive is None and not job_type.dedupe and not job_type.tracked
+
+
+JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
+"""The jobs of the machine that knows no more than submits, cancels and retries. `features` has the others."""
+FEATURES = tuple(sorted(_job_types().keys() - set(JOB_TYPES)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +107,18 @@ class Request:
     delay: int = 0
 
     @property
+    def is_once(self) -> bool:
+        """Whether its input names the job."""
+        return self.key is None and bool(_job_types()[self.job_type].dedupe)
+
+    def asks_for_the_same_as(self, other: Request) -> bool:
+        """Whether both are to get the same job."""
+        return self == other or (self.is_once and self == replace(other, delay=self.delay))
+
+    @property
     def body(self) -> SubmitRequest:
         padding = "x" * 3000 if self.is_large else ""
-        part = {"number": self.number, "padding": padding}
+        part = {} if self.job_type == jobs.ELSEWHERE.name else {"number": self.number, "padding": padding}
         return SubmitRequest(job_type=self.job_type, input=part, delay=timedelta(seconds=self.delay))
 
 
@@ -103,6 +129,8 @@ class Asked:
     invocation: Invocation
     request: Request | None = None
     key: JobKey | None = None
+    report: Report | None = None
+    token: WorkerToken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +159,7 @@ class Parts:
     store: Callable[..., DynamoStore] = DynamoStore
     objects: Callable[..., S3Objects] = S3Objects
     commands: type[Commands] = Commands
+    first_worker: type[FirstWorker] = FirstWorker
     sweeps: bool = True
     bury: Callable[[DynamoStore, str, datetime], None] | None = None
     """What is done to the job of a dead letter. Nothing is, in the product."""
@@ -195,24 +224,19 @@ class World:
         self.store = parts.store("jobs", wire(self.table, "dynamodb"))
         sqs = SqsQueue(dict.fromkeys(Priority, QUEUE_URL), wire(self.queue, "sqs"))
         objects = parts.objects("jobs", wire(self.bucket, "s3"))
-        catalogue = Catalogue(self.job_types)
-        self.commands = parts.commands(
-            store=self.store,
-            queue=sqs,
-            objects=objects,
-            catalogue=catalogue,
-            clock=self.clock,
-            max_retention=timedelta(days=30),
-        )
-        self.queries = Queries(store=self.store, objects=objects, catalogue=catalogue, clock=self.clock)
-        executor = Executor(
-            store=self.store,
-            objects=objects,
-            catalogue=catalogue,
-            clock=self.clock,
-            jitter=random.Random(7),
-            sleep=lambda _seconds: self.scheduler.pause("between tries"),
-        )
+        common: Any = {
+            "store": self.store,
+            "objects": objects,
+            "catalogue": Catalogue(self.job_types),
+            "clock": self.clock,
+        }
+        first_worker = parts.first_worker(threshold=QUICK, history=FakeHistory, **common)
+        executor = Executor(queue=sqs, **common)
+        for each in (executor, first_worker._executor):
+            each._jitter = random.Random(7)
+            each._sleep = lambda _seconds: self.scheduler.pause("between tries")
+        self.commands = parts.commands(queue=sqs, max_retention=timedelta(days=30), first_worker=first_worker, **common)
+        self.queries = Queries(**common)
         self.worker = BatchWorker(executor, sqs)
         self.sweeper = Sweeper(store=self.store, queue=sqs, clock=self.clock)
 
@@ -233,9 +257,9 @@ class World:
         """Let time pass, but not so much that a record expires that nobody was given the time to end."""
         unended = [job.deadline_at + WITHOUT_A_SWEEP for job in self.jobs() if not job.is_finished]
         then = max(self.now, min([self.now + by, *unended]))
-        if then > self.now and self.live("worker"):
+        if then > self.now:
             # Leases end under attempts that live: the host stood still.
-            self.scheduler.faults += len(self.live("worker"))
+            self.scheduler.faults += len(self.at_work())
         self.now = then
         for invocation in self.live():
             if self.now > invocation.started_at + invocation.timeout + PAUSE_OF_THE_WORLD:
@@ -256,6 +280,10 @@ class World:
         """What stands somewhere and may go on."""
         self.invocations = [invocation for invocation in self.invocations if invocation.is_live]
         return [invocation for invocation in self.invocations if role in {None, invocation.role}]
+
+    def at_work(self) -> list[Invocation]:
+        """Those of them that may be in an attempt."""
+        return [invocation for invocation in self.live() if invocation.role in {"worker", "submit"}]
 
     def submit(self, request: Request) -> Invocation:
         """A client submits."""
@@ -286,6 +314,31 @@ class World:
             return job
 
         return self._asked("retry", work, key=JobKey(owner, async_job_id))
+
+    def delete(self, owner: str, async_job_id: str) -> Invocation:
+        """A client deletes."""
+
+        def work() -> None:
+            self.commands.delete(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+
+        return self._asked("delete", work, key=JobKey(owner, async_job_id))
+
+    def report(self, key: JobKey, report: Report, token: WorkerToken | None = None) -> Invocation:
+        """A tracked job's owner, or a worker with its token, reports."""
+
+        def work() -> AsyncJob:
+            reports = self.commands.reports
+            job = reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("report", work, key=key, report=report, token=token)
+
+    def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
+        """Those that workers were given, and the jobs that they were given them for."""
+        answers = [asked.invocation.answer for asked in self.notes.asked if asked.invocation.role == "submit"]
+        return [(answer.job.key, answer.worker_token) for answer in answers if answer and answer.worker_token]
 
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
         """A client looks at a job, at once."""
@@ -331,7 +384,7 @@ class World:
     def beat(self, pulse: Pulse) -> Invocation:
         """One turn of the heartbeat's thread."""
         (holder,) = (holder for holder, other in self._pulses if other is pulse)
-        invocation = self._new("worker", pulse.heartbeat.beat, skew=holder.skew)
+        invocation = self._new(holder.role, pulse.heartbeat.beat, skew=holder.skew)
         invocation.parent, invocation.started_at = holder, holder.started_at
         holder.children.append(invocation)
         pulse.under_way = invocation
@@ -361,11 +414,17 @@ class World:
 
     def jobs(self) -> Sequence[AsyncJob]:
         """Every record, expired or not."""
-        return [from_item(item) for item in self.table.items.values()]
+        return [from_item(item) for pk, item in self.table.items.items() if is_job(pk)]
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether there is a record of one."""
+        return any(map(is_job, self.table.items))
 
     def expire_records(self) -> int:
         """DynamoDB removes what has expired, at last."""
-        expired = [pk for pk, item in self.table.items.items() if from_item(item).record_expires_at <= self.now]
+        now = self.now.timestamp()
+        expired = [pk for pk, item in self.table.items.items() if int(item["recordExpiresAt"]["N"]) <= now]
         for pk in expired:
             self.table.expire(pk)
         return len(expired)
@@ -436,6 +495,7 @@ class World:
         self._number += 1
         invocation = Invocation(self._number, role, work, started_at=self.now, timeout=TIMEOUTS[role], skew=skew)
         invocation.passes_reads = self.passes_reads
+        invocation.began_after = len(self.table.history)
         self.invocations.append(invocation)
         return invocation
 
@@ -446,11 +506,9 @@ class World:
             raise invocation.error
         return invocation.answer
 
-    def _asked(
-        self, role: str, work: Callable[[], Any], *, request: Request | None = None, key: JobKey | None = None
-    ) -> Invocation:
+    def _asked(self, role: str, work: Callable[[], Any], **about: Any) -> Invocation:
         invocation = self._new(role, work)
-        self.notes.asked.append(Asked(invocation, request, key))
+        self.notes.asked.append(Asked(invocation, **about))
         self.scheduler.start(invocation)
         return invocation
 
@@ -473,6 +531,11 @@ class World:
 
     def _begun(self, invocation: Invocation, pulse: Pulse) -> None:
         self._pulses.append((invocation, pulse))
+
+
+def is_job(pk: str) -> bool:
+    """Whether the item of that key is a job's record. Names and locks lie in the same table."""
+    return pk.startswith("J#")
 
 
 def key_of(body: str) -> JobKey | None:

@@ -840,9 +840,9 @@ def test_a_cancel_on_top_of_a_retry_whose_answer_was_lost_stands(commands: Comma
     store.jobs[job.key] = job
     swap = store.swap_if_unchanged
 
-    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob) -> Lost | None:
+    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
         # The SDK's second try finds what has become of its first.
-        assert swap(old, new) is None
+        assert swap(old, new, unchanged) is None
         store.jobs[job.key] = new.cancelled(now=NOW)
         return Lost(store.jobs[job.key])
 
@@ -912,6 +912,23 @@ def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
     with pytest.raises(JobNotFinished):
         commands.delete(OWNER, job.async_job_id)
     assert store.jobs[job.key].status is Status.PENDING
+
+
+def test_a_job_that_is_deleted_in_the_same_moment_is_not_retried(
+    commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+
+    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+        objects.is_down = True
+        with pytest.raises(Unavailable):
+            commands.delete(OWNER, job.async_job_id)
+
+    store.rivals.append(delete_as_far_as_the_bytes)
+    with pytest.raises(JobNotFound):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key].status, store.jobs[job.key].is_expired(NOW), queue.sent) == (Status.FAILED, True, [])
 
 
 def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:

@@ -438,6 +438,8 @@ FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress")
 """The same for reports of several workers, whose clocks differ: within one millisecond `updated_at` tells nothing."""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """The same for who looks after a due job: of two sweepers only one goes on."""
+FENCE_AND_EXPIRY = (*FENCE, "record_expires_at")
+"""The same for who begins a finished job anew: a deletion in between changes nothing but when it expires."""
 
 
 def submitted(

@@ -25,6 +25,7 @@ from asyncjobs.errors import (
     Unavailable,
 )
 from asyncjobs.lifecycle import (
+    FENCE_AND_EXPIRY,
     MAX_QUEUE_DELAY,
     RETRYABLE,
     AsyncJob,
@@ -217,7 +218,7 @@ class Commands:
             )
             if self._admission is not None:
                 retried, _ = self._admission.admit(retried)
-            outcome = self._store.swap_if_unchanged(job, retried)
+            outcome = self._store.swap_if_unchanged(job, retried, FENCE_AND_EXPIRY)
             if outcome is None:
                 log.event("JOB_RETRY_ACCEPTED", retried)
                 self._send(retried)

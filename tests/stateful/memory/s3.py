@@ -27,6 +27,8 @@ class MemoryS3:
     def __init__(self, *, bucket: str = "jobs", writer: Callable[[], Any] | None = None) -> None:
         self.objects: dict[str, StoredObject] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
+        self.removed: list[tuple[str, StoredObject, Any]] = []
+        """What was deleted, and by whom."""
         self._bucket = bucket
         self._writer = writer or (lambda: None)
         self._begun = 0
@@ -41,6 +43,16 @@ class MemoryS3:
         if Key not in self.objects:
             raise _error("NoSuchKey", "The specified key does not exist.", 404)
         return {"Body": io.BytesIO(self.objects[Key].data)}
+
+    def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any], refused: int = 0) -> dict[str, Any]:
+        """`refused` is no parameter of AWS's: of how many it says that it could not."""
+        self._check_bucket(Bucket)
+        keys = [entry["Key"] for entry in Delete["Objects"]]
+        for key in keys[refused:]:
+            # What is not there is deleted, too.
+            if key in self.objects:
+                self.removed.append((key, self.objects.pop(key), self._writer()))
+        return {"Errors": [{"Key": key, "Code": "InternalError"} for key in keys[:refused]]} if refused else {}
 
     def create_multipart_upload(self, *, Bucket: str, Key: str, ContentType: str) -> dict[str, Any]:
         self._check_bucket(Bucket)
