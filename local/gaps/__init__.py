@@ -5,7 +5,7 @@ Each gap has a test that fails as soon as the emulator closes it by itself: then
 
 from collections.abc import Callable
 
-from local.gaps import dynamodb, http_api, iam, mappings, metrics, s3
+from local.gaps import dynamodb, functions, http_api, iam, mappings, metrics, s3
 
 GAPS: tuple[Callable[[], None], ...] = (
     http_api.import_openapi_bodies,
@@ -13,6 +13,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     http_api.keep_errors_inside,
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
+    functions.answer_when_the_function_has,
     iam.count_loopback_as_secure,
     iam.ask_for_one_message_as_for_ten,
     mappings.read_numbers,

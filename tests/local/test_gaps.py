@@ -3,6 +3,7 @@
 When one of the second kind fails, the emulator does it by itself: delete the gap in local/gaps, and its tests.
 """
 
+import base64
 import json
 import subprocess
 import time
@@ -89,11 +90,33 @@ def test_released_tells_the_reason(released: Deployed) -> None:
     assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
 
 
+# ── Functions ──
+
+
+def test_a_call_that_logs_nothing_ends_with_its_function(twin: Deployed) -> None:
+    assert _quickest_silent_call(twin) < 0.045
+
+
+def test_released_waits_for_a_first_line(released: Deployed) -> None:
+    assert _quickest_silent_call(released) > 0.05
+
+
+def test_what_a_call_logs_is_in_its_log_and_in_no_other(twin: Deployed) -> None:
+    first, second = ([f"{word} {number}" for number in range(100)] for word in ("first", "second"))
+    assert [line for line in _log_of_a_call(twin, first) if line.startswith(("first", "second"))] == first
+    assert [line for line in _log_of_a_call(twin, second) if line.startswith(("first", "second"))] == second
+
+
+def test_what_a_call_has_logged_before_it_failed_is_in_its_log(twin: Deployed) -> None:
+    assert "a last word" in _log_of_a_call(twin, ["a last word"], path="/fail")
+
+
 # ── Queues ──
 
 
 def test_only_the_messages_reported_as_failed_come_back(twin: Deployed) -> None:
     queues = twin.client("sqs")
+    httpx.get(twin.url("PlainApi", "/x"))  # a function that has to start first may take longer than messages stay hidden
     for body in ("good", "bad", "good"):
         queues.send_message(QueueUrl=twin.outputs["Queue"], MessageBody=body)
     dead = queues.receive_message(QueueUrl=twin.outputs["DeadLetterQueue"], WaitTimeSeconds=15, MaxNumberOfMessages=10)
@@ -201,6 +224,17 @@ def token(twin: Deployed) -> str:
         stack_name="gaps",
     )
     return users.token(outputs, LocalStack(PROJECT, PROJECT / ".local").session, "alice")
+
+
+def _quickest_silent_call(deployed: Deployed) -> float:
+    return min(httpx.get(deployed.url("PlainApi", "/silent")).elapsed.total_seconds() for _ in range(20))
+
+
+def _log_of_a_call(deployed: Deployed, lines: list[str], path: str = "/x") -> list[str]:
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.outputs["Function"], LogType="Tail", Payload=json.dumps({"rawPath": path, "lines": lines})
+    )
+    return base64.b64decode(answer["LogResult"]).decode().splitlines()
 
 
 def _time_to_live(deployed: Deployed) -> Any:
