@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
+from asyncjobs.clock import epoch_milliseconds, utc_now
 from local import users
 from local.stack import LocalStack, Outputs
 
@@ -151,14 +152,69 @@ class Killing:
     at: float
 
 
+# ── What takes a minute or more is begun first of all, and goes on while the other tests run ──
+
+
 @pytest.fixture(scope="session", autouse=True)
+def begun_early(request: pytest.FixtureRequest) -> None:
+    """By those tests only that will be run."""
+    used = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in ("killing", "dying", "widowed", "overdue", "first_look"):
+        if name in used:
+            request.getfixturevalue(name)
+
+
+@pytest.fixture(scope="session")
 def killing(alice: Caller) -> Killing:
-    """Done first of all: the takeover takes up to a minute and a half, and the other tests run meanwhile."""
     job = alice.submit("zoo.works", {"seconds": 12})
     running = alice.wait_for(job, lambda found: found["progress"] > 0)
     pid = int(running["message"].split()[1])
     os.kill(pid, signal.SIGKILL)
     return Killing(running, pid, time.monotonic())
+
+
+@pytest.fixture(scope="session")
+def dying(caller: Callable[[str], Caller]) -> tuple[Caller, dict[str, Any]]:
+    """A job that takes its process along."""
+    mallory = caller("mallory")
+    return mallory, mallory.submit("zoo.dies_once")
+
+
+@pytest.fixture(scope="session")
+def widowed(caller: Callable[[str], Caller]) -> tuple[Caller, dict[str, Any], dict[str, Any], float]:
+    """Whose holder's worker was killed, and when: the holder of a lock, and who waits for it."""
+    carol = caller("carol")
+    holder = carol.submit("zoo.takes_turns", {"seconds": 3})
+    running = carol.wait_for(holder, lambda found: found["status"] == "IN_PROGRESS" and found["progress"] > 0)
+    heir = carol.submit("zoo.takes_turns", {"seconds": 0})
+    os.kill(int(running["message"].split()[1]), signal.SIGKILL)
+    return carol, holder, heir, time.time()
+
+
+@pytest.fixture(scope="session")
+def overdue(caller: Callable[[str], Caller], stack: LocalStack, outputs: Outputs) -> tuple[Caller, list[dict[str, Any]]]:
+    """Two tracked jobs whose deadline is over: one waits, one runs."""
+    trent = caller("trent")
+    jobs = [trent.post("/jobs", json={}).json() for _ in range(2)]
+    assert trent.http.patch(f"/jobs/{jobs[1]['asyncJobId']}", json={"progress": 45}).is_success
+    dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
+    for job in jobs:
+        dynamodb.update_item(
+            TableName=outputs.table_name,
+            Key={"pk": {"S": f"J#{trent.owner}#{job['asyncJobId']}"}},
+            UpdateExpression="SET deadlineAt = :past, dueAt = :past",
+            ExpressionAttributeValues={":past": {"N": str(epoch_milliseconds(utc_now()))}},
+        )
+    return trent, jobs
+
+
+@pytest.fixture(scope="session")
+def first_look(caller: Callable[[str], Caller]) -> tuple[httpx.Response, float]:
+    """What is told of the first job of a type, and when: the function that tells it learns no better for a minute."""
+    erin = caller("erin")
+    job = erin.submit("zoo.returns_async", {"seconds": 5})
+    erin.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
+    return erin.get(f"/jobs/{job['asyncJobId']}"), time.monotonic()
 
 
 def pid_is_alive(pid: int) -> bool:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.e2e.conftest import Caller
 
@@ -36,17 +33,6 @@ def ran(caller: Caller, jobs: Sequence[Job], *, seconds: float = 60) -> list[tup
 def at_once(times: Sequence[tuple[float, float]]) -> int:
     """How many ran at the same time at most."""
     return max(sum(began <= moment < ended for began, ended in times) for moment, _ in times)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def widowed(caller: Callable[[str], Caller]) -> tuple[Caller, Job, Job, float]:
-    """Done first of all: a holder whose worker was killed, and who waits for its lock. The takeover takes up to a minute and a half."""
-    carol = caller("carol")
-    holder = carol.submit("zoo.takes_turns", {"seconds": 3})
-    running = carol.wait_for(holder, is_running)
-    heir = carol.submit("zoo.takes_turns", {"seconds": 0})
-    os.kill(int(running["message"].split()[1]), signal.SIGKILL)
-    return carol, holder, heir, time.time()
 
 
 def test_who_comes_second_is_refused_and_told_what_runs_if_that_is_its_own(alice: Caller, bob: Caller) -> None:

@@ -154,9 +154,9 @@ def test_a_large_input_goes_through_the_bucket_and_a_large_result_too(
 # ── Workers die ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_whose_process_is_killed_is_done_by_another_attempt(alice: Caller) -> None:
-    job = alice.submit("zoo.dies_once")
-    done = alice.wait_for(job, seconds=100)
+def test_a_job_whose_process_is_killed_is_done_by_another_attempt(dying: tuple[Caller, dict[str, Any]]) -> None:
+    caller, job = dying
+    done = caller.wait_for(job, seconds=100)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
 
 

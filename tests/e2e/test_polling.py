@@ -27,11 +27,10 @@ def erin(caller: Callable[[str], Caller]) -> Caller:
 
 
 def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_ended(
-    erin: Caller, stack: LocalStack, outputs: Outputs
+    erin: Caller, stack: LocalStack, outputs: Outputs, first_look: tuple[httpx.Response, float]
 ) -> None:
-    first = erin.submit(JOB_TYPE, {"seconds": SECONDS})
-    pause, running = look_while_running(erin, first)
-    asked_at = time.monotonic()
+    answer, asked_at = first_look
+    pause, running = told_while_running(answer)
     assert (pause, running["estimatedEndAt"]) == (fixed_pause(0), None)
 
     for _ in range(JOBS):
@@ -53,7 +52,10 @@ def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_
 def look_while_running(caller: Caller, job: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """What the first look at it tells, once it has started."""
     caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
-    answer = caller.get(f"/jobs/{job['asyncJobId']}")
+    return told_while_running(caller.get(f"/jobs/{job['asyncJobId']}"))
+
+
+def told_while_running(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
     assert answer.json()["status"] == "IN_PROGRESS"
     return int(answer.headers["retry-after"]), answer.json()
 

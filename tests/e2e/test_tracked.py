@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 
-from asyncjobs.clock import epoch_milliseconds, utc_now
 from asyncjobs.lifecycle import JobKey
 from asyncjobs.tracking import TrackedJobs
 from local.stack import LocalStack, Outputs
@@ -118,20 +117,10 @@ def test_a_replay_finds_the_job_and_no_token(alice: Caller, key: str) -> None:
     assert again.json() == {name: value for name, value in first.json().items() if name != "workerToken"}
 
 
-def test_its_deadline_ends_a_job_whose_worker_is_silent(alice: Caller, stack: LocalStack, outputs: Outputs) -> None:
-    waits, runs = create(alice), create(alice)
-    update(alice, runs, progress=45)
-    dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
-    past = {"N": str(epoch_milliseconds(utc_now()))}
-    for job in (waits, runs):
-        dynamodb.update_item(
-            TableName=outputs.table_name,
-            Key={"pk": {"S": f"J#{alice.owner}#{job['asyncJobId']}"}},
-            UpdateExpression="SET deadlineAt = :past, dueAt = :past",
-            ExpressionAttributeValues={":past": past},
-        )
-    for job in (waits, runs):
-        ended = alice.wait_for(job, seconds=90)
+def test_its_deadline_ends_a_job_whose_worker_is_silent(overdue: tuple[Caller, list[dict[str, Any]]], outputs: Outputs) -> None:
+    caller, jobs = overdue
+    for job in jobs:
+        ended = caller.wait_for(job, seconds=90)
         assert (ended["status"], ended["error"]["code"], ended["attempt"]) == ("FAILED", "DEADLINE_EXCEEDED", 0)
         assert tell(outputs, job, status="COMPLETED").json()["code"] == "JOB_ALREADY_FINISHED"
 
