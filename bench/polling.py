@@ -22,14 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncjobs.durations import MEMORY, Durations
-from asyncjobs.lifecycle import HEARTBEAT
 from asyncjobs.polling import LONGEST_PAUSE, Outlook, Report, fixed_pause
 
 SEED = 20261122
 JOBS_SEEN = 100
 LEARNERS = 20
 """How many times JOBS_SEEN jobs are drawn; shown is the mean."""
-JOBS_PLAYED = 400
+JOBS_PLAYED = 1000
 
 _WIDTH = 34
 
@@ -226,22 +225,14 @@ class Progress:
 
     every: int
     unevenness: float
-    heartbeats: bool = False
-    """Whether the record says every 8 s that the job lives, without saying since when its progress stands."""
 
     def __str__(self) -> str:
-        return f"{self.every} %, {self.unevenness:g}{', heartbeats' if self.heartbeats else ''}"
+        return f"{self.every} %, {self.unevenness:g}"
 
     def reports(self, duration: float, chance: random.Random) -> list[Report]:
-        """Of one job, as its record shows them."""
+        """Of one job. Heartbeats in between change none of them: its record says since when its progress stands."""
         bend = math.exp(chance.gauss(0, self.unevenness))
-        told = [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
-        if not self.heartbeats:
-            return told
-        period = HEARTBEAT.total_seconds()
-        beats = (period * beat for beat in range(1, math.ceil(duration / period)))
-        alive = [Report(age, max((one.progress for one in told if one.age <= age), default=0)) for age in beats]
-        return sorted([*told, *(one for one in alive if one.progress)], key=lambda one: one.age)
+        return [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
 
 
 def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jobs: int) -> Cost:
@@ -310,8 +301,10 @@ def _print_progress(distributions: Sequence[Distribution]) -> None:
         (Progress(1, 0.3), JOBS_SEEN),
         (Progress(10, 0.3), JOBS_SEEN),
         (Progress(5, 0.6), JOBS_SEEN),
-        (Progress(10, 0.3, heartbeats=True), JOBS_SEEN),
-        (Progress(25, 0.3, heartbeats=True), JOBS_SEEN),
+        (Progress(25, 0.0), JOBS_SEEN),
+        (Progress(25, 0.3), JOBS_SEEN),
+        (Progress(25, 0.6), JOBS_SEEN),
+        (Progress(50, 0.3), JOBS_SEEN),
         (Progress(1, 0.3), 0),
     )
     print(f"{'durations':{_WIDTH}}", *(f"{f'{kind}' if seen else 'no history':>22}" for kind, seen in kinds))

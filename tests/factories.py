@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.lifecycle import AsyncJob, JobKey, RetentionFrom, submitted
+from asyncjobs.lifecycle import AsyncJob, JobKey, Priority, RetentionFrom, submitted
 from asyncjobs.registry import JobType
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -74,8 +74,9 @@ def job_type(name: str, **changes: Any) -> JobType:
             max_attempts=3,
             retention=timedelta(days=7),
             retention_from=RetentionFrom.END,
-            immediate=True,
+            immediate=None,
             dedupe=timedelta(0),
+            priority=Priority.STANDARD,
             exclusive=None,
             routes=(),
             synchronous_routes=(),

@@ -13,7 +13,7 @@ from typing import BinaryIO, Self
 from asyncjobs.clock import to_whole_seconds
 from asyncjobs.durations import Durations
 from asyncjobs.errors import InputMissing, Unavailable
-from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Result
+from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Priority, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
@@ -49,8 +49,7 @@ class FakeStore:
         with self._write():
             current = self.jobs.get(job.key)
             if current is not None and not current.is_expired(now):
-                is_own = current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
-                return None if is_own else current
+                return None if current.is_put_of(job) else current
             self.jobs[job.key] = job
             return None
 
@@ -180,6 +179,8 @@ class FakeQueue:
     sent: list[JobMessage] = field(default_factory=list)
     delays: list[timedelta] = field(default_factory=list)
     returned: list[tuple[str, timedelta]] = field(default_factory=list)
+    returned_to: list[str] = field(default_factory=list)
+    looks: int = 0
     is_down: bool = False
 
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
@@ -193,13 +194,16 @@ class FakeQueue:
         self.delays += [timedelta(0)] * len(messages)
         return []
 
-    def backlog(self) -> int:
+    def backlog(self, priority: Priority) -> int:
+        self.looks += 1
         self._check()
-        return sum(delay == timedelta(0) for delay in self.delays)
+        sent = zip(self.sent, self.delays, strict=True)
+        return sum(message.priority is priority and delay == timedelta(0) for message, delay in sent)
 
-    def return_after(self, receipt_handle: str, delay: timedelta) -> None:
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
         self._check()
         self.returned.append((receipt_handle, delay))
+        self.returned_to.append(source)
 
     def _check(self) -> None:
         if self.is_down:

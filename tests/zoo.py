@@ -98,6 +98,19 @@ def is_quick_elsewhere(input: Turn, context: JobContext) -> int:
     return context.attempt
 
 
+@job("zoo.proves_quick", expected_seconds=5, immediate=True)
+def proves_quick(input: Nothing, context: JobContext) -> int:
+    """Return at once, though its type expects otherwise."""
+    return context.attempt
+
+
+@job("zoo.proves_slow", expected_seconds=0.1)
+def proves_slow(input: Nothing, context: JobContext) -> int:
+    """Take longer than its type promises."""
+    time.sleep(0.7)
+    return context.attempt
+
+
 @job("zoo.halves", expected_seconds=1)
 def halves(input: Number, context: JobContext) -> int:
     """Halve an even number."""
@@ -165,6 +178,12 @@ def returns_unserialisable(input: Nothing, context: JobContext) -> Any:
 def returns_wrong_type(input: Nothing, context: JobContext) -> int:
     """Return something else than declared."""
     return "seven"  # type: ignore[return-value]
+
+
+@job("zoo.is_asked_again", expected_seconds=1, dedupe_seconds=3600)
+def is_asked_again(input: Any, context: JobContext) -> int:
+    """The same for the same input."""
+    return 1
 
 
 @job("zoo.works", expected_seconds=5, timeout_seconds=300)

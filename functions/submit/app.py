@@ -1,8 +1,8 @@
 """Commands: submit a job; cancel, retry or delete one. Quick jobs run here at once."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from asyncjobs import log
+from asyncjobs import aws, log
 from asyncjobs.api import commands_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
@@ -13,9 +13,13 @@ from asyncjobs.service import Commands
 from asyncjobs.settings import Settings
 from asyncjobs.store import DynamoStore
 
+if TYPE_CHECKING:
+    from asyncjobs.history import History
+
 settings = Settings.from_environment()
 log.configure(settings.application)
-store, queue, admission = DynamoStore(settings.table_name), SqsQueue(settings.queue_url), None
+dynamodb = aws.dynamodb()
+store, queue, admission = DynamoStore(settings.table_name, dynamodb), SqsQueue(settings.queue_urls), None
 if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
     # Not imported where nothing is limited: a cold start pays for each module.
     from asyncjobs.admission import Admission
@@ -27,7 +31,16 @@ parts: Any = {
     "catalogue": Catalogue.read(),
     "clock": utc_now,
 }
-first_worker = FirstWorker(threshold=settings.immediate_threshold, **parts)
+
+
+def history() -> "History":
+    """What jobs took. Imported for the first type that may run here: a cold start pays for each module."""
+    from asyncjobs.history import DynamoHistory  # noqa: PLC0415
+
+    return DynamoHistory(settings.table_name, dynamodb)
+
+
+first_worker = FirstWorker(threshold=settings.immediate_threshold, history=history, **parts)
 commands = Commands(queue=queue, max_retention=settings.max_retention, first_worker=first_worker, admission=admission, **parts)
 api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalogue"])
 

@@ -12,7 +12,7 @@ from asyncjobs.sweeper import Sweeper
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-sweeper = Sweeper(store=DynamoStore(settings.table_name), queue=SqsQueue(settings.queue_url), clock=utc_now)
+sweeper = Sweeper(store=DynamoStore(settings.table_name), queue=SqsQueue(settings.queue_urls), clock=utc_now)
 
 
 class LambdaContext(Protocol):

@@ -15,7 +15,7 @@ from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-queue = SqsQueue(settings.queue_url)
+queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
 executor = Executor(store=store, objects=objects, catalogue=Catalogue.read(), clock=utc_now, queue=queue)
 worker = BatchWorker(executor, queue)

@@ -51,6 +51,7 @@ class Stack:
         event["Records"][0] |= {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{self.queue_url.rpartition('/')[2]}",
             "body": message["Body"],
         }
         return event

@@ -153,6 +153,17 @@ def test_a_claim_begins_an_attempt_and_tells_the_whole_job(store: Store, job: As
     assert expected.attempt == 1
 
 
+def test_the_claim_of_another_attempt_forgets_how_far_the_last_one_was(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    told = held.reported(now=NOW, progress=25, message=None, lease_until=LEASE)
+    assert store.swap_if_unchanged(held, told, FENCE_AND_REPORT) is None
+    assert store.get(job.key) == told
+    second = claim(store, job, by="w2", now_after=80)
+    assert isinstance(second, AsyncJob)
+    assert (second.progress, second.progress_at) == (0, None)
+    assert store.get(job.key) == second
+
+
 def test_a_second_claim_finds_who_holds_the_job(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     assert claim(store, job, by="w2") == Lost(held)

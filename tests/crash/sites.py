@@ -8,7 +8,8 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).parents[2] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("store", "queue", "objects")
-"""Not `history`: no promise rests on it. What becomes of a poll when it fails is in tests/unit/test_history.py."""
+APART = ("history",)
+"""Also sends requests, but no job rests on them. What becomes of a request when they fail is in tests/unit/test_history.py."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _ROOMS = {"self._store": "store", "self._queue": "queue", "self._objects": "objects"}
@@ -21,6 +22,15 @@ def call_sites() -> frozenset[str]:
         for module in ADAPTERS
         for function, call in _calls(module)
         if ast.unparse(call.value) == "self._client" and (operation := _operation(call.attr)) not in NO_REQUEST
+    )
+
+
+def modules_with_calls() -> frozenset[str]:
+    """The library's modules that send requests."""
+    return frozenset(
+        path.stem
+        for path in LIBRARY.glob("*.py")
+        if any(ast.unparse(call.value) == "self._client" for _, call in _calls(path.stem))
     )
 
 

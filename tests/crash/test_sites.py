@@ -25,6 +25,10 @@ def test_every_call_site_of_the_library_has_a_row() -> None:
     assert {row.site for row in ROWS} == sites.call_sites()
 
 
+def test_what_sends_requests_is_in_the_matrix_or_named_as_apart() -> None:
+    assert sites.modules_with_calls() == {*sites.ADAPTERS, *sites.APART}
+
+
 def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
     in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
     assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()

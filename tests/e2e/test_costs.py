@@ -13,7 +13,9 @@ from asyncjobs.admission import Admission
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
 from asyncjobs.executor import Executor
-from asyncjobs.lifecycle import AsyncJob
+from asyncjobs.history import DynamoHistory
+from asyncjobs.immediate import FirstWorker
+from asyncjobs.lifecycle import AsyncJob, Priority
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, definition_of, tracked_job
@@ -24,14 +26,22 @@ from local.stack import LocalStack, Outputs
 from tests import zoo
 from tests.fakes import FakeObjects
 
+OWNER = "user-0123456789abcdef-0123456789abcdef"
+
 
 class Bill:
     """Adds up what the engine says that each call consumed."""
 
+    calls: Counter[str]
+    table: float
+    indexes: Counter[str]
+
     def __init__(self) -> None:
-        self.calls: Counter[str] = Counter()
-        self.table = 0.0
-        self.indexes: Counter[str] = Counter()
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.calls, self.table, self.indexes = Counter(), 0.0, Counter()
 
     def watch(self, client: Any) -> Any:
         client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
@@ -65,7 +75,7 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
     described = {found.name: found.describe() for found in definitions if found}
     catalogue = Catalogue({**described, GENERIC: tracked_job(GENERIC)})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
-    queue = SqsQueue(url, bill.watch(sqs))
+    queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None
     commands = Commands(
         store=store,
@@ -75,13 +85,23 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
         clock=utc_now,
         max_retention=timedelta(days=30),
         admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
+        first_worker=FirstWorker(
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalogue=catalogue,
+            clock=utc_now,
+            history=lambda: DynamoHistory(outputs.table_name, dynamodb),
+        ),
     )
-    return commands, Executor(store=store, objects=objects, catalogue=catalogue, clock=utc_now, jitter=random.Random(1))
+    return commands, Executor(
+        store=store, objects=objects, catalogue=catalogue, clock=utc_now, queue=queue, jitter=random.Random(1)
+    )
 
 
 def run_one(house: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
     commands, executor = house
-    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request, idempotency_key=key).job
+    job = commands.submit(OWNER, request, idempotency_key=key).job
     executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
     return job
 
@@ -101,7 +121,7 @@ def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read
 ) -> None:
     commands, _ = house
     request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
-    job = commands.submit("user-0123456789abcdef-0123456789abcdef", request).job
+    job = commands.submit(OWNER, request).job
     for progress in (20, 40, 60):
         commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
     commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
@@ -125,3 +145,58 @@ def test_all_limits_together_cost_three_write_units_a_job_and_a_look_at_the_queu
     # The token is a write of the table's, too: four of them instead of three.
     assert bill.table + bill.indexes["due"] <= 5 + 1
     assert bill.indexes["byOwner"] <= 1
+
+
+def test_a_quick_job_costs_four_write_units_and_one_for_the_list_and_no_message(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    request = SubmitRequest(job_type="zoo.is_quick", input={"turn": "returns"})
+    assert house[0].submit(OWNER, request).job.is_finished
+    # What jobs of the type took is read once a minute.
+    assert bill.calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    assert bill.table == 0.5 + 2
+    bill.clear()
+    assert house[0].submit(OWNER, request).job.is_finished
+    assert bill.calls == {"PutItem": 1, "UpdateItem": 1}
+    assert bill.table == 2
+    assert bill.indexes == {"due": 2, "byOwner": 1}
+
+
+def test_dedupe_costs_one_write_unit_a_submit(house: tuple[Commands, Executor], bill: Bill) -> None:
+    request = SubmitRequest(job_type="zoo.is_asked_again", input={})
+    first = house[0].submit(OWNER, request).job
+    assert bill.calls == {"PutItem": 2, "SendMessage": 1}
+    assert bill.table == 1 + 1
+    bill.clear()
+    # Both are refused: AWS charges them all the same, but does not say so in a refusal. The message goes out again.
+    assert house[0].submit(OWNER, request).job == first
+    assert bill.calls == {"PutItem": 2, "SendMessage": 1}
+
+
+def test_a_retry_costs_a_write_unit_and_the_due_indexs_and_a_message(house: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(house, SubmitRequest(job_type="zoo.gives_up", input={}), key="retried")
+    bill.clear()
+    house[0].retry(OWNER, job.async_job_id)
+    assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1}
+    # The first look is a consistent read.
+    assert bill.table == 1 + 1
+    assert bill.indexes == {"due": 1}
+
+
+def test_a_deletion_costs_two_write_units_and_the_lists(house: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(house, SubmitRequest(job_type="zoo.returns", input={}), key="deleted")
+    bill.clear()
+    house[0].delete(OWNER, job.async_job_id)
+    assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "DeleteItem": 1}
+    assert bill.table == 1 + 2
+    assert bill.indexes == {"byOwner": 1}
+
+
+@pytest.mark.parametrize(("name", "reads"), [("zoo.takes_turns", 1), ("zoo.is_alone", 3)])
+def test_a_lock_that_is_free_costs_three_write_units_and_up_to_four_read_units(
+    house: tuple[Commands, Executor], bill: Bill, name: str, reads: int
+) -> None:
+    run_one(house, SubmitRequest(job_type=name, input={}), key=name)
+    assert bill.calls == {"GetItem": reads, "PutItem": 1, "UpdateItem": 2 + 1, "Query": 1, "SendMessage": 1}
+    assert bill.table == reads + 3 + 1
+    assert bill.indexes == {"waiting": 2 + 0.5, "due": 2, "byOwner": 1}

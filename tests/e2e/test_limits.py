@@ -1,4 +1,7 @@
-"""Not too much, on a deployment with every limit on: what clients at once, the table and the queue make of it."""
+"""Not too much, on a deployment with every limit on: what clients at once, the table and the queue make of it.
+
+It also tells how many messages wait, which is off by default.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ PARAMETERS = {
     "SubmitBurst": str(BURST),
     "MaxLiveJobsPerOwner": str(MAX_LIVE),
     "MaxBacklog": str(MAX_BACKLOG),
+    "TellQueueDepth": "true",
 }
 CLIENTS, SECONDS = 4, 5.0
 SHORT = {"jobType": "zoo.returns", "input": {}}
@@ -151,9 +155,12 @@ def test_while_the_queue_is_too_long_nothing_is_accepted_and_afterwards_it_is(st
     queue: Any = stack.session.client("sqs", endpoint_url=stack.endpoint_url)
     erin, key = limited.sign_in("erin"), uuid.uuid4().hex
     accepted = erin.submit(WAITS, key)
-    (mapping,) = functions.list_event_source_mappings(FunctionName=limited.worker_name)["EventSourceMappings"]
+    name = limited.outputs.queue_url.rpartition("/")[2]
+    mappings = functions.list_event_source_mappings(FunctionName=limited.worker_name)["EventSourceMappings"]
+    (mapping,) = (found for found in mappings if found["EventSourceArn"].endswith(f":{name}"))
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     wait_until(lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"] == "Disabled")
+    waits = erin.submit_patiently(SHORT).json()
     for start in range(0, MAX_BACKLOG, 10):
         entries = [{"Id": str(number), "MessageBody": "{}"} for number in range(start, start + 10)]
         queue.send_message_batch(QueueUrl=limited.outputs.queue_url, Entries=entries)
@@ -166,6 +173,10 @@ def test_while_the_queue_is_too_long_nothing_is_accepted_and_afterwards_it_is(st
     assert int(shed.headers["retry-after"]) > 0
     assert erin.http.get(f"/jobs/{job_id_for(erin.owner, new)}").status_code == httpx.codes.NOT_FOUND
     assert erin.submit(WAITS, key).json()["asyncJobId"] == accepted.json()["asyncJobId"]
+    # Its own message, and all those of others; and in the other queues there is room.
+    assert erin.http.get(f"/jobs/{waits['asyncJobId']}").json()["queueDepth"] == 1 + MAX_BACKLOG
+    assert "queueDepth" not in erin.http.get(f"/jobs/{accepted.json()['asyncJobId']}").json()
+    assert erin.submit_patiently({**WAITS, "priority": "low"}).status_code == httpx.codes.ACCEPTED
     queue.purge_queue(QueueUrl=limited.outputs.queue_url)
     time.sleep(int(shed.headers["retry-after"]))
     assert erin.submit_patiently(WAITS).status_code == httpx.codes.ACCEPTED

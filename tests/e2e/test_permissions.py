@@ -33,6 +33,7 @@ def outcome(service, method, parameters):
         return getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
 '''
 
+QUEUES = {"high": "HighQueue", "standard": "Queue", "low": "LowQueue"}
 ALLOWED = {
     "SubmitFunction": {
         "dynamodb:PutItem",
@@ -40,7 +41,7 @@ ALLOWED = {
         "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
         "dynamodb:Query waiting",
-        "sqs:SendMessage",
+        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
         "s3:PutObject inputs/",
         "s3:PutObject results/",
         "s3:AbortMultipartUpload results/",
@@ -59,11 +60,11 @@ ALLOWED = {
         "dynamodb:GetItem",
         "dynamodb:UpdateItem",
         "dynamodb:Query waiting",
-        "sqs:SendMessage",
-        "sqs:ReceiveMessage",
-        "sqs:DeleteMessage",
-        "sqs:GetQueueAttributes",
-        "sqs:ChangeMessageVisibility",
+        *(
+            f"sqs:{action} {priority}"
+            for priority in QUEUES
+            for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+        ),
         "s3:GetObject inputs/",
         "s3:ListBucket",
         "s3:PutObject results/",
@@ -74,7 +75,7 @@ ALLOWED = {
         "dynamodb:UpdateItem",
         "dynamodb:Query due",
         "dynamodb:Query waiting",
-        "sqs:SendMessage",
+        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
     },
     # Of the keys that its condition names; the engine asks for no condition on keys, and reads the stream without being
     # allowed to. tests/template has both.
@@ -105,7 +106,7 @@ def physical(stack: LocalStack) -> Physical:
 @pytest.fixture(scope="module")
 def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
     """Calls that change nothing when they are allowed: on a job that is not there, or on a condition that does not hold."""
-    bucket, queue, dead = outputs.bucket_name, outputs.queue_url, outputs.dead_letter_queue_url
+    bucket, dead = outputs.bucket_name, outputs.dead_letter_queue_url
     pk = {"pk": {"S": "J#nobody#none"}}
     only_if_there = {"TableName": outputs.table_name, "ConditionExpression": "attribute_exists(pk)"}
     table = {"TableName": outputs.table_name}
@@ -135,15 +136,17 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "dynamodb:Query live": ("dynamodb", "query", query(outputs, "liveOwner", IndexName="live")),
         "dynamodb:Query due": ("dynamodb", "query", query(outputs, "dueShard", IndexName="due")),
         "dynamodb:Query waiting": ("dynamodb", "query", query(outputs, "exclusiveKey", IndexName="waiting")),
-        "sqs:SendMessage": ("sqs", "send_message", {"QueueUrl": queue, "MessageBody": unknown_job}),
-        "sqs:ReceiveMessage": ("sqs", "receive_message", {"QueueUrl": queue, "VisibilityTimeout": 0}),
-        "sqs:DeleteMessage": ("sqs", "delete_message", {"QueueUrl": queue, **none}),
-        "sqs:GetQueueAttributes": ("sqs", "get_queue_attributes", {"QueueUrl": queue, "AttributeNames": ["QueueArn"]}),
-        "sqs:ChangeMessageVisibility": (
-            "sqs",
-            "change_message_visibility",
-            {"QueueUrl": queue, "VisibilityTimeout": 0, **none},
-        ),
+        **{
+            f"sqs:{action} {priority}": ("sqs", method, {"QueueUrl": physical(queue), **parameters})
+            for priority, queue in QUEUES.items()
+            for action, method, parameters in (
+                ("SendMessage", "send_message", {"MessageBody": unknown_job}),
+                ("ReceiveMessage", "receive_message", {"VisibilityTimeout": 0}),
+                ("DeleteMessage", "delete_message", none),
+                ("GetQueueAttributes", "get_queue_attributes", {"AttributeNames": ["QueueArn"]}),
+                ("ChangeMessageVisibility", "change_message_visibility", {"VisibilityTimeout": 0, **none}),
+            )
+        },
         "sqs:SendMessage to the dead letters": ("sqs", "send_message", {"QueueUrl": dead, "MessageBody": unknown_job}),
         "sqs:ReceiveMessage of the dead letters": ("sqs", "receive_message", {"QueueUrl": dead, "VisibilityTimeout": 0}),
         "s3:PutObject": ("s3", "put_object", {"Bucket": bucket, "Key": "probe"}),

@@ -23,12 +23,13 @@ from asyncjobs.context import JobContext
 from asyncjobs.errors import JobAlreadyFinished, JobNotFound, Unavailable
 from asyncjobs.executor import Executor
 from asyncjobs.heartbeat import Heartbeat
-from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, job_id_for
+from asyncjobs.immediate import AT_MOST, FirstWorker
+from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
 from asyncjobs.queue import JobMessage
-from asyncjobs.registry import definition_of
+from asyncjobs.registry import MAX_TIME_LIMIT, definition_of
 from asyncjobs.service import Commands, SubmitRequest
 from asyncjobs.sweeper import Sweeper
-from tests.fakes import FakeClock, FakeObjects
+from tests.fakes import FakeClock, FakeHistory, FakeObjects
 from tests.soak import jobs
 from tests.soak.jobs import Kind, Task
 from tests.soak.processes import Fault, Killed, Process, ProcessObjects, ProcessQueue, ProcessStore
@@ -39,7 +40,7 @@ _VISIBILITY = timedelta(seconds=5400)
 _MAX_RECEIVES = 20
 _FUNCTION_TIMEOUT = timedelta(seconds=900)
 _OWNERS = ("alice", "bob", "carol")
-_KINDS = (*[Kind.RETURNS] * 6, *[Kind.WORKS] * 3, Kind.RETRIES, Kind.RAISES, Kind.GIVES_UP, Kind.RETURNS_MUCH, Kind.STREAMS)
+_KINDS = (*[Kind.RETURNS] * 4, *[Kind.WORKS] * 2, Kind.IS_QUICK, *Kind)
 _FAULTS = (*[Fault.FAILS] * 3, *[Fault.TWICE] * 3, *[Fault.LOST] * 2, Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 _DEEPEST = 4
 _INTERRUPTED = 0.03
@@ -78,7 +79,7 @@ class LossyQueue:
                 self.send(message)
         return refused
 
-    def return_after(self, receipt_handle: str, delay: timedelta) -> None:
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
         if receipt_handle in self._received:
             self._received[receipt_handle].visible_at = self._clock() + delay
 
@@ -100,7 +101,7 @@ class LossyQueue:
         if not is_done:
             heapq.heappush(self._waiting, delivery)
 
-    def backlog(self) -> int:
+    def backlog(self, _priority: Priority = Priority.STANDARD) -> int:
         return sum(delivery.visible_at <= self._clock() for delivery in self._waiting[: 4 * _BACKLOG])
 
 
@@ -210,7 +211,10 @@ class World:
         ends_at = self.clock() + _FUNCTION_TIMEOUT
         with self._process() as process:
             worker = BatchWorker(self._executor(process), ProcessQueue(self.queue, process))
-            records = [{"messageId": str(each.number), "receiptHandle": str(each.number), "body": each.body} for each in batch]
+            records = [
+                {"messageId": str(each.number), "receiptHandle": str(each.number), "body": each.body, "eventSourceARN": "jobs"}
+                for each in batch
+            ]
             answer = worker.handle(
                 {"Records": records}, request_id=f"request-{next(self._names)}", remaining=lambda: ends_at - self.clock()
             )
@@ -282,21 +286,35 @@ class World:
             self._running.pop()
 
     def _commands(self, process: Process) -> Commands:
+        store, objects = ProcessStore(self.store, process), ProcessObjects(self.objects, process)
+        first_worker = FirstWorker(
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalogue=self._catalogue,
+            clock=self.clock,
+            history=FakeHistory,
+        )
+        # With the seed's chance and clock, which it would not know of.
+        vars(first_worker)["_executor"] = self._executor(process, at_most=AT_MOST)
         return Commands(
-            store=ProcessStore(self.store, process),
+            store=store,
             queue=ProcessQueue(self.queue, process),
-            objects=ProcessObjects(self.objects, process),
+            objects=objects,
             catalogue=self._catalogue,
             clock=self.clock,
             max_retention=timedelta(days=30),
+            first_worker=first_worker,
         )
 
-    def _executor(self, process: Process) -> Executor:
+    def _executor(self, process: Process, *, at_most: timedelta = MAX_TIME_LIMIT) -> Executor:
         return Executor(
             store=ProcessStore(self.store, process),
             objects=ProcessObjects(self.objects, process),
             catalogue=self._catalogue,
             clock=self.clock,
+            queue=ProcessQueue(self.queue, process),
+            at_most=at_most,
             jitter=self.chance,
             sleep=lambda seconds: self.clock.advance(seconds=seconds),
         )

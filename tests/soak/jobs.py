@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 
 class Kind(StrEnum):
@@ -23,6 +23,8 @@ class Kind(StrEnum):
     GIVES_UP = "gives_up"
     RETURNS_MUCH = "returns_much"
     STREAMS = "streams"
+    IS_QUICK = "is_quick"
+    TAKES_TURNS = "takes_turns"
 
 
 class Task(BaseModel):
@@ -91,6 +93,26 @@ def streams(input: Task, context: JobContext) -> ResultStream:
     return out
 
 
+@job("soak.is_quick", expected_seconds=0.1, max_attempts=10)
+def is_quick(input: Task, context: JobContext) -> Any:
+    """A task that the submit function runs at once."""
+    return _do(input, context)
+
+
+@job("soak.takes_turns", timeout_seconds=300, max_attempts=10, exclusive=Exclusive("soak.turns", scope="OWNER", policy="QUEUE"))
+def takes_turns(input: Task, context: JobContext) -> Any:
+    """A task that waits for its owner's others."""
+    return _do(input, context)
+
+
+_JOB_TYPES = {
+    Kind.WORKS: "soak.long",
+    Kind.STREAMS: "soak.streams",
+    Kind.IS_QUICK: "soak.is_quick",
+    Kind.TAKES_TURNS: "soak.takes_turns",
+}
+
+
 def text(task: Task) -> str:
     """What the task's result is made of."""
     once = hashlib.sha256(f"{task.number}{task.padding}".encode()).hexdigest()
@@ -99,9 +121,7 @@ def text(task: Task) -> str:
 
 def job_type(task: Task) -> str:
     """The job type that a task is submitted as."""
-    if task.kind is Kind.STREAMS:
-        return "soak.streams"
-    return "soak.long" if task.kind is Kind.WORKS else "soak.short"
+    return _JOB_TYPES.get(task.kind, "soak.short")
 
 
 def _do(task: Task, context: JobContext) -> str:

@@ -8,7 +8,7 @@ from enum import Enum, auto
 from typing import BinaryIO, Protocol, TypeVar
 
 from asyncjobs.errors import Unavailable
-from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Result
+from asyncjobs.lifecycle import FENCE, AsyncJob, Holder, JobKey, Priority, Result
 from asyncjobs.objects import INLINE_RESULT_LIMIT, JSON
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.rate import SubmitRate
@@ -140,11 +140,11 @@ class ProcessQueue:
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
         return self._call(lambda: self._inner.send_all(messages)) if messages else []
 
-    def backlog(self) -> int:
-        return self._call(self._inner.backlog)
+    def backlog(self, priority: Priority) -> int:
+        return self._call(lambda: self._inner.backlog(priority))
 
-    def return_after(self, receipt_handle: str, delay: timedelta) -> None:
-        self._call(lambda: self._inner.return_after(receipt_handle, delay))
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
+        self._call(lambda: self._inner.return_after(receipt_handle, delay, source=source))
 
 
 class ProcessObjects:

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from asyncjobs.exclusive import Locks
 from asyncjobs.lifecycle import FENCE, AsyncJob, JobKey
 from asyncjobs.store import Lost
 from asyncjobs.sweeper import Sweep, Sweeper
@@ -58,18 +59,25 @@ def _add_again(self: WatchedStore, job: AsyncJob, now: datetime) -> AsyncJob | N
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("store_method", "replacement", "sign"),
+    ("store_method", "replacement", "count"),
     [
-        ("swap_if_unchanged", _swap_without_fence, "broken"),
-        ("claim_if_claimable", _claim_without_lease, "broken"),
-        ("add_if_absent", _add_again, "broken"),
+        ("swap_if_unchanged", _swap_without_fence, 3_000),
+        ("claim_if_claimable", _claim_without_lease, 800),
+        ("add_if_absent", _add_again, 800),
     ],
 )
-def test_it_notices_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], sign: str) -> None:
+def test_it_notices_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], count: int) -> None:
     with patch.object(WatchedStore, store_method, replacement):
-        numbers = soak()
-    assert getattr(numbers, sign)
+        numbers = soak(count)
+    assert numbers.broken
     assert not numbers.are_as_promised
+
+
+@pytest.mark.slow
+def test_it_notices_a_lock_that_everybody_gets() -> None:
+    with patch.object(Locks, "take", lambda _self, _key, _holder: None):
+        numbers = soak()
+    assert any("not alone" in fault for fault in numbers.broken)
 
 
 @pytest.mark.slow

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from asyncjobs.lifecycle import AsyncJob, JobKey
+from asyncjobs.lifecycle import AsyncJob, JobKey, Status
 from tests.fakes import FakeStore
 
 
@@ -18,6 +18,8 @@ class Watched(dict[JobKey, AsyncJob]):
         self.unfinished: set[JobKey] = set()
         self.finals: Counter[str] = Counter()
         self.broken: list[str] = []
+        self._running: dict[str, set[JobKey]] = {}
+        """Under each lock."""
 
     def __setitem__(self, key: JobKey, new: AsyncJob) -> None:
         old = self.get(key)
@@ -29,6 +31,11 @@ class Watched(dict[JobKey, AsyncJob]):
         if new.is_finished and (old is None or old.status is not new.status):
             self.finals[key.async_job_id] += 1
         self.broken += [f"{key.async_job_id}: {fault}" for fault in _faults(old, new)]
+        if new.exclusive_key is not None:
+            running = self._running.setdefault(new.exclusive_key, set())
+            (running.add if new.status is Status.IN_PROGRESS else running.discard)(key)
+            if len(running) > 1:
+                self.broken.append(f"{key.async_job_id}: not alone under its lock")
 
 
 class WatchedStore(FakeStore):
@@ -42,6 +49,14 @@ class WatchedStore(FakeStore):
         jobs = [self.jobs[key] for key in self.watched.unfinished]
         due = [(job.due_at, job.key) for job in jobs if job.due_at is not None and job.due_at <= now]
         yield from (key for _, key in sorted(due, key=lambda entry: (entry[0], entry[1].async_job_id)))
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        jobs = [self.jobs[key] for key in self.watched.unfinished]
+        waiting = [
+            (job.waits_since, job.key) for job in jobs if job.exclusive_key == exclusive_key and job.waits_since is not None
+        ]
+        first = sorted(waiting, key=lambda entry: (entry[0], entry[1].async_job_id))
+        return [key for since, key in first if since <= now][:at_most]
 
 
 def _faults(old: AsyncJob | None, new: AsyncJob) -> Iterator[str]:

@@ -208,7 +208,7 @@ _released = AsyncJob.released
 def _return_strictly(self: BatchWorker, records: Sequence[Any], answers: dict[str, timedelta | None]) -> list[dict[str, str]]:
     returned = [(record, delay) for record in records if (delay := answers[record["messageId"]]) is not None]
     for record, delay in returned:
-        self._queue.return_after(record["receiptHandle"], delay)
+        self._queue.return_after(record["receiptHandle"], delay, source=record["eventSourceARN"])
     return [{"itemIdentifier": record["messageId"]} for record, _ in returned]
 
 

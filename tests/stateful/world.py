@@ -22,7 +22,7 @@ from asyncjobs.clock import to_milliseconds
 from asyncjobs.errors import MalformedMessage
 from asyncjobs.executor import Executor
 from asyncjobs.items import from_item
-from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Status, job_id_for
+from asyncjobs.lifecycle import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
 from asyncjobs.objects import S3Objects
 from asyncjobs.queue import JobMessage, SqsQueue
 from asyncjobs.registry import JobType, definition_of
@@ -193,7 +193,7 @@ class World:
             return Wire(client, service, self.scheduler)
 
         self.store = parts.store("jobs", wire(self.table, "dynamodb"))
-        sqs = SqsQueue(QUEUE_URL, wire(self.queue, "sqs"))
+        sqs = SqsQueue(dict.fromkeys(Priority, QUEUE_URL), wire(self.queue, "sqs"))
         objects = parts.objects("jobs", wire(self.bucket, "s3"))
         catalogue = Catalogue(self.job_types)
         self.commands = parts.commands(

@@ -18,6 +18,7 @@ OFF = {
     "SubmitRatePerMinute": 0,
     "MaxLiveJobsPerOwner": 0,
     "MaxBacklog": 0,
+    "TellQueueDepth": "false",
 }
 CONDITIONS = {
     "OwnKey": ("KmsKeyArn", {"Fn::Not": [{"Fn::Equals": [{"Ref": "KmsKeyArn"}, ""]}]}),
@@ -26,6 +27,7 @@ CONDITIONS = {
     "Traced": ("Tracing", {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}),
     "WithMaxLiveJobs": ("MaxLiveJobsPerOwner", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxLiveJobsPerOwner"}, "0"]}]}),
     "WithMaxBacklog": ("MaxBacklog", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxBacklog"}, "0"]}]}),
+    "WithQueueDepth": ("TellQueueDepth", {"Fn::Equals": [{"Ref": "TellQueueDepth"}, "true"]}),
     "TableProtected": ("TableDeletionProtection", {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "true"]}),
 }
 ALARMS = resources("AWS::CloudWatch::Alarm")
@@ -52,7 +54,7 @@ def test_an_option_is_on_when_its_parameter_says_so(condition: str) -> None:
 # ── A key of one's own ─────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["Queue", "DeadLetterQueue"])
+@pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeadLetterQueue"])
 def test_a_queue_is_encrypted_with_one_kind_of_key(name: str) -> None:
     assert properties(name)["SqsManagedSseEnabled"] == {"Fn::If": ["OwnKey", NOTHING, True]}
     assert properties(name)["KmsMasterKeyId"] == {"Fn::If": ["OwnKey", OWN_KEY, NOTHING]}
@@ -77,6 +79,7 @@ def test_a_policy_beside_the_roles_is_there_only_with_its_option() -> None:
         "TracingPolicy": "Traced",
         "LiveJobsPolicy": "WithMaxLiveJobs",
         "BacklogPolicy": "WithMaxBacklog",
+        "QueueDepthPolicy": "WithQueueDepth",
     }
     assert not resources("AWS::IAM::Policy")
     assert not resources("AWS::IAM::RolePolicy")
@@ -103,6 +106,9 @@ def test_only_traces_are_sent_to_what_has_no_name() -> None:
 def test_there_is_an_alarm_for_each_thing_worth_one() -> None:
     assert set(ALARMS) == {
         "DeadLettersAlarm",
+        "HighWaitsAlarm",
+        "StandardWaitsAlarm",
+        "LowWaitsAlarm",
         "SweeperSilentAlarm",
         "OldestDueAlarm",
         "WorkersLostAlarm",

@@ -17,13 +17,24 @@ from asyncjobs.api import Api, commands_api, queries_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.history import _key as history_key
 from asyncjobs.items import to_item
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MAX_QUEUE_DELAY, SWEEP_INTERVAL, WORKER_LOST, Status
+from asyncjobs.lifecycle import (
+    GRACE,
+    MAX_ATTEMPTS_LIMIT,
+    MAX_DEADLINE,
+    MAX_QUEUE_DELAY,
+    SWEEP_INTERVAL,
+    WORKER_LOST,
+    Priority,
+    Status,
+)
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
 from asyncjobs.settings import Settings
 from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
+QUEUES = {"HighQueue": "HighConcurrency", "Queue": "WorkerConcurrency", "LowQueue": "LowConcurrency"}
+"""The queue of each priority, and the parameter that says how many of its jobs run at the same time."""
 OPEN = {
     "GET /api/v1/health",
     "GET /api/v1/openapi.json",
@@ -158,12 +169,47 @@ def test_our_own_answer_comes_before_the_gateway_gives_up(function: str) -> None
     assert properties(function)["Timeout"] < 30
 
 
-# ── Queue ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Queues ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def worker_event() -> dict[str, Any]:
-    (event,) = events("WorkerFunction", "SQS")
-    return event
+def worker_events() -> dict[str, dict[str, Any]]:
+    """The worker's mappings, by the queue that each reads."""
+    return {event["Queue"]["Fn::GetAtt"][0]: event for event in events("WorkerFunction", "SQS")}
+
+
+def test_each_priority_has_a_queue_of_its_own_and_all_are_alike() -> None:
+    urls = Settings.from_environment({**dict.fromkeys(["APPLICATION", "TABLE_NAME"], "x"), **worker_urls()}).queue_urls
+    assert urls == {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
+    assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue"}
+    assert all(properties(name) == properties("Queue") for name in QUEUES)
+
+
+def worker_urls() -> dict[str, str]:
+    variables = properties("WorkerFunction")["Environment"]["Variables"]
+    return {name: value["Ref"] for name, value in variables.items() if name.endswith("QUEUE_URL")}
+
+
+@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "SweeperFunction"])
+def test_all_functions_agree_on_which_queue_is_which(function: str) -> None:
+    assert (
+        worker_urls().items()
+        <= {
+            name: value.get("Ref") if isinstance(value, dict) else value
+            for name, value in properties(function)["Environment"]["Variables"].items()
+        }.items()
+    )
+
+
+def test_each_queue_has_pollers_of_its_own_so_that_no_priority_can_take_anothers() -> None:
+    assert worker_events().keys() == QUEUES.keys()
+    for queue, parameter in QUEUES.items():
+        assert worker_events()[queue]["ScalingConfig"] == {"MaximumConcurrency": ref(parameter)}
+
+
+def test_all_pollers_together_leave_the_api_room_in_a_new_account() -> None:
+    # A new account has 10 concurrent executions. What is capped and could not be had would not be a bound.
+    jobs = sum(template()["Parameters"][parameter]["Default"] for parameter in QUEUES.values())
+    assert jobs + 3 <= 10
 
 
 def test_the_longest_job_fits_into_the_worker_with_what_an_attempt_needs_around_it() -> None:
@@ -171,30 +217,32 @@ def test_the_longest_job_fits_into_the_worker_with_what_an_attempt_needs_around_
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_the_worker_may_take() -> None:
-    window = worker_event().get("MaximumBatchingWindowInSeconds", 0)
-    assert properties("Queue")["VisibilityTimeout"] >= 6 * properties("WorkerFunction")["Timeout"] + window
+    for name, event in worker_events().items():
+        window = event.get("MaximumBatchingWindowInSeconds", 0)
+        assert properties(name)["VisibilityTimeout"] >= 6 * properties("WorkerFunction")["Timeout"] + window
 
 
 def test_the_pollers_are_capped_and_the_function_is_not() -> None:
     # A function with reserved concurrency throttles messages that were received already, and that uses up their receives.
-    assert worker_event()["ScalingConfig"]["MaximumConcurrency"] == ref("WorkerConcurrency")
-    assert template()["Parameters"]["WorkerConcurrency"]["MinValue"] >= 2
+    for parameter in QUEUES.values():
+        assert template()["Parameters"][parameter]["MinValue"] >= 2
     assert not [name for name in FUNCTIONS if "ReservedConcurrentExecutions" in properties(name)]
 
 
 def test_the_worker_names_the_messages_that_come_back() -> None:
-    assert worker_event()["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert all(event["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for event in worker_events().values())
 
 
 def test_a_job_that_takes_its_worker_down_takes_no_other_with_it_by_default() -> None:
-    assert worker_event()["BatchSize"] == ref("WorkerBatchSize")
+    assert all(event["BatchSize"] == ref("WorkerBatchSize") for event in worker_events().values())
     assert template()["Parameters"]["WorkerBatchSize"]["Default"] == 1
 
 
 def test_the_dead_letter_queue_never_cuts_a_job_short() -> None:
-    redrive = properties("Queue")["RedrivePolicy"]
-    assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
-    assert redrive["maxReceiveCount"] >= 2 * MAX_ATTEMPTS_LIMIT
+    for name in QUEUES:
+        redrive = properties(name)["RedrivePolicy"]
+        assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+        assert redrive["maxReceiveCount"] >= 2 * MAX_ATTEMPTS_LIMIT
 
 
 def test_dead_letters_are_kept_longer_than_the_queue_keeps_messages() -> None:
@@ -207,7 +255,8 @@ def test_a_message_is_kept_longer_than_a_job_may_go_on() -> None:
 
 
 def test_nobody_reads_the_dead_letters_as_if_they_were_the_truth() -> None:
-    assert [event["Queue"] for name in FUNCTIONS for event in events(name, "SQS")] == [{"Fn::GetAtt": ["Queue", "Arn"]}]
+    read = [event["Queue"]["Fn::GetAtt"] for name in FUNCTIONS for event in events(name, "SQS")]
+    assert sorted(read) == sorted([name, "Arn"] for name in QUEUES)
 
 
 def test_the_sweeper_runs_as_often_as_the_leases_reckon_with() -> None:
@@ -334,7 +383,7 @@ def test_the_bucket_is_private() -> None:
     ("policy", "action", "covered"),
     [
         ("BucketPolicy", "s3:*", [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]),
-        ("QueuePolicy", "sqs:*", [{"Fn::GetAtt": ["Queue", "Arn"]}, {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}]),
+        ("QueuePolicy", "sqs:*", [{"Fn::GetAtt": [name, "Arn"]} for name in (*QUEUES, "DeadLetterQueue")]),
     ],
 )
 def test_only_encrypted_connections_are_taken(policy: str, action: str, covered: list[Any]) -> None:
@@ -346,13 +395,13 @@ def test_only_encrypted_connections_are_taken(policy: str, action: str, covered:
 
 def test_the_policies_are_attached_to_what_they_protect() -> None:
     assert properties("BucketPolicy")["Bucket"] == ref("Bucket")
-    assert properties("QueuePolicy")["Queues"] == [ref("Queue"), ref("DeadLetterQueue")]
+    assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*QUEUES, "DeadLetterQueue")]
 
 
 @pytest.mark.parametrize("own_key", [False, True], ids=["AWS's key", "own key"])
 def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
     key = ref("KmsKeyArn") if own_key else None
-    for name in ("Queue", "DeadLetterQueue"):
+    for name in (*QUEUES, "DeadLetterQueue"):
         queue = chosen(properties(name), OwnKey=own_key)
         assert (queue["SqsManagedSseEnabled"], queue["KmsMasterKeyId"]) == ((None, key) if own_key else (True, None))
     (rule,) = chosen(properties("Bucket"), OwnKey=own_key)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -384,17 +433,17 @@ def environment(function: str) -> set[str]:
     return set(everywhere) | set(own)
 
 
-def settings_variables() -> dict[str, str]:
-    """The environment variable behind each setting."""
+def settings_variables() -> dict[str, set[str]]:
+    """The environment variables behind each setting."""
     (made,) = (
         node for node in ast.walk(source_of("settings")) if isinstance(node, ast.Call) and ast.unparse(node.func) == "cls"
     )
     return {
-        str(keyword.arg): next(
+        str(keyword.arg): {
             node.value
             for node in ast.walk(keyword.value)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isupper()
-        )
+        }
         for keyword in made.keywords
     }
 
@@ -405,12 +454,12 @@ def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> 
     if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
         asked |= attributes_of(source_of("admission"), "settings")
     assert asked
-    assert {settings_variables()[name] for name in asked} == environment(function)
+    assert set().union(*(settings_variables()[name] for name in asked)) == environment(function)
 
 
 def test_every_setting_is_asked_for_by_some_function() -> None:
     assert settings_variables().keys() == Settings.__dataclass_fields__.keys()
-    assert set(settings_variables().values()) == set().union(*map(environment, FUNCTIONS))
+    assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -468,7 +517,10 @@ WITHOUT_CODE = {
 }
 """What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
 
-OPTIONAL = {"SubmitFunction": {"sqs:GetQueueAttributes": "BacklogPolicy"}}
+OPTIONAL = {
+    "SubmitFunction": {"sqs:GetQueueAttributes": "BacklogPolicy"},
+    "StatusFunction": {"sqs:GetQueueAttributes": "QueueDepthPolicy"},
+}
 """What a function may only with an option, and the policy that lets it."""
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
@@ -478,12 +530,14 @@ ROOMS = {
     "SubmitFunction": [
         ("service", "Commands"),
         ("admission", "Admission"),
+        ("backlog", "Backlog"),
         ("exclusive", "Locks"),
+        ("history", "CachedHistory"),
         ("executor", "Executor"),
         ("attempt", "Attempt"),
         ("heartbeat", "Heartbeat"),
     ],
-    "StatusFunction": [("service", "Queries"), ("history", "CachedHistory")],
+    "StatusFunction": [("service", "Queries"), ("backlog", "Backlog"), ("history", "CachedHistory")],
     "WorkerFunction": [
         ("batch", "BatchWorker"),
         ("exclusive", "Locks"),
@@ -510,7 +564,7 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:DeleteItem": "Table",
         "dynamodb:Query": "Table/index/waiting",
-        "sqs:SendMessage": "Queue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue",
         "s3:GetObject": "Bucket/inputs/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
@@ -527,11 +581,11 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/waiting",
-        "sqs:SendMessage": "Queue",
-        "sqs:ReceiveMessage": "Queue",
-        "sqs:DeleteMessage": "Queue",
-        "sqs:GetQueueAttributes": "Queue",
-        "sqs:ChangeMessageVisibility": "Queue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "sqs:ReceiveMessage": "HighQueue Queue LowQueue",
+        "sqs:DeleteMessage": "HighQueue Queue LowQueue",
+        "sqs:GetQueueAttributes": "HighQueue Queue LowQueue",
+        "sqs:ChangeMessageVisibility": "HighQueue Queue LowQueue",
         "s3:GetObject": "Bucket/inputs/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/results/*",
@@ -541,7 +595,7 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/due Table/index/waiting",
-        "sqs:SendMessage": "Queue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue",
     },
     "LearnerFunction": {
         "dynamodb:DescribeStream": "Table/stream",
@@ -677,6 +731,7 @@ def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
         "TracingPolicy": "Traced",
         "LiveJobsPolicy": "WithMaxLiveJobs",
         "BacklogPolicy": "WithMaxBacklog",
+        "QueueDepthPolicy": "WithQueueDepth",
     }
     assert template()["Parameters"]["KmsKeyArn"]["Default"] == ""
     assert template()["Parameters"]["Tracing"]["Default"] == "PassThrough"
@@ -699,15 +754,16 @@ def test_an_own_key_is_the_one_key_that_may_be_used_and_traces_the_one_thing_wit
 
 
 @pytest.mark.parametrize(
-    ("policy", "action", "on"),
+    ("policy", "function", "action", "on"),
     [
-        ("LiveJobsPolicy", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
-        ("BacklogPolicy", "sqs:GetQueueAttributes", {"Fn::GetAtt": ["Queue", "Arn"]}),
+        ("LiveJobsPolicy", "Submit", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
+        ("BacklogPolicy", "Submit", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
+        ("QueueDepthPolicy", "Status", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
     ],
 )
-def test_a_limit_lets_submit_look_at_the_one_thing_it_counts(policy: str, action: str, on: Any) -> None:
-    assert (action, named(on)) not in grants("SubmitFunction")
-    assert properties(policy)["Roles"] == [ref("SubmitRole")]
+def test_an_option_lets_a_function_look_at_what_it_counts(policy: str, function: str, action: str, on: Any) -> None:
+    assert not {(action, named(each)) for each in listed(on)} & set(grants(f"{function}Function"))
+    assert properties(policy)["Roles"] == [ref(f"{function}Role")]
     assert properties(policy)["PolicyDocument"]["Statement"] == [{"Effect": "Allow", "Action": action, "Resource": on}]
 
 
@@ -754,6 +810,17 @@ def test_a_lost_worker_is_found_in_the_line_that_tells_of_it() -> None:
     assert pattern == f'{{ $.message = "JOB_FAILED" && $.errorCode = "{WORKER_LOST.code}" }}'
 
 
+def test_a_queue_whose_messages_grow_old_is_told_of_but_not_for_a_delay_and_a_long_attempt() -> None:
+    alarms = {
+        found["Properties"]["Dimensions"][0]["Value"]["Fn::GetAtt"][0]: found["Properties"]["Threshold"]
+        for found in ALARMS.values()
+        if found["Properties"].get("MetricName") == "ApproximateAgeOfOldestMessage"
+    }
+    assert alarms.keys() == QUEUES.keys()
+    normal = MAX_QUEUE_DELAY.total_seconds() + properties("WorkerFunction")["Timeout"]
+    assert normal < alarms["HighQueue"] < alarms["Queue"] < alarms["LowQueue"]
+
+
 # ── Names and outputs ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -780,7 +847,18 @@ def test_nothing_has_a_physical_name() -> None:
 
 
 def test_the_outputs_are_what_a_person_and_the_local_twin_look_for() -> None:
-    needed = {"ApiUrl", "ApiId", "TableName", "QueueUrl", "DeadLetterQueueUrl", "BucketName", "UserPoolId", "UserPoolClientId"}
+    needed = {
+        "ApiUrl",
+        "ApiId",
+        "TableName",
+        "QueueUrl",
+        "HighQueueUrl",
+        "LowQueueUrl",
+        "DeadLetterQueueUrl",
+        "BucketName",
+        "UserPoolId",
+        "UserPoolClientId",
+    }
     assert needed <= template()["Outputs"].keys()
 
 

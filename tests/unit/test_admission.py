@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from asyncjobs.admission import Admission
 from asyncjobs.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
-from asyncjobs.lifecycle import DEADLINE_EXCEEDED, AsyncJob, JobKey
+from asyncjobs.lifecycle import DEADLINE_EXCEEDED, AsyncJob, JobKey, Priority
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
 from tests.factories import NOW, OWNER, new_job, new_tracked_job
@@ -33,9 +34,9 @@ def job(number: int = 0, *, owner: str = OWNER) -> AsyncJob:
     return new_job(owner=owner, async_job_id=f"00000000-0000-4000-8000-{number:012}")
 
 
-def wait_in(queue: FakeQueue, count: int) -> None:
+def wait_in(queue: FakeQueue, count: int, priority: Priority = Priority.STANDARD) -> None:
     for number in range(count):
-        queue.send(JobMessage(JobKey("bob", str(number)), "gen", "zoo.returns"))
+        queue.send(JobMessage(JobKey("bob", str(number)), "gen", "zoo.returns", priority=priority))
 
 
 # ── Off ────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,6 +142,15 @@ def test_while_too_many_wait_nobody_is_taken(admission: Make, queue: FakeQueue) 
     with pytest.raises(Busy) as refused:
         admission(max_backlog=3).admit(job())
     assert refused.value.retry_after > timedelta(0)
+
+
+def test_a_job_is_shed_for_those_that_it_would_wait_behind_and_for_no_others(admission: Make, queue: FakeQueue) -> None:
+    wait_in(queue, 3, Priority.LOW)
+    limits = admission(max_backlog=3)
+    for taken in (Priority.HIGH, Priority.STANDARD):
+        limits.admit(replace(job(), priority=taken))
+    with pytest.raises(Busy):
+        limits.admit(replace(job(), priority=Priority.LOW))
 
 
 def test_the_queue_is_asked_every_five_seconds_and_not_with_each_job(

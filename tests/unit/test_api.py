@@ -20,16 +20,17 @@ from asyncjobs.catalogue import Catalogue, openapi_path
 from asyncjobs.clock import from_rfc3339, rfc3339
 from asyncjobs.durations import Durations
 from asyncjobs.errors import IllegalMove, Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, Result, Status, job_id_for
+from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Priority, Result, Status, job_id_for
 from asyncjobs.openapi import document
 from asyncjobs.polling import Outlook
+from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
 from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from asyncjobs.service import Commands, JobsQuery, Queries
 from asyncjobs.store import ListPosition
 from asyncjobs.waiting import Waiter
 from tests.events import as_owner, sample
-from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, running_job
+from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.openapi.contract import Contract
 
@@ -118,6 +119,7 @@ class House:
     limits: Mapping[str, Any] | None = None
     outlooks: dict[str, Outlook] = field(default_factory=dict)
     asked_for: list[str] = field(default_factory=list)
+    tells_queue_depth: bool = False
 
     def __post_init__(self) -> None:
         most = timedelta(days=30)
@@ -134,7 +136,14 @@ class House:
             waiter=waiter,
             admission=admission or None,
         )
-        queries = Queries(store=self.store, objects=self.objects, catalogue=CATALOGUE, clock=self.clock, waiter=waiter)
+        queries = Queries(
+            store=self.store,
+            objects=self.objects,
+            catalogue=CATALOGUE,
+            clock=self.clock,
+            waiter=waiter,
+            queue=(lambda: self.queue) if self.tells_queue_depth else None,
+        )
         self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
         self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
 
@@ -207,6 +216,7 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(house: House) -> Non
         "asyncJobId": job.async_job_id,
         "jobType": "api.reads",
         "status": "PENDING",
+        "priority": "standard",
         "progress": 0,
         "message": "queued",
         "metadata": {"order": 7},
@@ -346,6 +356,7 @@ INVALID_BODIES = [
     ({**BODY, "delaySeconds": -1}, ["/delaySeconds"]),
     ({**BODY, "delaySeconds": 30 * 24 * 3600 + 1}, ["/delaySeconds"]),
     ({**BODY, "retentionFrom": "NOW"}, ["/retentionFrom"]),
+    *(({**BODY, "priority": value}, ["/priority"]) for value in ("urgent", "HIGH", "", 1, None, ["high"])),
     ({**BODY, "delaySeconds": 1, "notBefore": "2026-11-21T13:00:00Z"}, ["/notBefore"]),
     ({**BODY, "notBefore": "tomorrow"}, ["/notBefore"]),
     ({**BODY, "notBefore": "2026-11-21T13:00:00"}, ["/notBefore"]),
@@ -407,6 +418,9 @@ def test_a_body_that_does_not_fit_is_400_with_each_place(house: House, body: Any
         {"delaySeconds": 900},
         {"delaySeconds": 30 * 24 * 3600},
         {"retentionFrom": "CREATION"},
+        {"priority": "high"},
+        {"priority": "standard"},
+        {"priority": "low"},
         {"notBefore": "2026-11-21T14:00:00.123456+01:00"},
         {"notBefore": "2020-01-01T00:00:00Z"},
         {"delaySeconds": 0},
@@ -531,6 +545,108 @@ def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(house: House) -> No
     house.call(RESULT, async_job_id=JOB_ID)
     assert answer.body["estimatedEndAt"] is None
     assert house.asked_for == []
+
+
+def test_a_job_says_which_queue_it_waits_in(house: House) -> None:
+    submitted = house.submit({**BODY, "priority": "low"})
+    job = house.call(JOB, async_job_id=submitted.body["asyncJobId"])
+    page = house.call(JOBS)
+    assert [submitted.body["priority"], job.body["priority"], page.body["jobs"][0]["priority"]] == ["low"] * 3
+    assert [message.priority for message in house.queue.sent] == [Priority.LOW]
+
+
+def test_a_retry_stays_in_its_queue(house: House) -> None:
+    house.keep(new_job(job_type="api.reads", priority=Priority.HIGH).cancelled(now=NOW))
+    assert house.call(RETRY, async_job_id=JOB_ID).body["priority"] == "high"
+    assert [message.priority for message in house.queue.sent] == [Priority.HIGH]
+
+
+# ── How many wait ──────────────────────────────────────────────────────────────────────────────────
+
+
+def crowd(house: House, **counts: int) -> None:
+    for priority, count in counts.items():
+        for number in range(count):
+            house.queue.send(JobMessage(JobKey("bob", str(number)), "gen", "zoo.returns", priority=Priority(priority)))
+
+
+def test_a_job_that_waits_tells_how_many_wait_in_its_queue_where_that_is_told() -> None:
+    house = House(tells_queue_depth=True)
+    crowd(house, high=1, standard=2, low=3)
+    for priority, depth in zip(Priority, (1, 2, 3), strict=True):
+        house.keep(new_job(priority=priority))
+        assert house.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == depth
+
+
+def test_nobody_is_told_unless_the_deployment_says_so(house: House) -> None:
+    crowd(house, standard=2)
+    house.keep(new_job())
+    assert "queueDepth" not in house.call(JOB, async_job_id=JOB_ID).body
+    assert house.queue.looks == 0
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        running_job(),
+        running_job().completed(now=NOW, result=Result(text="1")),
+        new_job(delay=timedelta(seconds=1)),
+        new_job().exclusively("1#lock"),
+        new_tracked_job(),
+        new_job(attempt=3),
+    ],
+    ids=["runs", "has ended", "is to begin later", "may wait for a lock", "is done elsewhere", "has no attempt left"],
+)
+def test_no_queue_is_asked_about_a_job_that_does_not_wait_in_one(job: AsyncJob) -> None:
+    house = House(tells_queue_depth=True)
+    house.keep(job)
+    assert "queueDepth" not in house.call(JOB, async_job_id=JOB_ID).body
+    assert house.queue.looks == 0
+
+
+def test_a_queue_is_asked_every_five_seconds_and_not_with_each_poll() -> None:
+    house = House(tells_queue_depth=True)
+    house.keep(new_job())
+    depths = []
+    for seconds in (0, 4.999, 0.001):
+        house.clock.advance(seconds=seconds)
+        depths.append(house.call(JOB, async_job_id=JOB_ID).body["queueDepth"])
+        crowd(house, standard=1)
+    assert (depths, house.queue.looks) == ([0, 0, 2], 2)
+
+
+def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once() -> None:
+    house = House(tells_queue_depth=True)
+    house.keep(new_job())
+    house.queue.is_down = True
+    for _ in range(3):
+        answer = house.call(JOB, async_job_id=JOB_ID)
+        assert (answer.status, "queueDepth" in answer.body) == (200, False)
+    assert house.queue.looks == 1
+    house.queue.is_down = False
+    house.clock.advance(seconds=5)
+    assert house.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == 0
+
+
+def test_a_depth_that_moves_is_no_news() -> None:
+    house = House(tells_queue_depth=True)
+    house.keep(new_job())
+    first = house.call(JOB, async_job_id=JOB_ID)
+    crowd(house, standard=7)
+    house.clock.advance(seconds=5)
+    later = house.call(JOB, async_job_id=JOB_ID)
+    again = house.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
+    assert (first.body["queueDepth"], later.body["queueDepth"]) == (0, 7)
+    assert later.headers["etag"] == first.headers["etag"]
+    assert first.headers["etag"].startswith("W/")
+    assert again.status == 304
+
+
+def test_who_waits_for_news_does_not_wait_for_the_queue_besides() -> None:
+    house = House(tells_queue_depth=True)
+    house.keep(new_job())
+    answer = house.call(JOB, async_job_id=JOB_ID, query={"wait": "1"})
+    assert (answer.status, "queueDepth" in answer.body, house.queue.looks) == (200, False, 0)
 
 
 def test_a_completed_job_shows_its_result(house: House) -> None:
@@ -1217,6 +1333,7 @@ def test_the_job_types_tell_what_a_client_may_know(house: House) -> None:
         "expectedSeconds": 10,
         "timeoutSeconds": 60,
         "maxAttempts": 3,
+        "priority": "standard",
         "tracked": False,
         "retentionSeconds": 604800,
     }

@@ -23,7 +23,7 @@ def worker(executor: Executor, queue: FakeQueue) -> BatchWorker:
 
 
 def record(number: int, body: str) -> dict[str, Any]:
-    return {"messageId": f"m{number}", "receiptHandle": f"r{number}", "body": body}
+    return {"messageId": f"m{number}", "receiptHandle": f"r{number}", "body": body, "eventSourceARN": f"queue-{number}"}
 
 
 def waiting(store: FakeStore, number: int, job_type: str, text: str = "{}", **changes: Any) -> AsyncJob:
@@ -49,6 +49,7 @@ def test_what_is_to_be_tried_again_is_named_and_comes_back_in_time(
     job = waiting(store, 1, "zoo.succeeds_at_last")
     assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]
     assert queue.returned == [("r1", timedelta(seconds=1))]
+    assert queue.returned_to == ["queue-1"]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_message_that_is_none_comes_back_and_the_others_run(
 ) -> None:
     job = waiting(store, 1, "zoo.returns")
     assert handle(worker, record(7, body), record(1, JobMessage.of(job).to_body())) == ["m7"]
-    assert queue.returned == [("r7", timedelta(0))]
+    assert (queue.returned, queue.returned_to) == ([("r7", timedelta(0))], ["queue-7"])
     assert store.jobs[job.key].status is Status.COMPLETED
     assert "MESSAGE_MALFORMED" in lines.names()
 

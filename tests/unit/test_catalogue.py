@@ -12,6 +12,7 @@ import pytest
 from asyncjobs import catalogue
 from asyncjobs.catalogue import Catalogue, catalogue_path, collect, openapi_text, to_json
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
+from asyncjobs.lifecycle import Priority
 from asyncjobs.registry import GENERIC, Exclusive, tracked_job
 from tests.factories import job_type
 from tests.unit.conftest import JOB, JobsPackage
@@ -37,7 +38,9 @@ def handler(name):
     spec.loader.exec_module(module)
     return module.handler
 
-status, submit = handler("status"), handler("submit")
+submit = handler("submit")
+assert "asyncjobs.history" not in sys.modules, "before a job that may run at once"
+status = handler("status")
 assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
 assert not {"asyncjobs.reports", "asyncjobs.worker_token"} & set(sys.modules), "before a tracked job"
 answers = [
@@ -46,7 +49,7 @@ answers = [
 ]
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
-assert not {"asyncjobs.admission", "asyncjobs.rate"} & sys.modules.keys(), "limits that are off"
+assert not {"asyncjobs.admission", "asyncjobs.backlog", "asyncjobs.rate"} & sys.modules.keys(), "limits that are off"
 """
     root = Path(__file__).parents[2]
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
@@ -139,6 +142,13 @@ def test_a_lock_reads_back_as_it_was_declared() -> None:
     found = Catalogue({"a": job_type("a", exclusive=lock)})
     entry = json.loads(to_json(found))["a"]
     assert entry["exclusive"] == {"name": "cache", "scope": "INPUT", "policy": "JOIN", "limit": 3}
+    assert catalogue._from_entry("a", entry) == found["a"]
+
+
+def test_a_priority_reads_back_as_it_was_declared() -> None:
+    found = Catalogue({"a": job_type("a", priority=Priority.LOW)})
+    entry = json.loads(to_json(found))["a"]
+    assert entry["priority"] == "low"
     assert catalogue._from_entry("a", entry) == found["a"]
 
 

@@ -86,3 +86,18 @@ def test_of_nothing_there_is_no_quantile() -> None:
 def test_what_it_did_not_write_it_does_not_read(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - that it is one is all that counts
         Durations.from_json(text)
+
+
+@given(st.lists(st.floats(0, LONGEST), min_size=1, max_size=50), st.floats(0, 2 * LONGEST))
+def test_what_is_said_to_be_within_or_beyond_a_time_is(seconds: list[float], time: float) -> None:
+    durations = Durations.of(seconds)
+    # A duration on the very edge of a bucket may fall on either side of it.
+    within, beyond = sum(one <= time * 1.000001 for one in seconds), sum(one >= time * 0.999999 for one in seconds)
+    assert durations.share_within(time) <= within / len(seconds) + 1e-9
+    assert durations.share_beyond(time) <= beyond / len(seconds) + 1e-9
+
+
+def test_at_the_end_of_a_bucket_every_job_is_on_one_side_or_the_other() -> None:
+    durations = Durations.of([0.1, SHORTEST, 0.6, 5, 60])
+    assert (durations.share_within(SHORTEST), durations.share_beyond(SHORTEST)) == (0.4, 0.6)
+    assert (Durations().share_within(1), Durations().share_beyond(1)) == (0, 0)

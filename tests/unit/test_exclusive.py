@@ -16,7 +16,18 @@ from asyncjobs.context import JobContext
 from asyncjobs.errors import AnotherIsRunning, Unavailable
 from asyncjobs.exclusive import Locks, exclusive_key
 from asyncjobs.executor import TRY_LATER, Executor
-from asyncjobs.lifecycle import FENCE, MAX_LOCK_BACKOFF, SWEEP_INTERVAL, WORKER_LOST, AsyncJob, Holder, JobKey, Result, Status
+from asyncjobs.lifecycle import (
+    FENCE,
+    MAX_LOCK_BACKOFF,
+    SWEEP_INTERVAL,
+    WORKER_LOST,
+    AsyncJob,
+    Holder,
+    JobKey,
+    Priority,
+    Result,
+    Status,
+)
 from asyncjobs.queue import JobMessage
 from asyncjobs.registry import Exclusive, definition_of, job
 from asyncjobs.service import Commands, Submission, SubmitRequest
@@ -439,6 +450,19 @@ def test_a_job_under_a_lock_runs_once_it_has_it_and_its_end_wakes_the_one_that_h
     executor.run_claimed(claim, QUARTER_HOUR)
     assert stored(store, jobs[0]).is_finished
     assert queue.sent == [JobMessage.of(jobs[1])]
+
+
+def test_who_is_woken_is_sent_to_its_own_queue(
+    store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
+) -> None:
+    first, *_ = (
+        put(store, number, job_type="lock.pairs", key="2#pairs", priority=priority) for number, priority in enumerate(Priority)
+    )
+    clock.advance(seconds=3)
+    claim = begin(executor, store, first)
+    assert isinstance(claim, AsyncJob)
+    executor.run_claimed(claim, QUARTER_HOUR)
+    assert [message.priority for message in queue.sent] == [Priority.STANDARD, Priority.LOW]
 
 
 def test_as_many_are_woken_as_may_run(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:

@@ -1,4 +1,4 @@
-"""What is read of the table, how often, and what becomes of a poll when it cannot be."""
+"""What is read of the table, how often, and what becomes of a request when it cannot be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from asyncjobs.durations import Durations
 from asyncjobs.history import FRESH, CachedHistory
+from asyncjobs.polling import Outlook
 from tests.fakes import FakeHistory
 
 KNOWN = Durations.of([60.0] * 100)
@@ -32,41 +33,41 @@ def history() -> FakeHistory:
 
 
 @pytest.fixture
-def cached(history: FakeHistory, time: Time) -> CachedHistory:
-    return CachedHistory(history, time)
+def cached(history: FakeHistory, time: Time) -> CachedHistory[Outlook]:
+    return CachedHistory(history, Outlook, time)
 
 
-def test_a_type_is_read_once_while_it_is_fresh(cached: CachedHistory, history: FakeHistory, time: Time) -> None:
-    first = cached.outlook("a")
+def test_a_type_is_read_once_while_it_is_fresh(cached: CachedHistory[Outlook], history: FakeHistory, time: Time) -> None:
+    first = cached.of("a")
     time.now += FRESH - 1
-    assert cached.outlook("a") is first is not None
+    assert cached.of("a") is first is not None
     assert history.reads == 1
 
 
-def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory, history: FakeHistory, time: Time) -> None:
-    before = cached.outlook("a")
+def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[Outlook], history: FakeHistory, time: Time) -> None:
+    before = cached.of("a")
     history.known["a"] = Durations.of([5.0] * 100)
     time.now += FRESH
-    after = cached.outlook("a")
+    after = cached.of("a")
     assert before is not None
     assert after is not None
     assert after.view(0).pause(fixed=2) < before.view(0).pause(fixed=2)
     assert history.reads == 2
 
 
-def test_types_are_read_apart(cached: CachedHistory, history: FakeHistory) -> None:
-    assert cached.outlook("a") is not cached.outlook("b")
+def test_types_are_read_apart(cached: CachedHistory[Outlook], history: FakeHistory) -> None:
+    assert cached.of("a") is not cached.of("b")
     assert history.reads == 2
 
 
 def test_a_table_that_does_not_answer_is_not_asked_again_for_a_while(
-    cached: CachedHistory, history: FakeHistory, time: Time
+    cached: CachedHistory[Outlook], history: FakeHistory, time: Time
 ) -> None:
     history.is_down = True
-    assert cached.outlook("a") is None
+    assert cached.of("a") is None
     history.is_down = False
     time.now += FRESH - 1
-    assert cached.outlook("a") is None
+    assert cached.of("a") is None
     assert history.reads == 1
     time.now += 1
-    assert cached.outlook("a") is not None
+    assert cached.of("a") is not None

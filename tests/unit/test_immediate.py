@@ -3,30 +3,55 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from asyncjobs import immediate
 from asyncjobs.catalogue import Catalogue
+from asyncjobs.durations import Durations
 from asyncjobs.errors import Unavailable
 from asyncjobs.immediate import FirstWorker
-from asyncjobs.lifecycle import AsyncJob, Status
+from asyncjobs.lifecycle import AsyncJob, Priority, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.registry import Exclusive
 from asyncjobs.service import Commands, Submission, SubmitRequest
 from asyncjobs.store import Lost
 from tests.factories import NOW, OWNER, job_type
-from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
 HALF_A_SECOND = timedelta(seconds=0.5)
 
 
 @pytest.fixture
-def first_worker(store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock) -> FirstWorker:
-    return FirstWorker(threshold=HALF_A_SECOND, store=store, objects=objects, catalogue=catalogue, clock=clock)
+def history() -> FakeHistory:
+    return FakeHistory()
+
+
+MakeFirstWorker = Callable[[timedelta], FirstWorker]
+
+
+@pytest.fixture
+def make_first_worker(
+    store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock, history: FakeHistory
+) -> MakeFirstWorker:
+    """By its threshold."""
+
+    def make(threshold: timedelta) -> FirstWorker:
+        return FirstWorker(
+            threshold=threshold, store=store, objects=objects, catalogue=catalogue, clock=clock, history=lambda: history
+        )
+
+    return make
+
+
+@pytest.fixture
+def first_worker(make_first_worker: MakeFirstWorker) -> FirstWorker:
+    return make_first_worker(HALF_A_SECOND)
 
 
 @pytest.fixture
@@ -54,7 +79,9 @@ def has_run_something(first_worker: FirstWorker) -> bool:
 
 
 def submit(commands: Commands, name: str = "zoo.is_quick", turn: str = "returns", **options: Any) -> Submission:
-    request = SubmitRequest(job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)))
+    request = SubmitRequest(
+        job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)), priority=options.pop("priority", None)
+    )
     return commands.submit(OWNER, request, **options)
 
 
@@ -67,6 +94,18 @@ def test_a_quick_job_has_finished_when_it_is_accepted(
     assert store.jobs == {job.key: job}
     assert queue.sent == []
     assert lines.names() == ["JOB_ACCEPTED", "JOB_STARTED", "JOB_COMPLETED"]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_quick_job_waits_for_nobody_whatever_its_priority(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+    job = submit(commands, priority=priority).job
+    assert (job.status, job.priority, queue.sent) == (Status.COMPLETED, priority, [])
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_one_that_goes_on_later_goes_on_in_its_own_queue(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+    submit(commands, turn="raises", priority=priority)
+    assert [message.priority for message in queue.sent] == [priority]
 
 
 def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeStore) -> None:
@@ -116,9 +155,9 @@ def test_a_quick_job_that_fails_for_good_has_failed(commands: Commands, queue: F
 
 @pytest.mark.parametrize("name", ["zoo.is_quick", "zoo.is_quick_async"])
 def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_once(
-    commands: Commands, queue: FakeQueue, first_worker: FirstWorker, name: str, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(first_worker, "_at_most", timedelta(seconds=0.1))
+    monkeypatch.setattr(immediate, "AT_MOST", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -183,3 +222,123 @@ def test_a_job_that_needs_a_lock_does_not_run_where_it_is_submitted(first_worker
     quick = catalogue["zoo.is_quick"]
     assert first_worker.takes(quick)
     assert not first_worker.takes(replace(quick, exclusive=Exclusive("alone")))
+
+
+# ── Declared, then learnt ──────────────────────────────────────────────────────────────────────────
+
+DECLARED_QUICK = job_type("a.declared_quick", expected=timedelta(seconds=0.1))
+DECLARED_SLOW = job_type("a.declared_slow", immediate=True)
+QUICK, SLOW, LONG = 0.1, 2.0, 60.0
+
+
+@pytest.mark.parametrize(
+    ("took", "declared_quick", "declared_slow"),
+    [
+        ([], True, False),
+        ([QUICK] * 19, True, False),
+        ([SLOW] * 19, True, False),
+        ([QUICK] * 20, True, True),
+        ([QUICK] * 19 + [LONG], True, True),
+        ([QUICK] * 18 + [SLOW] * 2, True, False),
+        ([QUICK] * 18 + [LONG] * 2, False, False),
+        ([QUICK] * 18 + [5.05] * 2, False, False),
+        ([QUICK] * 11 + [SLOW] * 9, True, False),
+        ([QUICK] * 10 + [SLOW] * 10, False, False),
+        ([SLOW] * 20, False, False),
+        ([LONG] * 400, False, False),
+    ],
+    ids=[
+        "nothing seen",
+        "too few, quick",
+        "too few, slow",
+        "all quick",
+        "nineteen of twenty quick",
+        "a tenth slow",
+        "a tenth too long to be answered at all",
+        "a tenth handed over and ended at once",
+        "not quite half slow",
+        "half slow",
+        "all slow",
+        "all long",
+    ],
+)
+def test_what_jobs_took_goes_before_what_their_type_declares(
+    first_worker: FirstWorker, history: FakeHistory, took: list[float], *, declared_quick: bool, declared_slow: bool
+) -> None:
+    durations = Durations.of(took)
+    history.known = {DECLARED_QUICK.name: durations, DECLARED_SLOW.name: durations}
+    assert (first_worker.takes(DECLARED_QUICK), first_worker.takes(DECLARED_SLOW)) == (declared_quick, declared_slow)
+
+
+def test_one_that_was_handed_over_again_and_again_is_not_tried_here_any_more(
+    commands: Commands, history: FakeHistory, queue: FakeQueue
+) -> None:
+    history.known["zoo.is_quick"] = Durations.of([QUICK] * 100 + [LONG] * 10)
+    job = submit(commands).job
+    assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"immediate": None},
+        {"immediate": False},
+        {"immediate": False, "expected": timedelta(0)},
+        {"max_attempts": 1},
+        {"exclusive": Exclusive("alone")},
+    ],
+    ids=["nobody said it may", "forbidden", "forbidden, declared quick", "single attempt", "needs a lock"],
+)
+def test_however_quick_it_is_a_type_runs_here_only_if_it_may_and_nothing_is_read_for_others(
+    first_worker: FirstWorker, history: FakeHistory, changes: dict[str, Any]
+) -> None:
+    history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
+    assert first_worker.takes(DECLARED_SLOW)
+    assert history.reads == 1
+    assert not first_worker.takes(replace(DECLARED_SLOW, **changes))
+    assert history.reads == 1
+
+
+def test_where_nothing_runs_at_once_nothing_is_read(make_first_worker: MakeFirstWorker, history: FakeHistory) -> None:
+    history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
+    off = make_first_worker(timedelta(milliseconds=-1))
+    assert not off.takes(DECLARED_SLOW)
+    assert not off.takes(DECLARED_QUICK)
+    assert history.reads == 0
+
+
+@pytest.mark.parametrize("options", [{"in_background": True}, {"delay": timedelta(seconds=1)}], ids=["asked for", "delayed"])
+def test_nothing_is_read_for_a_job_that_runs_later_anyway(
+    commands: Commands, history: FakeHistory, options: dict[str, Any]
+) -> None:
+    submit(commands, **options)
+    assert history.reads == 0
+
+
+def test_a_burst_of_submits_reads_once(commands: Commands, history: FakeHistory) -> None:
+    for _ in range(10):
+        submit(commands)
+    assert history.reads == 1
+
+
+def test_while_the_table_does_not_tell_what_is_declared_counts(
+    commands: Commands, first_worker: FirstWorker, history: FakeHistory
+) -> None:
+    history.known, history.is_down = {"zoo.is_quick": Durations.of([LONG] * 400)}, True
+    assert submit(commands).job.status is Status.COMPLETED
+    assert not first_worker.takes(DECLARED_SLOW)
+
+
+def test_with_a_higher_threshold_what_takes_longer_is_quick(make_first_worker: MakeFirstWorker, history: FakeHistory) -> None:
+    history.known = {DECLARED_SLOW.name: Durations.of([SLOW] * 400)}
+    assert make_first_worker(timedelta(seconds=3)).takes(DECLARED_SLOW)
+
+
+def test_below_half_a_second_nothing_is_proven_quick_but_what_takes_longer_is_proven_slow(
+    make_first_worker: MakeFirstWorker, history: FakeHistory
+) -> None:
+    first_worker = make_first_worker(timedelta(seconds=0.2))
+    history.known = {DECLARED_QUICK.name: Durations.of([QUICK] * 400), DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
+    assert (first_worker.takes(DECLARED_QUICK), first_worker.takes(DECLARED_SLOW)) == (True, False)
+    history.known = {"a.slow": Durations.of([SLOW] * 400)}
+    assert not first_worker.takes(replace(DECLARED_QUICK, name="a.slow"))

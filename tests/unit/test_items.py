@@ -20,6 +20,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     JobFailure,
     JobKey,
+    Priority,
     Result,
     Status,
 )
@@ -38,6 +39,7 @@ JOBS = st.builds(
     status=st.sampled_from(Status),
     gen=NAME,
     request_hash=st.binary(min_size=32, max_size=32),
+    priority=st.sampled_from(Priority),
     attempt=COUNT,
     max_attempts=COUNT,
     created_at=INSTANT,
@@ -53,6 +55,7 @@ JOBS = st.builds(
     claimed_by=st.none() | NAME,
     lease_until=st.none() | INSTANT,
     progress=st.integers(0, 100),
+    progress_at=st.none() | INSTANT,
     message=st.none() | TEXT,
     input=st.none() | TEXT,
     input_location=st.none() | NAME,
@@ -81,7 +84,13 @@ def test_an_item_holds_only_what_is_there(job: AsyncJob) -> None:
 
 def test_attributes_of_a_newer_release_do_not_disturb() -> None:
     job = new_job()
-    assert from_item({**to_item(job), "priority": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+    assert from_item({**to_item(job), "colour": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+
+
+def test_only_an_unusual_priority_is_written() -> None:
+    assert "priority" not in to_item(new_job())
+    assert to_item(new_job(priority=Priority.LOW))["priority"] == {"S": "low"}
+    assert from_item(to_item(new_job())).priority is Priority.STANDARD
 
 
 def test_a_key_of_the_due_index_is_there_exactly_while_the_job_is_due() -> None:
@@ -118,6 +127,11 @@ def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
 def test_every_key_reads_back_as_it_was(owner: str, async_job_id: str) -> None:
     key = JobKey(owner, async_job_id)
     assert parse_pk(pk(key)) == key
+
+
+def test_a_job_that_has_told_no_progress_pays_for_no_time_of_it() -> None:
+    beats = running_job().reported(now=NOW + timedelta(seconds=8), progress=0, message="Reading", lease_until=NOW)
+    assert "progressAt" not in to_item(beats)
 
 
 # ── Size: each write is paid for by the kilobyte of the whole item ─────────────────────────────────

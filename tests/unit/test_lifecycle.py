@@ -24,6 +24,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     Holder,
     JobFailure,
+    Priority,
     Result,
     RetentionFrom,
     Status,
@@ -58,9 +59,10 @@ def test_the_first_claim_never_has_to_move_the_due_time(limit: timedelta) -> Non
 
 
 def test_a_claim_counts_the_attempt_and_begins_its_progress_anew() -> None:
-    job = new_job(attempt=1, progress=70)
+    job = new_job(attempt=1, progress=70, progress_at=NOW)
     claimed = job.claimed(by="w", now=NOW, lease_until=NOW + SECOND * 75)
-    assert (claimed.status, claimed.attempt, claimed.progress, claimed.claimed_by) == (Status.IN_PROGRESS, 2, 0, "w")
+    assert (claimed.status, claimed.attempt, claimed.claimed_by) == (Status.IN_PROGRESS, 2, "w")
+    assert (claimed.progress, claimed.progress_at) == (0, None)
 
 
 def test_started_at_is_the_first_attempts_start() -> None:
@@ -82,6 +84,21 @@ def test_progress_never_goes_back_within_an_attempt(reports: list[int]) -> None:
         job = job.reported(now=NOW, progress=progress, message=None, lease_until=NOW)
         seen.append(job.progress)
     assert seen == sorted(seen)
+
+
+def test_since_when_progress_stands_is_what_only_more_progress_changes() -> None:
+    job = running_job()
+    since = []
+    for seconds, progress in enumerate([0, 25, 25, 10, 50, 50]):
+        job = job.reported(now=NOW + SECOND * seconds, progress=progress, message="Alive", lease_until=NOW)
+        since.append(job.progress_at and (job.progress_at - NOW) // SECOND)
+    assert since == [None, 1, 1, 1, 4, 4]
+    assert job.failed(now=NOW, error=FAILURE).progress_at is None, "of no use any more"
+
+
+def test_of_a_tracked_job_too_it_is_known_since_when_its_progress_stands() -> None:
+    told = new_tracked_job().advanced(now=NOW, progress=25, message=None)
+    assert told.advanced(now=NOW + SECOND, progress=None, message="Alive").progress_at == NOW
 
 
 def test_a_report_never_shortens_the_lease() -> None:
@@ -345,6 +362,11 @@ def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(jo
     )
     assert again.is_claimable(LATER)
     assert not again.is_expired(LATER + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_retried_job_keeps_its_priority(priority: Priority) -> None:
+    assert retried(new_job(priority=priority).cancelled(now=NOW)).priority is priority
 
 
 @pytest.mark.parametrize("job", ENDED_BADLY)

@@ -86,13 +86,17 @@ def test_a_type_that_becomes_slower_is_no_worse_off_than_by_the_fixed_schedule_e
     assert later.polls < 0.5 * at_first.polls
 
 
-@pytest.mark.parametrize("progress", [bench.Progress(5, 0.0), bench.Progress(10, 0.3)], ids=str)
+@pytest.mark.parametrize(
+    ("progress", "share"),
+    [(bench.Progress(5, 0.0), 0.9), (bench.Progress(10, 0.3), 0.9), (bench.Progress(25, 0.3), 1.0)],
+    ids=str,
+)
 @pytest.mark.parametrize("distribution", QUICK, ids=lambda one: one.name)
 def test_with_progress_it_beats_whoever_knows_the_distribution_and_sees_no_progress(
-    distribution: bench.Distribution, progress: bench.Progress
+    distribution: bench.Distribution, progress: bench.Progress, share: float
 ) -> None:
     ours = bench.played(distribution, progress, jobs_seen=SEEN, jobs=60)
-    assert ours.polls < 0.9 * bench.optimum(distribution, ours.latency)
+    assert ours.polls < share * bench.optimum(distribution, ours.latency)
 
 
 def test_the_optimum_it_is_compared_with_is_one() -> None:
@@ -168,6 +172,13 @@ def test_progress_alone_is_enough_for_an_estimate() -> None:
     told = forecast(reported, after(81))
     assert told.estimated_end is not None
     assert abs((told.estimated_end - after(100)).total_seconds()) < 4
+
+
+def test_a_heartbeat_does_not_make_a_job_look_slower() -> None:
+    told = running_job().reported(now=after(20), progress=25, message=None, lease_until=after(44))
+    beats = told.reported(now=after(28), progress=25, message="Alive", lease_until=after(52))
+    assert beats.updated_at == after(28)
+    assert forecast(beats, after(30), TEN_MINUTES) == forecast(told, after(30), TEN_MINUTES)
 
 
 def test_the_progress_of_a_later_attempt_tells_no_speed() -> None:

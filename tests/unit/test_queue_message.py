@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncjobs.errors import MalformedMessage
-from asyncjobs.lifecycle import JobKey
+from asyncjobs.lifecycle import JobKey, Priority
 from asyncjobs.queue import JobMessage
 from tests.events import sample
 from tests.factories import new_job
@@ -68,7 +68,7 @@ def test_what_is_no_message_is_malformed(body: str) -> None:
 
 
 def test_a_newer_release_may_add_fields_without_a_new_version() -> None:
-    assert JobMessage.parse(json.dumps({**FIELDS, "priority": 3})).gen == "g"
+    assert JobMessage.parse(json.dumps({**FIELDS, "colour": 3})).gen == "g"
 
 
 @settings(max_examples=50)
@@ -90,6 +90,24 @@ def test_a_message_names_the_lock_of_a_job_that_has_one_and_those_without_stay_a
     assert json.loads(JobMessage.of(job).to_body()).keys() == FIELDS.keys()
     message = JobMessage.of(job.exclusively("1#cache"))
     assert (message.exclusive_key, JobMessage.parse(message.to_body())) == ("1#cache", message)
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_message_goes_where_its_job_belongs_and_does_not_say_so_itself(priority: Priority) -> None:
+    message = JobMessage.of(new_job(priority=priority))
+    assert message.priority is priority
+    assert json.loads(message.to_body()).keys() == FIELDS.keys()
+
+
+@settings(max_examples=50)
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_the_group_of_a_message_stands_for_its_owner_and_tells_nobody_who_that_is(owner: str, other: str) -> None:
+    groups = {name: JobMessage(JobKey(name, "id"), "g", "zoo.returns").group for name in (owner, other)}
+    assert len(set(groups.values())) == len(groups)
+    assert groups[owner] == JobMessage(JobKey(owner, "another"), "h", "zoo.raises", priority=Priority.LOW).group
+    # SQS takes 128 letters and digits at most.
+    assert len(groups[owner]) == 64
+    assert set(groups[owner]) <= set("0123456789abcdef")
 
 
 @pytest.mark.parametrize("value", ["", 7, [], {}])

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import RetentionFrom, is_short
+from asyncjobs.lifecycle import Priority, RetentionFrom, is_short
 from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests import zoo
@@ -156,6 +156,13 @@ def test_retention_counts_from_one_of_two_moments() -> None:
     assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
     with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
         job("a", retention_from="start")  # type: ignore[arg-type]  # what a type checker would have said
+
+
+def test_a_type_has_one_of_three_priorities_and_is_standard_if_it_does_not_say() -> None:
+    assert definition(job("a")(plain)).describe().priority is Priority.STANDARD
+    assert definition(job("a", priority="low")(plain)).describe().priority is Priority.LOW
+    with pytest.raises(InvalidJob, match="it must be 'high', 'standard', 'low'"):
+        job("a", priority="urgent")  # type: ignore[arg-type]  # what a type checker would have said
 
 
 @pytest.mark.parametrize(

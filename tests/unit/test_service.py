@@ -30,7 +30,7 @@ from asyncjobs.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Result, Status
+from asyncjobs.lifecycle import FENCE, WORKER_LOST, AsyncJob, Priority, Result, Status
 from asyncjobs.objects import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.queue import JobMessage
 from asyncjobs.rate import SubmitRate
@@ -113,6 +113,24 @@ def test_a_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
 def test_without_a_key_each_submit_makes_a_job(commands: Commands, store: FakeStore) -> None:
     assert commands.submit(OWNER, REQUEST).job.key != commands.submit(OWNER, REQUEST).job.key
     assert len(store.jobs) == 2
+
+
+@pytest.mark.parametrize("asked", [None, *Priority])
+@pytest.mark.parametrize("declared", Priority)
+def test_a_job_has_the_priority_that_is_asked_for_or_else_its_types(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, declared: Priority, asked: Priority | None
+) -> None:
+    commands = Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalogue=Catalogue({"a": job_type("a", priority=declared)}),
+        clock=clock,
+        max_retention=timedelta(days=30),
+    )
+    job = commands.submit(OWNER, SubmitRequest(job_type="a", input={}, priority=asked)).job
+    assert job.priority is (asked or declared)
+    assert [message.priority for message in queue.sent] == [job.priority]
 
 
 def test_a_job_that_could_not_be_recorded_was_never_there(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
@@ -282,6 +300,8 @@ def test_a_large_input_is_recognised_too(commands: Commands) -> None:
         {"message": ""},
         {"delay": timedelta(seconds=1)},
         {"retention": timedelta(days=3)},
+        {"priority": Priority.LOW},
+        {"priority": Priority.STANDARD},
     ],
     ids=str,
 )

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from asyncjobs.lifecycle import Priority
 from asyncjobs.settings import Settings
 
 
@@ -13,7 +14,9 @@ def test_everything_given_is_read() -> None:
     environment = {
         "APPLICATION": "orders",
         "TABLE_NAME": "table",
+        "HIGH_QUEUE_URL": "https://high",
         "QUEUE_URL": "https://queue",
+        "LOW_QUEUE_URL": "https://low",
         "BUCKET_NAME": "bucket",
         "MAX_RETENTION_DAYS": "90",
         "IMMEDIATE_MILLISECONDS": "500",
@@ -21,12 +24,13 @@ def test_everything_given_is_read() -> None:
         "SUBMIT_BURST": "20",
         "MAX_LIVE_JOBS_PER_OWNER": "100",
         "MAX_BACKLOG": "5000",
+        "TELL_QUEUE_DEPTH": "true",
         "PATH": "/bin",
     }
     assert Settings.from_environment(environment) == Settings(
         application="orders",
         table_name="table",
-        queue_url="https://queue",
+        queue_urls={Priority.HIGH: "https://high", Priority.STANDARD: "https://queue", Priority.LOW: "https://low"},
         bucket_name="bucket",
         max_retention=timedelta(days=90),
         immediate_threshold=timedelta(seconds=0.5),
@@ -34,13 +38,15 @@ def test_everything_given_is_read() -> None:
         submit_burst=20,
         max_live=100,
         max_backlog=5000,
+        tells_queue_depth=True,
     )
 
 
 def test_what_a_function_has_no_business_with_may_be_absent() -> None:
     settings = Settings.from_environment({"APPLICATION": "orders", "TABLE_NAME": "table"})
-    assert (settings.queue_url, settings.bucket_name) == ("", "")
+    assert (settings.queue_urls, settings.bucket_name) == (dict.fromkeys(Priority, ""), "")
     assert (settings.submit_rate_per_minute, settings.max_live, settings.max_backlog) == (0, 0, 0)
+    assert settings.tells_queue_depth is False
 
 
 @pytest.mark.parametrize("missing", ["APPLICATION", "TABLE_NAME"])

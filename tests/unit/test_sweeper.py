@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.errors import Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import AsyncJob, JobKey, Priority, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.sweeper import Sweeper
 from tests.factories import NOW, new_job, new_tracked_job, running_job
@@ -40,6 +41,40 @@ def test_a_job_whose_message_was_never_sent_is_sent(
     job = at_due_time(store, clock, new_job())
     sweeper.sweep(a_minute)
     assert queue.sent == [JobMessage.of(job)]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_job_is_sent_to_its_own_queue(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, priority: Priority
+) -> None:
+    at_due_time(store, clock, new_job(priority=priority))
+    sweeper.sweep(a_minute)
+    assert [message.priority for message in queue.sent] == [priority]
+
+
+class OneQueueDown(FakeQueue):
+    """Queues of which that of high priority does not answer. It notes what was sent at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[tuple[int, set[Priority]]] = []
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        self.batches.append((len(messages), {message.priority for message in messages}))
+        if any(message.priority is Priority.HIGH for message in messages):
+            raise Unavailable("down")
+        return super().send_all(messages)
+
+
+def test_a_queue_that_does_not_answer_holds_up_no_other_and_batches_are_full(store: FakeStore, clock: FakeClock) -> None:
+    queue = OneQueueDown()
+    for number in range(45):
+        job = new_job(async_job_id=f"job-{number}", priority=list(Priority)[number % 3])
+        at_due_time(store, clock, job)
+    sweep = Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    high, standard, low = ({priority} for priority in Priority)
+    assert sorted(queue.batches, key=repr) == sorted([(n, p) for p in (high, standard, low) for n in (10, 5)], key=repr)
+    assert (sweep.sent, {message.priority for message in queue.sent}) == (30, {Priority.STANDARD, Priority.LOW})
 
 
 def test_a_job_that_is_not_due_is_left_alone(store: FakeStore, queue: FakeQueue, sweeper: Sweeper) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Self
 
+from asyncjobs.backlog import Backlog
 from asyncjobs.clock import Clock
-from asyncjobs.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
+from asyncjobs.errors import Busy, SubmitRateExceeded, TooManyLiveJobs
 from asyncjobs.lifecycle import AsyncJob
 from asyncjobs.queue import Queue
 from asyncjobs.rate import Quota, SubmitRate
@@ -15,12 +16,10 @@ from asyncjobs.store import Store
 
 _LATER = timedelta(seconds=10)
 """When to ask again where nobody can know: jobs end when they end."""
-_BACKLOG_AGE = timedelta(seconds=5)
-"""How long a look at the queue is good for. SQS itself counts only about, and some seconds late."""
 
 
 class Admission:
-    """The limits of a deployment: an owner's rate (None: none), an owner's live jobs, messages that wait (0: no limit)."""
+    """The limits of a deployment: an owner's rate (None: none), an owner's live jobs, messages that wait in a queue (0: no limit)."""
 
     def __init__(
         self,
@@ -33,13 +32,11 @@ class Admission:
         max_backlog: int = 0,
     ) -> None:
         self._store = store
-        self._queue = queue
+        self._backlog = Backlog(queue, clock)
         self._clock = clock
         self._rate = rate
         self._max_live = max_live
         self._max_backlog = max_backlog
-        self._backlog = 0
-        self._look_again_at = clock()
 
     @classmethod
     def of(cls, settings: Settings, *, store: Store, queue: Queue, clock: Clock) -> Self:
@@ -61,24 +58,14 @@ class Admission:
         last: only a job that nothing else stands in the way of costs one.
         """
         owner = job.owner
-        # A tracked job never goes to the queue.
-        if self._max_backlog and not job.is_tracked and self._backlog_seen() >= self._max_backlog:
+        # A tracked job never goes to a queue. One that does not answer sheds nobody: a job is taken also while it is down.
+        if self._max_backlog and not job.is_tracked and (self._backlog.waiting(job.priority) or 0) >= self._max_backlog:
             raise Busy("Too many jobs wait.", retry_after=_LATER)
         if self._max_live:
             if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:
                 raise TooManyLiveJobs(f"{self._max_live} jobs of this owner are unfinished.", retry_after=_LATER)
             job = job.counted()
         return job, None if self._rate is None else self._take_token(owner, self._rate)
-
-    def _backlog_seen(self) -> int:
-        """As of the last look. A queue that does not answer sheds nobody: a job is taken also while it is down."""
-        if self._clock() >= self._look_again_at:
-            try:
-                self._backlog = self._queue.backlog()
-            except Unavailable:
-                self._backlog = 0
-            self._look_again_at = self._clock() + _BACKLOG_AGE
-        return self._backlog
 
     def _take_token(self, owner: str, rate: SubmitRate) -> Quota:
         now = self._clock()

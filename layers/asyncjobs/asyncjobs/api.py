@@ -48,7 +48,7 @@ from asyncjobs.http import (
     not_modified,
     problem_answer,
 )
-from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, RetentionFrom, Status
+from asyncjobs.lifecycle import MAX_MESSAGE_LENGTH, AsyncJob, JobKey, Priority, RetentionFrom, Status
 from asyncjobs.objects import MAX_UPLOAD
 from asyncjobs.polling import Outlook, forecast
 from asyncjobs.registry import GENERIC, JobType
@@ -149,16 +149,21 @@ def commands_api(commands: Commands, *, clock: Clock, max_retention: timedelta, 
 def _own_routes(commands: Commands, clock: Clock, job_types: Iterable[JobType]) -> dict[str, Route]:
     """The routes that job types declare: as `POST /jobs`, or for callers that wait for the bare result."""
 
-    def submits(job_type: JobType) -> Route:
-        return lambda request: _submission_answer(commands, clock, request, _own_request(request, job_type))
+    def answered(answer_to: Callable[[Commands, Clock, Request, SubmitRequest], Answer], job_type: JobType) -> Route:
+        def handle(request: Request) -> Answer:
+            asked = SubmitRequest(job_type=job_type.name, input=input_of(request, job_type.input_schema))
+            try:
+                return answer_to(commands, clock, request, asked)
+            except InvalidInput as error:
+                # The fields are the input itself: there is no `/input` before them.
+                raise invalid_request(*error.problems) from error
 
-    def answers(job_type: JobType) -> Route:
-        return lambda request: _result_answer(commands, clock, request, _own_request(request, job_type))
+        return handle
 
     routes: dict[str, Route] = {}
     for job_type in job_types:
-        routes |= {_route(route): submits(job_type) for route in job_type.routes}
-        routes |= {_route(route): answers(job_type) for route in job_type.synchronous_routes}
+        routes |= {route_key(route): answered(_submission_answer, job_type) for route in job_type.routes}
+        routes |= {route_key(route): answered(_result_answer, job_type) for route in job_type.synchronous_routes}
     return routes
 
 
@@ -184,7 +189,7 @@ def _submission_answer(commands: Commands, clock: Clock, request: Request, asked
         raise _failed_while_waited_for(job, headers)
     token = submission.worker_token
     secret = {} if token is None else {"workerToken": token.text}
-    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, once=secret)
+    return _job_answer(200 if job.is_finished else 202, job, clock(), headers, besides=secret)
 
 
 def _result_answer(commands: Commands, clock: Clock, request: Request, asked: SubmitRequest) -> Answer:
@@ -258,11 +263,14 @@ def _news_answer(queries: Queries, clock: Clock, request: Request, outlook: Outl
 
     job = queries.job_once(owner, async_job_id, is_news, wait) if wait else queries.job(owner, async_job_id)
     tag = entity_tag(_job_body(job))
-    # Weak while an estimate of its end, which moves with each look, may be told besides.
+    # Weak while what moves with each look may be told besides: an estimate of its end, how many wait.
     etag = tag if job.is_finished else f"W/{tag}"
     if request.known_tags & {tag, "*"}:
         return not_modified({"etag": etag, **_polling(job, clock(), outlook)})
-    return _job_answer(200, job, clock(), {"etag": etag}, outlook=outlook)
+    # Who has waited does not wait for the queue's answer besides; it would not fit into the function's time, either.
+    depth = None if wait else queries.queue_depth(job)
+    moving = {} if depth is None else {"queueDepth": depth}
+    return _job_answer(200, job, clock(), {"etag": etag}, outlook=outlook, besides=moving)
 
 
 # ── From the wire ──────────────────────────────────────────────────────────────────────────────────
@@ -278,6 +286,7 @@ def body_schema(max_retention: timedelta) -> Mapping[str, Any]:
             "input": {},
             "metadata": {"type": "object"},
             "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
+            "priority": {"enum": [each.value for each in Priority]},
             "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
             "notBefore": {"type": "string", "pattern": _RFC3339.pattern},
             "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
@@ -322,6 +331,7 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
         input=body.get("input", {}),
         metadata=body.get("metadata"),
         message=body.get("message"),
+        priority=Priority(body["priority"]) if "priority" in body else None,
         delay=timedelta(seconds=int(body.get("delaySeconds", 0))),
         not_before=not_before,
         retention=None if retention is None else timedelta(seconds=int(retention)),
@@ -329,16 +339,10 @@ def _submit_request(body: Any, schema: Mapping[str, Any], latest: datetime) -> S
     )
 
 
-def _route(route: str) -> str:
+def route_key(route: str) -> str:
     """A job type's route as the gateway names it."""
     method, _, path = route.partition(" ")
     return f"{method} {BASE_PATH}{path}"
-
-
-def _own_request(request: Request, job_type: JobType) -> SubmitRequest:
-    value = input_of(request, job_type.input_schema)
-    # Here, and not only at the submit: the fields have no `/input` before them.
-    return SubmitRequest(job_type=job_type.name, input=_checked(job_type.name, job_type.input_schema, value))
 
 
 def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
@@ -446,15 +450,15 @@ def _job_answer(
     headers: Mapping[str, str] | None = None,
     *,
     outlook: Outlooks = lambda _: None,
-    once: Mapping[str, str] | None = None,
+    besides: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """`once` is what this answer tells besides the job, and no other."""
+    """`besides` is what this answer tells of the job that is no part of its entity."""
     polling, body = dict[str, str](), _job_body(job)
     if not job.is_finished:
         expected = forecast(job, now, outlook(job.job_type))
         polling = {"retry-after": str(expected.retry_after)}
         body["estimatedEndAt"] = expected.estimated_end and rfc3339(expected.estimated_end)
-    return answer(status, {**body, **(once or {})}, headers={**polling, **(headers or {})})
+    return answer(status, {**body, **(besides or {})}, headers={**polling, **(headers or {})})
 
 
 def _polling(job: AsyncJob, now: datetime, outlook: Outlooks = lambda _: None) -> dict[str, str]:
@@ -474,6 +478,7 @@ def _job_body(job: AsyncJob) -> dict[str, Any]:
         "asyncJobId": job.async_job_id,
         "jobType": job.job_type,
         "status": job.status.value,
+        "priority": job.priority.value,
         "progress": job.progress,
         "message": job.message,
         "metadata": None if job.metadata is None else json.loads(job.metadata),
@@ -508,6 +513,7 @@ def _job_type_body(job_type: JobType) -> dict[str, Any]:
         "expectedSeconds": job_type.expected.total_seconds(),
         "timeoutSeconds": job_type.time_limit.total_seconds(),
         "maxAttempts": job_type.max_attempts,
+        "priority": job_type.priority.value,
         "tracked": job_type.tracked,
         "retentionSeconds": job_type.retention.total_seconds(),
     }
@@ -638,5 +644,5 @@ _ENDED_WITHOUT_RESULT = {
 
 def _no_result(job: AsyncJob, now: datetime, outlook: Outlooks) -> Problem:
     code, title, detail = _ENDED_WITHOUT_RESULT.get(job.status, _NOT_COMPLETED)
-    headers = {} if job.is_finished else {"retry-after": str(forecast(job, now, outlook(job.job_type)).retry_after)}
+    headers = _polling(job, now, outlook)
     return Problem(409, code, title, detail, headers=headers, asyncJobId=job.async_job_id, error=_error_body(job))

@@ -79,7 +79,8 @@ class BatchWorker:
                 continue
             failures.append({"itemIdentifier": record["messageId"]})
             try:
-                self._queue.return_after(record["receiptHandle"], delay)
+                # Not by the job's priority: somebody may have moved the message, and only its own queue knows the handle.
+                self._queue.return_after(record["receiptHandle"], delay, source=record["eventSourceARN"])
             except Exception as error:  # noqa: BLE001 - it comes back all the same, only later
                 log.event("RETURN_DEFERRED", messageId=record["messageId"], errorType=type(error).__name__)
         return failures

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncjobs.errors import InvalidJob, StaleCatalogue, UnknownJobType
-from asyncjobs.lifecycle import RetentionFrom
+from asyncjobs.lifecycle import Priority, RetentionFrom
 from asyncjobs.registry import GENERIC, Exclusive, JobType, definition_of, tracked_job
 
 JOBS_PACKAGE = "jobs"
@@ -144,6 +144,7 @@ def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
     routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
     others = {
         "retention_from": RetentionFrom(entry["retention_from"]),
+        "priority": Priority(entry["priority"]),
         "exclusive": entry["exclusive"] and Exclusive(**entry["exclusive"]),
     }
     return JobType(name=name, **{**entry, **durations, **routes, **others})

@@ -74,6 +74,17 @@ class Durations:
                 return middle_of(bucket)
         raise ValueError("There are no durations yet.")
 
+    def share_within(self, seconds: float) -> float:
+        """The share (0 to 1) of the jobs that are known to have taken no longer. Nothing is known of less than SHORTEST."""
+        return self._share(bucket for bucket in self.counts if end_of(bucket) <= seconds)
+
+    def share_beyond(self, seconds: float) -> float:
+        """The share (0 to 1) of the jobs that are known to have taken longer."""
+        return self._share(bucket for bucket in self.counts if bucket > 0 and end_of(bucket - 1) >= seconds)
+
+    def _share(self, buckets: Iterable[int]) -> float:
+        return sum(self.counts[bucket] for bucket in buckets) / max(self.total, 1)
+
     def _halved(self) -> Durations:
         halves: dict[int, int] = {}
         rest = 0

@@ -1,6 +1,7 @@
 """What the table remembers of each job type: how long its jobs took. One item a type, apart from all jobs.
 
-Nothing depends on it but how often clients look. So it may be old, may miss jobs and may count one twice.
+Nothing depends on it but how often clients look, and which of two right places a job runs in. So it may be old, may miss
+jobs and may count one twice.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -17,7 +18,6 @@ from asyncjobs.clock import rfc3339, to_whole_seconds
 from asyncjobs.durations import Durations
 from asyncjobs.errors import Unavailable
 from asyncjobs.items import Item, seconds_value
-from asyncjobs.polling import Outlook
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,6 +29,8 @@ FRESH = 60.0
 """Seconds for which what was read, or that it could not be read, is not asked for again."""
 
 _TRIES = 5
+
+T = TypeVar("T")
 
 
 class History(Protocol):
@@ -84,26 +86,29 @@ class DynamoHistory:
         raise Unavailable("Too many add durations at the same time.")
 
 
-class CachedHistory:
-    """The outlook of each job type, read from a history once a minute at most, and never waited for twice."""
+class CachedHistory(Generic[T]):
+    """What `tells` makes of each job type's durations: read once a minute at most, and never waited for twice."""
 
-    def __init__(self, history: History, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, history: History, tells: Callable[[Durations], T], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._history = history
+        self._tells = tells
         self._monotonic = monotonic
-        self._known: dict[str, tuple[float, Outlook | None]] = {}
+        self._known: dict[str, tuple[float, T | None]] = {}
 
-    def outlook(self, job_type: str) -> Outlook | None:
-        """What past jobs of the type tell; None while the table does not say. Raises nothing that a poll would fail by."""
+    def of(self, job_type: str) -> T | None:
+        """What past jobs of the type tell; None while the table does not say. Raises nothing that a request would fail by."""
         now = self._monotonic()
-        until, outlook = self._known.get(job_type, (now, None))
+        until, known = self._known.get(job_type, (now, None))
         if until <= now:
-            outlook = self._read(job_type)
-            self._known[job_type] = now + FRESH, outlook
-        return outlook
+            known = self._read(job_type)
+            self._known[job_type] = now + FRESH, known
+        return known
 
-    def _read(self, job_type: str) -> Outlook | None:
+    def _read(self, job_type: str) -> T | None:
         try:
-            return Outlook(self._history.get(job_type))
+            return self._tells(self._history.get(job_type))
         except Unavailable:
             log.event("HISTORY_UNAVAILABLE", jobType=job_type)
             return None

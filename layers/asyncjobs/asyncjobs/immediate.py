@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,14 +19,23 @@ from asyncjobs.registry import JobType
 from asyncjobs.store import Store
 
 if TYPE_CHECKING:
+    from asyncjobs.durations import Durations
     from asyncjobs.executor import Executor
+    from asyncjobs.history import CachedHistory, History
 
 AT_MOST = timedelta(seconds=5)
 """How long a job runs here at most; then its attempt ends, and the queue has it."""
 
+_ENOUGH = 20
+"""Jobs. Of fewer, what they took says too little."""
+_NEARLY_ALL, _HALF = 0.95, 0.5
+
 
 class FirstWorker:
-    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
+    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted.
+
+    `history` opens the one of durations, for the first type that it may change anything for.
+    """
 
     def __init__(
         self,
@@ -35,26 +45,28 @@ class FirstWorker:
         objects: Objects,
         catalogue: Catalogue,
         clock: Clock,
-        at_most: timedelta = AT_MOST,
+        history: Callable[[], History],
     ) -> None:
         self._threshold = threshold
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
-        self._at_most = at_most
+        self._open_history = history
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
 
-        Not those that need a lock: a lock may only name a job whose record stands, and here that would be one that runs.
+        Quick is what has proven so and, while nothing is proven, what declares so. Not those that need a lock: a lock may only
+        name a job whose record stands, and here that would be one that runs.
         """
-        return (
-            job_type.exclusive is None
-            and job_type.immediate
-            and job_type.expected <= self._threshold
-            and job_type.max_attempts > 1
-        )
+        is_declared = job_type.expected <= self._threshold
+        # A type's code may need what only the worker has: it runs here by its author's word, never by having been quick there alone.
+        is_allowed = is_declared if job_type.immediate is None else job_type.immediate
+        if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
+            return False
+        is_proven = self._proven.of(job_type.name)
+        return is_declared if is_proven is None else is_proven
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
         """The new job with its first attempt begun, to be stored in one write."""
@@ -64,7 +76,7 @@ class FirstWorker:
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
         log.event("JOB_STARTED", job)
-        remaining = self._at_most + GRACE
+        remaining = AT_MOST + GRACE
         try:
             if self._executor.is_async(job.job_type):
                 import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
@@ -79,10 +91,30 @@ class FirstWorker:
         return ended or job
 
     @functools.cached_property
+    def _proven(self) -> CachedHistory[bool | None]:
+        """Imported when there is a first type to ask for: most deployments may have none."""
+        from asyncjobs.history import CachedHistory  # noqa: PLC0415
+
+        return CachedHistory(self._open_history(), functools.partial(_is_proven_quick, threshold=self._threshold))
+
+    @functools.cached_property
     def _executor(self) -> Executor:
         """Imported when there is a first job to run: most processes need none."""
         from asyncjobs.executor import Executor  # noqa: PLC0415
 
-        return Executor(
-            store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=self._at_most
-        )
+        return Executor(store=self._store, objects=self._objects, catalogue=self._catalogue, clock=self._clock, at_most=AT_MOST)
+
+
+def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
+    """What past jobs prove of their type; None when they are too few, or some are quick and some are not.
+
+    Then it is what it declares: a type near the threshold is not quick now and slow a minute later.
+    """
+    if durations.total < _ENOUGH:
+        return None
+    if durations.share_within(threshold.total_seconds()) >= _NEARLY_ALL:
+        return True
+    is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
+    # Each of the others would have its caller wait for nothing, and cost an attempt.
+    ends_here = durations.share_within(AT_MOST.total_seconds()) >= _NEARLY_ALL
+    return None if ends_here and not is_slow else False

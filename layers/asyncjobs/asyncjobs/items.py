@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.lifecycle import AsyncJob, Holder, JobFailure, JobKey, Result, ResultType, RetentionFrom, Status, due_shard
+from asyncjobs.lifecycle import (
+    AsyncJob,
+    Holder,
+    JobFailure,
+    JobKey,
+    Priority,
+    Result,
+    ResultType,
+    RetentionFrom,
+    Status,
+    due_shard,
+)
 
 Item = dict[str, Any]
 
@@ -34,6 +45,7 @@ def to_item(job: AsyncJob) -> Item:
         "status": {"S": job.status.value},
         "gen": {"S": job.gen},
         "requestHash": {"B": job.request_hash},
+        "priority": None if job.priority is Priority.STANDARD else {"S": job.priority.value},
         "attempt": {"N": str(job.attempt)},
         "maxAttempts": {"N": str(job.max_attempts)},
         "createdAt": {"S": rfc3339(job.created_at)},
@@ -51,6 +63,7 @@ def to_item(job: AsyncJob) -> Item:
         "claimedBy": job.claimed_by and {"S": job.claimed_by},
         "leaseUntil": job.lease_until and milliseconds_value(job.lease_until),
         "progress": {"N": str(job.progress)},
+        "progressAt": job.progress_at and milliseconds_value(job.progress_at),
         "message": None if job.message is None else {"S": job.message},
         "input": None if job.input is None else {"S": job.input},
         "inputLocation": job.input_location and {"S": job.input_location},
@@ -86,6 +99,7 @@ def from_item(item: Item) -> AsyncJob:
         status=Status(item["status"]["S"]),
         gen=item["gen"]["S"],
         request_hash=bytes(item["requestHash"]["B"]),
+        priority=Priority(text("priority") or Priority.STANDARD),
         attempt=int(item["attempt"]["N"]),
         max_attempts=int(item["maxAttempts"]["N"]),
         created_at=from_rfc3339(item["createdAt"]["S"]),
@@ -102,6 +116,7 @@ def from_item(item: Item) -> AsyncJob:
         claimed_by=text("claimedBy"),
         lease_until=milliseconds("leaseUntil"),
         progress=int(item["progress"]["N"]),
+        progress_at=milliseconds("progressAt"),
         message=text("message"),
         input=text("input"),
         input_location=text("inputLocation"),

@@ -85,6 +85,14 @@ class RetentionFrom(StrEnum):
     END = "END"
 
 
+class Priority(StrEnum):
+    """Which queue a job waits in. Each has workers of its own, so it waits behind jobs of its own priority and no others."""
+
+    HIGH = "high"
+    STANDARD = "standard"
+    LOW = "low"
+
+
 class ResultType(StrEnum):
     """Where a result lies: in the job itself, in the bucket, or where an outside worker says."""
 
@@ -148,6 +156,7 @@ class AsyncJob:
     gen: str
     """Made anew by each submit that creates a record; messages and writes of an earlier record do not fit it."""
     request_hash: bytes
+    priority: Priority = Priority.STANDARD
     attempt: int = 0
     """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
     max_attempts: int
@@ -167,6 +176,8 @@ class AsyncJob:
     claimed_by: str | None = None
     lease_until: datetime | None = None
     progress: int = 0
+    progress_at: datetime | None = None
+    """When it was first told to be so far: heartbeats and messages that come after move `updated_at` and not this."""
     message: str | None = None
     input: str | None = None
     input_location: str | None = None
@@ -231,6 +242,10 @@ class AsyncJob:
             return self.not_before is None or self.not_before <= now
         return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
 
+    def is_put_of(self, job: AsyncJob) -> bool:
+        """Whether this is what came of the job's put: of its generation, and no other attempt than the put began."""
+        return self.gen == job.gen and job.claimed_by in (None, self.claimed_by)
+
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
         return replace(self, input=text, input_location=location)
@@ -259,6 +274,7 @@ class AsyncJob:
             updated_at=now,
             # A new attempt counts its own progress.
             progress=0,
+            progress_at=None,
             waits_since=None,
             due_at=lease_until if late_sweep else self.due_at,
             sweeps=0 if late_sweep else self.sweeps,
@@ -269,8 +285,7 @@ class AsyncJob:
         if self.lease_until is None:
             raise IllegalMove("Only a job in progress reports.")
         return replace(
-            self,
-            progress=max(progress, self.progress),
+            self._so_far(progress, now),
             message=message if message is not None else self.message,
             lease_until=max(lease_until, self.lease_until),
             updated_at=now,
@@ -310,10 +325,9 @@ class AsyncJob:
         """Somebody outside works on it, and tells how far it is. The first report starts it; progress never goes back."""
         _require(self.is_tracked and not self.is_finished, "advanced")
         return replace(
-            self,
+            self._so_far(progress or 0, now),
             status=Status.IN_PROGRESS,
             started_at=self.started_at or now,
-            progress=max(progress or 0, self.progress),
             message=message if message is not None else self.message,
             updated_at=now,
         )
@@ -344,6 +358,7 @@ class AsyncJob:
             job_type=self.job_type,
             gen=uuid.uuid4().hex,
             request_hash=self.request_hash,
+            priority=self.priority,
             max_attempts=max_attempts,
             created_at=self.created_at,
             updated_at=now,
@@ -393,6 +408,9 @@ class AsyncJob:
     def _lease_is_over(self, now: datetime) -> bool:
         return self.lease_until is not None and self.lease_until < now
 
+    def _so_far(self, progress: int, now: datetime) -> AsyncJob:
+        return self if progress <= self.progress else replace(self, progress=progress, progress_at=now)
+
     def _ended(self, status: Status, now: datetime) -> AsyncJob:
         _require(not self.is_finished, status)
         kept_until = (now if self.retention_from is RetentionFrom.END else self.created_at) + self.retention
@@ -406,6 +424,7 @@ class AsyncJob:
             lease_until=None,
             live_owner=None,
             waits_since=None,
+            progress_at=None,
         )
 
 
@@ -426,6 +445,7 @@ def submitted(
     *,
     job_type: str,
     request_hash: bytes,
+    priority: Priority = Priority.STANDARD,
     max_attempts: int,
     time_limit: timedelta,
     deadline: timedelta,
@@ -446,6 +466,7 @@ def submitted(
         job_type=job_type,
         gen=gen or uuid.uuid4().hex,
         request_hash=request_hash,
+        priority=priority,
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,

@@ -15,9 +15,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.api import BASE_PATH, MAX_METADATA, UPLOAD_SCHEMA, body_schema
+from asyncjobs.api import BASE_PATH, MAX_METADATA, UPLOAD_SCHEMA, body_schema, route_key
 from asyncjobs.http import IDEMPOTENCY_KEY, MAX_BODY, MAX_DEPTH, MAX_DIGITS
-from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, ResultType, Status
+from asyncjobs.lifecycle import MAX_ATTEMPTS_LIMIT, Priority, ResultType, Status
 from asyncjobs.objects import INLINE_RESULT_LIMIT
 from asyncjobs.registry import GENERIC, MAX_RETENTION, JobType
 from asyncjobs.reports import SCHEMA as REPORT_SCHEMA
@@ -477,6 +477,11 @@ _SCHEMAS: Mapping[str, Json] = {
         "enum": [status.value for status in Status],
         "description": "Where a job stands. COMPLETED, FAILED and CANCELLED never change.",
     },
+    "Priority": {
+        "type": "string",
+        "enum": [priority.value for priority in Priority],
+        "description": "Which queue a job waits in: behind jobs of its own priority, and no others.",
+    },
     "JobError": _object(
         "Why a job failed.",
         {
@@ -492,6 +497,7 @@ _SCHEMAS: Mapping[str, Json] = {
             "asyncJobId": _UUID,
             "jobType": _STRING,
             "status": _ref("Status"),
+            "priority": _ref("Priority"),
             "progress": _described("Percent.", {"type": "integer", "minimum": 0, "maximum": 100}),
             "message": _described("What the job, or who submitted it, said last.", _nullable(_STRING)),
             "metadata": _described("As it was submitted.", _nullable({"type": "object"})),
@@ -511,8 +517,13 @@ _SCHEMAS: Mapping[str, Json] = {
             "resultLocation": _described("Where to get a large one.", _nullable({"type": "string", "format": "uri-reference"})),
             "error": {"anyOf": [_ref("JobError"), {"type": "null"}]},
             "workerToken": _described("A secret for the worker of a tracked job; only in the answer that created it.", _STRING),
+            "queueDepth": _described(
+                "About how many messages, everybody's, wait in the queue that the job waits in. Told of a job that may begin, "
+                "where the deployment tells it, and not in the answer to a `wait`.",
+                {"type": "integer", "minimum": 0},
+            ),
         },
-        optional=("workerToken",),
+        optional=("workerToken", "queueDepth"),
     ),
     "Report": _described("What a worker tells of a tracked job.", REPORT_SCHEMA),
     "UploadRequest": _described("What is to be uploaded.", UPLOAD_SCHEMA),
@@ -546,6 +557,7 @@ _SCHEMAS: Mapping[str, Json] = {
             "tracked": _described("Whether an outside worker does the work.", {"type": "boolean"}),
             "timeoutSeconds": _described("The longest one attempt may take.", {"type": "number"}),
             "maxAttempts": _described("0 for a tracked type.", _MAX_ATTEMPTS),
+            "priority": _described("Of its jobs, unless asked otherwise.", _ref("Priority")),
             "retentionSeconds": _described("How long it is kept after its end, unless asked otherwise.", {"type": "number"}),
         },
     ),
@@ -580,6 +592,7 @@ _SCHEMAS: Mapping[str, Json] = {
 _BODY_FIELDS = {
     "metadata": f"Anything of yours, up to {MAX_METADATA} bytes; it comes back with the job.",
     "message": "Shown until the job says something itself.",
+    "priority": "Which queue it waits in; without it, the type's own.",
     "delaySeconds": "Not to be started sooner. A deployment may allow less than the maximum.",
     "notBefore": "The same as an instant (RFC 3339), instead of `delaySeconds`.",
     "retentionFrom": "What `retentionSeconds` counts from; a job is kept for a minute after its end in any case.",
@@ -636,9 +649,8 @@ def _own_operations(types: Iterable[JobType]) -> Iterable[Operation]:
 def _own_operation(
     job_type: JobType, route: str, *, answers: Mapping[int, Success], headers: tuple[str, ...], waits_for: tuple[str, ...]
 ) -> Operation:
-    method, _, path = route.partition(" ")
     return Operation(
-        route=f"{method} {BASE_PATH}{path}",
+        route=route_key(route),
         name=_operation_name(route),
         summary=job_type.description,
         parameters=headers,

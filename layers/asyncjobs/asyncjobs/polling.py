@@ -72,9 +72,10 @@ def forecast(job: AsyncJob, now: datetime, outlook: Outlook | None = None) -> Fo
             return Forecast(fixed)
         # How long it waits is a matter of the day's load and not of its type. But once it starts, it still has to run.
         return Forecast(max(fixed, math.ceil(starts_in) + outlook.view(0.0).pause(fixed=0)))
+    report = None
     # Of a later attempt it is not known when it began, so its progress tells no speed.
-    tells = job.progress > 0 and job.attempt <= 1
-    report = Report((job.updated_at - job.started_at).total_seconds(), job.progress) if tells else None
+    if job.progress_at is not None and job.attempt <= 1:
+        report = Report((job.progress_at - job.started_at).total_seconds(), job.progress)
     view = (outlook or _nothing_known()).view((now - job.started_at).total_seconds(), report)
     remaining = view.remaining()
     estimated_end = None if remaining is None else to_milliseconds(now + timedelta(seconds=remaining))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from asyncjobs.context import ResultStream
 from asyncjobs.errors import InvalidJob, StaleCatalogue
-from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, RetentionFrom
+from asyncjobs.lifecycle import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, Priority, RetentionFrom
 
 if TYPE_CHECKING:
     # pydantic costs a third of a cold start; only the worker and the build pay for it.
@@ -83,8 +83,9 @@ class JobType:
     retention: timedelta
     retention_from: RetentionFrom
     deadline: timedelta
-    immediate: bool
+    immediate: bool | None
     dedupe: timedelta
+    priority: Priority
     exclusive: Exclusive | None
     routes: tuple[str, ...]
     synchronous_routes: tuple[str, ...]
@@ -103,8 +104,9 @@ def job(
     retention_seconds: int = 7 * 24 * 3600,
     retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
-    immediate: bool = True,
+    immediate: bool | None = None,
     dedupe_seconds: float = 0,
+    priority: Literal["high", "standard", "low"] = "standard",
     exclusive: Exclusive | None = None,
     route: str | Sequence[str] = (),
     synchronous_route: str | Sequence[str] = (),
@@ -121,10 +123,12 @@ def job(
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
     - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
-    - `immediate`: whether the submit function may run it at once when it is quick (`expected_seconds` of 0.5 or less, unless the
-      deployment says otherwise) and has attempts to spare. Forbid it to what needs the worker's memory or permissions.
+    - `immediate`: whether the submit function may run it at once when it is quick and has attempts to spare. True: when its past
+      jobs have proven quick or, while they prove nothing, `expected_seconds` says so (0.5 or less, unless the deployment says
+      otherwise). None: the same, if `expected_seconds` says so. False: never; for what needs the worker's memory, role or network.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
       cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
+    - `priority`: which queue its jobs wait in, unless a submit says otherwise: behind jobs of that priority, and no others.
     - `exclusive`: the lock that it runs under: see `Exclusive`. Such a job never runs in the submit function.
     - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
       and the answer is that of `POST /jobs`. Each needs its line in the template.
@@ -145,6 +149,7 @@ def job(
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
         dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        priority=_priority(name, priority),
         exclusive=exclusive,
         routes=_routes(name, route),
         synchronous_routes=_routes(name, synchronous_route),
@@ -198,6 +203,7 @@ def tracked_job(
         retention_from=RetentionFrom.END,
         immediate=False,
         dedupe=timedelta(0),
+        priority=Priority.STANDARD,
         exclusive=None,
         routes=(),
         synchronous_routes=(),
@@ -220,8 +226,9 @@ class JobDefinition:
     retention: timedelta
     retention_from: RetentionFrom
     deadline: timedelta
-    immediate: bool
+    immediate: bool | None
     dedupe: timedelta
+    priority: Priority
     exclusive: Exclusive | None
     routes: tuple[str, ...]
     synchronous_routes: tuple[str, ...]
@@ -257,6 +264,7 @@ class JobDefinition:
             deadline=self.deadline,
             immediate=self.immediate,
             dedupe=self.dedupe,
+            priority=self.priority,
             exclusive=self.exclusive,
             routes=self.routes,
             synchronous_routes=self.synchronous_routes,
@@ -332,6 +340,13 @@ def _retention_from(name: str, value: str) -> RetentionFrom:
         return RetentionFrom(value)
     except ValueError:
         raise InvalidJob(f"{name}: retention_from is {value!r}; it must be 'CREATION' or 'END'.") from None
+
+
+def _priority(name: str, value: str) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError:
+        raise InvalidJob(f"{name}: priority is {value!r}; it must be {', '.join(map(repr, map(str, Priority)))}.") from None
 
 
 def _seconds(name: str, option: str, value: float, least: timedelta, most: timedelta) -> timedelta:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import uuid
@@ -31,6 +30,7 @@ from asyncjobs.lifecycle import (
     AsyncJob,
     Holder,
     JobKey,
+    Priority,
     RetentionFrom,
     Status,
     job_id_for,
@@ -44,6 +44,7 @@ from asyncjobs.waiting import Waiter
 
 if TYPE_CHECKING:
     from asyncjobs.admission import Admission
+    from asyncjobs.backlog import Backlog
     from asyncjobs.exclusive import Locks
     from asyncjobs.immediate import FirstWorker
     from asyncjobs.rate import Quota
@@ -66,6 +67,7 @@ class SubmitRequest:
     input: Any = None
     metadata: Mapping[str, Any] | None = None
     message: str | None = None
+    priority: Priority | None = None
     delay: timedelta = timedelta(0)
     not_before: datetime | None = None
     retention: timedelta | None = None
@@ -82,6 +84,7 @@ class SubmitRequest:
             self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
             self.retention_from,
+            self.priority,
         )
         return hashlib.sha256(canonical_json(asked)).digest()
 
@@ -250,6 +253,12 @@ class Commands:
             # A retry, or another deletion, came first.
             job = outcome.current
 
+    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
+        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
+        key = f"uploads/{uuid.uuid4()}"
+        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
+
     def _submit_once(self, owner: str, request: SubmitRequest, job_type: JobType, *, in_background: bool) -> Submission:
         """The same input is the same job, unless that came to nothing."""
         digest = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
@@ -288,11 +297,8 @@ class Commands:
             except NotAdmitted as refusal:
                 return self._accepted_before(job, refusal, is_named=is_named)
         job = self._with_input(job, request.input)
-        first_worker = self._first_worker
-        runs_at_once = (
-            first_worker is not None and not in_background and job.not_before is None and first_worker.takes(job_type)
-        )
-        if first_worker is not None and runs_at_once:
+        first_worker = None if in_background else self._first_worker_for(job, job_type)
+        if first_worker is not None:
             job = first_worker.claimed(job, job_type)
         existing = self._store.add_if_absent(job, self._clock())
         if existing is not None and existing.request_hash != job.request_hash:
@@ -303,18 +309,12 @@ class Commands:
             return self._instead_of(job, job_type, running, is_named=False)
         if existing is None:
             log.event("JOB_ACCEPTED", job)
-            if first_worker is not None and runs_at_once:
+            if first_worker is not None:
                 accepted = first_worker.run(job)
         if accepted.status is Status.PENDING and not accepted.is_tracked:
             # Also for a replay: the first request may have died before it sent.
             self._send(accepted)
         return Submission(accepted, replayed=accepted.gen != job.gen, quota=quota)
-
-    def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
-        """Where the owner may put an object of that type and size (bytes), for a job of its own to open by its key."""
-        key = f"uploads/{uuid.uuid4()}"
-        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
-        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return _present(self._store.get(key), self._clock)
@@ -334,6 +334,7 @@ class Commands:
             key,
             job_type=job_type.name,
             request_hash=request_hash,
+            priority=request.priority or job_type.priority,
             max_attempts=job_type.max_attempts,
             time_limit=job_type.time_limit,
             deadline=job_type.deadline,
@@ -351,7 +352,12 @@ class Commands:
 
         return job.exclusively(exclusive_key(job_type.exclusive, key.owner, canonical_json(request.input)))
 
-    @functools.cached_property
+    def _first_worker_for(self, job: AsyncJob, job_type: JobType) -> FirstWorker | None:
+        """Who runs the job here and now; None for one that is to begin later, or elsewhere."""
+        first_worker = self._first_worker
+        return first_worker if first_worker and job.not_before is None and first_worker.takes(job_type) else None
+
+    @cached_property
     def _locks(self) -> Locks:
         """Imported for the first exclusive job: a cold start pays for each module, and most processes see none."""
         from asyncjobs.exclusive import Locks  # noqa: PLC0415
@@ -444,8 +450,17 @@ class Queries:
     _MOST_PAGES = 5
 
     def __init__(
-        self, *, store: Store, objects: Objects, catalogue: Catalogue, clock: Clock, waiter: Waiter | None = None
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        catalogue: Catalogue,
+        clock: Clock,
+        waiter: Waiter | None = None,
+        queue: Callable[[], Queue] | None = None,
     ) -> None:
+        """`queue` is called when a queue is to be looked at for the first time; without it none is."""
+        self._queue = queue
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
@@ -462,6 +477,15 @@ class Queries:
         Raises `JobNotFound`, `Unavailable`.
         """
         return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
+
+    def queue_depth(self, job: AsyncJob) -> int | None:
+        """About how many messages wait in the queue that the job waits in, everybody's; None where that would tell nothing.
+
+        So it is for a job that does not wait, may not begin yet, or may wait for a lock; when nobody is to know; and when
+        the queue does not answer.
+        """
+        waits = job.status is Status.PENDING and job.is_claimable(self._clock()) and job.exclusive_key is None
+        return self._backlog.waiting(job.priority) if waits and self._backlog is not None else None
 
     def link(self, job: AsyncJob) -> str | None:
         """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
@@ -487,6 +511,15 @@ class Queries:
     def job_types(self) -> Iterable[JobType]:
         """Every job type."""
         return self._catalogue
+
+    @cached_property
+    def _backlog(self) -> Backlog | None:
+        """Imported, and its client made, for the first job that waits: most polls are of jobs that run or have ended."""
+        if self._queue is None:
+            return None
+        from asyncjobs.backlog import Backlog  # noqa: PLC0415 - see above
+
+        return Backlog(self._queue(), self._clock)
 
 
 def _asks_for_lock(job: AsyncJob, job_type: JobType) -> bool:

@@ -14,7 +14,8 @@ class Settings:
 
     application: str
     table_name: str
-    queue_url: str
+    queue_urls: Mapping[str, str]
+    """By priority."""
     bucket_name: str
     max_retention: timedelta
     immediate_threshold: timedelta
@@ -22,6 +23,7 @@ class Settings:
     submit_burst: int
     max_live: int
     max_backlog: int
+    tells_queue_depth: bool
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -29,7 +31,11 @@ class Settings:
         return cls(
             application=environment["APPLICATION"],
             table_name=environment["TABLE_NAME"],
-            queue_url=environment.get("QUEUE_URL", ""),
+            queue_urls={
+                "high": environment.get("HIGH_QUEUE_URL", ""),
+                "standard": environment.get("QUEUE_URL", ""),
+                "low": environment.get("LOW_QUEUE_URL", ""),
+            },
             bucket_name=environment.get("BUCKET_NAME", ""),
             max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
             immediate_threshold=timedelta(milliseconds=int(environment.get("IMMEDIATE_MILLISECONDS", "-1"))),
@@ -38,4 +44,5 @@ class Settings:
             submit_burst=int(environment.get("SUBMIT_BURST", "1")),
             max_live=int(environment.get("MAX_LIVE_JOBS_PER_OWNER", "0")),
             max_backlog=int(environment.get("MAX_BACKLOG", "0")),
+            tells_queue_depth=environment.get("TELL_QUEUE_DEPTH") == "true",
         )

@@ -160,7 +160,7 @@ class DynamoStore:
                 )
         except ClientError as error:
             current = _current(error)
-            return None if current is None or _is_own(current, job) else current
+            return None if current is None or current.is_put_of(job) else current
         return None
 
     def name_if_free(
@@ -432,7 +432,7 @@ class DynamoStore:
         else:
             condition += " AND dueAt <= :lease"
         # Nothing to most jobs, and then nothing to pay for.
-        update += " REMOVE waitsSince"
+        update += " REMOVE waitsSince, progressAt"
         try:
             with aws.translated("The table"):
                 answer = self._client.update_item(
@@ -472,11 +472,6 @@ class DynamoStore:
         if wanted:
             raise Unavailable("The table is throttled.")
         return [from_item(items[pk]) for pk in pks if pk in items]
-
-
-def _is_own(current: AsyncJob, job: AsyncJob) -> bool:
-    """Whether it is what this put's own first try left; unless another attempt has been begun in the meantime."""
-    return current.gen == job.gen and job.claimed_by in (None, current.claimed_by)
 
 
 def _full_at(bucket: Any) -> datetime:

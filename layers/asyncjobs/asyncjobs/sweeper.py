@@ -7,6 +7,7 @@ dies, message, worker or sweeper, the next sweep finds the job.
 from __future__ import annotations
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from asyncjobs import log
 from asyncjobs.clock import Clock
 from asyncjobs.errors import Unavailable
-from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey
+from asyncjobs.lifecycle import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey, Priority
 from asyncjobs.queue import JobMessage, Queue
 from asyncjobs.store import Store
 
@@ -48,18 +49,21 @@ class Sweeper:
 
         Raises `Unavailable` when the table does not answer: the next minute's sweep goes on where this one stopped.
         """
-        sweep, to_send = Sweep(), list[JobMessage]()
+        sweep, to_send = Sweep(), defaultdict[Priority, list[JobMessage]](list)
         try:
             for key in self._store.due(self._clock()):
                 if remaining() < timedelta(seconds=5):
                     break
-                to_send += self._contained(key, sweep)
-                if len(to_send) == _BATCH:
-                    self._send(to_send, sweep)
-                    to_send = []
+                for message in self._contained(key, sweep):
+                    # By queue: batches are full, and a queue that does not answer holds up no other's.
+                    batch = to_send[message.priority]
+                    batch.append(message)
+                    if len(batch) == _BATCH:
+                        self._send(to_send.pop(message.priority), sweep)
         finally:
             # They were moved on already, so nobody else would send them soon.
-            self._send(to_send, sweep)
+            for messages in to_send.values():
+                self._send(messages, sweep)
         log.event(
             "SWEPT",
             lookedAt=sweep.looked_at,
@@ -112,8 +116,6 @@ class Sweeper:
 
     def _send(self, messages: Sequence[JobMessage], sweep: Sweep) -> None:
         """What the queue does not take now stays in the index, with a later due time: late, not lost."""
-        if not messages:
-            return
         try:
             refused = self._queue.send_all(messages)
         except Unavailable:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _TWELVE_HOURS = timedelta(hours=12)
+_GROUP = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
 
 
 @dataclass(slots=True)
@@ -55,8 +57,12 @@ class MemorySqs:
 
     # ── The client's calls ─────────────────────────────────────────────────────────────────────────
 
-    def send_message(self, *, QueueUrl: str, MessageBody: str, DelaySeconds: int = 0) -> dict[str, Any]:
+    def send_message(
+        self, *, QueueUrl: str, MessageBody: str, MessageGroupId: str | None = None, DelaySeconds: int = 0
+    ) -> dict[str, Any]:
         self._check_url(QueueUrl)
+        if MessageGroupId is not None and not _GROUP.fullmatch(MessageGroupId):
+            raise _error("InvalidParameterValue", "The MessageGroupId can have 128 letters, digits and punctuation marks.")
         if not 0 <= DelaySeconds <= 900 or not isinstance(DelaySeconds, int):
             raise _error("InvalidParameterValue", f"Value {DelaySeconds} for parameter DelaySeconds is invalid.")
         if not MessageBody:
@@ -82,7 +88,10 @@ class MemorySqs:
         answer: dict[str, Any] = {"Successful": []}
         for entry in taken:
             sent = self.send_message(
-                QueueUrl=QueueUrl, MessageBody=entry["MessageBody"], DelaySeconds=entry.get("DelaySeconds", 0)
+                QueueUrl=QueueUrl,
+                MessageBody=entry["MessageBody"],
+                MessageGroupId=entry.get("MessageGroupId"),
+                DelaySeconds=entry.get("DelaySeconds", 0),
             )
             answer["Successful"].append({"Id": entry["Id"], **sent})
         if refused:

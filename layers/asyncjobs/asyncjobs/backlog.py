@@ -1,0 +1,33 @@
+"""How many messages wait, as of the last look at each queue: asking costs a request, and each time would be too often."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from asyncjobs.clock import Clock
+from asyncjobs.errors import Unavailable
+from asyncjobs.lifecycle import Priority
+from asyncjobs.queue import Queue
+
+_AGE = timedelta(seconds=5)
+"""How long a look at a queue is good for. SQS itself counts only about, and some seconds late."""
+
+
+class Backlog:
+    """What a process knows of the queues."""
+
+    def __init__(self, queue: Queue, clock: Clock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._seen: dict[Priority, tuple[int | None, datetime]] = {}
+
+    def waiting(self, priority: Priority) -> int | None:
+        """About how many messages wait in the queue of that priority; None if it did not answer when it was asked last."""
+        count, look_again_at = self._seen.get(priority, (None, self._clock()))
+        if self._clock() >= look_again_at:
+            try:
+                count = self._queue.backlog(priority)
+            except Unavailable:
+                count = None
+            self._seen[priority] = count, self._clock() + _AGE
+        return count
