@@ -25,6 +25,14 @@ and the sweep interval is still longer than a lease, so that what comes first in
 
 def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
     """The copy, with short waits and these jobs beside the project's own."""
+    copy(tree, jobs=jobs)
+    _shorten_waits(tree / _LIFECYCLE)
+    generate(tree)
+    return tree
+
+
+def copy(tree: Path, *, jobs: Mapping[str, Path]) -> None:
+    """Of what is deployed, with these jobs beside the project's own."""
     tree.mkdir(parents=True)
     for name in _DEPLOYED:
         source = ROOT / name
@@ -34,13 +42,15 @@ def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
             shutil.copy(source, tree / name)
     for name, source in jobs.items():
         shutil.copy(source, tree / f"layers/jobs/jobs/{name}.py")
-    _shorten_waits(tree / _LIFECYCLE)
+
+
+def generate(tree: Path) -> None:
+    """What `make catalogue` does."""
     subprocess.run(
         [sys.executable, "-m", "asyncjobs.generate"],
         check=True,
         env={**os.environ, "PYTHONPATH": f"{tree}/layers/asyncjobs:{tree}/layers/jobs"},
     )
-    return tree
 
 
 def add_crashpoints(tree: Path) -> None:

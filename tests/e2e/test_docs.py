@@ -13,7 +13,7 @@ import pytest
 
 from local.process import PROJECT
 from local.stack import LocalStack
-from tests.e2e.conftest import Caller
+from tests.deployed import Caller
 
 MARK = "~~ end of a command ~~"
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.e2e.conftest import Caller
+from tests.ahead import ahead
+from tests.deployed import Api, Caller
 
 ENOUGH = 20
 """Jobs of a type that must have ended before what they took counts for anything."""
@@ -27,15 +26,15 @@ class Turn:
     job: dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def turns(caller: Callable[[str], Caller]) -> dict[str, Turn]:
-    """Both at the same time: each takes a minute, for which a process keeps what it knew."""
-    with ThreadPoolExecutor() as threads:
-        found = {
-            name: threads.submit(submit_until_it_turns, caller(user), name)
-            for user, name in (("frank", "zoo.proves_quick"), ("grace", "zoo.proves_slow"))
-        }
-        return {name: turn.result() for name, turn in found.items()}
+@ahead
+def proves_quick(api: Api) -> Turn:
+    """It takes a minute, for which a process keeps what it knew. So does the other."""
+    return submit_until_it_turns(api.caller("frank"), "zoo.proves_quick")
+
+
+@ahead
+def proves_slow(api: Api) -> Turn:
+    return submit_until_it_turns(api.caller("grace"), "zoo.proves_slow")
 
 
 def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 180) -> Turn:
@@ -56,17 +55,15 @@ def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 180
         assert time.monotonic() < deadline, f"after {times} jobs it is still {before}"
 
 
-def test_a_type_declared_slow_that_proves_quick_is_answered_with_its_result(turns: dict[str, Turn]) -> None:
-    turn = turns["zoo.proves_quick"]
+def test_a_type_declared_slow_that_proves_quick_is_answered_with_its_result() -> None:
+    turn = proves_quick.look()
     assert (turn.before, turn.after) == (httpx.codes.ACCEPTED, httpx.codes.OK)
     assert turn.times >= ENOUGH
     assert (turn.job["status"], turn.job["attempt"], turn.job["result"]) == ("COMPLETED", 1, 1)
 
 
-def test_a_type_declared_quick_that_proves_slow_goes_to_the_queue(
-    turns: dict[str, Turn], caller: Callable[[str], Caller]
-) -> None:
-    turn = turns["zoo.proves_slow"]
+def test_a_type_declared_quick_that_proves_slow_goes_to_the_queue(caller: Callable[[str], Caller]) -> None:
+    turn = proves_slow.look()
     assert (turn.before, turn.after) == (httpx.codes.OK, httpx.codes.ACCEPTED)
     assert turn.times >= ENOUGH
     assert (turn.job["status"], turn.job["attempt"]) == ("PENDING", 0)

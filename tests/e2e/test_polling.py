@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import httpx
 import pytest
@@ -14,7 +13,8 @@ from asyncjobs.durations import Durations
 from asyncjobs.history import FRESH
 from asyncjobs.polling import fixed_pause
 from local.stack import LocalStack, Outputs
-from tests.e2e.conftest import FINISHED, Caller
+from tests.ahead import ahead
+from tests.deployed import FINISHED, Api, Caller, Job
 
 JOB_TYPE = "zoo.returns_async"  # of no other test
 SECONDS = 5
@@ -26,11 +26,18 @@ def erin(caller: Callable[[str], Caller]) -> Caller:
     return caller("erin")
 
 
+@ahead
+def first_look(api: Api) -> tuple[int, Job, float]:
+    """At the first job of its type, and when that was: the status function keeps what it knew then for a while."""
+    erin = api.caller("erin")
+    pause, running = look_while_running(erin, erin.submit(JOB_TYPE, {"seconds": SECONDS}))
+    return pause, running, time.monotonic()
+
+
 def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_ended(
-    erin: Caller, stack: LocalStack, outputs: Outputs, first_look: tuple[httpx.Response, float]
+    erin: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
-    answer, asked_at = first_look
-    pause, running = told_while_running(answer)
+    pause, running, asked_at = first_look.look()
     assert (pause, running["estimatedEndAt"]) == (fixed_pause(0), None)
 
     for _ in range(JOBS):
@@ -39,7 +46,6 @@ def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_
     durations = wait_until_learnt(stack, outputs, jobs=JOBS + 1)
     assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=1)
 
-    # What the status function knew before, it keeps for so long.
     time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - asked_at)))
     last = erin.submit(JOB_TYPE, {"seconds": SECONDS})
     pause, running = look_while_running(erin, last)
@@ -49,13 +55,10 @@ def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_
     assert abs(seconds_between(running["estimatedEndAt"], ended["endedAt"])) < 1
 
 
-def look_while_running(caller: Caller, job: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def look_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
     """What the first look at it tells, once it has started."""
     caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
-    return told_while_running(caller.get(f"/jobs/{job['asyncJobId']}"))
-
-
-def told_while_running(answer: httpx.Response) -> tuple[int, dict[str, Any]]:
+    answer = caller.get(f"/jobs/{job['asyncJobId']}")
     assert answer.json()["status"] == "IN_PROGRESS"
     return int(answer.headers["retry-after"]), answer.json()
 

@@ -20,7 +20,7 @@ from asyncjobs.items import milliseconds_value, primary_key
 from asyncjobs.lifecycle import JobKey
 from asyncjobs.queue import JobMessage
 from local.stack import LocalStack
-from tests.e2e.conftest import Caller
+from tests.deployed import Caller
 from tests.template.source import template
 
 Job = dict[str, Any]

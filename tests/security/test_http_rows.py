@@ -2,7 +2,7 @@
 
 What is here goes through `Api.handle`. `ELSEWHERE` says where the rest is: what only the gateway or the bucket can show runs
 on the deployed stack, what unit tests show exhaustively is not repeated. Rows that are not there belong to what does not
-exist yet: S12 (no call demands a key), S15 per user (the gateway's throttle is for all callers), S21 to S26 (no callbacks).
+exist yet: S12 (no call demands a key), S21 to S26 (no callbacks).
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ JOBS = "GET /api/v1/jobs"
 ELSEWHERE = {
     "S1": [
         "e2e/test_tokens.py::test_s1_no_forged_token_is_taken_and_none_reaches_a_function",
-        "e2e/test_api.py::test_without_a_good_token_nothing_is_to_be_had",
-        "e2e/test_tracked.py::test_a_token_is_for_its_own_job_and_for_nothing_else",
+        "contract_http/test_owners.py::test_without_a_token_nothing_is_to_be_had",
+        "contract_http/test_tracked.py::test_a_wrong_token_is_the_same_401_whatever_is_wrong",
         "security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
     ],
     "S2": [
         "e2e/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
-        "e2e/test_api.py::test_an_id_token_is_no_access_token",
+        "contract_http/test_owners.py::test_an_id_token_is_no_access_token",
         "template/test_template.py::test_every_route_but_the_open_ones_needs_a_token_with_the_scope",
     ],
     "S3": [
@@ -50,7 +50,7 @@ ELSEWHERE = {
         "unit/test_http.py::test_a_token_without_a_usable_subject_is_refused",
     ],
     "S5": [
-        "e2e/test_api.py::test_somebody_elses_job_an_unknown_one_and_no_id_at_all_are_the_same_404",
+        "contract_http/test_owners.py::test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404",
         "security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
     ],
     "S6": [
@@ -59,20 +59,25 @@ ELSEWHERE = {
     ],
     "S10": ["unit/test_http.py::test_what_programs_read_differently_is_refused"],
     "S13": ["unit/test_http.py::test_any_other_key_is_refused"],
-    "S15": ["template/test_template.py::test_the_api_is_throttled_and_keeps_an_access_log_without_tokens"],
+    "S15": [
+        "contract_http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
+        "contract_http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
+        "contract_http/test_limits.py::test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted",
+        "template/test_template.py::test_the_api_is_throttled_and_keeps_an_access_log_without_tokens",
+    ],
     "S18": [
-        "e2e/test_gateway.py::test_s18_what_is_no_route_is_the_gateways_404",
-        "e2e/test_gateway.py::test_s18_no_id_leads_anywhere_else",
+        "contract_http/test_problems.py::test_s18_what_is_no_route_is_the_gateways_404",
+        "contract_http/test_problems.py::test_s18_no_id_leads_anywhere_else",
     ],
     "S19": [
-        "e2e/test_gateway.py::test_s19_an_unlisted_origin_is_told_nothing",
-        "e2e/test_api.py::test_a_browser_of_an_allowed_origin_may_ask_and_another_may_not",
+        "contract_http/test_headers.py::test_s19_an_unlisted_origin_is_told_nothing",
+        "contract_http/test_headers.py::test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header",
     ],
     "S20": ["unit/test_api.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
     "S27": [
-        "e2e/test_gateway.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
-        "e2e/test_gateway.py::test_s27_a_link_changes_nothing",
-        "e2e/test_gateway.py::test_s27_a_link_is_good_for_nothing_else",
+        "contract_http/test_links.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
+        "contract_http/test_links.py::test_s27_a_link_changes_nothing",
+        "contract_http/test_links.py::test_s27_a_link_is_good_for_nothing_else",
     ],
     "S28": ["security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
     "S29": [

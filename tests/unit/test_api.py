@@ -1079,6 +1079,13 @@ def test_who_waits_for_a_result_is_told_why_there_is_none(house: House, patience
     assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (500, "JOB_FAILED", "HOPELESS")
 
 
+def test_who_waits_for_a_result_is_told_that_the_job_was_cancelled(house: House, patience: Patience) -> None:
+    waiting = new_job(job_type="api.searches", async_job_id=job_id_for(OWNER, "k"))
+    answer = search_at_once(house, patience, waiting.cancelled(now=NOW))
+    assert (answer.status, answer.body["code"]) == (409, "JOB_CANCELLED")
+    assert answer.headers["location"].endswith(answer.body["asyncJobId"])
+
+
 def test_a_result_that_takes_too_long_is_504_and_where_to_look_for_it(house: House, patience: Patience) -> None:
     answer = search_at_once(house, patience)
     assert (answer.status, answer.body["code"]) == (504, "JOB_NOT_COMPLETED")

@@ -28,3 +28,20 @@ def test_every_test_that_is_named_is_there(document: Path) -> None:
     named = re.findall(r"`(?:tests/)?((?:\w+/)?test_\w+\.py)", document.read_text())
     missing = [name for name in named if not (ROOT / "tests" / name).exists() and not list(ROOT.glob(f"tests/*/{name}"))]
     assert missing == []
+
+
+SEEDS = re.findall(r"^\| (S\d.*?) \| (.*?) \|(?: (.*?))? \|$", (ROOT / "docs/seeds.md").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("state", "tests"), [each[1:] for each in SEEDS], ids=[item for item, _, _ in SEEDS])
+def test_every_seed_item_that_works_names_a_test_and_every_named_one_is_there(state: str, tests: str) -> None:
+    named = re.findall(r"`(.+?)`", tests)
+    assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
+    assert named or not state.startswith("works")
+
+
+def test_every_item_of_every_seed_is_answered() -> None:
+    answered = {each for item, _, _ in SEEDS for each in re.findall(r"S\d\.F?\d+", item)}
+    ranges = [re.findall(r"(S\d)\.(\d+) to \1\.(\d+)", item) for item, _, _ in SEEDS]
+    answered |= {f"{seed}.{n}" for found in ranges for seed, first, last in found for n in range(int(first), int(last) + 1)}
+    assert {f"S{seed}.{n}" for seed, count in enumerate((17, 18, 19, 14, 12)) for n in range(1, count + 1)} <= answered

@@ -197,7 +197,7 @@ class Operation:
             codes.append("JOB_NOT_FOUND")
         found = [
             *((PROBLEMS[code].status, code) for code in codes),
-            *((WHILE_WAITED_FOR[code], code) for code in self.waits_for),
+            *((WHILE_WAITED_FOR.get(code, PROBLEMS[code].status), code) for code in self.waits_for),
         ]
         return sorted(found, key=lambda each: (each[0], list(PROBLEMS).index(each[1])))
 
@@ -640,7 +640,11 @@ def _own_operations(types: Iterable[JobType]) -> Iterable[Operation]:
         for route in type_.synchronous_routes:
             yield replace(
                 _own_operation(
-                    type_, route, answers=_RESULT, headers=("IdempotencyKey",), waits_for=("JOB_FAILED", "JOB_NOT_COMPLETED")
+                    type_,
+                    route,
+                    answers=_RESULT,
+                    headers=("IdempotencyKey",),
+                    waits_for=("JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED"),
                 ),
                 description="Waits up to 20 s for the bare result. One that takes longer is at `Location`.",
             )
@@ -658,9 +662,7 @@ def _own_operation(
         body=_fields_name(job_type, route) if _takes_body(route) else None,
         body_is_optional=True,
         answers=answers,
-        problems=("JOB_CANCELLED", "INVALID_REQUEST", *_OF_A_SUBMIT)
-        if answers is _RESULT
-        else ("INVALID_REQUEST", *_OF_A_SUBMIT),
+        problems=("INVALID_REQUEST", *_OF_A_SUBMIT),
         waits_for=waits_for,
     )
 
@@ -791,7 +793,7 @@ def _responses(operation: Operation) -> dict[str, Json]:
     gateway = operation.gateway_statuses()
     successes = {str(status): _success(answer) for status, answer in operation.answers.items()}
     failures = {
-        str(status): _failure(status, codes.get(status, []), with_gateway=status in gateway)
+        str(status): _failure(status, codes.get(status, []), waits_for=operation.waits_for, with_gateway=status in gateway)
         for status in sorted({*codes, *gateway})
     }
     return {**successes, **failures}
@@ -811,8 +813,8 @@ def _success(answer: Success) -> Json:
     }
 
 
-def _headers_of(code: str, status: int) -> tuple[str, ...]:
-    if WHILE_WAITED_FOR.get(code) == status:
+def _headers_of(code: str, waits_for: tuple[str, ...]) -> tuple[str, ...]:
+    if code in waits_for:
         return (
             *PROBLEMS[code].headers,
             "Location",
@@ -825,7 +827,7 @@ def _headers_of(code: str, status: int) -> tuple[str, ...]:
     return PROBLEMS[code].headers
 
 
-def _failure(status: int, codes: list[str], *, with_gateway: bool) -> Json:
+def _failure(status: int, codes: list[str], *, waits_for: tuple[str, ...], with_gateway: bool) -> Json:
     meanings = [f"`{code}`: {PROBLEMS[code].meaning}" for code in codes]
     content: Json = {}
     if codes:
@@ -834,7 +836,7 @@ def _failure(status: int, codes: list[str], *, with_gateway: bool) -> Json:
     if with_gateway:
         meanings.append(f"From the gateway: {_GATEWAY[status]}" if codes else _GATEWAY[status])
         content["application/json"] = {"schema": _ref("GatewayError")}
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for code in codes for name in _headers_of(code, status)}
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for code in codes for name in _headers_of(code, waits_for)}
     return {
         "description": "\n\n".join(meanings),
         **({"headers": headers} if headers else {}),

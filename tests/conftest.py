@@ -1,0 +1,112 @@
+"""The real template, with jobs of the tests among its jobs, deployed by the real `sam deploy` on an engine of its own.
+
+One stack serves all that ask for it: what running is like (`e2e`), and what is answered (`contract_http`).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local.sam import Sam, Tools, architecture
+from local.stack import LocalStack, Outputs
+from tests.crash import tree as trees
+from tests.deployed import Api, Caller, Limited
+
+TESTS = Path(__file__).parent
+JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
+OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
+LIMITS = {
+    "SubmitRatePerMinute": "30",
+    "SubmitBurst": "6",
+    "MaxLiveJobsPerOwner": "12",
+    "MaxBacklog": "40",
+    "TellQueueDepth": "true",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if {TESTS / "e2e", TESTS / "contract_http"} & set(item.path.parents):
+            item.add_marker("e2e")
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project as a user has it who added two files of jobs, and their routes."""
+    tree = tmp_path_factory.mktemp("project") / "tree"
+    trees.copy(tree, jobs=JOBS)
+    template = (tree / "template.yaml").read_text()
+    assert template.count(OWN_ROUTES) == 1
+    events = (TESTS / "contract_http/routes.yaml").read_text()
+    (tree / "template.yaml").write_text(template.replace(OWN_ROUTES, OWN_ROUTES + events))
+    trees.generate(tree)
+    return tree
+
+
+@pytest.fixture(scope="session")
+def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
+    stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails here as it would on AWS
+    with stack:
+        stack.deploy()
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def outputs(stack: LocalStack) -> Outputs:
+    return stack.outputs
+
+
+@pytest.fixture(scope="session")
+def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
+    with Api.of(stack, outputs) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def limited(stack: LocalStack) -> Iterator[Limited]:
+    tools, name = Tools(), "limited"
+    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **LIMITS}
+    Sam(stack.root, stack.state, tools).deploy(name, stack.endpoint_url, parameters)
+    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    found = {
+        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+        for resource in cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    }
+    outputs = replace(
+        stack.outputs,
+        api_url=f"{stack.endpoint_url}/_aws/execute-api/{found['Api']}",
+        table_name=found["Table"],
+        queue_url=found["Queue"],
+        user_pool_id=found["UserPool"],
+        user_pool_client_id=found["UserPoolClient"],
+    )
+    with Api.of(stack, outputs) as api:
+        yield Limited(api, found["WorkerFunction"])
+
+
+@pytest.fixture(scope="session")
+def caller(api: Api) -> Callable[[str], Caller]:
+    """Signs a user in, by name."""
+    return api.caller
+
+
+@pytest.fixture(scope="session")
+def alice(api: Api) -> Caller:
+    return api.caller("alice")
+
+
+@pytest.fixture(scope="session")
+def bob(api: Api) -> Caller:
+    return api.caller("bob")
+
+
+@pytest.fixture
+def key() -> str:
+    """An idempotency key that no other test uses."""
+    return uuid.uuid4().hex

@@ -1,0 +1,123 @@
+# ruff: noqa: ARG001 - a job takes both its arguments
+"""Jobs for lines of the contract that the zoo has none for: copied into the deployed jobs layer, their routes into its template."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asyncjobs import Exclusive, Fatal, JobContext, job
+
+
+class Search(BaseModel):
+    """What to look for: fields of every kind that a parameter may be read as. `size` is of what is found."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    subject: str
+    limit: int | None = Field(default=None, le=100)
+    ratio: float = 0.5
+    exact: bool = False
+    tags: list[str] = []
+    size: int = Field(default=0, le=20_000)
+    turn: Literal["returns", "gives up"] = "returns"
+
+
+class Found(BaseModel):
+    """What it was asked for, and much or little more."""
+
+    asked: Search
+    text: str
+
+
+@job(
+    "contract.searches",
+    expected_seconds=0.1,
+    timeout_seconds=30,
+    route="POST /jobs/search/subject/{subject}",
+    synchronous_route="GET /jobs/search/subject/{subject}",
+)
+def searches(input: Search, context: JobContext) -> Found:
+    """Tell what it was asked for."""
+    if input.turn == "gives up":
+        raise Fatal("This will never work: change the input.", code="HOPELESS")
+    return Found(asked=input, text="x" * input.size)
+
+
+class Depth(BaseModel):
+    """How deep; and for how long it takes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    depth: int = Field(ge=0, le=9)
+    seconds: int = Field(default=0, ge=0, le=60)
+
+
+@job(
+    "contract.refreshes",
+    timeout_seconds=60,
+    exclusive=Exclusive("contract.cache", scope="OWNER"),
+    route="POST /jobs/cache/refresh/{depth}",
+    synchronous_route="GET /jobs/cache/refresh/{depth}",
+)
+def refreshes(input: Depth, context: JobContext) -> int:
+    """Take its time, and let no other of its owner's run meanwhile."""
+    _work(input.seconds, context)
+    return input.depth
+
+
+class Seconds(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    seconds: int = Field(ge=0, le=60)
+
+
+@job("contract.works_alone", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
+def works_alone(input: Seconds, context: JobContext) -> None:
+    """Take its time, alone for everybody; refused while it is not."""
+    _work(input.seconds, context)
+
+
+@job("contract.works_alone_too", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
+def works_alone_too(input: Seconds, context: JobContext) -> None:
+    """Another operation that must not run beside it."""
+    _work(input.seconds, context)
+
+
+def _work(seconds: int, context: JobContext) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        context.check()
+        time.sleep(0.1)
+
+
+class Asked(BaseModel):
+    """What is asked, and how it turns out."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    number: float = 0
+    turn: Literal["returns", "gives up"] = "returns"
+
+
+@job("contract.once", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=600)
+def once(input: Asked, context: JobContext) -> str:
+    """Return what is the same for each attempt at a job, and for no other job."""
+    if input.turn == "gives up":
+        raise Fatal("This will never work: change the input.", code="HOPELESS")
+    return context.effect_key
+
+
+@job("contract.once_for_a_second", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=1)
+def once_for_a_second(input: Asked, context: JobContext) -> str:
+    """The same, and soon forgotten."""
+    return context.effect_key
+
+
+@job("contract.kept_from_creation", expected_seconds=0.1, timeout_seconds=30, retention_seconds=3600, retention_from="CREATION")
+def kept_from_creation(input: Asked, context: JobContext) -> None:
+    """Return nothing."""
