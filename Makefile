@@ -38,7 +38,7 @@ stop: ## Stop what `make run` left running
 	@$(find_python); "$$python" -m local.stop
 
 test: check ## Check, then run every test (ARGS="-k cancel")
-	@.venv/bin/python -m pytest --ignore=$(audit) $(ARGS)
+	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) $(ARGS)
 
 check: checks audit ## Format, lint, types, import rows, template, catalogue, audit
 	@.venv/bin/ruff format --check .

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +43,10 @@ def main(arguments: Sequence[str] = ()) -> int:
     with (state / "environments.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same moment
         try:
-            for environment in wanted:
-                if not is_complete(PROJECT, environment, interpreter):
-                    if environment is ENGINE:
-                        State(state).stop()  # or it would go on without what it runs on
-                    make(PROJECT, environment, interpreter)
+            missing = [environment for environment in wanted if not is_complete(PROJECT, environment, interpreter)]
+            if ENGINE in missing:
+                State(state).stop()  # or it would go on without what it runs on
+            make_all(PROJECT, missing, interpreter)
         except LocalError as error:
             _tell(str(error))
             return 1
@@ -66,6 +66,13 @@ def is_complete(project: Path, environment: Environment, interpreter: Path) -> b
     )
 
 
+def make_all(project: Path, environments: Sequence[Environment], interpreter: Path) -> None:
+    """Side by side: half of the time is spent waiting for the network and the disk."""
+    with ThreadPoolExecutor() as threads:
+        for made in [threads.submit(make, project, environment, interpreter) for environment in environments]:
+            made.result()
+
+
 def make(project: Path, environment: Environment, interpreter: Path) -> None:
     """From nothing. The stamp that calls it complete is written last."""
     stamp = _stamp(project, environment)
@@ -73,7 +80,7 @@ def make(project: Path, environment: Environment, interpreter: Path) -> None:
     folder = project / environment.folder
     version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     _tell(f"Installing {environment.contents} into {environment.folder} ({version}; a minute the first time)")
-    log = project / ".local" / "install.log"
+    log = project / ".local" / f"install{environment.folder}.log"
     python = str(folder / "bin" / "python")
     for command in (
         [str(interpreter), "-m", "venv", "--clear", str(folder)],

@@ -16,7 +16,11 @@ TOOLS = Environment(".venv", "requirements.txt", "the tools")
 # Makes an "environment" whose Python notes what it is asked to do, and is killed while it installs if told so.
 INTERPRETER = """#!/bin/sh
 rm -rf "$4" && mkdir -p "$4/bin"
-printf '#!/bin/sh\\necho "$2" >> "%s/log"\\n[ "$2" != pip ] || [ ! -e "%s/no-network" ]\\n' {0} {0} > "$4/bin/python"
+cat > "$4/bin/python" <<END
+#!/bin/sh
+echo "\\$2" >> "{0}/log"
+[ "\\$2" != pip ] || {{ [ ! -e "{0}/no-network" ] && [ ! -e "{0}/no-network-for-$(basename "$4")" ]; }}
+END
 chmod +x "$4/bin/python"
 """
 
@@ -81,6 +85,15 @@ def test_it_is_made_again_when_its_interpreter_is_gone(project: Path) -> None:
     (project / ".venv" / "bin" / "python").unlink()
     ensure(project)
     assert installs(project) == 2
+
+
+def test_several_are_made_although_one_of_them_fails(project: Path) -> None:
+    fails = Environment(".venv-fails", "requirements.txt", "what cannot be had")
+    (project / "no-network-for-.venv-fails").touch()
+    with pytest.raises(LocalError, match="Just try again"):
+        environments.make_all(project, [fails, TOOLS], project / "python")
+    assert environments.is_complete(project, TOOLS, project / "python")
+    assert not environments.is_complete(project, fails, project / "python")
 
 
 def test_nothing_is_said_on_stdout(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

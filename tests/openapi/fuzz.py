@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,6 +27,9 @@ from tests.crash import tree
 from tests.crash.history import FINISHED
 
 FOLDER = Path(__file__).parent
+SCENARIO = 5
+"""A scenario is several requests, each made up anew, and counts as so many examples."""
+
 _ENDING: tuple[dict[str, Any], ...] = (
     {"jobType": "fuzz.returns", "input": {"text": "small"}},
     *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # submits make up none so large
@@ -40,8 +43,15 @@ class Fuzzed:
     """What schemathesis said, and what it was answered: by operation and status."""
 
     exit_status: int
+    asked: Counter[str]  # by operation, each of the document's
     answers: Counter[str]
+    scenarios: int
     text: str
+
+    def given_up(self, examples: int) -> list[str]:
+        """What was asked less often than it should: schemathesis does so in silence."""
+        few = [f"{name} {count}" for name, count in self.asked.items() if count < examples]
+        return few if self.scenarios >= examples // SCENARIO else [*few, f"scenarios {self.scenarios}"]
 
 
 def main() -> int:
@@ -49,12 +59,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.openapi.fuzz", description=__doc__, epilog="More goes to schemathesis."
     )
-    parser.add_argument("--examples", type=int, default=10_000, help="the most an operation and phase")
+    parser.add_argument("--examples", type=int, default=10_000, help="an operation")
     options, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as stack:
         fuzzed = fuzz(stack, examples=options.examples, further=further, say=lambda line: print(line, flush=True))
     for name, count in sorted(fuzzed.answers.items()):
         print(f"{count:8} {name}")
+    print(f"Given up: {', '.join(fuzzed.given_up(options.examples)) or 'nothing'}")
     return fuzzed.exit_status
 
 
@@ -72,14 +83,17 @@ def deployed(folder: Path) -> Iterator[LocalStack]:
 def fuzz(
     stack: LocalStack, *, examples: int, further: Sequence[str] = (), say: Callable[[str], None] = lambda _: None
 ) -> Fuzzed:
-    """Let schemathesis run all its phases with so many examples each; `say` gets its lines as they come."""
+    """Let schemathesis run all its phases, so many examples an operation; `say` gets its lines as they come."""
     base = f"{stack.outputs.api_url}/api/v1"
     token = users.token(stack.outputs, stack.session, "fuzz")
     folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
     folder.mkdir()
-    shutil.copy(FOLDER / "schemathesis.toml", folder)  # which names a file beside it
+    settings = (FOLDER / "schemathesis.toml").read_text()  # which names a file beside it
+    scenarios = f"[phases.stateful.generation]\nmax-examples = {examples // SCENARIO}\n"
+    (folder / "schemathesis.toml").write_text(f"{settings}\n{scenarios}")
     with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False) as client:
-        (folder / "openapi.json").write_text(httpx.get(f"{base}/openapi.json", trust_env=False).raise_for_status().text)
+        document = httpx.get(f"{base}/openapi.json", trust_env=False).raise_for_status().json()
+        (folder / "openapi.json").write_text(json.dumps(_with_something_to_vary(document)))
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
     with subprocess.Popen(
         [
@@ -102,7 +116,27 @@ def fuzz(
         text = "".join(_told(process.stdout, say))
     if not answers.exists():
         raise RuntimeError(f"schemathesis asked nothing:\n{text}")
-    return Fuzzed(process.returncode, Counter(json.loads(answers.read_text())), text)
+    return _counted(document, json.loads(answers.read_text()), process.returncode, text)
+
+
+def _counted(document: dict[str, Any], answers: dict[str, int], exit_status: int, text: str) -> Fuzzed:
+    asked = Counter({operation["operationId"]: 0 for operation in _operations(document)})
+    for name, count in answers.items():
+        asked[name.split()[0]] += count
+    scenarios = re.search(r"Scenarios:\s+(\d+)", text)
+    return Fuzzed(exit_status, asked, Counter(answers), int(scenarios[1]) if scenarios else 0, text)
+
+
+def _with_something_to_vary(document: dict[str, Any]) -> dict[str, Any]:
+    """Give each operation that takes nothing a parameter that is in no document: else it would be asked the same once."""
+    for operation in _operations(document):
+        if not operation.keys() & {"parameters", "requestBody"}:
+            operation["parameters"] = [{"in": "query", "name": "undocumented", "schema": {}}]
+    return document
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for methods in document["paths"].values() for operation in methods.values()]
 
 
 def _told(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:

@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import json
 import os
 import uuid
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import schemathesis
+from hypothesis.errors import Flaky
+from schemathesis.engine.errors import is_inconsistent_replay
+from schemathesis.engine.run.stateful import _executor as stateful
 
 from asyncjobs.http import Problem, parse_json
 from asyncjobs.parsing import MAX_METADATA
@@ -33,9 +38,13 @@ def filter_body(context: Any, body: Any) -> bool:
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """Let no deletion take the jobs that the others ask for."""
-    seeded = Path("jobs.txt").read_text()
-    if case.operation.definition.raw["operationId"] == "deleteJob" and case.path_parameters.get("asyncJobId", "") in seeded:
+    if case.operation.definition.raw["operationId"] == "deleteJob" and case.path_parameters.get("asyncJobId") in _seeded():
         case.path_parameters["asyncJobId"] = str(uuid.uuid4())
+
+
+@cache
+def _seeded() -> list[str]:
+    return [json.loads(line) for line in Path("jobs.txt").read_text().splitlines()]
 
 
 @schemathesis.hook
@@ -47,3 +56,22 @@ def after_call(context: Any, case: Any, response: Any) -> None:
 @atexit.register
 def _write() -> None:
     Path(os.environ["ASYNCJOBS_ANSWERS"]).write_text(json.dumps(_answers))
+
+
+_classify = stateful._classify_suite_error
+_beginnings = itertools.count()
+
+
+def _go_on(exc: Any, *, ctx: Any, settings: Any, **rest: Any) -> Any:
+    """Begin anew, with another seed, until there were as many scenarios as asked for.
+
+    Two scenarios may begin alike and be answered differently, since jobs end meanwhile. Hypothesis cannot go on from there, and
+    schemathesis calls it a day, in silence.
+    """
+    scenarios = ctx.completed_scenarios - next(_beginnings)  # each of which is counted as one, too
+    status, again, told = _classify(exc, ctx=ctx, settings=settings, **rest)
+    is_unlike = (isinstance(exc, Flaky) or is_inconsistent_replay(exc)) and not told
+    return status, again or (is_unlike and scenarios < settings.max_examples), told
+
+
+stateful._classify_suite_error = _go_on

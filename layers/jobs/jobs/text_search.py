@@ -25,7 +25,8 @@ class SearchInput(_Wire):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    query: str = Field(min_length=1, max_length=200, pattern=r"\S", examples=["backoff"])
+    # Not \S: JSON Schema's and pydantic's regular expressions disagree on whether these two are space.
+    query: str = Field(min_length=1, max_length=200, pattern=r"[^\s\u0085\uFEFF]", examples=["backoff"])
     limit: int = Field(default=20, ge=1, le=100, description="How many matches to show; all are counted.")
     case_sensitive: bool = False
 

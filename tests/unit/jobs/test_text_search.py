@@ -121,6 +121,8 @@ def test_searches_in_one_event_loop_take_turns() -> None:
 @pytest.mark.parametrize(
     ("value", "fits"),
     [
+        ({"query": "\x85"}, False),
+        ({"query": "\ufeff"}, False),
         ({"query": "backoff"}, True),
         ({"query": "backoff", "limit": 100, "caseSensitive": True}, True),
         ({}, False),
