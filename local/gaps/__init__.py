@@ -13,7 +13,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     http_api.keep_errors_inside,
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
-    functions.answer_when_nothing_is_left_to_log,
+    functions.answer_when_the_function_has,
     iam.count_loopback_as_secure,
     iam.ask_for_one_message_as_for_ten,
     mappings.read_numbers,

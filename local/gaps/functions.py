@@ -1,37 +1,62 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""Functions: when a call is over."""
+"""Functions."""
 
-import fcntl
-import struct
-import termios
+import queue
 import time
 from typing import Any
 
 from local.gaps.emulator import module
 
-_READERS_TURN = 0.01
-"""Seconds in which a thread that waits for a line has surely taken what was there."""
+_END = "\0end of log"
+_LAST_LINE = f"{_END}\n".encode()
+_CALL = "            result = handler_fn(event, context)\n"
+_CALL_AND_END_THE_LOG = f"""\
+            try:
+                result = handler_fn(event, context)
+            finally:
+                sys.stderr.flush()
+                os.write(2, {_LAST_LINE!r})
+"""
+_PATIENCE = 0.25  # s, as the emulator's own
 
 
-def answer_when_nothing_is_left_to_log() -> None:
-    """AWS answers when the handler has returned.
+def answer_when_the_function_has() -> None:
+    """On AWS a call ends with its function. The emulator cannot tell whether a function that has logged nothing is about
+    to, so it waits 50 ms for the first line.
 
-    The emulator keeps back each answer of a handler that logged nothing for 50 ms, in case that a line comes yet. But whatever
-    a handler wrote, it wrote before it returned: when its pipe is empty, nothing comes.
+    Here the process in which a Python function runs says where the log of each call ends.
     """
-    worker = module("core.lambda_runtime").Worker
-    drain = worker._drain_stderr_bounded
+    runtime = module("core.lambda_runtime")
+    script, choose = runtime._PYTHON_WORKER_SCRIPT, runtime._worker_class_for
+    if script.count(_CALL) != 1:
+        raise RuntimeError("The emulator calls Python functions in another way than local/gaps/functions.py knows.")
+    runtime._PYTHON_WORKER_SCRIPT = script.replace(_CALL, _CALL_AND_END_THE_LOG)
+    reading = {"_read_stderr": _read, "_drain_stderr": _log_of_the_call, "_drain_stderr_bounded": _log_of_the_call}
+    python_worker = type("PythonWorker", (runtime.Worker,), reading)
 
-    def drain_what_is_there(self: Any) -> Any:
-        deadline = time.monotonic() + 0.05
-        while self._proc is not None and _unread(self._proc.stderr.fileno()) and time.monotonic() < deadline:
-            time.sleep(0.001)
-        return drain(self, first_line_wait=_READERS_TURN)
+    def choose_for_python(function: Any) -> Any:
+        return python_worker if function.get("Runtime", "").startswith("python") else choose(function)
 
-    worker._drain_stderr_bounded = drain_what_is_there
+    runtime._worker_class_for = choose_for_python
 
 
-def _unread(descriptor: int) -> int:
-    """The bytes that lie in a pipe."""
-    (count,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
-    return int(count)
+def _read(worker: Any) -> None:
+    """In a thread of its own, for as long as the process lives."""
+    lines = worker._stderr_queue  # the next process gets another
+    for line in worker._proc.stderr:
+        lines.put(line.rstrip("\n"))
+    lines.put(_END)
+
+
+def _log_of_the_call(worker: Any) -> str:
+    """Once the call is over, or its process dead."""
+    lines, ended = [], ""
+    deadline = time.monotonic() + _PATIENCE
+    while not ended:
+        try:
+            line, ended, _ = worker._stderr_queue.get(timeout=max(0.0, deadline - time.monotonic())).partition(_END)
+        except queue.Empty:  # a process that it has started holds the pipe open
+            break
+        if line or not ended:
+            lines.append(line)
+    return "\n".join(lines)
