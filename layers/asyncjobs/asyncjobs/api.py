@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncjobs.bodies import error_body, job_body, job_type_body, rate_headers
 from asyncjobs.catalogue import openapi_text
 from asyncjobs.clock import Clock, rfc3339
-from asyncjobs.errors import (
-    AsyncJobsError,
-    InvalidInput,
-)
+from asyncjobs.errors import AsyncJobsError, InvalidInput
 from asyncjobs.http import (
     Preference,
     Problem,
@@ -42,10 +39,6 @@ from asyncjobs.registry import JobType
 from asyncjobs.routes import BASE_PATH, input_of, route_key
 from asyncjobs.service import Commands, Queries, SubmitRequest
 from asyncjobs.waiting import MAX_WAIT
-
-if TYPE_CHECKING:
-    pass
-
 
 Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
