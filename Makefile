@@ -18,6 +18,8 @@ layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that is here: sam wants the same minor version on the PATH.
 sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
+# One process for each machine: they take a quarter of an hour.
+stateful = .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 audit = tests/security/test_supply_chain.py
 download = .venv-aws/bin/python -m pip download -q --disable-pip-version-check --require-hashes --dest .local/wheels
 runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
@@ -58,7 +60,8 @@ lock: checks ## Pin and hash what the layers' requirements.in ask for
 soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.soak $(ARGS)
 	@.venv/bin/python -m tests.crash
-	@ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
+	@export ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random; \
+	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features; features=$$?; wait $$spine && exit $$features
 
 fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
