@@ -225,14 +225,14 @@ FEATURE_ABLATIONS = {
     "reports that do not compare each other": Ablation(
         machine=Features,
         parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", FENCE),)),
-        caught_as=caught("I10"),
+        caught_as=caught("I10", "told"),
         job_types=("play.elsewhere",),
         rules=("report", "report_by_token", "overtake"),
     ),
     "tokens that fit every generation": Ablation(
         machine=Features,
         parts=Parts(patches=((WorkerToken, "fits", lambda _self, job: job.is_tracked),)),
-        caught_as=caught("I8"),
+        caught_as=caught("I8", "F46"),
         job_types=("play.elsewhere",),
         rules=("report_by_token", "cancel", "delete", "submit_again"),
     ),
