@@ -249,12 +249,6 @@ def is_alone(input: Seconds, context: JobContext) -> Ran:
     return _ran(input, context)
 
 
-@job("zoo.is_alone_too", timeout_seconds=300, exclusive=Exclusive("zoo.alone"))
-def is_alone_too(input: Seconds, context: JobContext) -> Ran:
-    """Another operation that must not run beside it."""
-    return _ran(input, context)
-
-
 @job("zoo.is_joined", timeout_seconds=300, exclusive=Exclusive("zoo.joined", scope="INPUT", policy="JOIN"))
 def is_joined(input: Seconds, context: JobContext) -> Ran:
     """Work for a while; whoever asks for the same gets this one."""
