@@ -20,6 +20,8 @@ from tests.deployed import Api, Caller, Limited
 TESTS = Path(__file__).parent
 JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
+WORKERS = 8
+"""More than by default: the tests' jobs mostly wait, and many wait at once."""
 LIMITS = {
     "SubmitRatePerMinute": "30",
     "SubmitBurst": "6",
@@ -53,7 +55,7 @@ def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loca
     stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
     stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails here as it would on AWS
     with stack:
-        stack.deploy()
+        stack.deploy({"WorkerConcurrency": str(WORKERS)})
         yield stack
 
 

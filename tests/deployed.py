@@ -84,8 +84,9 @@ class Caller:
     def delete(self, path: str) -> httpx.Response:
         return self.http.delete(path)
 
-    def submit(self, job_type: str, input: Any = None, **headers: str) -> Job:
-        answer = self.post("/jobs", json={"jobType": job_type, "input": input or {}}, headers=headers)
+    def submit(self, job_type: str, input: Any = None, *, priority: str = "standard", **headers: str) -> Job:
+        body = {"jobType": job_type, "input": input or {}, "priority": priority}
+        answer = self.post("/jobs", json=body, headers=headers)
         assert answer.status_code == httpx.codes.ACCEPTED, answer.text
         job: Job = answer.json()
         return job

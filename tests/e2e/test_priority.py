@@ -20,12 +20,10 @@ from asyncjobs.items import milliseconds_value, primary_key
 from asyncjobs.lifecycle import JobKey
 from asyncjobs.queue import JobMessage
 from local.stack import LocalStack
+from tests.conftest import WORKERS
 from tests.deployed import Caller
-from tests.template.source import template
 
 Job = dict[str, Any]
-
-STANDARD_WORKERS = template()["Parameters"]["WorkerConcurrency"]["Default"]
 
 
 class Queues:
@@ -128,7 +126,7 @@ def test_a_priority_that_there_is_not_is_400_with_its_place(alice: Caller) -> No
 def test_while_every_standard_worker_is_busy_and_more_wait_the_other_priorities_go_on(
     alice: Caller, bob: Caller, queues: Queues
 ) -> None:
-    busy = [submit(alice, 60) for _ in range(STANDARD_WORKERS)]
+    busy = [submit(alice, 60) for _ in range(WORKERS)]
     for job in busy:
         alice.wait_for(job, runs, seconds=45)
     behind = [submit(alice, 0) for _ in range(3)]
@@ -136,7 +134,7 @@ def test_while_every_standard_worker_is_busy_and_more_wait_the_other_priorities_
     done = [bob.wait_for(job) for job in others]
     assert [(job["status"], job["priority"]) for job in done] == [("COMPLETED", "high"), ("COMPLETED", "low")]
     # And it has been so all the while.
-    assert [alice.job(job)["status"] for job in busy] == ["IN_PROGRESS"] * STANDARD_WORKERS
+    assert [alice.job(job)["status"] for job in busy] == ["IN_PROGRESS"] * WORKERS
     assert [alice.job(job)["status"] for job in behind] == ["PENDING"] * 3
     assert queues.backlog("standard") >= 3
     cancel(alice, busy)
