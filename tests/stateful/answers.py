@@ -77,7 +77,8 @@ class Answers:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
         elif isinstance(error, AnotherIsRunning):
             self._ledger.saw("a submit refused for a lock")
-            withdrawn = all(each.ends and each.is_withdrawal(each.writes[0][0], each.ends[0]) for each in created)
+            # A sweep may have looked at it first.
+            withdrawn = all(any(each.is_withdrawal(write, new) for write, _, new in each.writes) for each in created)
             if not self._ledger.is_in_the_way(self._ledger.lock_of(request), invocation) or not withdrawn:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, UnknownJobType | IdempotencyKeyReused):

@@ -96,3 +96,18 @@ def test_a_job_that_was_deleted_before_its_submit_was_answered_may_be_put_once_m
         state.finish(which=0)
         (job,) = state.world.jobs()
         assert job.status is Status.PENDING
+
+
+def test_a_job_that_a_sweep_has_looked_at_is_withdrawn_all_the_same() -> None:
+    # Not a flaw: the harness took the sweep's write for the end.
+    asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
+    with replay("play.alone", "play.alone_waits", jobs=2) as state:
+        state.advance(seconds=61)
+        state.cancel(which=0, plan=Plan(calls=0))
+        state.cancel(which=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.submit(asked=asked, kind=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.overtake(which=0)
+        state.deliver_again(which=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.sweep(skew=600, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.finish(which=2)
+        assert [job.status for job in state.world.jobs()] == [Status.CANCELLED, Status.PENDING, Status.CANCELLED]
