@@ -439,8 +439,12 @@ class Audit:
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
         if then.exclusive_key is not None:
             # It may have had to wait for others; and who was to wake it may have died.
-            ends = (end for end in self._ends_of_holders(then.exclusive_key or "", generation) if end <= moved)
-            noticed = max([noticed, *ends]) + MAX_LOCK_BACKOFF
+            ends = list(self._ends_of_holders(then.exclusive_key, generation))
+            has_ended = any(write.at == moved and new.is_finished for write, _, new in generation.writes)
+            if has_ended and sum(end > moved for end in ends) >= int(then.exclusive_key.partition("#")[0]):
+                # It waited for others until its own deadline.
+                return
+            noticed = max([noticed, *(end for end in ends if end <= moved)]) + MAX_LOCK_BACKOFF
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
 

@@ -55,7 +55,7 @@ class Generation:
 
         Who cancels may have missed the last report: a cancel does not compare how far the job has come.
         """
-        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0}
+        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0, "progress_at": None}
         if job.status is Status.CANCELLED:
             unseen |= {"progress": 0, "message": None}
         shown = replace(job, **unseen)

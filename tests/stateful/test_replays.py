@@ -111,3 +111,19 @@ def test_a_job_that_a_sweep_has_looked_at_is_withdrawn_all_the_same() -> None:
         state.sweep(skew=600, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
         state.finish(which=2)
         assert [job.status for job in state.world.jobs()] == [Status.CANCELLED, Status.PENDING, Status.CANCELLED]
+
+
+def test_a_job_may_wait_for_a_lock_until_its_own_deadline() -> None:
+    # Not a flaw: workers whose clock is ten minutes fast put both holders' second attempts off for as long.
+    asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
+    with replay("play.pair", "play.pair_raises", jobs=1) as state:
+        state.suffer(mishap="lose", which=0)
+        state.advance(seconds=550)
+        for _ in range(2):
+            state.submit(asked=asked, kind=1, plan=Plan(calls=9))
+            state.deliver(size=1, skew=600, plan=Plan(calls=99))
+    waited, *held = state.world.jobs()
+    assert waited.error is not None
+    assert waited.error.code == "DEADLINE_EXCEEDED"
+    assert waited.ended_at is not None
+    assert all(job.ended_at is not None and job.ended_at > waited.ended_at for job in held)
