@@ -342,6 +342,17 @@ def test_of_two_reports_within_one_millisecond_none_undoes_the_other(store: Stor
     assert store.get(tracked.key) == ahead
 
 
+def test_of_two_reports_within_one_millisecond_none_is_taken_for_the_other(store: Store, tracked: AsyncJob) -> None:
+    # What it would write is what the other one wrote, but for the words, of which it says nothing.
+    seen = tracked.advanced(now=NOW, progress=10, message="ten")
+    store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
+    ahead = seen.advanced(now=NOW, progress=80, message="eighty")
+    assert store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS) is None
+    wordless = seen.advanced(now=NOW, progress=80, message=None)
+    assert (wordless.message, wordless.updated_at) == ("ten", ahead.updated_at)
+    assert store.swap_if_unchanged(seen, wordless, FENCE_AND_PROGRESS) == Lost(ahead)
+
+
 def test_a_tracked_job_that_waits_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
     ended = tracked.advanced(now=NOW, progress=None, message="Done").completed(
         now=NOW, result=Result(url="https://files.example/report.pdf")

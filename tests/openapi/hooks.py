@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import json
 import os
 import uuid
@@ -17,6 +16,7 @@ import schemathesis
 from hypothesis.errors import Flaky
 from schemathesis.engine.errors import is_inconsistent_replay
 from schemathesis.engine.run.stateful import _executor as stateful
+from schemathesis.engine.run.stateful.context import StatefulContext
 
 from asyncjobs.http import Problem, parse_json
 from asyncjobs.parsing import MAX_METADATA
@@ -59,7 +59,16 @@ def _write() -> None:
 
 
 _classify = stateful._classify_suite_error
-_beginnings = itertools.count()
+
+
+class _Context(StatefulContext):
+    """Counts the scenarios in which something was asked: in one of four, nothing is."""
+
+    asked = 0
+
+    def reset_scenario(self) -> None:
+        self.asked += self.current_step_status is not None
+        super().reset_scenario()
 
 
 def _go_on(exc: Any, *, ctx: Any, settings: Any, **rest: Any) -> Any:
@@ -68,10 +77,10 @@ def _go_on(exc: Any, *, ctx: Any, settings: Any, **rest: Any) -> Any:
     Two scenarios may begin alike and be answered differently, since jobs end meanwhile. Hypothesis cannot go on from there, and
     schemathesis calls it a day, in silence.
     """
-    scenarios = ctx.completed_scenarios - next(_beginnings)  # each of which is counted as one, too
     status, again, told = _classify(exc, ctx=ctx, settings=settings, **rest)
     is_unlike = (isinstance(exc, Flaky) or is_inconsistent_replay(exc)) and not told
-    return status, again or (is_unlike and scenarios < settings.max_examples), told
+    return status, again or (is_unlike and ctx.asked < settings.max_examples), told
 
 
+stateful.StatefulContext = _Context  # type: ignore[attr-defined]  # who makes one looks it up there
 stateful._classify_suite_error = _go_on

@@ -31,9 +31,6 @@ def test_the_machine_notices(name: str) -> None:
 
 @pytest.mark.parametrize(("kind", "job_types", "rules"), DIRECTED)
 def test_the_product_itself_passes_where_the_machine_is_directed(
-    kind: type[Machine], job_types: tuple[str, ...], rules: tuple[str, ...], request: pytest.FixtureRequest
+    kind: type[Machine], job_types: tuple[str, ...], rules: tuple[str, ...]
 ) -> None:
-    if job_types == ("play.elsewhere",):
-        # Open: of two reports under way at once, one may be told a mixture of both (`told: report-9 answered ... IN_PROGRESS`).
-        request.applymarker(pytest.mark.xfail(raises=Violation, strict=False, reason="what a report answers is looked into"))
     run(machine_with(kind, job_types=job_types, only=rules), examples=30, phases=(Phase.generate,))

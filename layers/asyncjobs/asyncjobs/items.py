@@ -33,6 +33,7 @@ GUARD_ATTRIBUTES = {
     "due_at": "dueAt",
     "updated_at": "updatedAt",
     "progress": "progress",
+    "message": "message",
     "record_expires_at": "recordExpiresAt",
 }
 

@@ -434,7 +434,7 @@ FENCE_AND_LEASE = (*FENCE, "lease_until")
 """The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
 FENCE_AND_REPORT = (*FENCE, "updated_at")
 """The same for a report: one that was held up on its way must not undo a later one."""
-FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress")
+FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress", "message")
 """The same for reports of several workers, whose clocks differ: within one millisecond `updated_at` tells nothing."""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """The same for who looks after a due job: of two sweepers only one goes on."""
