@@ -55,9 +55,9 @@ class Generation:
 
         Who cancels may have missed the last report: a cancel does not compare how far the job has come.
         """
-        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0, "progress_at": None}
+        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0}
         if job.status is Status.CANCELLED:
-            unseen |= {"progress": 0, "message": None}
+            unseen |= {"progress": 0, "progress_at": None, "message": None}
         shown = replace(job, **unseen)
         return any(shown == replace(stood, **unseen) for stood in self.stands())
 

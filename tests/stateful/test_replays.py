@@ -127,3 +127,11 @@ def test_a_job_may_wait_for_a_lock_until_its_own_deadline() -> None:
     assert waited.error.code == "DEADLINE_EXCEEDED"
     assert waited.ended_at is not None
     assert all(job.ended_at is not None and job.ended_at > waited.ended_at for job in held)
+
+
+def test_who_takes_over_from_a_slow_clock_has_a_reason_to_start_again() -> None:
+    # Not a flaw: the first worker's clock is ten minutes slow, and so its lease is over for all others as soon as it is taken.
+    with replay("play.gives_up") as state:
+        state.deliver(size=1, skew=-600, plan=Plan(calls=1, then=Decision.PARTLY))
+        state.cancel(which=0, plan=Plan(calls=0))
+        state.deliver_again(which=0, plan=Plan(calls=0, then=Decision.PARTLY))
