@@ -150,6 +150,7 @@ def _cancels(setting: Setting, state: State) -> Steps:
         "ends it",
         old=seen,
         new=job.cancelled(seen),
+        # The product compares reports, too, for the sake of its answer.
         unchanged=() if setting.flaw is Flaw.CANCEL_UNCONDITIONAL else setting.guard(*FENCE),
         then=_cancel_is_over,
         again=lambda after, meant: after._replace(cancel=cancel._replace(meant=meant)),

@@ -51,13 +51,8 @@ class Generation:
         return any(write.number < number and new.is_finished for write, _, new in self.writes)
 
     def has_stood_as(self, job: AsyncJob) -> bool:
-        """Whether the record has ever been just that, as far as somebody is shown it.
-
-        Who cancels may have missed the last report: a cancel does not compare how far the job has come.
-        """
+        """Whether the record has ever been just that, as far as somebody is shown it."""
         unseen: dict[str, Any] = {"due_at": None, "sweeps": 0}
-        if job.status is Status.CANCELLED:
-            unseen |= {"progress": 0, "progress_at": None, "message": None}
         shown = replace(job, **unseen)
         return any(shown == replace(stood, **unseen) for stood in self.stands())
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from asyncjobs.errors import IdempotencyKeyReused, JobNotFound
 from asyncjobs.lifecycle import Status
+from asyncjobs.reports import Report
 from tests.stateful.features import Features
 from tests.stateful.machine import Plan, machine_with
 from tests.stateful.scheduler import Decision
@@ -135,3 +136,19 @@ def test_who_takes_over_from_a_slow_clock_has_a_reason_to_start_again() -> None:
         state.deliver(size=1, skew=-600, plan=Plan(calls=1, then=Decision.PARTLY))
         state.cancel(which=0, plan=Plan(calls=0))
         state.deliver_again(which=0, plan=Plan(calls=0, then=Decision.PARTLY))
+
+
+def test_who_cancels_is_told_how_the_job_stood_when_another_cancelled_it() -> None:
+    # One cancel reads, a report begins the job, another cancel ends it: all within a millisecond. The first took the end for
+    # its own, and answered with a job that had never begun.
+    asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
+    report = Report(status=Status.IN_PROGRESS, progress=20)
+    with replay("play.elsewhere", jobs=0) as state:
+        state.submit(asked=asked, kind=0, plan=Plan(calls=9))
+        state.cancel(which=0, plan=Plan(calls=0))
+        state.report(which=0, report=report, plan=Plan(calls=9))
+        state.cancel(which=0, plan=Plan(calls=9))
+        state.finish(which=0)
+        first, second = (asked.invocation for asked in state.world.notes.asked if asked.invocation.role == "cancel")
+        assert first.answer == second.answer == state.world.jobs()[0]
+        assert state.world.jobs()[0].started_at is not None

@@ -623,6 +623,16 @@ def test_a_job_that_is_claimed_in_the_same_moment_is_cancelled_in_its_attempt(co
     assert (cancelled.status, cancelled.attempt, cancelled.claimed_by) == (Status.CANCELLED, 1, "w1")
 
 
+def test_who_cancels_is_told_what_was_reported_in_the_same_moment(commands: Commands, store: RacingStore) -> None:
+    job = running_job()
+    told = job.reported(now=NOW + timedelta(seconds=1), progress=70, message="seventy", lease_until=NOW + timedelta(seconds=99))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, told))
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert (cancelled.progress, cancelled.message, cancelled.progress_at) == (70, "seventy", None)
+    assert store.jobs == {job.key: cancelled}
+
+
 def test_a_job_that_ends_in_the_same_moment_stays_as_it_ended(commands: Commands, store: RacingStore) -> None:
     job = running_job()
     completed = job.completed(now=NOW, result=Result("1"))

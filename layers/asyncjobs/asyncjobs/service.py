@@ -26,6 +26,7 @@ from asyncjobs.errors import (
 )
 from asyncjobs.lifecycle import (
     FENCE_AND_EXPIRY,
+    FENCE_AND_PROGRESS,
     MAX_QUEUE_DELAY,
     RETRYABLE,
     AsyncJob,
@@ -182,13 +183,14 @@ class Commands:
             if job.is_finished:
                 raise JobAlreadyFinished
             cancelled = job.cancelled(now=self._clock())
-            outcome = self._store.swap_if_unchanged(job, cancelled)
+            # As reports compare each other: so what is answered is the job as it ended.
+            outcome = self._store.swap_if_unchanged(job, cancelled, FENCE_AND_PROGRESS)
             if outcome is None:
                 log.event("JOB_CANCELLED", cancelled)
                 if cancelled.exclusive_key is not None:
                     self._locks.wake(cancelled)
                 return cancelled
-            # A claim, a release or the end came first; each uses up a part of a small number, so this ends.
+            # A claim, a release, a report or the end came first. Reports come seldom enough for a cancel to come in between.
             job = outcome.current
 
     @cached_property
