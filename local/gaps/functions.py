@@ -50,13 +50,17 @@ def _read(worker: Any) -> None:
 
 def _log_of_the_call(worker: Any) -> str:
     """Once the call is over, or its process dead."""
-    lines, ended = [], ""
+    told, source = [], worker._stderr_queue
+    # An end that came too late for its own call would else be taken for the next one's, and so on.
+    ends = getattr(source, "ends_due", 0) + 1
     deadline = time.monotonic() + _PATIENCE
-    while not ended:
+    while ends:
         try:
-            line, ended, _ = worker._stderr_queue.get(timeout=max(0.0, deadline - time.monotonic())).partition(_END)
+            line, end, _ = source.get(timeout=max(0.0, deadline - time.monotonic())).partition(_END)
         except queue.Empty:  # a process that it has started holds the pipe open
             break
-        if line or not ended:
-            lines.append(line)
-    return "\n".join(lines)
+        ends -= bool(end)
+        if line or not end:
+            told.append(line)
+    source.ends_due = ends
+    return "\n".join(told)

@@ -65,8 +65,9 @@ def main() -> int:
         fuzzed = fuzz(stack, examples=options.examples, further=further, say=lambda line: print(line, flush=True))
     for name, count in sorted(fuzzed.answers.items()):
         print(f"{count:8} {name}")
-    print(f"Given up: {', '.join(fuzzed.given_up(options.examples)) or 'nothing'}")
-    return fuzzed.exit_status
+    given_up = fuzzed.given_up(options.examples)
+    print(f"Given up: {', '.join(given_up) or 'nothing'}")
+    return fuzzed.exit_status or int(bool(given_up))
 
 
 @contextmanager

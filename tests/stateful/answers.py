@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from asyncjobs.errors import (
     AnotherIsRunning,
     IdempotencyKeyReused,
@@ -14,7 +16,7 @@ from asyncjobs.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.lifecycle import AsyncJob, JobKey, Status
+from asyncjobs.lifecycle import RETRYABLE, AsyncJob, JobKey, Status
 from asyncjobs.queue import JobMessage
 from asyncjobs.service import Submission
 from tests.stateful.ledger import Generation, Ledger, violated
@@ -148,12 +150,18 @@ class Answers:
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound | JobNotRetryable | UnknownJobType):
-            violated("F18", f"{invocation} ended in {error!r}.")
+        elif isinstance(error, JobNotRetryable):
+            stood = [
+                each for each in self._of_key(key) if self._ledger.present(each) and each.ended_before(invocation.began_after)
+            ]
+            if any(each.newest.status in RETRYABLE and not each.newest.is_tracked for each in stood):
+                violated("F46", f"{invocation} says that {key} may not be retried, but it had failed or been cancelled.")
+        elif not isinstance(error, UnknownJobType):  # a release may know no such type
+            self._judge_not_found(invocation, self._of_key(key))
 
     def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
-        ends = [end.status for each in self._ledger.generations if each.created.key == key for end in each.ends]
+        ends = [end.status for each in self._of_key(key) for end in each.ends]
         if error is None:
             self._judge_told(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.gen])
             if invocation.answer.status is not Status.CANCELLED or Status.CANCELLED not in ends:
@@ -164,12 +172,12 @@ class Answers:
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound):
-            violated("F18", f"{invocation} ended in {error!r}.")
+        else:
+            self._judge_not_found(invocation, self._of_key(key))
 
     def _judge_delete(self, invocation: Invocation, key: JobKey) -> None:
         error, began = invocation.error, invocation.began_after
-        of_key = [each for each in self._ledger.generations if each.created.key == key]
+        of_key = self._of_key(key)
         if error is None:
             if not any(each.deleted_with is not None and each.deleted_with >= began for each in of_key):
                 violated("deleted", f"{invocation} says that {key} is deleted, but nobody deleted it.")
@@ -179,12 +187,23 @@ class Answers:
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls and not invocation.partial_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif not isinstance(error, JobNotFound):
-            violated("F18", f"{invocation} ended in {error!r}.")
+        else:
+            self._judge_not_found(invocation, self._of_key(key))
+
+    def _of_key(self, key: JobKey | None) -> Sequence[Generation]:
+        return [each for each in self._ledger.generations if each.created.key == key]
+
+    def _judge_not_found(self, invocation: Invocation, of_key: Sequence[Generation]) -> None:
+        """What stands there, and did when it was asked for, is found."""
+        if not isinstance(invocation.error, JobNotFound | InvalidWorkerToken):
+            violated("F18", f"{invocation} ended in {invocation.error!r}.")
+        there = [each for each in of_key if self._ledger.present(each) and each.number < invocation.began_after]
+        if any(not each.newest.is_expired(self._world.now) for each in there):
+            violated("I5", f"{invocation} did not find what was there: {invocation.error!r}.")
 
     def _judge_report_answer(self, asked: Asked) -> None:
         invocation, error = asked.invocation, asked.invocation.error
-        of_key = [each for each in self._ledger.generations if each.created.key == asked.key]
+        of_key = self._of_key(asked.key)
         if asked.token is not None:
             of_key = [each for each in of_key if each.created.gen == asked.token.gen]
         if error is None:
@@ -197,12 +216,8 @@ class Answers:
             others = [write for each in of_key for write, _, _ in each.writes if write.number >= invocation.began_after]
             if not invocation.failed_calls and len(others) < REPORT_TRIES:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
-        elif isinstance(error, JobNotFound | InvalidWorkerToken):
-            there = [each for each in of_key if self._ledger.present(each) and each.number < invocation.began_after]
-            if any(not each.newest.is_expired(self._world.now) for each in there):
-                violated("I5", f"{invocation} did not find {asked.key}: {error!r}.")
         else:
-            violated("F18", f"{invocation} ended in {error!r}.")
+            self._judge_not_found(invocation, of_key)
 
     def _judge_sweep(self, invocation: Invocation) -> None:
         if invocation.error is not None and not (isinstance(invocation.error, Unavailable) and invocation.failed_calls):

@@ -810,14 +810,14 @@ def test_a_lost_worker_is_found_in_the_line_that_tells_of_it() -> None:
     assert pattern == f'{{ $.message = "JOB_FAILED" && $.errorCode = "{WORKER_LOST.code}" }}'
 
 
-def test_a_queue_whose_messages_grow_old_is_told_of_but_not_for_a_delay_and_a_long_attempt() -> None:
+def test_a_queue_whose_messages_grow_old_is_told_of_but_not_for_a_delay_and_a_dead_worker() -> None:
     alarms = {
         found["Properties"]["Dimensions"][0]["Value"]["Fn::GetAtt"][0]: found["Properties"]["Threshold"]
         for found in ALARMS.values()
         if found["Properties"].get("MetricName") == "ApproximateAgeOfOldestMessage"
     }
     assert alarms.keys() == QUEUES.keys()
-    normal = MAX_QUEUE_DELAY.total_seconds() + properties("WorkerFunction")["Timeout"]
+    normal = MAX_QUEUE_DELAY.total_seconds() + max(properties(name)["VisibilityTimeout"] for name in QUEUES)
     assert normal < alarms["HighQueue"] < alarms["Queue"] < alarms["LowQueue"]
 
 

@@ -15,6 +15,7 @@ from asyncjobs.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
 from asyncjobs.lifecycle import (
     FENCE,
     FENCE_AND_DUE,
+    FENCE_AND_EXPIRY,
     FENCE_AND_LEASE,
     FENCE_AND_PROGRESS,
     AsyncJob,
@@ -105,7 +106,7 @@ def test_the_time_to_live_is_in_whole_seconds() -> None:
     assert len(to_item(job)["recordExpiresAt"]["N"]) == 10
 
 
-@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS}))
+@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS, *FENCE_AND_EXPIRY}))
 def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
     job = running_job()
     other: Any = {
@@ -118,6 +119,7 @@ def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
         "updated_at": NOW + timedelta(seconds=1),
         "progress": 50,
         "message": "half",
+        "record_expires_at": NOW,
     }[field]
     before, after = to_item(job), to_item(replace(job, **{field: other}))
     assert before.get(GUARD_ATTRIBUTES[field]) != after[GUARD_ATTRIBUTES[field]]

@@ -13,10 +13,10 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, TypeAdapter
 
-from asyncjobs import api, catalogue, http, problems
+from asyncjobs import api, bodies, catalogue, http, parsing, problems
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.errors import AsyncJobsError
-from asyncjobs.openapi import OPERATIONS, PROBLEMS, Json, document, to_json
+from asyncjobs.openapi import CODES, OPERATIONS, Json, document, to_json
 from tests.factories import job_type
 from tests.template.source import ROOT, resources
 
@@ -107,23 +107,23 @@ def test_every_code_that_the_api_may_answer_is_described() -> None:
     # A code is what looks like one, where answers are made.
     found = {
         text
-        for module in (api, http, problems)
+        for module in (api, bodies, http, parsing, problems)
         for text in strings(
             ast.parse((ROOT / "layers/asyncjobs/asyncjobs" / f"{module.__name__.split('.')[1]}.py").read_text())
         )
         if re.fullmatch("[A-Z][A-Z_]{3,}", text)
     }
-    assert found == set(PROBLEMS)
+    assert found == set(CODES)
 
 
 @pytest.mark.parametrize("error", problems.PROBLEMS, ids=lambda error: error.__name__)
 def test_a_code_is_described_with_the_status_it_comes_with(error: type[AsyncJobsError]) -> None:
     status, code, _, _ = problems.PROBLEMS[error]
-    assert PROBLEMS[code].status == status
+    assert CODES[code].status == status
 
 
 def test_every_problem_is_answered_by_some_operation() -> None:
-    assert {code for operation in OPERATIONS for _, code in operation.codes()} == set(PROBLEMS)
+    assert {code for operation in OPERATIONS for _, code in operation.codes()} == set(CODES)
 
 
 @pytest.mark.parametrize("kind", ["schemas", "parameters"])

@@ -88,6 +88,15 @@ def queries(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> Queries
 # ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_request_of_an_earlier_release_is_the_same_when_it_is_repeated() -> None:
+    # Else whoever repeats one across a deployment is told that its key was used for something else.
+    request = SubmitRequest(
+        job_type="play.returns", input={"b": [1, "ü"]}, metadata={"a": 1}, message="m", delay=timedelta(seconds=2)
+    )
+    assert request.fingerprint().hex() == "97b927e65ae56e7a1b6c2eaf50faa5f277f0cf5dd62b7125506b75c4e06fa28a"
+    assert replace(request, priority=Priority.STANDARD).fingerprint() != request.fingerprint()
+
+
 def test_a_submitted_job_is_recorded_and_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     submission = commands.submit(OWNER, replace(REQUEST, message="queued", metadata={"b": 1, "a": "ü"}))
     job = submission.job

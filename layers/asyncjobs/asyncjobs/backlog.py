@@ -11,6 +11,8 @@ from asyncjobs.queue import Queue
 
 _AGE = timedelta(seconds=5)
 """How long a look at a queue is good for. SQS itself counts only about, and some seconds late."""
+_SILENCE = timedelta(minutes=1)
+"""How long a queue that did not answer is not asked again: it takes some 8 s to give up, and somebody waits for it."""
 
 
 class Backlog:
@@ -23,11 +25,15 @@ class Backlog:
 
     def waiting(self, priority: Priority) -> int | None:
         """About how many messages wait in the queue of that priority; None if it did not answer when it was asked last."""
-        count, look_again_at = self._seen.get(priority, (None, self._clock()))
-        if self._clock() >= look_again_at:
-            try:
-                count = self._queue.backlog(priority)
-            except Unavailable:
-                count = None
-            self._seen[priority] = count, self._clock() + _AGE
+        now = self._clock()
+        count, look_again_at = self._seen.get(priority, (None, now))
+        if now >= look_again_at:
+            count = self._look(priority)
+            self._seen[priority] = count, now + (_SILENCE if count is None else _AGE)
         return count
+
+    def _look(self, priority: Priority) -> int | None:
+        try:
+            return self._queue.backlog(priority)
+        except Unavailable:
+            return None

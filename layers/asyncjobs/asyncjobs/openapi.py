@@ -1,7 +1,7 @@
 """The API described as an OpenAPI 3.1 document: the table of operations below, and the schemas of the job types there are.
 
 No function imports this. `asyncjobs.generate` writes the document while the layer is built; the status function hands out the file.
-A new operation is an entry in `OPERATIONS`, and a new problem a line in `PROBLEMS`; tests compare both with what the API does.
+A new operation is an entry in `OPERATIONS`, and a new problem a line in `CODES`; tests compare both with what the API does.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ProblemCode:
     """What comes with it."""
 
 
-PROBLEMS: Mapping[str, ProblemCode] = {
+CODES: Mapping[str, ProblemCode] = {
     "INVALID_JSON": ProblemCode(400, "The body is not sound JSON; `errors` says where."),
     "INVALID_REQUEST": ProblemCode(400, "Something does not fit; `errors` names each place."),
     "UNKNOWN_JOB_TYPE": ProblemCode(400, "There is no such job type."),
@@ -197,10 +197,10 @@ class Operation:
         if "asyncJobId" in self.path_parameters and not self.is_open:
             codes.append("JOB_NOT_FOUND")
         found = [
-            *((PROBLEMS[code].status, code) for code in codes),
-            *((WHILE_WAITED_FOR.get(code, PROBLEMS[code].status), code) for code in self.waits_for),
+            *((CODES[code].status, code) for code in codes),
+            *((WHILE_WAITED_FOR.get(code, CODES[code].status), code) for code in self.waits_for),
         ]
-        return sorted(found, key=lambda each: (each[0], list(PROBLEMS).index(each[1])))
+        return sorted(found, key=lambda each: (each[0], list(CODES).index(each[1])))
 
     def gateway_statuses(self) -> set[int]:
         """What the gateway may answer in its place."""
@@ -575,7 +575,7 @@ _SCHEMAS: Mapping[str, Json] = {
             "type": _described("The code as a URI.", _LINK),
             "title": _STRING,
             "status": _described("The answer's own.", {"type": "integer", "minimum": 400, "maximum": 599}),
-            "code": _described("For programs.", {"type": "string", "enum": list(PROBLEMS)}),
+            "code": _described("For programs.", {"type": "string", "enum": list(CODES)}),
             "detail": _described("For people.", _STRING),
             "requestId": _described("Name it when you ask for help.", _STRING),
             "errors": {"type": "array", "items": _ref("InputProblem")},
@@ -817,7 +817,7 @@ def _success(answer: Success) -> Json:
 def _headers_of(code: str, waits_for: tuple[str, ...]) -> tuple[str, ...]:
     if code in waits_for:
         return (
-            *PROBLEMS[code].headers,
+            *CODES[code].headers,
             "Location",
             "Vary",
             "Preference-Applied",
@@ -825,11 +825,11 @@ def _headers_of(code: str, waits_for: tuple[str, ...]) -> tuple[str, ...]:
             "RateLimit",
             "RateLimit-Policy",
         )
-    return PROBLEMS[code].headers
+    return CODES[code].headers
 
 
 def _failure(status: int, codes: list[str], *, waits_for: tuple[str, ...], with_gateway: bool) -> Json:
-    meanings = [f"`{code}`: {PROBLEMS[code].meaning}" for code in codes]
+    meanings = [f"`{code}`: {CODES[code].meaning}" for code in codes]
     content: Json = {}
     if codes:
         narrowed = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}

@@ -86,9 +86,10 @@ class SubmitRequest:
             self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
             self.retention_from,
-            self.priority,
         )
-        return hashlib.sha256(canonical_json(asked)).digest()
+        # Only where it is given: a request of before there were priorities may be repeated after.
+        given = asked if self.priority is None else (*asked, self.priority)
+        return hashlib.sha256(canonical_json(given)).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from asyncjobs.exclusive import Locks
 
 _BATCH = 10
+_TO_SEND = timedelta(seconds=10)
+"""What is left for the last messages: a queue that does not answer takes some 8 s. Should more be silent, jobs are late, not lost."""
 
 
 @dataclass(slots=True)
@@ -52,10 +54,10 @@ class Sweeper:
         sweep, to_send = Sweep(), defaultdict[Priority, list[JobMessage]](list)
         try:
             for key in self._store.due(self._clock()):
-                if remaining() < timedelta(seconds=5):
+                if remaining() < _TO_SEND:
                     break
                 for message in self._contained(key, sweep):
-                    # By queue: batches are full, and a queue that does not answer holds up no other's.
+                    # By queue: batches are full, and one that a queue does not take holds none of another queue.
                     batch = to_send[message.priority]
                     batch.append(message)
                     if len(batch) == _BATCH:
