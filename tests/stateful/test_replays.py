@@ -99,6 +99,19 @@ def test_a_job_that_was_deleted_before_its_submit_was_answered_may_be_put_once_m
         assert job.status is Status.PENDING
 
 
+def test_the_same_holds_for_one_that_was_retried_before_it_was_deleted() -> None:
+    asked = {"owner": "alice", "key": None, "is_large": True, "delay": 0}
+    with replay("play.quick", jobs=0) as state:
+        state.submit(asked=asked, kind=0, plan=Plan(calls=1, then=Decision.LOSE_ANSWER))
+        state.cancel(which=0, plan=Plan(calls=9))
+        state.retry(which=0, plan=Plan(calls=9))
+        state.cancel(which=0, plan=Plan(calls=9))
+        state.delete(which=0, plan=Plan(calls=9))
+        assert state.world.jobs() == []
+        state.finish(which=0)
+        assert len(state.world.jobs()) == 1
+
+
 def test_a_job_that_a_sweep_has_looked_at_is_withdrawn_all_the_same() -> None:
     # Not a flaw: the harness took the sweep's write for the end.
     asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
