@@ -44,9 +44,9 @@ class Ahead(Generic[T]):
         self._future = pool.submit(self._ask, api)
 
     def look(self) -> T:
-        """It, or what was raised. Waits for it for two minutes."""
+        """It, or what was raised. Waits for it for ten minutes at most."""
         assert self._future is not None
-        return self._future.result(timeout=120)
+        return self._future.result(timeout=600)
 
 
 _begun_ahead: list[tuple[Path, Ahead[Any]]] = []

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack, Outputs
@@ -20,6 +21,10 @@ from tests.deployed import Api, Caller, Limited
 TESTS = Path(__file__).parent
 JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
+# A machine that pauses for a moment is no flaw.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
 WORKERS = 8
 """More than by default: the tests' jobs mostly wait, and many wait at once."""
 LIMITS = {

@@ -97,8 +97,8 @@ class Caller:
         found: Job = answer.json()
         return found
 
-    def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 30) -> Job:
-        """Poll until the job has ended, or until it is as it should be."""
+    def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 120) -> Job:
+        """Poll until the job has ended, or until it is as it should be. Functions that are cold on a busy machine take their time."""
         end = time.monotonic() + seconds
         while True:
             found = self.job(job)
@@ -125,7 +125,7 @@ class Api:
     def of(cls, stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
         """Its clients are closed at the end."""
         base_url = f"{outputs.api_url}/api/v1"
-        document = httpx.get(f"{base_url}/openapi.json", trust_env=False).raise_for_status().json()
+        document = httpx.get(f"{base_url}/openapi.json", timeout=60, trust_env=False).raise_for_status().json()
         api = cls(outputs, Judge(document, base_url), stack)
         yield api
         for client in api._clients:

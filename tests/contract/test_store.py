@@ -29,6 +29,7 @@ from asyncjobs.lifecycle import (
 from asyncjobs.rate import SubmitRate
 from asyncjobs.store import DynamoStore, ListPosition, Lost, Store
 from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.fakes import FakeStore
 from tests.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.template.source import resource
 
@@ -90,7 +91,9 @@ def test_an_expired_record_makes_room(store: Store, job: AsyncJob) -> None:
     assert store.get(job.key) == successor
 
 
-def test_of_two_submits_at_once_one_creates_and_both_find_the_same(store: Store) -> None:
+@pytest.mark.parametrize("kind", ["fake", "one after the other"])
+def test_of_two_submits_at_once_one_creates_and_both_find_the_same(kind: str) -> None:
+    store: Store = FakeStore() if kind == "fake" else over(MemoryDynamoDB(resource("Table")["Properties"]))
     contenders = [new_job(), new_job()]
     found: list[AsyncJob | None] = [None, None]
 

@@ -12,6 +12,8 @@ from tests.ahead import ahead
 from tests.deployed import Api, Caller, Job
 
 DELAY = 3
+LATE = 55
+"""Seconds. Had its message got lost, the sweeper would have sent it no sooner than a minute after its start."""
 
 
 def in_seconds(seconds: float) -> datetime:
@@ -28,7 +30,7 @@ def test_a_delayed_job_starts_when_its_delay_is_over_and_not_before() -> None:
     job = delayed.look()
     waited = datetime.fromisoformat(job["startedAt"]) - datetime.fromisoformat(job["createdAt"])
     assert job["status"] == "COMPLETED"
-    assert DELAY <= waited.total_seconds() < DELAY + 25
+    assert DELAY <= waited.total_seconds() < DELAY + LATE
 
 
 @ahead
@@ -42,7 +44,7 @@ def test_a_job_starts_at_its_instant_and_not_before_whatever_the_offset_it_is_wr
     at, job = not_before.look()
     waited = datetime.fromisoformat(job["startedAt"]) - at
     # Instants are kept to the millisecond.
-    assert -0.001 <= waited.total_seconds() < 25
+    assert -0.001 <= waited.total_seconds() < LATE
 
 
 def test_an_instant_that_is_past_delays_nothing(alice: Caller) -> None:

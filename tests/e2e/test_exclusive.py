@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tests.deployed import Caller, Job
+from local.stack import LocalStack
+from tests.deployed import Caller, Job, log_events
 
 
 def is_running(job: Job) -> bool:
@@ -28,14 +29,16 @@ def at_once(times: Sequence[tuple[float, float]]) -> int:
     return max(sum(began <= moment < ended for began, ended in times) for moment, _ in times)
 
 
-def test_jobs_take_turns_in_the_order_of_coming_and_never_two_at_once(bob: Caller) -> None:
-    jobs = [bob.submit("zoo.takes_turns", {"seconds": 5})]
+def test_jobs_take_turns_in_the_order_of_coming_and_never_two_at_once(bob: Caller, stack: LocalStack) -> None:
+    jobs = [bob.submit("zoo.takes_turns", {"seconds": 15})]
     bob.wait_for(jobs[0], is_running)
     jobs += [bob.submit("zoo.takes_turns", {"seconds": 0.5}) for _ in range(4)]
-    # They have all asked for the lock in vain by now. Each end wakes the next: nobody waits for the sweeper.
-    began = time.monotonic()
+    for job in jobs[1:]:
+        assert "JOB_WAITS" in [line["message"] for line in log_events(stack, job, until="JOB_WAITS")]
+    assert is_running(bob.job(jobs[0])), "not all have asked for the lock while it was held"
+    # Each end wakes the next: nobody waits for the sweeper.
     times = ran(bob, jobs)
-    assert time.monotonic() - began < 20
+    assert times[-1][1] - times[0][1] < 20
     assert at_once(times) == 1
     assert times == sorted(times)
     assert all(job["attempt"] == 1 for job in map(bob.job, jobs))

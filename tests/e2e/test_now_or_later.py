@@ -37,7 +37,7 @@ def proves_slow(api: Api) -> Turn:
     return submit_until_it_turns(api.caller("grace"), "zoo.proves_slow")
 
 
-def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 180) -> Turn:
+def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 400) -> Turn:
     """Submit one job after the other, until one is answered otherwise than the first."""
     deadline = time.monotonic() + seconds
     before, times = None, 0

