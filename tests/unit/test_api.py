@@ -625,7 +625,7 @@ def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once
         assert (answer.status, "queueDepth" in answer.body) == (200, False)
     assert house.queue.looks == 1
     house.queue.is_down = False
-    house.clock.advance(minutes=1)
+    house.clock.advance(seconds=60)
     assert house.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == 0
 
 
