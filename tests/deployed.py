@@ -165,6 +165,33 @@ class Limited:
     worker_name: str
 
 
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "never came to be so"
+        time.sleep(0.1)
+
+
+@contextmanager
+def unread(stack: LocalStack, queue_url: str, *, worker_name: str) -> Iterator[None]:
+    """Meanwhile that worker does not read the queue."""
+    functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
+    name = queue_url.rpartition("/")[2]
+    mappings = functions.list_event_source_mappings(FunctionName=worker_name)["EventSourceMappings"]
+    (mapping,) = (found["UUID"] for found in mappings if found["EventSourceArn"].endswith(f":{name}"))
+
+    def switch(*, on: bool) -> None:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=on)
+        state = "Enabled" if on else "Disabled"
+        wait_until(lambda: functions.get_event_source_mapping(UUID=mapping)["State"] == state)
+
+    switch(on=False)
+    try:
+        yield
+    finally:
+        switch(on=True)
+
+
 def log_events(stack: LocalStack, job: Job, *, until: str) -> list[dict[str, Any]]:
     """Every line that any function logged about the job, once that one is there: a line comes after the write that it tells of."""
     end = time.monotonic() + 10

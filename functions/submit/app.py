@@ -1,20 +1,18 @@
 """Commands: submit a job; cancel, retry or delete one. Quick jobs run here at once."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncjobs import aws, log
 from asyncjobs.api import commands_api
 from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import utc_now
+from asyncjobs.history import DynamoHistory
 from asyncjobs.immediate import FirstWorker
 from asyncjobs.objects import S3Objects
 from asyncjobs.queue import SqsQueue
 from asyncjobs.service import Commands
 from asyncjobs.settings import Settings
 from asyncjobs.store import DynamoStore
-
-if TYPE_CHECKING:
-    from asyncjobs.history import History
 
 settings = Settings.from_environment()
 log.configure(settings.application)
@@ -31,15 +29,7 @@ parts: Any = {
     "catalogue": Catalogue.read(),
     "clock": utc_now,
 }
-
-
-def history() -> "History":
-    """What jobs took. Imported for the first type that may run here: a cold start pays for each module."""
-    from asyncjobs.history import DynamoHistory  # noqa: PLC0415
-
-    return DynamoHistory(settings.table_name, dynamodb)
-
-
+history = DynamoHistory(settings.table_name, dynamodb)
 first_worker = FirstWorker(threshold=settings.immediate_threshold, history=history, **parts)
 commands = Commands(queue=queue, max_retention=settings.max_retention, first_worker=first_worker, admission=admission, **parts)
 api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalogue"])

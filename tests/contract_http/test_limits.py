@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 
 from local.stack import LocalStack
 from tests.conftest import LIMITS
-from tests.deployed import Caller, Limited
+from tests.deployed import Caller, Limited, unread, wait_until
 
 BURST, MAX_LIVE, MAX_BACKLOG = (int(LIMITS[name]) for name in ("SubmitBurst", "MaxLiveJobsPerOwner", "MaxBacklog"))
 POLICY = f'"submit";q={BURST};w=12'
@@ -133,14 +133,10 @@ class Queue:
 
 
 @pytest.fixture
-def queue(stack: LocalStack, limited: Limited) -> Queue:
-    functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
+def queue(stack: LocalStack, limited: Limited) -> Iterator[Queue]:
     url = limited.api.outputs.queue_url
-    mappings = functions.list_event_source_mappings(FunctionName=limited.worker_name)["EventSourceMappings"]
-    (mapping,) = (found for found in mappings if found["EventSourceArn"].endswith(f":{url.rpartition('/')[2]}"))
-    functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    wait_until(lambda: functions.get_event_source_mapping(UUID=mapping["UUID"])["State"] == "Disabled")
-    return Queue(stack.session.client("sqs", endpoint_url=stack.endpoint_url), url)
+    with unread(stack, url, worker_name=limited.worker_name):
+        yield Queue(stack.session.client("sqs", endpoint_url=stack.endpoint_url), url)
 
 
 def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(limited: Limited, queue: Queue) -> None:
@@ -168,10 +164,3 @@ def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(
     assert submit_patiently(ivan, priority="low").status_code == httpx.codes.ACCEPTED
     queue.clear()
     wait_until(lambda: submit_patiently(ivan).status_code == httpx.codes.ACCEPTED)
-
-
-def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "never came to be so"
-        time.sleep(0.2)

@@ -91,7 +91,7 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
             objects=objects,
             catalogue=catalogue,
             clock=utc_now,
-            history=lambda: DynamoHistory(outputs.table_name, dynamodb),
+            history=DynamoHistory(outputs.table_name, dynamodb),
         ),
     )
     return commands, Executor(

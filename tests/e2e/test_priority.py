@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +20,7 @@ from asyncjobs.lifecycle import JobKey
 from asyncjobs.queue import JobMessage
 from local.stack import LocalStack
 from tests.conftest import WORKERS
-from tests.deployed import Caller
+from tests.deployed import Caller, unread, wait_until
 
 Job = dict[str, Any]
 
@@ -66,24 +65,9 @@ class Queues:
             time.sleep(1)  # each look counts as a delivery, and there may be twenty of a message
         return found
 
-    @contextmanager
-    def unread(self, priority: str) -> Iterator[None]:
+    def unread(self, priority: str) -> AbstractContextManager[None]:
         """Meanwhile nobody reads that queue."""
-        functions = self.client("lambda")
-        name = self._urls[priority].rpartition("/")[2]
-        mappings = functions.list_event_source_mappings(FunctionName=self.physical("WorkerFunction"))["EventSourceMappings"]
-        (mapping,) = (found["UUID"] for found in mappings if found["EventSourceArn"].endswith(f":{name}"))
-
-        def switch(*, on: bool) -> None:
-            functions.update_event_source_mapping(UUID=mapping, Enabled=on)
-            state = "Enabled" if on else "Disabled"
-            until(lambda: functions.get_event_source_mapping(UUID=mapping)["State"] == state)
-
-        switch(on=False)
-        try:
-            yield
-        finally:
-            switch(on=True)
+        return unread(self._stack, self._urls[priority], worker_name=self.physical("WorkerFunction"))
 
     def sweep(self) -> None:
         answer = self.client("lambda").invoke(FunctionName=self.physical("SweeperFunction"))
@@ -109,13 +93,6 @@ def cancel(caller: Caller, jobs: list[Job]) -> None:
 
 def runs(job: Job) -> bool:
     return bool(job["status"] == "IN_PROGRESS")
-
-
-def until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "never came to be so"
-        time.sleep(0.1)
 
 
 def test_a_priority_that_there_is_not_is_400_with_its_place(alice: Caller) -> None:
@@ -156,7 +133,7 @@ def test_a_low_job_ends_in_time_under_a_stream_of_high_ones_that_outruns_their_w
     pouring = threading.Thread(target=pour)
     pouring.start()
     try:
-        until(lambda: queues.backlog("high") >= 3, seconds=60)
+        wait_until(lambda: queues.backlog("high") >= 3, seconds=60)
         low = [submit(bob, 0.5, priority="low") for _ in range(3)]
         done = [bob.wait_for(job) for job in low]
         behind = queues.backlog("high")

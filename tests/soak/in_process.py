@@ -293,7 +293,7 @@ class World:
             objects=objects,
             catalogue=self._catalogue,
             clock=self.clock,
-            history=FakeHistory,
+            history=FakeHistory(),
         )
         # With the seed's chance and clock, which it would not know of.
         vars(first_worker)["_executor"] = self._executor(process, at_most=AT_MOST)

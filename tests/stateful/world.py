@@ -230,7 +230,7 @@ class World:
             "catalogue": Catalogue(self.job_types),
             "clock": self.clock,
         }
-        first_worker = parts.first_worker(threshold=QUICK, history=FakeHistory, **common)
+        first_worker = parts.first_worker(threshold=QUICK, history=FakeHistory(), **common)
         executor = Executor(queue=sqs, **common)
         for each in (executor, first_worker._executor):
             each._jitter = random.Random(7)

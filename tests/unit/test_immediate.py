@@ -42,9 +42,7 @@ def make_first_worker(
     """By its threshold."""
 
     def make(threshold: timedelta) -> FirstWorker:
-        return FirstWorker(
-            threshold=threshold, store=store, objects=objects, catalogue=catalogue, clock=clock, history=lambda: history
-        )
+        return FirstWorker(threshold=threshold, store=store, objects=objects, catalogue=catalogue, clock=clock, history=history)
 
     return make
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from asyncjobs.catalogue import Catalogue
 from asyncjobs.clock import Clock
 from asyncjobs.deadline import exit_after
 from asyncjobs.errors import Unavailable
+from asyncjobs.history import CachedHistory, History
 from asyncjobs.lifecycle import GRACE, AsyncJob, lease_length
 from asyncjobs.objects import Objects
 from asyncjobs.registry import JobType
@@ -21,7 +21,6 @@ from asyncjobs.store import Store
 if TYPE_CHECKING:
     from asyncjobs.durations import Durations
     from asyncjobs.executor import Executor
-    from asyncjobs.history import CachedHistory, History
 
 AT_MOST = timedelta(seconds=5)
 """How long a job runs here at most; then its attempt ends, and the queue has it."""
@@ -32,10 +31,7 @@ _NEARLY_ALL, _HALF = 0.95, 0.5
 
 
 class FirstWorker:
-    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted.
-
-    `history` opens the one of durations, for the first type that it may change anything for.
-    """
+    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
 
     def __init__(
         self,
@@ -45,14 +41,14 @@ class FirstWorker:
         objects: Objects,
         catalogue: Catalogue,
         clock: Clock,
-        history: Callable[[], History],
+        history: History,
     ) -> None:
         self._threshold = threshold
         self._store = store
         self._objects = objects
         self._catalogue = catalogue
         self._clock = clock
-        self._open_history = history
+        self._proven = CachedHistory(history, functools.partial(_is_proven_quick, threshold=threshold))
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
@@ -89,13 +85,6 @@ class FirstWorker:
             # When its lease is over, the sweeper has it made again.
             return job
         return ended or job
-
-    @functools.cached_property
-    def _proven(self) -> CachedHistory[bool | None]:
-        """Imported when there is a first type to ask for: most deployments may have none."""
-        from asyncjobs.history import CachedHistory  # noqa: PLC0415
-
-        return CachedHistory(self._open_history(), functools.partial(_is_proven_quick, threshold=self._threshold))
 
     @functools.cached_property
     def _executor(self) -> Executor:
