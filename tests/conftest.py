@@ -60,7 +60,7 @@ def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loca
     stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
     stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails here as it would on AWS
     with stack:
-        stack.deploy({"WorkerConcurrency": str(WORKERS)})
+        stack.deploy({"StandardConcurrency": str(WORKERS)})
         yield stack
 
 

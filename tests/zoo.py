@@ -186,7 +186,7 @@ def is_asked_again(input: Any, context: JobContext) -> int:
     return 1
 
 
-@job("zoo.works", expected_seconds=5, timeout_seconds=880)
+@job("zoo.works", expected_seconds=5, timeout_seconds=660)
 def works(input: Seconds, context: JobContext) -> str:
     """Work for a while and tell of it: with heartbeats, since its time limit is long. Its message holds its process id."""
     started = time.monotonic()

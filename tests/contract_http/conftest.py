@@ -64,7 +64,7 @@ def waiting(later: Later) -> Job:
 @pytest.fixture(scope="session")
 def running(alice: Caller) -> Iterator[Job]:
     """In a worker, and for longer than these tests take."""
-    job = alice.submit("zoo.works", {"seconds": 850})
+    job = alice.submit("zoo.works", {"seconds": 600})
     yield alice.wait_for(job, lambda found: found["progress"] > 0)
     alice.post(f"/jobs/{job['asyncJobId']}/cancel")
 

@@ -91,7 +91,7 @@ class Stage:
         self._env = {**env, "STARTS_LOG": str(self.starts_log)}
         self.concurrency = concurrency
         self._sweepers = sweepers
-        self._parameters = {"WorkerConcurrency": str(concurrency), **(parameters or {})}
+        self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)

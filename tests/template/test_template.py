@@ -33,7 +33,7 @@ from tests.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
-QUEUES = {"HighQueue": "HighConcurrency", "Queue": "WorkerConcurrency", "LowQueue": "LowConcurrency"}
+QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
 """The queue of each priority, and the parameter that says how many of its jobs run at the same time."""
 OPEN = {
     "GET /api/v1/health",
