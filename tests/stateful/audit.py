@@ -207,7 +207,8 @@ class Audit:
             violated("I5", f"{write.by} deleted {old.key}, which was {old.status}.")
         if replace(new, record_expires_at=old.record_expires_at) != old or not new.is_expired(write.at):
             violated("I1", f"{write.by} did something else to {old.key} than having it expire.")
-        generation.deleted_with = write.number
+        if generation.deleted_with is None:
+            generation.deleted_with = write.number
         self._ledger.saw("a job deleted")
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:

@@ -233,7 +233,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(kind=KINDS, forgets=st.booleans())
     def deploy(self, *, kind: int, forgets: bool) -> None:
-        """A release forgets a job type; another one knows them all."""
+        """A release forgets a job type; another one knows them all. Whoever is at work goes on with the code that it has."""
+        if self.world.at_work():
+            return
         self.world.job_types.update(self.world.all_job_types)
         if forgets:
             del self.world.job_types[self.troupe[kind % len(self.troupe)]]

@@ -950,6 +950,26 @@ def test_a_job_that_is_deleted_in_the_same_moment_is_not_retried(
     assert (store.jobs[job.key].status, store.jobs[job.key].is_expired(NOW), queue.sent) == (Status.FAILED, True, [])
 
 
+def test_a_job_that_expires_and_is_deleted_in_the_same_moment_is_not_retried(
+    commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue, clock: FakeClock
+) -> None:
+    # The retry was in time when it read the job. It must not bring it back without the bytes.
+    job = failed_job()
+    store.jobs[job.key] = job
+    clock.now = job.record_expires_at - timedelta(milliseconds=1)
+
+    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+        clock.advance(seconds=0.002)
+        objects.is_down = True
+        with pytest.raises(Unavailable):
+            commands.delete(OWNER, job.async_job_id)
+
+    store.rivals.append(delete_as_far_as_the_bytes)
+    with pytest.raises(JobNotFound):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key].status, queue.sent) == (Status.FAILED, [])
+
+
 def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     commands.cancel(OWNER, first.async_job_id)

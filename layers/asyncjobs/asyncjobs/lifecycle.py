@@ -373,9 +373,9 @@ class AsyncJob:
         )
 
     def forgotten(self, *, now: datetime) -> AsyncJob:
-        """It counts as gone from now on."""
+        """It counts as gone from now on, and expires earlier than before: who compares when it does, notices."""
         _require(self.is_finished, "forgotten")
-        return replace(self, record_expires_at=min(self.record_expires_at, now.replace(microsecond=0)))
+        return replace(self, record_expires_at=min(self.record_expires_at - timedelta(seconds=1), now.replace(microsecond=0)))
 
     # ── What the sweeper does ──────────────────────────────────────────────────────────────────────
 

@@ -241,17 +241,18 @@ class Commands:
         """
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
-            if job is not None and job.is_finished and job.is_expired(self._clock()):
-                # Perhaps by a deletion that died on the way.
-                self._remove(job)
+            now = self._clock()
+            if job is None or (job.is_expired(now) and not job.is_finished):
                 raise JobNotFound
-            job = _present(job, self._clock)
             if not job.is_finished:
                 raise JobNotFinished
-            forgotten = job.forgotten(now=self._clock())
+            forgotten = job.forgotten(now=now)
+            # Also of one that has expired, perhaps by a deletion that died on the way: a retry that read it before must lose.
             outcome = self._store.swap_if_unchanged(job, forgotten)
             if outcome is None:
                 self._remove(forgotten)
+                if job.is_expired(now):
+                    raise JobNotFound
                 log.event("JOB_DELETED", forgotten)
                 return
             # A retry, or another deletion, came first.
