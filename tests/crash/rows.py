@@ -328,7 +328,7 @@ def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
 _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
-    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog._look", asks_the_queue, own_user=True),
+    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog.waiting", asks_the_queue, own_user=True),
     Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
     Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
     Row("submit without a token reads the job", _GET, "get < Commands._accepted_before", is_repeated_too_often, own_user=True),

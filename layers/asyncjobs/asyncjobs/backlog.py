@@ -28,12 +28,9 @@ class Backlog:
         now = self._clock()
         count, look_again_at = self._seen.get(priority, (None, now))
         if now >= look_again_at:
-            count = self._look(priority)
-            self._seen[priority] = count, now + (_SILENCE if count is None else _AGE)
+            try:
+                count, known_for = self._queue.backlog(priority), _AGE
+            except Unavailable:
+                count, known_for = None, _SILENCE
+            self._seen[priority] = count, now + known_for
         return count
-
-    def _look(self, priority: Priority) -> int | None:
-        try:
-            return self._queue.backlog(priority)
-        except Unavailable:
-            return None
