@@ -61,9 +61,9 @@ def waiting(later: Later) -> Job:
     return later()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(alice: Caller) -> Iterator[Job]:
-    """In a worker, and for longer than these tests take."""
+    """In a worker, and for longer than these tests take; the next folder's need that worker."""
     job = alice.submit("zoo.works", {"seconds": 600})
     yield alice.wait_for(job, lambda found: found["progress"] > 0)
     alice.post(f"/jobs/{job['asyncJobId']}/cancel")
