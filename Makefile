@@ -18,7 +18,7 @@ layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that is here: sam wants the same minor version on the PATH.
 sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
-# One process for each machine: they take a quarter of an hour.
+# One process for each machine: they take some 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
 audit = tests/security/test_supply_chain.py
 download = .venv-aws/bin/python -m pip download -q --disable-pip-version-check --require-hashes --dest .local/wheels
