@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check audit lock test soak fuzz build wheels bench catalogue environments checks clean
+.PHONY: help run token stop logs deploy check audit lock test soak fuzz build wheels bench catalog environments checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # EXAMPLES is how many runs of the stateful test `soak` ends with, and how many requests an operation `fuzz` makes up.
@@ -12,22 +12,22 @@ ARGS ?=
 EXAMPLES ?=
 ARCHITECTURE ?= arm64
 
-find_python = python=$$(sh local/find-python.sh "$(PYTHON)") || exit 1
+find_python = python=$$(sh tools/find-python.sh "$(PYTHON)") || exit 1
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 # Every shell has a USER; only one given to make is meant.
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that is here: sam wants the same minor version on the PATH.
 sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
 # One process for each machine: they take some 25 minutes.
-stateful = .venv/bin/python -m pytest -q -s tests/stateful/test_machine.py
-audit = tests/security/test_supply_chain.py
+stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
+audit = tests/deployed/security/test_supply_chain.py
 download = .venv-aws/bin/python -m pip download -q --disable-pip-version-check --require-hashes --dest .local/wheels
 runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 help: ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: catalogue ## Start everything on this machine, run a real job, leave it running (PORT=4567)
+run: catalog ## Start everything on this machine, run a real job, leave it running (PORT=4567)
 	@.venv/bin/python -m local run $(if $(PORT),--port $(PORT))
 
 token: environments ## Print a bearer token (USER=alice)
@@ -42,13 +42,13 @@ stop: ## Stop what `make run` left running
 test: check ## Check, then run every test (ARGS="-k cancel")
 	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) $(ARGS)
 
-check: checks audit ## Format, lint, types, import rows, template, catalogue, audit
+check: checks audit ## Format, lint, types, import rows, template, catalog, audit
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
-	@$(layers) .venv/bin/python -m asyncjobs.generate --check
+	@$(layers) .venv/bin/python -m asyncjobs.codegen --check
 
 audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -58,25 +58,25 @@ lock: checks ## Pin and hash what the layers' requirements.in ask for
 	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock") || exit 1; done
 
 soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
-	@.venv/bin/python -m tests.soak $(ARGS)
-	@.venv/bin/python -m tests.crash
+	@.venv/bin/python -m tests.proof.soak $(ARGS)
+	@.venv/bin/python -m tests.proof.crash
 	@export ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random; \
 	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features; features=$$?; wait $$spine && exit $$features
 
 fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
-	@.venv/bin/python -m tests.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
+	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
 
 bench: environments ## Measure cold starts against a bare handler, and polls against the fewest possible
 	@.venv/bin/python -m bench.cold_start
 	@$(layers) .venv/bin/python -m bench.polling
 
-catalogue: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators
-	@$(layers) .venv/bin/python -m asyncjobs.generate
+catalog: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators
+	@$(layers) .venv/bin/python -m asyncjobs.codegen
 
-build: catalogue wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
+build: catalog wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/.local/wheels" $(sam) build \
 	  --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
-	@.venv-aws/bin/python -m local.precompile .aws-sam/build
+	@.venv-aws/bin/python -m tools.precompile .aws-sam/build
 
 # sam checks the hashes of what it fetches for this machine, and none of what it fetches for another: so it gets files
 # that have been checked, and nothing else. What it looks at first is for this machine, whatever it builds for.
@@ -91,10 +91,10 @@ deploy: build ## Deploy what is built to your AWS account (asks for the rest)
 	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
 checks: environments
-	@$(find_python); "$$python" -m local.environments --checks
+	@$(find_python); "$$python" -m tools.environments --checks
 
 environments: ## Make .venv and .venv-aws (PYTHON=/path/to/python)
-	@$(find_python); "$$python" -m local.environments
+	@$(find_python); "$$python" -m tools.environments
 
 clean: stop ## Stop, and remove everything that make has made
 	@rm -rf .venv .venv-aws .venv-checks .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -21,8 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncjobs.durations import MEMORY, Durations
-from asyncjobs.polling import LONGEST_PAUSE, Outlook, Report, fixed_pause
+from asyncjobs.core.durations import MEMORY, Durations
+from asyncjobs.estimates.poll_schedule import LONGEST_PAUSE, DurationEstimate, Report, fixed_pause
 
 SEED = 20261122
 JOBS_SEEN = 100
@@ -195,11 +195,11 @@ def learned(distribution: Distribution, *, jobs: int, learners: int, after_submi
     chance = random.Random(f"{SEED} {distribution.name}")
     costs = []
     for _ in range(learners):
-        outlook = Outlook(Durations.of(distribution.draw(chance) for _ in range(jobs)).faded())
+        estimate = DurationEstimate(Durations.of(distribution.draw(chance) for _ in range(jobs)).faded())
 
-        def pause(age: float, outlook: Outlook = outlook) -> int:
+        def pause(age: float, estimate: DurationEstimate = estimate) -> int:
             fixed = fixed_pause(age)
-            return fixed if after_submit and age == 0 else outlook.view(age).pause(fixed=fixed)
+            return fixed if after_submit and age == 0 else estimate.view(age).pause(fixed=fixed)
 
         costs.append(cost(distribution, pause))
     return Cost(statistics.fmean(one.polls for one in costs), statistics.fmean(one.latency for one in costs))
@@ -211,8 +211,8 @@ def relearned(before: Distribution, now: Distribution, *, jobs: int) -> Cost:
     durations = Durations.of(before.draw(chance) for _ in range(2 * MEMORY))
     for _ in range(jobs):
         durations = durations.merged(Durations.of([now.draw(chance)])).faded()
-    outlook = Outlook(durations)
-    return cost(now, lambda age: outlook.view(age).pause(fixed=fixed_pause(age)))
+    estimate = DurationEstimate(durations)
+    return cost(now, lambda age: estimate.view(age).pause(fixed=fixed_pause(age)))
 
 
 @dataclass(frozen=True)
@@ -238,14 +238,14 @@ class Progress:
 def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jobs: int) -> Cost:
     """Of ours, for jobs that report progress."""
     chance = random.Random(f"{SEED} {distribution.name}")
-    outlook = Outlook(Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded())
+    estimate = DurationEstimate(Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded())
     polls, latency = 0, 0.0
     for _ in range(jobs):
         duration, age = distribution.draw(chance), 0.0
         reports = progress.reports(duration, chance)
         while age < duration:
             told = [report for report in reports if report.age <= age]
-            age += outlook.view(age, told[-1] if told else None).pause(fixed=fixed_pause(age))
+            age += estimate.view(age, told[-1] if told else None).pause(fixed=fixed_pause(age))
             polls += 1
         latency += age - duration
     return Cost(polls / jobs, latency / jobs)

@@ -8,8 +8,8 @@ from contextlib import suppress
 from local import demo, logs, process, users
 from local.errors import LocalError
 from local.process import PROJECT
+from local.samples import pdfs
 from local.stack import LocalStack, Outputs
-from samples import pdfs
 
 STATE = PROJECT / ".local"
 PAGES = 600

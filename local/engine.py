@@ -15,8 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TextIO
 
-from local import gaps
-from local.gaps import emulator
+from local import emulator_patches
+from local.emulator_patches import emulator
 
 EMULATOR_VERSION = "1.5.33"
 
@@ -34,7 +34,7 @@ def main() -> None:
     _take(claim, options.port)
     _listen_on_loopback_only(options.port)
     if not options.as_released:
-        gaps.close_all()
+        emulator_patches.close_all()
     sys.argv = sys.argv[:1]  # the emulator has a command line of its own
     emulator.module("app").main()
 
@@ -42,8 +42,8 @@ def main() -> None:
 def _refuse_other_versions(found: str) -> None:
     if found != EMULATOR_VERSION:
         sys.exit(
-            f"The local engine is made for ministack {EMULATOR_VERSION} and found {found}: local/gaps changes that version's"
-            f" inside. Put ministack=={EMULATOR_VERSION} back into requirements-aws.txt, or adapt local/gaps and its tests."
+            f"The local engine is made for ministack {EMULATOR_VERSION} and found {found}: local/emulator_patches changes that version's"
+            f" inside. Put ministack=={EMULATOR_VERSION} back into requirements-aws.txt, or adapt local/emulator_patches and its tests."
         )
 
 

@@ -37,7 +37,7 @@ class Sam:
         # --cached compiles and fetches a layer's packages again only when its requirements have changed.
         self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--cached",
                   "--cache-dir", str(self.state / "cache"), *_overrides(parameters))  # fmt: skip
-        compiler: list[str | Path] = [self.tools.lambda_python, "-m", "local.precompile", self.state / "build"]
+        compiler: list[str | Path] = [self.tools.lambda_python, "-m", "tools.precompile", self.state / "build"]
         subprocess.run(compiler, check=True, cwd=PROJECT)
 
     def deploy(self, stack_name: str, endpoint_url: str, parameters: Mapping[str, str]) -> None:

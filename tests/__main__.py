@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-BESIDE = ["tests/model", "tests/openapi", "tests/stateful"]
+BESIDE = ["tests/proof/model", "tests/deployed/openapi", "tests/proof/stateful"]
 """They need the processor and no clock, the others mostly wait: so these run beside them, and yield to them."""
 
 

@@ -15,11 +15,11 @@ from hypothesis import settings
 
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack, Outputs
-from tests.crash import tree as trees
-from tests.deployed import Api, Caller, Limited
+from tests.proof.crash import tree as trees
+from tests.support.deployed import Api, Caller, Limited
 
 TESTS = Path(__file__).parent
-JOBS = {"zoo": TESTS / "zoo.py", "contract": TESTS / "contract_http/jobs.py"}
+JOBS = {"sample_jobs": TESTS / "support/sample_jobs.py", "contract": TESTS / "deployed/http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
 # A machine that pauses for a moment is no flaw.
 settings.register_profile("no deadline", deadline=None)
@@ -38,7 +38,7 @@ LIMITS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {TESTS / "e2e", TESTS / "contract_http"} & set(item.path.parents):
+        if {TESTS / "deployed/operations", TESTS / "deployed/http"} & set(item.path.parents):
             item.add_marker("e2e")
 
 
@@ -49,7 +49,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trees.copy(tree, jobs=JOBS)
     template = (tree / "template.yaml").read_text()
     assert template.count(OWN_ROUTES) == 1
-    events = (TESTS / "contract_http/routes.yaml").read_text()
+    events = (TESTS / "deployed/http/routes.yaml").read_text()
     (tree / "template.yaml").write_text(template.replace(OWN_ROUTES, OWN_ROUTES + events))
     trees.generate(tree)
     return tree

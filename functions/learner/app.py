@@ -3,14 +3,14 @@
 from typing import Any
 
 from asyncjobs import log
-from asyncjobs.clock import utc_now
-from asyncjobs.history import DynamoHistory
-from asyncjobs.learner import Learner
+from asyncjobs.aws.dynamodb_history import DynamoHistory
+from asyncjobs.core.clock import utc_now
+from asyncjobs.estimates.aggregator import DurationAggregator
 from asyncjobs.settings import Settings
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-learner = Learner(DynamoHistory(settings.table_name), clock=utc_now)
+learner = DurationAggregator(DynamoHistory(settings.table_name), clock=utc_now)
 
 
 def handler(event: dict[str, Any], _context: object) -> None:

@@ -2,31 +2,33 @@
 
 from typing import Any
 
-from asyncjobs import aws, log
-from asyncjobs.api import queries_api
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import utc_now
-from asyncjobs.history import CachedHistory, DynamoHistory
-from asyncjobs.objects import S3Objects
-from asyncjobs.polling import Outlook
-from asyncjobs.queue import SqsQueue
-from asyncjobs.service import Queries
+from asyncjobs import log
+from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_history import DynamoHistory
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import utc_now
+from asyncjobs.estimates.history import CachedHistory
+from asyncjobs.estimates.poll_schedule import DurationEstimate
+from asyncjobs.http.handlers import queries_api
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings
-from asyncjobs.store import DynamoStore
 
 settings = Settings.from_environment()
 log.configure(settings.application)
 # Two clients would take longer to make than to use.
-dynamodb = aws.dynamodb()
+dynamodb = clients.dynamodb()
 queries = Queries(
     store=DynamoStore(settings.table_name, dynamodb),
     objects=S3Objects(settings.bucket_name),
-    catalogue=Catalogue.read(),
+    catalog=Catalog.read(),
     clock=utc_now,
     queue=(lambda: SqsQueue(settings.queue_urls)) if settings.tells_queue_depth else None,
 )
-history = CachedHistory(DynamoHistory(settings.table_name, dynamodb), Outlook)
-api = queries_api(queries, clock=utc_now, outlook=history.of)
+history = CachedHistory(DynamoHistory(settings.table_name, dynamodb), DurationEstimate)
+api = queries_api(queries, clock=utc_now, estimate=history.of)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

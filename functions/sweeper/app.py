@@ -4,11 +4,11 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from asyncjobs import log
-from asyncjobs.clock import utc_now
-from asyncjobs.queue import SqsQueue
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import utc_now
 from asyncjobs.settings import Settings
-from asyncjobs.store import DynamoStore
-from asyncjobs.sweeper import Sweeper
+from asyncjobs.worker.sweeper import Sweeper
 
 settings = Settings.from_environment()
 log.configure(settings.application)

@@ -4,20 +4,20 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from asyncjobs import log
-from asyncjobs.batch import BatchWorker
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.clock import utc_now
-from asyncjobs.executor import Executor
-from asyncjobs.objects import S3Objects
-from asyncjobs.queue import SqsQueue
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import utc_now
+from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.settings import Settings
-from asyncjobs.store import DynamoStore
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.sqs_batch import BatchWorker
 
 settings = Settings.from_environment()
 log.configure(settings.application)
 queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
-executor = Executor(store=store, objects=objects, catalogue=Catalogue.read(), clock=utc_now, queue=queue)
+executor = Executor(store=store, objects=objects, catalog=Catalog.read(), clock=utc_now, queue=queue)
 worker = BatchWorker(executor, queue)
 
 

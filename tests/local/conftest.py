@@ -12,7 +12,7 @@ from local import process
 from local.process import REGION, Engine
 from local.sam import Tools
 
-TEMPLATE = (Path(__file__).parent / "gaps.yaml").read_text()
+TEMPLATE = (Path(__file__).parent / "emulator_patches.yaml").read_text()
 
 
 @dataclass(frozen=True)

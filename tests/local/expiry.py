@@ -7,8 +7,8 @@ import json
 import sys
 import threading
 
-from local.gaps import dynamodb
-from local.gaps.emulator import module
+from local.emulator_patches import dynamodb
+from local.emulator_patches.emulator import module
 
 
 def main() -> None:

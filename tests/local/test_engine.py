@@ -1,4 +1,4 @@
-"""The engine runs the one version that local/gaps knows from the inside."""
+"""The engine runs the one version that local/emulator_patches knows from the inside."""
 
 import re
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from local import environments
-from local.environments import Environment
 from local.errors import LocalError
 from local.process import PROJECT
+from tools import environments
+from tools.environments import Environment
 
 TOOLS = Environment(".venv", "requirements.txt", "the tools")
 

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 
 from asyncjobs import log
-from asyncjobs.api import Api, commands_api, queries_api
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.history import _key as history_key
-from asyncjobs.items import to_item
-from asyncjobs.lifecycle import (
+from asyncjobs.aws.dynamodb_history import _key as history_key
+from asyncjobs.aws.items import to_item
+from asyncjobs.core.job import (
     GRACE,
     MAX_ATTEMPTS_LIMIT,
     MAX_DEADLINE,
@@ -27,9 +25,11 @@ from asyncjobs.lifecycle import (
     Priority,
     Status,
 )
-from asyncjobs.registry import MAX_RETENTION, MAX_TIME_LIMIT
+from asyncjobs.http.handlers import Api, commands_api, queries_api
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT
 from asyncjobs.settings import Settings
-from tests.factories import new_job
+from tests.support.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
@@ -38,7 +38,7 @@ QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQu
 OPEN = {
     "GET /api/v1/health",
     "GET /api/v1/openapi.json",
-    # Its token is one of ours: tests/security has what becomes of any other.
+    # Its token is one of ours: tests/deployed/security has what becomes of any other.
     "PATCH /api/v1/jobs/{asyncJobId}/report",
 }
 
@@ -89,8 +89,8 @@ def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 def api_of(function: str) -> Api:
     unused: Any = None
     if function == "SubmitFunction":
-        catalogue = Catalogue.read(ROOT / "layers/jobs/jobs/catalogue.json")
-        return commands_api(unused, clock=unused, max_retention=timedelta(days=30), job_types=catalogue)
+        catalog = Catalog.read(ROOT / "layers/jobs/jobs/catalog.json")
+        return commands_api(unused, clock=unused, max_retention=timedelta(days=30), job_types=catalog)
     return queries_api(unused, clock=unused)
 
 
@@ -213,7 +213,7 @@ def test_all_pollers_together_leave_the_api_room_in_a_new_account() -> None:
 
 
 def test_the_longest_job_fits_into_the_worker_with_what_an_attempt_needs_around_it() -> None:
-    assert timedelta(seconds=properties("WorkerFunction")["Timeout"]) >= MAX_TIME_LIMIT + 2 * GRACE
+    assert timedelta(seconds=properties("WorkerFunction")["Timeout"]) >= MAX_TIMEOUT + 2 * GRACE
 
 
 def test_a_message_stays_hidden_six_times_as_long_as_the_worker_may_take() -> None:
@@ -323,7 +323,7 @@ def test_the_indexes_are_those_the_store_asks_and_hold_keys_only() -> None:
     indexes = properties("Table")["GlobalSecondaryIndexes"]
     asked = {
         node.value
-        for node in ast.walk(source_of("store"))
+        for node in ast.walk(source_of("aws/dynamodb_jobs"))
         if isinstance(node, ast.Constant) and node.value in {"byOwner", "due", "live", "waiting"}
     }
     assert {index["IndexName"] for index in indexes} == asked == {"byOwner", "due", "live", "waiting"}
@@ -452,7 +452,7 @@ def settings_variables() -> dict[str, set[str]]:
 def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> None:
     asked = attributes_of(app(function), "settings")
     if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
-        asked |= attributes_of(source_of("admission"), "settings")
+        asked |= attributes_of(source_of("limits/admission"), "settings")
     assert asked
     assert set().union(*(settings_variables()[name] for name in asked)) == environment(function)
 
@@ -471,8 +471,8 @@ def test_a_function_is_a_doorbell(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_that_reads_the_catalogue_has_the_jobs_layer(function: str) -> None:
-    reads = "Catalogue" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}
+def test_a_function_that_reads_the_catalog_has_the_jobs_layer(function: str) -> None:
+    reads = "Catalog" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}
     layers = [layer["Ref"] for layer in properties(function)["Layers"]]
     assert layers == ["AsyncjobsLayer", *(["JobsLayer"] if reads else [])]
 
@@ -525,36 +525,36 @@ OPTIONAL = {
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
-ROOMS = {
+CLASSES = {
     # A job that runs at once does so where it is submitted.
     "SubmitFunction": [
-        ("service", "Commands"),
-        ("admission", "Admission"),
-        ("backlog", "Backlog"),
-        ("exclusive", "Locks"),
-        ("history", "CachedHistory"),
-        ("executor", "Executor"),
-        ("attempt", "Attempt"),
-        ("heartbeat", "Heartbeat"),
+        ("service/commands", "Commands"),
+        ("limits/admission", "Admission"),
+        ("limits/backlog", "Backlog"),
+        ("limits/locks", "Locks"),
+        ("estimates/history", "CachedHistory"),
+        ("worker/executor", "Executor"),
+        ("worker/attempt", "Attempt"),
+        ("worker/heartbeat", "Heartbeat"),
     ],
-    "StatusFunction": [("service", "Queries"), ("backlog", "Backlog"), ("history", "CachedHistory")],
+    "StatusFunction": [("service/queries", "Queries"), ("limits/backlog", "Backlog"), ("estimates/history", "CachedHistory")],
     "WorkerFunction": [
-        ("batch", "BatchWorker"),
-        ("exclusive", "Locks"),
-        ("executor", "Executor"),
-        ("attempt", "Attempt"),
-        ("heartbeat", "Heartbeat"),
+        ("worker/sqs_batch", "BatchWorker"),
+        ("limits/locks", "Locks"),
+        ("worker/executor", "Executor"),
+        ("worker/attempt", "Attempt"),
+        ("worker/heartbeat", "Heartbeat"),
     ],
-    "SweeperFunction": [("sweeper", "Sweeper"), ("exclusive", "Locks")],
-    "LearnerFunction": [("learner", "Learner")],
+    "SweeperFunction": [("worker/sweeper", "Sweeper"), ("limits/locks", "Locks")],
+    "LearnerFunction": [("estimates/aggregator", "DurationAggregator")],
 }
 """The classes that do a function's work, through the adapters."""
 
 ADAPTERS = {
-    "_store": ("store", "DynamoStore"),
-    "_history": ("history", "DynamoHistory"),
-    "_queue": ("queue", "SqsQueue"),
-    "_objects": ("objects", "S3Objects"),
+    "_store": ("aws/dynamodb_jobs", "DynamoStore"),
+    "_history": ("aws/dynamodb_history", "DynamoHistory"),
+    "_queue": ("aws/sqs", "SqsQueue"),
+    "_objects": ("aws/s3", "S3Objects"),
 }
 
 RESOURCES = {
@@ -635,9 +635,9 @@ def actions_in_code(function: str) -> set[str]:
     """The actions that a function's code can be seen to need."""
     return {
         ACTIONS[call]
-        for room in ROOMS[function]
+        for place in CLASSES[function]
         for adapter, (module, class_name) in ADAPTERS.items()
-        for method in attributes_of(class_of(*room), f"self.{adapter}")
+        for method in attributes_of(class_of(*place), f"self.{adapter}")
         for call in client_calls(module, class_name, method)
     }
 
@@ -724,8 +724,8 @@ def test_a_role_is_lambdas_alone_and_says_all_it_allows_itself(function: str) ->
 
 
 def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
-    besides = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
-    conditions = {name: found["Condition"] for name, found in besides.items()}
+    extra = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
+    conditions = {name: found["Condition"] for name, found in extra.items()}
     assert conditions == {
         "KeyPolicy": "OwnKey",
         "TracingPolicy": "Traced",
@@ -772,11 +772,11 @@ def test_the_transform_adds_no_role_of_its_own() -> None:
     assert sorted(made) == sorted(resources("AWS::IAM::Role"))
 
 
-@pytest.mark.parametrize("module", ["attempt", "batch", "executor", "heartbeat"])
+@pytest.mark.parametrize("module", ["attempt", "sqs_batch", "executor", "heartbeat"])
 def test_no_code_of_the_worker_sends_to_the_queue_it_reads(module: str) -> None:
     # Lambda stops such a chain after 16 hops: only the sweeper, whose chain starts at the schedule, sends again.
     sends = {"send", "send_all"}
-    assert not sends & {node.attr for node in ast.walk(source_of(module)) if isinstance(node, ast.Attribute)}
+    assert not sends & {node.attr for node in ast.walk(source_of(f"worker/{module}")) if isinstance(node, ast.Attribute)}
 
 
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from asyncjobs import catalogue as catalogues
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.executor import Executor
-from asyncjobs.registry import definition_of
-from tests import zoo
-from tests.factories import NOW
-from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from asyncjobs.jobtypes import catalog as catalogs
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import definition_of
+from asyncjobs.worker.executor import Executor
+from tests.support import sample_jobs
+from tests.support.factories import NOW
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 
 @pytest.fixture
@@ -42,18 +42,18 @@ def objects() -> FakeObjects:
 
 
 @pytest.fixture(scope="session")
-def catalogue() -> Catalogue:
+def catalog() -> Catalog:
     """The zoo's job types."""
-    definitions = [definition_of(value) for value in vars(zoo).values()]
-    return Catalogue({found.name: found.describe() for found in definitions if found is not None})
+    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
+    return Catalog({found.name: found.describe() for found in definitions if found is not None})
 
 
 @pytest.fixture
-def executor(store: FakeStore, objects: FakeObjects, catalogue: Catalogue, clock: FakeClock) -> Executor:
+def executor(store: FakeStore, objects: FakeObjects, catalog: Catalog, clock: FakeClock) -> Executor:
     return Executor(
         store=store,
         objects=objects,
-        catalogue=catalogue,
+        catalog=catalog,
         clock=clock,
         jitter=random.Random(1),
         sleep=lambda seconds: clock.advance(seconds=seconds),
@@ -103,7 +103,7 @@ JobsPackage = Callable[..., Path]
 
 @pytest.fixture
 def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
-    """Makes a jobs package of modules, under a name of its own; the catalogue takes it for the one there is."""
+    """Makes a jobs package of modules, under a name of its own; the catalog takes it for the one there is."""
 
     def make(**modules: str) -> Path:
         name = re.sub(r"\W", "_", f"jobs_of_{request.node.name}")
@@ -113,7 +113,7 @@ def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytes
         for module, text in modules.items():
             (package / f"{module}.py").write_text(text)
         monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.setattr(catalogues, "JOBS_PACKAGE", name)
+        monkeypatch.setattr(catalogs, "JOBS_PACKAGE", name)
         return package
 
     return make

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.admission import Admission
-from asyncjobs.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
-from asyncjobs.lifecycle import DEADLINE_EXCEEDED, AsyncJob, JobKey, Priority
-from asyncjobs.queue import JobMessage
-from asyncjobs.rate import SubmitRate
-from tests.factories import NOW, OWNER, new_job, new_tracked_job
-from tests.fakes import FakeClock, FakeQueue, FakeStore
+from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
+from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, JobKey, Priority
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.rate import SubmitRate
+from asyncjobs.limits.admission import Admission
+from tests.support.factories import NOW, OWNER, new_job, new_tracked_job
+from tests.support.fakes import FakeClock, FakeQueue, FakeStore
 
 TWO_AND_ONE_A_SECOND = SubmitRate(per_minute=60, burst=2)
 
@@ -36,7 +36,7 @@ def job(number: int = 0, *, owner: str = OWNER) -> AsyncJob:
 
 def wait_in(queue: FakeQueue, count: int, priority: Priority = Priority.STANDARD) -> None:
     for number in range(count):
-        queue.send(JobMessage(JobKey("bob", str(number)), "gen", "zoo.returns", priority=priority))
+        queue.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=priority))
 
 
 # ── Off ────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,26 +14,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.admission import Admission
-from asyncjobs.api import Api, commands_api, queries_api
-from asyncjobs.catalogue import Catalogue, openapi_path
-from asyncjobs.clock import from_rfc3339, rfc3339
-from asyncjobs.durations import Durations
-from asyncjobs.errors import IllegalMove, Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Priority, Result, Status, job_id_for
-from asyncjobs.openapi import document
-from asyncjobs.parsing import cursor_of
-from asyncjobs.polling import Outlook
-from asyncjobs.queue import JobMessage
-from asyncjobs.rate import SubmitRate
-from asyncjobs.registry import GENERIC, Exclusive, tracked_job
-from asyncjobs.service import Commands, JobsQuery, Queries
-from asyncjobs.store import ListPosition
-from asyncjobs.waiting import Waiter
-from tests.events import as_owner, sample
-from tests.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
-from tests.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
-from tests.openapi.contract import Contract
+from asyncjobs.codegen.openapi import document
+from asyncjobs.core.clock import from_rfc3339, rfc3339
+from asyncjobs.core.durations import Durations
+from asyncjobs.core.errors import IllegalMove, Unavailable
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, Status, job_id_for
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import ListPosition
+from asyncjobs.core.rate import SubmitRate
+from asyncjobs.estimates.poll_schedule import DurationEstimate
+from asyncjobs.http.handlers import Api, commands_api, queries_api
+from asyncjobs.http.parse import cursor_of
+from asyncjobs.jobtypes.catalog import Catalog, openapi_path
+from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
+from asyncjobs.limits.admission import Admission
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.long_poll import Waiter
+from asyncjobs.service.queries import JobsQuery, Queries
+from tests.deployed.openapi.contract import Contract
+from tests.support.events import as_owner, sample
+from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
@@ -78,7 +79,7 @@ SEARCHES = job_type(
         },
     },
 )
-CATALOGUE = Catalogue(
+CATALOGUE = Catalog(
     {
         "api.reads": READS,
         "api.searches": SEARCHES,
@@ -118,7 +119,7 @@ class House:
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
-    outlooks: dict[str, Outlook] = field(default_factory=dict)
+    outlooks: dict[str, DurationEstimate] = field(default_factory=dict)
     asked_for: list[str] = field(default_factory=list)
     tells_queue_depth: bool = False
 
@@ -131,7 +132,7 @@ class House:
             store=self.store,
             queue=self.queue,
             objects=self.objects,
-            catalogue=CATALOGUE,
+            catalog=CATALOGUE,
             clock=self.clock,
             max_retention=most,
             waiter=waiter,
@@ -140,15 +141,15 @@ class House:
         queries = Queries(
             store=self.store,
             objects=self.objects,
-            catalogue=CATALOGUE,
+            catalog=CATALOGUE,
             clock=self.clock,
             waiter=waiter,
             queue=(lambda: self.queue) if self.tells_queue_depth else None,
         )
         self._commands = commands_api(commands, clock=self.clock, max_retention=most, job_types=CATALOGUE)
-        self._queries = queries_api(queries, clock=self.clock, outlook=self.outlook)
+        self._queries = queries_api(queries, clock=self.clock, estimate=self.estimate)
 
-    def outlook(self, job_type: str) -> Outlook | None:
+    def estimate(self, job_type: str) -> DurationEstimate | None:
         self.asked_for.append(job_type)
         return self.outlooks.get(job_type)
 
@@ -516,7 +517,7 @@ def test_the_older_a_job_the_less_often_it_is_worth_asking(house: House, age: fl
 
 
 def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(house: House) -> None:
-    house.outlooks["zoo.returns"] = Outlook(Durations.of([20.0] * 100))
+    house.outlooks["sample.returns"] = DurationEstimate(Durations.of([20.0] * 100))
     house.keep(running_job())
     house.clock.advance(seconds=4)
     answer = house.call(JOB, async_job_id=JOB_ID)
@@ -527,7 +528,7 @@ def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(hou
 
 
 def test_an_estimate_that_moves_is_no_news(house: House) -> None:
-    house.outlooks["zoo.returns"] = Outlook(Durations.of([18.0, 20.0, 22.0] * 40))
+    house.outlooks["sample.returns"] = DurationEstimate(Durations.of([18.0, 20.0, 22.0] * 40))
     house.keep(running_job())
     first = house.call(JOB, async_job_id=JOB_ID)
     house.clock.advance(seconds=19)
@@ -568,7 +569,7 @@ def test_a_retry_stays_in_its_queue(house: House) -> None:
 def crowd(house: House, **counts: int) -> None:
     for priority, count in counts.items():
         for number in range(count):
-            house.queue.send(JobMessage(JobKey("bob", str(number)), "gen", "zoo.returns", priority=Priority(priority)))
+            house.queue.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=Priority(priority)))
 
 
 def test_a_job_that_waits_tells_how_many_wait_in_its_queue_where_that_is_told() -> None:
@@ -682,7 +683,7 @@ def test_a_failed_job_shows_why(house: House) -> None:
 
 
 def test_nothing_of_a_record_is_shown_but_what_the_contract_names(house: House) -> None:
-    house.keep(running_job(by="canary", gen="canary", request_hash=b"canary", input="canary", input_location="canary"))
+    house.keep(running_job(by="canary", generation="canary", request_hash=b"canary", input="canary", input_location="canary"))
     for route in (JOB, RESULT):
         assert "canary" not in house.call(route, async_job_id=JOB_ID).text
     assert "canary" not in house.call(JOBS).text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.clock import (
+from asyncjobs.core.clock import (
     epoch_milliseconds,
     from_epoch_milliseconds,
     from_rfc3339,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncjobs.durations import BUCKETS, GROWTH, LONGEST, MEMORY, SHORTEST, Durations, bucket_of, end_of, middle_of
+from asyncjobs.core.durations import BUCKETS, GROWTH, LONGEST, MEMORY, SHORTEST, Durations, bucket_of, end_of, middle_of
 
 SECONDS = st.lists(st.floats(0, LONGEST), max_size=50)
 DURATIONS = st.builds(Durations.of, SECONDS)

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.errors import Fatal, Retry, TimeLimitExceeded, Unavailable
-from asyncjobs.executor import TRY_LATER, Executor
-from asyncjobs.lifecycle import AsyncJob, JobFailure, JobKey, Status, submitted
-from asyncjobs.queue import JobMessage
-from asyncjobs.store import Lost
-from tests.factories import NOW, new_job
-from tests.fakes import FakeClock, FakeObjects, FakeStore
+from asyncjobs.core.errors import Fatal, Retry, TimeLimitExceeded, Unavailable
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Status, submitted
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import Lost
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.worker.executor import TRY_LATER, Executor
+from tests.support.factories import NOW, new_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeStore
 from tests.unit.conftest import Lines
 
 QUARTER_HOUR = timedelta(minutes=15)
@@ -27,17 +27,17 @@ Run = Callable[[AsyncJob], timedelta | None]
 
 
 @pytest.fixture
-def submit(store: FakeStore, catalogue: Catalogue) -> Submit:
+def submit(store: FakeStore, catalog: Catalog) -> Submit:
     """Puts a job of the zoo into the store."""
 
     def submit(name: str, value: Any = None, **changes: Any) -> AsyncJob:
-        job_type = catalogue[name]
+        job_type = catalog[name]
         job = submitted(
             new_job().key,
             job_type=name,
             request_hash=b"h",
             max_attempts=job_type.max_attempts,
-            time_limit=job_type.time_limit,
+            timeout=job_type.timeout,
             deadline=job_type.deadline,
             retention=job_type.retention,
             now=NOW,
@@ -78,26 +78,26 @@ def failure(store: FakeStore, job: AsyncJob) -> JobFailure:
 
 
 def test_what_a_job_returns_is_its_result(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.halves", {"number": 14})
+    job = submit("sample.halves", {"number": 14})
     assert run(job) is None
     ended = stored(store, job)
     assert (ended.status, ended.result and ended.result.text) == (Status.COMPLETED, "7")
 
 
 def test_a_coroutine_runs_too(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns_async", {"seconds": 0.001})
+    job = submit("sample.returns_async", {"seconds": 0.001})
     assert run(job) is None
     assert stored(store, job).status is Status.COMPLETED
 
 
 def test_a_short_job_costs_its_claim_and_its_end_and_not_a_write_more(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns")
+    job = submit("sample.returns")
     before = store.writes
     run(job)
     assert store.writes - before == 2
 
 
-@pytest.mark.parametrize("name", ["zoo.returns_much", "zoo.streams"])
+@pytest.mark.parametrize("name", ["sample.returns_much", "sample.streams"])
 def test_a_large_result_lies_in_the_bucket_under_the_attempts_own_name(
     store: FakeStore, objects: FakeObjects, submit: Submit, run: Run, name: str
 ) -> None:
@@ -105,12 +105,12 @@ def test_a_large_result_lies_in_the_bucket_under_the_attempts_own_name(
     run(job)
     result = stored(store, job).result
     assert result is not None
-    assert result.location == f"results/{job.async_job_id}/{job.gen}/1"
+    assert result.location == f"results/{job.async_job_id}/{job.generation}/1"
     assert len(json.loads(objects.stored[result.location])) == 10_000
 
 
 def test_a_small_streamed_result_lies_in_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.streams", {"size": 1000})
+    job = submit("sample.streams", {"size": 1000})
     run(job)
     result = stored(store, job).result
     assert result is not None
@@ -118,7 +118,7 @@ def test_a_small_streamed_result_lies_in_the_job(store: FakeStore, submit: Submi
 
 
 def test_an_unforeseen_exception_is_tried_again_after_a_backoff(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.raises")
+    job = submit("sample.raises")
     again_after = run(job)
     released = stored(store, job)
     assert again_after is not None
@@ -130,23 +130,23 @@ def test_an_unforeseen_exception_is_tried_again_after_a_backoff(store: FakeStore
 def test_an_unforeseen_exceptions_words_are_neither_shown_nor_logged(
     store: FakeStore, submit: Submit, run: Run, lines: Lines
 ) -> None:
-    job = submit("zoo.raises")
+    job = submit("sample.raises")
     run(job)
     error = failure(store, job)
     assert (error.code, error.type, error.retryable) == ("JOB_RAISED", "ValueError", True)
     assert "canary" not in error.message
     assert "canary" not in lines.text()
-    assert "zoo.py" in lines.text()
+    assert "sample_jobs.py" in lines.text()
 
 
 def test_the_last_attempts_exception_fails_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.raises", attempt=2)
+    job = submit("sample.raises", attempt=2)
     assert run(job) is None
     assert (stored(store, job).status, stored(store, job).attempt) == (Status.FAILED, 3)
 
 
 def test_fatal_fails_at_once_with_the_jobs_own_words(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.gives_up")
+    job = submit("sample.gives_up")
     assert run(job) is None
     assert stored(store, job).status is Status.FAILED
     assert failure(store, job) == JobFailure(
@@ -160,14 +160,14 @@ def test_a_message_that_no_utf_8_can_hold_is_mended_not_refused(
     def raises(_attempt: object, _definition: object) -> None:
         raise Fatal("a\ud800b")
 
-    monkeypatch.setattr("asyncjobs.attempt.Attempt._input", raises)
-    job = submit("zoo.returns")
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", raises)
+    job = submit("sample.returns")
     run(job)
     assert failure(store, job).message == "a?b"
 
 
 def test_a_job_may_say_when_to_be_tried_again(store: FakeStore, submit: Submit, run: Run, clock: FakeClock) -> None:
-    job = submit("zoo.succeeds_at_last")
+    job = submit("sample.succeeds_at_last")
     for _ in range(2):
         assert run(job) == timedelta(seconds=1)
         clock.advance(seconds=1)
@@ -177,12 +177,12 @@ def test_a_job_may_say_when_to_be_tried_again(store: FakeStore, submit: Submit, 
 
 
 def test_sys_exit_is_a_failure_like_any_other(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.exits")
+    job = submit("sample.exits")
     run(job)
     assert failure(store, job).type == "SystemExit"
 
 
-@pytest.mark.parametrize("name", ["zoo.returns_unserialisable", "zoo.returns_wrong_type", "zoo.streams_no_json"])
+@pytest.mark.parametrize("name", ["sample.returns_unserialisable", "sample.returns_wrong_type", "sample.streams_no_json"])
 def test_a_result_that_is_no_json_of_its_type_fails_for_good(store: FakeStore, submit: Submit, run: Run, name: str) -> None:
     job = submit(name)
     assert run(job) is None
@@ -190,7 +190,7 @@ def test_a_result_that_is_no_json_of_its_type_fails_for_good(store: FakeStore, s
 
 
 def test_an_input_that_only_the_model_can_refuse_fails_for_good(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.halves", {"number": 7})
+    job = submit("sample.halves", {"number": 7})
     assert run(job) is None
     error = failure(store, job)
     assert error.code == "INVALID_INPUT"
@@ -198,25 +198,25 @@ def test_an_input_that_only_the_model_can_refuse_fails_for_good(store: FakeStore
 
 
 def test_an_input_that_is_gone_fails_for_good(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns", input=None, input_location="inputs/alice/gone.json")
+    job = submit("sample.returns", input=None, input_location="inputs/alice/gone.json")
     assert run(job) is None
     assert failure(store, job).code == "INPUT_MISSING"
 
 
 def test_a_large_input_is_fetched_from_the_bucket(store: FakeStore, objects: FakeObjects, submit: Submit, run: Run) -> None:
     objects.stored["inputs/alice/x.json"] = b'{"number":4}'
-    job = submit("zoo.halves", input=None, input_location="inputs/alice/x.json")
+    job = submit("sample.halves", input=None, input_location="inputs/alice/x.json")
     run(job)
     assert stored(store, job).status is Status.COMPLETED
 
 
 def test_a_job_type_that_the_worker_does_not_know_yet_is_tried_again(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns", job_type="zoo.of_tomorrow")
+    job = submit("sample.returns", job_type="sample.of_tomorrow")
     assert run(job) is not None
     assert failure(store, job).code == "UNKNOWN_JOB_TYPE"
 
 
-@pytest.mark.parametrize("name", ["zoo.sleeps", "zoo.sleeps_async"])
+@pytest.mark.parametrize("name", ["sample.sleeps", "sample.sleeps_async"])
 def test_the_time_limit_is_raised_in_the_job_and_its_finally_runs(
     store: FakeStore, submit: Submit, run: Run, lines: Lines, name: str
 ) -> None:
@@ -233,8 +233,8 @@ def test_an_alarm_that_rings_just_as_the_job_ends_counts_as_the_time_limit(
         function()
         raise TimeLimitExceeded
 
-    monkeypatch.setattr("asyncjobs.executor.call_with_time_limit", rings_late)
-    job = submit("zoo.returns")
+    monkeypatch.setattr("asyncjobs.worker.executor.call_with_timeout", rings_late)
+    job = submit("sample.returns")
     assert run(job) is not None
     assert failure(store, job).code == "TIME_LIMIT_EXCEEDED"
 
@@ -243,7 +243,7 @@ def test_a_bucket_that_is_down_when_the_result_is_kept_is_a_reason_to_try_again(
     store: FakeStore, objects: FakeObjects, submit: Submit, run: Run
 ) -> None:
     objects.is_down = True
-    job = submit("zoo.returns_much", {"size": 10_000})
+    job = submit("sample.returns_much", {"size": 10_000})
     assert run(job) is not None
     assert stored(store, job).status is Status.PENDING
 
@@ -252,8 +252,10 @@ def test_a_bucket_that_is_down_when_the_result_is_kept_is_a_reason_to_try_again(
 
 
 def test_a_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns")
-    held = store.claim_if_claimable(job.key, gen=job.gen, by="other", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    job = submit("sample.returns")
+    held = store.claim_if_claimable(
+        job.key, generation=job.generation, by="other", now=NOW, lease_until=NOW + timedelta(seconds=75)
+    )
     assert run(job) is None
     assert stored(store, job) == held
 
@@ -261,7 +263,7 @@ def test_a_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submi
 def test_a_message_that_was_too_early_only_for_its_claim_comes_back_at_once(
     store: FakeStore, clock: FakeClock, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = submit("zoo.halves", {"number": 14}, not_before=NOW + timedelta(milliseconds=2))
+    job = submit("sample.halves", {"number": 14}, not_before=NOW + timedelta(milliseconds=2))
     claim = store.claim_if_claimable
 
     def slow_claim(key: JobKey, **terms: Any) -> AsyncJob | Lost:
@@ -276,29 +278,29 @@ def test_a_message_that_was_too_early_only_for_its_claim_comes_back_at_once(
 
 
 def test_a_message_that_comes_too_early_waits(submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns", not_before=NOW + timedelta(seconds=9))
+    job = submit("sample.returns", not_before=NOW + timedelta(seconds=9))
     assert run(job) == timedelta(seconds=9)
 
 
 @pytest.mark.parametrize("changes", [{"status": Status.CANCELLED, "due_at": None}, {"attempt": 3}, {"deadline_at": NOW}])
 def test_a_message_whose_job_may_not_run_has_done_its_duty(submit: Submit, run: Run, changes: dict[str, Any]) -> None:
-    assert run(submit("zoo.returns", **changes)) is None
+    assert run(submit("sample.returns", **changes)) is None
 
 
 def test_a_message_of_a_job_that_is_gone_has_done_its_duty(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns")
+    job = submit("sample.returns")
     store.jobs.clear()
     assert run(job) is None
 
 
 def test_a_message_of_an_earlier_record_does_not_run_the_present_one(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns")
-    assert run(replace(job, gen="an earlier one")) is None
+    job = submit("sample.returns")
+    assert run(replace(job, generation="an earlier one")) is None
     assert stored(store, job) == job
 
 
 def test_a_table_that_is_down_at_the_claim_brings_the_message_back(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("zoo.returns")
+    job = submit("sample.returns")
     store.failures += [Unavailable("throttled")] * 2
     assert run(job) == TRY_LATER
     assert stored(store, job) == job
@@ -318,12 +320,12 @@ class AnswerLostStore(FakeStore):
 
 
 def test_a_claim_whose_answer_never_came_is_asked_for_again_and_not_lost(
-    objects: FakeObjects, catalogue: Catalogue, clock: FakeClock
+    objects: FakeObjects, catalog: Catalog, clock: FakeClock
 ) -> None:
     store = AnswerLostStore()
-    job = replace(new_job(), job_type="zoo.returns")
+    job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
-    executor = Executor(store=store, objects=objects, catalogue=catalogue, clock=clock)
+    executor = Executor(store=store, objects=objects, catalog=catalog, clock=clock)
     assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
     assert (stored(store, job).status, stored(store, job).attempt, store.claims) == (Status.COMPLETED, 1, 2)
 
@@ -334,14 +336,14 @@ def test_a_job_that_asks_for_a_retry_far_beyond_its_deadline_waits_until_its_dea
     def raises(_attempt: object, _definition: object) -> None:
         raise Retry("Much later.", after=timedelta(days=3_000_000))
 
-    monkeypatch.setattr("asyncjobs.attempt.Attempt._input", raises)
-    job = submit("zoo.returns")
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", raises)
+    job = submit("sample.returns")
     assert run(job) == job.deadline_at - NOW
     assert stored(store, job).not_before == job.deadline_at
 
 
 def test_with_too_little_time_left_nothing_is_begun(store: FakeStore, executor: Executor, submit: Submit) -> None:
-    job = submit("zoo.returns")
+    job = submit("sample.returns")
     assert executor.run(JobMessage.of(job), claimant="w", remaining=timedelta(seconds=9)) == timedelta(0)
     assert stored(store, job) == job
 
@@ -372,12 +374,12 @@ class LateStore(FakeStore):
     ids=["cancelled", "taken over"],
 )
 def test_a_job_that_was_taken_away_while_it_ran_stays_as_others_left_it(
-    objects: FakeObjects, catalogue: Catalogue, clock: FakeClock, lines: Lines, meanwhile: Any, reason: str
+    objects: FakeObjects, catalog: Catalog, clock: FakeClock, lines: Lines, meanwhile: Any, reason: str
 ) -> None:
     store = LateStore(meanwhile)
-    job = replace(new_job(), job_type="zoo.returns")
+    job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
-    executor = Executor(store=store, objects=objects, catalogue=catalogue, clock=clock)
+    executor = Executor(store=store, objects=objects, catalog=catalog, clock=clock)
     assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
     assert stored(store, job).result is None
     assert ("JOB_FENCED", reason) in [(line["message"], line.get("reason")) for line in lines.events]
@@ -397,14 +399,14 @@ class FlakyStore(FakeStore):
 
 @pytest.mark.parametrize(("refusals", "status"), [(4, Status.COMPLETED), (5, Status.IN_PROGRESS)])
 def test_work_that_is_done_is_recorded_through_a_few_seconds_of_throttling(
-    objects: FakeObjects, catalogue: Catalogue, clock: FakeClock, refusals: int, status: Status
+    objects: FakeObjects, catalog: Catalog, clock: FakeClock, refusals: int, status: Status
 ) -> None:
     store = FlakyStore()
-    job = replace(new_job(), job_type="zoo.returns")
+    job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
     store.refusals = refusals
     executor = Executor(
-        store=store, objects=objects, catalogue=catalogue, clock=clock, sleep=lambda seconds: clock.advance(seconds=seconds)
+        store=store, objects=objects, catalog=catalog, clock=clock, sleep=lambda seconds: clock.advance(seconds=seconds)
     )
     again_after = executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR)
     assert stored(store, job).status is status
@@ -416,17 +418,21 @@ def test_work_that_is_done_is_recorded_through_a_few_seconds_of_throttling(
 
 
 def test_an_attempt_is_told_in_two_lines(submit: Submit, run: Run, lines: Lines) -> None:
-    job = submit("zoo.returns")
+    job = submit("sample.returns")
     run(job)
     assert lines.names() == ["JOB_STARTED", "JOB_COMPLETED"]
     for line in lines.events:
-        assert (line["asyncJobId"], line["jobType"], line["attempt"]) == (job.async_job_id, "zoo.returns", 1)
+        assert (line["asyncJobId"], line["jobType"], line["attempt"]) == (job.async_job_id, "sample.returns", 1)
     assert lines.events[1]["durationMs"] == 0
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "last"),
-    [("zoo.gives_up", {}, "JOB_FAILED"), ("zoo.raises", {}, "JOB_RETRIED"), ("zoo.raises", {"attempt": 2}, "JOB_FAILED")],
+    [
+        ("sample.gives_up", {}, "JOB_FAILED"),
+        ("sample.raises", {}, "JOB_RETRIED"),
+        ("sample.raises", {"attempt": 2}, "JOB_FAILED"),
+    ],
 )
 def test_each_ending_has_its_line(
     submit: Submit, run: Run, lines: Lines, name: str, changes: dict[str, Any], last: str

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
-from asyncjobs.heartbeat import Heartbeat
-from asyncjobs.lifecycle import AsyncJob
-from asyncjobs.store import Lost
-from tests.factories import running_job
-from tests.fakes import FakeClock, FakeStore
+from asyncjobs.core.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
+from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.ports import Lost
+from asyncjobs.worker.heartbeat import Heartbeat
+from tests.support.factories import running_job
+from tests.support.fakes import FakeClock, FakeStore
 
 
 @pytest.fixture

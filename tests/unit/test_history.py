@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from asyncjobs.durations import Durations
-from asyncjobs.history import FRESH, CachedHistory
-from asyncjobs.polling import Outlook
-from tests.fakes import FakeHistory
+from asyncjobs.core.durations import Durations
+from asyncjobs.estimates.history import FRESH, CachedHistory
+from asyncjobs.estimates.poll_schedule import DurationEstimate
+from tests.support.fakes import FakeHistory
 
 KNOWN = Durations.of([60.0] * 100)
 
@@ -33,18 +33,20 @@ def history() -> FakeHistory:
 
 
 @pytest.fixture
-def cached(history: FakeHistory, time: Time) -> CachedHistory[Outlook]:
-    return CachedHistory(history, Outlook, time)
+def cached(history: FakeHistory, time: Time) -> CachedHistory[DurationEstimate]:
+    return CachedHistory(history, DurationEstimate, time)
 
 
-def test_a_type_is_read_once_while_it_is_fresh(cached: CachedHistory[Outlook], history: FakeHistory, time: Time) -> None:
+def test_a_type_is_read_once_while_it_is_fresh(
+    cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time
+) -> None:
     first = cached.of("a")
     time.now += FRESH - 1
     assert cached.of("a") is first is not None
     assert history.reads == 1
 
 
-def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[Outlook], history: FakeHistory, time: Time) -> None:
+def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time) -> None:
     before = cached.of("a")
     history.known["a"] = Durations.of([5.0] * 100)
     time.now += FRESH
@@ -55,13 +57,13 @@ def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[Outlook], his
     assert history.reads == 2
 
 
-def test_types_are_read_apart(cached: CachedHistory[Outlook], history: FakeHistory) -> None:
+def test_types_are_read_apart(cached: CachedHistory[DurationEstimate], history: FakeHistory) -> None:
     assert cached.of("a") is not cached.of("b")
     assert history.reads == 2
 
 
 def test_a_table_that_does_not_answer_is_not_asked_again_for_a_while(
-    cached: CachedHistory[Outlook], history: FakeHistory, time: Time
+    cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time
 ) -> None:
     history.is_down = True
     assert cached.of("a") is None

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.clock import to_milliseconds, to_whole_seconds
-from asyncjobs.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
-from asyncjobs.lifecycle import (
+from asyncjobs.aws.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
+from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
+from asyncjobs.core.job import (
     FENCE,
     FENCE_AND_DUE,
     FENCE_AND_EXPIRY,
@@ -25,7 +25,7 @@ from asyncjobs.lifecycle import (
     Result,
     Status,
 )
-from tests.factories import JOB_ID, NOW, new_job, running_job
+from tests.support.factories import JOB_ID, NOW, new_job, running_job
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text("abc-|@. äß€", min_size=1, max_size=20)
@@ -38,7 +38,7 @@ JOBS = st.builds(
     async_job_id=st.uuids(version=4).map(str),
     job_type=NAME,
     status=st.sampled_from(Status),
-    gen=NAME,
+    generation=NAME,
     request_hash=st.binary(min_size=32, max_size=32),
     priority=st.sampled_from(Priority),
     attempt=COUNT,
@@ -110,7 +110,7 @@ def test_the_time_to_live_is_in_whole_seconds() -> None:
 def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
     job = running_job()
     other: Any = {
-        "gen": "another",
+        "generation": "another",
         "status": Status.PENDING,
         "attempt": 2,
         "claimed_by": "another",
@@ -196,5 +196,5 @@ def test_the_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) ->
 
 def test_a_result_in_the_bucket_leaves_the_item_small() -> None:
     job = short_job()
-    location = f"results/{job.async_job_id}/{job.gen}/{job.attempt}"
+    location = f"results/{job.async_job_id}/{job.generation}/{job.attempt}"
     assert size(to_item(job.completed(now=NOW + timedelta(seconds=40), result=Result(location=location)))) <= 1024

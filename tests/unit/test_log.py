@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from asyncjobs import log
-from asyncjobs.lifecycle import JobFailure, Result
-from tests.factories import JOB_ID, NOW, new_job, running_job
+from asyncjobs.core.job import JobFailure, Result
+from asyncjobs.log import log_event
+from tests.support.factories import JOB_ID, NOW, new_job, running_job
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -44,33 +45,33 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
 
 
 def test_a_line_says_when_what_and_about_which_job(written: Lines) -> None:
-    log.event("JOB_STARTED", running_job())
+    log_event("JOB_STARTED", running_job())
     (line,) = written()
     assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
     assert line == {
         "level": "INFO",
         "message": "JOB_STARTED",
         "asyncJobId": JOB_ID,
-        "jobType": "zoo.returns",
+        "jobType": "sample.returns",
         "attempt": 1,
         "status": "IN_PROGRESS",
     }
 
 
 def test_an_event_adds_its_own_fields(written: Lines) -> None:
-    log.event("CLAIM_DEFERRED", asyncJobId="x", reason="UNAVAILABLE")
+    log_event("CLAIM_DEFERRED", asyncJobId="x", reason="UNAVAILABLE")
     (line,) = written()
     assert (line["asyncJobId"], line["reason"]) == ("x", "UNAVAILABLE")
 
 
 def test_each_event_is_one_line_whatever_it_holds(written: Lines) -> None:
-    log.event("MESSAGE_MALFORMED", reason="two\nlines\r\nand “quotes”")
+    log_event("MESSAGE_MALFORMED", reason="two\nlines\r\nand “quotes”")
     (line,) = written()
     assert line["reason"] == "two\nlines\r\nand “quotes”"
 
 
 def test_what_json_does_not_know_is_written_as_text(written: Lines) -> None:
-    log.event("SEND_DEFERRED", at=NOW)
+    log_event("SEND_DEFERRED", at=NOW)
     (line,) = written()
     assert line["at"] == str(NOW)
 
@@ -79,7 +80,7 @@ def test_a_line_is_not_printed_a_second_time_by_lambdas_own_handler(written: Lin
     lambdas = io.StringIO()
     handler = logging.StreamHandler(lambdas)
     logging.getLogger().addHandler(handler)
-    log.event("JOB_STARTED", running_job())
+    log_event("JOB_STARTED", running_job())
     logging.getLogger().removeHandler(handler)
     assert len(written()) == 1
     assert lambdas.getvalue() == ""
@@ -90,7 +91,7 @@ def test_a_line_is_not_printed_a_second_time_by_lambdas_own_handler(written: Lin
 
 @pytest.mark.parametrize("name", METRICS)
 def test_what_is_counted_is_a_metric_in_cloudwatchs_embedded_format(written: Lines, name: str) -> None:
-    log.event(name, running_job(), durationMs=12)
+    log_event(name, running_job(), durationMs=12)
     (line,) = written()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Namespace"] == "asyncjobs"
@@ -102,15 +103,15 @@ def test_what_is_counted_is_a_metric_in_cloudwatchs_embedded_format(written: Lin
 
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metric_is_kept_by_application_and_by_job_type(written: Lines, name: str) -> None:
-    log.event(name, running_job())
+    log_event(name, running_job())
     (line,) = written()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["application"], ["application", "jobType"]]
-    assert (line["application"], line["jobType"]) == ("orders", "zoo.returns")
+    assert (line["application"], line["jobType"]) == ("orders", "sample.returns")
 
 
 def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Lines) -> None:
-    log.event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
+    log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
     (line,) = written()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["application"]]
@@ -120,14 +121,14 @@ def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Lines) -> None
 
 def test_a_metric_whose_value_is_not_known_is_not_announced(written: Lines) -> None:
     # CloudWatch drops a whole line that announces a metric it does not hold.
-    log.event("JOB_COMPLETED", running_job())
+    log_event("JOB_COMPLETED", running_job())
     (line,) = written()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert [metric["Name"] for metric in directive["Metrics"]] == ["JobsCompleted"]
 
 
 def test_what_is_not_counted_costs_no_metric(written: Lines) -> None:
-    log.event("JOB_STARTED", running_job())
+    log_event("JOB_STARTED", running_job())
     (line,) = written()
     assert "_aws" not in line
 
@@ -141,12 +142,12 @@ def test_a_line_about_a_job_holds_none_of_its_contents(written: Lines, name: str
     job = new_job(
         input="canary", input_location="canary", metadata="canary", message="canary", result=Result("canary"), error=error
     )
-    log.event(name, job)
+    log_event(name, job)
     assert "canary" not in json.dumps(written()).lower()
 
 
 def test_the_owner_is_not_in_a_line(written: Lines) -> None:
-    log.event("JOB_ACCEPTED", new_job(owner="somebody@example.com"))
+    log_event("JOB_ACCEPTED", new_job(owner="somebody@example.com"))
     assert "somebody" not in json.dumps(written())
 
 

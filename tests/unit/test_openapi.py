@@ -13,14 +13,15 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import BaseModel, TypeAdapter
 
-from asyncjobs import api, bodies, catalogue, http, parsing, problems
-from asyncjobs.catalogue import Catalogue
-from asyncjobs.errors import AsyncJobsError
-from asyncjobs.openapi import CODES, OPERATIONS, Json, document, to_json
-from tests.factories import job_type
+from asyncjobs.codegen.openapi import CODES, OPERATIONS, Json, document, to_json
+from asyncjobs.core.errors import AsyncJobsError
+from asyncjobs.http import handlers, parse, problems, render, request
+from asyncjobs.jobtypes import catalog
+from asyncjobs.jobtypes.catalog import Catalog
+from tests.support.factories import job_type
 from tests.template.source import ROOT, resources
 
-DOCUMENT = json.loads(catalogue.openapi_path().read_text())
+DOCUMENT = json.loads(catalog.openapi_path().read_text())
 
 
 def component(schemas: Json, name: str, value: Any) -> bool:
@@ -56,7 +57,7 @@ def test_the_document_of_an_api_without_jobs_is_sound_too() -> None:
 
 
 def test_the_same_job_types_are_the_same_text() -> None:
-    assert to_json(document(catalogue.collect())) == to_json(document(Catalogue.read()))
+    assert to_json(document(catalog.collect())) == to_json(document(Catalog.read()))
 
 
 def test_each_route_of_the_template_is_described_and_nothing_else() -> None:
@@ -107,9 +108,9 @@ def test_every_code_that_the_api_may_answer_is_described() -> None:
     # A code is what looks like one, where answers are made.
     found = {
         text
-        for module in (api, bodies, http, parsing, problems)
+        for module in (handlers, render, request, parse, problems)
         for text in strings(
-            ast.parse((ROOT / "layers/asyncjobs/asyncjobs" / f"{module.__name__.split('.')[1]}.py").read_text())
+            ast.parse((ROOT / "layers/asyncjobs/asyncjobs" / f"http/{module.__name__.rpartition('.')[2]}.py").read_text())
         )
         if re.fullmatch("[A-Z][A-Z_]{3,}", text)
     }

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncjobs.rate import SubmitRate
-from tests.factories import NOW
+from asyncjobs.core.rate import SubmitRate
+from tests.support.factories import NOW
 
 RATES = st.builds(SubmitRate, per_minute=st.integers(1, 6000), burst=st.integers(1, 30))
 PAUSES = st.lists(st.integers(0, 5000).map(lambda milliseconds: timedelta(milliseconds=milliseconds)), max_size=80)

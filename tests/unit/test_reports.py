@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncjobs.errors import (
+from asyncjobs.core.errors import (
     InvalidReport,
     InvalidWorkerToken,
     JobHasEnded,
@@ -20,17 +20,17 @@ from asyncjobs.errors import (
     ResultTooLarge,
     Unavailable,
 )
-from asyncjobs.lifecycle import FENCE, AsyncJob, JobFailure, Result, Status
-from asyncjobs.objects import INLINE_RESULT_LIMIT
-from asyncjobs.reports import Report, Reports
-from asyncjobs.store import Lost
-from asyncjobs.worker_token import WorkerToken
-from tests.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
-from tests.fakes import FakeClock, FakeStore
+from asyncjobs.core.job import FENCE, AsyncJob, JobFailure, Result, Status
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT
+from asyncjobs.core.ports import Lost
+from asyncjobs.tracking.reports import Report, Reports
+from asyncjobs.tracking.worker_token import WorkerToken
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.support.fakes import FakeClock, FakeStore
 from tests.unit.conftest import Lines
 
 TOKEN = WorkerToken.new(OWNER)
-JOB = new_tracked_job(gen=TOKEN.gen)
+JOB = new_tracked_job(generation=TOKEN.generation)
 HALFWAY = Report(progress=50, message="Page 5")
 DONE = Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}})
 BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "Invalid file format"}})
@@ -299,9 +299,9 @@ def test_whatever_is_wrong_with_a_token_nothing_happens_and_nobody_is_told_what(
         case "expired":
             clock.now = JOB.record_expires_at
         case "a new generation":
-            store.jobs[JOB.key] = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
+            store.jobs[JOB.key] = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
         case "not tracked":
-            store.jobs[JOB.key] = new_job(gen=TOKEN.gen)
+            store.jobs[JOB.key] = new_job(generation=TOKEN.generation)
     before = dict(store.jobs)
     with pytest.raises(InvalidWorkerToken) as refused:
         reports.by_worker(async_job_id, token, DONE)
@@ -354,7 +354,7 @@ def test_a_report_loses_against_the_end(reports: Reports, store: RacingStore) ->
 
 @pytest.mark.parametrize("gone", [True, False], ids=["gone", "created anew"])
 def test_a_report_made_for_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
-    anew = new_tracked_job(gen=WorkerToken.new(OWNER).gen)
+    anew = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
     rival(store, lambda _: None if gone else anew)
     with pytest.raises(InvalidWorkerToken):
         reports.by_worker(JOB_ID, TOKEN, DONE)

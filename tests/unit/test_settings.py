@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from asyncjobs.lifecycle import Priority
+from asyncjobs.core.job import Priority
 from asyncjobs.settings import Settings
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.errors import Unavailable
-from asyncjobs.lifecycle import AsyncJob, JobKey, Priority, Status
-from asyncjobs.queue import JobMessage
-from asyncjobs.sweeper import Sweeper
-from tests.factories import NOW, new_job, new_tracked_job, running_job
-from tests.fakes import FakeClock, FakeQueue, FakeStore
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import AsyncJob, JobKey, Priority, Status
+from asyncjobs.core.message import JobMessage
+from asyncjobs.worker.sweeper import Sweeper
+from tests.support.factories import NOW, new_job, new_tracked_job, running_job
+from tests.support.fakes import FakeClock, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
 
@@ -174,7 +174,7 @@ class RacingStore(FakeStore):
         job = super().get(key)
         assert job is not None
         assert job.due_at is not None
-        self.jobs[key] = job.postponed(job.due_at + timedelta(milliseconds=1))
+        self.jobs[key] = job.rescheduled(job.due_at + timedelta(milliseconds=1))
         return job
 
 

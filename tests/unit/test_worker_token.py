@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncjobs.items import to_item
-from asyncjobs.worker_token import WorkerToken
-from tests.factories import OWNER, new_tracked_job
+from asyncjobs.aws.items import to_item
+from asyncjobs.tracking.worker_token import WorkerToken
+from tests.support.factories import OWNER, new_tracked_job
 
 OWNERS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="#"), min_size=1, max_size=128)
 
@@ -24,21 +24,21 @@ def test_a_token_reads_back_as_it_was(owner: str) -> None:
 
 def test_a_token_fits_the_job_that_was_made_with_it_and_no_other() -> None:
     token = WorkerToken.new(OWNER)
-    job = new_tracked_job(gen=token.gen)
+    job = new_tracked_job(generation=token.generation)
     assert token.fits(job)
     assert not WorkerToken.new(OWNER).fits(job)
-    assert not token.fits(replace(job, gen=WorkerToken.new(OWNER).gen))
+    assert not token.fits(replace(job, generation=WorkerToken.new(OWNER).generation))
     assert not WorkerToken("bob", token.secret).fits(job)
     assert not token.fits(replace(job, max_attempts=3))
 
 
 def test_no_two_tokens_are_the_same() -> None:
-    assert len({WorkerToken.new(OWNER).gen for _ in range(1000)}) == 1000
+    assert len({WorkerToken.new(OWNER).generation for _ in range(1000)}) == 1000
 
 
 def test_what_is_stored_tells_nothing_of_the_secret() -> None:
     token = WorkerToken.new(OWNER)
-    stored = str(to_item(new_tracked_job(gen=token.gen)))
+    stored = str(to_item(new_tracked_job(generation=token.generation)))
     for secret in (token.secret.hex(), base64.urlsafe_b64encode(token.secret).decode()[:20], token.text):
         assert secret not in stored
 

@@ -1,15 +1,8 @@
 """Asynchronous jobs for an HTTP API on AWS. This page is what the author of a job needs."""
 
 from asyncjobs.context import JobContext, ResultStream
-from asyncjobs.errors import (
-    Fatal,
-    JobCancelled,
-    JobInterrupted,
-    LeaseLost,
-    Retry,
-    TimeLimitExceeded,
-)
-from asyncjobs.registry import Exclusive, job, tracked_job
+from asyncjobs.core.errors import Fatal, JobCancelled, JobInterrupted, LeaseLost, Retry, TimeLimitExceeded
+from asyncjobs.jobtypes.decorator import Exclusive, job, tracked_job
 
 __all__ = [
     "Exclusive",

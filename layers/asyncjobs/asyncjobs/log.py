@@ -12,8 +12,8 @@ import time
 import traceback
 from typing import Any
 
-from asyncjobs.clock import from_epoch_milliseconds, rfc3339
-from asyncjobs.lifecycle import AsyncJob
+from asyncjobs.core.clock import from_epoch_milliseconds, rfc3339
+from asyncjobs.core.job import AsyncJob
 
 NAMESPACE = "asyncjobs"
 
@@ -47,7 +47,7 @@ def configure(application: str) -> None:
     _logger.propagate = False
 
 
-def event(name: str, job: AsyncJob | None = None, **fields: Any) -> None:
+def log_event(name: str, job: AsyncJob | None = None, **fields: Any) -> None:
     """Say that something was decided. Fields are camelCase, as everywhere in JSON."""
     about = job_fields(job) if job is not None else {}
     _logger.info(name, extra={"fields": {**about, **fields, **_metrics(name, {**about, **fields})}})

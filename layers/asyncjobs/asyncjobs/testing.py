@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Self
 
-from asyncjobs.errors import Fatal, JobInterrupted
+from asyncjobs.core.errors import Fatal, JobInterrupted
 
 
 class CollectedResult:

@@ -24,10 +24,10 @@ from asyncjobs import Fatal, JobCancelled
 from asyncjobs.testing import CollectedResult, FakeContext
 from jobs import document_extract
 from jobs.document_extract import ExtractInput, ExtractOutput, extract
-from samples import pdfs
+from local.samples import pdfs
 
 KEY = "2026/report.pdf"
-SAMPLES = Path(__file__).parents[3] / "samples"
+SAMPLES = Path(__file__).parents[3] / "local/samples"
 
 
 def run(document: bytes, *, context: FakeContext | None = None) -> bytes:

@@ -1,0 +1,407 @@
+"""The jobs in DynamoDB: one item a job, each write one conditional write on it. It swaps, it does not decide.
+
+All writes on an item happen one after the other, so each race comes down to which write came first; the loser is told
+what stands there now. A write whose answer got lost is repeated by the SDK and then loses against itself: each method
+recognises that, by finding exactly what it meant to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from asyncjobs.aws import clients
+from asyncjobs.aws.items import (
+    GUARD_ATTRIBUTES,
+    Item,
+    bucket_key,
+    from_item,
+    lock_key,
+    lock_owner_value,
+    milliseconds_value,
+    parse_lock_owner,
+    parse_pk,
+    primary_key,
+    seconds_value,
+    to_dedupe_item,
+    to_item,
+)
+from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import DUE_SHARDS, FENCE, AsyncJob, JobKey, LockOwner, Status
+from asyncjobs.core.ports import ListPosition, Lost
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from asyncjobs.core.rate import SubmitRate
+
+
+_BATCH_TRIES = 3
+_BUCKET_RETENTION = timedelta(days=1)
+"""How much longer than until it is full a bucket is kept: an owner who comes every day does not have it made anew."""
+
+
+class DynamoStore:
+    """A `Store` in a DynamoDB table of the template's shape."""
+
+    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+        self._table_name = table_name
+        self._client = client or clients.dynamodb()
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        """See `Store`. Races with other submits of the same idempotency key: one of them creates, the others find it."""
+        try:
+            with clients.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_item(job),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now",
+                    ExpressionAttributeValues={":now": seconds_value(now)},
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            current = _current(error)
+            return None if current is None or current.is_put_of(job) else current
+        return None
+
+    def reserve_dedupe_key(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        """See `Store`. Races with other submits of the same input: each of them is told the same job."""
+        values = {":now": seconds_value(now), ":replaced": {"S": instead_of or ""}}
+        try:
+            with clients.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item=to_dedupe_item(owner, name, async_job_id, until),
+                    ConditionExpression="attribute_not_exists(pk) OR recordExpiresAt <= :now OR asyncJobId = :replaced",
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            return str(clients.standing_item(error)["asyncJobId"]["S"])
+        return async_job_id
+
+    def claim_if_claimable(
+        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
+    ) -> AsyncJob | Lost:
+        """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
+        claim = self._claim(key, generation=generation, by=by, now=now, lease_until=lease_until, move_due=False)
+        if isinstance(claim, Lost) and _only_due_too_late(
+            claim.current, generation=generation, now=now, lease_until=lease_until
+        ):
+            claim = self._claim(key, generation=generation, by=by, now=now, lease_until=lease_until, move_due=True)
+        if isinstance(claim, Lost) and claim.current is not None and claim.current.is_claimed_by(by):
+            return claim.current
+        return claim
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        """See `Store`. Only attributes that differ are written."""
+        before, after = to_item(old), to_item(new)
+        names: dict[str, str] = {}
+        values: dict[str, Any] = {}
+
+        def name(attribute: str) -> str:
+            names[f"#{attribute}"] = attribute
+            return f"#{attribute}"
+
+        def value(prefix: str, attribute: str, item: Item) -> str:
+            values[f":{prefix}{attribute}"] = item[attribute]
+            return f":{prefix}{attribute}"
+
+        changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
+        gone = [attribute for attribute in before if attribute not in after]
+        guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
+        update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
+        if gone:
+            update += " REMOVE " + ", ".join(name(a) for a in gone)
+        condition = " AND ".join(
+            f"{name(a)} = {value('old_', a, before)}" if a in before else f"attribute_not_exists({name(a)})" for a in guards
+        )
+        try:
+            with clients.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(old.key),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames=names,
+                    ExpressionAttributeValues=values,
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            current = _current(error)
+            if current is not None and _same(to_item(current), after, (*changed, *gone, *guards)):
+                return None
+            return Lost(current)
+        return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        """See `Store`. Races with a submit that uses the expired record's idempotency key anew."""
+        try:
+            with clients.translated("The table"):
+                self._client.delete_item(
+                    TableName=self._table_name,
+                    Key=primary_key(job.key),
+                    ConditionExpression="gen = :gen AND recordExpiresAt = :expiry",
+                    ExpressionAttributeValues={":gen": {"S": job.generation}, ":expiry": seconds_value(job.record_expires_at)},
+                )
+        except ClientError as error:
+            _current(error)
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        with clients.translated("The table"):
+            answer = self._client.get_item(TableName=self._table_name, Key=primary_key(key), ConsistentRead=True)
+        return from_item(answer["Item"]) if "Item" in answer else None
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        """See `Store`. The index holds keys only, so that it costs one write a job; the jobs are fetched by them."""
+        query: dict[str, Any] = {
+            "TableName": self._table_name,
+            "IndexName": "byOwner",
+            "KeyConditionExpression": "#owner = :owner",
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": {":owner": {"S": owner}},
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if after is not None:
+            query["ExclusiveStartKey"] = {
+                **primary_key(JobKey(owner, after.async_job_id)),
+                "owner": {"S": owner},
+                "createdAt": {"S": rfc3339(after.created_at)},
+            }
+        with clients.translated("The table"):
+            page = self._client.query(**query)
+            jobs = self._batch_get([entry["pk"]["S"] for entry in page["Items"]])
+        last = page.get("LastEvaluatedKey")
+        position = None
+        if last is not None:
+            position = ListPosition(from_rfc3339(last["createdAt"]["S"]), parse_pk(last["pk"]["S"]).async_job_id)
+        return jobs, position
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        # Each minute begins with another shard: what one sweep has no time left for, the next ones begin with.
+        first = epoch_milliseconds(now) // 60_000
+        for shard in ((first + offset) % DUE_SHARDS for offset in range(DUE_SHARDS)):
+            start: dict[str, Any] = {}
+            while True:
+                with clients.translated("The table"):
+                    page = self._client.query(
+                        TableName=self._table_name,
+                        IndexName="due",
+                        KeyConditionExpression="dueShard = :shard AND dueAt <= :now",
+                        ExpressionAttributeValues={":shard": {"S": str(shard)}, ":now": milliseconds_value(now)},
+                        Limit=100,
+                        **start,
+                    )
+                yield from (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+                if "LastEvaluatedKey" not in page:
+                    break
+                start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        """See `Store`. Races with the owner's other submits, which the condition puts in order.
+
+        First as if the bucket was full, as it mostly is, and if it was not, on from where it stands: nothing needs to be
+        read before. A write whose answer got lost is repeated by the SDK and takes a second token; nobody gains by that.
+        """
+        taken, full_at = self._take_token(
+            owner,
+            update="SET fullAt = :oneOff, recordExpiresAt = :expires",
+            condition="attribute_not_exists(fullAt) OR fullAt <= :now",
+            values={":oneOff": milliseconds_value(now + rate.interval), ":now": milliseconds_value(now)},
+            expires_at=now + rate.interval + _BUCKET_RETENTION,
+        )
+        if taken or full_at > rate.latest_full_at(now):
+            return taken, full_at
+        return self._take_token(
+            owner,
+            update="SET fullAt = fullAt + :interval, recordExpiresAt = :expires",
+            condition="fullAt <= :latest",
+            values={
+                ":interval": {"N": str(rate.interval // timedelta(milliseconds=1))},
+                ":latest": milliseconds_value(rate.latest_full_at(now)),
+            },
+            expires_at=now + rate.burst * rate.interval + _BUCKET_RETENTION,
+        )
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        """See `Store`. The index is sparse: it loses a job with the write that ends it, so nobody keeps count."""
+        count, start = 0, dict[str, Any]()
+        while count < at_most:
+            with clients.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="live",
+                    KeyConditionExpression="liveOwner = :owner",
+                    ExpressionAttributeValues={":owner": {"S": owner}},
+                    Select="COUNT",
+                    Limit=at_most - count,
+                    **start,
+                )
+            count += page["Count"]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return count
+
+    def lock_owner(self, name: str) -> LockOwner | None:
+        with clients.translated("The table"):
+            answer = self._client.get_item(TableName=self._table_name, Key=lock_key(name), ConsistentRead=True)
+        return parse_lock_owner(answer["Item"]["holder"]["S"]) if "Item" in answer else None
+
+    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        """See `Store`. Races with every other job that wants the lock; whoever loses has to look again who holds it now."""
+        try:
+            with clients.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=lock_key(name),
+                    UpdateExpression="SET holder = :holder, recordExpiresAt = :until",
+                    # Its own first try, whose answer got lost, named it already.
+                    ConditionExpression="attribute_not_exists(pk) OR holder = :seen OR holder = :holder",
+                    ExpressionAttributeValues={
+                        ":holder": lock_owner_value(holder),
+                        ":seen": lock_owner_value(seen or holder),
+                        ":until": seconds_value(to_whole_seconds(until)),
+                    },
+                )
+        except ClientError as error:
+            clients.standing_item(error)
+            return False
+        return True
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        """See `Store`. The index is sparse: it loses a job with the claim that begins it, or the write that ends it."""
+        keys, start = list[JobKey](), dict[str, Any]()
+        while len(keys) < at_most:
+            with clients.translated("The table"):
+                page = self._client.query(
+                    TableName=self._table_name,
+                    IndexName="waiting",
+                    KeyConditionExpression="exclusiveKey = :key AND waitsSince <= :now",
+                    ExpressionAttributeValues={":key": {"S": exclusive_key}, ":now": milliseconds_value(now)},
+                    Limit=at_most - len(keys),
+                    **start,
+                )
+            keys += (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return keys
+
+    def _take_token(
+        self, owner: str, *, update: str, condition: str, values: dict[str, Any], expires_at: datetime
+    ) -> tuple[bool, datetime]:
+        try:
+            with clients.translated("The table"):
+                answer = self._client.update_item(
+                    TableName=self._table_name,
+                    Key=bucket_key(owner),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeValues={**values, ":expires": seconds_value(to_whole_seconds(expires_at))},
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            stands = clients.standing_item(error)
+            if stands is None:
+                # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
+                raise Unavailable("The owner's bucket has just been removed.") from error
+            return False, _full_at(stands)
+        return True, _full_at(answer["Attributes"])
+
+    def _claim(
+        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime, move_due: bool
+    ) -> AsyncJob | Lost:
+        """The claim as one write. `move_due` makes it the dearer one that brings a far-off `dueAt` back to the lease's end.
+
+        Only jobs that the sweeper had already looked at need that. A claim that left `dueAt` far behind its lease would
+        have its death noticed late.
+        """
+        update = (
+            "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
+            " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
+        )
+        condition = (
+            "gen = :gen AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
+            " AND (#status = :pending AND (attribute_not_exists(notBefore) OR notBefore <= :now)"
+            " OR #status = :inProgress AND leaseUntil < :now)"
+        )
+        if move_due:
+            update += ", dueAt = :lease, sweeps = :zero"
+        else:
+            condition += " AND dueAt <= :lease"
+        # Nothing to most jobs, and then nothing to pay for.
+        update += " REMOVE waitsSince, progressAt"
+        try:
+            with clients.translated("The table"):
+                answer = self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(key),
+                    UpdateExpression=update,
+                    ConditionExpression=condition,
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues={
+                        ":inProgress": {"S": Status.IN_PROGRESS},
+                        ":pending": {"S": Status.PENDING},
+                        ":one": {"N": "1"},
+                        ":zero": {"N": "0"},
+                        ":by": {"S": by},
+                        ":gen": {"S": generation},
+                        ":lease": milliseconds_value(lease_until),
+                        ":now": milliseconds_value(now),
+                        ":nowSeconds": seconds_value(now),
+                        ":nowText": {"S": rfc3339(now)},
+                    },
+                    ReturnValues="ALL_NEW",
+                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                )
+        except ClientError as error:
+            return Lost(_current(error))
+        return from_item(answer["Attributes"])
+
+    def _batch_get(self, pks: Sequence[str]) -> Sequence[AsyncJob]:
+        items: dict[str, Item] = {}
+        wanted: dict[str, Any] = {self._table_name: {"Keys": [{"pk": {"S": pk}} for pk in pks]}} if pks else {}
+        for _ in range(_BATCH_TRIES):
+            if not wanted:
+                break
+            answer = self._client.batch_get_item(RequestItems=wanted)
+            items |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
+            wanted = answer["UnprocessedKeys"]
+        if wanted:
+            raise Unavailable("The table is throttled.")
+        return [from_item(items[pk]) for pk in pks if pk in items]
+
+
+def _full_at(bucket: Any) -> datetime:
+    return from_epoch_milliseconds(int(bucket["fullAt"]["N"]))
+
+
+def _same(one: Item, other: Item, attributes: Iterable[str]) -> bool:
+    return all(one.get(attribute) == other.get(attribute) for attribute in attributes)
+
+
+def _only_due_too_late(current: AsyncJob | None, *, generation: str, now: datetime, lease_until: datetime) -> bool:
+    return (
+        current is not None
+        and current.generation == generation
+        and current.is_claimable(now)
+        and current.due_at is not None
+        and current.due_at > lease_until
+    )
+
+
+def _current(error: ClientError) -> AsyncJob | None:
+    """What stood there when a condition failed; any other error is raised again."""
+    item = clients.standing_item(error)
+    return None if item is None else from_item(item)

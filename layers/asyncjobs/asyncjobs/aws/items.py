@@ -1,0 +1,195 @@
+"""A job as a DynamoDB item, and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
+from asyncjobs.core.job import (
+    AsyncJob,
+    JobFailure,
+    JobKey,
+    LockOwner,
+    Priority,
+    Result,
+    ResultType,
+    RetentionFrom,
+    Status,
+    due_shard,
+)
+
+Item = dict[str, Any]
+
+# The fields that guard a swap, by the attributes that hold them.
+GUARD_ATTRIBUTES = {
+    "generation": "gen",
+    "status": "status",
+    "attempt": "attempt",
+    "claimed_by": "claimedBy",
+    "lease_until": "leaseUntil",
+    "due_at": "dueAt",
+    "updated_at": "updatedAt",
+    "progress": "progress",
+    "message": "message",
+    "record_expires_at": "recordExpiresAt",
+}
+
+
+def to_item(job: AsyncJob) -> Item:
+    """The job as its item. What is not there costs nothing: each byte is paid for again with each write."""
+    attributes: dict[str, Any] = {
+        "pk": {"S": pk(job.key)},
+        "owner": {"S": job.owner},
+        "jobType": {"S": job.job_type},
+        "status": {"S": job.status.value},
+        "gen": {"S": job.generation},
+        "requestHash": {"B": job.request_hash},
+        "priority": None if job.priority is Priority.STANDARD else {"S": job.priority.value},
+        "attempt": {"N": str(job.attempt)},
+        "maxAttempts": {"N": str(job.max_attempts)},
+        "createdAt": {"S": rfc3339(job.created_at)},
+        "updatedAt": {"S": rfc3339(job.updated_at)},
+        "startedAt": job.started_at and {"S": rfc3339(job.started_at)},
+        "endedAt": job.ended_at and {"S": rfc3339(job.ended_at)},
+        "deadlineAt": milliseconds_value(job.deadline_at),
+        "recordExpiresAt": seconds_value(job.record_expires_at),
+        "retentionSeconds": {"N": str(int(job.retention.total_seconds()))},
+        "retentionFrom": None if job.retention_from is RetentionFrom.END else {"S": job.retention_from.value},
+        "notBefore": job.not_before and milliseconds_value(job.not_before),
+        "dueAt": job.due_at and milliseconds_value(job.due_at),
+        "dueShard": job.due_at and {"S": due_shard(job.async_job_id)},
+        "sweeps": {"N": str(job.sweeps)} if job.sweeps else None,
+        "claimedBy": job.claimed_by and {"S": job.claimed_by},
+        "leaseUntil": job.lease_until and milliseconds_value(job.lease_until),
+        "progress": {"N": str(job.progress)},
+        "progressAt": job.progress_at and milliseconds_value(job.progress_at),
+        "message": None if job.message is None else {"S": job.message},
+        "input": None if job.input is None else {"S": job.input},
+        "inputLocation": job.input_location and {"S": job.input_location},
+        "metadata": None if job.metadata is None else {"S": job.metadata},
+        "resultType": job.result_type and {"S": job.result_type.value},
+        "result": {"S": job.result.text} if job.result and job.result.text is not None else None,
+        "resultLocation": {"S": location} if job.result and (location := job.result.location or job.result.url) else None,
+        "error": {"S": json.dumps(asdict(job.error), ensure_ascii=False)} if job.error else None,
+        "liveOwner": job.live_owner and {"S": job.live_owner},
+        "exclusiveKey": job.exclusive_key and {"S": job.exclusive_key},
+        "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
+    }
+    return {name: value for name, value in attributes.items() if value}
+
+
+def from_item(item: Item) -> AsyncJob:
+    """The job that `to_item` wrote. Attributes it does not know are left alone: a newer release may have written them."""
+
+    def text(name: str) -> str | None:
+        return item[name]["S"] if name in item else None
+
+    def instant(name: str) -> datetime | None:
+        return from_rfc3339(item[name]["S"]) if name in item else None
+
+    def milliseconds(name: str) -> datetime | None:
+        return from_epoch_milliseconds(int(item[name]["N"])) if name in item else None
+
+    key = parse_pk(item["pk"]["S"])
+    return AsyncJob(
+        owner=key.owner,
+        async_job_id=key.async_job_id,
+        job_type=item["jobType"]["S"],
+        status=Status(item["status"]["S"]),
+        generation=item["gen"]["S"],
+        request_hash=bytes(item["requestHash"]["B"]),
+        priority=Priority(text("priority") or Priority.STANDARD),
+        attempt=int(item["attempt"]["N"]),
+        max_attempts=int(item["maxAttempts"]["N"]),
+        created_at=from_rfc3339(item["createdAt"]["S"]),
+        updated_at=from_rfc3339(item["updatedAt"]["S"]),
+        started_at=instant("startedAt"),
+        ended_at=instant("endedAt"),
+        deadline_at=from_epoch_milliseconds(int(item["deadlineAt"]["N"])),
+        record_expires_at=from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000),
+        retention=timedelta(seconds=int(item["retentionSeconds"]["N"])),
+        retention_from=RetentionFrom(text("retentionFrom") or RetentionFrom.END),
+        not_before=milliseconds("notBefore"),
+        due_at=milliseconds("dueAt"),
+        sweeps=int(item["sweeps"]["N"]) if "sweeps" in item else 0,
+        claimed_by=text("claimedBy"),
+        lease_until=milliseconds("leaseUntil"),
+        progress=int(item["progress"]["N"]),
+        progress_at=milliseconds("progressAt"),
+        message=text("message"),
+        input=text("input"),
+        input_location=text("inputLocation"),
+        metadata=text("metadata"),
+        result=_result(item) if "resultType" in item else None,
+        error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
+        live_owner=text("liveOwner"),
+        exclusive_key=text("exclusiveKey"),
+        waits_since=milliseconds("waitsSince"),
+    )
+
+
+def _result(item: Item) -> Result:
+    location = item["resultLocation"]["S"] if "resultLocation" in item else None
+    if item["resultType"]["S"] == ResultType.URL:
+        return Result(url=location)
+    return Result(text=item["result"]["S"] if "result" in item else None, location=location)
+
+
+def to_dedupe_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:
+    """A name that stands for a job. It is in none of the indexes, and the table's TTL removes it."""
+    return {
+        "pk": {"S": f"N#{owner}#{name}"},
+        "asyncJobId": {"S": async_job_id},
+        "recordExpiresAt": seconds_value(to_whole_seconds(until)),
+    }
+
+
+def pk(key: JobKey) -> str:
+    """The primary key's text. The owner is in it, and holds no `#`: no text is the key of two jobs."""
+    return f"J#{key.owner}#{key.async_job_id}"
+
+
+def parse_pk(text: str) -> JobKey:
+    """The key that `pk` wrote."""
+    _, owner, async_job_id = text.split("#")
+    return JobKey(owner, async_job_id)
+
+
+def primary_key(key: JobKey) -> dict[str, Any]:
+    """The item's primary key."""
+    return {"pk": {"S": pk(key)}}
+
+
+def bucket_key(owner: str) -> dict[str, Any]:
+    """The primary key of the owner's bucket of submits. It has none of the indexes' attributes, and lies in none of them."""
+    return {"pk": {"S": f"R#{owner}"}}
+
+
+def lock_key(name: str) -> dict[str, Any]:
+    """The primary key of a lock. It has none of the indexes' attributes, and lies in none of them."""
+    return {"pk": {"S": f"L#{name}"}}
+
+
+def lock_owner_value(holder: LockOwner) -> dict[str, Any]:
+    """The holder as its lock names it: what conditions compare."""
+    return {"S": f"{pk(holder.key)}#{holder.generation}"}
+
+
+def parse_lock_owner(text: str) -> LockOwner:
+    """The holder that `holder_value` wrote."""
+    key, _, generation = text.rpartition("#")
+    return LockOwner(parse_pk(key), generation)
+
+
+def milliseconds_value(instant: datetime) -> dict[str, Any]:
+    """The instant as a number of milliseconds: what conditions compare."""
+    return {"N": str(epoch_milliseconds(instant))}
+
+
+def seconds_value(instant: datetime) -> dict[str, Any]:
+    """The instant as a number of seconds: what DynamoDB's TTL asks for."""
+    milliseconds = epoch_milliseconds(instant)
+    return {"N": str(milliseconds // 1000) if milliseconds % 1000 == 0 else f"{milliseconds / 1000:.3f}"}

@@ -1,0 +1,180 @@
+"""What is too large for the table, in S3: inputs under `inputs/`, results under `results/`.
+
+An object is written once and before the record that names it, under a name that no other attempt uses. So a job that is
+COMPLETED always names bytes that exist and are its own; what a lost attempt left behind, the bucket's lifecycle removes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from asyncjobs.aws import clients
+from asyncjobs.core.errors import InputMissing, Unavailable
+from asyncjobs.core.job import AsyncJob, Result
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, LINK_LIFETIME, UPLOAD_LIFETIME, checked_json, result_location
+from asyncjobs.core.ports import ResultWriter
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+_PART = 8 * 1024 * 1024
+
+
+class S3Objects:
+    """`Objects` in an S3 bucket. The client is made when first needed: few requests need one, and it takes a while."""
+
+    def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
+        self._bucket_name = bucket_name
+        self._known_client = client
+
+    @property
+    def _client(self) -> S3Client:
+        if self._known_client is None:
+            self._known_client = clients.s3()
+        return self._known_client
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        # Of this generation alone: who deletes an earlier one of the same name must not reach it.
+        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
+        with clients.translated("The bucket"):
+            self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
+        return location
+
+    def get_input(self, location: str) -> bytes:
+        with self._open(location) as stream, clients.translated("The bucket"):
+            return stream.read()
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
+        return self._open(_inputs_area(owner) + key)
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        """See `Objects`. Type and length are signed: S3 refuses a request whose headers differ."""
+        return self._client.generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self._bucket_name,
+                "Key": _inputs_area(owner) + key,
+                "ContentType": content_type,
+                "ContentLength": size,
+            },
+            ExpiresIn=int(UPLOAD_LIFETIME.total_seconds()),
+        )
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
+        return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        """See `Objects`. A result in the bucket is one of its attempts', so nothing has to be listed."""
+        locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        if job.input_location is not None:
+            locations.append(job.input_location)
+        if not locations:
+            return
+        with clients.translated("The bucket"):
+            answer = self._client.delete_objects(
+                Bucket=self._bucket_name, Delete={"Objects": [{"Key": location} for location in locations], "Quiet": True}
+            )
+        if answer.get("Errors"):
+            raise Unavailable(f"The bucket kept {len(answer['Errors'])} objects.")
+
+    def link(self, location: str) -> str:
+        """See `Objects`. Signed anew each time: a URL dies with the credentials it was signed with."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},
+            ExpiresIn=int(LINK_LIFETIME.total_seconds()),
+        )
+
+    def _open(self, location: str) -> BinaryIO:
+        try:
+            with clients.translated("The bucket"):
+                answer = self._client.get_object(Bucket=self._bucket_name, Key=location)
+        except ClientError as error:
+            if clients.error_code(error) in {"NoSuchKey", "404"}:
+                raise InputMissing(location) from error
+            raise
+        # In a `with`, boto3's own stream turns into another one, which knows neither the length nor the checksum.
+        body: Any = answer["Body"]
+        return io.BufferedReader(body)
+
+
+class _S3ResultWriter:
+    """Keeps a small result, uploads a larger one in parts of 8 MB while it is written."""
+
+    def __init__(self, client: S3Client, bucket_name: str, location: str, content_type: str) -> None:
+        self._client = client
+        self._object: Any = {"Bucket": bucket_name, "Key": location}
+        self._content_type = content_type
+        self._buffer = bytearray()
+        self._upload_id: str | None = None
+        self._etags: list[str] = []
+        self._result: Result | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, data: bytes, /) -> int:
+        if self._result is not None:
+            raise ValueError("This result is closed.")
+        self._buffer += data
+        while len(self._buffer) >= _PART:
+            self._upload_part(bytes(self._buffer[:_PART]))
+            del self._buffer[:_PART]
+        return len(data)
+
+    def close(self) -> Result:
+        if self._result is None:
+            self._result = self._finish(bytes(self._buffer))
+            self._buffer.clear()
+        return self._result
+
+    def discard(self) -> None:
+        self._buffer.clear()
+        if self._upload_id is None or self._result is not None:
+            return
+        with contextlib.suppress(ClientError, Unavailable), clients.translated("The bucket"):
+            # Should this fail, the bucket's lifecycle aborts the upload a day later.
+            self._client.abort_multipart_upload(**self._object, UploadId=self._upload_id)
+
+    def _finish(self, rest: bytes) -> Result:
+        if self._upload_id is None and self._content_type == JSON and len(rest) <= INLINE_RESULT_LIMIT:
+            return Result(text=checked_json(rest))
+        if self._upload_id is None:
+            with clients.translated("The bucket"):
+                self._client.put_object(**self._object, Body=rest, ContentType=self._content_type)
+        else:
+            if rest:
+                self._upload_part(rest)
+            parts: Any = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+            with clients.translated("The bucket"):
+                self._client.complete_multipart_upload(
+                    **self._object, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
+                )
+        return Result(location=self._object["Key"])
+
+    def _upload_part(self, data: bytes) -> None:
+        with clients.translated("The bucket"):
+            if self._upload_id is None:
+                begun = self._client.create_multipart_upload(**self._object, ContentType=self._content_type)
+                self._upload_id = begun["UploadId"]
+            part = self._client.upload_part(
+                **self._object, UploadId=self._upload_id, PartNumber=len(self._etags) + 1, Body=data
+            )
+        self._etags.append(part["ETag"])
+
+
+def _inputs_area(owner: str) -> str:
+    return f"inputs/{quote(owner, safe='')}/"

@@ -1,0 +1,81 @@
+"""To the wire: how jobs, job types and quotas look to clients."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asyncjobs.core.clock import epoch_milliseconds, rfc3339
+from asyncjobs.core.job import AsyncJob
+from asyncjobs.http.job_routes import BASE_PATH
+from asyncjobs.jobtypes.decorator import JobType
+
+if TYPE_CHECKING:
+    from asyncjobs.core.rate import Quota
+
+
+def job_body(job: AsyncJob) -> dict[str, Any]:
+    """The job, but for what moves with each look."""
+    result = job.result
+    return {
+        "asyncJobId": job.async_job_id,
+        "jobType": job.job_type,
+        "status": job.status.value,
+        "priority": job.priority.value,
+        "progress": job.progress,
+        "message": job.message,
+        "metadata": None if job.metadata is None else json.loads(job.metadata),
+        "attempt": job.attempt,
+        "maxAttempts": job.max_attempts,
+        "createdAt": rfc3339(job.created_at),
+        "updatedAt": rfc3339(job.updated_at),
+        "startedAt": job.started_at and rfc3339(job.started_at),
+        "endedAt": job.ended_at and rfc3339(job.ended_at),
+        "estimatedEndAt": None,
+        "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
+        "resultType": job.result_type and job.result_type.value,
+        "result": json.loads(result.text) if result and result.text is not None else None,
+        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
+        "error": error_body(job),
+    }
+
+
+def error_body(job: AsyncJob) -> dict[str, Any] | None:
+    """What the job's last attempt came to; None while nothing has gone wrong."""
+    error = job.error
+    if error is None:
+        return None
+    return {"code": error.code, "message": error.message, "type": error.type, "retryable": error.retryable}
+
+
+def job_type_body(job_type: JobType) -> dict[str, Any]:
+    """What a client may want to know of a job type."""
+    return {
+        "jobType": job_type.name,
+        "description": job_type.description,
+        "inputSchema": job_type.input_schema,
+        "outputSchema": job_type.output_schema,
+        "expectedSeconds": job_type.expected.total_seconds(),
+        "timeoutSeconds": job_type.timeout.total_seconds(),
+        "maxAttempts": job_type.max_attempts,
+        "priority": job_type.priority.value,
+        "tracked": job_type.tracked,
+        "retentionSeconds": job_type.retention.total_seconds(),
+    }
+
+
+def rate_headers(quota: Quota | None) -> dict[str, str]:
+    """`RateLimit` and its policy (draft-ietf-httpapi-ratelimit-headers-10): `r` more at once, and another one in `t` seconds."""
+    if quota is None:
+        return {}
+    return {
+        "ratelimit-policy": f'"submit";q={quota.burst};w={whole_seconds(quota.window)}',
+        "ratelimit": f'"submit";r={quota.remaining};t={whole_seconds(quota.next_token)}',
+    }
+
+
+def whole_seconds(duration: timedelta) -> int:
+    """Rounded up: who comes back then does not come too early."""
+    return math.ceil(duration.total_seconds())

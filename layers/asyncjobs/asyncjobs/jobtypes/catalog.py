@@ -1,0 +1,150 @@
+"""The catalog: every job type, as a JSON file beside the jobs, so that nobody has to import them to know them.
+
+The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
+one it runs. `asyncjobs.codegen` writes it from the decorators, and the OpenAPI document beside it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from asyncjobs.core.errors import InvalidJob, StaleCatalog, UnknownJobType
+from asyncjobs.core.job import Priority, RetentionFrom
+from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, JobType, definition_of, tracked_job
+
+JOBS_PACKAGE = "jobs"
+_FILE = "catalog.json"
+_OPENAPI_FILE = "openapi.json"
+REMEDY = "run `make catalog` and build the jobs layer again"
+_DURATIONS = ("expected", "timeout", "retention", "deadline", "dedupe")
+
+
+class Catalog:
+    """The job types there are, by name."""
+
+    def __init__(self, job_types: Mapping[str, JobType]) -> None:
+        self._job_types = job_types
+
+    @classmethod
+    def read(cls, path: Path | None = None) -> Catalog:
+        """The catalog of the jobs package, wherever it is on the path. Raises `StaleCatalog` when there is none."""
+        path = path or catalog_path()
+        try:
+            entries = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StaleCatalog(f"The jobs package has no {_FILE}: {REMEDY}.") from error
+        return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
+
+    def __getitem__(self, name: str) -> JobType:
+        """The job type. Raises `UnknownJobType`."""
+        try:
+            return self._job_types[name]
+        except KeyError:
+            raise UnknownJobType(name) from None
+
+    def __iter__(self) -> Iterator[JobType]:
+        return iter(self._job_types.values())
+
+
+def catalog_path() -> Path:
+    """Where the catalog lies. Finds the jobs package without running any of it."""
+    spec = importlib.util.find_spec(JOBS_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise StaleCatalog(f"There is no package {JOBS_PACKAGE!r} on the path: the jobs layer is missing.")
+    return Path(spec.submodule_search_locations[0]) / _FILE
+
+
+def openapi_path() -> Path:
+    """Where the OpenAPI document lies: beside the catalog."""
+    return catalog_path().with_name(_OPENAPI_FILE)
+
+
+def openapi_text() -> str:
+    """The OpenAPI document as it is. Raises `StaleCatalog` when there is none."""
+    try:
+        return openapi_path().read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise StaleCatalog(f"The jobs package has no {_OPENAPI_FILE}: {REMEDY}.") from error
+
+
+def collect() -> Catalog:
+    """Make the catalog from the decorators: imports every module of the jobs package. Raises `InvalidJob`.
+
+    The type `generic` is always in it; a module may declare one of its own in its place.
+    """
+    generic = tracked_job(GENERIC, description="Any work that is done elsewhere.")
+    job_types = {GENERIC: generic}
+    places: dict[str, str] = {}
+    package = importlib.import_module(JOBS_PACKAGE)
+    for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
+        module = importlib.import_module(f"{JOBS_PACKAGE}.{module_info.name}")
+        for value in vars(module).values():
+            job_type = _declared(value, module.__name__)
+            if job_type is None:
+                continue
+            place = places.setdefault(job_type.name, module.__name__)
+            if job_types.setdefault(job_type.name, job_type) not in (job_type, generic):
+                raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")
+            job_types[job_type.name] = job_type
+    _check_routes(job_types.values())
+    _check_locks(job_types.values())
+    return Catalog(dict(sorted(job_types.items())))
+
+
+def _declared(value: object, module: str) -> JobType | None:
+    """The job type that the value of a module declares there; None for anything else."""
+    if isinstance(value, JobType):
+        return value
+    definition = definition_of(value)
+    return definition.describe() if definition is not None and definition.function.__module__ == module else None
+
+
+def to_json(catalog: Catalog) -> str:
+    """The catalog as its file holds it: the same text for the same decorators."""
+    return json.dumps({job_type.name: _to_entry(job_type) for job_type in catalog}, indent=1) + "\n"
+
+
+def _check_routes(job_types: Iterable[JobType]) -> None:
+    taken: dict[str, str] = {}
+    for job_type in job_types:
+        for route in (*job_type.routes, *job_type.synchronous_routes):
+            if route in taken:
+                raise InvalidJob(f"{route!r} is declared twice: by {taken[route]!r} and by {job_type.name!r}.")
+            taken[route] = job_type.name
+
+
+def _check_locks(job_types: Iterable[JobType]) -> None:
+    declared: dict[str, JobType] = {}
+    for job_type in job_types:
+        if job_type.exclusive is None:
+            continue
+        lock, first = job_type.exclusive, declared.setdefault(job_type.exclusive.name, job_type)
+        if first.exclusive is not None and (first.exclusive.scope, first.exclusive.limit) != (lock.scope, lock.limit):
+            raise InvalidJob(
+                f"{first.name!r} and {job_type.name!r} share the lock {lock.name!r}: give it one scope and one limit."
+            )
+
+
+def _to_entry(job_type: JobType) -> dict[str, Any]:
+    entry = {field: getattr(job_type, field) for field in JobType.__dataclass_fields__ if field != "name"}
+    entry["exclusive"] = job_type.exclusive and asdict(job_type.exclusive)
+    return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
+
+
+def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
+    durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
+    routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
+    others = {
+        "retention_from": RetentionFrom(entry["retention_from"]),
+        "priority": Priority(entry["priority"]),
+        "exclusive": entry["exclusive"] and Exclusive(**entry["exclusive"]),
+    }
+    return JobType(name=name, **{**entry, **durations, **routes, **others})

@@ -1,0 +1,355 @@
+"""Job types and the `@job` decorator that makes them from functions."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from asyncjobs.context import ResultStream
+from asyncjobs.core.errors import InvalidJob, StaleCatalog
+from asyncjobs.core.job import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, Priority, RetentionFrom
+
+if TYPE_CHECKING:
+    # pydantic costs a third of a cold start; only the worker and the build pay for it.
+    from pydantic import TypeAdapter
+
+MAX_TIMEOUT = timedelta(minutes=15) - 2 * GRACE
+"""The worker function's timeout, less what an attempt needs around the job."""
+MAX_RETENTION = timedelta(days=90)
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_MAX_NAME_LENGTH = 50
+_MAX_LOCK_LIMIT = 10
+_MARK = "__asyncjob__"
+_ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
+_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
+
+GENERIC = "generic"
+"""The tracked job type that is always there, and what a submit without a job type means."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusive:
+    """A lock that jobs run under: of all that share it, at most `limit` are in progress at the same time.
+
+    Job types that name the same lock share it; they must agree on its scope and limit.
+
+    - `scope`: who shares it: all owners; each owner for itself; or only jobs of one owner with the same input.
+    - `policy`: what becomes of a submit while it is held: `REJECT` answers 409 `JOB_CREATION_FAILED`; `JOIN` answers with the
+      running job if it is the caller's own and of the same type, and rejects otherwise; `QUEUE` accepts, and the job waits.
+    - `limit`: 1 to 10. Each costs a claim one read unit.
+
+    Raises `InvalidJob` when one of them is none of these.
+    """
+
+    name: str
+    scope: Literal["GLOBAL", "OWNER", "INPUT"] = "GLOBAL"
+    policy: Literal["REJECT", "JOIN", "QUEUE"] = "REJECT"
+    limit: int = 1
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name) or len(self.name) > _MAX_NAME_LENGTH:
+            raise InvalidJob(f"{self.name!r} is no name for a lock: use lower-case words joined by dots, such as 'cache'.")
+        for option, value in (("scope", self.scope), ("policy", self.policy)):
+            allowed = typing.get_args(typing.get_type_hints(Exclusive)[option])
+            if value not in allowed:
+                raise InvalidJob(f"The lock {self.name!r}: {option} is {value!r}; it must be one of {', '.join(allowed)}.")
+        if type(self.limit) is not int or not 1 <= self.limit <= _MAX_LOCK_LIMIT:
+            raise InvalidJob(f"The lock {self.name!r}: limit is {self.limit!r}; it must be 1 to {_MAX_LOCK_LIMIT}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobType:
+    """What is known of a job type without its code."""
+
+    name: str
+    module: str
+    function: str
+    description: str
+    is_async: bool
+    expected: timedelta
+    timeout: timedelta
+    max_attempts: int
+    retention: timedelta
+    retention_from: RetentionFrom
+    deadline: timedelta
+    immediate: bool | None
+    dedupe: timedelta
+    priority: Priority
+    exclusive: Exclusive | None
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
+    input_schema: Mapping[str, Any]
+    output_schema: Mapping[str, Any]
+    tracked: bool = False
+    """Whether it has no function here: an outside worker reports of its jobs."""
+
+
+def job(
+    name: str,
+    *,
+    expected_seconds: float = 10,
+    timeout_seconds: float = 60,
+    max_attempts: int = 3,
+    retention_seconds: int = 7 * 24 * 3600,
+    retention_from: Literal["CREATION", "END"] = "END",
+    deadline_seconds: float = 24 * 3600,
+    immediate: bool | None = None,
+    dedupe_seconds: float = 0,
+    priority: Literal["high", "standard", "low"] = "standard",
+    exclusive: Exclusive | None = None,
+    route: str | Sequence[str] = (),
+    synchronous_route: str | Sequence[str] = (),
+) -> Callable[[F], F]:
+    """Make the function below a job type. It stays the function it is, so a test just calls it.
+
+    The function, `def` or `async def`, takes its input and a `JobContext` and returns its output. The annotations of
+    input and output are anything pydantic knows; input that does not fit is refused before the job is accepted.
+
+    - `name`: what clients submit: lower case, words joined by dots, 50 characters at most.
+    - `expected_seconds`: how long it usually takes.
+    - `timeout_seconds`: the longest one attempt may take, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
+      attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
+    - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
+    - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
+    - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
+    - `immediate`: whether the submit function may run it at once when it is quick and has attempts to spare. True: when its past
+      jobs have proven quick or, while they prove nothing, `expected_seconds` says so (0.5 or less, unless the deployment says
+      otherwise). None: the same, if `expected_seconds` says so. False: never; for what needs the worker's memory, role or network.
+    - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
+      cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
+    - `priority`: which queue its jobs wait in, unless a submit says otherwise: behind jobs of that priority, and no others.
+    - `exclusive`: the lock that it runs under: see `Exclusive`. Such a job never runs in the submit function.
+    - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
+      and the answer is that of `POST /jobs`. Each needs its line in the template.
+    - `synchronous_route`: the same for callers that know nothing of jobs: they wait, up to 20 s, for the bare result.
+    - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
+
+    Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
+    """
+    _check_name(name)
+    definition = functools.partial(
+        JobDefinition,
+        name=name,
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIMEOUT),
+        timeout=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIMEOUT),
+        max_attempts=max_attempts,
+        retention=_seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION),
+        retention_from=_retention_from(name, retention_from),
+        deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
+        immediate=immediate,
+        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        priority=_priority(name, priority),
+        exclusive=exclusive,
+        routes=_routes(name, route),
+        synchronous_routes=_routes(name, synchronous_route),
+    )
+    if type(max_attempts) is not int or not 1 <= max_attempts <= MAX_ATTEMPTS_LIMIT:
+        raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
+
+    def decorate(function: F) -> F:
+        arguments = function.__code__.co_varnames[: function.__code__.co_argcount] if inspect.isfunction(function) else ()
+        if len(arguments) != len(("input", "context")):
+            raise InvalidJob(f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context).")
+        setattr(function, _MARK, definition(function=function))
+        return function
+
+    return decorate
+
+
+def tracked_job(
+    name: str,
+    *,
+    description: str = "",
+    expected_seconds: float = 10,
+    retention_seconds: int = 5 * 60,
+    deadline_seconds: float = 24 * 3600,
+) -> JobType:
+    """Declare a job type that has no function here: an outside worker does the work and reports of it.
+
+    Keep what it returns in a variable of a module in the jobs layer; the catalog finds it there.
+
+    - `name`: what clients submit, by the rule of `@job`.
+    - `description`: one sentence for `GET /api/v1/job-types`.
+    - `expected_seconds`: how long it usually takes; for clients to know, up to a day.
+    - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
+    - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to a day.
+
+    Raises `InvalidJob` at once when an option is out of range.
+    """
+    _check_name(name)
+    deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE)
+    return JobType(
+        name=name,
+        module="",
+        function="",
+        description=description,
+        is_async=False,
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_DEADLINE),
+        timeout=deadline,
+        max_attempts=0,
+        retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
+        deadline=deadline,
+        retention_from=RetentionFrom.END,
+        immediate=False,
+        dedupe=timedelta(0),
+        priority=Priority.STANDARD,
+        exclusive=None,
+        routes=(),
+        synchronous_routes=(),
+        # Whoever does the work has its input already; `metadata` is for what readers should know.
+        input_schema={"type": "object", "maxProperties": 0},
+        output_schema={},
+        tracked=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDefinition:
+    """A job type with its code."""
+
+    name: str
+    function: Callable[..., Any]
+    expected: timedelta
+    timeout: timedelta
+    max_attempts: int
+    retention: timedelta
+    retention_from: RetentionFrom
+    deadline: timedelta
+    immediate: bool | None
+    dedupe: timedelta
+    priority: Priority
+    exclusive: Exclusive | None
+    routes: tuple[str, ...]
+    synchronous_routes: tuple[str, ...]
+
+    @functools.cached_property
+    def input_adapter(self) -> TypeAdapter[Any]:
+        """Makes the job's input from JSON."""
+        return self._adapter(self.function.__code__.co_varnames[0])
+
+    @functools.cached_property
+    def output_adapter(self) -> TypeAdapter[Any]:
+        """Checks what the job returned."""
+        return self._adapter("return")
+
+    @property
+    def is_async(self) -> bool:
+        """Whether it is a coroutine function."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def describe(self) -> JobType:
+        """The job type without its code. Raises `InvalidJob` when an annotation has no JSON Schema."""
+        return JobType(
+            name=self.name,
+            module=self.function.__module__,
+            function=self.function.__name__,
+            description=(self.function.__doc__ or "").strip().partition("\n")[0],
+            is_async=self.is_async,
+            expected=self.expected,
+            timeout=self.timeout,
+            max_attempts=self.max_attempts,
+            retention=self.retention,
+            retention_from=self.retention_from,
+            deadline=self.deadline,
+            immediate=self.immediate,
+            dedupe=self.dedupe,
+            priority=self.priority,
+            exclusive=self.exclusive,
+            routes=self.routes,
+            synchronous_routes=self.synchronous_routes,
+            input_schema=self._schema("input", self.input_adapter, "validation"),
+            output_schema=self._schema("output", self.output_adapter, "serialization"),
+        )
+
+    def _adapter(self, parameter: str) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - see TYPE_CHECKING above
+
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        if parameter not in hints:
+            what = "its output" if parameter == "return" else f"its input {parameter!r}"
+            raise InvalidJob(f"{self.name}: annotate {what}, so that it can be checked and described.")
+        return TypeAdapter(_without_stream(hints[parameter]))
+
+    def _schema(
+        self, what: str, adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"]
+    ) -> dict[str, Any]:
+        from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415 - see TYPE_CHECKING above
+
+        try:
+            return adapter.json_schema(mode=mode)
+        except PydanticInvalidForJsonSchema as error:
+            raise InvalidJob(f"{self.name}: its {what} has no JSON Schema: {error}") from error
+
+
+def load(job_type: JobType) -> JobDefinition:
+    """Import the job's module and find the job in it.
+
+    Raises `StaleCatalog` when it is not there, and whatever the module raises while it is imported.
+    """
+    definition = definition_of(getattr(importlib.import_module(job_type.module), job_type.function, None))
+    if definition is None or definition.name != job_type.name:
+        raise StaleCatalog(f"{job_type.module}.{job_type.function} is not the job {job_type.name!r}; run `make catalog`.")
+    return definition
+
+
+def definition_of(function: object) -> JobDefinition | None:
+    """What `@job` made of the function; None for anything else."""
+    definition = getattr(function, _MARK, None)
+    return definition if isinstance(definition, JobDefinition) else None
+
+
+def _without_stream(annotation: Any) -> Any:
+    """What a streamed result has to look like in the end: the rest of `Output | ResultStream`."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return Any if annotation is ResultStream else annotation
+    rest = tuple(member for member in typing.get_args(annotation) if member is not ResultStream)
+    return typing.Union[rest]  # noqa: UP007 - made from a tuple, which `|` cannot be
+
+
+def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    routes = (given,) if isinstance(given, str) else tuple(given)
+    for route in routes:
+        if not _ROUTE.fullmatch(route):
+            raise InvalidJob(f"{name}: {route!r} is no route: write a method and a path, such as 'POST /import/{{name}}'.")
+        if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
+            raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
+    return routes
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
+        raise InvalidJob(
+            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
+            f"at most {_MAX_NAME_LENGTH} characters."
+        )
+
+
+def _retention_from(name: str, value: str) -> RetentionFrom:
+    try:
+        return RetentionFrom(value)
+    except ValueError:
+        raise InvalidJob(f"{name}: retention_from is {value!r}; it must be 'CREATION' or 'END'.") from None
+
+
+def _priority(name: str, value: str) -> Priority:
+    try:
+        return Priority(value)
+    except ValueError:
+        raise InvalidJob(f"{name}: priority is {value!r}; it must be {', '.join(map(repr, map(str, Priority)))}.") from None
+
+
+def _seconds(name: str, option: str, value: float, least: timedelta, most: timedelta) -> timedelta:
+    if isinstance(value, bool) or not least.total_seconds() <= value <= most.total_seconds():
+        raise InvalidJob(f"{name}: {option} is {value!r}; it must be {least.total_seconds():g} to {most.total_seconds():g}.")
+    return timedelta(seconds=value)

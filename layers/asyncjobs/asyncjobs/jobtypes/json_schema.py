@@ -1,0 +1,56 @@
+"""Checks values against JSON Schemas, without the job's code and without pydantic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asyncjobs.core.errors import InputProblem, InvalidInput
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+_MOST_PROBLEMS = 20
+
+
+def check(name: str, schema: Mapping[str, Any], value: Any) -> None:
+    """Raises `InvalidInput` with each place where the value does not fit, and never a word of what it held.
+
+    `name` stands for the schema: the same name must always come with the same one.
+    """
+    problems = [problem for error in _validator(name, schema).iter_errors(value) for problem in _problems(error)]
+    if problems:
+        raise InvalidInput(problems[:_MOST_PROBLEMS])
+
+
+def pointer(path: Iterable[str | int]) -> str:
+    """The path as a JSON pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+
+
+_validators: dict[str, jsonschema_rs.Validator] = {}
+
+
+def _validator(name: str, schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
+    import jsonschema_rs  # noqa: PLC0415 - only a submit pays for it
+
+    if name not in _validators:
+        _validators[name] = jsonschema_rs.validator_for(dict(schema), mask="the value", offline=True)
+    return _validators[name]
+
+
+def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
+    """One problem a field: what is missing and what is too much is named by its own pointer, not by its parent's."""
+    from jsonschema_rs import ValidationErrorKind  # noqa: PLC0415 - see `_validator`
+
+    path = error.instance_path
+    match error.kind:
+        case ValidationErrorKind.AdditionalProperties(names):
+            return [InputProblem(pointer([*path, name]), "is not a known field") for name in names]
+        case ValidationErrorKind.Required(name):
+            return [InputProblem(pointer([*path, str(name)]), "is required")]
+        case ValidationErrorKind.PropertyNames():
+            # Its own message quotes the name.
+            return [InputProblem(pointer(path), "has a field whose name is not allowed")]
+        case _:
+            return [InputProblem(pointer(path), error.message)]

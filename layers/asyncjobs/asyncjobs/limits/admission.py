@@ -1,0 +1,77 @@
+"""Whether a job is taken at all: not too many from one owner, not more than can be worked off. Before anything of it is kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs
+from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.ports import Queue, Store
+from asyncjobs.core.rate import Quota, SubmitRate
+from asyncjobs.limits.backlog import Backlog
+from asyncjobs.settings import Settings
+
+_LATER = timedelta(seconds=10)
+"""When to ask again where nobody can know: jobs end when they end."""
+
+
+class Admission:
+    """The limits of a deployment: an owner's rate (None: none), an owner's live jobs, messages that wait in a queue (0: no limit)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        queue: Queue,
+        clock: Clock,
+        rate: SubmitRate | None = None,
+        max_live: int = 0,
+        max_backlog: int = 0,
+    ) -> None:
+        self._store = store
+        self._backlog = Backlog(queue, clock)
+        self._clock = clock
+        self._rate = rate
+        self._max_live = max_live
+        self._max_backlog = max_backlog
+
+    @classmethod
+    def of(cls, settings: Settings, *, store: Store, queue: Queue, clock: Clock) -> Self:
+        """The limits that are set."""
+        per_minute = settings.submit_rate_per_minute
+        return cls(
+            store=store,
+            queue=queue,
+            clock=clock,
+            rate=SubmitRate(per_minute, settings.submit_burst) if per_minute else None,
+            max_live=settings.max_live,
+            max_backlog=settings.max_backlog,
+        )
+
+    def admit(self, job: AsyncJob) -> tuple[AsyncJob, Quota | None]:
+        """The new job as it may be stored, and what its owner's rate has left (None without one).
+
+        Raises `Busy`, `TooManyLiveJobs`, `SubmitRateExceeded`, or `Unavailable` (the put would fail, too). The token comes
+        last: only a job that nothing else stands in the way of costs one.
+        """
+        owner = job.owner
+        # A tracked job never goes to a queue. One that does not answer sheds nobody: a job is taken also while it is down.
+        if self._max_backlog and not job.is_tracked and (self._backlog.waiting(job.priority) or 0) >= self._max_backlog:
+            raise Busy("Too many jobs wait.", retry_after=_LATER)
+        if self._max_live:
+            if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:
+                raise TooManyLiveJobs(f"{self._max_live} jobs of this owner are unfinished.", retry_after=_LATER)
+            job = job.counted()
+        return job, None if self._rate is None else self._take_token(owner, self._rate)
+
+    def _take_token(self, owner: str, rate: SubmitRate) -> Quota:
+        now = self._clock()
+        taken, full_at = self._store.take_token_if_any(owner, rate, now)
+        quota = rate.quota(full_at, now)
+        if not taken:
+            raise SubmitRateExceeded(
+                f"More than {rate.per_minute} submits a minute.", retry_after=quota.next_token, quota=quota
+            )
+        return quota

@@ -1,0 +1,100 @@
+"""Tracked jobs for server-side code in the same AWS account: straight to the table, without HTTP.
+
+Whoever uses it needs `dynamodb:PutItem`, `GetItem` and `UpdateItem` on the stack's table, and so can write any job there:
+give it to code that you trust as the stack itself. Everybody else reports over HTTP, with a worker's token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.core.canonical_json import canonical_json
+from asyncjobs.core.clock import Clock, utc_now
+from asyncjobs.core.job import AsyncJob, JobKey, job_id_for, submitted
+from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
+from asyncjobs.log import log_event
+from asyncjobs.tracking.reports import DEFAULT_ERROR_CODE, Report, Reports
+from asyncjobs.tracking.worker_token import OWNER, WorkerToken
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedJob:
+    """A new tracked job, and the token for an outside worker, should one report of it over HTTP."""
+
+    job: AsyncJob
+    worker_token: str = field(repr=False)
+
+
+class TrackedJobs:
+    """Creates tracked jobs and reports of them.
+
+    Every method raises `Unavailable` when the table does not answer; repeat the call then. All but `create_job` raise
+    `JobNotFound`, `JobNotTracked`, `JobHasEnded` (somebody cancelled it, or its deadline passed: stop working), and
+    `InvalidReport` for what the HTTP API would refuse, too.
+    """
+
+    def __init__(self, table_name: str, client: DynamoDBClient | None = None, *, clock: Clock = utc_now) -> None:
+        self._store = DynamoStore(table_name, client)
+        self._clock = clock
+        self._reports = Reports(store=self._store, clock=clock)
+
+    def create_job(
+        self,
+        owner: str,
+        job_type: str = GENERIC,
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        retention_seconds: int = 5 * 60,
+        deadline_seconds: float = 24 * 3600,
+    ) -> CreatedJob:
+        """Create a job that `owner`, the `sub` of a user's token, sees. The options are those of `tracked_job`.
+
+        Raises `InvalidJob` for an option that is out of range, `ValueError` for an owner that no token can name.
+        """
+        if not OWNER.fullmatch(owner):
+            raise ValueError(f"{owner!r} is no owner: use the `sub` of the user's token.")
+        declared = tracked_job(job_type, retention_seconds=retention_seconds, deadline_seconds=deadline_seconds)
+        token = WorkerToken.new(owner)
+        now = self._clock()
+        job = submitted(
+            JobKey(owner, job_id_for(owner, None)),
+            job_type=declared.name,
+            # No later request can be the same one: this one has no idempotency key.
+            request_hash=hashlib.sha256(token.generation.encode()).digest(),
+            max_attempts=declared.max_attempts,
+            timeout=declared.timeout,
+            deadline=declared.deadline,
+            retention=declared.retention,
+            now=now,
+            generation=token.generation,
+            message=message,
+            metadata=None if metadata is None else canonical_json(metadata).decode(),
+        )
+        self._store.add_if_absent(job, now)
+        log_event("JOB_ACCEPTED", job)
+        return CreatedJob(job, token.text)
+
+    def update_job(self, key: JobKey, *, progress: int | None = None, message: str | None = None) -> AsyncJob:
+        """Tell how far the work is, 0 to 100; the first report starts the job, and progress never goes back."""
+        return self._report(key, status="IN_PROGRESS", progress=progress, message=message)
+
+    def complete_job(
+        self, key: JobKey, result: Any = None, *, result_location: str | None = None, message: str | None = None
+    ) -> AsyncJob:
+        """End the job well, with a small result or an https URL of a larger one. Raises `ResultTooLarge` as well."""
+        return self._report(key, status="COMPLETED", message=message, result=result, resultLocation=result_location)
+
+    def fail_job(self, key: JobKey, error: str, *, code: str = DEFAULT_ERROR_CODE, message: str | None = None) -> AsyncJob:
+        """End the job without a result. The owner reads `error`; `code` is for programs."""
+        return self._report(key, status="FAILED", error={"code": code, "message": error}, message=message)
+
+    def _report(self, key: JobKey, **fields: Any) -> AsyncJob:
+        return self._reports.by_owner(key, Report.of({name: value for name, value in fields.items() if value is not None}))

@@ -1,0 +1,208 @@
+"""What outside workers report of tracked jobs: checked as it comes in, decided by the job as it stands, one conditional write."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import (
+    InputProblem,
+    InvalidInput,
+    InvalidReport,
+    InvalidWorkerToken,
+    JobHasEnded,
+    JobNotFound,
+    JobNotTracked,
+    ResultTooLarge,
+    Unavailable,
+)
+from asyncjobs.core.job import (
+    FENCE_AND_PROGRESS,
+    MAX_ERROR_MESSAGE,
+    MAX_MESSAGE_LENGTH,
+    AsyncJob,
+    JobFailure,
+    JobKey,
+    Result,
+    Status,
+)
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT
+from asyncjobs.core.ports import Store
+from asyncjobs.jobtypes import json_schema
+from asyncjobs.log import log_event
+from asyncjobs.tracking.worker_token import WorkerToken
+
+MAX_URL_LENGTH = 2048
+DEFAULT_ERROR_CODE = "JOB_ERROR"
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "minProperties": 1,
+    "properties": {
+        "status": {"enum": [Status.IN_PROGRESS.value, Status.COMPLETED.value, Status.FAILED.value]},
+        "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+        "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
+        "result": {},
+        "resultLocation": {"type": "string", "maxLength": MAX_URL_LENGTH},
+        "error": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["message"],
+            "properties": {
+                "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$"},
+                "message": {"type": "string", "minLength": 1, "maxLength": MAX_ERROR_MESSAGE},
+            },
+        },
+    },
+}
+"""The shape of a report. Which of its fields go together, `Report.of` says."""
+
+# No user before the host, which makes one host look like another, and nothing that does not belong into a header.
+_URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:[/?#][\x21-\x7e]*)?")
+_TRIES = 5
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a worker tells: how far it is, or how it ended."""
+
+    status: Status = Status.IN_PROGRESS
+    progress: int | None = None
+    message: str | None = None
+    result: Result | None = None
+    error: JobFailure | None = None
+
+    @classmethod
+    def of(cls, fields: Any) -> Report:
+        """The report with these fields, camelCase as in JSON. Raises `InvalidReport`, `ResultTooLarge`."""
+        try:
+            json_schema.check("report", SCHEMA, fields)
+        except InvalidInput as error:
+            raise InvalidReport(error.problems) from error
+        status = Status(fields.get("status", Status.IN_PROGRESS))
+        if problems := list(_contradictions(status, fields)):
+            raise InvalidReport(problems)
+        progress = fields.get("progress")
+        return cls(
+            status=status,
+            # To JSON Schema 45.0 is an integer, too.
+            progress=None if progress is None else int(progress),
+            message=fields.get("message"),
+            result=_result(fields) if status is Status.COMPLETED else None,
+            error=_failure(fields["error"]) if status is Status.FAILED else None,
+        )
+
+    def applied_to(self, job: AsyncJob, now: datetime) -> AsyncJob:
+        """The job after it."""
+        advanced = job.advanced(now=now, progress=self.progress, message=self.message)
+        if self.result is not None:
+            return advanced.completed(now=now, result=self.result)
+        if self.error is not None:
+            return advanced.failed(now=now, error=self.error)
+        return advanced
+
+    def is_told_by(self, job: AsyncJob) -> bool:
+        """Whether the job has ended just so: the report was made before, and its answer got lost."""
+        told = (self.status, self.result, self.error, job.message if self.message is None else self.message)
+        return told == (job.status, job.result, job.error, job.message)
+
+
+class Reports:
+    """Takes reports."""
+
+    def __init__(self, *, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def by_owner(self, key: JobKey, report: Report) -> AsyncJob:
+        """Record what the job's owner tells of it, as it stands; a report that was recorded before does nothing.
+
+        Raises `JobNotFound`, `JobNotTracked`, `JobHasEnded`, `Unavailable`.
+        """
+        job = self._read(key)
+        if not job.is_tracked:
+            raise JobNotTracked
+        return self._record(job, report)
+
+    def by_worker(self, async_job_id: str, token: WorkerToken, report: Report) -> AsyncJob:
+        """The same for a worker with the job's token. Raises `InvalidWorkerToken`, `JobHasEnded`, `Unavailable`."""
+        try:
+            job = self._read(JobKey(token.owner, async_job_id))
+            if not token.fits(job):
+                raise InvalidWorkerToken
+            return self._record(job, report)
+        except JobNotFound as error:
+            raise InvalidWorkerToken from error
+
+    def _read(self, key: JobKey) -> AsyncJob:
+        job = self._store.get(key)
+        if job is None or job.is_expired(self._clock()):
+            raise JobNotFound
+        return job
+
+    def _record(self, job: AsyncJob, report: Report) -> AsyncJob:
+        """Write what comes of the report, if nothing came in between; decide anew, if something did."""
+        current: AsyncJob | None = job
+        for _ in range(_TRIES):
+            now = self._clock()
+            if current is None or current.generation != job.generation or current.is_expired(now):
+                raise JobNotFound
+            if current.is_finished:
+                if report.is_told_by(current):
+                    return current
+                raise JobHasEnded(current.status)
+            # Whoever comes too late ends it, as the sweeper would within the minute.
+            told = current.ended_by_time(now) or report.applied_to(current, now)
+            outcome = None if told == current else self._store.swap_if_unchanged(current, told, FENCE_AND_PROGRESS)
+            if outcome is None:
+                _log(current, told)
+                if told.is_finished and not report.is_told_by(told):
+                    raise JobHasEnded(told.status)
+                return told
+            current = outcome.current
+        raise Unavailable("Others report of the job at the same time.")
+
+
+def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[InputProblem]:
+    for name, of in {"result": Status.COMPLETED, "resultLocation": Status.COMPLETED, "error": Status.FAILED}.items():
+        if name in fields and status is not of:
+            yield InputProblem(f"/{name}", f"belongs to a report with the status {of}")
+    if status is Status.FAILED and "error" not in fields:
+        yield InputProblem("/error", "is required: it says why the job failed")
+    if "result" in fields and "resultLocation" in fields:
+        yield InputProblem("/resultLocation", "cannot be given together with `result`")
+    elif not _URL.fullmatch(fields.get("resultLocation", "https://any")):
+        yield InputProblem("/resultLocation", "must be an https URL of a host, without a user, in visible ASCII characters")
+
+
+def _result(fields: Mapping[str, Any]) -> Result:
+    if "resultLocation" in fields:
+        return Result(url=fields["resultLocation"])
+    text = json.dumps(fields.get("result"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    size = len(text.encode())
+    if size > INLINE_RESULT_LIMIT:
+        raise ResultTooLarge(size=size, limit=INLINE_RESULT_LIMIT)
+    return Result(text=text)
+
+
+def _failure(fields: Mapping[str, Any]) -> JobFailure:
+    return JobFailure(
+        code=fields.get("code", DEFAULT_ERROR_CODE), message=fields["message"], type="ReportedFailure", retryable=False
+    )
+
+
+def _log(before: AsyncJob, after: AsyncJob) -> None:
+    """Say what was decided; a report of progress is no decision. Never an error's words: they come from outside."""
+    if before.started_at is None and after.started_at is not None:
+        log_event("JOB_STARTED", after)
+    if after.status is Status.COMPLETED and after.started_at is not None:
+        log_event("JOB_COMPLETED", after, durationMs=(after.updated_at - after.started_at) // _MILLISECOND)
+    elif after.status is Status.FAILED:
+        log_event("JOB_FAILED", after)

@@ -1,0 +1,220 @@
+"""One attempt from the inside: runs the user's code, and turns whatever comes of it into an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, BinaryIO
+
+from asyncjobs import log
+from asyncjobs.context import ResultStream
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import (
+    Fatal,
+    InputMissing,
+    JobError,
+    JobInterrupted,
+    Retry,
+    TimeLimitExceeded,
+    Unavailable,
+    UnknownJobType,
+)
+from asyncjobs.core.job import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
+from asyncjobs.core.ports import Objects, ResultWriter
+from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
+from asyncjobs.worker.heartbeat import Heartbeat, storable
+
+TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The job returned, and its result is where it belongs."""
+
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Errored:
+    """The attempt failed. `after` is when the job itself wants to be tried again; `stack` is for the operator's log."""
+
+    failure: JobFailure
+    after: timedelta | None = None
+    stack: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The job was taken away while it ran: there is nothing left to record."""
+
+    reason: JobInterrupted
+
+
+Outcome = Succeeded | Errored | Stopped
+
+
+class Attempt:
+    """A claimed job about to run. It is what the job gets as its `JobContext`."""
+
+    def __init__(
+        self, *, heartbeat: Heartbeat, objects: Objects, find_type: Callable[[], JobType], clock: Clock, ends_at: datetime
+    ) -> None:
+        self._heartbeat = heartbeat
+        self._objects = objects
+        self._find_type = find_type
+        self._clock = clock
+        self._ends_at = ends_at
+        self._stream: ResultWriter | None = None
+
+    # ── What the executor asks of it ───────────────────────────────────────────────────────────────
+
+    def run(self) -> Outcome:
+        """Run a plain function."""
+        try:
+            definition = self._load()
+            return self._succeeded(definition, definition.function(self._input(definition), self))
+        except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
+            return self.errored(error)
+
+    async def run_async(self) -> Outcome:
+        """Run a coroutine function. The time limit reaches it as the cancellation of what it awaits."""
+        limit = asyncio.timeout(self.remaining_seconds)
+        try:
+            definition = self._load()
+            async with limit:
+                returned = await definition.function(self._input(definition), self)
+            return self._succeeded(definition, returned)
+        except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
+            return self.errored(TimeLimitExceeded().with_traceback(error.__traceback__) if limit.expired() else error)
+
+    def errored(self, error: BaseException) -> Errored | Stopped:
+        """What it means that this came out of the job."""
+        if self._stream is not None:
+            self._stream.discard()
+        if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
+            return Stopped(error)
+        code, message, retryable = _explain(error)
+        return Errored(
+            JobFailure(
+                code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable
+            ),
+            after=error.after if isinstance(error, Retry) else None,
+            # Where it happened, without the error's own words: those may quote what the job worked on.
+            stack=log.stack(error),
+        )
+
+    # ── What the job asks of it: see JobContext ────────────────────────────────────────────────────
+
+    @property
+    def async_job_id(self) -> str:
+        return self._job.async_job_id
+
+    @property
+    def attempt(self) -> int:
+        return self._job.attempt
+
+    @property
+    def max_attempts(self) -> int:
+        return self._job.max_attempts
+
+    @property
+    def effect_key(self) -> str:
+        return self._job.effect_key
+
+    @property
+    def remaining_seconds(self) -> float:
+        return max((self._ends_at - self._clock()).total_seconds(), 0.0)
+
+    @property
+    def logger(self) -> logging.LoggerAdapter[logging.Logger]:
+        return log.for_job(self._job)
+
+    def progress(self, percent: float, message: str | None = None) -> None:
+        self._heartbeat.tell(percent, message)
+
+    def check(self) -> None:
+        self._heartbeat.tell()
+
+    def stream_result(self, content_type: str = "application/json") -> ResultStream:
+        if self._stream is not None:
+            raise RuntimeError("An attempt has one result: stream_result may be called once.")
+        self._stream = self._objects.open_result(self._job, content_type)
+        return self._stream
+
+    def open_input(self, key: str) -> BinaryIO:
+        try:
+            return self._objects.open_upload(self._job.owner, key)
+        except InputMissing as error:
+            raise Fatal(f"There is no object {key!r} in your inputs area.", code="INPUT_MISSING") from error
+
+    # ── Steps ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _job(self) -> AsyncJob:
+        return self._heartbeat.job
+
+    def _load(self) -> JobDefinition:
+        return load(self._find_type())
+
+    def _input(self, definition: JobDefinition) -> Any:
+        from pydantic import ValidationError  # noqa: PLC0415 - a third of a cold start, and only attempts need it
+
+        job = self._job
+        text = self._objects.get_input(job.input_location) if job.input_location else job.input or "null"
+        try:
+            return definition.input_adapter.validate_json(text)
+        except ValidationError as error:
+            raise Fatal(
+                f"The input is not valid. {_places(error.errors(include_input=False))}", code="INVALID_INPUT"
+            ) from error
+
+    def _succeeded(self, definition: JobDefinition, returned: Any) -> Succeeded:
+        if self._stream is not None and returned is self._stream:
+            return Succeeded(self._stream.close())
+        with self._objects.open_result(self._job) as writer:
+            writer.write(_serialised(definition, returned))
+        return Succeeded(writer.close())
+
+
+def _explain(error: BaseException) -> tuple[str, str, bool]:
+    """The error's code, what its owner may read of it, and whether another attempt may help."""
+    match error:
+        case JobError():
+            return error.code, error.message, isinstance(error, Retry)
+        case InputMissing():
+            return "INPUT_MISSING", "The job's input is no longer there. Submit it again.", False
+        case UnknownJobType():
+            return "UNKNOWN_JOB_TYPE", "The worker does not know this job type.", True
+        case Unavailable():
+            return "UNAVAILABLE", "A service that the job needs was not available.", True
+        case TimeLimitExceeded():
+            return TIME_LIMIT_EXCEEDED, "The attempt took longer than this job type may.", True
+        case _:
+            return "JOB_RAISED", f"The job raised {type(error).__name__}; its operator finds where in the log.", True
+
+
+def _serialised(definition: JobDefinition, returned: Any) -> bytes:
+    """What the job returned, as JSON. Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for what has none, NaN for one."""
+    from pydantic import ValidationError  # noqa: PLC0415 - see `_input`
+    from pydantic_core import PydanticSerializationError  # noqa: PLC0415
+
+    adapter = definition.output_adapter
+    try:
+        checked = adapter.validate_python(returned)
+        # pydantic writes NaN and infinities as null where no type is declared. A wrong result is worse than none.
+        json.dumps(adapter.dump_python(checked), default=str, skipkeys=True, allow_nan=False)
+        value = adapter.dump_python(checked, mode="json", by_alias=True)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except ValidationError as error:
+        what = _places(error.errors(include_input=False))
+    except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+        what = f"{type(error).__name__}."
+    raise Fatal(f"What the job returned is no JSON of its declared type. {what}", code="RESULT_NOT_SERIALIZABLE")
+
+
+def _places(errors: Any) -> str:
+    return "; ".join(f"/{'/'.join(map(str, error['loc']))}: {error['msg']}" for error in errors[:10])

@@ -1,0 +1,108 @@
+"""Short jobs at once: the submit function as a job's first worker, for as long as a caller may be made to wait."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import GRACE, AsyncJob, lease_length
+from asyncjobs.core.ports import History, Objects, Store
+from asyncjobs.estimates.history import CachedHistory
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.log import log_event
+from asyncjobs.worker.timeouts import exit_after
+
+if TYPE_CHECKING:
+    from asyncjobs.core.durations import Durations
+    from asyncjobs.worker.executor import Executor
+
+AT_MOST = timedelta(seconds=5)
+"""How long a job runs here at most; then its attempt ends, and the queue has it."""
+
+_ENOUGH = 20
+"""Jobs. Of fewer, what they took says too little."""
+_NEARLY_ALL, _HALF = 0.95, 0.5
+
+
+class InlineExecutor:
+    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
+
+    def __init__(
+        self,
+        *,
+        threshold: timedelta,
+        store: Store,
+        objects: Objects,
+        catalog: Catalog,
+        clock: Clock,
+        history: History,
+    ) -> None:
+        self._threshold = threshold
+        self._store = store
+        self._objects = objects
+        self._catalog = catalog
+        self._clock = clock
+        self._proven = CachedHistory(history, functools.partial(_is_proven_quick, threshold=threshold))
+
+    def takes(self, job_type: JobType) -> bool:
+        """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
+
+        Quick is what has proven so and, while nothing is proven, what declares so. Not those that need a lock: a lock may only
+        name a job whose record stands, and here that would be one that runs.
+        """
+        is_declared = job_type.expected <= self._threshold
+        # A type's code may need what only the worker has: it runs here by its author's word, never by having been quick there alone.
+        is_allowed = is_declared if job_type.immediate is None else job_type.immediate
+        if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
+            return False
+        is_proven = self._proven.of(job_type.name)
+        return is_declared if is_proven is None else is_proven
+
+    def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
+        """The new job with its first attempt begun, to be stored in one write."""
+        now = self._clock()
+        return job.claimed(by=f"submit/{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.timeout))
+
+    def run(self, job: AsyncJob) -> AsyncJob:
+        """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
+        log_event("JOB_STARTED", job)
+        remaining = AT_MOST + GRACE
+        try:
+            if self._executor.is_async(job.job_type):
+                import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
+
+                with exit_after(remaining):
+                    ended = asyncio.run(self._executor.run_claimed_async(job, remaining))
+            else:
+                ended = self._executor.run_claimed(job, remaining)
+        except Unavailable:
+            # When its lease is over, the sweeper has it made again.
+            return job
+        return ended or job
+
+    @functools.cached_property
+    def _executor(self) -> Executor:
+        """Imported when there is a first job to run: most processes need none."""
+        from asyncjobs.worker.executor import Executor  # noqa: PLC0415
+
+        return Executor(store=self._store, objects=self._objects, catalog=self._catalog, clock=self._clock, at_most=AT_MOST)
+
+
+def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
+    """What past jobs prove of their type; None when they are too few, or some are quick and some are not.
+
+    Then it is what it declares: a type near the threshold is not quick now and slow a minute later.
+    """
+    if durations.total < _ENOUGH:
+        return None
+    if durations.share_within(threshold.total_seconds()) >= _NEARLY_ALL:
+        return True
+    is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
+    # Each of the others would have its caller wait for nothing, and cost an attempt.
+    ends_here = durations.share_within(AT_MOST.total_seconds()) >= _NEARLY_ALL
+    return None if ends_here and not is_slow else False

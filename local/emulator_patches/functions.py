@@ -1,0 +1,66 @@
+# ruff: noqa: SLF001 - gaps are closed inside the emulator
+"""Functions."""
+
+import queue
+import time
+from typing import Any
+
+from local.emulator_patches.emulator import module
+
+_END = "\0end of log"
+_LAST_LINE = f"{_END}\n".encode()
+_CALL = "            result = handler_fn(event, context)\n"
+_CALL_AND_END_THE_LOG = f"""\
+            try:
+                result = handler_fn(event, context)
+            finally:
+                sys.stderr.flush()
+                os.write(2, {_LAST_LINE!r})
+"""
+_PATIENCE = 0.25  # s, as the emulator's own
+
+
+def answer_when_the_function_has() -> None:
+    """On AWS a call ends with its function. The emulator cannot tell whether a function that has logged nothing is about
+    to, so it waits 50 ms for the first line.
+
+    Here the process in which a Python function runs says where the log of each call ends.
+    """
+    runtime = module("core.lambda_runtime")
+    script, choose = runtime._PYTHON_WORKER_SCRIPT, runtime._worker_class_for
+    if script.count(_CALL) != 1:
+        raise RuntimeError("The emulator calls Python functions in another way than local/emulator_patches/functions.py knows.")
+    runtime._PYTHON_WORKER_SCRIPT = script.replace(_CALL, _CALL_AND_END_THE_LOG)
+    reading = {"_read_stderr": _read, "_drain_stderr": _log_of_the_call, "_drain_stderr_bounded": _log_of_the_call}
+    python_worker = type("PythonWorker", (runtime.Worker,), reading)
+
+    def choose_for_python(function: Any) -> Any:
+        return python_worker if function.get("Runtime", "").startswith("python") else choose(function)
+
+    runtime._worker_class_for = choose_for_python
+
+
+def _read(worker: Any) -> None:
+    """In a thread of its own, for as long as the process lives."""
+    lines = worker._stderr_queue  # the next process gets another
+    for line in worker._proc.stderr:
+        lines.put(line.rstrip("\n"))
+    lines.put(_END)
+
+
+def _log_of_the_call(worker: Any) -> str:
+    """Once the call is over, or its process dead."""
+    told, source = [], worker._stderr_queue
+    # An end that came too late for its own call would else be taken for the next one's, and so on.
+    ends = getattr(source, "ends_due", 0) + 1
+    deadline = time.monotonic() + _PATIENCE
+    while ends:
+        try:
+            line, end, _ = source.get(timeout=max(0.0, deadline - time.monotonic())).partition(_END)
+        except queue.Empty:  # a process that it has started holds the pipe open
+            break
+        ends -= bool(end)
+        if line or not end:
+            told.append(line)
+    source.ends_due = ends
+    return "\n".join(told)

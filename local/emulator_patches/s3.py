@@ -1,0 +1,43 @@
+# ruff: noqa: SLF001 - gaps are closed inside the emulator
+"""S3 buckets."""
+
+from typing import Any
+
+from local.emulator_patches.emulator import Properties, after_provisioning, module
+
+
+def obey_lifecycles() -> None:
+    """AWS gives a bucket the rules of its `LifecycleConfiguration`. The emulator ignores the property."""
+    after_provisioning("AWS::S3::Bucket", _set_lifecycle)
+
+
+def _set_lifecycle(bucket: str, properties: Properties) -> None:
+    lifecycles = module("services.s3")._bucket_lifecycle
+    rules = properties.get("LifecycleConfiguration", {}).get("Rules", [])
+    if rules:
+        lifecycles[bucket] = [_rule(rule) for rule in rules]
+    else:
+        lifecycles.pop(bucket, None)
+
+
+def _rule(rule: Properties) -> dict[str, Any]:
+    """A template's rule as S3's own API spells it."""
+    left = dict(rule)
+    spelt: dict[str, Any] = {"Status": left.pop("Status"), "Filter": {"Prefix": left.pop("Prefix", "")}}
+    if "Id" in left:
+        spelt["ID"] = left.pop("Id")
+    if "ExpirationInDays" in left:
+        spelt["Expiration"] = {"Days": int(left.pop("ExpirationInDays"))}
+    if "ExpiredObjectDeleteMarker" in left:
+        spelt["Expiration"] = {"ExpiredObjectDeleteMarker": left.pop("ExpiredObjectDeleteMarker")}
+    if "NoncurrentVersionExpiration" in left:
+        days = left.pop("NoncurrentVersionExpiration")["NoncurrentDays"]
+        spelt["NoncurrentVersionExpiration"] = {"NoncurrentDays": int(days)}
+    if "AbortIncompleteMultipartUpload" in left:
+        days = left.pop("AbortIncompleteMultipartUpload")["DaysAfterInitiation"]
+        spelt["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": int(days)}
+    if left:
+        raise ValueError(
+            f"Lifecycle rule: {', '.join(left)} is not known to the local engine; add it to local/emulator_patches/s3.py."
+        )
+    return spelt

@@ -1,0 +1,68 @@
+"""The adapters under test: the fake, the real one over moto, and the real one over any engine you name."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.core.ports import Store
+from tests.support.fakes import FakeStore
+from tests.template.source import resource
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ENGINE = os.environ.get("ASYNCJOBS_TEST_DYNAMODB_ENDPOINT")
+"""The address of a DynamoDB of your own, such as AWS's DynamoDB Local."""
+
+
+@pytest.fixture(scope="module")
+def aws_account() -> Iterator[None]:
+    """An AWS account of moto's, in this process; one a module, since clients take a while to be made."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        with mock_aws():
+            yield
+
+
+@pytest.fixture(params=["fake", "moto", *(["engine"] if ENGINE else [])])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store with an empty table."""
+    if request.param == "fake":
+        yield FakeStore()
+        return
+    if request.param == "moto":
+        request.getfixturevalue("aws_account")
+    client = boto3.client(
+        "dynamodb",
+        region_name="us-east-1",
+        endpoint_url=ENGINE if request.param == "engine" else None,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    name = create_table(client)
+    yield DynamoStore(name, client)
+    client.delete_table(TableName=name)
+
+
+def create_table(client: DynamoDBClient) -> str:
+    """Make an empty table as the template has it; returns its name."""
+    name = f"jobs-{uuid.uuid4().hex}"
+    properties = resource("Table")["Properties"]
+    client.create_table(
+        TableName=name,
+        **{key: properties[key] for key in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")},
+    )
+    client.get_waiter("table_exists").wait(TableName=name)
+    return name

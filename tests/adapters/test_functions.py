@@ -1,0 +1,146 @@
+"""The doorbells as Lambda rings them: the sample events, the template's variables, and AWS played by moto."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.adapters.conftest import create_table
+from tests.support.events import sample
+from tests.template.source import ROOT
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+class LambdaContext:
+    """What Lambda tells about the invocation."""
+
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
+@dataclass
+class Stack:
+    """The functions, and the queue between them."""
+
+    queue_url: str
+    handlers: dict[str, Handler]
+
+    def ring(self, function: str, event: dict[str, Any]) -> Any:
+        return self.handlers[function](event, LambdaContext())
+
+    def call(self, function: str, event: dict[str, Any], async_job_id: str | None = None) -> tuple[int, Any]:
+        if async_job_id is not None:
+            event["pathParameters"]["asyncJobId"] = async_job_id
+        answer = self.ring(function, event)
+        return answer["statusCode"], json.loads(answer["body"])
+
+    def delivered(self) -> dict[str, Any]:
+        """The SQS event with the oldest message of the queue."""
+        event, client = sample("worker-sqs"), boto3.client("sqs")
+        (message,) = client.receive_message(QueueUrl=self.queue_url)["Messages"]
+        event["Records"][0] |= {
+            "messageId": message["MessageId"],
+            "receiptHandle": message["ReceiptHandle"],
+            "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{self.queue_url.rpartition('/')[2]}",
+            "body": message["Body"],
+        }
+        return event
+
+
+def load(function: str) -> Handler:
+    spec = importlib.util.spec_from_file_location(f"{function}_app", ROOT / "functions" / function / "app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    handler: Handler = module.handler
+    return handler
+
+
+@pytest.fixture(scope="module")
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    """An empty table, queue and bucket, and the functions that are told of them."""
+    request.getfixturevalue("aws_account")
+    logger = logging.getLogger("asyncjobs")
+    before = (logger.handlers, logger.level, logger.propagate)
+    queue_url = boto3.client("sqs").create_queue(QueueName="functions")["QueueUrl"]
+    boto3.client("s3").create_bucket(Bucket="functions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("APPLICATION", "orders")
+        patch.setenv("TABLE_NAME", create_table(boto3.client("dynamodb")))
+        patch.setenv("QUEUE_URL", queue_url)
+        patch.setenv("BUCKET_NAME", "functions")
+        patch.setenv("MAX_RETENTION_DAYS", "30")
+        yield Stack(queue_url, {name: load(name) for name in ("submit", "status", "worker", "sweeper", "learner")})
+    logger.handlers, logger.level, logger.propagate = before
+
+
+def test_a_job_goes_from_its_submit_through_the_worker_to_its_result(stack: Stack) -> None:
+    status, accepted = stack.call("submit", sample("submit"))
+    assert (status, accepted["status"]) == (202, "PENDING")
+    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+    status, job = stack.call("status", sample("status"), accepted["asyncJobId"])
+    assert (status, job["status"], job["attempt"]) == (200, "COMPLETED", 1)
+    assert job["result"]["matchCount"] > 0
+
+
+def test_the_sample_cancel_ends_a_job(stack: Stack) -> None:
+    event = sample("submit")
+    event["headers"]["idempotency-key"] = "to-be-cancelled"
+    _, accepted = stack.call("submit", event)
+    status, job = stack.call("submit", sample("cancel"), accepted["asyncJobId"])
+    assert (status, job["status"]) == (200, "CANCELLED")
+    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize(
+    ("function", "event"), [("status", "status"), ("submit", "cancel"), ("submit", "retry"), ("submit", "delete")]
+)
+def test_the_job_of_the_samples_is_nobodys(stack: Stack, function: str, event: str) -> None:
+    status, problem = stack.call(function, sample(event))
+    assert (status, problem["code"]) == (404, "JOB_NOT_FOUND")
+
+
+def test_a_message_of_a_job_that_is_not_there_has_done_its_duty(stack: Stack) -> None:
+    assert stack.ring("worker", sample("worker-sqs")) == {"batchItemFailures": []}
+
+
+def test_the_sample_schedule_makes_one_sweep(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr(logging.getLogger("asyncjobs"), "handlers", [Collected(lines)])
+    stack.ring("sweeper", sample("sweeper-schedule"))
+    assert lines == ["SWEPT"]
+
+
+def test_what_the_learner_learns_is_what_status_tells(stack: Stack) -> None:
+    submit = sample("submit")
+    submit["headers"]["idempotency-key"] = "to-be-waited-for"
+    _, accepted = stack.call("submit", submit)
+    event = sample("learner-stream")
+    event["Records"] *= 40
+    stack.ring("learner", event)
+    other = load("status")  # the one before remembers what it read
+    answer = other({**sample("status"), "pathParameters": {"asyncJobId": accepted["asyncJobId"]}}, LambdaContext())
+    assert 12 <= int(answer["headers"]["retry-after"]) <= 14
+    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+
+
+class Collected(logging.Handler):
+    """Keeps the sentences of lines."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(record.getMessage())

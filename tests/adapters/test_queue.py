@@ -1,0 +1,270 @@
+"""What every queue promises, and what those in SQS make of it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import JobKey, Priority
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import Queue
+from tests.support.fakes import FakeQueue
+
+
+def message(number: int, priority: Priority = Priority.STANDARD, owner: str = "alice") -> JobMessage:
+    return JobMessage(JobKey(owner, f"job-{number}"), "gen", "sample.returns", priority=priority)
+
+
+Placed = tuple[str, str, Priority]
+"""A message's job, the group that the message is in, and the queue."""
+
+
+@dataclass
+class Sqs:
+    """Queues in moto, what was asked of them, and what can be received from them."""
+
+    queue: SqsQueue
+    client: Any
+    urls: dict[str, str]
+    calls: list[tuple[str, dict[str, Any]]]
+
+    @property
+    def url(self) -> str:
+        return self.urls[Priority.STANDARD]
+
+    def arn(self, priority: Priority = Priority.STANDARD) -> str:
+        answer = self.client.get_queue_attributes(QueueUrl=self.urls[priority], AttributeNames=["QueueArn"])
+        return str(answer["Attributes"]["QueueArn"])
+
+    def received(self) -> list[JobMessage]:
+        return [JobMessage.parse(message["Body"]) for priority in Priority for message in self._received(priority)]
+
+    def placed(self) -> list[Placed]:
+        return [
+            (JobMessage.parse(message["Body"]).key.async_job_id, message["Attributes"]["MessageGroupId"], priority)
+            for priority in Priority
+            for message in self._received(priority)
+        ]
+
+    def _received(self, priority: Priority) -> Iterator[Any]:
+        asked = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["MessageGroupId"]}
+        while batch := self.client.receive_message(QueueUrl=self.urls[priority], **asked).get("Messages"):
+            yield from batch
+
+
+@pytest.fixture(scope="module")
+def client(request: pytest.FixtureRequest) -> Any:
+    request.getfixturevalue("aws_account")
+    return boto3.client("sqs")
+
+
+@pytest.fixture
+def sqs(client: Any) -> Iterator[Sqs]:
+    """Empty queues in moto."""
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
+        calls.append((model.name, params))
+
+    client.meta.events.register("provide-client-params.sqs", remember)
+    urls: dict[str, str] = {each: client.create_queue(QueueName=f"{each}-{uuid.uuid4().hex}")["QueueUrl"] for each in Priority}
+    yield Sqs(SqsQueue(urls, client), client, urls, calls)
+    client.meta.events.unregister("provide-client-params.sqs", remember)
+
+
+@pytest.fixture(params=["fake", "moto"])
+def queue_and_received(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[], list[JobMessage]]]:
+    """An empty queue, and a look at what is in it."""
+    if request.param == "fake":
+        fake = FakeQueue()
+        return fake, lambda: fake.sent
+    sqs: Sqs = request.getfixturevalue("sqs")
+    return sqs.queue, sqs.received
+
+
+@pytest.fixture(params=["fake", "moto"])
+def queue_and_placed(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[], list[Placed]]]:
+    """The same, with a look at where it is."""
+    if request.param == "fake":
+        fake = FakeQueue()
+        return fake, lambda: [(message.key.async_job_id, message.group, message.priority) for message in fake.sent]
+    sqs: Sqs = request.getfixturevalue("sqs")
+    return sqs.queue, sqs.placed
+
+
+# ── Both ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_sent_arrives_as_it_was(queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]]) -> None:
+    queue, received = queue_and_received
+    sent = JobMessage(JobKey("auth0|42 ü", "job"), "gen", "sample.returns")
+    queue.send(sent)
+    assert received() == [sent]
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 23])
+def test_all_that_is_sent_together_arrives(
+    queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]], count: int
+) -> None:
+    queue, received = queue_and_received
+    sent = [message(number) for number in range(count)]
+    assert queue.send_all(sent) == []
+    assert sorted(received(), key=repr) == sorted(sent, key=repr)
+
+
+def test_the_backlog_is_what_waits_and_not_what_is_delayed(
+    queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]],
+) -> None:
+    queue, _ = queue_and_received
+    assert queue.backlog(Priority.STANDARD) == 0
+    queue.send_all([message(number) for number in range(3)])
+    queue.send(message(4))
+    queue.send(message(5), delay=timedelta(minutes=5))
+    assert queue.backlog(Priority.STANDARD) == 4
+
+
+def test_the_backlog_of_one_priority_is_not_that_of_another(
+    queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]],
+) -> None:
+    queue, _ = queue_and_received
+    queue.send_all([message(1), message(2, Priority.LOW), message(3, Priority.LOW)])
+    assert {priority: queue.backlog(priority) for priority in Priority} == {"high": 0, "standard": 1, "low": 2}
+
+
+def test_each_message_is_in_its_own_queue_under_its_owners_group(
+    queue_and_placed: tuple[Queue, Callable[[], list[Placed]]],
+) -> None:
+    queue, placed = queue_and_placed
+    alone = [message(number, priority, owner="a" * 128) for number, priority in enumerate(Priority)]
+    together = [message(10 + number, list(Priority)[number % 3], owner=f"bob-{number % 2}") for number in range(23)]
+    for each in alone:
+        queue.send(each)
+    assert queue.send_all(together) == []
+    expected = [(each.key.async_job_id, each.group, each.priority) for each in (*alone, *together)]
+    assert sorted(placed()) == sorted(expected)
+    assert len({group for _, group, _ in expected}) == 3
+
+
+# ── SQS ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        (timedelta(0), 0),
+        (timedelta(milliseconds=1), 1),
+        (timedelta(seconds=30), 30),
+        (timedelta(seconds=30, milliseconds=1), 31),
+        (timedelta(minutes=15), 900),
+        (timedelta(days=1), 900),
+        (timedelta(seconds=-5), 0),
+    ],
+)
+def test_a_delay_is_rounded_up_to_what_sqs_can_do(sqs: Sqs, delay: timedelta, seconds: int) -> None:
+    sqs.queue.send(message(1), delay=delay)
+    assert sqs.calls[-1][1]["DelaySeconds"] == seconds
+
+
+def test_a_delayed_message_does_not_arrive_before_its_time(sqs: Sqs) -> None:
+    sqs.queue.send(message(1), delay=timedelta(minutes=5))
+    assert sqs.received() == []
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [
+        (timedelta(0), 0),
+        (timedelta(seconds=-1), 0),
+        (timedelta(seconds=2.001), 3),
+        (timedelta(hours=11), 39600),
+        # SQS allows 12 hours, but from when the message was received.
+        (timedelta(hours=12), 39600),
+        (timedelta(days=2), 39600),
+    ],
+)
+def test_a_returned_message_is_hidden_for_the_time_rounded_up(sqs: Sqs, delay: timedelta, seconds: int) -> None:
+    sqs.queue.send(message(1))
+    (received,) = sqs.client.receive_message(QueueUrl=sqs.url)["Messages"]
+    sqs.queue.return_after(received["ReceiptHandle"], delay, source=sqs.arn())
+    name, params = sqs.calls[-1]
+    assert (name, params["VisibilityTimeout"]) == ("ChangeMessageVisibility", seconds)
+
+
+def test_a_message_returned_at_once_arrives_again(sqs: Sqs) -> None:
+    sqs.queue.send(message(1))
+    (received,) = sqs.client.receive_message(QueueUrl=sqs.url)["Messages"]
+    assert sqs.received() == []
+    sqs.queue.return_after(received["ReceiptHandle"], timedelta(0), source=sqs.arn())
+    assert sqs.received() == [message(1)]
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_message_is_returned_to_the_queue_that_it_came_from(sqs: Sqs, priority: Priority) -> None:
+    sqs.queue.send(message(1, priority))
+    (received,) = sqs.client.receive_message(QueueUrl=sqs.urls[priority])["Messages"]
+    sqs.queue.return_after(received["ReceiptHandle"], timedelta(0), source=sqs.arn(priority))
+    assert sqs.received() == [message(1)]
+    assert sqs.calls[-1][1]["QueueUrl"] != sqs.url or priority is Priority.STANDARD
+
+
+def test_a_message_of_a_queue_that_is_none_of_ours_is_not_returned_by_guess(sqs: Sqs) -> None:
+    with pytest.raises(KeyError, match="another"):
+        sqs.queue.return_after("handle", timedelta(0), source="arn:aws:sqs:us-east-1:123456789012:another")
+
+
+def test_many_messages_are_sent_ten_at_a_time(sqs: Sqs) -> None:
+    sqs.queue.send_all([message(number) for number in range(23)])
+    batches = [params["Entries"] for name, params in sqs.calls if name == "SendMessageBatch"]
+    assert [len(entries) for entries in batches] == [10, 10, 3]
+
+
+def test_a_batch_holds_messages_of_one_queue(sqs: Sqs) -> None:
+    sqs.queue.send_all([message(number, list(Priority)[number % 2]) for number in range(24)])
+    batches = [(params["QueueUrl"], len(params["Entries"])) for name, params in sqs.calls if name == "SendMessageBatch"]
+    high, standard = sqs.urls[Priority.HIGH], sqs.url
+    assert batches == [(high, 10), (high, 2), (standard, 10), (standard, 2)]
+
+
+def test_what_a_batch_refuses_inside_an_answer_of_200_is_told(sqs: Sqs) -> None:
+    sent = [message(number) for number in range(12)]
+    with Stubber(sqs.client) as stub:
+        for accepted, refused in ((range(10), [3, 9]), (range(2), [1])):
+            stub.add_response(
+                "send_message_batch",
+                {
+                    "Successful": [
+                        {"Id": str(number), "MessageId": "x", "MD5OfMessageBody": "x"}
+                        for number in accepted
+                        if number not in refused
+                    ],
+                    "Failed": [{"Id": str(number), "SenderFault": False, "Code": "InternalError"} for number in refused],
+                },
+            )
+        assert sqs.queue.send_all(sent) == [sent[3], sent[9], sent[11]]
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("send_message", lambda queue, _: queue.send(message(1))),
+        ("send_message_batch", lambda queue, _: queue.send_all([message(1)])),
+        ("get_queue_attributes", lambda queue, _: queue.backlog(Priority.STANDARD)),
+        ("change_message_visibility", lambda queue, arn: queue.return_after("handle", timedelta(0), source=arn)),
+    ],
+    ids=["send", "send_all", "backlog", "return_after"],
+)
+def test_a_queue_that_does_not_answer_is_unavailable(sqs: Sqs, operation: str, call: Callable[[Queue, str], object]) -> None:
+    arn = sqs.arn()
+    with Stubber(sqs.client) as stub:
+        stub.add_client_error(operation, "ServiceUnavailable", http_status_code=503)
+        with pytest.raises(Unavailable):
+            call(sqs.queue, arn)

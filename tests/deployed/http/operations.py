@@ -1,0 +1,70 @@
+"""Every operation of the deployed API, as one may ask for it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from asyncjobs.codegen.openapi import OPERATIONS
+from tests.support.deployed import UNKNOWN, Caller, Job
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An operation's method and a path of it. Who names no job asks for an unknown one."""
+
+    method: str
+    template: str
+    has_body: bool
+    is_open: bool
+
+    def path(self, async_job_id: str = UNKNOWN) -> str:
+        return re.sub(r"\{asyncJobId\}", async_job_id, self.template)
+
+    @property
+    def is_about_a_job(self) -> bool:
+        return "{asyncJobId}" in self.template
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.template}"
+
+
+_OWN_ROUTES = [
+    Asked("POST", "/search", has_body=True, is_open=False),
+    Asked("GET", "/search", has_body=False, is_open=False),
+    Asked("POST", "/jobs/search/subject/x", has_body=True, is_open=False),
+    Asked("GET", "/jobs/search/subject/x", has_body=False, is_open=False),
+    Asked("POST", "/jobs/cache/refresh/3", has_body=True, is_open=False),
+    Asked("GET", "/jobs/cache/refresh/3", has_body=False, is_open=False),
+]
+ALL = [
+    Asked(
+        operation.route.partition(" ")[0],
+        operation.route.partition(" ")[2].removeprefix("/api/v1"),
+        has_body=operation.body is not None,
+        is_open=operation.is_open,
+    )
+    for operation in OPERATIONS
+] + _OWN_ROUTES
+
+
+def those(which: Callable[[Asked], bool]) -> list[Asked]:
+    """Those of all that are so, and at least one."""
+    found = [each for each in ALL if which(each)]
+    assert found
+    return found
+
+
+ABOUT_A_JOB = those(lambda asked: asked.is_about_a_job and not asked.is_open)
+
+
+def every_call_about(job: Job, caller: Caller) -> list[httpx.Response]:
+    """Its answers."""
+    async_job_id, report = job["asyncJobId"], {"progress": 1}
+    return [
+        caller.http.request(asked.method, asked.path(async_job_id), json=report if asked.has_body else None)
+        for asked in ABOUT_A_JOB
+    ]

@@ -1,0 +1,43 @@
+"""POST /jobs/{asyncJobId}/cancel: immediate and final."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.deployed.http.conftest import Later
+from tests.support.deployed import Caller, Job
+
+
+def cancel(caller: Caller, job: Job) -> httpx.Response:
+    return caller.post(f"/jobs/{job['asyncJobId']}/cancel")
+
+
+def test_a_waiting_job_is_cancelled_at_once(alice: Caller, later: Later) -> None:
+    job = later()
+    answer = cancel(alice, job)
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "CANCELLED")
+    assert answer.json()["endedAt"] == answer.json()["updatedAt"] >= job["createdAt"]
+    assert alice.job(job) == answer.json()
+
+
+def test_a_running_job_is_cancelled_at_once(alice: Caller) -> None:
+    job = alice.submit("sample.works", {"seconds": 60})
+    running = alice.wait_for(job, lambda found: found["progress"] > 0)
+    answer = cancel(alice, job)
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "CANCELLED")
+    assert answer.json()["startedAt"] == running["startedAt"]
+    assert alice.job(job) == answer.json()
+
+
+def test_cancelling_again_is_200_and_changes_nothing(alice: Caller, cancelled: Job) -> None:
+    again = cancel(alice, cancelled)
+    assert (again.status_code, again.json()) == (httpx.codes.OK, cancelled)
+
+
+@pytest.mark.parametrize("state", ["completed", "failed"])
+def test_what_has_finished_otherwise_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+    job = request.getfixturevalue(state)
+    answer = cancel(alice, job)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_ALREADY_FINISHED")
+    assert alice.job(job) == job

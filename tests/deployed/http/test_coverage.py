@@ -1,0 +1,57 @@
+"""Together, the lines of this folder have met every answer that the document names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncjobs.codegen.openapi import OPERATIONS
+from tests.support.deployed import Api, Limited
+
+FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
+NOT_TO_BE_HAD = {
+    "OWNER_MISSING": "deployed/operations/test_tokens.py: the users of this stack's own pool all have a subject",
+    "UNAVAILABLE": "unit/test_api.py: nothing is broken here",
+}
+"""Codes that no call is answered here, and who sees to them."""
+
+ONCE = {"SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY"}
+"""Codes of the limits, which all calls that submit have alike: one will do."""
+
+IMPOSSIBLE = {("retryJob", 400, "UNKNOWN_JOB_TYPE"): "unit/test_service.py: no job type is taken away here"}
+
+Answer = tuple[str, int, str | None]
+
+
+def documented(document: dict[str, Any]) -> Iterator[Answer]:
+    """Each answer of each operation: by its code, if it is a problem of ours. What the gateway answers by itself is left out."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                content = answer.get("content", {})
+                if "application/problem+json" in content:
+                    codes = content["application/problem+json"]["schema"]["allOf"][1]["properties"]["code"]["enum"]
+                    yield from ((operation["operationId"], int(status), code) for code in codes)
+                elif content.get("application/json", {}).get("schema") != {"$ref": "#/components/schemas/GatewayError"}:
+                    yield operation["operationId"], int(status), None
+
+
+def alike(answer: Answer) -> Answer:
+    """What stands for all answers that come about in the same way: own routes of all types, and limits of all calls."""
+    operation, status, code = answer
+    if code in ONCE:
+        return "any", status, code
+    if operation in {each.name for each in OPERATIONS}:
+        return answer
+    return "own GET" if operation.startswith("get") else "own POST", status, code
+
+
+def test_every_answer_that_is_documented_was_given(request: pytest.FixtureRequest, api: Api, limited: Limited) -> None:
+    if not {item.path.name for item in request.session.items} >= FILES:
+        pytest.skip("only some of the lines were looked at")
+    given = {alike((each.operation, each.status, each.code)) for judge in (api.judge, limited.api.judge) for each in judge.seen}
+    wanted = {alike(each) for each in documented(api.judge.document) if each[2] not in NOT_TO_BE_HAD} - IMPOSSIBLE.keys()
+    assert sorted(f"{operation} {status} {code}" for operation, status, code in wanted - given) == []

@@ -1,0 +1,123 @@
+"""Job types under a lock: while another job holds it, a submit is refused, answered with what runs, or waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.support.deployed import Api, Caller, Job
+
+BODY = {"jobType": "contract.works_alone", "input": {"seconds": 60}}
+TOO = {"jobType": "contract.works_alone_too", "input": {"seconds": 0}}
+JOINED = {"jobType": "sample.is_joined", "input": {"seconds": 60}}
+
+
+def cancel(caller: Caller, job: Job) -> None:
+    """So that it is over, if it is not yet."""
+    assert caller.post(f"/jobs/{job['asyncJobId']}/cancel").status_code in (httpx.codes.OK, httpx.codes.CONFLICT)
+
+
+@pytest.fixture
+def holder(alice: Caller, key: str) -> Iterator[Job]:
+    answer = alice.post("/jobs", json=BODY, headers={"idempotency-key": key})
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    yield answer.json()
+    cancel(alice, answer.json())
+
+
+@pytest.mark.usefixtures("holder")
+def test_while_another_operation_runs_a_submit_is_409_with_when_to_come_back(alice: Caller) -> None:
+    refused = alice.post("/jobs", json=TOO)
+    assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
+    assert refused.json()["title"] == "Another operation is already running"
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_who_is_refused_because_of_a_job_of_its_own_is_told_which(alice: Caller, holder: Job) -> None:
+    assert alice.post("/jobs", json=TOO).json()["asyncJobId"] == holder["asyncJobId"]
+
+
+def test_who_is_refused_because_of_another_owners_job_is_not(bob: Caller, holder: Job) -> None:
+    refused = bob.post("/jobs", json=TOO)
+    assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
+    assert "asyncJobId" not in refused.json()
+    assert holder["asyncJobId"] not in refused.text
+
+
+@pytest.mark.usefixtures("holder")
+def test_a_refusal_leaves_no_job_behind(api: Api) -> None:
+    judy = api.caller("judy")
+    assert judy.post("/jobs", json=TOO).status_code == httpx.codes.CONFLICT
+    assert judy.get("/jobs").json() == {"jobs": [], "nextCursor": None}
+
+
+def test_a_refusal_binds_no_idempotency_key(bob: Caller, alice: Caller, key: str) -> None:
+    holder = alice.post("/jobs", json=BODY).json()
+    refused = bob.post("/jobs", json=TOO, headers={"idempotency-key": key})
+    cancel(alice, holder)
+    accepted = bob.post("/jobs", json={**TOO, "message": "another request"}, headers={"idempotency-key": key})
+    assert (refused.status_code, accepted.status_code) == (httpx.codes.CONFLICT, httpx.codes.ACCEPTED)
+    assert "idempotency-replayed" not in accepted.headers
+    cancel(bob, accepted.json())
+
+
+def test_a_repeated_request_finds_its_job_also_while_that_holds_the_lock(alice: Caller, holder: Job, key: str) -> None:
+    again = alice.post("/jobs", json=BODY, headers={"idempotency-key": key})
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
+    assert again.json()["asyncJobId"] == holder["asyncJobId"]
+
+
+@pytest.mark.usefixtures("holder")
+def test_what_may_begin_only_later_is_not_refused(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={**TOO, "delaySeconds": 600})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    cancel(alice, answer.json())
+
+
+def test_a_job_that_has_ended_keeps_nobody_out(alice: Caller) -> None:
+    for _ in range(2):
+        answer = alice.post("/jobs", json=BODY)
+        assert answer.status_code == httpx.codes.ACCEPTED
+        cancel(alice, answer.json())
+
+
+def test_where_jobs_are_joined_a_submit_is_answered_with_the_callers_own_running_job(alice: Caller) -> None:
+    first, again = (alice.post("/jobs", json=JOINED) for _ in range(2))
+    assert "idempotency-replayed" not in first.headers
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
+    assert (again.json()["asyncJobId"], again.headers["location"]) == (first.json()["asyncJobId"], first.headers["location"])
+    cancel(alice, first.json())
+
+
+def test_a_lock_for_each_input_of_each_owner_lets_others_and_other_inputs_pass(alice: Caller, bob: Caller) -> None:
+    other: dict[str, object] = {**JOINED, "input": {"seconds": 59}}
+    answers = [
+        (alice, alice.post("/jobs", json=JOINED)),
+        (alice, alice.post("/jobs", json=other)),
+        (bob, bob.post("/jobs", json=JOINED)),
+    ]
+    assert {answer.status_code for _, answer in answers} == {httpx.codes.ACCEPTED}
+    assert len({answer.json()["asyncJobId"] for _, answer in answers}) == 3
+    for caller, answer in answers:
+        cancel(caller, answer.json())
+
+
+def test_where_jobs_queue_a_submit_is_202_and_pending(alice: Caller) -> None:
+    body = {"jobType": "sample.takes_turns", "input": {"seconds": 60}}
+    answers = [alice.post("/jobs", json=body) for _ in range(2)]
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(httpx.codes.ACCEPTED, "PENDING")] * 2
+    assert len({answer.json()["asyncJobId"] for answer in answers}) == 2
+    for answer in reversed(answers):
+        cancel(alice, answer.json())
+
+
+def test_of_many_at_once_one_is_accepted_and_all_others_are_409(alice: Caller) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: alice.post("/jobs", json=BODY), range(6)))
+    accepted = [answer.json() for answer in answers if answer.status_code == httpx.codes.ACCEPTED]
+    assert sorted(answer.status_code for answer in answers) == [httpx.codes.ACCEPTED, *[httpx.codes.CONFLICT] * 5]
+    for job in accepted:
+        cancel(alice, job)

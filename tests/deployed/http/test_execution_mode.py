@@ -1,0 +1,152 @@
+"""Prefer (RFC 7240), and what becomes of a submit that says nothing of it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.support.deployed import Api, Caller
+from tests.support.prefetch import Timed, ahead
+
+QUICK = {"jobType": "sample.is_quick"}
+SLOW = {"jobType": "sample.returns"}
+WAITS = {"jobType": "sample.returns", "delaySeconds": 600}
+
+
+@pytest.mark.parametrize("job_type", ["sample.is_quick", "text.search"])
+def test_a_job_of_a_quick_type_runs_at_once_and_is_answered_with_its_result(alice: Caller, job_type: str) -> None:
+    answer = alice.post("/jobs", json={"jobType": job_type, "input": {"query": "lease"} if job_type == "text.search" else {}})
+    job = answer.json()
+    assert (answer.status_code, job["status"], job["attempt"], job["progress"]) == (httpx.codes.OK, "COMPLETED", 1, 100)
+    assert (job["resultType"], job["result"] is not None) == ("INLINE", True)
+    assert answer.headers["location"] == f"/api/v1/jobs/{job['asyncJobId']}"
+    assert "retry-after" not in answer.headers
+    assert alice.job(job) == job
+
+
+@pytest.mark.parametrize(
+    "job_type", ["sample.returns", "sample.is_quick_elsewhere"], ids=["not quick", "quick, and forbids it"]
+)
+def test_a_job_of_any_other_type_goes_to_a_worker(alice: Caller, job_type: str) -> None:
+    answer = alice.post("/jobs", json={"jobType": job_type})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    assert "preference-applied" not in answer.headers
+
+
+def test_a_quick_job_that_is_to_begin_later_is_202(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={**QUICK, "delaySeconds": 600})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+
+
+def test_who_prefers_not_to_wait_gets_202_and_is_told_so(alice: Caller) -> None:
+    """RFC 7240 4.1, 3."""
+    answer = alice.post("/jobs", json=QUICK, headers={"prefer": "respond-async"})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    assert answer.headers["preference-applied"] == "respond-async"
+
+
+def test_who_prefers_to_wait_gets_the_finished_job_and_is_told_so(alice: Caller) -> None:
+    """RFC 7240 4.3, 3."""
+    answer = alice.post("/jobs", json=SLOW, headers={"prefer": "wait=15"})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
+    assert answer.headers["preference-applied"] == "wait=15"
+    assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        ("wait=600", "wait=20"),
+        ("Wait=4;foo=bar", "wait=4"),
+        ('wait="4"', "wait=4"),
+        ("wait=4, wait=9", "wait=4"),
+        ("handling=lenient, wait=4", "wait=4"),
+        ("wait=soon", None),
+        ("wait=-1", None),
+        ("wait=", None),
+        ("handling=lenient", None),
+        (",;=,", None),
+    ],
+)
+def test_a_preference_is_met_as_far_as_it_can_be_and_told_as_it_was_met(
+    alice: Caller, prefer: str, applied: str | None
+) -> None:
+    """RFC 7240 2, 3: a wait is cut at 20 s, given twice the first one counts, and what cannot be read is passed over."""
+    answer = alice.post("/jobs", json=QUICK, headers={"prefer": prefer})
+    assert (answer.status_code, answer.headers.get("preference-applied")) == (httpx.codes.OK, applied)
+
+
+@ahead
+def waited_in_vain(api: Api) -> Timed:
+    return Timed.of(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "wait=2"}))
+
+
+def test_who_has_waited_in_vain_gets_202_when_the_wait_is_over() -> None:
+    waited = waited_in_vain.look()
+    assert (waited.answer.status_code, waited.answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    assert waited.answer.headers["preference-applied"] == "wait=2"
+    assert int(waited.answer.headers["retry-after"]) > 0
+    assert 2 <= waited.took < 18  # and not the 20 s that are the most
+
+
+@ahead
+def preferred_both(api: Api) -> Timed:
+    return Timed.of(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "respond-async, wait=1"}))
+
+
+def test_who_prefers_both_waits_and_is_then_answered_202() -> None:
+    """RFC 7240 4.3: wait says how long a client will wait before it wants the answer to be asynchronous."""
+    waited = preferred_both.look()
+    assert (waited.answer.status_code, waited.answer.headers["preference-applied"]) == (httpx.codes.ACCEPTED, "wait=1")
+    assert waited.took >= 1
+
+
+@pytest.mark.parametrize("body", [QUICK, WAITS], ids=["200", "202"])
+@pytest.mark.parametrize("headers", [{}, {"prefer": "wait=0"}], ids=["says nothing", "prefers"])
+def test_an_answer_says_that_it_depends_on_what_was_preferred(
+    alice: Caller, body: dict[str, object], headers: dict[str, str]
+) -> None:
+    """RFC 7240 2, RFC 9110 12.5.5."""
+    assert alice.post("/jobs", json=body, headers=headers).headers["vary"] == "Prefer"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"jobType": "sample.is_quick", "input": {"turn": "gives up"}}, {}),
+        ({"jobType": "sample.gives_up"}, {"prefer": "wait=15"}),
+    ],
+    ids=["it ran at once", "the caller preferred to wait"],
+)
+def test_a_job_that_fails_while_its_caller_waits_is_500_with_its_id_and_its_error(
+    alice: Caller, body: dict[str, object], headers: dict[str, str]
+) -> None:
+    answer = alice.post("/jobs", json=body, headers=headers)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (httpx.codes.INTERNAL_SERVER_ERROR, "JOB_FAILED")
+    assert problem["error"] == {
+        "code": "HOPELESS",
+        "message": "This will never work: change the input.",
+        "type": "Fatal",
+        "retryable": False,
+    }
+    assert answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
+    assert answer.headers["vary"] == "Prefer"
+    assert (alice.job(problem)["status"], alice.job(problem)["error"]) == ("FAILED", problem["error"])
+
+
+@ahead
+def dawdling(api: Api) -> Timed:
+    # Of a type that no other test needs to be quick: what jobs take is learnt.
+    body = {"jobType": "sample.is_quick_async", "input": {"turn": "dawdles"}}
+    return Timed.of(lambda: api.caller("alice").post("/jobs", json=body))
+
+
+def test_a_quick_job_that_proves_not_to_be_is_202_after_5_seconds_and_goes_on_as_its_next_attempt(alice: Caller) -> None:
+    dawdled = dawdling.look()
+    job = dawdled.answer.json()
+    assert (dawdled.answer.status_code, job["status"], job["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
+    assert job["error"]["code"] == "HANDED_OVER"
+    assert 5 <= dawdled.took < 18  # and not the 20 s that it takes
+    done = alice.wait_for(job)
+    assert (done["status"], done["result"], done["attempt"], done["error"]) == ("COMPLETED", 2, 2, None)

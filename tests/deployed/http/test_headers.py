@@ -1,0 +1,73 @@
+"""What every answer carries, and what a browser of another origin may do."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from local.stack import Outputs
+from tests.deployed.http.operations import ALL, Asked
+from tests.support.deployed import Caller
+
+EVERY_ANSWER = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "strict-transport-security": "max-age=63072000",
+}
+LISTED = "http://localhost:3000"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"], ids=["as it is", "a problem"])
+@pytest.mark.parametrize("asked", ALL, ids=str)
+def test_every_answer_of_ours_is_kept_by_nobody_and_guessed_at_by_no_browser(alice: Caller, asked: Asked, accept: str) -> None:
+    """RFC 9111 5.2.2.5, RFC 6797 6.1."""
+    answer = alice.http.request(asked.method, asked.path(), headers={"accept": accept})
+    assert EVERY_ANSWER.items() <= answer.headers.items()
+    is_the_document = asked.template == "/openapi.json" and answer.is_success
+    assert answer.headers["cache-control"] == ("public, max-age=300" if is_the_document else "no-store")
+
+
+def preflight(outputs: Outputs, origin: str, method: str = "POST") -> httpx.Response:
+    asked = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": "authorization"}
+    return httpx.options(f"{outputs.api_url}/api/v1/jobs", headers=asked, trust_env=False)
+
+
+def listed(value: str) -> set[str]:
+    return {each.strip().lower() for each in value.split(",")}
+
+
+def test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header(outputs: Outputs) -> None:
+    """The Fetch standard, 3.2: CORS."""
+    answer = preflight(outputs, LISTED)
+    assert answer.is_success
+    assert answer.headers["access-control-allow-origin"] == LISTED
+    assert listed(answer.headers["access-control-allow-methods"]) >= {asked.method.lower() for asked in ALL}
+    assert listed(answer.headers["access-control-allow-headers"]) >= {
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "if-none-match",
+        "prefer",
+    }
+
+
+def test_a_page_of_a_listed_origin_may_read_what_the_answers_tell(outputs: Outputs) -> None:
+    answer = httpx.get(f"{outputs.api_url}/api/v1/health", headers={"origin": LISTED}, trust_env=False)
+    assert answer.headers["access-control-allow-origin"] == LISTED
+    assert listed(answer.headers["access-control-expose-headers"]) >= {
+        "etag",
+        "location",
+        "retry-after",
+        "idempotency-replayed",
+        "preference-applied",
+        "ratelimit",
+        "ratelimit-policy",
+    }
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://localhost:3000.evil.example", "http://localhost:30000"]
+)
+def test_s19_an_unlisted_origin_is_told_nothing(alice: Caller, outputs: Outputs, origin: str) -> None:
+    answers = [preflight(outputs, origin), alice.get("/jobs", headers={"origin": origin})]
+    assert not [answer for answer in answers if "access-control-allow-origin" in answer.headers]

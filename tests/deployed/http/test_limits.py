@@ -1,0 +1,166 @@
+"""Limits on submits, where a deployment has them on: what is refused is refused before anything of it is accepted."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import LocalStack
+from tests.conftest import LIMITS
+from tests.support.deployed import Caller, Limited, unread, wait_until
+
+BURST, MAX_LIVE, MAX_BACKLOG = (int(LIMITS[name]) for name in ("SubmitBurst", "MaxLiveJobsPerOwner", "MaxBacklog"))
+POLICY = f'"submit";q={BURST};w=12'
+WAITS = {"jobType": "sample.returns", "delaySeconds": 900}
+
+
+def submit(caller: Caller, key: str | None = None, **more: str) -> httpx.Response:
+    return caller.post("/jobs", json={**WAITS, **more}, headers={"idempotency-key": key or uuid.uuid4().hex})
+
+
+def submit_patiently(caller: Caller, **more: str) -> httpx.Response:
+    """As a client should: it comes back when it is told to."""
+    answer = submit(caller, **more)
+    if answer.status_code == httpx.codes.TOO_MANY_REQUESTS and answer.json()["code"] == "SUBMIT_RATE_EXCEEDED":
+        time.sleep(int(answer.headers["retry-after"]))
+        answer = submit(caller, **more)
+    return answer
+
+
+@pytest.fixture(scope="module")
+def dave(limited: Limited) -> Caller:
+    return limited.api.caller("dave")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jobs_of_dave(dave: Caller) -> Iterator[Future[list[httpx.Response]]]:
+    """As many as he may have, which takes him longer than other lines take to be looked at."""
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(lambda: [submit_patiently(dave) for _ in range(MAX_LIVE)])
+
+
+def refused(caller: Caller) -> httpx.Response:
+    """The answer to one submit too many."""
+    for _ in range(4 * BURST):
+        if not (answer := submit(caller)).is_success:
+            return answer
+    raise AssertionError("nothing was too much")
+
+
+def test_an_accepted_submit_tells_what_is_left(limited: Limited) -> None:
+    """RateLimit, draft 10."""
+    answer = submit(limited.api.caller("alice"))
+    assert answer.status_code == httpx.codes.ACCEPTED
+    assert (answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) == (POLICY, f'"submit";r={BURST - 1};t=2')
+
+
+def test_a_submit_too_soon_is_429_with_when_to_come_back(limited: Limited) -> None:
+    """RFC 6585 4; RateLimit, draft 10."""
+    answer = refused(limited.api.caller("bob"))
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.TOO_MANY_REQUESTS, "SUBMIT_RATE_EXCEEDED")
+    assert 1 <= int(answer.headers["retry-after"]) <= 2
+    assert answer.headers["ratelimit-policy"] == POLICY
+    assert answer.headers["ratelimit"] == f'"submit";r=0;t={answer.headers["retry-after"]}'
+
+
+def test_who_comes_back_when_told_is_accepted(limited: Limited) -> None:
+    carol = limited.api.caller("carol")
+    time.sleep(int(refused(carol).headers["retry-after"]))
+    assert submit(carol).status_code == httpx.codes.ACCEPTED
+
+
+def test_what_was_refused_has_never_been_there(limited: Limited) -> None:
+    erin = limited.api.caller("erin")
+    accepted = []
+    while (answer := submit(erin)).is_success:
+        accepted.append(answer.json()["asyncJobId"])
+    listed = [job["asyncJobId"] for job in erin.get("/jobs").json()["jobs"]]
+    assert (answer.status_code, listed) == (httpx.codes.TOO_MANY_REQUESTS, accepted[::-1])
+
+
+def test_who_repeats_an_accepted_submit_is_told_of_its_job_also_without_a_token_left(limited: Limited, key: str) -> None:
+    frank = limited.api.caller("frank")
+    accepted = submit(frank, key)
+    assert refused(frank).json()["code"] == "SUBMIT_RATE_EXCEEDED"
+    again = submit(frank, key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
+    assert again.json()["asyncJobId"] == accepted.json()["asyncJobId"]
+    assert again.headers["ratelimit-policy"] == POLICY
+
+
+def test_another_owner_has_a_rate_of_its_own(limited: Limited) -> None:
+    refused(limited.api.caller("grace"))
+    assert submit(limited.api.caller("heidi")).status_code == httpx.codes.ACCEPTED
+
+
+def test_where_there_is_no_rate_no_answer_speaks_of_one(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={})
+    assert not [name for name in answer.headers if name.startswith("ratelimit")]
+
+
+def test_too_many_unfinished_jobs_are_429_until_one_has_ended(dave: Caller, jobs_of_dave: Future[list[httpx.Response]]) -> None:
+    jobs = jobs_of_dave.result(timeout=60)
+    assert {answer.status_code for answer in jobs} == {httpx.codes.ACCEPTED}
+    answer = submit_patiently(dave)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.TOO_MANY_REQUESTS, "TOO_MANY_LIVE_JOBS")
+    assert int(answer.headers["retry-after"]) > 0
+    assert dave.post(f"/jobs/{jobs[0].json()['asyncJobId']}/cancel").is_success
+    assert submit_patiently(dave).status_code == httpx.codes.ACCEPTED
+    assert submit_patiently(dave).json()["code"] == "TOO_MANY_LIVE_JOBS"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The standard one, whose workers stand still."""
+
+    sqs: Any
+    url: str
+
+    def fill(self) -> None:
+        for start in range(0, MAX_BACKLOG, 10):
+            entries = [{"Id": str(number), "MessageBody": "{}"} for number in range(start, start + 10)]
+            self.sqs.send_message_batch(QueueUrl=self.url, Entries=entries)
+
+    def clear(self) -> None:
+        self.sqs.purge_queue(QueueUrl=self.url)
+
+
+@pytest.fixture
+def queue(stack: LocalStack, limited: Limited) -> Iterator[Queue]:
+    url = limited.api.outputs.queue_url
+    with unread(stack, url, worker_name=limited.worker_name):
+        yield Queue(stack.session.client("sqs", endpoint_url=stack.endpoint_url), url)
+
+
+def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(limited: Limited, queue: Queue) -> None:
+    """RFC 9110 15.6.4."""
+    ivan = limited.api.caller("ivan")
+    waits = ivan.post("/jobs", json={"jobType": "sample.returns"}).json()
+    accepted = [waits["asyncJobId"]]
+    queue.fill()
+
+    def is_shed() -> bool:
+        # Each process looks for itself every few seconds: until it does, it accepts.
+        answer = submit_patiently(ivan)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            accepted.append(answer.json()["asyncJobId"])
+            return False
+        assert (answer.status_code, answer.json()["code"]) == (httpx.codes.SERVICE_UNAVAILABLE, "BUSY")
+        assert int(answer.headers["retry-after"]) > 0
+        return True
+
+    wait_until(is_shed)
+    assert [job["asyncJobId"] for job in ivan.get("/jobs").json()["jobs"]] == accepted[::-1]
+    # What waits is told how long the queue is, itself included; what may not begin yet is not. Other queues have room.
+    assert ivan.job(waits)["queueDepth"] == 1 + MAX_BACKLOG
+    assert "queueDepth" not in ivan.get(f"/jobs/{accepted[-1]}").json()
+    assert submit_patiently(ivan, priority="low").status_code == httpx.codes.ACCEPTED
+    queue.clear()
+    wait_until(lambda: submit_patiently(ivan).status_code == httpx.codes.ACCEPTED)

@@ -1,0 +1,48 @@
+"""The links to results that lie in the bucket: bearer secrets for one object, and for a few minutes. Row S27 of the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.support.deployed import Caller, Job
+
+
+@pytest.fixture(scope="module")
+def link(alice: Caller, large: Job) -> str:
+    location: str = alice.get(f"/jobs/{large['asyncJobId']}/result").headers["location"]
+    return location
+
+
+def test_s27_a_link_gives_this_result_for_five_minutes_as_a_download(link: str) -> None:
+    """RFC 6266 4.2."""
+    answer = httpx.get(link, trust_env=False)
+    assert (answer.status_code, len(answer.json()["text"])) == (httpx.codes.OK, 20_000)
+    assert answer.headers["content-disposition"] == "attachment"
+    assert answer.headers["content-type"] == "application/json"
+    assert parse_qs(urlsplit(link).query)["X-Amz-Expires"] == ["300"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
+def test_s27_a_link_changes_nothing(link: str, method: str) -> None:
+    assert httpx.request(method, link, content=b"x", trust_env=False).status_code >= 400
+    assert httpx.get(link, trust_env=False).status_code == httpx.codes.OK
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda link: link.replace("/results/", "/inputs/"),
+        lambda link: link.replace("/1?", "/2?"),
+        lambda link: link.replace("X-Amz-Expires=300", "X-Amz-Expires=604800"),
+        lambda link: link.replace("attachment", "inline"),
+        lambda link: link.partition("?")[0],
+    ],
+    ids=["another area", "another attempt", "longer", "shown by the browser", "unsigned"],
+)
+def test_s27_a_link_is_good_for_nothing_else(link: str, changed: Callable[[str], str]) -> None:
+    assert changed(link) != link
+    assert httpx.get(changed(link), trust_env=False).status_code == httpx.codes.FORBIDDEN

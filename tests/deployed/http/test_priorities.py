@@ -1,0 +1,94 @@
+"""`delaySeconds` and `notBefore`: not sooner than asked. (`priority` and its queues: tests/deployed/operations/test_priority.py.)"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.deployed import Api, Caller, Job
+from tests.support.prefetch import ahead
+
+DELAY = 3
+LATE = 55
+"""Seconds. Had its message got lost, the sweeper would have sent it no sooner than a minute after its start."""
+
+
+def in_seconds(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+@ahead
+def delayed(api: Api) -> Job:
+    alice = api.caller("alice")
+    return alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": DELAY}).json())
+
+
+def test_a_delayed_job_starts_when_its_delay_is_over_and_not_before() -> None:
+    job = delayed.look()
+    waited = datetime.fromisoformat(job["startedAt"]) - datetime.fromisoformat(job["createdAt"])
+    assert job["status"] == "COMPLETED"
+    assert DELAY <= waited.total_seconds() < DELAY + LATE
+
+
+@ahead
+def not_before(api: Api) -> tuple[datetime, Job]:
+    alice, at = api.caller("alice"), in_seconds(DELAY).astimezone(timezone(timedelta(hours=5, minutes=30)))
+    return at, alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "notBefore": at.isoformat()}).json())
+
+
+def test_a_job_starts_at_its_instant_and_not_before_whatever_the_offset_it_is_written_with() -> None:
+    """RFC 3339 4.2."""
+    at, job = not_before.look()
+    waited = datetime.fromisoformat(job["startedAt"]) - at
+    # Instants are kept to the millisecond.
+    assert -0.001 <= waited.total_seconds() < LATE
+
+
+def test_an_instant_that_is_past_delays_nothing(alice: Caller) -> None:
+    answer = alice.post(
+        "/jobs", json={"jobType": "sample.is_quick", "notBefore": "2020-01-01T00:00:00Z"}, headers={"prefer": "wait=15"}
+    )
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
+
+
+@pytest.mark.parametrize("body", [{"delaySeconds": 30}, {"notBefore": in_seconds(3600).isoformat()}], ids=["delay", "instant"])
+def test_an_accepted_job_is_not_worth_looking_at_before_it_may_start(alice: Caller, body: dict[str, Any]) -> None:
+    """RFC 9110 10.2.3. A minute is the longest pause that is told."""
+    answer = alice.post("/jobs", json={"jobType": "sample.returns", **body})
+    assert 29 <= int(answer.headers["retry-after"]) <= 3600
+    alice.post(f"/jobs/{answer.json()['asyncJobId']}/cancel")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"delaySeconds": 1, "notBefore": "2027-01-01T00:00:00Z"},
+        {"notBefore": "tomorrow"},
+        {"notBefore": "2026-11-21T13:00:00"},
+        {"notBefore": "2026-11-31T13:00:00Z"},
+        {"notBefore": in_seconds(31 * 24 * 3600).isoformat()},
+        {"notBefore": 5},
+    ],
+    ids=["both", "no instant", "no offset", "no day of the calendar", "later than the longest retention", "a number"],
+)
+def test_an_instant_that_cannot_be_is_400(alice: Caller, body: dict[str, Any]) -> None:
+    """RFC 3339 5.6."""
+    answer = alice.post("/jobs", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/notBefore")
+
+
+@pytest.mark.parametrize("priority", ["high", "standard", "low"])
+def test_a_job_shows_the_priority_that_it_was_submitted_with(alice: Caller, priority: str) -> None:
+    job = alice.post("/jobs", json={"priority": priority}).json()
+    assert (job["priority"], alice.job(job)["priority"]) == (priority, priority)
+
+
+def test_a_priority_is_part_of_what_a_key_stands_for(alice: Caller, key: str) -> None:
+    answers = [
+        alice.post("/jobs", json={"priority": priority}, headers={"idempotency-key": key})
+        for priority in ("low", "low", "high")
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]

@@ -1,0 +1,196 @@
+"""Errors, whichever call they come from: RFC 9457 problems with a code, and the gateway's own, which are none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from local.stack import Outputs
+from tests.deployed.http.operations import ALL, Asked, those
+from tests.support.deployed import UNKNOWN, Api, Caller, Job
+
+WITH_A_BODY = those(lambda asked: asked.has_body)
+JSON = {"content-type": "application/json"}
+
+
+Send = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def send(api: Api, alice: Caller, tracked: Job) -> Send:
+    """Calls an operation as who may: a worker with its token where the gateway asks for none."""
+
+    def send(asked: Asked, **options: Any) -> httpx.Response:
+        client = api.bearing(tracked["workerToken"]) if asked.is_open else alice.http
+        return client.request(asked.method, asked.path(tracked["asyncJobId"]), **options)
+
+    return send
+
+
+def test_a_problem_has_the_members_of_its_standard_a_code_and_the_request(alice: Caller) -> None:
+    """RFC 9457 3."""
+    answer = alice.get(f"/jobs/{UNKNOWN}")
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert problem.pop("requestId")
+    assert problem == {
+        "type": "urn:asyncjobs:problem:JOB_NOT_FOUND",
+        "title": "There is no such job",
+        "status": answer.status_code,
+        "code": "JOB_NOT_FOUND",
+        "detail": "It does not exist, is not yours, or has expired.",
+    }
+
+
+def test_each_request_has_an_id_of_its_own(alice: Caller) -> None:
+    assert len({alice.get(f"/jobs/{UNKNOWN}").json()["requestId"] for _ in range(3)}) == 3
+
+
+def test_what_is_wrong_with_an_input_is_named_by_pointer_and_in_words(alice: Caller) -> None:
+    """RFC 6901."""
+    answer = alice.post("/jobs", json={"jobType": "sample.halves", "input": {"number": 4, "a/b": 1}})
+    (error,) = answer.json()["errors"]
+    assert (error["pointer"], bool(error["detail"])) == ("/input/a~1b", True)
+
+
+@pytest.mark.parametrize("asked", ALL, ids=str)
+def test_who_takes_no_json_gets_406(alice: Caller, asked: Asked) -> None:
+    """RFC 9110 15.5.7."""
+    answer = alice.http.request(asked.method, asked.path(), headers={"accept": "text/html"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/*", "application/json", "text/html, application/json;q=0.5", "application/problem+json"]
+)
+def test_who_takes_json_among_others_gets_it(alice: Caller, accept: str) -> None:
+    """RFC 9110 12.5.1."""
+    assert alice.get("/jobs", headers={"accept": accept}).status_code == httpx.codes.OK
+
+
+@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
+def test_a_body_that_is_not_said_to_be_json_is_415(send: Send, asked: Asked) -> None:
+    """RFC 9110 15.5.16."""
+    answer = send(asked, content=b"{}", headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
+
+
+@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
+def test_a_body_that_is_cut_off_is_400(send: Send, asked: Asked) -> None:
+    answer = send(asked, content=b"{", headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_JSON")
+
+
+@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
+def test_a_body_of_more_than_256_kb_is_413(send: Send, asked: Asked) -> None:
+    """RFC 9110 15.5.14."""
+    body = json.dumps("x" * (256 * 1024 - 1)).encode()
+    answer = send(asked, content=body, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.REQUEST_ENTITY_TOO_LARGE, "REQUEST_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("content", "pointer"),
+    [
+        (b'{"jobType":"generic","jobType":"generic"}', ""),
+        (b'{"input":NaN}', ""),
+        (b'{"input":-Infinity}', ""),
+        (b'{"input":1e999}', ""),
+        (b'{"input":' + b"1" * 39 + b"}", ""),
+        (b'{"input":' + b"[" * 32 + b"]" * 32 + b"}", "/input" + "/0" * 31),
+        (b"[" * 5000, ""),
+        (b"\xff\xfe", ""),
+        ('{"message":"x"}'.encode("utf-16"), ""),
+        (b'\xef\xbb\xbf{"message":"x"}', ""),
+        (rb'{"message":"\u0000"}', "/message"),
+        (rb'{"message":"\ud800"}', "/message"),
+        (b"", ""),
+    ],
+    ids=[
+        "a name twice",
+        "NaN",
+        "an infinity",
+        "a number too large",
+        "39 digits",
+        "33 levels",
+        "5000 levels",
+        "not UTF-8",
+        "UTF-16",
+        "a byte order mark",
+        "NUL",
+        "a lone surrogate",
+        "nothing",
+    ],
+)
+def test_json_that_programs_read_differently_is_400_and_named_where_it_has_a_place(
+    alice: Caller, content: bytes, pointer: str
+) -> None:
+    """RFC 8259 4, 6, 8.1; RFC 7493 2."""
+    answer = alice.post("/jobs", content=content, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_JSON")
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_32_levels_and_38_digits_are_taken(alice: Caller) -> None:
+    deep: Any = 0
+    for _ in range(30):
+        deep = [deep]
+    number = int("9" * 38)
+    answer = alice.post("/jobs", json={"metadata": {"deep": deep, "long": number}})
+    assert (answer.status_code, answer.json()["metadata"]) == (httpx.codes.ACCEPTED, {"deep": deep, "long": number})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"jobType": "canary"},
+        {"message": ["canary"]},
+        {"jobType": "sample.halves", "input": {"number": "canary"}},
+        {"jobType": "sample.halves", "input": "canary"},
+        {"metadata": "canary"},
+        {"retentionFrom": "canary"},
+        {"notBefore": "canary"},
+    ],
+    ids=str,
+)
+def test_no_refusal_quotes_what_was_sent(alice: Caller, body: dict[str, Any]) -> None:
+    answer = alice.post("/jobs", json=body)
+    assert (answer.status_code, "canary" in answer.text) == (httpx.codes.BAD_REQUEST, False)
+
+
+# ── The gateway's own ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", f"/api/v1/jobs/{UNKNOWN}"),
+        ("PUT", "/api/v1/jobs"),
+        ("PATCH", "/api/v1/jobs"),
+        ("POST", "/api/v1/health"),
+        ("POST", "/api/v1/job-types"),
+        ("GET", f"/api/v1/jobs/{UNKNOWN}/cancel"),
+        ("GET", "/"),
+        ("GET", "/api/v2/jobs"),
+        ("GET", "/api/v1"),
+        ("GET", "/api/v1/jobs/a/b/c"),
+        ("GET", "/api/v1/admin"),
+        ("GET", "/.env"),
+    ],
+)
+def test_s18_what_is_no_route_is_the_gateways_404(alice: Caller, outputs: Outputs, method: str, path: str) -> None:
+    # HTTP APIs answer 404 also for a wrong method. Nothing of ours runs, and nothing is paid for.
+    answer = alice.http.request(method, f"{outputs.api_url}{path}")
+    assert (answer.status_code, answer.json()) == (httpx.codes.NOT_FOUND, {"message": "Not Found"})
+
+
+@pytest.mark.parametrize("async_job_id", ["..", "..%2Fjob-types", "%2e%2e", f"%2F{UNKNOWN}", f"{UNKNOWN}%2Fresult", "%00", "*"])
+def test_s18_no_id_leads_anywhere_else(alice: Caller, outputs: Outputs, async_job_id: str) -> None:
+    url = httpx.URL(f"{outputs.api_url}/api/v1/jobs/x").copy_with(
+        raw_path=f"{httpx.URL(outputs.api_url).path}/api/v1/jobs/{async_job_id}".encode()
+    )
+    assert httpx.get(url, headers=alice.http.headers, trust_env=False).status_code == httpx.codes.NOT_FOUND

@@ -1,0 +1,47 @@
+"""POST /jobs/{asyncJobId}/retry: a job that came to nothing begins anew, under its old name."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.deployed.http.conftest import Later
+from tests.support.deployed import Caller, Job
+
+
+def retry(caller: Caller, job: Job) -> httpx.Response:
+    return caller.post(f"/jobs/{job['asyncJobId']}/retry")
+
+
+def test_a_failed_job_is_202_pending_again_and_runs_with_all_its_attempts(alice: Caller) -> None:
+    problem = alice.post("/jobs", json={"jobType": "sample.is_quick", "input": {"turn": "gives up"}}).json()
+    failed = alice.job(problem)
+    answer = retry(alice, failed)
+    again = answer.json()
+    assert answer.status_code == httpx.codes.ACCEPTED
+    assert int(answer.headers["retry-after"]) > 0
+    assert (again["asyncJobId"], again["createdAt"]) == (failed["asyncJobId"], failed["createdAt"])
+    assert (again["status"], again["attempt"], again["maxAttempts"], again["progress"]) == ("PENDING", 0, 3, 0)
+    assert [again[name] for name in ("startedAt", "endedAt", "error")] == [None, None, None]
+    ended = alice.wait_for(again)
+    assert (ended["status"], ended["attempt"], ended["startedAt"] > failed["endedAt"]) == ("FAILED", 1, True)
+
+
+def test_a_cancelled_job_is_202_and_runs(alice: Caller, later: Later) -> None:
+    job = later()
+    alice.post(f"/jobs/{job['asyncJobId']}/cancel")
+    answer = retry(alice, job)
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    assert alice.wait_for(job)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "completed"])
+def test_any_other_job_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+    answer = retry(alice, request.getfixturevalue(state))
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")
+
+
+def test_a_tracked_job_is_409_however_it_ended(alice: Caller, tracked: Job) -> None:
+    alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
+    answer = retry(alice, tracked)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")

@@ -1,0 +1,176 @@
+"""POST /jobs: what is accepted, what it is answered with, and what is refused."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.deployed import Api, Caller
+
+
+def test_an_accepted_job_is_202_with_where_to_look_and_when(alice: Caller) -> None:
+    """RFC 9110 15.3.3, 10.2.2, 10.2.3."""
+    answer = alice.post("/jobs", json={"jobType": "sample.returns"})
+    assert answer.status_code == httpx.codes.ACCEPTED
+    assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['asyncJobId']}"
+    assert answer.headers["retry-after"] == "2"
+
+
+def test_a_new_job_is_pending_and_nothing_has_been_done_for_it(alice: Caller) -> None:
+    job = alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600}).json()
+    assert (job["jobType"], job["status"], job["progress"], job["attempt"], job["maxAttempts"]) == (
+        "sample.returns",
+        "PENDING",
+        0,
+        0,
+        3,
+    )
+    nothing_yet = ("startedAt", "endedAt", "resultType", "result", "resultLocation", "error", "message", "metadata")
+    assert [job[name] for name in nothing_yet] == [None] * len(nothing_yet)
+
+
+def test_an_accepted_job_is_to_be_found_at_once_where_its_answer_says(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600})
+    found = alice.get(answer.headers["location"].removeprefix("/api/v1"))
+    assert (found.status_code, found.json()) == (httpx.codes.OK, answer.json())
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "the order 7"}], ids=["drawn", "from a key"])
+def test_an_id_is_laid_out_as_a_version_4_uuid(alice: Caller, headers: dict[str, str]) -> None:
+    """RFC 9562 5.4."""
+    headers = {name: f'"{value} {uuid.uuid4()}"' for name, value in headers.items()}
+    answer = alice.post("/jobs", json={}, headers=headers)
+    parsed = uuid.UUID(answer.json()["asyncJobId"])
+    assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
+
+
+def test_the_message_and_the_metadata_of_a_submit_come_back_with_the_job(alice: Caller) -> None:
+    metadata = {"fileName": "contract.pdf", "tags": ["ü", {"a/b": None}], "price": 1.5}
+    job = alice.post("/jobs", json={"message": "Upload queued", "metadata": metadata}).json()
+    assert (alice.job(job)["message"], alice.job(job)["metadata"]) == ("Upload queued", metadata)
+
+
+def test_the_input_of_a_job_is_not_shown_again(alice: Caller) -> None:
+    body = {"jobType": "sample.is_quick", "input": {"turn": "returns"}, "delaySeconds": 600}
+    job = alice.post("/jobs", json=body).json()
+    assert ["input" in shown for shown in (job, alice.job(job))] == [False, False]
+
+
+def test_without_a_job_type_a_job_is_tracked_and_generic(alice: Caller) -> None:
+    job = alice.post("/jobs", json={}).json()
+    assert (job["jobType"], job["maxAttempts"]) == ("generic", 0)
+
+
+def test_an_input_that_is_left_out_is_an_empty_object(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={"jobType": "sample.is_quick"})
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
+
+
+def test_a_whole_number_is_one_number_however_it_is_written(alice: Caller) -> None:
+    """RFC 8785 3.2.2.3."""
+    body = b'{"jobType": "contract.searches", "input": {"subject": "x", "limit": 44.0}}'
+    answer = alice.post("/jobs", content=body, headers={"content-type": "application/json"})
+    assert repr(answer.json()["result"]["asked"]["limit"]) == "44"
+
+
+def test_an_input_of_nearly_256_kb_reaches_the_job_whole(alice: Caller) -> None:
+    subject = "ü" * 130_000
+    answer = alice.post("/jobs", json={"jobType": "contract.searches", "input": {"subject": subject}})
+    link = alice.get(f"/jobs/{answer.json()['asyncJobId']}/result").headers["location"]
+    assert httpx.get(link, trust_env=False).json()["asked"]["subject"] == subject
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"'],
+)
+def test_a_body_is_said_to_be_json_in_any_of_these_ways(alice: Caller, content_type: str) -> None:
+    """RFC 9110 8.3.1."""
+    answer = alice.post("/jobs", content=b"{}", headers={"content-type": content_type})
+    assert answer.status_code == httpx.codes.ACCEPTED
+
+
+def in_days(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "ü" * 256},
+        {"metadata": {}},
+        {"metadata": {"text": "ü" * 506}},
+        {"delaySeconds": 0},
+        {"delaySeconds": 30 * 24 * 3600},
+        {"notBefore": in_days(29.9)},
+        {"notBefore": "2020-01-01T00:00:00Z"},
+        {"retentionSeconds": 60},
+        {"retentionSeconds": 30 * 24 * 3600, "retentionFrom": "CREATION"},
+    ],
+    ids=lambda body: ", ".join(f"{name} {str(value)[:20]}" for name, value in body.items()),
+)
+def test_what_just_fits_is_accepted(alice: Caller, body: dict[str, Any]) -> None:
+    assert alice.post("/jobs", json=body).status_code == httpx.codes.ACCEPTED
+
+
+HALVES = {"jobType": "sample.halves", "input": {"number": 4}}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ([], [""]),
+        ({"jobType": 7}, ["/jobType"]),
+        ({"jobType": ""}, ["/jobType"]),
+        ({**HALVES, "input": {"number": "4"}}, ["/input/number"]),
+        ({**HALVES, "input": {}}, ["/input/number"]),
+        ({**HALVES, "input": None}, ["/input"]),
+        ({"jobType": "sample.halves"}, ["/input/number"]),
+        ({**HALVES, "input": {"number": 4, "x/y": 1, "~": 1}}, ["/input/x~1y", "/input/~0"]),
+        ({**HALVES, "input": {"number": None, "limit": 1}}, ["/input/limit", "/input/number"]),
+        ({"input": {"number": 4}}, ["/input"]),
+        ({**HALVES, "message": "x" * 257}, ["/message"]),
+        ({**HALVES, "metadata": []}, ["/metadata"]),
+        ({**HALVES, "metadata": {"text": "ü" * 507}}, ["/metadata"]),
+        ({**HALVES, "delaySeconds": -1}, ["/delaySeconds"]),
+        ({**HALVES, "delaySeconds": True}, ["/delaySeconds"]),
+        ({**HALVES, "delaySeconds": 0.5}, ["/delaySeconds"]),
+        ({**HALVES, "delaySeconds": 30 * 24 * 3600 + 1}, ["/delaySeconds"]),
+        ({**HALVES, "retentionSeconds": 59}, ["/retentionSeconds"]),
+        ({**HALVES, "retentionSeconds": 30 * 24 * 3600 + 1}, ["/retentionSeconds"]),
+        ({**HALVES, "retentionFrom": "NOW"}, ["/retentionFrom"]),
+        ({"delaySeconds": -1, "colour": "red"}, ["/colour", "/delaySeconds"]),
+    ],
+    ids=lambda part: str(part)[:60],
+)
+def test_what_does_not_fit_is_400_and_each_place_is_named(alice: Caller, body: Any, pointers: list[str]) -> None:
+    """By JSON pointers (RFC 6901)."""
+    answer = alice.post("/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
+    assert sorted(error["pointer"] for error in answer.json()["errors"]) == pointers
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["status", "progress", "attempt", "maxAttempts", "asyncJobId", "owner", "recordExpiresAt", "resultLocation", "error"],
+)
+def test_what_is_the_services_to_say_is_no_field_of_a_submit(alice: Caller, name: str) -> None:
+    answer = alice.post("/jobs", json={"jobType": "sample.returns", name: 1})
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}"]
+
+
+@pytest.mark.parametrize("job_type", ["sample.unicorn", "zoo", "../../etc/passwd", "ZOO.RETURNS"])
+def test_an_unknown_job_type_is_refused(alice: Caller, job_type: str) -> None:
+    answer = alice.post("/jobs", json={"jobType": job_type})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "UNKNOWN_JOB_TYPE")
+
+
+def test_what_is_refused_leaves_no_job_behind(api: Api) -> None:
+    heidi = api.caller("heidi")
+    for body in ({"jobType": "sample.unicorn"}, {"jobType": "sample.halves"}, {"delaySeconds": -1}):
+        assert heidi.post("/jobs", json=body).status_code == httpx.codes.BAD_REQUEST
+    assert heidi.get("/jobs").json() == {"jobs": [], "nextCursor": None}

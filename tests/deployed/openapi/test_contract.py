@@ -1,0 +1,72 @@
+"""What the other tests rely on: an answer that is in no document does not get through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from asyncjobs.codegen.openapi import document
+from tests.deployed.openapi.contract import Contract
+
+CONTRACT = Contract(document([]))
+JSON, PROBLEM = {"content-type": "application/json"}, {"content-type": "application/problem+json"}
+HEALTH, JOB, RESULT = "GET /api/v1/health", "GET /api/v1/jobs/{asyncJobId}", "GET /api/v1/jobs/{asyncJobId}/result"
+LINK = "https://bucket.example/result"
+
+
+def problem(status: int, code: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": f"urn:asyncjobs:problem:{code}",
+        "title": "t",
+        "status": status,
+        "code": code,
+        "detail": "d",
+        "requestId": "r",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "headers", "body"),
+    [
+        (HEALTH, 200, JSON, {"status": "ok"}),
+        (HEALTH, 429, JSON, {"message": "Too Many Requests"}),
+        (JOB, 404, PROBLEM, problem(404, "JOB_NOT_FOUND")),
+        (JOB, 503, {**PROBLEM, "retry-after": "2"}, problem(503, "UNAVAILABLE")),
+        (RESULT, 303, {**JSON, "location": LINK}, {"location": LINK}),
+    ],
+)
+def test_what_is_documented_gets_through(route: str, status: int, headers: Mapping[str, str], body: Any) -> None:
+    CONTRACT.check(route, status, headers, json.dumps(body))
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "headers", "body", "told"),
+    [
+        (HEALTH, 201, JSON, {"status": "ok"}, "201 is in no document"),
+        (HEALTH, 401, JSON, {"message": "Unauthorized"}, "401 is in no document"),
+        (HEALTH, 200, {"content-type": "text/html"}, {"status": "ok"}, "text/html is in no document"),
+        (HEALTH, 200, {**JSON, "x-debug": "1"}, {"status": "ok"}, "headers that are in no document"),
+        (HEALTH, 200, JSON, {"status": "ok", "secret": 1}, "secret"),
+        (HEALTH, 200, JSON, {}, "status"),
+        (RESULT, 303, JSON, {"location": LINK}, "lacks"),
+        (JOB, 404, PROBLEM, problem(404, "JOB_FAILED"), "JOB_FAILED"),
+        (JOB, 404, PROBLEM, problem(409, "JOB_NOT_FOUND"), "404 was expected"),
+        (JOB, 404, PROBLEM, problem(404, "JOB_NOT_FOUND", owner="bob"), "owner"),
+    ],
+)
+def test_what_is_not_documented_does_not(route: str, status: int, headers: Mapping[str, str], body: Any, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        CONTRACT.check(route, status, headers, json.dumps(body))
+
+
+def test_an_answer_without_a_body_may_have_none() -> None:
+    built = document([])
+    built["paths"]["/health"]["get"]["responses"]["304"] = {"description": "As it was."}
+    contract = Contract(built)
+    contract.check(HEALTH, 304, {}, "")
+    with pytest.raises(AssertionError, match="has a body"):
+        contract.check(HEALTH, 304, JSON, "{}")

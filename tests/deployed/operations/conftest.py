@@ -1,0 +1,20 @@
+"""What running on the deployed stack is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.deployed import Api
+from tests.support.prefetch import begin_all
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_ahead(api: Api) -> Iterator[None]:
+    pool = ThreadPoolExecutor(4)
+    begin_all(pool, api, Path(__file__).parent)
+    yield
+    pool.shutdown(cancel_futures=True)

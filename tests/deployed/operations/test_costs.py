@@ -1,0 +1,203 @@
+"""What a job costs, counted by the engine that serves it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.aws.dynamodb_history import DynamoHistory
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import utc_now
+from asyncjobs.core.job import AsyncJob, Priority
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.rate import SubmitRate
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from asyncjobs.limits.admission import Admission
+from asyncjobs.service.commands import Commands, SubmitRequest
+from asyncjobs.tracking.reports import Report
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.inline import InlineExecutor
+from local.stack import LocalStack, Outputs
+from tests.support import sample_jobs
+from tests.support.fakes import FakeObjects
+
+OWNER = "user-0123456789abcdef-0123456789abcdef"
+
+
+class Bill:
+    """Adds up what the engine says that each call consumed."""
+
+    calls: Counter[str]
+    table: float
+    indexes: Counter[str]
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.calls, self.table, self.indexes = Counter(), 0.0, Counter()
+
+    def watch(self, client: Any) -> Any:
+        client.meta.events.register("provide-client-params.dynamodb.*", self._ask)
+        client.meta.events.register("after-call.*", self._count)
+        return client
+
+    def _ask(self, params: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {**params, "ReturnConsumedCapacity": "INDEXES"}
+
+    def _count(self, model: Any, parsed: dict[str, Any], **_: Any) -> None:
+        self.calls[model.name] += 1
+        consumed = parsed.get("ConsumedCapacity")
+        if consumed:
+            self.table += consumed["Table"]["CapacityUnits"]
+            for name, index in consumed.get("GlobalSecondaryIndexes", {}).items():
+                self.indexes[name] += index["CapacityUnits"]
+
+
+@pytest.fixture
+def bill() -> Bill:
+    return Bill()
+
+
+@pytest.fixture
+def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.FixtureRequest) -> tuple[Commands, Executor]:
+    """The real service and executor, in this process, on a table and a queue of the stack's shape; with limits, if given."""
+    dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
+    url = sqs.create_queue(QueueName="costs")["QueueUrl"]
+    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
+    described = {found.name: found.describe() for found in definitions if found}
+    catalog = Catalog({**described, GENERIC: tracked_job(GENERIC)})
+    store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
+    queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
+    limits = request.param if hasattr(request, "param") else None
+    commands = Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalog=catalog,
+        clock=utc_now,
+        max_retention=timedelta(days=30),
+        admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
+        inline_executor=InlineExecutor(
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalog=catalog,
+            clock=utc_now,
+            history=DynamoHistory(outputs.table_name, dynamodb),
+        ),
+    )
+    return commands, Executor(
+        store=store, objects=objects, catalog=catalog, clock=utc_now, queue=queue, jitter=random.Random(1)
+    )
+
+
+def run_one(house: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
+    commands, executor = house
+    job = commands.submit(OWNER, request, idempotency_key=key).job
+    executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
+    return job
+
+
+def test_a_short_job_costs_five_write_units_and_one_for_the_list_and_one_message(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    run_one(house, SubmitRequest(job_type="sample.returns", input={}, message="Queued", metadata={"tags": ["a"]}))
+    assert bill.calls == {"PutItem": 1, "UpdateItem": 2, "SendMessage": 1}
+    assert bill.table + bill.indexes["due"] <= 5
+    assert bill.indexes["byOwner"] <= 1
+    assert bill.table >= 3, "nothing was counted"
+
+
+def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read_and_a_write(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    commands, _ = house
+    request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
+    job = commands.submit(OWNER, request).job
+    for progress in (20, 40, 60):
+        commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
+    commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
+    assert bill.calls == {"PutItem": 1, "GetItem": 4, "UpdateItem": 4}
+    # Consistent reads of up to 4 KB are a unit each; so are writes of up to 1 KB.
+    assert bill.table == 4 + 5
+    assert bill.indexes == {"due": 2, "byOwner": 1}
+
+
+LIMITS = {"rate": SubmitRate(per_minute=6000, burst=10), "max_live": 100, "max_backlog": 1000}
+
+
+@pytest.mark.parametrize("house", [LIMITS], indirect=True)
+def test_all_limits_together_cost_three_write_units_a_job_and_a_look_at_the_queue(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    request = SubmitRequest(job_type="sample.returns", input={}, message="Queued", metadata={"tags": ["a"]})
+    run_one(house, request, key="limited")
+    assert bill.calls == {"GetQueueAttributes": 1, "Query": 1, "PutItem": 1, "UpdateItem": 3, "SendMessage": 1}
+    assert 1 <= bill.indexes["live"] <= 2 + 0.5
+    # The token is a write of the table's, too: four of them instead of three.
+    assert bill.table + bill.indexes["due"] <= 5 + 1
+    assert bill.indexes["byOwner"] <= 1
+
+
+def test_a_quick_job_costs_four_write_units_and_one_for_the_list_and_no_message(
+    house: tuple[Commands, Executor], bill: Bill
+) -> None:
+    request = SubmitRequest(job_type="sample.is_quick", input={"turn": "returns"})
+    assert house[0].submit(OWNER, request).job.is_finished
+    # What jobs of the type took is read once a minute.
+    assert bill.calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
+    assert bill.table == 0.5 + 2
+    bill.clear()
+    assert house[0].submit(OWNER, request).job.is_finished
+    assert bill.calls == {"PutItem": 1, "UpdateItem": 1}
+    assert bill.table == 2
+    assert bill.indexes == {"due": 2, "byOwner": 1}
+
+
+def test_dedupe_costs_one_write_unit_a_submit(house: tuple[Commands, Executor], bill: Bill) -> None:
+    request = SubmitRequest(job_type="sample.is_asked_again", input={})
+    first = house[0].submit(OWNER, request).job
+    assert bill.calls == {"PutItem": 2, "SendMessage": 1}
+    assert bill.table == 1 + 1
+    bill.clear()
+    # Both are refused: AWS charges them all the same, but does not say so in a refusal. The message goes out again.
+    assert house[0].submit(OWNER, request).job == first
+    assert bill.calls == {"PutItem": 2, "SendMessage": 1}
+
+
+def test_a_retry_costs_a_write_unit_and_the_due_indexs_and_a_message(house: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(house, SubmitRequest(job_type="sample.gives_up", input={}), key="retried")
+    bill.clear()
+    house[0].retry(OWNER, job.async_job_id)
+    assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1}
+    # The first look is a consistent read.
+    assert bill.table == 1 + 1
+    assert bill.indexes == {"due": 1}
+
+
+def test_a_deletion_costs_two_write_units_and_the_lists(house: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(house, SubmitRequest(job_type="sample.returns", input={}), key="deleted")
+    bill.clear()
+    house[0].delete(OWNER, job.async_job_id)
+    assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "DeleteItem": 1}
+    assert bill.table == 1 + 2
+    assert bill.indexes == {"byOwner": 1}
+
+
+@pytest.mark.parametrize(("name", "reads"), [("sample.takes_turns", 1), ("sample.is_alone", 3)])
+def test_a_lock_that_is_free_costs_three_write_units_and_up_to_four_read_units(
+    house: tuple[Commands, Executor], bill: Bill, name: str, reads: int
+) -> None:
+    run_one(house, SubmitRequest(job_type=name, input={}), key=name)
+    assert bill.calls == {"GetItem": reads, "PutItem": 1, "UpdateItem": 2 + 1, "Query": 1, "SendMessage": 1}
+    assert bill.table == reads + 3 + 1
+    assert bill.indexes == {"waiting": 2 + 0.5, "due": 2, "byOwner": 1}

@@ -1,0 +1,66 @@
+"""What the documents have a reader type does what they say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.process import PROJECT
+from local.stack import LocalStack
+from tests.support.deployed import Caller
+
+MARK = "~~ end of a command ~~"
+
+
+def steps(document: str) -> Iterator[tuple[str, list[str]]]:
+    """Each command of the document's console blocks, with the lines that are shown under it."""
+    text = (PROJECT / document).read_text()
+    for block in re.findall(r"```console\n(.*?)```", text, flags=re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *shown = part.rstrip("\n").split("\n")
+            yield command, shown
+
+
+def test_every_command_of_the_http_api_answers_as_shown(stack: LocalStack, alice: Caller, tmp_path: Path) -> None:
+    # A reader is slower than this test, and has run a job before.
+    alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
+    listed = list(steps("docs/http-api.md"))
+    script = "\n".join(f"{_typed(command, alice)}\necho '{MARK}'" for command, _ in listed)
+    (tmp_path / ".local").mkdir()
+    (tmp_path / ".local" / "stack.json").write_text(json.dumps({"apiUrl": stack.outputs.api_url}))
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
+        env={"PATH": os.environ["PATH"], "NO_PROXY": "*"},
+    )  # fmt: skip
+    outputs = ran.stdout.split(MARK)[: len(listed)]
+    assert len(outputs) == len(listed), ran.stderr
+    wrong = [
+        f"$ {command}\n{output.strip()}"
+        for (command, shown), output in zip(listed, outputs, strict=True)
+        if not all(line in output for line in shown)
+    ]
+    assert not wrong, "\n\n".join(wrong)
+    assert sum(len(shown) for _, shown in listed) > 20
+
+
+def _typed(command: str, caller: Caller) -> str:
+    if command.startswith("TOKEN="):
+        # The document gets one from make, which knows only the stack that it started itself.
+        return f"TOKEN={caller.http.headers['authorization'].removeprefix('Bearer ')}"
+    if command.startswith("TAG="):
+        # Of the job as it ended, when that was not what the command before has seen.
+        return f'until curl -s $API/jobs/$JOB -H "$ME" | grep -q \'"COMPLETED"\'; do sleep 0.2; done\n{command}'
+    return command
+
+
+@pytest.mark.parametrize("document", ["docs/http-api.md"])
+def test_every_code_has_its_cure(document: str) -> None:
+    text = (PROJECT / document).read_text()
+    codes = json.loads((PROJECT / "layers/jobs/jobs/openapi.json").read_text())["components"]["schemas"]["Problem"]
+    assert [code for code in codes["properties"]["code"]["enum"] if f"`{code}`" not in text] == []

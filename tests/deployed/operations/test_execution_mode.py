@@ -1,0 +1,71 @@
+"""Where a job runs follows what the jobs before took, whatever its type declares: the real stream, learner and table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tests.support.deployed import Api, Caller
+from tests.support.prefetch import ahead
+
+ENOUGH = 20
+"""Jobs of a type that must have ended before what they took counts for anything."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a type's submits were answered: by `before`, so many times, and then by `after`."""
+
+    before: int
+    times: int
+    after: int
+    job: dict[str, Any]
+
+
+@ahead
+def proves_quick(api: Api) -> Turn:
+    """It takes a minute, for which a process keeps what it knew. So does the other."""
+    return submit_until_it_turns(api.caller("frank"), "sample.proves_quick")
+
+
+@ahead
+def proves_slow(api: Api) -> Turn:
+    return submit_until_it_turns(api.caller("grace"), "sample.proves_slow")
+
+
+def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 400) -> Turn:
+    """Submit one job after the other, until one is answered otherwise than the first."""
+    deadline = time.monotonic() + seconds
+    before, times = None, 0
+    while True:
+        answer = caller.post("/jobs", json={"jobType": job_type})
+        assert answer.status_code in {httpx.codes.OK, httpx.codes.ACCEPTED}, answer.text
+        assert answer.headers["vary"] == "Prefer"
+        assert "preference-applied" not in answer.headers
+        if before not in {None, answer.status_code}:
+            return Turn(before or 0, times, answer.status_code, answer.json())
+        before, times = answer.status_code, times + 1
+        if answer.status_code == httpx.codes.ACCEPTED:
+            caller.wait_for(answer.json())
+        time.sleep(0.2)
+        assert time.monotonic() < deadline, f"after {times} jobs it is still {before}"
+
+
+def test_a_type_declared_slow_that_proves_quick_is_answered_with_its_result() -> None:
+    turn = proves_quick.look()
+    assert (turn.before, turn.after) == (httpx.codes.ACCEPTED, httpx.codes.OK)
+    assert turn.times >= ENOUGH
+    assert (turn.job["status"], turn.job["attempt"], turn.job["result"]) == ("COMPLETED", 1, 1)
+
+
+def test_a_type_declared_quick_that_proves_slow_goes_to_the_queue(caller: Callable[[str], Caller]) -> None:
+    turn = proves_slow.look()
+    assert (turn.before, turn.after) == (httpx.codes.OK, httpx.codes.ACCEPTED)
+    assert turn.times >= ENOUGH
+    assert (turn.job["status"], turn.job["attempt"]) == ("PENDING", 0)
+    ended = caller("grace").wait_for(turn.job)
+    assert (ended["status"], ended["attempt"]) == ("COMPLETED", 1)

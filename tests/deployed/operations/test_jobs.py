@@ -1,0 +1,145 @@
+"""Jobs from end to end, over HTTP, on the deployed stack."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.samples import pdfs
+from local.stack import LocalStack, Outputs
+from tests.support.deployed import Caller, Job, log_events
+
+SAMPLES = Path(__file__).parents[3] / "local/samples"
+
+
+def encoded(file: str) -> str:
+    return base64.b64encode((SAMPLES / file).read_bytes()).decode()
+
+
+# ── The main job ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_small_pdf_is_extracted_and_its_result_comes_inline_or_by_link(alice: Caller) -> None:
+    job = alice.wait_for(alice.submit("document.extract", {"pdf": encoded("report.pdf")}))
+    assert (job["status"], job["progress"], job["attempt"]) == ("COMPLETED", 100, 1)
+    result = fetch_result(alice, job)
+    assert result["pageCount"] == pdfs.REPORT_PAGES == len(result["pages"])
+    assert result["metadata"]["title"] == pdfs.REPORT_TITLE
+    assert result["wordCount"] == sum(page["wordCount"] for page in result["pages"]) > 500
+
+
+def test_a_report_of_several_hundred_pages_is_read_from_the_inputs_area_and_its_result_lands_in_s3(
+    alice: Caller, stack: LocalStack, outputs: Outputs
+) -> None:
+    s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/uploads/report.pdf", Body=pdfs.long_report(900))
+    submitted = alice.submit("document.extract", {"key": "uploads/report.pdf"})
+    running = alice.wait_for(submitted, lambda found: 0 < found["progress"] < 100)
+    assert " of 900" in running["message"]
+    job = alice.wait_for(submitted, seconds=60)
+    assert (job["resultType"], job["result"]) == ("S3", None)
+    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    answer = alice.get(f"/jobs/{job['asyncJobId']}/result")
+    assert answer.status_code == httpx.codes.SEE_OTHER
+    assert fetch_result(alice, job)["pageCount"] == 900
+
+
+def test_somebody_elses_upload_is_out_of_reach(alice: Caller, bob: Caller, stack: LocalStack, outputs: Outputs) -> None:
+    s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/mine.pdf", Body=(SAMPLES / "report.pdf").read_bytes())
+    for key in ("mine.pdf", f"../{alice.owner}/mine.pdf"):
+        job = bob.wait_for(bob.submit("document.extract", {"key": key}))
+        assert (job["status"], job["error"]["code"]) == ("FAILED", "INPUT_MISSING")
+
+
+@pytest.mark.parametrize(("file", "code"), [("broken.pdf", "BROKEN_PDF"), ("encrypted.pdf", "ENCRYPTED_PDF")])
+def test_a_pdf_that_cannot_be_read_fails_at_once_and_says_what_to_do(alice: Caller, file: str, code: str) -> None:
+    job = alice.wait_for(alice.submit("document.extract", {"pdf": encoded(file)}))
+    assert (job["status"], job["attempt"], job["error"]["code"], job["error"]["retryable"]) == ("FAILED", 1, code, False)
+    assert "Traceback" not in job["error"]["message"]
+    answer = alice.get(f"/jobs/{job['asyncJobId']}/result")
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_FAILED")
+    assert answer.json()["error"] == job["error"]
+
+
+def test_the_handbook_is_searched_by_a_coroutine(alice: Caller) -> None:
+    job = alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
+    assert job["status"] == "COMPLETED"
+    assert job["resultType"] == "INLINE"
+    assert job["result"] == alice.get(f"/jobs/{job['asyncJobId']}/result").json()
+    assert "lease" in json.dumps(job["result"]).lower()
+
+
+# ── Ways of ending ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_that_is_to_be_tried_again_succeeds_at_its_last_attempt(alice: Caller, stack: LocalStack) -> None:
+    job = alice.wait_for(alice.submit("sample.succeeds_at_last"))
+    assert (job["status"], job["result"], job["attempt"], job["error"]) == ("COMPLETED", 3, 3, None)
+    names = [line["message"] for line in log_events(stack, job, until="JOB_COMPLETED")]
+    assert names.count("JOB_STARTED") == 3
+    assert names.count("JOB_RETRIED") == 2
+    assert names.count("JOB_COMPLETED") == 1
+
+
+def test_a_job_that_always_raises_fails_after_its_attempts_and_shows_nothing_of_its_insides(
+    alice: Caller, stack: LocalStack
+) -> None:
+    job = alice.wait_for(alice.submit("sample.raises"), seconds=60)
+    assert (job["status"], job["attempt"], job["error"]["code"]) == ("FAILED", 3, "JOB_RAISED")
+    assert "canary" not in json.dumps(job)
+    assert "canary" not in json.dumps(log_events(stack, job, until="JOB_FAILED"))
+
+
+def test_a_job_that_exceeds_its_time_limit_fails_and_cleans_up(alice: Caller, stack: LocalStack) -> None:
+    job = alice.wait_for(alice.submit("sample.sleeps", {"seconds": 30}))
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "TIME_LIMIT_EXCEEDED")
+    assert "cleaned up" in [line["message"] for line in log_events(stack, job, until="cleaned up")]
+
+
+def test_a_job_cancelled_while_it_runs_is_cancelled_at_once_and_stops(alice: Caller, stack: LocalStack) -> None:
+    job = alice.submit("sample.works", {"seconds": 60})
+    alice.wait_for(job, lambda found: found["progress"] > 0)
+    answer = alice.post(f"/jobs/{job['asyncJobId']}/cancel")
+    stopped_within(stack, job, seconds=10)
+    assert alice.job(job) == answer.json()
+
+
+def stopped_within(stack: LocalStack, job: Job, *, seconds: float) -> None:
+    """The running attempt found out, and ended: it would have gone on for a minute."""
+    end = time.monotonic() + seconds
+    while not any(
+        line["message"] == "JOB_FENCED" and line["reason"] == "JobCancelled"
+        for line in log_events(stack, job, until="JOB_FENCED")
+    ):
+        assert time.monotonic() < end, "the attempt still runs"
+        time.sleep(0.2)
+
+
+def test_a_large_input_goes_through_the_bucket_and_a_large_result_too(
+    alice: Caller, stack: LocalStack, outputs: Outputs
+) -> None:
+    job = alice.wait_for(alice.submit("sample.streams", {"size": 9_000_000, "note": "x" * 5000}))
+    assert job["resultType"] == "S3"
+    assert len(fetch_result(alice, job)) == 9_000_000
+    s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
+    found = s3.list_objects_v2(Bucket=outputs.bucket_name, Prefix=f"inputs/{alice.owner}/{job['asyncJobId']}/")
+    assert found["KeyCount"] == 1
+
+
+# ── Helpers ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fetch_result(caller: Caller, job: Job) -> Any:
+    answer = caller.get(f"/jobs/{job['asyncJobId']}/result")
+    if answer.status_code == httpx.codes.SEE_OTHER:
+        answer = httpx.get(answer.headers["location"], trust_env=False)
+    assert answer.status_code == httpx.codes.OK, answer.text[:300]
+    assert answer.headers["content-type"].startswith("application/json")
+    return answer.json()

@@ -1,0 +1,42 @@
+"""The rate limit when clients come at once, to as many functions as it takes. (What is answered: `contract_http`.)"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from asyncjobs.core.job import job_id_for
+from tests.conftest import LIMITS
+from tests.support.deployed import Limited
+
+BURST, INTERVAL_SECONDS = int(LIMITS["SubmitBurst"]), 60 / int(LIMITS["SubmitRatePerMinute"])
+CLIENTS, SECONDS = 4, 5.0
+SHORT = {"jobType": "sample.returns", "input": {}}
+
+
+def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_time(limited: Limited) -> None:
+    many = limited.api.caller("many")
+    began = time.monotonic()
+
+    def hammer(_: int) -> list[tuple[str, httpx.Response]]:
+        answers = []
+        while time.monotonic() < began + SECONDS:
+            key = uuid.uuid4().hex
+            answers.append((key, many.post("/jobs", json=SHORT, headers={"idempotency-key": key})))
+        return answers
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = [answer for found in pool.map(hammer, range(CLIENTS)) for answer in found]
+    took = time.monotonic() - began
+    accepted = {key for key, answer in answers if answer.status_code == httpx.codes.ACCEPTED}
+    refused = [answer for _, answer in answers if answer.status_code == httpx.codes.TOO_MANY_REQUESTS]
+    assert len(accepted) + len(refused) == len(answers)
+    assert refused, "too few came to be too many"
+    assert BURST <= len(accepted) <= BURST + took / INTERVAL_SECONDS
+    assert {answer.json()["code"] for answer in refused} == {"SUBMIT_RATE_EXCEEDED"}
+    # What was refused has never been there, and what was accepted has.
+    listed = {job["asyncJobId"] for job in many.get("/jobs", params={"limit": 100}).json()["jobs"]}
+    assert listed == {job_id_for(many.owner, key) for key in accepted}

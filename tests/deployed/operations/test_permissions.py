@@ -1,0 +1,226 @@
+"""What each function may do, asked of the engine that enforces it (AUTH=true): this much, and nothing else.
+
+A probe is deployed with the function's own role, so that it calls with what Lambda gives to that role and to nobody else.
+Only the log groups are left out: the engine lets functions log without asking. tests/template has them.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.job import JobKey
+from asyncjobs.core.message import JobMessage
+from local.sam import Tools
+from local.stack import LocalStack, Outputs
+
+PROBE = '''
+import boto3
+
+def handler(calls, context):
+    """How each call ended: the code of its error, or nothing."""
+    return [outcome(*call) for call in calls]
+
+def outcome(service, method, parameters):
+    try:
+        getattr(boto3.client(service), method)(**parameters)
+    except Exception as error:
+        return getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
+'''
+
+QUEUES = {"high": "HighQueue", "standard": "Queue", "low": "LowQueue"}
+ALLOWED = {
+    "SubmitFunction": {
+        "dynamodb:PutItem",
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:Query waiting",
+        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
+        "s3:PutObject inputs/",
+        "s3:PutObject results/",
+        "s3:AbortMultipartUpload results/",
+        "s3:GetObject inputs/",
+        "s3:ListBucket",
+        "s3:DeleteObject inputs/",
+        "s3:DeleteObject results/",
+    },
+    "StatusFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:BatchGetItem",
+        "dynamodb:Query byOwner",
+        "s3:GetObject results/",
+    },
+    "WorkerFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:Query waiting",
+        *(
+            f"sqs:{action} {priority}"
+            for priority in QUEUES
+            for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+        ),
+        "s3:GetObject inputs/",
+        "s3:ListBucket",
+        "s3:PutObject results/",
+        "s3:AbortMultipartUpload results/",
+    },
+    "SweeperFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:Query due",
+        "dynamodb:Query waiting",
+        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
+    },
+    # Of the keys that its condition names; the engine asks for no condition on keys, and reads the stream without being
+    # allowed to. tests/template has both.
+    "LearnerFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+    },
+}
+"""Of `calls`, those that may succeed."""
+
+Call = tuple[str, str, dict[str, Any]]
+Physical = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def physical(stack: LocalStack) -> Physical:
+    """A resource's id, by its name in the template."""
+    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    stack_name = stack.outputs.stack_name
+
+    def find(name: str) -> str:
+        answer = cloudformation.describe_stack_resource(StackName=stack_name, LogicalResourceId=name)
+        return answer["StackResourceDetail"]["PhysicalResourceId"]
+
+    return find
+
+
+@pytest.fixture(scope="module")
+def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
+    """Calls that change nothing when they are allowed: on a job that is not there, or on a condition that does not hold."""
+    bucket, dead = outputs.bucket_name, outputs.dead_letter_queue_url
+    pk = {"pk": {"S": "J#nobody#none"}}
+    only_if_there = {"TableName": outputs.table_name, "ConditionExpression": "attribute_exists(pk)"}
+    table = {"TableName": outputs.table_name}
+    nobody = {":x": {"S": "nobody"}}
+    unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
+    none = {"ReceiptHandle": "none"}
+    roles = {name: physical(name) for name in ("SubmitRole", "WorkerRole")}
+    return {
+        "dynamodb:GetItem": ("dynamodb", "get_item", {**table, "Key": pk}),
+        "dynamodb:BatchGetItem": ("dynamodb", "batch_get_item", {"RequestItems": {outputs.table_name: {"Keys": [pk]}}}),
+        "dynamodb:PutItem": ("dynamodb", "put_item", {**only_if_there, "Item": pk}),
+        "dynamodb:UpdateItem": (
+            "dynamodb",
+            "update_item",
+            {**only_if_there, "Key": pk, "UpdateExpression": "SET x = :x", "ExpressionAttributeValues": nobody},
+        ),
+        "dynamodb:DeleteItem": ("dynamodb", "delete_item", {**only_if_there, "Key": pk}),
+        "dynamodb:BatchWriteItem": (
+            "dynamodb",
+            "batch_write_item",
+            {"RequestItems": {outputs.table_name: [{"DeleteRequest": {"Key": pk}}]}},
+        ),
+        "dynamodb:Scan": ("dynamodb", "scan", {**table, "Limit": 1}),
+        "dynamodb:DescribeTable": ("dynamodb", "describe_table", table),
+        "dynamodb:Query": ("dynamodb", "query", query(outputs, "pk")),
+        "dynamodb:Query byOwner": ("dynamodb", "query", query(outputs, "owner", IndexName="byOwner")),
+        "dynamodb:Query live": ("dynamodb", "query", query(outputs, "liveOwner", IndexName="live")),
+        "dynamodb:Query due": ("dynamodb", "query", query(outputs, "dueShard", IndexName="due")),
+        "dynamodb:Query waiting": ("dynamodb", "query", query(outputs, "exclusiveKey", IndexName="waiting")),
+        **{
+            f"sqs:{action} {priority}": ("sqs", method, {"QueueUrl": physical(queue), **parameters})
+            for priority, queue in QUEUES.items()
+            for action, method, parameters in (
+                ("SendMessage", "send_message", {"MessageBody": unknown_job}),
+                ("ReceiveMessage", "receive_message", {"VisibilityTimeout": 0}),
+                ("DeleteMessage", "delete_message", none),
+                ("GetQueueAttributes", "get_queue_attributes", {"AttributeNames": ["QueueArn"]}),
+                ("ChangeMessageVisibility", "change_message_visibility", {"VisibilityTimeout": 0, **none}),
+            )
+        },
+        "sqs:SendMessage to the dead letters": ("sqs", "send_message", {"QueueUrl": dead, "MessageBody": unknown_job}),
+        "sqs:ReceiveMessage of the dead letters": ("sqs", "receive_message", {"QueueUrl": dead, "VisibilityTimeout": 0}),
+        "s3:PutObject": ("s3", "put_object", {"Bucket": bucket, "Key": "probe"}),
+        "s3:PutObject inputs/": ("s3", "put_object", {"Bucket": bucket, "Key": "inputs/nobody/probe"}),
+        "s3:PutObject results/": ("s3", "put_object", {"Bucket": bucket, "Key": "results/none/probe"}),
+        "s3:GetObject inputs/": ("s3", "get_object", {"Bucket": bucket, "Key": "inputs/nobody/none"}),
+        "s3:GetObject results/": ("s3", "get_object", {"Bucket": bucket, "Key": "results/none/none"}),
+        "s3:DeleteObject inputs/": ("s3", "delete_object", {"Bucket": bucket, "Key": "inputs/nobody/none"}),
+        "s3:DeleteObject results/": ("s3", "delete_object", {"Bucket": bucket, "Key": "results/none/none"}),
+        "s3:AbortMultipartUpload results/": (
+            "s3",
+            "abort_multipart_upload",
+            {"Bucket": bucket, "Key": "results/none/none", "UploadId": "none"},
+        ),
+        "s3:ListBucket": ("s3", "list_objects_v2", {"Bucket": bucket, "MaxKeys": 1}),
+        "s3:GetBucketPolicy": ("s3", "get_bucket_policy", {"Bucket": bucket}),
+        "s3:ListAllMyBuckets": ("s3", "list_buckets", {}),
+        "lambda:InvokeFunction": (
+            "lambda",
+            "invoke",
+            {"FunctionName": physical("WorkerFunction"), "InvocationType": "DryRun"},
+        ),
+        "lambda:ListFunctions": ("lambda", "list_functions", {}),
+        "iam:ListRoles": ("iam", "list_roles", {}),
+        "cognito-idp:ListUsers": ("cognito-idp", "list_users", {"UserPoolId": outputs.user_pool_id}),
+        "secretsmanager:ListSecrets": ("secretsmanager", "list_secrets", {}),
+        "cloudformation:DescribeStacks": ("cloudformation", "describe_stacks", {}),
+        **{
+            f"sts:AssumeRole {name}": (
+                "sts",
+                "assume_role",
+                {"RoleArn": f"arn:aws:iam::000000000000:role/{role}", "RoleSessionName": "probe"},
+            )
+            for name, role in roles.items()
+        },
+    }
+
+
+def query(outputs: Outputs, key: str, **options: str) -> dict[str, Any]:
+    return {
+        "TableName": outputs.table_name,
+        "KeyConditionExpression": "#key = :x",
+        "ExpressionAttributeNames": {"#key": key},
+        "ExpressionAttributeValues": {":x": {"S": "nobody"}},
+        **options,
+    }
+
+
+@pytest.mark.parametrize("function", ALLOWED)
+def test_a_function_may_do_what_its_code_does_and_is_denied_all_else(
+    stack: LocalStack, physical: Physical, calls: dict[str, Call], function: str
+) -> None:
+    functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
+    role = functions.get_function_configuration(FunctionName=physical(function))["Role"]
+    probe = functions.create_function(
+        FunctionName=f"probe-of-{function}",
+        Role=role,
+        Runtime=Tools().runtime(),
+        Handler="probe.handler",
+        Timeout=60,
+        Code={"ZipFile": zipped(PROBE)},
+    )["FunctionName"]
+    answer = functions.invoke(FunctionName=probe, Payload=json.dumps(list(calls.values())))
+    outcomes = dict(zip(calls, json.loads(answer["Payload"].read()), strict=True))
+    allowed = {name for name, code in outcomes.items() if not is_denial(code)}
+    assert allowed == ALLOWED[function], outcomes
+
+
+def is_denial(code: str | None) -> bool:
+    return code is not None and code.startswith("AccessDenied")
+
+
+def zipped(source: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("probe.py", source)
+    return archive.getvalue()

@@ -1,0 +1,93 @@
+"""A client is told when to look by what the jobs before took: the real stream, the real learner, the real table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import httpx
+import pytest
+
+from asyncjobs.core.durations import Durations
+from asyncjobs.estimates.history import FRESH
+from asyncjobs.estimates.poll_schedule import fixed_pause
+from local.stack import LocalStack, Outputs
+from tests.support.deployed import FINISHED, Api, Caller, Job
+from tests.support.prefetch import ahead
+
+JOB_TYPE = "sample.returns_async"  # of no other test
+SECONDS = 5
+JOBS = 36
+
+
+@pytest.fixture
+def erin(caller: Callable[[str], Caller]) -> Caller:
+    return caller("erin")
+
+
+@ahead
+def first_look(api: Api) -> tuple[Job, float]:
+    """At the first job of its type, and when that was: the status function keeps what it knew then for a while."""
+    erin = api.caller("erin")
+    pause, running = look_while_running(erin, erin.submit(JOB_TYPE, {"seconds": SECONDS}))
+    age = time.time() - datetime.fromisoformat(running["createdAt"]).timestamp()
+    assert pause == fixed_pause(age), age
+    return running, time.monotonic()
+
+
+def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_ended(
+    erin: Caller, stack: LocalStack, outputs: Outputs
+) -> None:
+    running, asked_at = first_look.look()
+    assert running["estimatedEndAt"] is None
+
+    for _ in range(JOBS):
+        erin.submit(JOB_TYPE, {"seconds": SECONDS})
+    wait_until_all_have_ended(erin)
+    durations = wait_until_learnt(stack, outputs, jobs=JOBS + 1)
+    assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=1)
+
+    time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - asked_at)))
+    last = erin.submit(JOB_TYPE, {"seconds": SECONDS})
+    pause, running = look_while_running(erin, last)
+    assert SECONDS - 2 <= pause <= SECONDS + 1
+    ended = erin.wait_for(last)
+    assert ended["estimatedEndAt"] is None
+    assert abs(seconds_between(running["estimatedEndAt"], ended["endedAt"])) < 2
+
+
+def look_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
+    """What the first look at it tells, once it has started."""
+    caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
+    answer = caller.get(f"/jobs/{job['asyncJobId']}")
+    assert answer.json()["status"] == "IN_PROGRESS"
+    return int(answer.headers["retry-after"]), answer.json()
+
+
+def wait_until_all_have_ended(caller: Caller, *, seconds: float = 120) -> None:
+    """By lists, which ask nobody how long a job may take."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = caller.get("/jobs", params={"limit": "100"})
+        assert answer.status_code == httpx.codes.OK
+        if all(job["status"] in FINISHED for job in answer.json()["jobs"]):
+            return
+        assert time.monotonic() < deadline, "the jobs have not ended"
+        time.sleep(0.5)
+
+
+def wait_until_learnt(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 30) -> Durations:
+    dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = dynamodb.get_item(TableName=outputs.table_name, Key={"pk": {"S": f"D#{JOB_TYPE}"}})
+        durations = Durations.from_json(answer["Item"]["durations"]["S"]) if "Item" in answer else Durations()
+        if durations.total >= jobs:
+            return durations
+        assert time.monotonic() < deadline, f"only {durations.total} were learnt"
+        time.sleep(0.2)
+
+
+def seconds_between(one: str, other: str) -> float:
+    return (datetime.fromisoformat(other) - datetime.fromisoformat(one)).total_seconds()

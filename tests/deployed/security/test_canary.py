@@ -1,0 +1,95 @@
+"""Row S28: what users send, and what their jobs say, is in no log line, whichever way it goes."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from asyncjobs import log
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from tests.deployed.security import canary_jobs
+from tests.deployed.security.world import World
+
+CANARY = "canary-7f3a9"
+DEFINITIONS = [found for found in map(definition_of, vars(canary_jobs).values()) if found is not None]
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What is logged, by a logger configured as a function configures it."""
+    logger, out = logging.getLogger("asyncjobs"), io.StringIO()
+    before = (logger.handlers, logger.level, logger.propagate)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", out)
+        log.configure("app")
+    yield out
+    logger.handlers, logger.level, logger.propagate = before
+
+
+@pytest.fixture
+def world() -> World:
+    types = {found.name: found.describe() for found in DEFINITIONS}
+    return World(catalog=Catalog({**types, GENERIC: tracked_job(GENERIC)}))
+
+
+def names(written: io.StringIO) -> set[str]:
+    return {json.loads(line)["message"] for line in written.getvalue().splitlines()}
+
+
+@pytest.mark.parametrize("job_type", [found.name for found in DEFINITIONS])
+def test_s28_no_line_holds_what_users_sent_or_jobs_said(
+    world: World, written: io.StringIO, capfd: pytest.CaptureFixture[str], job_type: str
+) -> None:
+    body = {"jobType": job_type, "input": {"secret": CANARY}, "metadata": {CANARY: CANARY}, "message": CANARY}
+    headers = {"idempotency-key": CANARY, "authorization": f"Bearer {CANARY}", "x-note": CANARY}
+    accepted = world.call("POST /api/v1/jobs", CANARY, headers=headers, body=json.dumps(body))
+    assert accepted.status == 202
+    for _ in range(6):
+        world.work()
+        world.sweep()
+    job = world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=accepted.body["asyncJobId"]).body
+    assert job["status"] in ("COMPLETED", "FAILED")
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{job['status']}"} <= names(written)
+    assert CANARY not in written.getvalue()
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+def test_s28_no_line_holds_what_was_refused(world: World, written: io.StringIO) -> None:
+    for body in (CANARY, f'{{"jobType": "{CANARY}"}}', f'{{"jobType": "canary.raises", "input": {{"secret": ["{CANARY}"]}}}}'):
+        assert world.call("POST /api/v1/jobs", CANARY, body=body).status == 400
+    assert world.call("GET /api/v1/jobs", CANARY, query={"cursor": CANARY}).status == 400
+    assert world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=CANARY).status == 404
+    assert CANARY not in written.getvalue()
+
+
+def test_s28_no_line_holds_what_is_in_a_message_or_in_an_error_that_nobody_foresaw(world: World, written: io.StringIO) -> None:
+    world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY})
+    world.store.failures.append(RuntimeError(CANARY))
+    world.work()
+    world.deliver(CANARY, json.dumps({"version": 1, "owner": CANARY}))
+    assert {"DELIVERY_FAILED", "MESSAGE_MALFORMED"} <= names(written)
+    assert CANARY not in written.getvalue()
+
+
+@pytest.mark.parametrize("error", [None, {"code": "CANARY_7F3A9", "message": CANARY}])
+def test_s28_no_line_holds_what_an_outside_worker_reports_or_its_token(
+    world: World, written: io.StringIO, error: dict[str, str] | None
+) -> None:
+    created = world.submit(CANARY, metadata={CANARY: CANARY}, message=CANARY).body
+    headers = {"authorization": f"Bearer {created['workerToken']}"}
+
+    def tell(**report: object) -> int:
+        route = "PATCH /api/v1/jobs/{asyncJobId}/report"
+        return world.call(route, async_job_id=created["asyncJobId"], headers=headers, body=json.dumps(report)).status
+
+    end = {"status": "COMPLETED", "result": CANARY} if error is None else {"status": "FAILED", "error": error}
+    assert [tell(message=CANARY), tell(unknown=CANARY), tell(**end), tell(message=CANARY)] == [200, 400, 200, 409]
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{end['status']}"} <= names(written)
+    for secret in (CANARY, CANARY.upper().replace("-", "_"), created["workerToken"], created["workerToken"][-40:]):
+        assert secret not in written.getvalue()

@@ -1,0 +1,130 @@
+"""Two users of one service: whatever the one does, the other cannot even tell."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.core.job import AsyncJob, job_id_for
+from tests.deployed.security.world import Answer, World
+
+JOBS = "GET /api/v1/jobs"
+ABOUT_ONE_JOB = {
+    "look": "GET /api/v1/jobs/{asyncJobId}",
+    "fetch": "GET /api/v1/jobs/{asyncJobId}/result",
+    "cancel": "POST /api/v1/jobs/{asyncJobId}/cancel",
+    "retry": "POST /api/v1/jobs/{asyncJobId}/retry",
+    "delete": "DELETE /api/v1/jobs/{asyncJobId}",
+    "tell as owner": "PATCH /api/v1/jobs/{asyncJobId}",
+    "tell as worker": "PATCH /api/v1/jobs/{asyncJobId}/report",
+}
+TOLD = json.dumps({"progress": 50, "message": "Half of it"})
+BODIES: dict[str, dict[str, Any]] = {
+    "inline": {"jobType": "sample.returns_much", "input": {"size": 3}},
+    "in the bucket": {"jobType": "sample.returns_much", "input": {"size": 9000}},
+    "fails": {"jobType": "sample.gives_up", "input": {}},
+    "tries again": {"jobType": "sample.succeeds_at_last", "input": {}},
+    "tracked": {"message": "Upload queued"},
+    "invalid": {"jobType": "sample.gives_up", "input": {"x": 1}},
+}
+OWNERS = st.text("ab|/. ", min_size=1, max_size=3)
+KEYS = st.sampled_from(["k", "kk", "a"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("submit"), st.booleans(), KEYS, st.sampled_from(sorted(BODIES))),
+        # A job of one's own or the other's, by whose key its id was made.
+        st.tuples(st.sampled_from(sorted(ABOUT_ONE_JOB)), st.booleans(), KEYS, st.booleans()),
+        st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
+        st.tuples(st.sampled_from(["work", "sweep"]), st.just(None), st.just(None), st.just(None)),
+    ),
+    max_size=25,
+)
+
+
+class Twice:
+    """The same days of the first user twice: alone in the world, and together with the second."""
+
+    def __init__(self, owners: tuple[str, str]) -> None:
+        self.owners = owners
+        self.together, self.alone = World(), World()
+        self._cursors: dict[str, str] = {}
+        self._tokens: dict[tuple[int, str, str], str] = {}
+
+    def live(self, step: tuple[Any, ...]) -> None:
+        kind, is_first, *_ = step
+        if kind in ("work", "sweep"):
+            getattr(self.together, kind)()
+            getattr(self.alone, kind)()
+        elif is_first:
+            assert self._seen(self.together, step) == self._seen(self.alone, step)
+        else:
+            self._act(self.together, step)
+
+    def records_of_the_first(self, world: World) -> list[AsyncJob]:
+        # But for what is random: the generation, the claimant, and the place in the bucket.
+        own = [job for job in world.store.jobs.values() if job.owner == self.owners[0]]
+        return sorted(
+            (replace(job, generation="", claimed_by=None, result=None) for job in own), key=lambda job: job.async_job_id
+        )
+
+    def _act(self, world: World, step: tuple[Any, ...]) -> Answer:
+        kind, is_first, key, detail = step
+        owner = self.owners[0 if is_first else 1]
+        if kind == "submit":
+            answer = world.submit(owner, key=key, **BODIES[detail])
+            if "workerToken" in answer.body:
+                self._tokens[id(world), owner, key] = answer.body["workerToken"]
+            return answer
+        if kind == "list":
+            query = {"limit": key, **({"cursor": self._cursors[key]} if detail and key in self._cursors else {})}
+            answer = world.call(JOBS, owner, query=query)
+            if answer.status == 200 and answer.body["nextCursor"]:
+                self._cursors[key] = answer.body["nextCursor"]
+            return answer
+        whose = self.owners[0 if is_first == detail else 1]
+        # A worker has the token of one of its owner's jobs, and tries it on any.
+        token = next((token for (of, who, _), token in self._tokens.items() if (of, who) == (id(world), owner)), "")
+        headers = {"authorization": f"Bearer {token}"} if kind == "tell as worker" else {}
+        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=TOLD)
+
+    def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
+        """What the first user sees of an answer, but for what is random."""
+        cursors = dict(self._cursors)
+        answer = self._act(world, step)
+        if world is self.together:
+            self._cursors = cursors  # both worlds are asked with the same one
+        return answer.status, re.sub(r"results/[^?]*|ajw_[\w-]*", "", f"{answer.headers}{answer.text}")
+
+
+@settings(max_examples=150)
+@given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS)
+def test_nobody_can_tell_whether_others_are_there(owners: tuple[str, str], steps: list[tuple[Any, ...]]) -> None:
+    days = Twice(owners)
+    for step in steps:
+        days.live(step)
+    assert days.records_of_the_first(days.together) == days.records_of_the_first(days.alone)
+
+
+@settings(max_examples=150)
+@given(st.tuples(OWNERS, OWNERS), st.tuples(KEYS, KEYS), st.booleans())
+def test_the_token_of_one_job_does_nothing_for_another(
+    owners: tuple[str, str], keys: tuple[str, str], is_finished: bool
+) -> None:
+    assume((owners[0], keys[0]) != (owners[1], keys[1]))
+    world = World()
+    first, second = (world.submit(owner, key=key).body for owner, key in zip(owners, keys, strict=True))
+    if is_finished:
+        world.call(ABOUT_ONE_JOB["cancel"], owners[1], async_job_id=second["asyncJobId"])
+    before = dict(world.store.jobs)
+    headers = {"authorization": f"Bearer {first['workerToken']}"}
+    answer = world.call(
+        ABOUT_ONE_JOB["tell as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=TOLD
+    )
+    assert (answer.status, answer.code, world.store.jobs) == (401, "INVALID_WORKER_TOKEN", before)
+    own = world.call(ABOUT_ONE_JOB["tell as worker"], async_job_id=first["asyncJobId"], headers=headers, body=TOLD)
+    assert (own.status, own.body["progress"]) == (200, 50)

@@ -1,0 +1,121 @@
+"""The whole service in one process: both halves of the API, the worker and the sweeper, over fakes and with the zoo's jobs."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from asyncjobs.http.handlers import commands_api, queries_api
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.queries import Queries
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.sqs_batch import BatchWorker
+from asyncjobs.worker.sweeper import Sweeper
+from tests.support import sample_jobs
+from tests.support.events import as_owner, sample
+from tests.support.factories import NOW
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+
+LONG = timedelta(minutes=15)
+
+
+def zoo_catalog() -> Catalog:
+    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
+    described = {found.name: found.describe() for found in definitions if found is not None}
+    return Catalog({**described, GENERIC: tracked_job(GENERIC)})
+
+
+CATALOGUE = zoo_catalog()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as its reader sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str | None:
+        """A problem's."""
+        found: str | None = self.body.get("code")
+        return found
+
+
+@dataclass
+class World:
+    """What there is, and how users and Lambda call it."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    catalog: Catalog = CATALOGUE
+
+    def __post_init__(self) -> None:
+        parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
+        most = timedelta(days=30)
+        self._commands = commands_api(
+            Commands(queue=self.queue, max_retention=most, **parts), clock=self.clock, max_retention=most
+        )
+        self._queries = queries_api(Queries(**parts), clock=self.clock)
+        executor = Executor(jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts)
+        self._worker = BatchWorker(executor, self.queue)
+        self._sweeper = Sweeper(store=self.store, queue=self.queue, clock=self.clock)
+
+    def call(
+        self,
+        route: str,
+        owner: Any = "alice",
+        *,
+        async_job_id: str | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **event: Any,
+    ) -> Answer:
+        """A call of a user whose token the gateway has let pass."""
+        asked = as_owner(sample("submit"), owner)
+        del asked["headers"]["idempotency-key"]
+        asked["headers"] |= headers or {}
+        asked |= {"routeKey": route, "queryStringParameters": dict(query or {}), **event}
+        if async_job_id is not None:
+            asked["pathParameters"] = {"asyncJobId": async_job_id}
+        return self.answer(asked)
+
+    def answer(self, event: Mapping[str, Any]) -> Answer:
+        """To an event of the gateway."""
+        answer = (self._queries if event["routeKey"].startswith("GET") else self._commands).handle(event)
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    def submit(self, owner: str = "alice", *, key: str | None = None, **body: Any) -> Answer:
+        headers = {} if key is None else {"idempotency-key": key}
+        return self.call("POST /api/v1/jobs", owner, headers=headers, body=json.dumps(body))
+
+    def work(self) -> None:
+        """Deliver each message that is in the queue."""
+        bodies = [message.to_body() for message in self.queue.sent]
+        self.queue.sent.clear()
+        for body in bodies:
+            self.deliver(body)
+
+    def deliver(self, *bodies: str) -> list[str]:
+        """A batch of messages, whoever wrote them; the numbers of those that are to come back."""
+        records = [{"messageId": str(n), "receiptHandle": "r", "body": body} for n, body in enumerate(bodies)]
+        answer = self._worker.handle({"Records": records}, request_id="request", remaining=lambda: LONG)
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def sweep(self) -> None:
+        """A minute later."""
+        self.clock.advance(seconds=60)
+        self._sweeper.sweep(lambda: LONG)

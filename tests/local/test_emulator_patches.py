@@ -1,0 +1,287 @@
+"""Each gap is closed here, and is still open in the emulator as released.
+
+When one of the second kind fails, the emulator does it by itself: delete the gap in local/emulator_patches, and its tests.
+"""
+
+import base64
+import json
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from botocore.exceptions import ClientError
+
+from local import users
+from local.process import PROJECT, REGION
+from local.sam import Tools
+from local.stack import LocalStack, Outputs
+from tests.local.conftest import Deployed, client
+
+pytestmark = pytest.mark.slow
+
+
+# ── HTTP APIs ──
+
+
+def test_routes_of_a_sam_template_are_there(twin: Deployed) -> None:
+    answer = httpx.get(twin.url("SamApi", "/open/a%20b"))
+    assert (answer.status_code, answer.json()["path"]) == (200, "/open/a b")
+
+
+def test_released_has_no_routes_of_a_sam_template(released: Deployed) -> None:
+    assert httpx.get(released.url("SamApi", "/open/x")).status_code == 404
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x.y.z"}])
+def test_a_guarded_route_turns_strangers_away(twin: Deployed, headers: dict[str, str]) -> None:
+    assert httpx.get(twin.url("SamApi", "/guarded"), headers=headers).status_code == 401
+
+
+def test_an_access_token_opens_a_guarded_route(twin: Deployed, token: str) -> None:
+    assert httpx.get(twin.url("SamApi", "/guarded"), headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_token_without_the_route_s_scope_is_forbidden(twin: Deployed, token: str) -> None:
+    assert httpx.get(twin.url("SamApi", "/other"), headers={"Authorization": f"Bearer {token}"}).status_code == 403
+
+
+@pytest.mark.usefixtures("token")  # it makes alice
+def test_an_id_token_is_no_access_token(twin: Deployed) -> None:
+    pool = twin.client("cognito-idp")
+    pool.admin_set_user_password(UserPoolId=twin.outputs["Pool"], Username="alice", Password="Correct1!horse", Permanent=True)
+    answer = pool.initiate_auth(
+        ClientId=twin.outputs["PoolClient"],
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters={"USERNAME": "alice", "PASSWORD": "Correct1!horse"},
+    )["AuthenticationResult"]
+    headers = {"Authorization": f"Bearer {answer['IdToken']}"}
+    assert httpx.get(twin.url("SamApi", "/guarded"), headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://one.test", "http://two.test"])
+def test_preflights_of_a_sam_template_s_origins_pass(twin: Deployed, origin: str) -> None:
+    answer = httpx.options(twin.url("SamApi", "/guarded"), headers={"Origin": origin, "Access-Control-Request-Method": "GET"})
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, origin)
+
+
+def test_preflights_of_other_origins_do_not_pass(twin: Deployed) -> None:
+    answer = httpx.options(twin.url("SamApi", "/guarded"), headers={"Origin": "http://evil.test"})
+    assert "access-control-allow-origin" not in answer.headers
+
+
+def test_preflights_of_a_plain_api_pass(twin: Deployed) -> None:
+    assert httpx.options(twin.url("PlainApi", "/x"), headers={"Origin": "http://one.test"}).status_code == 204
+
+
+def test_released_refuses_preflights_of_a_plain_api(released: Deployed) -> None:
+    assert httpx.options(released.url("PlainApi", "/x"), headers={"Origin": "http://one.test"}).status_code == 403
+
+
+def test_a_failing_function_is_500_and_keeps_its_reason(twin: Deployed) -> None:
+    answer = httpx.get(twin.url("PlainApi", "/fail"))
+    assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
+
+
+def test_released_tells_the_reason(released: Deployed) -> None:
+    answer = httpx.get(released.url("PlainApi", "/fail"))
+    assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
+
+
+# ── Functions ──
+
+
+def test_a_call_that_logs_nothing_ends_with_its_function(twin: Deployed) -> None:
+    assert _quickest_silent_call(twin) < 0.045
+
+
+def test_released_waits_for_a_first_line(released: Deployed) -> None:
+    assert _quickest_silent_call(released) > 0.05
+
+
+def test_what_a_call_logs_is_in_its_log_and_in_no_other(twin: Deployed) -> None:
+    first, second = ([f"{word} {number}" for number in range(100)] for word in ("first", "second"))
+    assert [line for line in _log_of_a_call(twin, first) if line.startswith(("first", "second"))] == first
+    assert [line for line in _log_of_a_call(twin, second) if line.startswith(("first", "second"))] == second
+
+
+def test_what_a_call_has_logged_before_it_failed_is_in_its_log(twin: Deployed) -> None:
+    assert "a last word" in _log_of_a_call(twin, ["a last word"], path="/fail")
+
+
+# ── Queues ──
+
+
+def test_only_the_messages_reported_as_failed_come_back(twin: Deployed) -> None:
+    queues = twin.client("sqs")
+    httpx.get(twin.url("PlainApi", "/x"))  # a function that has to start first may take longer than messages stay hidden
+    for body in ("good", "bad", "good"):
+        queues.send_message(QueueUrl=twin.outputs["Queue"], MessageBody=body)
+    dead = queues.receive_message(QueueUrl=twin.outputs["DeadLetterQueue"], WaitTimeSeconds=15, MaxNumberOfMessages=10)
+    assert [message["Body"] for message in dead["Messages"]] == ["bad"]
+
+
+def test_released_polls_no_queue_whose_mapping_s_numbers_come_from_parameters(released: Deployed) -> None:
+    queues = released.client("sqs")
+    queues.send_message(QueueUrl=released.outputs["Queue"], MessageBody="good")
+    time.sleep(2)
+    attributes = queues.get_queue_attributes(QueueUrl=released.outputs["Queue"], AttributeNames=["All"])["Attributes"]
+    assert attributes["ApproximateNumberOfMessages"] == "1"
+
+
+# ── DynamoDB ──
+
+
+def test_a_table_s_time_to_live_is_on(twin: Deployed) -> None:
+    assert _time_to_live(twin) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+
+
+def test_released_ignores_time_to_live(released: Deployed) -> None:
+    assert _time_to_live(released) == {"TimeToLiveStatus": "DISABLED"}
+
+
+def test_an_expiry_is_on_the_stream() -> None:
+    record = _stream_after_an_expiry("close")[-1]
+    assert (record["eventName"], record["userIdentity"]["principalId"]) == ("REMOVE", "dynamodb.amazonaws.com")
+
+
+def test_released_expires_without_a_word() -> None:
+    assert [record["eventName"] for record in _stream_after_an_expiry()] == ["INSERT"]
+
+
+# ── S3 and CloudWatch ──
+
+
+def test_a_bucket_has_its_lifecycle(twin: Deployed) -> None:
+    rules = twin.client("s3").get_bucket_lifecycle_configuration(Bucket=twin.outputs["Bucket"])["Rules"]
+    assert [(rule["ID"], rule.get("Expiration"), rule.get("AbortIncompleteMultipartUpload")) for rule in rules] == [
+        ("expire", {"Days": 32}, None),
+        ("abort", None, {"DaysAfterInitiation": 1}),
+        ("versions", {"ExpiredObjectDeleteMarker": True}, None),
+    ]
+    assert rules[2]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 3}
+
+
+def test_released_ignores_lifecycles(released: Deployed) -> None:
+    with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
+        released.client("s3").get_bucket_lifecycle_configuration(Bucket=released.outputs["Bucket"])
+
+
+def test_an_embedded_metric_is_a_metric(twin: Deployed) -> None:
+    assert _calls_counted_after_one(twin) >= 1
+
+
+def test_released_does_not_read_embedded_metrics(released: Deployed) -> None:
+    assert _calls_counted_after_one(released) == 0
+
+
+# ── IAM ──
+
+
+def test_a_policy_against_plain_http_lets_this_machine_s_calls_pass(twin: Deployed) -> None:
+    assert _objects_seen_by_a_user(twin) == 0
+
+
+def test_released_denies_each_call(released: Deployed) -> None:
+    with pytest.raises(ClientError, match="AccessDenied"):
+        _objects_seen_by_a_user(released)
+
+
+def test_who_may_send_one_message_may_send_ten(twin: Deployed) -> None:
+    assert _messages_sent_by_a_user(twin) == 1
+
+
+def test_released_asks_for_a_permission_that_aws_does_not_know(released: Deployed) -> None:
+    with pytest.raises(ClientError, match="sqs:SendMessageBatch"):
+        _messages_sent_by_a_user(released)
+
+
+# ── Where the functions run ──
+
+
+def test_functions_see_what_is_given_and_nothing_of_the_user_s_shell(twin: Deployed) -> None:
+    environment = httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]
+    assert environment["SEEN"] == "by functions"
+    assert environment["AWS_ENDPOINT_URL"] == twin.engine.url
+    assert not {"PYTHONPATH", "PYTEST_CURRENT_TEST", "PWD", "USER", "VIRTUAL_ENV"} & environment.keys()
+
+
+@pytest.fixture
+def token(twin: Deployed) -> str:
+    outputs = Outputs(
+        api_url="",
+        endpoint_url=twin.engine.url,
+        region=REGION,
+        table_name="",
+        queue_url="",
+        dead_letter_queue_url="",
+        bucket_name="",
+        user_pool_id=twin.outputs["Pool"],
+        user_pool_client_id=twin.outputs["PoolClient"],
+        pid=twin.engine.pid,
+        stack_name="gaps",
+    )
+    return users.token(outputs, LocalStack(PROJECT, PROJECT / ".local").session, "alice")
+
+
+def _quickest_silent_call(deployed: Deployed) -> float:
+    return min(httpx.get(deployed.url("PlainApi", "/silent")).elapsed.total_seconds() for _ in range(20))
+
+
+def _log_of_a_call(deployed: Deployed, lines: list[str], path: str = "/x") -> list[str]:
+    answer = deployed.client("lambda").invoke(
+        FunctionName=deployed.outputs["Function"], LogType="Tail", Payload=json.dumps({"rawPath": path, "lines": lines})
+    )
+    return base64.b64decode(answer["LogResult"]).decode().splitlines()
+
+
+def _time_to_live(deployed: Deployed) -> Any:
+    return deployed.client("dynamodb").describe_time_to_live(TableName=deployed.outputs["Table"])["TimeToLiveDescription"]
+
+
+def _objects_seen_by_a_user(deployed: Deployed) -> Any:
+    s3 = _client_of_a_user(deployed, "s3", may="s3:*")
+    return s3.list_objects_v2(Bucket=deployed.outputs["Bucket"])["KeyCount"]
+
+
+def _messages_sent_by_a_user(deployed: Deployed) -> int:
+    sqs = _client_of_a_user(deployed, "sqs", may="sqs:SendMessage")
+    answer = sqs.send_message_batch(
+        QueueUrl=deployed.outputs["DeadLetterQueue"], Entries=[{"Id": "1", "MessageBody": "by a user"}]
+    )
+    return len(answer["Successful"])
+
+
+def _client_of_a_user(deployed: Deployed, service: str, *, may: str) -> Any:
+    iam, user = deployed.client("iam"), f"user-of-{service}"
+    iam.create_user(UserName=user)
+    statement = {"Effect": "Allow", "Action": may, "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=user, PolicyName="may", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return client(deployed.engine, service, key["AccessKeyId"], key["SecretAccessKey"])
+
+
+def _calls_counted_after_one(deployed: Deployed) -> float:
+    httpx.get(deployed.url("PlainApi", "/x"))
+    now = datetime.now(UTC)
+    time.sleep(0.2)
+    points = deployed.client("cloudwatch").get_metric_statistics(
+        Namespace="gaps",
+        MetricName="Calls",
+        Dimensions=[{"Name": "application", "Value": "gaps"}],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=5),
+        Period=60,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
+
+
+def _stream_after_an_expiry(*close: str) -> list[dict[str, Any]]:
+    command = [str(Tools().lambda_python), "-m", "tests.local.expiry", *close]
+    done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
+    records: list[dict[str, Any]] = json.loads(done.stdout)
+    return records

@@ -1,0 +1,40 @@
+# ruff: noqa: T201 - a command prints
+"""python -m tests.proof.crash: run the matrix, print it as Markdown; exits with 1 unless every cell is right."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.proof.crash import matrix, report
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="python -m tests.proof.crash", description=__doc__)
+    arguments.add_argument("--rows", default="", help="only those whose name contains this")
+    arguments.add_argument("--keep", type=Path, help="work in this folder and leave it there")
+    arguments.add_argument("--times", action="store_true", help="tell how long each cell took, too")
+    # What was started is stopped, too, when somebody ends this politely.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    options = arguments.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary)
+        outcomes = matrix.run(folder, [(row, fault) for row, fault in matrix.ALL if options.rows in row.name])
+    print(report.markdown(outcomes))
+    if options.times:
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.seconds):
+            print(f"{outcome.seconds:6.1f} s  {outcome.row.name}, {outcome.fault}: {outcome.life}")
+    wrong = [outcome for outcome in outcomes if outcome.failure is not None]
+    for outcome in wrong:
+        print(f"\n{outcome.row.name}, {outcome.fault}: {outcome.failure}\n  {outcome.life}", file=sys.stderr)
+    print(f"\n{time.monotonic() - began:.0f} s, slowest cell {max(outcome.seconds for outcome in outcomes):.0f} s")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,232 @@
+"""One cell of the matrix: a job of its own, a fault at one of its calls, and what must have come of it, seen from outside."""
+
+from __future__ import annotations
+
+import http
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from asyncjobs.aws.items import bucket_key
+from asyncjobs.core.job import job_id_for
+from asyncjobs.jobtypes.decorator import GENERIC
+from tests.proof.crash import crashpoints, faults
+from tests.proof.crash.faults import Armed, Fault
+from tests.proof.crash.history import Life, State
+from tests.proof.crash.jobs import MEGABYTE, digest
+from tests.proof.crash.stage import Caller, Stage
+
+PATIENCE = 300.0
+OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND, FAILED = (
+    http.HTTPStatus.OK,
+    http.HTTPStatus.ACCEPTED,
+    http.HTTPStatus.NO_CONTENT,
+    http.HTTPStatus.SERVICE_UNAVAILABLE,
+    http.HTTPStatus.CONFLICT,
+    http.HTTPStatus.NOT_FOUND,
+    http.HTTPStatus.INTERNAL_SERVER_ERROR,
+)
+
+
+class NotFired(AssertionError):
+    """The job ended without having met its fault, or where it was to: two cells' faults may meet in one batch of messages."""
+
+
+@dataclass
+class Cell:
+    """`arm` it, act, and say how it `ends`."""
+
+    stage: Stage
+    caller: Caller
+    folder: Path
+    fault: Fault
+    site: str
+    purpose: str
+    job_type: str
+    note: str = field(default_factory=lambda: uuid.uuid4().hex)
+    key: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    known_as: str | None = None
+    """The job's id, where no key says it beforehand."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    armed: Armed | None = None
+
+    @property
+    def job_id(self) -> str:
+        return self.known_as or job_id_for(self.caller.owner, self.key)
+
+    # ── Prepare ────────────────────────────────────────────────────────────────────────────────────
+
+    def arm(self, about: str | None = None) -> None:
+        self.armed = faults.arm(
+            self.fault,
+            site=self.site,
+            purpose=self.purpose,
+            about=about or self.job_id,
+            proxy=self.stage.proxy,
+            folder=self.folder,
+        )
+
+    def lose_message(self) -> None:
+        """Have the queue refuse the job's message, in a way that the SDK does not try again: now only a sweep finds it."""
+        call = crashpoints.call_name("queue.SqsQueue.send:SendMessage", "send < Commands._send")
+        headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
+        self.stage.proxy.add([{"headers": headers, "times": 1, "error": {"code": "OverLimit", "status": 429}}])
+
+    def upload(self) -> None:
+        """Put the note where `crash.reads_upload` reads it."""
+        self.note = f"uploads/{self.job_id}.txt"
+        self.stage.client("s3").put_object(
+            Bucket=self.stage.outputs.bucket_name,
+            Key=f"inputs/{quote(self.caller.owner, safe='')}/{self.note}",
+            Body=self.note.encode(),
+        )
+
+    def use_up_rate(self) -> None:
+        """Leave the caller without a token for the next hour."""
+        full_at = str(int((time.time() + 3600) * 1000))
+        self.stage.client("dynamodb").put_item(
+            TableName=self.stage.outputs.table_name, Item={**bucket_key(self.caller.owner), "fullAt": {"N": full_at}}
+        )
+
+    # ── Act ────────────────────────────────────────────────────────────────────────────────────────
+
+    def submit(self) -> httpx.Response:
+        # A tracked job has nothing to be given: it has no function.
+        given = {} if self.job_type == GENERIC else {"note": self.note}
+        return self.caller.submit(self.job_type, given, self.key, self.headers, **self.fields)
+
+    def is_cancelled(self) -> None:
+        """Submit it such that it waits, and cancel it."""
+        self.fields["delaySeconds"] = 600
+        self.is_accepted(replayed=False)
+        answer = self.caller.cancel(self.job_id)
+        assert answer.json()["status"] == "CANCELLED", _shown(answer)
+
+    def is_accepted(self, *, replayed: bool | None = None) -> None:
+        """Submit it; the answer is the job, that with the key's id."""
+        answer = self.submit()
+        assert answer.status_code in {OK, ACCEPTED}, f"submit: {_shown(answer)}"
+        assert answer.json()["asyncJobId"] == self.job_id
+        if replayed is not None:
+            assert (answer.headers.get("idempotency-replayed") == "true") is replayed, "replayed or not"
+
+    def answers_as_faulted(self, answer: httpx.Response, *, otherwise: int = OK) -> None:
+        """The answer to the very request that was faulted."""
+        if self.fault.kills:
+            assert answer.status_code >= http.HTTPStatus.INTERNAL_SERVER_ERROR, _shown(answer)
+        elif self.fault.gives_up:
+            assert (answer.status_code, answer.headers.get("retry-after")) == (UNAVAILABLE, "2"), _shown(answer)
+        else:
+            assert answer.status_code == otherwise, _shown(answer)
+
+    def submit_rival(self, job_type: str) -> str | None:
+        """Another job of the same caller. Returns its id; None if another one's lock refused it."""
+        answer = self.caller.submit(job_type, {"note": "rival"}, uuid.uuid4().hex)
+        assert answer.status_code in {ACCEPTED, CONFLICT}, _shown(answer)
+        return str(answer.json()["asyncJobId"]) if answer.status_code == ACCEPTED else None
+
+    def delay_put(self, seconds: float) -> None:
+        """Have the next put of the job's record stand still on its way."""
+        call = crashpoints.call_name("store.DynamoStore.add_if_absent:PutItem", "add_if_absent < Commands._accept")
+        headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
+        self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
+
+    # ── Look ───────────────────────────────────────────────────────────────────────────────────────
+
+    def is_absent(self) -> None:
+        """Nothing was accepted."""
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == NOT_FOUND, _shown(answer)
+        assert not self.life().states, f"there is a record: {self.life()}"
+
+    def goes_on(self) -> bool:
+        """Whether the cancelled job has begun anew."""
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == OK, _shown(answer)
+        return bool(answer.json()["status"] != "CANCELLED")
+
+    def has_begun_anew(self) -> None:
+        """Wait until the stream shows its second generation."""
+        life = self.stage.history.wait(self.job_id, lambda life: len(life.generations()) > 1, seconds=PATIENCE)
+        assert len(life.generations()) > 1, f"it did not begin anew: {life}"
+
+    def is_gone(self) -> None:
+        """Nothing is left of it: not for its owner, not in the table, not in the bucket; its key makes a new one."""
+        self._has_fired()
+        answer = self.caller.job(self.job_id)
+        assert answer.status_code == NOT_FOUND, _shown(answer)
+        pk = {"pk": {"S": f"J#{self.caller.owner}#{self.job_id}"}}
+        item = self.stage.client("dynamodb").get_item(TableName=self.stage.outputs.table_name, Key=pk, ConsistentRead=True)
+        assert "Item" not in item, item
+        bucket, inputs = self.stage.outputs.bucket_name, f"inputs/{quote(self.caller.owner, safe='')}/{self.job_id}/"
+        for prefix in (inputs, f"results/{self.job_id}/"):
+            left = self.stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+            assert not left, left
+        self.is_accepted(replayed=False)
+        self.has_begun_anew()
+        assert not self.life().faults(), f"{self.life().faults()}: {self.life()}"
+
+    def life(self) -> Life:
+        return self.stage.history.lives.get(self.job_id, Life())
+
+    def is_finished(self) -> Life:
+        """Wait for the end, of which there is one."""
+        life = self.stage.history.wait(self.job_id, lambda life: life.is_over, seconds=PATIENCE)
+        assert life.is_over, f"stuck: {life}"
+        return life
+
+    def had_its_time(self) -> None:
+        """Wait for the end of a quick job. One that was handed over first, on a busy machine, has to be made once more."""
+        if any("HANDED_OVER" in state.get("error", "") for state in self.is_finished().states):
+            raise NotFired("it took too long where it was submitted")
+
+    def ends(self, status: str, *, attempts: int, error: str | None = None) -> None:
+        """It has ended, like this and once, and whoever asks is told so; the same submit again finds the same job."""
+        life = self.is_finished()
+        self._has_fired()
+        last = life.last or {}
+        assert (last["status"], int(last["attempt"])) == (status, attempts), f"expected {status}/{attempts}: {life}"
+        if error is not None:
+            assert f'"code": "{error}"' in last["error"], last["error"]
+        if status == "COMPLETED":
+            self._has_result(last)
+        answer = self.caller.job(self.job_id)
+        assert (answer.status_code, answer.json().get("status")) == (OK, status), _shown(answer)
+        self.is_accepted(replayed=True)
+        assert not life.faults(), f"{life.faults()}: {life}"
+        starts = [attempt for job_id, attempt in self.stage.starts() if job_id == self.job_id]
+        assert len(set(starts)) == len(starts) <= attempts, f"attempts that started: {starts}"
+
+    def has_met_its_fault(self) -> bool:
+        return self.armed is not None and self.armed.fired() > 0
+
+    def _has_fired(self) -> None:
+        assert self.armed is not None, "it was never armed"
+        # What was applied may end the job long before the SDK has given up on the answer.
+        deadline = time.monotonic() + PATIENCE / 10
+        while self.armed.fired() < self.armed.least:
+            if time.monotonic() > deadline:
+                raise NotFired(f"its fault fired {self.armed.fired()} of {self.armed.least} times: {self.life()}")
+            time.sleep(0.5)
+
+    def _has_result(self, last: State) -> None:
+        wanted = digest(self.note)
+        if last["resultType"] == "INLINE":
+            assert last["result"] == f'"{wanted}"', last["result"]
+            return
+        location = last["resultLocation"]
+        assert location == f"results/{self.job_id}/{last['gen']}/{last['attempt']}", "it names another attempt's bytes"
+        body = self.stage.client("s3").get_object(Bucket=self.stage.outputs.bucket_name, Key=location)["Body"].read()
+        streamed = wanted * (MEGABYTE // 64) * 9
+        long = streamed if self.job_type == "crash.streams" else f'"{wanted * 300}"'
+        assert body.decode() == long, f"wrong bytes, {len(body)} of them"
+
+
+def _shown(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.text[:300]}"

@@ -1,0 +1,134 @@
+"""Goes into the test's copy of the tree and runs inside the deployed functions, where their first line imports it.
+
+It writes onto each AWS request where in the library it comes from and which jobs it is about, for the proxy's rules to
+match, and it does what a proxy cannot: end the process right before or right after a call, and lose an answer that has no
+body to cut. What is to happen is a file in a folder; whoever renames it does it, once, and the renamed file is the proof.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import ConnectionClosedError
+from botocore.httpsession import URLLib3Session
+
+ADAPTERS = frozenset({"asyncjobs.aws.dynamodb_jobs", "asyncjobs.aws.sqs", "asyncjobs.aws.s3"})
+CALL, ABOUT = "x-call", "x-about"
+ANYTHING = "anything"
+KILLED_BEFORE, KILLED_AFTER, LOST = "killed-before", "killed-after", "lost"
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def call_name(site: str, purpose: str) -> str:
+    """The place of a call, as its request says it."""
+    return f"{site} | {purpose} |"
+
+
+def armed_name(what: str, call: str, about: str) -> str:
+    """The file that has `what` happen to the next call from that place about that job."""
+    return f"{what}-{hashlib.sha256(f'{call}{about}'.encode()).hexdigest()[:32]}"
+
+
+def arm(folder: Path, what: str, call: str, about: str, *, times: int = 1) -> list[Path]:
+    """Have it happen. Returns the files that will be there once it has."""
+    armed = [folder / f"{armed_name(what, call, about)}.{number}" for number in range(times)]
+    for file in armed:
+        file.touch()
+    return [file.with_suffix(f"{file.suffix}.fired") for file in armed]
+
+
+def _before_call(*, model: Any, params: Any, **_: Any) -> None:
+    call, about = _place(model.name, params)
+    params["headers"][CALL], params["headers"][ABOUT] = call, " ".join(about)
+    params["context"]["place"] = call, about
+    if _is_armed(KILLED_BEFORE, call, about):
+        os._exit(9)
+
+
+def _after_call(*, context: Any, **_: Any) -> None:
+    if "place" in context and _is_armed(KILLED_AFTER, *context["place"]):
+        os._exit(9)
+
+
+def _before_send(*, request: Any, **_: Any) -> None:
+    """Let the request through, and lose the answer."""
+    call, about = (request.headers.get(name, b"") for name in (CALL, ABOUT))
+    if _is_armed(LOST, _text(call), _text(about).split()):
+        URLLib3Session().send(request)
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+
+def _is_armed(what: str, call: str, about: list[str]) -> bool:
+    for subject in (*about, ANYTHING):
+        for number in range(9):
+            armed = _FOLDER / f"{armed_name(what, call, subject)}.{number}"
+            try:
+                armed.rename(armed.with_suffix(f"{armed.suffix}.fired"))
+            except FileNotFoundError:
+                continue
+            return True
+    return False
+
+
+def _place(operation: str, params: Any) -> tuple[str, list[str]]:
+    """The adapter's function that calls AWS, the one it was entered by, and who called that: read off the stack."""
+    site, entry, frame = "", "", sys._getframe(1)
+    body = params.get("body") or b""
+    text = "" if operation.endswith(("Object", "Part")) else _text(body)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        module = frame.f_globals.get("__name__", "")
+        if module in ADAPTERS:
+            site = site or f"{module.removeprefix('asyncjobs.')}.{frame.f_code.co_qualname}:{operation}"
+            entry = frame.f_code.co_name
+        elif site and module.startswith("asyncjobs."):
+            break
+    # A receipt handle tells nothing, so the worker's own variable has to; nor does the queue's length tell who asks for it.
+    record = frame.f_locals.get("record")
+    asking = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
+    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {asking}")
+    detail = _detail(operation, text) + _at_once(frame, text)
+    return call_name(site, f"{entry} < {frame.f_code.co_qualname}{detail}"), list(dict.fromkeys(about))
+
+
+def _detail(operation: str, body: str) -> str:
+    """What an update is for, where its place does not tell: the status that it writes, or that it moves the due time too."""
+    if operation != "UpdateItem":
+        return ""
+    update = json.loads(body)
+    status = update["ExpressionAttributeValues"].get(":new_status")
+    if status:
+        return f" > {status['S']}"
+    return " > move_due" if "dueAt = :lease" in update["UpdateExpression"] else ""
+
+
+def _at_once(frame: Any, body: str) -> str:
+    """Whether it is done for an attempt that the submit function makes, as its claimant or its caller tells; or after one."""
+    job = frame.f_locals.get("job")
+    if frame.f_code.co_name == "_send" and getattr(job, "attempt", 0):
+        return " > handed over"
+    is_at_once = '"submit/' in body
+    while frame.f_back is not None and not is_at_once:
+        frame = frame.f_back
+        is_at_once = frame.f_globals.get("__name__") == "asyncjobs.worker.inline"
+    return " > at once" if is_at_once else ""
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
+
+
+if "CRASHPOINTS" in os.environ:
+    _FOLDER = Path(os.environ["CRASHPOINTS"])
+    boto3.setup_default_session()
+    _events = boto3.DEFAULT_SESSION.events  # type: ignore[union-attr]  # was made in the line before
+    _events.register("before-call", _before_call)
+    _events.register("after-call", _after_call)
+    _events.register("before-send", _before_send)

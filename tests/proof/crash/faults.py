@@ -1,0 +1,107 @@
+"""What can happen to one AWS call, and how it is made to happen to exactly that call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from asyncjobs.aws import clients
+from tests.proof.crash import crashpoints
+from tests.proof.crash.proxy import Proxy
+
+SDK_TRIES: int = vars(clients._QUICK)["retries"]["total_max_attempts"]
+"""How often the product has the SDK try a call."""
+
+
+class Fault(StrEnum):
+    """The matrix's columns."""
+
+    FAILS = "fails before"
+    LOST = "applied, answer lost"
+    ALL_LOST = "applied, every answer lost"
+    THROTTLED = "throttled once"
+    THROTTLED_5 = "throttled five times"
+    KILLED_BEFORE = "killed before"
+    KILLED_AFTER = "killed after"
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether all tries of the SDK fail, so that the library is told that AWS is not available."""
+        return self in {Fault.FAILS, Fault.ALL_LOST, Fault.THROTTLED_5}
+
+    @property
+    def kills(self) -> bool:
+        return self in {Fault.KILLED_BEFORE, Fault.KILLED_AFTER}
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether AWS has done what it was asked for by the time the call is over."""
+        return self not in {Fault.FAILS, Fault.THROTTLED_5, Fault.KILLED_BEFORE}
+
+
+@dataclass(frozen=True)
+class Armed:
+    """A fault that waits for its call."""
+
+    fired: Callable[[], int]
+    least: int
+    """How often it must have fired to have been this fault at all."""
+
+
+THROTTLING: dict[str, dict[str, Any]] = {
+    "store": {"code": "ProvisionedThroughputExceededException"},
+    # The proxy puts a namespace before SQS's code, which then means nothing to the SDK; it goes by the status.
+    "queue": {"code": "RequestThrottled", "status": 503},
+    "objects": {"code": "SlowDown", "status": 503},
+}
+UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload")
+"""Operations whose answer has no body. The proxy loses an answer by cutting its body, so here the function loses it."""
+STREAMED = "GetObject"
+"""The operation whose body the SDK leaves to be read by who called it, and does not try again."""
+LOST_BODIES = 2
+"""How many of those are lost as "every answer": as many as still leave the job an attempt."""
+
+_EFFECTS: dict[Fault, tuple[int, dict[str, Any]]] = {
+    Fault.FAILS: (SDK_TRIES, {"reset": True}),
+    Fault.LOST: (1, {"response": {"abort_bytes": 0}}),
+    Fault.ALL_LOST: (SDK_TRIES, {"response": {"abort_bytes": 0}}),
+}
+_THROTTLED = {Fault.THROTTLED: 1, Fault.THROTTLED_5: 5}
+_KILLED = {Fault.KILLED_BEFORE: crashpoints.KILLED_BEFORE, Fault.KILLED_AFTER: crashpoints.KILLED_AFTER}
+
+
+def arm(fault: Fault, *, site: str, purpose: str, about: str, proxy: Proxy, folder: Path) -> Armed:
+    """Have it happen to the next call from that place that is about this job."""
+    call = crashpoints.call_name(site, purpose)
+    if fault.kills:
+        return _in_the_function(folder, _KILLED[fault], call, about, times=1)
+    times, effect = _effect(fault, site)
+    if "response" in effect and site.endswith(UNANSWERED):
+        return _in_the_function(folder, crashpoints.LOST, call, about, times=times)
+    return _in_the_proxy(proxy, call, about, effect, times=times)
+
+
+def _effect(fault: Fault, site: str) -> tuple[int, dict[str, Any]]:
+    if fault in _THROTTLED:
+        return _THROTTLED[fault], {"error": THROTTLING[site.partition(".")[0]]}
+    times, effect = _EFFECTS[fault]
+    if fault is Fault.ALL_LOST and site.endswith(STREAMED):
+        times = LOST_BODIES
+    return times, effect
+
+
+def _in_the_function(folder: Path, what: str, call: str, about: str, *, times: int) -> Armed:
+    fired = crashpoints.arm(folder, what, call, about, times=times)
+    return Armed(lambda: sum(file.exists() for file in fired), times)
+
+
+def _in_the_proxy(proxy: Proxy, call: str, about: str, effect: dict[str, Any], *, times: int) -> Armed:
+    headers = {crashpoints.CALL: call}
+    if about != crashpoints.ANYTHING:
+        headers[crashpoints.ABOUT] = about
+    [rule] = proxy.add([{"headers": headers, "times": times, **effect}])
+    # A job whose call was given up may have no need to make it a fifth time.
+    return Armed(lambda: len(proxy.fired(rule)), min(times, SDK_TRIES))

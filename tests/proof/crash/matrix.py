@@ -1,0 +1,122 @@
+"""The whole matrix: every row with every fault, side by side on one deployed stack."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.proof.crash import tree
+from tests.proof.crash.cell import Cell, NotFired
+from tests.proof.crash.faults import Fault
+from tests.proof.crash.rows import ROWS, Row
+from tests.proof.crash.stage import Caller, Stage
+
+_TRIES = 3
+JOBS = Path(__file__).with_name("jobs.py")
+LIMITS = {
+    "SubmitRatePerMinute": "6000",
+    "SubmitBurst": "1000",
+    "MaxLiveJobsPerOwner": "1000",
+    "MaxBacklog": "100000",
+}
+"""On, so that their calls are made, and so high that they refuse nobody."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a cell."""
+
+    row: Row
+    fault: Fault
+    fired: int
+    life: str
+    seconds: float
+    failure: str | None
+
+
+Cells = Sequence[tuple[Row, Fault]]
+
+ALL: Cells = tuple((row, fault) for row in ROWS for fault in Fault)
+_FAULTS = tuple(Fault)
+SHARE: Cells = tuple((row, _FAULTS[(i + step) % len(_FAULTS)]) for i, row in enumerate(ROWS) for step in (0, 2, 4))
+"""What `make test` runs: each row with three faults, so that each fault meets every second or third row. The rest is `make soak`'s."""
+
+
+def run(folder: Path, cells: Cells) -> list[Outcome]:
+    """Build, deploy, and run each cell in a thread of its own: most of the time they wait for leases to end."""
+    plan = folder / "plan"
+    plan.mkdir(parents=True)
+    copy = tree.make(folder / "tree", jobs={"crash": JOBS})
+    tree.add_crashpoints(copy)
+    # A sweep that meets a fault waits for the SDK's tries to be over; the other sweepers go on meanwhile.
+    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=LIMITS) as stage:
+        _keep_expired_records(stage)
+        places = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for row, fault in cells]
+        crowd = [place for place in places if not place.row.needs_calm]
+        calm = [place for place in places if place.row.needs_calm]
+        return [outcome for together in (crowd, calm) if together for outcome in _side_by_side(together)]
+
+
+def _keep_expired_records(stage: Stage) -> None:
+    """Have TTL delete nothing. AWS takes hours over it; the emulator a minute, which may fall between a deletion and its repeat."""
+    off = {"AttributeName": "recordExpiresAt", "Enabled": False}
+    stage.client("dynamodb").update_time_to_live(TableName=stage.outputs.table_name, TimeToLiveSpecification=off)
+
+
+def _side_by_side(places: Sequence[_Place]) -> list[Outcome]:
+    with ThreadPoolExecutor(len(places)) as pool:
+        return list(pool.map(_outcome, places))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A cell of the table."""
+
+    stage: Stage
+    plan: Path
+    row: Row
+    fault: Fault
+    caller: Caller
+
+    def cell(self) -> Cell:
+        """One with a job of its own."""
+        row = self.row
+        cell = Cell(self.stage, self.caller, self.plan, self.fault, row.site, row.purpose, row.job_type)
+        cell.note = cell.note.ljust(row.input_size, ".")
+        return cell
+
+
+def _caller(stage: Stage, row: Row, fault: Fault) -> Caller:
+    # A list shows all that its owner has, and its queries name nothing but the owner.
+    return stage.caller(f"{row.name} {fault}".replace(" ", "-") if row.own_user else "alice")
+
+
+def _outcome(place: _Place) -> Outcome:
+    """Of the first job that met its fault."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _run(place)
+        except NotFired:
+            continue
+    try:
+        return _run(place)
+    except NotFired as error:
+        return Outcome(place.row, place.fault, 0, "", 0, str(error))
+
+
+def _run(place: _Place) -> Outcome:
+    began, failure, cell = time.monotonic(), None, place.cell()
+    try:
+        place.row.run(cell)
+    except NotFired:
+        raise
+    except AssertionError as error:
+        failure = str(error)
+    except Exception:  # noqa: BLE001 - a cell that breaks is a cell that is not right
+        failure = traceback.format_exc()
+    fired = cell.armed.fired() if cell.armed else 0
+    return Outcome(place.row, place.fault, fired, str(cell.life()), time.monotonic() - began, failure)

@@ -1,0 +1,63 @@
+"""The library's AWS calls, as its source has them: so that none can be added without a row in the matrix."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+LIBRARY = Path(__file__).parents[3] / "layers/asyncjobs/asyncjobs"
+ADAPTERS = ("dynamodb_jobs", "sqs", "s3")
+APART = ("dynamodb_history",)
+"""Also sends requests, but no job rests on them. What becomes of a request when they fail is in tests/unit/test_history.py."""
+NO_REQUEST = frozenset({"GeneratePresignedUrl"})
+"""Client methods that send nothing: signing is arithmetic."""
+_PORTS = frozenset({"self._store", "self._queue", "self._objects"})
+
+
+def call_sites() -> frozenset[str]:
+    """Each place in an adapter that sends a request: `dynamodb_jobs.DynamoStore.get:GetItem`."""
+    return frozenset(
+        f"{module}.{function}:{operation}"
+        for module in ADAPTERS
+        for function, call in _calls(LIBRARY / f"aws/{module}.py")
+        if ast.unparse(call.value) == "self._client" and (operation := _operation(call.attr)) not in NO_REQUEST
+    )
+
+
+def modules_with_calls() -> frozenset[str]:
+    """The library's modules that send requests."""
+    return frozenset(
+        path.stem
+        for path in LIBRARY.rglob("*.py")
+        if any(ast.unparse(call.value) == "self._client" for _, call in _calls(path))
+    )
+
+
+def uses() -> frozenset[str]:
+    """Each place outside the adapters that uses one: `get < Queries.job`. What it is for lies there and not in the adapter."""
+    return frozenset(
+        f"{call.attr} < {function}"
+        for path in sorted(LIBRARY.rglob("*.py"))
+        if path.stem not in ADAPTERS
+        for function, call in _calls(path)
+        if ast.unparse(call.value) in _PORTS
+    )
+
+
+def _calls(module: Path) -> Iterator[tuple[str, ast.Attribute]]:
+    """Every `x.y()` of the module, with the method that it stands in."""
+    for definition in ast.parse(module.read_text()).body:
+        if not isinstance(definition, ast.ClassDef):
+            continue
+        for function in definition.body:
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            for node in ast.walk(function):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    yield f"{definition.name}.{function.name}", node.func
+
+
+def _operation(method: str) -> str:
+    """AWS's name for what boto3 calls by this one."""
+    return "".join(word.capitalize() for word in method.split("_"))

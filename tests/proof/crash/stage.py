@@ -1,0 +1,187 @@
+"""The deployed stack under test, with the proxy between its functions and the engine, and somebody who sweeps all the time."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import process, users
+from local.process import Engine
+from local.stack import LocalStack, Outputs
+from tests.proof.crash.history import History
+from tests.proof.crash.proxy import Proxy
+
+_PATIENT = Config(proxies={}, read_timeout=70, retries={"total_max_attempts": 1})
+
+
+class Caller:
+    """A user of the API. It gets each answer as it is: failures are what the tests are about."""
+
+    def __init__(self, outputs: Outputs, token: str, doors: threading.Semaphore) -> None:
+        self.owner: str = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["sub"]
+        self._doors = doors
+        self._http = httpx.Client(
+            base_url=f"{outputs.api_url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+        )
+
+    def submit(
+        self, job_type: str, input: Any, key: str | None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
+        named = {} if key is None else {"idempotency-key": key}
+        body = {"jobType": job_type, "input": input, **fields}
+        return self._ask("POST", "/jobs", json=body, headers={**named, **(headers or {})})
+
+    def cancel(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/cancel")
+
+    def retry(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/retry")
+
+    def delete(self, job_id: str) -> httpx.Response:
+        return self._ask("DELETE", f"/jobs/{job_id}")
+
+    def report(self, job_id: str, **report: Any) -> httpx.Response:
+        return self._ask("PATCH", f"/jobs/{job_id}", json=report)
+
+    def job(self, job_id: str) -> httpx.Response:
+        return self._ask("GET", f"/jobs/{job_id}")
+
+    def jobs(self) -> httpx.Response:
+        return self._ask("GET", "/jobs")
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        # Each request at the same time is one more function process on this machine.
+        with self._doors:
+            return self._http.request(method, path, **options)
+
+
+class Stage:
+    """Built and deployed on entry, gone on exit."""
+
+    def __init__(
+        self,
+        tree: Path,
+        folder: Path,
+        *,
+        env: Mapping[str, str],
+        concurrency: int = 10,
+        requests: int = 6,
+        sweepers: int = 1,
+        parameters: Mapping[str, str] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.folder = folder
+        self.starts_log = folder / "starts.log"
+        self._env = {**env, "STARTS_LOG": str(self.starts_log)}
+        self.concurrency = concurrency
+        self._sweepers = sweepers
+        self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
+        self._doors = threading.Semaphore(requests)
+        self._port = process.free_port()
+        self._stack = LocalStack(tree, folder / "state", port=self._port)
+        proxy_port = process.free_port()
+        self.proxy = Proxy(port=proxy_port, upstream=f"http://127.0.0.1:{self._port}", log=folder / "proxy.log", seed=seed)
+        self._env["AWS_ENDPOINT_URL"] = self.proxy.url
+        self._signing_in = threading.Lock()
+        self._callers: dict[str, Caller] = {}
+        self._stopping = threading.Event()
+        self._closing = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.starts_log.touch()
+        with self._closing:
+            self.start_engine()
+            self._closing.callback(self._stack.stop)
+            self._closing.enter_context(self.proxy)
+            self.outputs = self._stack.deploy(self._parameters)
+            self.history = self._closing.enter_context(
+                History(self._stack.session, self.outputs.endpoint_url, self.outputs.table_name)
+            )
+            self._sweeper = self._sweeper_name()
+            for _ in range(self._sweepers):
+                sweeping = threading.Thread(target=self._sweep_all_the_time, name="sweeping", daemon=True)
+                sweeping.start()
+                self._closing.callback(sweeping.join)
+            self._closing.callback(self._stopping.set)
+            self._closing.callback(self._sign_out)
+            self._closing = self._closing.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._closing.close()
+
+    def find_engine(self) -> Engine | None:
+        """None while it is being restarted."""
+        return process.find(self._stack.state)
+
+    def start_engine(self) -> None:
+        """As it was started first."""
+        self._stack.start(env=self._env)
+
+    def restart_engine(self) -> None:
+        """End it the way that lets it save its state, and start it again. Its workers go with it."""
+        os.killpg(self._stack.engine.pid, signal.SIGTERM)
+        deadline = time.monotonic() + 60
+        while self.find_engine() is not None:
+            if time.monotonic() > deadline:
+                raise RuntimeError("The engine does not stop.")
+            time.sleep(0.05)
+        self.start_engine()
+
+    def caller(self, name: str) -> Caller:
+        """A user, signed in. Not to be called from several threads."""
+        if name not in self._callers:
+            self._callers[name] = self.sign_in(name)
+        return self._callers[name]
+
+    def sign_in(self, name: str) -> Caller:
+        """A user with a connection and a token of its own."""
+        with self._signing_in:
+            return Caller(self.outputs, users.token(self.outputs, self._stack.session, name), self._doors)
+
+    def client(self, service: Any) -> Any:
+        """Straight to the engine, past the proxy."""
+        return self._stack.session.client(service, endpoint_url=f"http://127.0.0.1:{self._port}", config=_PATIENT)
+
+    def starts(self) -> list[tuple[str, int]]:
+        """Each start of an attempt that a job noted: its id and the attempt's number."""
+        lines = (line.split() for line in self.starts_log.read_text().splitlines())
+        return [(fields[0], int(fields[1])) for fields in lines]
+
+    def _sign_out(self) -> None:
+        for caller in self._callers.values():
+            caller.close()
+
+    def _sweeper_name(self) -> str:
+        names: list[str] = [
+            function["FunctionName"]
+            for page in self.client("lambda").get_paginator("list_functions").paginate()
+            for function in page["Functions"]
+        ]
+        return next(name for name in names if "Sweeper" in name)
+
+    def _sweep_all_the_time(self) -> None:
+        """Instead of each minute. A sweep that fails is somebody's fault injection, or a restart."""
+        client = self.client("lambda")
+        while not self._stopping.wait(0.5):
+            try:
+                client.invoke(FunctionName=self._sweeper)
+            except (BotoCoreError, ClientError):
+                self._stopping.wait(0.5)

@@ -1,0 +1,47 @@
+"""No AWS call of the library without a row in the matrix, and no row without a call."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from asyncjobs.aws import clients
+from tests.proof.crash import matrix, sites
+from tests.proof.crash.faults import SDK_TRIES, Fault
+from tests.proof.crash.rows import ROWS
+
+NO_REQUEST = {
+    "link < Queries.link": "signing sends nothing",
+    "upload_link < Commands.upload": "signing sends nothing",
+    "open_result < Attempt._succeeded": "a writer; its calls have rows of their own",
+    "open_result < Attempt.stream_result": "a writer; its calls have rows of their own",
+}
+
+NOT_DEPLOYED = {
+    "add_if_absent < TrackedJobs.create_job": "runs in somebody else's function; its call is `Commands.submit`'s",
+}
+
+
+def test_every_call_site_of_the_library_has_a_row() -> None:
+    assert {row.site for row in ROWS} == sites.call_sites()
+
+
+def test_what_sends_requests_is_in_the_matrix_or_named_as_apart() -> None:
+    assert sites.modules_with_calls() == {*sites.ADAPTERS, *sites.APART}
+
+
+def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
+    in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
+    assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()
+
+
+def test_the_share_has_every_row_and_every_fault() -> None:
+    assert {row for row, _ in matrix.SHARE} == set(ROWS)
+    assert {fault for _, fault in matrix.SHARE} == set(Fault)
+
+
+def test_no_two_rows_fault_the_same_call() -> None:
+    assert [call for call, times in Counter((row.site, row.purpose) for row in ROWS).items() if times > 1] == []
+
+
+def test_the_sdk_tries_every_call_equally_often_and_less_than_five_times() -> None:
+    assert vars(clients._BULKY)["retries"]["total_max_attempts"] == SDK_TRIES < 5

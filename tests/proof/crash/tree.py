@@ -1,0 +1,69 @@
+"""A copy of the project with something added to it: other jobs, shorter waits. The project itself stays as it is."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+_DEPLOYED = ("template.yaml", "samconfig.toml", "functions", "layers")
+_JOB = Path("layers/asyncjobs/asyncjobs/core/job.py")
+
+SHORTER = {
+    "HEARTBEAT = timedelta(seconds=8)": "HEARTBEAT = timedelta(seconds=2.5)",
+    "SWEEP_INTERVAL = timedelta(minutes=1)": "SWEEP_INTERVAL = timedelta(seconds=20)",
+    "MAX_SWEEP_BACKOFF = timedelta(minutes=16)": "MAX_SWEEP_BACKOFF = timedelta(seconds=20)",
+    "LEASE_MARGIN = timedelta(seconds=10)": "LEASE_MARGIN = timedelta(seconds=3)",
+}
+"""The product's waits, and what they are in the copy. Leases of 7.5 s still last longer than the SDK tries one call (7 s),
+and the sweep interval is still longer than a lease, so that what comes first in the product comes first here."""
+
+
+def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
+    """The copy, with short waits and these jobs beside the project's own."""
+    copy(tree, jobs=jobs)
+    _shorten_waits(tree / _JOB)
+    generate(tree)
+    return tree
+
+
+def copy(tree: Path, *, jobs: Mapping[str, Path]) -> None:
+    """Of what is deployed, with these jobs beside the project's own."""
+    tree.mkdir(parents=True)
+    for name in _DEPLOYED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, tree / name)
+    for name, source in jobs.items():
+        shutil.copy(source, tree / f"layers/jobs/jobs/{name}.py")
+
+
+def generate(tree: Path) -> None:
+    """What `make catalog` does."""
+    subprocess.run(
+        [sys.executable, "-m", "asyncjobs.codegen"],
+        check=True,
+        env={**os.environ, "PYTHONPATH": f"{tree}/layers/asyncjobs:{tree}/layers/jobs"},
+    )
+
+
+def add_crashpoints(tree: Path) -> None:
+    """Have each function of the copy import them before anything else."""
+    shutil.copy(Path(__file__).with_name("crashpoints.py"), tree / "layers/asyncjobs/crashpoints.py")
+    for function in tree.glob("functions/*/app.py"):
+        function.write_text(f"import crashpoints  # noqa: F401\n{function.read_text()}")
+
+
+def _shorten_waits(job: Path) -> None:
+    text = job.read_text()
+    for long, short in SHORTER.items():
+        if text.count(long) != 1:
+            raise ValueError(f"job.py no longer says {long!r} once: adapt SHORTER.")
+        text = text.replace(long, short)
+    job.write_text(text)

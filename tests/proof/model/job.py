@@ -1,0 +1,122 @@
+"""A job's item as the model sees it, its moves, and the one way to write it: `lifecycle.py` and `store.py` without clocks.
+
+Only what a condition compares or an invariant asks about is kept. An instant is not *when* but *which one*: a lease is the
+number of heartbeats that its attempt has sent, a due time is the one that stands or one that stood before. Whether it has
+passed is decided anew, either way, wherever the code compares it with a clock: so every drift of every clock is covered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+from asyncjobs.core.job import FINISHED as FINISHED_STATUSES
+from asyncjobs.core.job import Status
+
+# As plain text: hashing the members of an enum would take most of the time.
+PENDING = Status.PENDING.value
+IN_PROGRESS = Status.IN_PROGRESS.value
+COMPLETED = Status.COMPLETED.value
+FAILED = Status.FAILED.value
+CANCELLED = Status.CANCELLED.value
+FINISHED = frozenset(status.value for status in FINISHED_STATUSES)
+
+NOBODY = -1
+GONE = -2
+"""Who claimed it is an invocation that is no more, and whose place another one may have taken."""
+
+NO_LEASE = -1
+NOT_DUE = -1
+DUE, EARLIER_DUE, NEW_DUE = 0, 1, 2
+"""The due time that stands; one that stood before; one about to be written. No due time ever returns."""
+
+Location = tuple[int, int]
+"""Where a result's bytes lie: under the generation and the attempt."""
+
+
+class Item(NamedTuple):
+    """The job, as it stands. The fields have the names by which the product's guards call them."""
+
+    generation: int
+    status: str
+    attempt: int
+    claimed_by: int
+    lease_until: int
+    """Which lease. Each heartbeat writes the next one, and the progress with it: so this is the progress, too."""
+    due_at: int
+    result: Location | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in FINISHED
+
+
+def submitted(generation: int) -> Item:
+    return Item(generation, PENDING, 0, NOBODY, NO_LEASE, NEW_DUE, None)
+
+
+def claimed(item: Item, by: int) -> Item:
+    """`due_at` stays: where the code moves it, the guards that ask for it fail already by the rest of the fence."""
+    return item._replace(status=IN_PROGRESS, attempt=item.attempt + 1, claimed_by=by, lease_until=0)
+
+
+def submitted_and_claimed(generation: int, by: int) -> Item:
+    return claimed(submitted(generation), by)
+
+
+def reported(item: Item, lease: int) -> Item:
+    return item._replace(lease_until=lease)
+
+
+def completed(item: Item, result: Location) -> Item:
+    return _ended(item, COMPLETED)._replace(result=result)
+
+
+def failed(item: Item) -> Item:
+    return _ended(item, FAILED)
+
+
+def released(item: Item) -> Item:
+    return item._replace(status=PENDING, claimed_by=NOBODY, lease_until=NO_LEASE, due_at=NEW_DUE)
+
+
+def cancelled(item: Item) -> Item:
+    return _ended(item, CANCELLED)
+
+
+def rescheduled(item: Item) -> Item:
+    return item._replace(due_at=NEW_DUE)
+
+
+def retried(generation: int) -> Item:
+    """What the owner's retry makes of a job that failed or was cancelled: a new generation, with nothing of the old one."""
+    return submitted(generation)
+
+
+def _ended(item: Item, status: str) -> Item:
+    return item._replace(status=status, lease_until=NO_LEASE, due_at=NOT_DUE)
+
+
+def swap_if_unchanged(current: Item | None, old: Item, new: Item, unchanged: Collection[str]) -> Item | None:
+    """What stands there after the write; None if it was refused. Like the store, it writes only what differs from `old`."""
+    if current is None:
+        return None
+    # Spelled out: this is the model's innermost loop.
+    if (
+        (current.generation != old.generation and "generation" in unchanged)
+        or (current.status != old.status and "status" in unchanged)
+        or (current.attempt != old.attempt and "attempt" in unchanged)
+        or (current.claimed_by != old.claimed_by and "claimed_by" in unchanged)
+        or (current.lease_until != old.lease_until and "lease_until" in unchanged)
+        or (current.due_at != old.due_at and "due_at" in unchanged)
+    ):
+        return None
+    return Item._make([here if was == will else will for here, was, will in zip(current, old, new, strict=True)])
+
+
+def is_written(current: Item | None, old: Item, new: Item, unchanged: Collection[str]) -> bool:
+    """Whether a refused write finds what it was to write: its own first try then, whose answer got lost."""
+    if current is None:
+        return False
+    fields = zip(Item._fields, current, old, new, strict=True)
+    return all(here == will for name, here, was, will in fields if was != will or name in unchanged)

@@ -1,0 +1,372 @@
+"""The mutual-exclusion lock: two jobs that must not be in progress at the same time, and the item that says whose turn it is.
+
+The lock names its holder, a job and its generation. It is taken from a holder only after that holder was *read* as over, and
+only if the lock still names it. No clock decides. It is for one at a time; for more there are as many such locks.
+
+Two rules make that enough. A job's record is there before its lock names it, so that a holder without a record is one that
+is over, never one that is yet to come. And every claim asks for the lock, whatever the submit has done.
+
+A submit that finds the lock held before it has put anything leaves nothing, and is not in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+from tests.proof.model.explore import Step
+from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, FINISHED, IN_PROGRESS, PENDING
+
+Steps = Iterator["Step[State]"]
+LockOwner = tuple[int, int]
+"""A job and its generation."""
+
+MAX_ATTEMPTS = 2
+
+# Where somebody stands who wants the lock.
+IDLE = "idle"
+ASKING = "asking"
+CHECKING = "checking the holder"
+TAKING = "taking"
+HAVING = "having"
+RUNNING = "running"
+FREEING = "freeing"
+WITHDRAWING = "withdrawing"
+
+
+class Flaw(Enum):
+    """A mistake that the design does not make."""
+
+    NONE = "the design"
+    TAKEN_BY_TIME = "lock taken over by time instead of by reading the holder"
+    BEFORE_THE_RECORD_GONE = "lock taken before the job's record is put; a holder without a record counts as over"
+    BEFORE_THE_RECORD_HELD = "lock taken before the job's record is put; a holder without a record counts as alive"
+    CLAIM_DOES_NOT_ASK = "claim that trusts the submit to have taken the lock"
+    HOLDER_NOT_COMPARED = "lock taken over without comparing the holder that was read"
+    HOLDER_WITHOUT_GEN = "lock that names the job without its `gen`"
+    FREED_UNSEEN = "lock deleted at the end without comparing the holder"
+
+    @property
+    def locks_first(self) -> bool:
+        """Whether the submit takes the lock before there is a record."""
+        return self in {Flaw.BEFORE_THE_RECORD_GONE, Flaw.BEFORE_THE_RECORD_HELD}
+
+
+class Job(NamedTuple):
+    """One of the two."""
+
+    generation: int
+    status: str = PENDING
+    attempt: int = 0
+
+
+class Taker(NamedTuple):
+    """A submit, or a delivery to a worker, of one generation of its job."""
+
+    at: str = IDLE
+    generation: int = 0
+    seen: LockOwner | None = None
+    attempt: int = 0
+
+
+class State(NamedTuple):
+    """Two jobs, their lock, who wants it, and what may still come."""
+
+    jobs: tuple[Job | None, ...]
+    gens: tuple[int, ...]
+    lock: LockOwner | None
+    takers: tuple[Taker, ...]
+    """The submit of each job, then the workers."""
+    late: tuple[LockOwner | None, LockOwner] | None
+    """A write of the lock that is held up: the holder it compares, and the one it writes."""
+    submits_left: tuple[int, ...]
+    crashes_left: int
+    faults_left: int
+    """Answers to be lost, and writes to be held up."""
+    cancels_left: int
+    retries_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How much may happen."""
+
+    deliveries: tuple[int, ...] = (0, 0, 1)
+    """Which job each worker is sent."""
+    submits: tuple[int, ...] = (1, 1)
+    rejects: bool = False
+    """Whether a submit that does not get the lock withdraws its job; else the job waits for the lock."""
+    crashes: int = 1
+    faults: int = 1
+    cancels: int = 1
+    retries: int = 1
+    flaw: Flaw = Flaw.NONE
+
+
+class Lock:
+    """A model to explore: see `explore.Model`."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._flaw = setting.flaw
+        self._jobs = (0, 1, *setting.deliveries)
+        """The job of each taker."""
+        self.start = State(
+            jobs=(None, None),
+            gens=(0, 0),
+            lock=None,
+            takers=(Taker(),) * len(self._jobs),
+            late=None,
+            submits_left=setting.submits,
+            crashes_left=setting.crashes,
+            faults_left=setting.faults,
+            cancels_left=setting.cancels,
+            retries_left=setting.retries,
+        )
+
+    def steps(self, state: State) -> Steps:
+        """All that may happen next."""
+        for job in _NAMES:
+            yield from self._job_steps(state, job)
+        begun = set()
+        for i, taker in enumerate(state.takers):
+            if taker.at != IDLE:
+                yield from self._goes_on(state, i, taker)
+                if state.crashes_left:
+                    yield Step(
+                        f"{self._name(i)} dies", _left(state, i)._replace(crashes_left=state.crashes_left - 1), is_fault=True
+                    )
+            elif i in _NAMES:
+                yield from self._submits(state, i)
+            elif self._jobs[i] not in begun:
+                begun.add(self._jobs[i])  # idle workers of the same job are alike
+                yield from self._receives(state, i)
+        if state.late is not None:
+            seen, holder = state.late
+            arrived = state._replace(late=None, lock=holder if state.lock == seen else state.lock)
+            yield Step("the held up write of the lock arrives", arrived, is_fault=True)
+
+    def may_rest(self, state: State) -> bool:
+        """Each job has ended, or none was accepted."""
+        return all(job is None or job.status in FINISHED for job in state.jobs)
+
+    def wrong_change(self, before: State, after: State) -> str:
+        """All that can be wrong here is seen in the state."""
+        return ""
+
+    def wrong(self, state: State) -> str:
+        """Which promise the state breaks."""
+        if all(job is not None and job.status == IN_PROGRESS for job in state.jobs):
+            return "two jobs of one lock are in progress"
+        if self._flaw is Flaw.BEFORE_THE_RECORD_HELD and self._is_held_for_ever(state):
+            return "L4 the lock's holder is no more, or never was, and nobody may take the lock"
+        return ""
+
+    def _is_held_for_ever(self, state: State) -> bool:
+        if state.lock is None or state.jobs[state.lock[0]] is not None:
+            return False
+        submit = state.takers[state.lock[0]]
+        return submit.at == IDLE or submit.generation != state.lock[1]
+
+    def _name(self, i: int) -> str:
+        return f"{_NAMES[i]}'s submit" if i in _NAMES else f"w{i - 1} ({_NAMES[self._jobs[i]]})"
+
+    # ── Submit and deliver ─────────────────────────────────────────────────────────────────────────
+
+    def _submits(self, state: State, i: int) -> Steps:
+        """The record, then the lock; or only the record, when the job may wait for the lock."""
+        if state.jobs[i] is not None or not state.submits_left[i]:
+            return
+        generation = state.gens[i] + 1
+        begun = state._replace(
+            gens=_with(state.gens, i, generation), submits_left=_with(state.submits_left, i, state.submits_left[i] - 1)
+        )
+        if self._flaw.locks_first:
+            yield Step(f"{_NAMES[i]} is submitted", _moved(begun, i, Taker(ASKING, generation)), is_fault=True)
+            return
+        put = begun._replace(jobs=_with(state.jobs, i, Job(generation)))
+        asks = _moved(put, i, Taker(ASKING, generation)) if self._setting.rejects else put
+        yield Step(f"{_NAMES[i]} is submitted and put", asks, is_fault=True)
+
+    def _receives(self, state: State, i: int) -> Steps:
+        """A message of a generation that is over does no harm; one of this generation comes as long as there is need."""
+        job = self._jobs[i]
+        item = state.jobs[job]
+        for generation in range(1, state.gens[job] + 1):
+            is_wanted = item is not None and item.generation == generation and self._is_claimable(state, job, item)
+            label = f"{self._name(i)} receives generation {generation}"
+            if self._flaw.locks_first or self._flaw is Flaw.CLAIM_DOES_NOT_ASK:
+                yield Step(label, _moved(state, i, Taker(HAVING, generation)), is_fault=not is_wanted)
+            else:
+                asks = self._asks(state, i, Taker(generation=generation))
+                yield Step(f"{label}: {asks.label}", asks.state, is_fault=not is_wanted)
+
+    def _is_claimable(self, state: State, job: int, item: Job) -> bool:
+        return item.status == PENDING or (
+            item.status == IN_PROGRESS and item.attempt < MAX_ATTEMPTS and not self._holder_lives(state, job, item)
+        )
+
+    def _holder_lives(self, state: State, job: int, item: Job) -> bool:
+        return any(
+            taker.at == RUNNING and (self._jobs[i], taker.generation, taker.attempt) == (job, item.generation, item.attempt)
+            for i, taker in enumerate(state.takers)
+        )
+
+    # ── Take the lock ──────────────────────────────────────────────────────────────────────────────
+
+    def _goes_on(self, state: State, i: int, taker: Taker) -> Steps:
+        if taker.at == ASKING:
+            yield self._asks(state, i, taker)
+        elif taker.at == CHECKING:
+            yield from self._checks(state, i, taker)
+        elif taker.at == TAKING:
+            yield from self._takes(state, i, taker)
+        elif taker.at == WITHDRAWING:
+            yield from self._withdraws(state, i, taker)
+        elif taker.at == HAVING:
+            yield from self._answers(state, i, taker) if i in _NAMES else self._claims(state, i, taker)
+        elif taker.at == RUNNING:
+            yield from self._ends(state, i, taker)
+        elif taker.at == FREEING:
+            yield Step(f"{self._name(i)} deletes the lock", _left(state, i)._replace(lock=None))
+
+    def _asks(self, state: State, i: int, taker: Taker) -> Step[State]:
+        holder = self._holder(i, taker)
+        if state.lock == holder:
+            return Step(f"{self._name(i)} has the lock", _moved(state, i, taker._replace(at=HAVING)))
+        if state.lock is None:
+            return Step(f"{self._name(i)} finds no lock", _moved(state, i, taker._replace(at=TAKING, seen=None)))
+        at = TAKING if self._flaw is Flaw.TAKEN_BY_TIME else CHECKING
+        holds = f"{self._name(i)} finds that {_NAMES[state.lock[0]]} has the lock"
+        # By time it may be taken from anybody: the clock that says so is not the holder's.
+        return Step(holds, _moved(state, i, taker._replace(at=at, seen=state.lock)))
+
+    def _holder(self, i: int, taker: Taker) -> LockOwner:
+        return (self._jobs[i], 0 if self._flaw is Flaw.HOLDER_WITHOUT_GEN else taker.generation)
+
+    def _checks(self, state: State, i: int, taker: Taker) -> Steps:
+        """Read the holder. A generation that is over stays so: what was read remains true."""
+        if taker.seen is None:
+            return
+        if self._is_over(state, taker.seen):
+            yield Step(f"{self._name(i)} reads that the holder is over", _moved(state, i, taker._replace(at=TAKING)))
+        elif i not in _NAMES:
+            item = state.jobs[self._jobs[i]]
+            waits = item is not None and (item.generation, item.status) == (taker.generation, PENDING)
+            yield Step(f"{self._name(i)} puts it off", _left(state, i), is_fault=waits)
+        elif self._flaw.locks_first:
+            yield Step(f"{self._name(i)} is refused", _left(state, i))
+        else:
+            yield Step(f"{self._name(i)} reads that the holder lives", _moved(state, i, taker._replace(at=WITHDRAWING)))
+
+    def _is_over(self, state: State, holder: LockOwner) -> bool:
+        item = state.jobs[holder[0]]
+        if item is None:
+            return self._flaw is not Flaw.BEFORE_THE_RECORD_HELD
+        return item.status in FINISHED or item.generation != (holder[1] or item.generation)
+
+    def _takes(self, state: State, i: int, taker: Taker) -> Steps:
+        holder, name = self._holder(i, taker), self._name(i)
+        has = taker._replace(at=HAVING, seen=None)
+        if state.lock == taker.seen or self._flaw is Flaw.HOLDER_NOT_COMPARED:
+            taken = state._replace(lock=holder)
+            yield Step(f"{name} takes the lock", _moved(taken, i, has))
+            if state.faults_left:
+                fewer = state.faults_left - 1
+                lost = _moved(taken, i, taker)._replace(faults_left=fewer)
+                yield Step(f"{name} takes the lock, and gets no answer", lost, is_fault=True)
+                late = state._replace(late=(taker.seen, holder), faults_left=fewer)
+                yield Step(f"{name} takes the lock, but that write is held up", late, is_fault=True)
+        elif state.lock == holder:
+            yield Step(f"{name} takes the lock again, and finds it done", _moved(state, i, has))
+        else:
+            yield Step(f"{name} finds another holder", _moved(state, i, taker._replace(at=ASKING, seen=None)))
+
+    def _answers(self, state: State, i: int, taker: Taker) -> Steps:
+        done = _left(state, i)
+        if self._flaw.locks_first:
+            yield Step(f"{self._name(i)} puts the job", done._replace(jobs=_with(state.jobs, i, Job(taker.generation))))
+        else:
+            yield Step(f"{self._name(i)} answers", done)
+
+    def _withdraws(self, state: State, i: int, taker: Taker) -> Steps:
+        if state.jobs[i] == Job(taker.generation):
+            yield Step(f"{self._name(i)} withdraws the job", _ended(_left(state, i), i, CANCELLED))
+        else:
+            yield Step(f"{self._name(i)} finds the job begun", _left(state, i))
+
+    # ── Run ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _claims(self, state: State, i: int, taker: Taker) -> Steps:
+        job = self._jobs[i]
+        item = state.jobs[job]
+        is_to_be_had = item is not None and item.generation == taker.generation and item.status not in FINISHED
+        if item is not None and is_to_be_had and item.attempt < MAX_ATTEMPTS:
+            claimed = Job(item.generation, IN_PROGRESS, item.attempt + 1)
+            runs = Taker(RUNNING, taker.generation, attempt=claimed.attempt)
+            after = _moved(state._replace(jobs=_with(state.jobs, job, claimed)), i, runs)
+            is_early = item.status == IN_PROGRESS and self._holder_lives(state, job, item)
+            yield Step(f"{self._name(i)} claims the job", after, is_fault=is_early)
+            if not is_early:
+                return
+        yield Step(f"{self._name(i)} finds nothing to claim", _left(state, i))
+
+    def _ends(self, state: State, i: int, taker: Taker) -> Steps:
+        job, name = self._jobs[i], self._name(i)
+        if state.jobs[job] != Job(taker.generation, IN_PROGRESS, taker.attempt):
+            yield Step(f"{name} finds the job no longer its own", _left(state, i))
+            return
+        frees = self._flaw is Flaw.FREED_UNSEEN
+        done = _moved(state, i, Taker(FREEING)) if frees else _left(state, i)
+        yield Step(f"{name} completes the job", _ended(done, job, COMPLETED))
+        if taker.attempt < MAX_ATTEMPTS:
+            released = _with(state.jobs, job, Job(taker.generation, PENDING, taker.attempt))
+            yield Step(f"{name} releases the job", _left(state, i)._replace(jobs=released))
+        else:
+            yield Step(f"{name} fails the job", _ended(done, job, FAILED))
+
+    def _job_steps(self, state: State, job: int) -> Steps:
+        """What its owner, the sweeper and time do with a job."""
+        item, name = state.jobs[job], _NAMES[job]
+        if item is None:
+            return
+        if item.status in FINISHED:
+            yield Step(
+                f"{name}'s record expires and is deleted", state._replace(jobs=_with(state.jobs, job, None)), is_fault=True
+            )
+            if item.status != COMPLETED and state.retries_left:
+                again = Job(state.gens[job] + 1)
+                retried = state._replace(jobs=_with(state.jobs, job, again), gens=_with(state.gens, job, again.generation))
+                yield Step(f"{name} is retried", retried._replace(retries_left=state.retries_left - 1), is_fault=True)
+            return
+        if state.cancels_left:
+            cancelled = _ended(state, job, CANCELLED)._replace(cancels_left=state.cancels_left - 1)
+            yield Step(f"{name} is cancelled", cancelled, is_fault=True)
+        if item.status == IN_PROGRESS and item.attempt >= MAX_ATTEMPTS:
+            lives = self._holder_lives(state, job, item)
+            yield Step(f"the sweeper gives {name} up", _ended(state, job, FAILED), is_fault=lives)
+
+
+_NAMES = {0: "A", 1: "B"}
+
+
+T = TypeVar("T")
+
+
+def _with(values: tuple[T, ...], i: int, value: T) -> tuple[T, ...]:
+    return (*values[:i], value, *values[i + 1 :])
+
+
+def _moved(state: State, i: int, taker: Taker) -> State:
+    return state._replace(takers=_with(state.takers, i, taker))
+
+
+def _left(state: State, i: int) -> State:
+    return _moved(state, i, Taker())
+
+
+def _ended(state: State, job: int, status: str) -> State:
+    item = state.jobs[job]
+    return state if item is None else state._replace(jobs=_with(state.jobs, job, item._replace(status=status)))

@@ -1,0 +1,45 @@
+"""The protocol holds in every state that can be reached, and every mistake that we could think of is caught."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from tests.proof.model.explore import Finding
+from tests.proof.model.variants import BUILT, DESIGNED, MISTAKES, SPARE, Variant, explore_all
+
+ALL = (*BUILT, *DESIGNED, *SPARE, *MISTAKES)
+LONGEST_TRACE = 20
+
+pytestmark = pytest.mark.slow
+
+
+def titles(variant: Variant) -> str:
+    return variant.title
+
+
+@pytest.fixture(scope="session")
+def findings() -> Mapping[str, Finding]:
+    return {variant.title: finding for variant, finding in zip(ALL, explore_all(ALL), strict=True)}
+
+
+@pytest.mark.parametrize("variant", [*BUILT, *DESIGNED, *SPARE], ids=titles)
+def test_no_promise_is_broken(findings: Mapping[str, Finding], variant: Variant) -> None:
+    finding = findings[variant.title]
+    assert not finding.problem, "\n".join((finding.problem, *finding.trace))
+
+
+@pytest.mark.parametrize("variant", MISTAKES, ids=titles)
+def test_a_mistake_is_caught_by_a_short_way_to_what_it_breaks(findings: Mapping[str, Finding], variant: Variant) -> None:
+    finding = findings[variant.title]
+    assert finding.problem.startswith(variant.breaks)
+    assert 0 < len(finding.trace) <= LONGEST_TRACE
+
+
+def test_enough_is_explored_to_mean_something(findings: Mapping[str, Finding]) -> None:
+    assert sum(findings[variant.title].states for variant in BUILT) >= 200_000
+
+
+def test_no_two_variants_have_the_same_title() -> None:
+    assert len({variant.title for variant in ALL}) == len(ALL)

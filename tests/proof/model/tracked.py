@@ -1,0 +1,251 @@
+"""A tracked job: no worker of ours runs it. Somebody outside reports: a read, and a write if nothing has changed since.
+
+The product's owner may report without naming a generation, and then for the one that is read: here, reports are workers'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from tests.proof.model.explore import Step
+from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, FINISHED, IN_PROGRESS, PENDING
+
+Steps = Iterator["Step[State]"]
+
+UNTOLD, HALFWAY, DONE = 0, 1, 2
+
+
+class Flaw(Enum):
+    """A mistake that the design does not make."""
+
+    NONE = "the design"
+    ENDED_IS_OPEN = "report that does not ask whether the job has ended"
+    PROGRESS_NOT_COMPARED = "report that does not compare the progress"
+    NOTHING_COMPARED = "report that asks when it reads, and compares nothing when it writes"
+    GEN_READ = "report that takes the job's `gen` as it finds it, instead of the one it was made for"
+
+
+class Item(NamedTuple):
+    """The tracked job. It is due when its deadline is, and never sent."""
+
+    generation: int
+    status: str
+    progress: int
+    is_due: bool
+
+
+class Report(NamedTuple):
+    """What an outside worker tells of the generation that it was given, and the write that is made of it."""
+
+    generation: int
+    status: str
+    progress: int
+    seen: Item
+    """What was read for it."""
+
+    def is_for(self, item: Item, flaw: Flaw) -> bool:
+        """Whether anything is written, once the item is read."""
+        is_open = item.status in {PENDING, IN_PROGRESS} or flaw is Flaw.ENDED_IS_OPEN
+        return is_open and (item.generation == self.generation or flaw is Flaw.GEN_READ)
+
+    def fits(self, item: Item, flaw: Flaw) -> bool:
+        """The condition of its write."""
+        if flaw is Flaw.NOTHING_COMPARED:
+            return True
+        return (
+            item.generation == self.seen.generation
+            and (item.status == self.seen.status or flaw is Flaw.ENDED_IS_OPEN)
+            and (item.progress == self.seen.progress or flaw is Flaw.PROGRESS_NOT_COMPARED)
+        )
+
+    def of(self, item: Item) -> Item:
+        """The item after it. Progress that was overtaken counts as what was told before."""
+        return Item(item.generation, self.status, max(self.seen.progress, self.progress), self.status not in FINISHED)
+
+
+class State(NamedTuple):
+    """The job, the reports whose answer is waited for, one that is held up, and what may still come."""
+
+    item: Item | None
+    unanswered: tuple[Report, ...]
+    late: Report | None
+    cancel: Item | None
+    """What a cancel under way has read; the same for the sweeper and the owner's retry."""
+    sweep: Item | None
+    retry: Item | None
+    gens: int
+    is_expired: bool
+    reports_left: int
+    faults_left: int
+    submits_left: int
+    cancels_left: int
+    retries_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How much may happen."""
+
+    reports: int = 3
+    faults: int = 1
+    submits: int = 2
+    cancels: int = 1
+    retries: int = 1
+    flaw: Flaw = Flaw.NONE
+
+
+class Tracked:
+    """A model to explore: see `explore.Model`."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._flaw = setting.flaw
+        self.start = State(
+            item=None,
+            unanswered=(),
+            late=None,
+            cancel=None,
+            sweep=None,
+            retry=None,
+            gens=0,
+            is_expired=False,
+            reports_left=setting.reports,
+            faults_left=setting.faults,
+            submits_left=setting.submits,
+            cancels_left=setting.cancels,
+            retries_left=setting.retries,
+        )
+
+    def steps(self, state: State) -> Steps:
+        """All that may happen next."""
+        yield from _submits(state)
+        yield from self._reports(state)
+        yield from _reads(state)
+        yield from _swaps(state)
+        yield from _time(state)
+
+    def may_rest(self, state: State) -> bool:
+        """There is no job, or it has ended."""
+        return state.item is None or state.item.status in FINISHED
+
+    def wrong(self, state: State) -> str:
+        """Which invariant the state breaks."""
+        item = state.item
+        if item is not None and item.is_due is (item.status in FINISHED):
+            return "I11 unfinished, and not in the due index"
+        return ""
+
+    def wrong_change(self, before: State, after: State) -> str:
+        """Which invariant the change of the item breaks."""
+        old, new = before.item, after.item
+        if old is None or old == new:
+            return ""
+        if new is None:
+            return "" if before.is_expired else "I5 an accepted job has disappeared"
+        if new.generation != old.generation:
+            return "" if before.is_expired or old.status in {FAILED, CANCELLED} else "I4 a job is replaced"
+        if old.status in FINISHED:
+            return f"I1 {old.status} becomes {new.status}" if old.status != new.status else "I6 it ends for a second time"
+        return "I10 the progress goes back" if new.progress < old.progress else ""
+
+    # ── Report ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _reports(self, state: State) -> Steps:
+        for generation in range(1, state.gens + 1 if state.reports_left else 1):
+            for status, progress in ((IN_PROGRESS, HALFWAY), (IN_PROGRESS, DONE), (COMPLETED, DONE), (FAILED, UNTOLD)):
+                sent = state._replace(reports_left=state.reports_left - 1)
+                label = f"{status} {progress} is reported of generation {generation}"
+                report = state.item and Report(generation, status, progress, state.item)
+                if report is None or not report.is_for(report.seen, self._flaw):
+                    yield Step(f"{label}, and is refused", sent, is_fault=True)
+                else:
+                    yield from self._writes(sent, report, label, is_fault=True)
+        for report in state.unanswered:
+            others = list(state.unanswered)
+            others.remove(report)
+            label = f"{report.status} {report.progress} of generation {report.generation} is repeated"
+            yield from self._writes(state._replace(unanswered=tuple(others)), report, label, is_fault=False)
+        if state.late is not None:
+            after = state._replace(late=None)
+            label = f"the held up {state.late.status} {state.late.progress} arrives"
+            yield from self._arrives(after, state.late, label, is_fault=True)
+
+    def _writes(self, state: State, report: Report, label: str, *, is_fault: bool) -> Steps:
+        yield from self._arrives(state, report, label, is_fault=is_fault)
+        if not state.faults_left:
+            return
+        faulty = state._replace(faults_left=state.faults_left - 1, unanswered=tuple(sorted((*state.unanswered, report))))
+        yield from self._arrives(faulty, report, f"{label}, and gets no answer", is_fault=True)
+        if state.late is None:
+            yield Step(f"{label}, but that write is held up", faulty._replace(late=report), is_fault=True)
+
+    def _arrives(self, state: State, report: Report, label: str, *, is_fault: bool) -> Steps:
+        item = state.item
+        if item is None or not report.fits(item, self._flaw):
+            yield Step(f"{label}, and is refused", state, is_fault)
+            return
+        wrong = (
+            f"I8 a report made for generation {report.generation} changes {item.generation}"
+            if item.generation != report.generation
+            else ""
+        )
+        if item.status in FINISHED:
+            wrong = f"I1 a report changes what was {item.status}"
+        yield Step(label, state._replace(item=report.of(item)), is_fault, wrong)
+
+
+def _submits(state: State) -> Steps:
+    if state.submits_left and (state.item is None or state.is_expired):
+        put = Item(state.gens + 1, PENDING, 0, is_due=True)
+        submitted = state._replace(item=put, gens=put.generation, is_expired=False, submits_left=state.submits_left - 1)
+        yield Step("the client submits", submitted, is_fault=True)
+
+
+def _reads(state: State) -> Steps:
+    item = state.item
+    if item is None or state.is_expired:
+        return
+    if item.status not in FINISHED:
+        if state.cancels_left:
+            reads = state._replace(cancel=item, cancels_left=state.cancels_left - 1)
+            yield Step("the cancel reads it", reads, is_fault=True)
+        if state.sweep is None:
+            # The deadline will pass: it is what ends a job whose outside worker is no more.
+            yield Step("the sweeper reads it, its deadline being over", state._replace(sweep=item))
+    elif item.status != COMPLETED and state.retries_left and state.retry is None:
+        reads = state._replace(retry=item, retries_left=state.retries_left - 1)
+        yield Step("the retry reads it", reads, is_fault=True)
+
+
+def _swaps(state: State) -> Steps:
+    """By the fence: nothing has changed but the progress. Who loses a race comes again, if there is still something to do."""
+    if state.cancel is not None:
+        yield _ends(state, state._replace(cancel=None), state.cancel, "cancel", CANCELLED)
+    if state.sweep is not None:
+        yield _ends(state, state._replace(sweep=None), state.sweep, "sweep", FAILED)
+    if state.retry is not None:
+        over = state._replace(retry=None)
+        if _is_unchanged(state, state.retry):
+            again = Item(state.gens + 1, PENDING, 0, is_due=True)
+            yield Step("the retry makes it wait again", over._replace(item=again, gens=again.generation, is_expired=False))
+        else:
+            yield Step("the retry lost a race", over)
+
+
+def _ends(state: State, over: State, seen: Item, who: str, status: str) -> Step[State]:
+    if state.item is None or not _is_unchanged(state, seen):
+        return Step(f"the {who} lost a race", over)
+    return Step(f"the {who} ends it", over._replace(item=state.item._replace(status=status, is_due=False)))
+
+
+def _is_unchanged(state: State, seen: Item) -> bool:
+    return state.item is not None and (state.item.generation, state.item.status) == (seen.generation, seen.status)
+
+
+def _time(state: State) -> Steps:
+    if state.item is not None and state.item.status in FINISHED and not state.is_expired:
+        yield Step("the record expires", state._replace(is_expired=True), is_fault=True)
+    if state.is_expired:
+        yield Step("the expired record is deleted", state._replace(item=None), is_fault=True)

@@ -1,0 +1,136 @@
+"""One client of the soak: submits, retries what it was not answered, repeats itself, cancels, and keeps a log of it."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from asyncjobs.core.job import job_id_for
+from tests.proof.crash.stage import Caller
+from tests.proof.soak.jobs import Kind, Task, job_type
+from tests.proof.soak.tally import Ledger
+
+_KINDS = (*[Kind.RETURNS] * 5, Kind.WORKS, Kind.IS_QUICK, *Kind)
+_TRIES = 12
+_DUPLICATE, _CANCEL = 0.1, 0.03
+
+
+@dataclass
+class Budget:
+    """How many jobs all clients together may ask for."""
+
+    left: int
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        with self._lock:
+            self.left -= 1
+            return self.left >= 0
+
+
+class Client:
+    """To be run in a thread of its own."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        sign_in: Callable[[str], Caller],
+        log: Path,
+        chance: random.Random,
+        budget: Budget,
+        stopping: threading.Event,
+    ) -> None:
+        self.name = name
+        self.answers: dict[str, int] = {}
+        self._sign_in, self._caller = sign_in, sign_in(name)
+        self._log = log.open("a")
+        self._chance, self._budget, self._stopping = chance, budget, stopping
+        self._tasks: list[Task] = []
+
+    def run(self) -> None:
+        while not self._stopping.is_set() and self._budget.take():
+            self._tasks.append(self._task(len(self._tasks)))
+            self._submit(self._tasks[-1])
+            if self._chance.random() < _DUPLICATE:
+                self._submit(self._chance.choice(self._tasks))
+            if self._chance.random() < _CANCEL:
+                self._cancel(self._chance.choice(self._tasks[-20:]))
+        self._log.close()
+        self._caller.close()
+
+    def _task(self, number: int) -> Task:
+        kind = self._chance.choice(_KINDS)
+        return Task(
+            kind=kind,
+            number=number,
+            seconds=self._chance.choice((0.2, 1, 4)) if kind is Kind.WORKS else 0,
+            padding="." * self._chance.choice((0, 0, 0, 3000)),
+        )
+
+    def _submit(self, task: Task) -> None:
+        key = f"{self.name}-{task.number}"
+        job_id = job_id_for(self._caller.owner, key)
+        self._note(asked=job_id, task=task.model_dump(mode="json"))
+        answer = self._ask(lambda: self._caller.submit(job_type(task), task.model_dump(mode="json"), key))
+        if answer is not None:
+            self._note(accepted=answer.json()["asyncJobId"])
+
+    def _cancel(self, task: Task) -> None:
+        job_id = job_id_for(self._caller.owner, f"{self.name}-{task.number}")
+        self._note(cancel=job_id)
+        self._ask(lambda: self._caller.cancel(job_id))
+
+    def _ask(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
+        """Try until there is an answer that is one: success, or the client's own fault."""
+        for _ in range(_TRIES):
+            try:
+                answer = request()
+            except httpx.TransportError as error:
+                self._count(type(error).__name__)
+            else:
+                self._count(str(answer.status_code))
+                if answer.status_code < HTTPStatus.BAD_REQUEST:
+                    return answer
+                if answer.status_code == HTTPStatus.UNAUTHORIZED:
+                    self._sign_in_again()
+                elif answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    return None
+            if self._stopping.wait(self._chance.uniform(0.2, 2)):
+                break
+        return None
+
+    def _sign_in_again(self) -> None:
+        caller = self._caller
+        self._caller = self._sign_in(self.name)
+        caller.close()
+
+    def _note(self, **what: Any) -> None:
+        """Flushed before the next answer is read."""
+        self._log.write(json.dumps(what) + "\n")
+        self._log.flush()
+
+    def _count(self, answer: str) -> None:
+        self.answers[answer] = self.answers.get(answer, 0) + 1
+
+
+def read_logs(logs: Iterable[Path]) -> Ledger:
+    """What the clients know, all together."""
+    ledger = Ledger()
+    for log in logs:
+        for line in map(json.loads, log.read_text().splitlines()):
+            if "asked" in line:
+                ledger.asked[line["asked"]] = Task.model_validate(line["task"])
+            if "accepted" in line:
+                ledger.accepted.add(line["accepted"])
+            if "cancel" in line:
+                ledger.cancels.add(line["cancel"])
+    return ledger

@@ -1,0 +1,121 @@
+"""The soak on the deployed stack: the functions' AWS calls go through a faulty proxy, and nothing keeps running for long."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.proof.crash import tree
+from tests.proof.crash.history import FINISHED, JOB
+from tests.proof.crash.stage import Stage
+from tests.proof.soak.client import Budget, Client, read_logs
+from tests.proof.soak.disorder import Disorder, Plan
+from tests.proof.soak.tally import Ending, Numbers, tally
+
+JOBS = Path(__file__).with_name("jobs.py")
+_PATIENCE = 300.0
+"""A killed worker's lease lasts 68 s at most, a sweep comes every 20 s: in this time all has come to rest, or is stuck."""
+
+Say = Callable[[str], None]
+
+
+def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, plan: Plan, say: Say = lambda _: None) -> Numbers:
+    """So many jobs, or so long, whichever is over first; then wait until no job is unfinished, and count."""
+    copy = tree.make(folder / "tree", jobs={"soak": JOBS})
+    kept = folder / "kept"
+    env = {
+        "PERSIST_STATE": "1",
+        "STATE_DIR": str(kept),
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(kept / "s3"),
+    }
+    with Stage(copy, folder / "stage", env=env, seed=seed, requests=clients) as stage:
+        chance = random.Random(seed)
+        logs = [folder / f"client-{number}.log" for number in range(clients)]
+        with Disorder(stage, plan, random.Random(chance.random())) as disorder:
+            answers = _submit(stage, logs, seconds=seconds, count=count, chance=chance)
+        say(f"answers: {_listed(answers)}")
+        faults = disorder.count()
+        say(f"happened: {_listed(disorder.happened)}; of {stage.proxy.stats()['requests']['total']} AWS calls, faults {faults}")
+        rested = _come_to_rest(stage)
+        say(f"at rest after {rested:.0f} s")
+        endings = _endings(stage)
+        lives = stage.history.lives
+        return tally(
+            read_logs(logs),
+            endings,
+            finals={job_id: life.endings() for job_id, life in lives.items()},
+            starts=stage.starts(),
+            faults=faults,
+            broken=[f"{job_id}: {fault}" for job_id, life in lives.items() for fault in life.faults()],
+        )
+
+
+def _submit(stage: Stage, logs: list[Path], *, seconds: float, count: int, chance: random.Random) -> Counter[str]:
+    stopping, budget = threading.Event(), Budget(count)
+    clients = [
+        Client(
+            f"client-{number}",
+            sign_in=stage.sign_in,
+            log=log,
+            chance=random.Random(chance.random()),
+            budget=budget,
+            stopping=stopping,
+        )
+        for number, log in enumerate(logs)
+    ]
+    threads = [threading.Thread(target=client.run, name=client.name) for client in clients]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    return sum((Counter(client.answers) for client in clients), Counter())
+
+
+def _come_to_rest(stage: Stage) -> float:
+    """Until the table holds no unfinished job, as seen by itself; returns how long that took."""
+    began = time.monotonic()
+    while time.monotonic() < began + _PATIENCE:
+        if all(item["status"]["S"] in FINISHED for item in _items(stage)):
+            break
+        time.sleep(2)
+    # The stream tells of the last change a moment after the table.
+    time.sleep(2)
+    return time.monotonic() - began
+
+
+def _items(stage: Stage) -> Iterator[dict[str, Any]]:
+    for page in stage.client("dynamodb").get_paginator("scan").paginate(TableName=stage.outputs.table_name):
+        yield from (item for item in page["Items"] if item["pk"]["S"].startswith(JOB))
+
+
+def _endings(stage: Stage) -> dict[str, Ending]:
+    s3 = stage.client("s3")
+    found = {}
+    for item in _items(stage):
+        job_id = item["pk"]["S"].rsplit("#", 1)[1]
+        status, attempt, generation = item["status"]["S"], int(item["attempt"]["N"]), item["gen"]["S"]
+        result = item["result"]["S"].encode() if "result" in item else None
+        location = item["resultLocation"]["S"] if "resultLocation" in item else None
+        if location == f"results/{job_id}/{generation}/{attempt}":
+            result = s3.get_object(Bucket=stage.outputs.bucket_name, Key=location)["Body"].read()
+        found[job_id] = Ending(status, attempt, result, _error_code(item))
+    return found
+
+
+def _error_code(item: dict[str, Any]) -> str | None:
+    return str(json.loads(item["error"]["S"])["code"]) if "error" in item else None
+
+
+def _listed(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {times}" for name, times in sorted(counts.items()))

@@ -1,0 +1,131 @@
+"""What goes wrong during a soak: calls fail, whole services do for seconds, processes are killed, the engine is restarted."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.proof.crash.faults import THROTTLING
+from tests.proof.crash.stage import Stage
+
+_SERVICES = {"dynamodb": THROTTLING["store"], "sqs": THROTTLING["queue"], "s3": THROTTLING["objects"]}
+_OUTAGE_SECONDS = 6
+_STARTING_SECONDS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How often what happens; seconds of 0 mean never."""
+
+    fault_rate: float = 0.05
+    kill_every: float = 2
+    outage_every: float = 30
+    restart_every: float = 90
+
+
+class Disorder:
+    """Goes on from entry to exit; then all works again."""
+
+    def __init__(self, stage: Stage, plan: Plan, chance: random.Random) -> None:
+        self.happened: Counter[str] = Counter()
+        self._stage, self._plan, self._chance = stage, plan, chance
+        self._stopping = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._every, args=(seconds, action), daemon=True)
+            for seconds, action in (
+                (plan.kill_every, self._kill),
+                (plan.outage_every, self._fail_a_service),
+                (plan.restart_every, self._restart),
+            )
+            if seconds
+        ]
+
+    def __enter__(self) -> Self:
+        self._stage.proxy.add(_rules(self._plan.fault_rate))
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+        self._stage.proxy.clear()
+
+    def count(self) -> int:
+        """Faults injected. A restart kills whatever runs, so it counts as often as jobs may run."""
+        requests = self._stage.proxy.stats()["requests"]
+        return int(requests["faulted"]) + self.happened["kills"] + self.happened["restarts"] * self._stage.concurrency
+
+    def _every(self, seconds: float, action: Callable[[], None]) -> None:
+        while not self._stopping.wait(seconds):
+            action()
+
+    def _kill(self) -> None:
+        """Some function's process, whatever it is doing.
+
+        None that is still starting: the emulator would then end all other processes of that function, which AWS does not.
+        """
+        processes = [pid for pid in _children(self._stage) if _age(pid) > _STARTING_SECONDS]
+        if processes:
+            try:
+                os.kill(self._chance.choice(processes), signal.SIGKILL)
+            except ProcessLookupError:
+                return
+            self.happened["kills"] += 1
+
+    def _fail_a_service(self) -> None:
+        """For longer than the SDK tries."""
+        service = self._chance.choice(sorted(_SERVICES))
+        effect: dict[str, Any] = self._chance.choice(
+            [{"error": _SERVICES[service]}, {"reset": True}, {"response": {"abort_bytes": 0}}]
+        )
+        self._stage.proxy.add([{"service": service, "ttl_s": _OUTAGE_SECONDS, **effect}])
+        self.happened["outages"] += 1
+
+    def _restart(self) -> None:
+        began = time.monotonic()
+        self._stage.restart_engine()
+        self.happened["restarts"] += 1
+        self.happened["restart_ms"] += int(1000 * (time.monotonic() - began))
+
+
+def _rules(rate: float) -> list[dict[str, Any]]:
+    """Four kinds of fault, each a quarter of them."""
+    quarter = rate / 4
+    return [
+        *({"service": service, "probability": quarter, "error": error} for service, error in _SERVICES.items()),
+        {"probability": quarter, "error": {"code": "InternalError", "status": 500}},
+        {"probability": quarter, "reset": True},
+        {"probability": quarter, "response": {"abort_bytes": 0}},
+    ]
+
+
+def _age(pid: int) -> float:
+    """Seconds since the process began; 0 when it is no more."""
+    try:
+        began = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
+
+
+def _children(stage: Stage) -> list[int]:
+    """The engine's worker processes."""
+    engine = stage.find_engine()
+    if engine is None:
+        return []
+    children = Path(f"/proc/{engine.pid}/task").glob("*/children")
+    try:
+        return sorted(int(pid) for file in children for pid in file.read_text().split())
+    except OSError:
+        return []

@@ -1,0 +1,354 @@
+"""The soak in one process: the real commands, executor, batch worker and sweeper on the fakes, under a virtual clock.
+
+One seed draws everything, so a seed is a run. Whenever one of the processes calls AWS, others may act before it goes on, to
+any of whom the same may happen; the clock may jump over its lease meanwhile.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from asyncjobs.context import JobContext
+from asyncjobs.core.errors import JobAlreadyFinished, JobNotFound, Unavailable
+from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
+from asyncjobs.core.message import JobMessage
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import MAX_TIMEOUT, definition_of
+from asyncjobs.service.commands import Commands, SubmitRequest
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.heartbeat import Heartbeat
+from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.sqs_batch import BatchWorker
+from asyncjobs.worker.sweeper import Sweeper
+from tests.proof.soak import jobs
+from tests.proof.soak.jobs import Kind, Task
+from tests.proof.soak.processes import Fault, Killed, Process, ProcessObjects, ProcessQueue, ProcessStore
+from tests.proof.soak.tally import Ending, Ledger, Numbers, tally
+from tests.proof.soak.watched import WatchedStore
+from tests.support.fakes import FakeClock, FakeHistory, FakeObjects
+
+_VISIBILITY = timedelta(seconds=5400)
+_MAX_RECEIVES = 20
+_FUNCTION_TIMEOUT = timedelta(seconds=900)
+_OWNERS = ("alice", "bob", "carol")
+_KINDS = (*[Kind.RETURNS] * 4, *[Kind.WORKS] * 2, Kind.IS_QUICK, *Kind)
+_FAULTS = (*[Fault.FAILS] * 3, *[Fault.TWICE] * 3, *[Fault.LOST] * 2, Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
+_DEEPEST = 4
+_INTERRUPTED = 0.03
+"""How often others act before or after a call."""
+_BACKLOG = 40
+_QUIET_ROUNDS = 3000
+
+
+@dataclass(order=True)
+class Delivery:
+    """A message in the queue, by when it can be received next."""
+
+    visible_at: datetime
+    number: int
+    body: str = field(compare=False)
+    receives: int = field(default=0, compare=False)
+
+
+class LossyQueue:
+    """A queue that delivers at least once, in any order; for nothing at all when it loses a message."""
+
+    def __init__(self, clock: FakeClock, chance: random.Random) -> None:
+        self._clock, self._chance = clock, chance
+        self._numbers = itertools.count()
+        self._waiting: list[Delivery] = []
+        self._received: dict[str, Delivery] = {}
+
+    def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
+        for _ in range(self._chance.choices((0, 1, 2), (0.01, 0.97, 0.02))[0]):
+            heapq.heappush(self._waiting, Delivery(self._clock() + delay, next(self._numbers), message.to_body()))
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        refused = [message for message in messages if self._chance.random() < 0.01]
+        for message in messages:
+            if message not in refused:
+                self.send(message)
+        return refused
+
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
+        if receipt_handle in self._received:
+            self._received[receipt_handle].visible_at = self._clock() + delay
+
+    def receive(self, most: int) -> list[Delivery]:
+        """Some that can be received; until `settle`, they are nobody else's."""
+        found: list[Delivery] = []
+        while len(found) < most and self._waiting and self._waiting[0].visible_at <= self._clock():
+            delivery = heapq.heappop(self._waiting)
+            delivery.receives += 1
+            if delivery.receives <= _MAX_RECEIVES:
+                delivery.visible_at = self._clock() + _VISIBILITY
+                self._received[str(delivery.number)] = delivery
+                found.append(delivery)
+        return found
+
+    def settle(self, delivery: Delivery, *, is_done: bool) -> None:
+        """Delete it, or have it come back when its visibility timeout is over."""
+        del self._received[str(delivery.number)]
+        if not is_done:
+            heapq.heappush(self._waiting, delivery)
+
+    def backlog(self, _priority: Priority = Priority.STANDARD) -> int:
+        return sum(delivery.visible_at <= self._clock() for delivery in self._waiting[: 4 * _BACKLOG])
+
+
+class World:
+    """Everything there is, and what happens in it."""
+
+    def __init__(self, *, seed: int, fault_rate: float) -> None:
+        self.chance = random.Random(seed)
+        self.clock = FakeClock(datetime(2026, 11, 21, 12, tzinfo=UTC))
+        self.store, self.objects = WatchedStore(), FakeObjects()
+        self.queue = LossyQueue(self.clock, self.chance)
+        self.ledger = Ledger()
+        self.starts: list[tuple[str, int]] = []
+        self.happened: Counter[str] = Counter()
+        self._fault_rate, self._depth = fault_rate, 0
+        self._catalog = _catalog()
+        self._running: list[Process] = []
+        self._names = itertools.count()
+        self._next_sweep = self.clock()
+        self._to_retry: list[int] = []
+        self._tasks: list[tuple[str, Task]] = []
+
+    # ── Fate ───────────────────────────────────────────────────────────────────────────────────────
+
+    def fault(self) -> Fault | None:
+        self.clock.advance(seconds=0.004)
+        if self.chance.random() >= self._fault_rate:
+            return None
+        fault = self.chance.choice(_FAULTS)
+        self.happened[fault.name.lower()] += 1
+        return fault
+
+    def meanwhile(self) -> None:
+        if self._fault_rate and self._depth < _DEEPEST and self.chance.random() < _INTERRUPTED:
+            self._depth += 1
+            self.act()
+            self._depth -= 1
+
+    # ── What a job does outside of itself: see `Surroundings` ──────────────────────────────────────
+
+    def note_start(self, context: JobContext) -> None:
+        self.starts.append((context.async_job_id, context.attempt))
+
+    def work(self, context: Any, seconds: float) -> None:
+        for _ in range(self.chance.randrange(3) if seconds else 0):
+            self.clock.advance(seconds=seconds)
+            if context._heartbeat._renews_lease:
+                context._heartbeat.beat()
+            context.check()
+            self.meanwhile()
+        if self.chance.random() < self._fault_rate / 5:
+            self.happened["killed_inside"] += 1
+            self._running[-1].die()
+
+    # ── What happens ───────────────────────────────────────────────────────────────────────────────
+
+    def act(self) -> None:
+        """One of the things that may happen now."""
+        if self.clock() >= self._next_sweep:
+            self._next_sweep = self.clock() + SWEEP_INTERVAL
+            self.sweep()
+            return
+        actions = (self.deliver, self.pass_time, self.retry, self.submit_again, self.cancel, self.sweep)
+        self.chance.choices(actions, (60, 12, 10, 6, 3, 1))[0]()
+
+    def submit(self) -> None:
+        """A new task."""
+        task = Task(
+            kind=self.chance.choice(_KINDS),
+            number=len(self._tasks),
+            seconds=self.chance.choice((0, 0, 0.1, 5)),
+            padding="." * self.chance.choice((0, 0, 0, 3000)),
+        )
+        self._tasks.append((self.chance.choice(_OWNERS), task))
+        self._submit(task.number)
+
+    def submit_again(self) -> None:
+        """A duplicate of what some client has already asked for."""
+        if self._tasks:
+            self._submit(self.chance.randrange(len(self._tasks)))
+
+    def retry(self) -> None:
+        """What a client was not told to be accepted."""
+        if self._to_retry:
+            self._submit(self._to_retry.pop(0))
+
+    def cancel(self) -> None:
+        """One of the newest jobs, most of which still run."""
+        if not self._tasks:
+            return
+        owner, task = self._tasks[-1 - self.chance.randrange(min(30, len(self._tasks)))]
+        job_id = job_id_for(owner, str(task.number))
+        self.ledger.cancels.add(job_id)
+        with self._process() as process:
+            try:
+                self._commands(process).cancel(owner, job_id)
+                self.happened["cancelled"] += 1
+            except (JobNotFound, JobAlreadyFinished, Unavailable):
+                pass
+
+    def deliver(self) -> None:
+        """A batch of messages to a worker."""
+        batch = self.queue.receive(self.chance.choice((1, 1, 1, 3)))
+        if not batch:
+            return
+        came_back = {str(delivery.number) for delivery in batch}
+        ends_at = self.clock() + _FUNCTION_TIMEOUT
+        with self._process() as process:
+            worker = BatchWorker(self._executor(process), ProcessQueue(self.queue, process))
+            records = [
+                {"messageId": str(each.number), "receiptHandle": str(each.number), "body": each.body, "eventSourceARN": "jobs"}
+                for each in batch
+            ]
+            answer = worker.handle(
+                {"Records": records}, request_id=f"request-{next(self._names)}", remaining=lambda: ends_at - self.clock()
+            )
+            came_back = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for delivery in batch:
+            self.queue.settle(delivery, is_done=str(delivery.number) not in came_back)
+
+    def sweep(self) -> None:
+        with self._process() as process:
+            sweeper = Sweeper(
+                store=ProcessStore(self.store, process), queue=ProcessQueue(self.queue, process), clock=self.clock
+            )
+            try:
+                sweeper.sweep(lambda: timedelta(minutes=1))
+            except Unavailable:
+                self.happened["sweeps_cut_short"] += 1
+
+    def pass_time(self) -> None:
+        """Mostly a moment; now and then more than a lease, while whoever holds one stands still."""
+        seconds = self.chance.choices((1, 10, 100), (80, 15, 5))[0] * self.chance.random()
+        if self._depth:
+            self.happened["pauses"] += 1
+        self.clock.advance(seconds=seconds)
+
+    def run(self, count: int) -> None:
+        """So many jobs, with faults."""
+        while len(self._tasks) < count or self._to_retry:
+            if len(self._tasks) < count and self.queue.backlog() < _BACKLOG:
+                self.submit()
+            self.act()
+
+    def come_to_rest(self) -> None:
+        """The faults end. Deliver and sweep until every job has ended; give up on those that never do."""
+        self._fault_rate = 0
+        for _ in range(_QUIET_ROUNDS):
+            while self.queue.backlog():
+                self.deliver()
+            if not self.store.watched.unfinished:
+                return
+            self.clock.advance(seconds=30)
+            self.sweep()
+
+    # ── Steps ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _submit(self, number: int) -> None:
+        owner, task = self._tasks[number]
+        self.ledger.asked[job_id_for(owner, str(number))] = task
+        request = SubmitRequest(job_type=jobs.job_type(task), input=task.model_dump(mode="json"))
+        with self._process() as process:
+            try:
+                submission = self._commands(process).submit(owner, request, idempotency_key=str(number))
+            except Unavailable:
+                self._to_retry.append(number)
+            else:
+                self.ledger.accepted.add(submission.job.async_job_id)
+            return
+        self._to_retry.append(number)
+
+    @contextmanager
+    def _process(self) -> Iterator[Process]:
+        """A process that may be killed; then the block ends there."""
+        process = Process(self)
+        self._running.append(process)
+        try:
+            yield process
+        except Killed:
+            self.happened["kills"] += 1
+        finally:
+            self._running.pop()
+
+    def _commands(self, process: Process) -> Commands:
+        store, objects = ProcessStore(self.store, process), ProcessObjects(self.objects, process)
+        inline_executor = InlineExecutor(
+            threshold=timedelta(seconds=0.5),
+            store=store,
+            objects=objects,
+            catalog=self._catalog,
+            clock=self.clock,
+            history=FakeHistory(),
+        )
+        # With the seed's chance and clock, which it would not know of.
+        vars(inline_executor)["_executor"] = self._executor(process, at_most=AT_MOST)
+        return Commands(
+            store=store,
+            queue=ProcessQueue(self.queue, process),
+            objects=objects,
+            catalog=self._catalog,
+            clock=self.clock,
+            max_retention=timedelta(days=30),
+            inline_executor=inline_executor,
+        )
+
+    def _executor(self, process: Process, *, at_most: timedelta = MAX_TIMEOUT) -> Executor:
+        return Executor(
+            store=ProcessStore(self.store, process),
+            objects=ProcessObjects(self.objects, process),
+            catalog=self._catalog,
+            clock=self.clock,
+            queue=ProcessQueue(self.queue, process),
+            at_most=at_most,
+            jitter=self.chance,
+            sleep=lambda seconds: self.clock.advance(seconds=seconds),
+        )
+
+
+def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] = lambda _: None) -> Numbers:
+    """The whole soak."""
+    world = World(seed=seed, fault_rate=fault_rate)
+    # A heartbeat's thread lives in real time, in which nothing happens here: `work` beats instead.
+    with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "_start"):
+        world.run(count)
+        world.come_to_rest()
+    happened = world.happened
+    say("happened: " + ", ".join(f"{name} {times}" for name, times in sorted(happened.items())))
+    injected = sum(happened[fault.name.lower()] for fault in Fault) + happened["killed_inside"] + happened["pauses"]
+    return tally(
+        world.ledger,
+        {job.async_job_id: _ending(job, world.objects) for job in world.store.jobs.values()},
+        finals=world.store.watched.finals,
+        starts=world.starts,
+        faults=injected,
+        broken=world.store.watched.broken,
+    )
+
+
+def _ending(job: AsyncJob, objects: FakeObjects) -> Ending:
+    result = None
+    if job.result is not None and job.result.text is not None:
+        result = job.result.text.encode()
+    elif job.result is not None and job.result.location == f"results/{job.async_job_id}/{job.generation}/{job.attempt}":
+        result = objects.stored.get(job.result.location)
+    return Ending(job.status.value, job.attempt, result, job.error.code if job.error else None)
+
+
+def _catalog() -> Catalog:
+    definitions = [definition_of(value) for value in vars(jobs).values()]
+    return Catalog({found.name: found.describe() for found in definitions if found is not None})

@@ -1,0 +1,191 @@
+"""Processes that play Lambda's, in one: each holds adapters whose every call may fail, be lost, or be the process's last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import BinaryIO, Protocol, TypeVar
+
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON
+from asyncjobs.core.ports import ListPosition, Lost, Queue, Store
+from asyncjobs.core.rate import SubmitRate
+from tests.support.fakes import FakeObjects, FakeResultWriter
+
+T = TypeVar("T")
+
+
+class Killed(BaseException):
+    """The process is no more. Nothing in it may answer this."""
+
+
+class Fault(Enum):
+    """What may happen to a call. Twice: the answer was lost and the SDK tried again."""
+
+    FAILS = auto()
+    TWICE = auto()
+    LOST = auto()
+    KILLED_BEFORE = auto()
+    KILLED_AFTER = auto()
+
+
+class Fate(Protocol):
+    """Who decides."""
+
+    def fault(self) -> Fault | None:
+        """What happens to the next call."""
+        ...
+
+    def meanwhile(self) -> None:
+        """Let others act between two steps of this process."""
+        ...
+
+
+class Process:
+    """Makes calls until it is killed; then every further call raises, whoever has caught the first one."""
+
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
+        self._is_dead = False
+
+    def die(self) -> None:
+        self._is_dead = True
+        self.live()
+
+    def live(self) -> None:
+        if self._is_dead:
+            raise Killed
+
+    def call(self, function: Callable[[], T]) -> T:
+        self.live()
+        self._fate.meanwhile()
+        fault = self._fate.fault()
+        if fault is Fault.FAILS:
+            raise Unavailable("AWS is down.")
+        if fault is Fault.KILLED_BEFORE:
+            self.die()
+        returned = function()
+        self._fate.meanwhile()
+        if fault is Fault.LOST:
+            raise Unavailable("AWS did not answer.")
+        if fault is Fault.KILLED_AFTER:
+            self.die()
+        return function() if fault is Fault.TWICE else returned
+
+
+class ProcessStore:
+    """A `Store` as a process sees it."""
+
+    def __init__(self, inner: Store, process: Process) -> None:
+        self._inner, self._call = inner, process.call
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        return self._call(lambda: self._inner.add_if_absent(job, now))
+
+    def reserve_dedupe_key(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        return self._call(
+            lambda: self._inner.reserve_dedupe_key(owner, name, async_job_id, now=now, until=until, instead_of=instead_of)
+        )
+
+    def claim_if_claimable(
+        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
+    ) -> AsyncJob | Lost:
+        return self._call(
+            lambda: self._inner.claim_if_claimable(key, generation=generation, by=by, now=now, lease_until=lease_until)
+        )
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        self._call(lambda: self._inner.remove_if_unchanged(job))
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        return self._call(lambda: self._inner.get(key))
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        return self._call(lambda: self._inner.list_by_owner(owner, limit=limit, after=after))
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        yield from self._call(lambda: list(self._inner.due(now)))
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        return self._call(lambda: self._inner.take_token_if_any(owner, rate, now))
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        return self._call(lambda: self._inner.count_live(owner, at_most=at_most))
+
+    def lock_owner(self, name: str) -> LockOwner | None:
+        return self._call(lambda: self._inner.lock_owner(name))
+
+    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        return self._call(lambda: self._inner.lock_if_unchanged(name, holder, seen=seen, until=until))
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        return self._call(lambda: self._inner.waiting(exclusive_key, now, at_most=at_most))
+
+
+class ProcessQueue:
+    """A `Queue` as a process sees it."""
+
+    def __init__(self, inner: Queue, process: Process) -> None:
+        self._inner, self._call = inner, process.call
+
+    def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
+        self._call(lambda: self._inner.send(message, delay=delay))
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        return self._call(lambda: self._inner.send_all(messages)) if messages else []
+
+    def backlog(self, priority: Priority) -> int:
+        return self._call(lambda: self._inner.backlog(priority))
+
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
+        self._call(lambda: self._inner.return_after(receipt_handle, delay, source=source))
+
+
+class ProcessObjects:
+    """`Objects` as a process sees them."""
+
+    def __init__(self, inner: FakeObjects, process: Process) -> None:
+        self._inner, self._process = inner, process
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        return self._process.call(lambda: self._inner.put_input(job, data))
+
+    def get_input(self, location: str) -> bytes:
+        return self._process.call(lambda: self._inner.get_input(location))
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        return self._process.call(lambda: self._inner.open_upload(owner, key))
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return self._inner.upload_link(owner, key, content_type=content_type, size=size)
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
+        return _Writer(self._inner.open_result(job, content_type), self._process)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self._process.call(lambda: self._inner.delete_all(job))
+
+    def link(self, location: str) -> str:
+        return self._inner.link(location)
+
+
+class _Writer(FakeResultWriter):
+    """Calls AWS when it is closed, if the result does not lie in the record."""
+
+    def __init__(self, like: FakeResultWriter, process: Process) -> None:
+        super().__init__(like._objects, like._location, like._content_type)
+        self._process = process
+
+    def close(self) -> Result:
+        is_inline = self._content_type == JSON and len(self._buffer) <= INLINE_RESULT_LIMIT
+        return super().close() if is_inline or self._result is not None else self._process.call(super().close)

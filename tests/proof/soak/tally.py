@@ -1,0 +1,126 @@
+"""What was promised, what became of it, and the eight numbers between the two."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.proof.soak.jobs import Kind, Task, text
+
+_SECOND_STARTS = frozenset({Kind.RETRIES, Kind.RAISES})
+
+
+@dataclass
+class Ledger:
+    """What the clients know: their log, written before they read the next answer."""
+
+    accepted: set[str] = field(default_factory=set)
+    """A: the ids that an answer of 202 or 200 named."""
+    asked: dict[str, Task] = field(default_factory=dict)
+    """The ids that any request may have created, answered or not, so U too; and what they asked for."""
+    cancels: set[str] = field(default_factory=set)
+    """The ids that somebody asked to cancel."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job stands in the end."""
+
+    status: str
+    attempt: int
+    result: bytes | None
+    error: str | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status in {"COMPLETED", "FAILED", "CANCELLED"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """The sums. All but `duplicates` are promised to be zero; notifications are not in the product."""
+
+    jobs: int
+    lost: int
+    unexpected: int
+    stuck: int
+    wrong: int
+    double_final: int
+    ghosts: int
+    duplicates: int
+    faults: int
+    """Faults injected: what `duplicates` may be at most."""
+    broken: Sequence[str]
+    """Histories that break the protocol, in words."""
+
+    @property
+    def are_as_promised(self) -> bool:
+        zero = (self.lost, self.unexpected, self.stuck, self.wrong, self.double_final, self.ghosts, len(self.broken))
+        return not any(zero) and self.duplicates <= self.faults
+
+    def __str__(self) -> str:
+        return (
+            f"jobs {self.jobs}, lost {self.lost}, unexpected {self.unexpected}, stuck {self.stuck}, wrong {self.wrong},"
+            f" double-final {self.double_final}, ghosts {self.ghosts}, duplicates {self.duplicates} (of {self.faults} faults),"
+            f" notifications n/a; histories that break the protocol {len(self.broken)}"
+        )
+
+
+def tally(
+    ledger: Ledger,
+    endings: Mapping[str, Ending],
+    *,
+    finals: Mapping[str, int],
+    starts: Sequence[tuple[str, int]],
+    faults: int,
+    broken: Sequence[str] = (),
+) -> Numbers:
+    """Compare the clients' log with the table (`endings`), its history (`finals`) and the starts that the jobs noted."""
+    started = Counter(job_id for job_id, _ in starts)
+    twice = [f"{job_id}: attempt {attempt} started twice" for (job_id, attempt), n in Counter(starts).items() if n > 1]
+    more = [
+        f"{job_id}: started {times} times, which is more than its attempts"
+        for job_id, times in started.items()
+        if _is_over(endings, job_id, times)
+    ]
+    return Numbers(
+        jobs=len(endings),
+        lost=len(ledger.accepted - {job_id for job_id, ending in endings.items() if ending.is_finished}),
+        unexpected=len(endings.keys() - ledger.asked.keys()),
+        stuck=sum(not ending.is_finished for ending in endings.values()),
+        wrong=sum(not is_right(job_id, ending, ledger) for job_id, ending in endings.items() if job_id in ledger.asked),
+        double_final=sum(times > 1 for times in finals.values()),
+        ghosts=sum(ending.status == "COMPLETED" and job_id not in started for job_id, ending in endings.items()),
+        duplicates=sum(
+            max(0, times - (2 if ledger.asked[job_id].kind in _SECOND_STARTS else 1))
+            for job_id, times in started.items()
+            if job_id in ledger.asked
+        ),
+        faults=faults,
+        broken=[*broken, *twice, *more],
+    )
+
+
+def is_right(job_id: str, ending: Ending, ledger: Ledger) -> bool:
+    """Whether the job may have ended like that."""
+    task = ledger.asked[job_id]
+    match ending.status:
+        case "COMPLETED":
+            return task.kind is not Kind.GIVES_UP and ending.result == result_of(task)
+        case "FAILED":
+            return task.kind is Kind.GIVES_UP and ending.error == "HOPELESS"
+        case "CANCELLED":
+            return job_id in ledger.cancels
+        case _:
+            return True  # it is stuck, and counted as that
+
+
+def result_of(task: Task) -> bytes:
+    """The oracle."""
+    return text(task).encode() if task.kind is Kind.STREAMS else json.dumps(text(task)).encode()
+
+
+def _is_over(endings: Mapping[str, Ending], job_id: str, starts: int) -> bool:
+    return job_id in endings and starts > endings[job_id].attempt

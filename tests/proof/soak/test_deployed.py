@@ -1,0 +1,28 @@
+"""A short soak on the deployed stack. `python -m tests.proof.soak` is the long one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.proof.soak import deployed
+from tests.proof.soak.disorder import Plan
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_no_job_is_lost_on_the_deployed_stack(tmp_path: Path) -> None:
+    said: list[str] = []
+    numbers = deployed.run(
+        tmp_path,
+        seed=20261121,
+        seconds=25,
+        count=500,
+        clients=3,
+        plan=Plan(kill_every=3, outage_every=10, restart_every=15),
+        say=said.append,
+    )
+    assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}\n{said}"
+    assert numbers.jobs > 0
+    assert numbers.faults > 0

@@ -1,0 +1,91 @@
+# ruff: noqa: ARG001 - what stands in for a method takes what the method takes
+"""A short soak in process; and that it would notice: each of the protocol's safeguards is taken away once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from unittest.mock import patch
+
+import pytest
+
+from asyncjobs.core.job import FENCE, AsyncJob, JobKey
+from asyncjobs.core.ports import Lost
+from asyncjobs.limits.locks import Locks
+from asyncjobs.worker.sweeper import Sweep, Sweeper
+from tests.proof.soak import in_process
+from tests.proof.soak.tally import Numbers
+from tests.proof.soak.watched import WatchedStore
+
+SEED = 20261121
+
+
+def soak(count: int = 800) -> Numbers:
+    return in_process.run(seed=SEED, count=count, fault_rate=0.05)
+
+
+@pytest.mark.slow
+def test_no_job_is_lost_whatever_fails() -> None:
+    numbers = soak(5_000)
+    assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}"
+    assert numbers.jobs == 5_000
+    assert numbers.duplicates > 0  # or nothing was killed that mattered
+
+
+@pytest.mark.slow
+def test_a_seed_is_a_run() -> None:
+    assert soak() == soak()
+
+
+def _swap_without_fence(self: WatchedStore, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    self.jobs[old.key] = new
+    return None
+
+
+def _claim_without_lease(
+    self: WatchedStore, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
+) -> AsyncJob | Lost:
+    current = self.jobs.get(key)
+    if current is None or current.is_finished or current.attempt >= current.max_attempts:
+        return Lost(current)
+    self.jobs[key] = current if current.claimed_by else current.claimed(by=by, now=now, lease_until=lease_until)
+    return self.jobs[key]
+
+
+def _add_again(self: WatchedStore, job: AsyncJob, now: datetime) -> AsyncJob | None:
+    self.jobs[job.key] = job
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("store_method", "replacement", "count"),
+    [
+        ("swap_if_unchanged", _swap_without_fence, 3_000),
+        ("claim_if_claimable", _claim_without_lease, 800),
+        ("add_if_absent", _add_again, 800),
+    ],
+)
+def test_it_notices_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], count: int) -> None:
+    with patch.object(WatchedStore, store_method, replacement):
+        numbers = soak(count)
+    assert numbers.broken
+    assert not numbers.are_as_promised
+
+
+@pytest.mark.slow
+def test_it_notices_a_lock_that_everybody_gets() -> None:
+    with patch.object(Locks, "take", lambda _self, _key, _holder: None):
+        numbers = soak()
+    assert any("not alone" in fault for fault in numbers.broken)
+
+
+@pytest.mark.slow
+def test_it_notices_that_nobody_sweeps() -> None:
+    with (
+        patch.object(Sweeper, "sweep", lambda _self, _remaining: Sweep()),
+        patch.object(in_process, "_QUIET_ROUNDS", 50),
+    ):
+        numbers = soak(200)
+    assert numbers.stuck
+    assert numbers.lost

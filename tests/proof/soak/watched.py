@@ -1,0 +1,75 @@
+"""A store that notes each change of each job, and what in it breaks the protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from asyncjobs.core.job import AsyncJob, JobKey, Status
+from tests.support.fakes import FakeStore
+
+
+class Watched(dict[JobKey, AsyncJob]):
+    """The jobs, and what happened to them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unfinished: set[JobKey] = set()
+        self.finals: Counter[str] = Counter()
+        self.broken: list[str] = []
+        self._running: dict[str, set[JobKey]] = {}
+        """Under each lock."""
+
+    def __setitem__(self, key: JobKey, new: AsyncJob) -> None:
+        old = self.get(key)
+        super().__setitem__(key, new)
+        if new.is_finished:
+            self.unfinished.discard(key)
+        else:
+            self.unfinished.add(key)
+        if new.is_finished and (old is None or old.status is not new.status):
+            self.finals[key.async_job_id] += 1
+        self.broken += [f"{key.async_job_id}: {fault}" for fault in _faults(old, new)]
+        if new.exclusive_key is not None:
+            running = self._running.setdefault(new.exclusive_key, set())
+            (running.add if new.status is Status.IN_PROGRESS else running.discard)(key)
+            if len(running) > 1:
+                self.broken.append(f"{key.async_job_id}: not alone under its lock")
+
+
+class WatchedStore(FakeStore):
+    """The fake, with `jobs` that are watched, and the few that are due found quickly among the many that ended."""
+
+    def __init__(self) -> None:
+        self.watched = Watched()
+        super().__init__(jobs=self.watched)
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        jobs = [self.jobs[key] for key in self.watched.unfinished]
+        due = [(job.due_at, job.key) for job in jobs if job.due_at is not None and job.due_at <= now]
+        yield from (key for _, key in sorted(due, key=lambda entry: (entry[0], entry[1].async_job_id)))
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        jobs = [self.jobs[key] for key in self.watched.unfinished]
+        waiting = [
+            (job.waits_since, job.key) for job in jobs if job.exclusive_key == exclusive_key and job.waits_since is not None
+        ]
+        first = sorted(waiting, key=lambda entry: (entry[0], entry[1].async_job_id))
+        return [key for since, key in first if since <= now][:at_most]
+
+
+def _faults(old: AsyncJob | None, new: AsyncJob) -> Iterator[str]:
+    if new.is_finished is not (new.due_at is None):
+        yield "I11: due exactly while it is not finished"
+    if new.attempt > new.max_attempts:
+        yield "I12: more attempts than it has"
+    if old is None:
+        return
+    is_claim = new.claimed_by is not None and new.claimed_by != old.claimed_by
+    if old.is_finished and old != new:
+        yield f"I1: {old.status} changed into {new.status}"
+    if new.attempt != old.attempt + is_claim:
+        yield f"I3: attempt {old.attempt} became {new.attempt}"
+    if not is_claim and new.progress < old.progress:
+        yield f"I10: progress {old.progress} became {new.progress}"

@@ -1,0 +1,256 @@
+"""The same for the features: each with one of its safeguards taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.items import primary_key, seconds_value
+from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.core import job
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import FENCE, AsyncJob, LockOwner, Status
+from asyncjobs.core.ports import Lost
+from asyncjobs.limits.locks import Locks
+from asyncjobs.service import commands
+from asyncjobs.service.commands import Commands
+from asyncjobs.tracking import reports
+from asyncjobs.tracking.worker_token import WorkerToken
+from asyncjobs.worker.attempt import Outcome, Stopped
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.heartbeat import Heartbeat
+from tests.proof.stateful.ablations import Ablation, caught, store_with
+from tests.proof.stateful.features import Features
+from tests.proof.stateful.world import Parts
+
+# ── Quick jobs ─────────────────────────────────────────────────────────────────────────────────────
+
+
+class PutsWithoutClaim(DynamoStore):
+    """The first worker runs what its put did not claim."""
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        unclaimed = replace(job, status=Status.PENDING, attempt=0, claimed_by=None, lease_until=None, started_at=None)
+        return super().add_if_absent(unclaimed, now)
+
+
+_send = Commands._send
+
+
+def _send_only_what_was_never_begun(self: Commands, job: AsyncJob) -> None:
+    if not job.attempt:
+        _send(self, job)
+
+
+def _record_as_if_nothing_could_fail(
+    self: Executor, _claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome
+) -> AsyncJob | None:
+    if isinstance(outcome, Stopped):
+        return None
+    held, ended = heartbeat.job, self._ended(heartbeat.newest(), outcome)
+    with suppress(Unavailable):
+        self._swap_persistently(held, ended)
+    return ended
+
+
+# ── Deletions ──────────────────────────────────────────────────────────────────────────────────────
+
+
+class ForgetsWhateverStands(DynamoStore):
+    """A deletion has the record expire, whatever it has come to."""
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if new != replace(old, record_expires_at=new.record_expires_at):
+            return super().swap_if_unchanged(old, new, unchanged)
+        try:
+            with clients.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=primary_key(old.key),
+                    UpdateExpression="SET recordExpiresAt = :expiry",
+                    ConditionExpression="attribute_exists(pk)",
+                    ExpressionAttributeValues={":expiry": seconds_value(new.record_expires_at)},
+                )
+        except ClientError:
+            return Lost(None)
+        return None
+
+
+class RemovesWhateverStands(DynamoStore):
+    """A deletion removes the record, whosever it is by now."""
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        with clients.translated("The table"):
+            self._client.delete_item(TableName=self._table_name, Key=primary_key(job.key))
+
+
+class InputsNamedByTheirJob(S3Objects):
+    """Jobs that follow each other under one key share the name of their input."""
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        return super().put_input(replace(job, generation="any"), data)
+
+
+# ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _take_the_first(_self: Locks, holders: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
+    return next(iter(holders)), ()
+
+
+class _Trust:
+    """Stands where a worker asks for locks."""
+
+    def take(self, _exclusive_key: str, _holder: LockOwner) -> None:
+        return None
+
+    def wake(self, _ended: AsyncJob) -> None: ...
+
+
+def _lock_whatever_it_names(parameters: dict[str, Any]) -> dict[str, Any]:
+    if not parameters.get("Key", {}).get("pk", {}).get("S", "").startswith("L#") or "UpdateExpression" not in parameters:
+        return parameters
+    values = {name: value for name, value in parameters["ExpressionAttributeValues"].items() if name != ":seen"}
+    kept = {name: value for name, value in parameters.items() if name != "ConditionExpression"}
+    return {**kept, "ExpressionAttributeValues": values}
+
+
+def _is_over_in_every_generation(_self: LockOwner, job: AsyncJob | None, now: datetime) -> bool:
+    return job is None or job.is_finished or job.is_expired(now)
+
+
+# ── Inputs that name their job ─────────────────────────────────────────────────────────────────────
+
+
+def _name_whatever_stands(parameters: dict[str, Any]) -> dict[str, Any]:
+    if not parameters.get("Item", {}).get("pk", {}).get("S", "").startswith("N#"):
+        return parameters
+    return {"TableName": parameters["TableName"], "Item": parameters["Item"]}
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+_ended_by_time = AsyncJob.ended_by_time
+
+
+def _ended_by_time_unless_tracked(self: AsyncJob, now: datetime) -> AsyncJob | None:
+    return None if self.is_tracked else _ended_by_time(self, now)
+
+
+FEATURE_ABLATIONS = {
+    "quick jobs put without a claim": Ablation(
+        machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
+    ),
+    "quick jobs handed over without a message": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Commands, "_send", _send_only_what_was_never_begun),)),
+        caught_as=caught("F30"),
+        job_types=("play.quick", "play.quick_raises"),
+    ),
+    "quick jobs answered whether or not their end was recorded": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Executor, "_record", _record_as_if_nothing_could_fail),)),
+        caught_as=caught("told"),
+        job_types=("play.quick",),
+    ),
+    "deletions without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=ForgetsWhateverStands),
+        caught_as=caught("I5"),
+        job_types=("play.quick_fails",),
+        rules=("delete", "retry", "overtake"),
+    ),
+    "records removed without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=RemovesWhateverStands),
+        caught_as=caught("I5"),
+        job_types=("play.quick", "play.quick_raises"),
+        rules=("delete", "submit_again", "overtake"),
+    ),
+    "inputs named without their generation": Ablation(
+        machine=Features,
+        parts=Parts(objects=InputsNamedByTheirJob),
+        caught_as=caught("bytes", "wrong"),
+        job_types=("play.quick", "play.quick_raises"),
+        rules=("delete", "submit_again", "overtake"),
+    ),
+    "locks taken without looking at who holds them": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Locks, "_look", _take_the_first),)),
+        caught_as=caught("lock"),
+        job_types=("play.alone", "play.alone_waits"),
+    ),
+    "claims that do not ask for the lock": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Executor, "_locks", _Trust()),)),
+        caught_as=caught("lock"),
+        job_types=("play.pair",),
+    ),
+    "locks taken without comparing who was seen": Ablation(
+        machine=Features,
+        parts=Parts(store=store_with(_lock_whatever_it_names)),
+        caught_as=caught("lock"),
+        job_types=("play.alone_waits",),
+        rules=("deliver", "go_on", "overtake"),
+    ),
+    "locks that name no generation": Ablation(
+        machine=Features,
+        parts=Parts(patches=((LockOwner, "is_over", _is_over_in_every_generation),)),
+        caught_as=caught("lock", "L2"),
+        job_types=("play.alone_waits",),
+        rules=("deliver", "cancel", "retry"),
+    ),
+    "those who wait for a lock looked after ever more seldom": Ablation(
+        machine=Features,
+        parts=Parts(patches=((job, "MAX_LOCK_BACKOFF", timedelta(hours=1)),)),
+        caught_as=caught("L2"),
+        job_types=("play.alone_waits",),
+        rules=("deliver", "sweep", "advance_past"),
+    ),
+    "inputs named without condition": Ablation(
+        machine=Features,
+        parts=Parts(store=store_with(_name_whatever_stands)),
+        caught_as=caught("dedupe"),
+        job_types=("play.once",),
+    ),
+    "reports without fence": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", ("generation",)),)),
+        caught_as=caught("I1", "I8", "I10", "told"),
+        job_types=("play.elsewhere",),
+    ),
+    "reports that do not compare each other": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", FENCE),)),
+        caught_as=caught("I10", "told"),
+        job_types=("play.elsewhere",),
+        rules=("report", "report_by_token", "overtake"),
+    ),
+    "tokens that fit every generation": Ablation(
+        machine=Features,
+        parts=Parts(patches=((WorkerToken, "fits", lambda _self, job: job.is_tracked),)),
+        caught_as=caught("I8", "F46"),
+        job_types=("play.elsewhere",),
+        rules=("report_by_token", "cancel", "delete", "submit_again"),
+    ),
+    "reports after the deadline": Ablation(
+        machine=Features,
+        parts=Parts(patches=((AsyncJob, "ended_by_time", _ended_by_time_unless_tracked),)),
+        caught_as=caught("deadline", "stuck"),
+        job_types=("play.elsewhere",),
+    ),
+    "retries that overlook a deletion": Ablation(
+        machine=Features,
+        parts=Parts(patches=((commands, "FENCE_AND_EXPIRY", FENCE),)),
+        caught_as=caught("I1"),
+        job_types=("play.quick_fails",),
+        rules=("delete", "retry", "overtake"),
+    ),
+}

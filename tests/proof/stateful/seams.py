@@ -1,0 +1,107 @@
+"""Where the product meets real time, threads and chance, and what stands there in the harness.
+
+Time limits ring by SIGALRM, which only a main thread hears: here they ring when the scheduler decides so. Heartbeats have a
+thread that waits in real time: here each `beat()` is a step of its own. Ids come from the system's randomness: here they are
+the same in every run. Parts of a streamed result are 8 MB: here they are small, so that there are some.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import TypeVar
+from unittest.mock import patch
+
+from asyncjobs.aws import s3
+from asyncjobs.core import job
+from asyncjobs.core.errors import TimeLimitExceeded
+from asyncjobs.tracking import worker_token
+from asyncjobs.worker import executor, heartbeat, inline, sqs_batch
+from asyncjobs.worker.heartbeat import Heartbeat
+from tests.proof.stateful.scheduler import Invocation, Scheduler
+
+T = TypeVar("T")
+
+
+class Pulse:
+    """Stands where a heartbeat keeps its thread."""
+
+    def __init__(self, beats_of: Heartbeat, scheduler: Scheduler) -> None:
+        self.heartbeat = beats_of
+        self.under_way: Invocation | None = None
+        self._scheduler = scheduler
+
+    @property
+    def may_beat(self) -> bool:
+        """Whether the real thread's loop would still go round."""
+        is_idle = self.under_way is None or not self.under_way.is_live
+        return is_idle and not self.heartbeat._stopping.is_set() and self.heartbeat.interruption is None
+
+    def join(self) -> None:
+        """Wait for the write under way."""
+        self._scheduler.join(self.under_way)
+
+
+class _SameEachTime:
+    """Stands where the product asks `uuid` and `secrets`."""
+
+    UUID = uuid.UUID
+
+    def __init__(self) -> None:
+        self._random = random.Random(7)
+
+    def uuid4(self) -> uuid.UUID:
+        return uuid.UUID(int=self._random.getrandbits(128), version=4)
+
+    def token_bytes(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+    def token_hex(self, size: int) -> str:
+        return self._random.randbytes(size).hex()
+
+
+@contextmanager
+def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], None]) -> Iterator[None]:
+    """The product with the harness's time limits, heartbeats and ids. `begun` is told of each heartbeat that starts."""
+
+    def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
+        invocation = scheduler.current
+        if invocation is None:
+            raise AssertionError("An attempt outside of any invocation.")
+        if limit <= timedelta(0):
+            raise TimeLimitExceeded("The time limit was over before the job began.")
+        invocation.has_time_limit = True
+        try:
+            return function()
+        finally:
+            invocation.has_time_limit = False
+
+    @contextmanager
+    def exit_after(_limit: timedelta) -> Iterator[None]:
+        yield
+
+    def start(self: Heartbeat) -> None:
+        if self._thread is None and scheduler.current is not None:
+            pulse = Pulse(self, scheduler)
+            self._thread = pulse  # type: ignore[assignment]  # it only gets joined
+            begun(scheduler.current, pulse)
+
+    same = _SameEachTime()
+    with ExitStack() as stack:
+        for place, name, stand_in in (
+            (executor, "call_with_timeout", call_with_timeout),
+            (executor, "exit_after", exit_after),
+            (sqs_batch, "exit_after", exit_after),
+            (inline, "exit_after", exit_after),
+            (heartbeat.Heartbeat, "_start", start),
+            (job, "uuid", same),
+            (sqs_batch, "secrets", same),
+            (inline, "secrets", same),
+            (worker_token, "secrets", same),
+            (s3, "_PART", 4000),
+        ):
+            stack.enter_context(patch.object(place, name, stand_in))
+        yield

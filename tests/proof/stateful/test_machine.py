@@ -1,0 +1,74 @@
+"""The stateful test: I1 to I12 after each step, L1, L2, L4 and the arithmetic at the end of each run."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.proof.stateful.features import Features
+from tests.proof.stateful.machine import Machine, machine_with
+from tests.proof.stateful.profile import EXAMPLES, chosen_seed, run
+
+SIGHTS = {
+    Machine: {
+        "an attempt of a dead worker taken over",
+        "a late attempt fenced",
+        "a heartbeat",
+        "a release",
+        "a key used anew after its record expired",
+        "a request repeated",
+        "a key reused for another request",
+        "a sweep that sent",
+        "a job ended by WORKER_LOST",
+        "a job ended by DEADLINE_EXCEEDED",
+        "a job ended by UNKNOWN_JOB_TYPE",
+        "a running job cancelled",
+        "a job retried",
+        "a waiting job cancelled",
+        "a message in the dead-letter queue",
+        "a result in the bucket",
+    },
+    Features: {
+        "a job deleted",
+        "a job begun under a lock",
+        "a job that waits for a lock",
+        "a waiting job woken",
+        "a submit refused for a lock",
+        "a running job joined",
+        "a job withdrawn",
+        "a report by the owner",
+        "a report by token",
+        "a report after the deadline",
+        "a report refused, since the job had ended",
+        "an input submitted again",
+        "an input submitted anew",
+        "a quick job begun",
+        "a quick job answered when it had ended",
+        "a quick job handed over",
+        "an attempt of a dead submit taken over",
+        "a late attempt fenced",
+        "a heartbeat",
+        "a request repeated",
+        "a running job cancelled",
+        "a job retried",
+    },
+}
+"""What a run must have come across to prove something."""
+
+
+@pytest.mark.parametrize("kind", SIGHTS)
+def test_whatever_happens_nothing_is_lost_and_nothing_ends_twice(kind: type[Machine]) -> None:
+    machine, seed = machine_with(kind), chosen_seed()
+    say(f"{kind.__name__}: examples {EXAMPLES}, seed {'of the test itself' if seed is None else seed}")
+    began = time.perf_counter()
+    run(machine, examples=EXAMPLES, seed_with=seed)
+    say(f"{machine.runs} runs, {machine.steps_taken} steps, {time.perf_counter() - began:.0f} s; {machine.total}")
+    for sight, times in machine.sights.most_common():
+        say(f"{times:8} {sight}")
+    if EXAMPLES >= 300:
+        assert machine.sights.keys() >= SIGHTS[kind]
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the figures are what a soak is run for

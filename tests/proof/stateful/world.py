@@ -1,0 +1,548 @@
+"""A whole deployment in one process: the product's own code on engines in memory, one clock, one scheduler.
+
+Nothing here decides anything about jobs. It starts invocations, moves the clock, does to the queue what queues do, and notes
+what a bystander could see: what was asked and answered, whose code started, what was written.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from unittest.mock import patch
+
+from asyncjobs import JobContext
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.items import from_item
+from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import to_milliseconds
+from asyncjobs.core.errors import MalformedMessage
+from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
+from asyncjobs.core.message import JobMessage
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import JobType, definition_of
+from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.service.queries import JobsQuery, Queries
+from asyncjobs.tracking.reports import Report
+from asyncjobs.tracking.worker_token import WorkerToken
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.sqs_batch import BatchWorker
+from asyncjobs.worker.sweeper import Sweeper
+from tests.proof.stateful import jobs
+from tests.proof.stateful.mapping import Batch, EventSourceMapping
+from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
+from tests.proof.stateful.memory.s3 import MemoryS3
+from tests.proof.stateful.memory.sqs import MemorySqs, Message
+from tests.proof.stateful.scheduler import Invocation, Kind, Scheduler
+from tests.proof.stateful.seams import Pulse, replaced_seams
+from tests.proof.stateful.wires import Wire
+from tests.support.fakes import FakeHistory
+from tests.template.source import resource
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+OWNERS = ("alice", "bob")
+QUEUE_URL = "https://sqs/jobs"
+
+TIMEOUTS = {
+    "submit": timedelta(seconds=25),
+    "cancel": timedelta(seconds=25),
+    "retry": timedelta(seconds=25),
+    "delete": timedelta(seconds=25),
+    "report": timedelta(seconds=25),
+    "look": timedelta(seconds=25),
+    "worker": timedelta(seconds=900),
+    "sweeper": timedelta(seconds=60),
+    "burier": timedelta(seconds=60),
+}
+PAUSE_OF_THE_WORLD = timedelta(minutes=5)
+"""How much longer than its timeout an invocation may be found alive: its host may stand still, and Lambda's clock with it."""
+
+VISIBILITY = timedelta(seconds=5400)
+MAX_RECEIVE_COUNT = 2
+"""Fewer than in the template, to see more dead letters."""
+
+WITHOUT_A_SWEEP = timedelta(days=6)
+"""For so long after a deadline the sweeper may be broken: a day less than the record lives."""
+
+
+@functools.cache
+def _table() -> Mapping[str, Any]:
+    properties: Mapping[str, Any] = resource("Table")["Properties"]
+    return properties
+
+
+@functools.cache
+def _job_types() -> Mapping[str, JobType]:
+    definitions = [definition_of(value) for value in vars(jobs).values()]
+    described = {found.name: found.describe() for found in definitions if found is not None}
+    return {**described, jobs.ELSEWHERE.name: jobs.ELSEWHERE}
+
+
+QUICK = timedelta(seconds=0.5)
+"""A job that usually takes no longer runs where it is submitted."""
+
+
+def _is_plain(job_type: JobType) -> bool:
+    return job_type.expected > QUICK and job_type.exclusive is None and not job_type.dedupe and not job_type.tracked
+
+
+JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
+"""The jobs of the machine that knows no more than submits, cancels and retries. `features` has the others."""
+FEATURES = tuple(sorted(_job_types().keys() - set(JOB_TYPES)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a client asks for, and keeps in order to ask again."""
+
+    owner: str
+    key: str | None
+    job_type: str
+    number: int
+    is_large: bool = False
+    delay: int = 0
+
+    @property
+    def is_once(self) -> bool:
+        """Whether its input names the job."""
+        return self.key is None and bool(_job_types()[self.job_type].dedupe)
+
+    def asks_for_the_same_as(self, other: Request) -> bool:
+        """Whether both are to get the same job."""
+        return self == other or (self.is_once and self == replace(other, delay=self.delay))
+
+    @property
+    def body(self) -> SubmitRequest:
+        padding = "x" * 3000 if self.is_large else ""
+        part = {} if self.job_type == jobs.ELSEWHERE.name else {"number": self.number, "padding": padding}
+        return SubmitRequest(job_type=self.job_type, input=part, delay=timedelta(seconds=self.delay))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An invocation by a client, and what it was about."""
+
+    invocation: Invocation
+    request: Request | None = None
+    key: JobKey | None = None
+    report: Report | None = None
+    token: WorkerToken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """An invocation by the event source mapping."""
+
+    invocation: Invocation
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A job's code began: the effect that the outside world would see."""
+
+    invocation: Invocation
+    async_job_id: str
+    effect_key: str
+    attempt: int
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What the world is made of. An ablation replaces one of them."""
+
+    store: Callable[..., DynamoStore] = DynamoStore
+    objects: Callable[..., S3Objects] = S3Objects
+    commands: type[Commands] = Commands
+    inline_executor: type[InlineExecutor] = InlineExecutor
+    sweeps: bool = True
+    bury: Callable[[DynamoStore, str, datetime], None] | None = None
+    """What is done to the job of a dead letter. Nothing is, in the product."""
+    patches: Sequence[tuple[Any, str, Any]] = ()
+
+
+@dataclass
+class Notes:
+    """What a bystander saw."""
+
+    asked: list[Asked] = field(default_factory=list)
+    delivered: list[Delivered] = field(default_factory=list)
+    swept: list[Invocation] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    retries: dict[tuple[str, int], float] = field(default_factory=dict)
+    """When a job said it wants to be tried again, by its effect key and attempt."""
+
+
+class World:
+    """The deployment, and time."""
+
+    def __init__(self, parts: Parts | None = None) -> None:
+        parts = parts or Parts()
+        self.parts = parts
+        self.now = START
+        self.scheduler = Scheduler()
+        self.notes = Notes()
+        self.invocations: list[Invocation] = []
+        self.passes_reads = False
+        """Whether invocations that begin do not stand still at what they read."""
+        self._number = 0
+
+        def writer() -> Invocation | None:
+            return self.scheduler.current
+
+        self.table = MemoryDynamoDB(_table(), clock=lambda: self.now, page_size=2, writer=writer)
+        self.dead_letters = MemorySqs(lambda: self.now, retention=timedelta(days=14))
+        self.queue = MemorySqs(
+            lambda: self.now,
+            url=QUEUE_URL,
+            visibility=VISIBILITY,
+            max_receive_count=MAX_RECEIVE_COUNT,
+            dead_letters=self.dead_letters,
+            writer=writer,
+        )
+        self.bucket = MemoryS3(writer=writer)
+        self.mapping = EventSourceMapping(self.queue, url=QUEUE_URL)
+        self.all_job_types = _job_types()
+        self.job_types = dict(self.all_job_types)
+        self._build(parts)
+        self._stack = ExitStack()
+        self._stack.enter_context(replaced_seams(self.scheduler, self._begun))
+        for place, name, stand_in in parts.patches:
+            self._stack.enter_context(patch.object(place, name, stand_in))
+        self._pulses: list[tuple[Invocation, Pulse]] = []
+        jobs.take_stage(self)
+
+    def _build(self, parts: Parts) -> None:
+        def wire(client: Any, service: str) -> Any:
+            return Wire(client, service, self.scheduler)
+
+        self.store = parts.store("jobs", wire(self.table, "dynamodb"))
+        sqs = SqsQueue(dict.fromkeys(Priority, QUEUE_URL), wire(self.queue, "sqs"))
+        objects = parts.objects("jobs", wire(self.bucket, "s3"))
+        common: Any = {
+            "store": self.store,
+            "objects": objects,
+            "catalog": Catalog(self.job_types),
+            "clock": self.clock,
+        }
+        inline_executor = parts.inline_executor(threshold=QUICK, history=FakeHistory(), **common)
+        executor = Executor(queue=sqs, **common)
+        for each in (executor, inline_executor._executor):
+            each._jitter = random.Random(7)
+            each._sleep = lambda _seconds: self.scheduler.pause("between tries")
+        self.commands = parts.commands(queue=sqs, max_retention=timedelta(days=30), inline_executor=inline_executor, **common)
+        self.queries = Queries(**common)
+        self.worker = BatchWorker(executor, sqs)
+        self.sweeper = Sweeper(store=self.store, queue=sqs, clock=self.clock)
+
+    def close(self) -> None:
+        """Throw it away."""
+        self.scheduler.close()
+        jobs.take_stage(None)
+        self._stack.close()
+
+    # ── Time ───────────────────────────────────────────────────────────────────────────────────────
+
+    def clock(self) -> datetime:
+        """The time, as the host sees it that asks."""
+        asks = self.scheduler.current
+        return to_milliseconds(self.now + (asks.skew if asks else timedelta(0)))
+
+    def advance(self, by: timedelta) -> None:
+        """Let time pass, but not so much that a record expires that nobody was given the time to end."""
+        unended = [job.deadline_at + WITHOUT_A_SWEEP for job in self.jobs() if not job.is_finished]
+        then = max(self.now, min([self.now + by, *unended]))
+        if then > self.now:
+            # Leases end under attempts that live: the host stood still.
+            self.scheduler.faults += len(self.at_work())
+        self.now = then
+        for invocation in self.live():
+            if self.now > invocation.started_at + invocation.timeout + PAUSE_OF_THE_WORLD:
+                self.scheduler.kill(invocation)
+
+    def instants(self) -> Sequence[datetime]:
+        """When something will come to an end, the leases first."""
+        jobs = self.jobs()
+        leases = [job.lease_until for job in jobs]
+        starts = [each for job in jobs for each in (job.not_before, job.due_at)]
+        ends = [job.record_expires_at if job.is_finished else job.deadline_at for job in jobs]
+        hidden = [message.visible_at for message in self.queue.messages.values()]
+        return [at for at in (*leases, *starts, *ends, *hidden) if at is not None and at >= self.now]
+
+    # ── Invocations ────────────────────────────────────────────────────────────────────────────────
+
+    def live(self, role: str | None = None) -> list[Invocation]:
+        """What stands somewhere and may go on."""
+        self.invocations = [invocation for invocation in self.invocations if invocation.is_live]
+        return [invocation for invocation in self.invocations if role in {None, invocation.role}]
+
+    def at_work(self) -> list[Invocation]:
+        """Those of them that may be in an attempt."""
+        return [invocation for invocation in self.live() if invocation.role in {"worker", "submit"}]
+
+    def submit(self, request: Request) -> Invocation:
+        """A client submits."""
+
+        def work() -> Submission:
+            submission = self.commands.submit(request.owner, request.body, idempotency_key=request.key)
+            self.scheduler.pause("answer", Kind.END)
+            return submission
+
+        return self._asked("submit", work, request=request)
+
+    def cancel(self, owner: str, async_job_id: str) -> Invocation:
+        """A client cancels."""
+
+        def work() -> AsyncJob:
+            job = self.commands.cancel(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("cancel", work, key=JobKey(owner, async_job_id))
+
+    def retry(self, owner: str, async_job_id: str) -> Invocation:
+        """A client retries."""
+
+        def work() -> AsyncJob:
+            job = self.commands.retry(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("retry", work, key=JobKey(owner, async_job_id))
+
+    def delete(self, owner: str, async_job_id: str) -> Invocation:
+        """A client deletes."""
+
+        def work() -> None:
+            self.commands.delete(owner, async_job_id)
+            self.scheduler.pause("answer", Kind.END)
+
+        return self._asked("delete", work, key=JobKey(owner, async_job_id))
+
+    def report(self, key: JobKey, report: Report, token: WorkerToken | None = None) -> Invocation:
+        """A tracked job's owner, or a worker with its token, reports."""
+
+        def work() -> AsyncJob:
+            reports = self.commands.reports
+            job = reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
+            self.scheduler.pause("answer", Kind.END)
+            return job
+
+        return self._asked("report", work, key=key, report=report, token=token)
+
+    def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
+        """Those that workers were given, and the jobs that they were given them for."""
+        answers = [asked.invocation.answer for asked in self.notes.asked if asked.invocation.role == "submit"]
+        return [(answer.job.key, answer.worker_token) for answer in answers if answer and answer.worker_token]
+
+    def look(self, owner: str, async_job_id: str) -> AsyncJob:
+        """A client looks at a job, at once."""
+        return cast(AsyncJob, self._now("look", lambda: self.queries.job(owner, async_job_id)))
+
+    def list_all(self, owner: str) -> Sequence[AsyncJob]:
+        """A client reads the whole list, page by page."""
+
+        def work() -> Sequence[AsyncJob]:
+            found: list[AsyncJob] = []
+            query: JobsQuery | None = JobsQuery(limit=2)
+            while query is not None:
+                page = self.queries.jobs(owner, query)
+                found += page.jobs
+                query = None if page.next is None else JobsQuery(limit=2, after=page.next)
+            return found
+
+        return cast(Sequence[AsyncJob], self._now("look", work))
+
+    def deliver(self, size: int = 1, *, skew: timedelta = timedelta(0)) -> Invocation | None:
+        """The mapping polls, and invokes the worker if there is something."""
+        batch = self.mapping.poll(size)
+        return None if batch is None else self._deliver(batch, skew)
+
+    def deliver_again(self, message_id: str) -> Invocation:
+        """A message is delivered that was delivered before."""
+        return self._deliver(self.mapping.poll_again(message_id), timedelta(0))
+
+    def sweep(self, *, skew: timedelta = timedelta(0)) -> Invocation | None:
+        """The schedule fires."""
+        if not self.parts.sweeps:
+            return None
+        invocation = self._new("sweeper", lambda: self.sweeper.sweep(lambda: self._remaining(invocation)), skew=skew)
+        self.notes.swept.append(invocation)
+        self.scheduler.start(invocation)
+        return invocation
+
+    def pulses(self) -> Sequence[Pulse]:
+        """The heartbeats that might beat now."""
+        self._pulses = [(holder, pulse) for holder, pulse in self._pulses if holder.is_live]
+        return [pulse for _, pulse in self._pulses if pulse.may_beat]
+
+    def beat(self, pulse: Pulse) -> Invocation:
+        """One turn of the heartbeat's thread."""
+        (holder,) = (holder for holder, other in self._pulses if other is pulse)
+        invocation = self._new(holder.role, pulse.heartbeat.beat, skew=holder.skew)
+        invocation.parent, invocation.started_at = holder, holder.started_at
+        holder.children.append(invocation)
+        pulse.under_way = invocation
+        self.scheduler.start(invocation)
+        return invocation
+
+    def bury(self) -> None:
+        """Do to the jobs of dead letters what an ablation wants done."""
+        bury = self.parts.bury
+        for message in self.dead_letters.messages.values():
+            if bury is not None:
+                self._now("burier", functools.partial(bury, self.store, message.body, self.now))
+
+    # ── What is there ──────────────────────────────────────────────────────────────────────────────
+
+    def messages(self) -> Sequence[Message]:
+        """Every message there ever was, those of running jobs first, then those of waiting ones."""
+        order = [Status.IN_PROGRESS, Status.PENDING]
+        statuses = {job.key: job.status for job in self.jobs()}
+
+        def place(message: Message) -> int:
+            key = key_of(message.body)
+            status = None if key is None else statuses.get(key)
+            return len(order) if status not in order else order.index(status)
+
+        return sorted(self.queue.sent, key=place)
+
+    def jobs(self) -> Sequence[AsyncJob]:
+        """Every record, expired or not."""
+        return [from_item(item) for pk, item in self.table.items.items() if is_job(pk)]
+
+    @property
+    def has_jobs(self) -> bool:
+        """Whether there is a record of one."""
+        return any(map(is_job, self.table.items))
+
+    def expire_records(self) -> int:
+        """DynamoDB removes what has expired, at last."""
+        now = self.now.timestamp()
+        expired = [pk for pk, item in self.table.items.items() if int(item["recordExpiresAt"]["N"]) <= now]
+        for pk in expired:
+            self.table.expire(pk)
+        return len(expired)
+
+    def key_of(self, request: Request) -> JobKey | None:
+        """The job's name, if the request determines it."""
+        return None if request.key is None else JobKey(request.owner, job_id_for(request.owner, request.key))
+
+    # ── The stage, for the jobs ────────────────────────────────────────────────────────────────────
+
+    def enter(self, context: JobContext, number: int) -> None:
+        """See `Stage`."""
+        invocation = self.scheduler.current
+        if invocation is None:
+            raise AssertionError("A job outside of any invocation.")
+        self.notes.starts.append(Start(invocation, context.async_job_id, context.effect_key, context.attempt, number))
+        self.scheduler.pause("started")
+
+    def stand(self, step: str) -> None:
+        """See `Stage`."""
+        self.scheduler.pause(step)
+
+    def will_retry(self, context: JobContext, after: float) -> None:
+        """See `Stage`."""
+        self.notes.retries[context.effect_key, context.attempt] = after
+
+    # ── To an end ──────────────────────────────────────────────────────────────────────────────────
+
+    def settle(self) -> datetime:
+        """No more faults: everything under way ends, and sweeps and deliveries go on until all is quiet.
+
+        Returns when the faults ended. Gives up where the promise says that all must have ended long ago.
+        """
+        self.scheduler.calm = True
+        since = self.now
+        for invocation in self.live():
+            self.scheduler.finish(invocation)
+        unfinished = [job.deadline_at for job in self.jobs() if not job.is_finished]
+        give_up = max([since, *unfinished]) + 10 * SWEEP_INTERVAL
+        next_sweep = since
+        while self.now <= give_up:
+            if next_sweep <= self.now:
+                self.sweep()
+                next_sweep = self.now + SWEEP_INTERVAL
+            while self.deliver(10) is not None:
+                pass
+            if all(job.is_finished for job in self.jobs()):
+                break
+            visible = [message.visible_at for message in self.queue.messages.values()]
+            due = [job.due_at for job in self.jobs() if job.due_at is not None]
+            while next_sweep < min(due, default=next_sweep):
+                next_sweep += SWEEP_INTERVAL
+            self.now = max(self.now + timedelta(milliseconds=1), min([next_sweep, *visible]))
+        return since
+
+    def drain(self) -> None:
+        """Deliver what is left in the queue, however long it stays hidden."""
+        for _ in range(100):
+            if not self.queue.messages:
+                return
+            self.now = max(self.now, min(message.visible_at for message in self.queue.messages.values()))
+            while self.deliver(10) is not None:
+                pass
+
+    # ── Steps ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _new(self, role: str, work: Callable[[], Any], *, skew: timedelta = timedelta(0)) -> Invocation:
+        self._number += 1
+        invocation = Invocation(self._number, role, work, started_at=self.now, timeout=TIMEOUTS[role], skew=skew)
+        invocation.passes_reads = self.passes_reads
+        invocation.began_after = len(self.table.history)
+        self.invocations.append(invocation)
+        return invocation
+
+    def _now(self, role: str, work: Callable[[], Any]) -> Any:
+        invocation = self._new(role, work)
+        self.scheduler.run_here(invocation)
+        if invocation.error is not None:
+            raise invocation.error
+        return invocation.answer
+
+    def _asked(self, role: str, work: Callable[[], Any], **about: Any) -> Invocation:
+        invocation = self._new(role, work)
+        self.notes.asked.append(Asked(invocation, **about))
+        self.scheduler.start(invocation)
+        return invocation
+
+    def _deliver(self, batch: Batch, skew: timedelta) -> Invocation:
+        def work() -> Any:
+            answer = self.worker.handle(
+                batch.event, request_id=invocation.request_id, remaining=lambda: self._remaining(invocation)
+            )
+            self.scheduler.pause("answer", Kind.END)
+            self.mapping.conclude(batch, answer)
+            return answer
+
+        invocation = self._new("worker", work, skew=skew)
+        self.notes.delivered.append(Delivered(invocation, batch))
+        self.scheduler.start(invocation)
+        return invocation
+
+    def _remaining(self, invocation: Invocation) -> timedelta:
+        return invocation.started_at + invocation.timeout - self.now
+
+    def _begun(self, invocation: Invocation, pulse: Pulse) -> None:
+        self._pulses.append((invocation, pulse))
+
+
+def is_job(pk: str) -> bool:
+    """Whether the item of that key is a job's record. Names and locks lie in the same table."""
+    return pk.startswith("J#")
+
+
+def key_of(body: str) -> JobKey | None:
+    """Which job the message is about."""
+    try:
+        return JobMessage.parse(body).key
+    except MalformedMessage:
+        return None

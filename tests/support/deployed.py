@@ -1,0 +1,211 @@
+"""The API of a deployed stack as its users meet it. Every answer is held against the document that the stack itself serves."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from local import users
+from local.stack import LocalStack, Outputs
+from tests.deployed.openapi.contract import Contract
+
+FINISHED = {"COMPLETED", "FAILED", "CANCELLED"}
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+Job = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An answer that was given: which operation's, its status, and its problem's code, if it is one of ours."""
+
+    operation: str
+    status: int
+    code: str | None
+
+
+class Judge:
+    """Looks at each answer of an API, as a hook of its clients, and remembers which there were."""
+
+    _TRANSPORT = re.compile("date|server|connection|keep-alive|content-length|access-control-.*|x-amzn?-.*|apigw-requestid")
+    """Headers that a gateway adds to any answer."""
+
+    def __init__(self, document: dict[str, Any], base_url: str) -> None:
+        self.document = document
+        self.seen: set[Answered] = set()
+        self._contract = Contract(document)
+        self._base_path = httpx.URL(base_url).path
+        # Where two fit, the one that names more itself is meant, as for the gateway.
+        paths = sorted(document["paths"], key=lambda path: (path.count("{"), path))
+        self._paths = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in paths}
+
+    def fits(self, named: str, path: str) -> bool:
+        """Whether the path is one of those that the document names so."""
+        return self._paths[named].fullmatch(path) is not None
+
+    def __call__(self, answer: httpx.Response) -> None:
+        path = answer.request.url.raw_path.decode().partition("?")[0].removeprefix(self._base_path)
+        method = answer.request.method.lower()
+        paths = self.document["paths"]
+        route = next((named for named in self._paths if method in paths[named] and self.fits(named, path)), None)
+        if route is None:
+            return
+        answer.read()
+        headers = {name: value for name, value in answer.headers.items() if not self._TRANSPORT.fullmatch(name)}
+        self._contract.check(f"{method.upper()} {route}", answer.status_code, headers, answer.text)
+        is_problem = answer.headers.get("content-type") == "application/problem+json"
+        operation = paths[route][method]["operationId"]
+        self.seen.add(Answered(operation, answer.status_code, answer.json()["code"] if is_problem else None))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A user of the API."""
+
+    http: httpx.Client
+    owner: str
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.post(path, **options)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.get(path, **options)
+
+    def patch(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.patch(path, **options)
+
+    def delete(self, path: str) -> httpx.Response:
+        return self.http.delete(path)
+
+    def submit(self, job_type: str, input: Any = None, *, priority: str = "standard", **headers: str) -> Job:
+        body = {"jobType": job_type, "input": input or {}, "priority": priority}
+        answer = self.post("/jobs", json=body, headers=headers)
+        assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+        job: Job = answer.json()
+        return job
+
+    def job(self, job: Job) -> Job:
+        answer = self.get(f"/jobs/{job['asyncJobId']}")
+        assert answer.status_code == httpx.codes.OK, answer.text
+        found: Job = answer.json()
+        return found
+
+    def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 120) -> Job:
+        """Poll until the job has ended, or until it is as it should be. Functions that are cold on a busy machine take their time."""
+        end = time.monotonic() + seconds
+        while True:
+            found = self.job(job)
+            if until(found) if until else found["status"] in FINISHED:
+                return found
+            assert time.monotonic() < end, f"still {found}"
+            assert found["status"] not in FINISHED, f"ended before: {found}"
+            time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Api:
+    """The API of one deployment, and who may call it."""
+
+    outputs: Outputs
+    judge: Judge
+    stack: LocalStack
+    _clients: list[httpx.Client] = field(default_factory=list)
+    _callers: dict[str, Caller] = field(default_factory=dict)
+    _signing_in: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    @contextmanager
+    def of(cls, stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
+        """Its clients are closed at the end."""
+        base_url = f"{outputs.api_url}/api/v1"
+        document = httpx.get(f"{base_url}/openapi.json", timeout=60, trust_env=False).raise_for_status().json()
+        api = cls(outputs, Judge(document, base_url), stack)
+        yield api
+        for client in api._clients:
+            client.close()
+
+    def caller(self, name: str) -> Caller:
+        """The user of that name, signed in."""
+        with self._signing_in:
+            if name not in self._callers:
+                token = users.token(self.outputs, self.stack.session, name)
+                self._callers[name] = Caller(self.bearing(token), users.subject(token))
+            return self._callers[name]
+
+    def bearing(self, token: str) -> httpx.Client:
+        """A client that sends this token, whatever it is."""
+        return self.client(authorization=f"Bearer {token}")
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client that sends these headers, and no token of its own."""
+        self._clients.append(
+            httpx.Client(
+                base_url=f"{self.outputs.api_url}/api/v1",
+                headers=headers,
+                timeout=60,
+                trust_env=False,
+                event_hooks={"response": [self.judge]},
+            )
+        )
+        return self._clients[-1]
+
+
+@dataclass(frozen=True)
+class Limited:
+    """A second deployment of what the stack has built, with every limit on."""
+
+    api: Api
+    worker_name: str
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "never came to be so"
+        time.sleep(0.1)
+
+
+@contextmanager
+def unread(stack: LocalStack, queue_url: str, *, worker_name: str) -> Iterator[None]:
+    """Meanwhile that worker does not read the queue."""
+    functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
+    name = queue_url.rpartition("/")[2]
+    mappings = functions.list_event_source_mappings(FunctionName=worker_name)["EventSourceMappings"]
+    (mapping,) = (found["UUID"] for found in mappings if found["EventSourceArn"].endswith(f":{name}"))
+
+    def switch(*, on: bool) -> None:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=on)
+        state = "Enabled" if on else "Disabled"
+        wait_until(lambda: functions.get_event_source_mapping(UUID=mapping)["State"] == state)
+
+    switch(on=False)
+    try:
+        yield
+    finally:
+        switch(on=True)
+
+
+def log_events(stack: LocalStack, job: Job, *, until: str) -> list[dict[str, Any]]:
+    """Every line that any function logged about the job, once that one is there: a line comes after the write that it tells of."""
+    end = time.monotonic() + 10
+    while True:
+        lines = _log_events(stack, job)
+        if until in [line["message"] for line in lines] or time.monotonic() > end:
+            return lines
+        time.sleep(0.2)
+
+
+def _log_events(stack: LocalStack, job: Job) -> list[dict[str, Any]]:
+    logs = stack.session.client("logs", endpoint_url=stack.endpoint_url)
+    lines: list[dict[str, Any]] = []
+    for group in logs.describe_log_groups()["logGroups"]:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+            lines += [json.loads(event["message"]) for event in page["events"] if event["message"].startswith("{")]
+    return [line for line in lines if line.get("asyncJobId") == job["asyncJobId"]]

@@ -1,0 +1,88 @@
+"""Jobs and their surroundings with sensible defaults; a test names only what it is about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from asyncjobs.core.job import AsyncJob, JobKey, Priority, RetentionFrom, submitted
+from asyncjobs.jobtypes.decorator import JobType
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+OWNER = "alice"
+JOB_ID = "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"
+
+
+def new_job(
+    *,
+    owner: str = OWNER,
+    async_job_id: str = JOB_ID,
+    timeout: timedelta = timedelta(minutes=1),
+    now: datetime = NOW,
+    delay: timedelta = timedelta(0),
+    **changes: Any,
+) -> AsyncJob:
+    """A job that was just submitted."""
+    job = submitted(
+        JobKey(owner, async_job_id),
+        job_type="sample.returns",
+        request_hash=b"h" * 32,
+        max_attempts=3,
+        timeout=timeout,
+        deadline=timedelta(hours=24),
+        retention=timedelta(days=7),
+        now=now,
+        delay=delay,
+    ).with_input(text="{}")
+    return replace(job, **changes)
+
+
+def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes: Any) -> AsyncJob:
+    """A tracked job that was just submitted, with an hour for its worker."""
+    job = submitted(
+        JobKey(owner, async_job_id),
+        job_type="generic",
+        request_hash=b"h" * 32,
+        max_attempts=0,
+        timeout=timedelta(hours=1),
+        deadline=timedelta(hours=1),
+        retention=timedelta(minutes=5),
+        now=NOW,
+    )
+    return replace(job, **changes)
+
+
+def running_job(
+    *, by: str = "worker-1", now: datetime = NOW, lease: timedelta = timedelta(seconds=75), **changes: Any
+) -> AsyncJob:
+    """A job whose first attempt has just begun."""
+    return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
+
+
+def job_type(name: str, **changes: Any) -> JobType:
+    """A job type that takes anything."""
+    return replace(
+        JobType(
+            name=name,
+            module="jobs.none",
+            function="none",
+            description="Does nothing.",
+            is_async=False,
+            expected=timedelta(seconds=10),
+            timeout=timedelta(minutes=1),
+            max_attempts=3,
+            retention=timedelta(days=7),
+            retention_from=RetentionFrom.END,
+            immediate=None,
+            dedupe=timedelta(0),
+            priority=Priority.STANDARD,
+            exclusive=None,
+            routes=(),
+            synchronous_routes=(),
+            deadline=timedelta(days=1),
+            input_schema={},
+            output_schema={},
+        ),
+        **changes,
+    )

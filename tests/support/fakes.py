@@ -1,0 +1,296 @@
+"""In-memory stand-ins for the adapters. They run through the same suite as the real ones: tests/adapters."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import BinaryIO, Self
+
+from asyncjobs.core.clock import to_whole_seconds
+from asyncjobs.core.durations import Durations
+from asyncjobs.core.errors import InputMissing, Unavailable
+from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
+from asyncjobs.core.ports import ListPosition, Lost
+from asyncjobs.core.rate import SubmitRate
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, *, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeStore:
+    """A `Store` in a dictionary. `failures` are raised first, one a call; `writes` counts what would cost a write."""
+
+    jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
+    names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
+    buckets: dict[str, datetime] = field(default_factory=dict)
+    locks: dict[str, LockOwner] = field(default_factory=dict)
+    failures: deque[Exception] = field(default_factory=deque)
+    writes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
+        with self._write():
+            current = self.jobs.get(job.key)
+            if current is not None and not current.is_expired(now):
+                return None if current.is_put_of(job) else current
+            self.jobs[job.key] = job
+            return None
+
+    def reserve_dedupe_key(
+        self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
+    ) -> str:
+        with self._write():
+            found = self.names.get((owner, name))
+            if found is None or found[1] <= now or found[0] == instead_of:
+                found = self.names[owner, name] = (async_job_id, to_whole_seconds(until))
+            return found[0]
+
+    def claim_if_claimable(
+        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
+    ) -> AsyncJob | Lost:
+        with self._write():
+            current = self.jobs.get(key)
+            if current is None or current.generation != generation or not current.is_claimable(now):
+                is_mine = current is not None and current.is_claimed_by(by)
+                return current if current is not None and is_mine else Lost(current)
+            self.jobs[key] = current.claimed(by=by, now=now, lease_until=lease_until)
+            return self.jobs[key]
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        with self._write():
+            current = self.jobs.get(old.key)
+            written = [name for name in AsyncJob.__slots__ if getattr(old, name) != getattr(new, name)]
+            if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
+                is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
+                return None if is_done else Lost(current)
+            self.jobs[old.key] = replace(current, **{name: getattr(new, name) for name in written})
+            return None
+
+    def remove_if_unchanged(self, job: AsyncJob) -> None:
+        with self._write():
+            current = self.jobs.get(job.key)
+            if current is not None and (current.generation, current.record_expires_at) == (
+                job.generation,
+                job.record_expires_at,
+            ):
+                del self.jobs[job.key]
+
+    def get(self, key: JobKey) -> AsyncJob | None:
+        self._fail()
+        return self.jobs.get(key)
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        self._fail()
+
+        def place(job: AsyncJob) -> tuple[datetime, str]:
+            return job.created_at, job.async_job_id
+
+        own = sorted((job for job in self.jobs.values() if job.owner == owner), key=place, reverse=True)
+        if after is not None:
+            own = [job for job in own if place(job) < (after.created_at, after.async_job_id)]
+        page = own[:limit]
+        return page, ListPosition(*place(page[-1])) if len(own) > limit else None
+
+    def due(self, now: datetime) -> Iterator[JobKey]:
+        self._fail()
+        due = [(job.due_at, job.key) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
+        yield from (key for _, key in sorted(due, key=lambda entry: entry[0]))
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        with self._write():
+            taken, self.buckets[owner] = rate.draw(self.buckets.get(owner), now)
+            return taken, self.buckets[owner]
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        self._fail()
+        return min(at_most, sum(job.live_owner == owner for job in self.jobs.values()))
+
+    def lock_owner(self, name: str) -> LockOwner | None:
+        self._fail()
+        return self.locks.get(name)
+
+    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        with self._write():
+            if self.locks.get(name) in {None, seen}:
+                self.locks[name] = holder
+            return self.locks[name] == holder
+
+    def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
+        self._fail()
+        waiting = [
+            (job.waits_since, job.key)
+            for job in self.jobs.values()
+            if job.exclusive_key == exclusive_key and job.waits_since is not None and job.waits_since <= now
+        ]
+        return [key for _, key in sorted(waiting, key=lambda entry: entry[0])][:at_most]
+
+    def _write(self) -> threading.Lock:
+        self._fail()
+        self.writes += 1
+        return self._lock
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+
+
+@dataclass
+class FakeHistory:
+    """A `History` in a dictionary. While `is_down` it keeps and gives nothing; `reads` counts what would cost a read."""
+
+    known: dict[str, Durations] = field(default_factory=dict)
+    reads: int = 0
+    is_down: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, job_type: str) -> Durations:
+        self.reads += 1
+        self._check()
+        return self.known.get(job_type, Durations())
+
+    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+        self._check()
+        with self._lock:
+            self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The table is down.")
+
+
+@dataclass
+class FakeQueue:
+    """A `Queue` that keeps what is sent. While `is_down` it takes and tells nothing."""
+
+    sent: list[JobMessage] = field(default_factory=list)
+    delays: list[timedelta] = field(default_factory=list)
+    returned: list[tuple[str, timedelta]] = field(default_factory=list)
+    returned_to: list[str] = field(default_factory=list)
+    looks: int = 0
+    is_down: bool = False
+
+    def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
+        self._check()
+        self.sent.append(message)
+        self.delays.append(delay)
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        self._check()
+        self.sent += messages
+        self.delays += [timedelta(0)] * len(messages)
+        return []
+
+    def backlog(self, priority: Priority) -> int:
+        self.looks += 1
+        self._check()
+        sent = zip(self.sent, self.delays, strict=True)
+        return sum(message.priority is priority and delay == timedelta(0) for message, delay in sent)
+
+    def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
+        self._check()
+        self.returned.append((receipt_handle, delay))
+        self.returned_to.append(source)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The queue is down.")
+
+
+class FakeResultWriter:
+    """A `ResultWriter` that keeps the bytes."""
+
+    def __init__(self, objects: FakeObjects, location: str, content_type: str) -> None:
+        self._objects = objects
+        self._location = location
+        self._content_type = content_type
+        self._buffer = bytearray()
+        self._result: Result | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, data: bytes, /) -> int:
+        if self._result is not None:
+            raise ValueError("This result is closed.")
+        self._buffer += data
+        return len(data)
+
+    def close(self) -> Result:
+        if self._result is None:
+            data = bytes(self._buffer)
+            if self._content_type == JSON and len(data) <= INLINE_RESULT_LIMIT:
+                self._result = Result(text=checked_json(data))
+            else:
+                self._objects.check()
+                self._objects.stored[self._location] = data
+                self._result = Result(location=self._location)
+        return self._result
+
+    def discard(self) -> None:
+        self._buffer.clear()
+
+
+@dataclass
+class FakeObjects:
+    """`Objects` in a dictionary. While `is_down` it keeps and gives nothing."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    is_down: bool = False
+
+    def put_input(self, job: AsyncJob, data: bytes) -> str:
+        self.check()
+        location = f"inputs/{job.owner}/{job.async_job_id}/{job.generation}.json"
+        self.stored[location] = data
+        return location
+
+    def get_input(self, location: str) -> bytes:
+        self.check()
+        if location not in self.stored:
+            raise InputMissing(location)
+        return self.stored[location]
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
+
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+        return f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+
+    def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
+        return FakeResultWriter(self, result_location(job, job.attempt), content_type)
+
+    def delete_all(self, job: AsyncJob) -> None:
+        self.check()
+        for location in (job.input_location, *(result_location(job, attempt) for attempt in range(1, job.attempt + 1))):
+            self.stored.pop(location or "", None)
+
+    def link(self, location: str) -> str:
+        return f"https://bucket.example/{location}?signature=x"
+
+    def check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The bucket is down.")

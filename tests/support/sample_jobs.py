@@ -1,0 +1,267 @@
+"""A zoo of small jobs, one for each way of ending. Unit tests run them in process; the e2e tests deploy them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
+
+
+class Nothing(BaseModel):
+    """No input."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Seconds(BaseModel):
+    """How long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=0, ge=0, le=600)
+
+
+class Number(BaseModel):
+    """A number that must be even, which no JSON Schema of pydantic's says."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    number: int
+
+    def model_post_init(self, _context: object) -> None:
+        """Refuse odd ones."""
+        if self.number % 2:
+            raise ValueError("must be even")
+
+
+class Size(BaseModel):
+    """How many bytes."""
+
+    size: int = Field(ge=0)
+
+
+@job("sample.returns", expected_seconds=1)
+def returns(input: Nothing, context: JobContext) -> dict[str, str]:
+    """Return."""
+    return {"effectKey": context.effect_key, "attempt": str(context.attempt)}
+
+
+@job("sample.returns_async", expected_seconds=1)
+async def returns_async(input: Seconds, context: JobContext) -> dict[str, float]:
+    """Wait, without keeping others from running, and return."""
+    await asyncio.sleep(input.seconds)
+    return {"seconds": input.seconds}
+
+
+class Turn(BaseModel):
+    """How a quick job turns out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    turn: Literal["returns", "raises", "gives up", "dawdles", "dies"] = "returns"
+
+
+@job("sample.is_quick", expected_seconds=0.1, timeout_seconds=30)
+def is_quick(input: Turn, context: JobContext) -> int:
+    """Return at once, as its type promises, or turn out otherwise in its first attempt."""
+    if context.attempt == 1:
+        match input.turn:
+            case "raises":
+                raise ValueError("canary-secret")
+            case "dawdles":
+                time.sleep(20)
+            case "dies":
+                os._exit(9)
+    if input.turn == "gives up":
+        raise Fatal("This will never work: change the input.", code="HOPELESS")
+    return context.attempt
+
+
+@job("sample.is_quick_async", expected_seconds=0.1, timeout_seconds=30)
+async def is_quick_async(input: Turn, context: JobContext) -> int:
+    """The same as a coroutine."""
+    if input.turn == "dawdles" and context.attempt == 1:
+        await asyncio.sleep(20)
+    return context.attempt
+
+
+@job("sample.is_quick_elsewhere", expected_seconds=0.1, immediate=False)
+def is_quick_elsewhere(input: Turn, context: JobContext) -> int:
+    """The same, but never in the submit function."""
+    return context.attempt
+
+
+@job("sample.proves_quick", expected_seconds=5, immediate=True)
+def proves_quick(input: Nothing, context: JobContext) -> int:
+    """Return at once, though its type expects otherwise."""
+    return context.attempt
+
+
+@job("sample.proves_slow", expected_seconds=0.1)
+def proves_slow(input: Nothing, context: JobContext) -> int:
+    """Take longer than its type promises."""
+    time.sleep(0.7)
+    return context.attempt
+
+
+@job("sample.halves", expected_seconds=1)
+def halves(input: Number, context: JobContext) -> int:
+    """Halve an even number."""
+    return input.number // 2
+
+
+@job("sample.returns_much", expected_seconds=1)
+def returns_much(input: Size, context: JobContext) -> str:
+    """Return a text of the size asked for."""
+    return "x" * input.size
+
+
+@job("sample.streams", expected_seconds=1)
+def streams(input: Size, context: JobContext) -> ResultStream:
+    """Stream a JSON text of about the size asked for."""
+    with context.stream_result() as out:
+        out.write(b'"')
+        for _ in range(input.size // 1000):
+            out.write(b"x" * 1000)
+        out.write(b'"')
+    return out
+
+
+@job("sample.streams_no_json", expected_seconds=1)
+def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
+    """Stream what claims to be JSON and is not."""
+    with context.stream_result() as out:
+        out.write(b'{"rows":[')
+    return out
+
+
+@job("sample.raises", expected_seconds=1)
+def raises(input: Nothing, context: JobContext) -> None:
+    """Raise something unforeseen that quotes a secret."""
+    raise ValueError("canary-secret")
+
+
+@job("sample.gives_up", expected_seconds=1)
+def gives_up(input: Nothing, context: JobContext) -> None:
+    """Fail for good."""
+    raise Fatal("This will never work: change the input.", code="HOPELESS")
+
+
+@job("sample.succeeds_at_last", expected_seconds=1)
+def succeeds_at_last(input: Nothing, context: JobContext) -> int:
+    """Ask to be tried again until the last attempt."""
+    if context.attempt < context.max_attempts:
+        raise Retry("Not yet.", after=1)
+    return context.attempt
+
+
+@job("sample.exits", expected_seconds=1, max_attempts=1)
+def exits(input: Nothing, context: JobContext) -> None:
+    """Call sys.exit, as scripts do."""
+    sys.exit(3)
+
+
+@job("sample.returns_unserialisable", expected_seconds=1)
+def returns_unserialisable(input: Nothing, context: JobContext) -> Any:
+    """Return what no JSON can hold."""
+    return float("nan")
+
+
+@job("sample.returns_wrong_type", expected_seconds=1)
+def returns_wrong_type(input: Nothing, context: JobContext) -> int:
+    """Return something else than declared."""
+    return "seven"  # type: ignore[return-value]
+
+
+@job("sample.is_asked_again", expected_seconds=1, dedupe_seconds=3600)
+def is_asked_again(input: Any, context: JobContext) -> int:
+    """The same for the same input."""
+    return 1
+
+
+@job("sample.works", expected_seconds=5, timeout_seconds=660)
+def works(input: Seconds, context: JobContext) -> str:
+    """Work for a while and tell of it: with heartbeats, since its time limit is long. Its message holds its process id."""
+    started = time.monotonic()
+    while (spent := time.monotonic() - started) < input.seconds:
+        context.progress(100 * spent / input.seconds, f"pid {os.getpid()} attempt {context.attempt}")
+        time.sleep(0.05)
+    return f"attempt {context.attempt}"
+
+
+@job("sample.sleeps", timeout_seconds=1, max_attempts=1)
+def sleeps(input: Seconds, context: JobContext) -> str:
+    """Sleep, past the time limit if asked to."""
+    try:
+        time.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+@job("sample.sleeps_async", timeout_seconds=1, max_attempts=1)
+async def sleeps_async(input: Seconds, context: JobContext) -> str:
+    """The same, as a coroutine."""
+    try:
+        await asyncio.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+@job("sample.dies_once", timeout_seconds=300)
+def dies_once(input: Nothing, context: JobContext) -> str:
+    """Be killed in the first attempt, the way the kernel ends a process that takes too much memory."""
+    if context.attempt == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"attempt {context.attempt}"
+
+
+class Ran(BaseModel):
+    """When an attempt began and ended, in seconds since 1970: all run on one machine."""
+
+    began: float
+    ended: float
+
+
+@job("sample.takes_turns", timeout_seconds=300, exclusive=Exclusive("sample.turns", scope="OWNER", policy="QUEUE"))
+def takes_turns(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while, alone among its owner's jobs of this type. Its message holds its process id."""
+    return _ran(input, context)
+
+
+@job(
+    "sample.takes_turns_of_two",
+    timeout_seconds=300,
+    exclusive=Exclusive("sample.pairs", scope="OWNER", policy="QUEUE", limit=2),
+)
+def takes_turns_of_two(input: Seconds, context: JobContext) -> Ran:
+    """The same, but two may run."""
+    return _ran(input, context)
+
+
+@job("sample.is_alone", timeout_seconds=300, exclusive=Exclusive("sample.alone"))
+def is_alone(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while, alone for everybody; refused while it is not."""
+    return _ran(input, context)
+
+
+@job("sample.is_joined", timeout_seconds=300, exclusive=Exclusive("sample.joined", scope="INPUT", policy="JOIN"))
+def is_joined(input: Seconds, context: JobContext) -> Ran:
+    """Work for a while; whoever asks for the same gets this one."""
+    return _ran(input, context)
+
+
+def _ran(input: Seconds, context: JobContext) -> Ran:
+    began, started = time.time(), time.monotonic()
+    while (spent := time.monotonic() - started) < input.seconds:
+        context.progress(100 * spent / input.seconds, f"pid {os.getpid()} attempt {context.attempt}")
+        time.sleep(0.05)
+    return Ran(began=began, ended=time.time())

@@ -1,0 +1,220 @@
+"""The catalog: what the decorators say, without their modules."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from asyncjobs.core.errors import InvalidJob, StaleCatalog, UnknownJobType
+from asyncjobs.core.job import Priority
+from asyncjobs.jobtypes import catalog
+from asyncjobs.jobtypes.catalog import Catalog, catalog_path, collect, openapi_text, to_json
+from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
+from tests.support.factories import job_type
+from tests.unit.conftest import JOB, JobsPackage
+
+# ── The one that is there ──────────────────────────────────────────────────────────────────────────
+
+
+def test_the_committed_catalog_says_what_the_decorators_say() -> None:
+    assert catalog_path().read_text() == to_json(collect())
+
+
+def test_the_api_answers_without_the_code_of_any_job_and_without_pydantic() -> None:
+    # In a process of its own: here, other tests have imported everything. What is imported must be paid by each cold start.
+    script = """
+import importlib.util, os, sys
+os.environ |= {"APPLICATION": "a", "TABLE_NAME": "t", "QUEUE_URL": "q", "BUCKET_NAME": "b", "AWS_DEFAULT_REGION": "us-east-1",
+               "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+from tests.support.events import sample
+
+def handler(name):
+    spec = importlib.util.spec_from_file_location(name, f"functions/{name}/app.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.handler
+
+submit = handler("submit")
+status = handler("status")
+assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
+assert not {"asyncjobs.tracking.reports", "asyncjobs.tracking.worker_token"} & set(sys.modules), "before a tracked job"
+answers = [
+    status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, None),
+    submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, None),
+]
+assert [answer["statusCode"] for answer in answers] == [200, 400], answers
+print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
+assert not {"asyncjobs.limits.admission", "asyncjobs.limits.backlog"} & sys.modules.keys(), "limits that are off"
+"""
+    root = Path(__file__).parents[2]
+    path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("", 0), done.stderr
+
+
+# ── Reading ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_what_is_written_reads_back_as_it_was(tmp_path: Path) -> None:
+    types = {name: job_type(name, input_schema={"type": "object"}) for name in ("a.b", "c")}
+    path = tmp_path / "catalog.json"
+    path.write_text(to_json(Catalog(types)))
+    read = Catalog.read(path)
+    assert list(read) == list(types.values())
+    assert read["c"] == types["c"]
+
+
+def test_an_unknown_name_is_an_unknown_job_type() -> None:
+    with pytest.raises(UnknownJobType, match=r"'no\.such'"):
+        Catalog({})["no.such"]
+
+
+def test_a_jobs_package_without_its_catalog_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f"))
+    with pytest.raises(StaleCatalog, match="make catalog"):
+        Catalog.read()
+
+
+def test_a_jobs_package_without_its_openapi_document_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+    jobs_package()
+    with pytest.raises(StaleCatalog, match="make catalog"):
+        openapi_text()
+
+
+def test_without_a_jobs_package_the_layer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "JOBS_PACKAGE", "jobs_that_are_nowhere")
+    with pytest.raises(StaleCatalog, match="the jobs layer is missing"):
+        Catalog.read()
+
+
+def test_reading_runs_nothing_of_the_jobs_package(jobs_package: JobsPackage) -> None:
+    package = jobs_package()
+    (package / "__init__.py").write_text("raise AssertionError('imported')")
+    (package / "catalog.json").write_text("{}")
+    assert list(Catalog.read()) == []
+
+
+# ── Collecting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_package: JobsPackage) -> None:
+    package = jobs_package(
+        one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
+        two=JOB.format(name="m.middle", function="f"),
+    )
+    found = [job_type for job_type in collect() if job_type.name != GENERIC]
+    assert [job_type.name for job_type in found] == ["a.first", "m.middle", "z.last"]
+    assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
+
+
+def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=JOB.format(name="a.b", function="f"))
+    (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
+    assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
+
+
+def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+    job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
+    assert "route" in job
+    jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
+    with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
+        collect()
+
+
+LOCKED = """
+from asyncjobs import Exclusive, JobContext, job
+
+@job("{name}", exclusive=Exclusive("cache", {options}))
+def f(input: int, context: JobContext) -> int:
+    return input
+"""
+
+
+def test_a_lock_reads_back_as_it_was_declared() -> None:
+    lock = Exclusive("cache", scope="INPUT", policy="JOIN", limit=3)
+    found = Catalog({"a": job_type("a", exclusive=lock)})
+    entry = json.loads(to_json(found))["a"]
+    assert entry["exclusive"] == {"name": "cache", "scope": "INPUT", "policy": "JOIN", "limit": 3}
+    assert catalog._from_entry("a", entry) == found["a"]
+
+
+def test_a_priority_reads_back_as_it_was_declared() -> None:
+    found = Catalog({"a": job_type("a", priority=Priority.LOW)})
+    entry = json.loads(to_json(found))["a"]
+    assert entry["priority"] == "low"
+    assert catalog._from_entry("a", entry) == found["a"]
+
+
+def test_job_types_share_a_lock_if_they_agree_on_its_scope_and_limit(jobs_package: JobsPackage) -> None:
+    one, two = (
+        LOCKED.format(name=name, options=f"limit=2, policy='{policy}'") for name, policy in (("a.b", "JOIN"), ("c.d", "QUEUE"))
+    )
+    jobs_package(one=one, two=two)
+    assert [job_type.exclusive.policy for job_type in collect() if job_type.exclusive] == ["JOIN", "QUEUE"]
+
+
+@pytest.mark.parametrize("options", ["limit=2", "scope='OWNER'"])
+def test_a_lock_that_two_job_types_declare_differently_is_refused(options: str, jobs_package: JobsPackage) -> None:
+    jobs_package(one=LOCKED.format(name="a.b", options=""), two=LOCKED.format(name="c.d", options=options))
+    with pytest.raises(InvalidJob, match=r"'a\.b' and 'c\.d' share the lock 'cache'"):
+        collect()
+
+
+def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+TRACKED = """
+from asyncjobs import tracked_job
+
+a_type = tracked_job("{name}", retention_seconds={retention})
+"""
+
+
+def test_tracked_types_are_collected_and_generic_is_always_there(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="file_processing", retention=60))
+    found = {job_type.name: job_type for job_type in collect()}
+    assert list(found) == ["file_processing", "generic"]
+    assert all(job_type.tracked for job_type in found.values())
+    assert [int(job_type.retention.total_seconds()) for job_type in found.values()] == [60, 300]
+
+
+def test_a_tracked_type_reads_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.json"
+    path.write_text(to_json(Catalog({GENERIC: tracked_job(GENERIC)})))
+    assert json.loads(path.read_text())[GENERIC]["tracked"] is True
+    assert list(Catalog.read(path)) == [tracked_job(GENERIC)]
+
+
+def test_a_generic_type_of_ones_own_takes_the_place_of_the_one_there_is(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="generic", retention=60))
+    assert [(found.name, found.retention.total_seconds()) for found in collect()] == [("generic", 60)]
+
+
+def test_a_tracked_type_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=TRACKED.format(name="a.b", retention=60))
+    (package / "two.py").write_text(f"from {package.name}.one import a_type\n__all__ = ['a_type']\n")
+    assert [found.name for found in collect()] == ["a.b", "generic"]
+
+
+@pytest.mark.parametrize(
+    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "run here"]
+)
+def test_one_name_for_two_types_is_refused(jobs_package: JobsPackage, second: str) -> None:
+    jobs_package(one=TRACKED.format(name="a.b", retention=60), two=second)
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+def test_one_name_for_two_jobs_of_one_module_is_refused(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
+        collect()

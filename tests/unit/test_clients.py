@@ -1,0 +1,100 @@
+"""Which errors mean "not now"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from asyncjobs.aws import clients
+from asyncjobs.aws.clients import error_code, translated
+from asyncjobs.core.errors import Unavailable
+
+URL = "https://sqs.example"
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    response: Any = {"Error": {"Code": code, "Message": "canary"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(response, "PutItem")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        client_error("ProvisionedThroughputExceededException"),
+        client_error("ThrottlingException"),
+        client_error("RequestLimitExceeded"),
+        client_error("TransactionInProgressException"),
+        client_error("RequestThrottled", 403),
+        client_error("RequestTimeout"),
+        client_error("SlowDown", 503),
+        client_error("InternalServerError", 500),
+        client_error("any at all", 502),
+        client_error("any at all", 429),
+        ConnectTimeoutError(endpoint_url=URL),
+        ReadTimeoutError(endpoint_url=URL),
+        EndpointConnectionError(endpoint_url=URL),
+        ConnectionClosedError(endpoint_url=URL),
+        HTTPClientError(error="reset"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ],
+    ids=repr,
+)
+def test_what_may_pass_is_unavailable(error: ClientError | BotoCoreError) -> None:
+    with pytest.raises(Unavailable) as raised, translated("The queue"):
+        raise error
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        client_error("ConditionalCheckFailedException"),
+        client_error("ValidationException"),
+        client_error("ResourceNotFoundException"),
+        client_error("AccessDeniedException"),
+        client_error("NoSuchKey", 404),
+        NoCredentialsError(),
+        ParamValidationError(report="wrong"),
+        KeyError("a mistake of ours"),
+    ],
+    ids=repr,
+)
+def test_a_mistake_of_ours_or_of_the_deployment_passes_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised, translated("The queue"):
+        raise error
+    assert raised.value is error
+
+
+def test_the_sentence_names_who_did_not_answer_and_the_code_but_not_what_was_said() -> None:
+    with pytest.raises(Unavailable, match=r"^The table is not available: ThrottlingException$"), translated("The table"):
+        raise client_error("ThrottlingException")
+
+
+def test_an_error_without_a_code_has_an_empty_one() -> None:
+    assert error_code(ClientError({}, "PutItem")) == ""
+
+
+def test_a_link_names_the_buckets_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The global host answers for a young bucket elsewhere with a redirect, after which the signature is wrong.
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    link = clients.s3().generate_presigned_url("get_object", Params={"Bucket": "jobs", "Key": "results/x"}, ExpiresIn=300)
+    assert link.startswith("https://jobs.s3.eu-west-1.amazonaws.com/results/x?")

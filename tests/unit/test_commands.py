@@ -1,0 +1,981 @@
+"""What a caller may ask for: the record is the promise, the message only makes it quick, and owners never meet."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.core.canonical_json import canonical_json
+from asyncjobs.core.errors import (
+    IdempotencyKeyReused,
+    InvalidInput,
+    InvalidWorkerToken,
+    JobAlreadyFinished,
+    JobNotFinished,
+    JobNotFound,
+    JobNotRetryable,
+    SubmitRateExceeded,
+    Unavailable,
+    UnknownJobType,
+)
+from asyncjobs.core.job import FENCE, WORKER_LOST, AsyncJob, Priority, Result, Status
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.placement import INLINE_INPUT_LIMIT, result_location
+from asyncjobs.core.ports import ListPosition, Lost
+from asyncjobs.core.rate import SubmitRate
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
+from asyncjobs.limits.admission import Admission
+from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.service.queries import JobsQuery, Queries
+from asyncjobs.tracking.reports import Report
+from asyncjobs.worker.sweeper import Sweeper
+from tests.support.factories import NOW, OWNER, job_type, new_job, new_tracked_job, running_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
+CATALOGUE = Catalog(
+    {
+        "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
+        GENERIC: tracked_job(GENERIC, deadline_seconds=3600),
+        "service.once": job_type("service.once", dedupe=timedelta(hours=1)),
+        "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
+    }
+)
+REQUEST = SubmitRequest(job_type="service.reads", input={"pages": 9})
+LARGE = {"text": "x" * INLINE_INPUT_LIMIT}
+
+
+@dataclass
+class RacingStore(FakeStore):
+    """A store in which somebody else is quicker: `rivals` act, one a swap, right before it."""
+
+    rivals: list[Callable[[FakeStore], object]] = field(default_factory=list)
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if self.rivals:
+            self.rivals.pop(0)(self)
+        return super().swap_if_unchanged(old, new, unchanged)
+
+
+@pytest.fixture
+def store() -> RacingStore:
+    return RacingStore()
+
+
+@pytest.fixture
+def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
+    return Commands(store=store, queue=queue, objects=objects, catalog=CATALOGUE, clock=clock, max_retention=timedelta(days=30))
+
+
+@pytest.fixture
+def queries(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> Queries:
+    return Queries(store=store, objects=objects, catalog=CATALOGUE, clock=clock)
+
+
+# ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_request_of_an_earlier_release_is_the_same_when_it_is_repeated() -> None:
+    # Else whoever repeats one across a deployment is told that its key was used for something else.
+    request = SubmitRequest(
+        job_type="play.returns", input={"b": [1, "ü"]}, metadata={"a": 1}, message="m", delay=timedelta(seconds=2)
+    )
+    assert request.fingerprint().hex().startswith("97b927e6")
+    assert replace(request, priority=Priority.STANDARD).fingerprint() != request.fingerprint()
+
+
+def test_a_submitted_job_is_recorded_and_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    submission = commands.submit(OWNER, replace(REQUEST, message="queued", metadata={"b": 1, "a": "ü"}))
+    job = submission.job
+    assert not submission.replayed
+    assert store.jobs == {job.key: job}
+    assert queue.sent == [JobMessage.of(job)]
+    assert (job.owner, job.job_type, job.status, job.attempt, job.max_attempts) == (
+        OWNER,
+        "service.reads",
+        Status.PENDING,
+        0,
+        5,
+    )
+    assert (job.input, job.metadata, job.message) == ('{"pages":9}', '{"a":"ü","b":1}', "queued")
+    assert (job.created_at, job.deadline_at, job.retention) == (NOW, NOW + timedelta(days=1), timedelta(days=3))
+
+
+def test_a_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
+    commands.submit(OWNER, REQUEST)
+    assert store.writes == 1
+
+
+def test_without_a_key_each_submit_makes_a_job(commands: Commands, store: FakeStore) -> None:
+    assert commands.submit(OWNER, REQUEST).job.key != commands.submit(OWNER, REQUEST).job.key
+    assert len(store.jobs) == 2
+
+
+@pytest.mark.parametrize("asked", [None, *Priority])
+@pytest.mark.parametrize("declared", Priority)
+def test_a_job_has_the_priority_that_is_asked_for_or_else_its_types(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, declared: Priority, asked: Priority | None
+) -> None:
+    commands = Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalog=Catalog({"a": job_type("a", priority=declared)}),
+        clock=clock,
+        max_retention=timedelta(days=30),
+    )
+    job = commands.submit(OWNER, SubmitRequest(job_type="a", input={}, priority=asked)).job
+    assert job.priority is (asked or declared)
+    assert [message.priority for message in queue.sent] == [job.priority]
+
+
+def test_a_job_that_could_not_be_recorded_was_never_there(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    store.failures.append(Unavailable("throttled"))
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert (store.jobs, queue.sent) == ({}, [])
+    assert not commands.submit(OWNER, REQUEST, idempotency_key="k").replayed
+
+
+def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
+    commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines
+) -> None:
+    queue.is_down = True
+    job = commands.submit(OWNER, REQUEST).job
+    due_at = store.jobs[job.key].due_at
+    assert due_at is not None
+    assert due_at <= NOW + timedelta(minutes=2)
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_ENQUEUE_DEFERRED"]
+
+
+@pytest.fixture
+def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
+    """Takes one job a minute of each owner."""
+    return Commands(
+        store=store,
+        queue=queue,
+        objects=objects,
+        catalog=CATALOGUE,
+        clock=clock,
+        max_retention=timedelta(days=30),
+        admission=Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=1, burst=1)),
+    )
+
+
+def test_of_a_job_that_is_not_admitted_nothing_is_kept(
+    limited: Commands, store: FakeStore, queue: FakeQueue, objects: FakeObjects, lines: Lines
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST)
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, replace(REQUEST, job_type="service.keeps", input=LARGE), idempotency_key="k")
+    assert ([*store.jobs], len(queue.sent), objects.stored) == ([accepted.job.key], 1, {})
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_REFUSED"]
+    assert (lines.events[1]["reason"], lines.events[1]["jobType"]) == ("SubmitRateExceeded", "service.keeps")
+
+
+def test_what_a_submit_leaves_of_the_rate_is_told_and_nothing_where_there_is_none(
+    commands: Commands, limited: Commands
+) -> None:
+    assert commands.submit(OWNER, REQUEST).quota is None
+    quota = limited.submit(OWNER, REQUEST).quota
+    assert quota is not None
+    assert (quota.burst, quota.remaining, quota.next_token) == (1, 0, timedelta(minutes=1))
+
+
+def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
+    limited: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    accepted = limited.submit(OWNER, REQUEST, idempotency_key="k").job
+    writes = store.writes
+    for _ in range(3):
+        again = limited.submit(OWNER, REQUEST, idempotency_key="k")
+        assert (again.job, again.replayed, again.quota and again.quota.remaining) == (accepted, True, 0)
+    assert store.writes == writes + 3, "one each: the bucket said no, and nothing was put"
+    assert len(queue.sent) == 1
+    with pytest.raises(IdempotencyKeyReused):
+        limited.submit(OWNER, replace(REQUEST, message="another"), idempotency_key="k")
+    store.jobs[accepted.key] = replace(accepted, record_expires_at=clock())
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST, idempotency_key="k")
+
+
+def test_a_replay_costs_a_token_too_while_there_is_one(limited: Commands, clock: FakeClock) -> None:
+    limited.submit(OWNER, REQUEST, idempotency_key="k")
+    clock.advance(seconds=60)
+    assert limited.submit(OWNER, REQUEST, idempotency_key="k").replayed
+    with pytest.raises(SubmitRateExceeded):
+        limited.submit(OWNER, REQUEST)
+
+
+def test_a_request_that_is_wrong_costs_no_token(limited: Commands, store: FakeStore) -> None:
+    with pytest.raises(InvalidInput):
+        limited.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
+    assert store.writes == 0
+    limited.submit(OWNER, REQUEST)
+
+
+def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:
+    with pytest.raises(UnknownJobType):
+        commands.submit(OWNER, replace(REQUEST, job_type="service.unheard_of"))
+    assert store.writes == 0
+
+
+def test_an_input_that_does_not_fit_is_refused_by_its_place(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        commands.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
+    assert [problem.pointer for problem in raised.value.problems] == ["/pages"]
+    assert (store.writes, queue.sent) == (0, [])
+
+
+def test_a_delayed_job_is_sent_with_its_delay(commands: Commands, queue: FakeQueue) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(minutes=5))).job
+    assert job.not_before == NOW + timedelta(minutes=5)
+    assert queue.delays == [timedelta(minutes=5)]
+
+
+@pytest.mark.parametrize(
+    ("job_type_name", "asked", "kept"),
+    [
+        ("service.reads", None, timedelta(days=3)),
+        ("service.reads", timedelta(minutes=1), timedelta(minutes=1)),
+        ("service.reads", timedelta(days=20), timedelta(days=20)),
+        ("service.keeps", None, timedelta(days=30)),
+        ("service.keeps", timedelta(days=60), timedelta(days=30)),
+    ],
+)
+def test_a_job_is_kept_as_asked_or_as_its_type_says_and_never_longer_than_the_stack_allows(
+    commands: Commands, job_type_name: str, asked: timedelta | None, kept: timedelta
+) -> None:
+    assert commands.submit(OWNER, SubmitRequest(job_type=job_type_name, input={}, retention=asked)).job.retention == kept
+
+
+# ── Large inputs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_input_up_to_the_limit_lies_in_the_record(commands: Commands, objects: FakeObjects) -> None:
+    text = "ü" * ((INLINE_INPUT_LIMIT - len('{"text":""}')) // 2)
+    job = commands.submit(OWNER, replace(REQUEST, input={"text": text})).job
+    assert (json.loads(job.input or ""), job.input_location) == ({"text": text}, None)
+    assert objects.stored == {}
+
+
+def test_a_larger_input_lies_in_the_bucket(commands: Commands, objects: FakeObjects) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, input=LARGE)).job
+    assert job.input is None
+    assert objects.stored == {job.input_location: canonical_json(LARGE)}
+
+
+def test_no_record_names_an_input_that_could_not_be_kept(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, replace(REQUEST, input=LARGE))
+    assert store.writes == 0
+
+
+# ── Idempotency ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_request_again_is_the_same_job(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, metadata={"a": 1, "b": 2}), idempotency_key="k")
+    again = commands.submit(OWNER, replace(REQUEST, metadata={"b": 2, "a": 1}), idempotency_key="k")
+    assert (again.job, again.replayed) == (first.job, True)
+    assert len(store.jobs) == 1
+
+
+def test_a_large_input_is_recognised_too(commands: Commands) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k")
+    assert commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k").job == first.job
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"job_type": "service.keeps"},
+        {"input": {"pages": 10}},
+        {"metadata": {}},
+        {"message": ""},
+        {"delay": timedelta(seconds=1)},
+        {"retention": timedelta(days=3)},
+        {"priority": Priority.LOW},
+        {"priority": Priority.STANDARD},
+    ],
+    ids=str,
+)
+def test_the_same_key_for_another_request_is_refused(commands: Commands, store: FakeStore, other: dict[str, Any]) -> None:
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    with pytest.raises(IdempotencyKeyReused):
+        commands.submit(OWNER, replace(REQUEST, **other), idempotency_key="k")
+    assert store.jobs == {job.key: job}
+
+
+def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_have_left(
+    commands: Commands, queue: FakeQueue
+) -> None:
+    queue.is_down = True
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    queue.is_down = False
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert queue.sent == [JobMessage.of(job)]
+
+
+@pytest.mark.parametrize(("late", "delay"), [(timedelta(hours=1), 900), (timedelta(0), 0), (-timedelta(hours=1), 0)])
+def test_a_job_may_be_told_when_to_start(commands: Commands, queue: FakeQueue, late: timedelta, delay: float) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, not_before=NOW + late)).job
+    assert job.not_before == (NOW + late if late > timedelta(0) else None)
+    assert [each.total_seconds() for each in queue.delays] == ([] if delay else [0])
+
+
+def test_a_job_that_starts_later_than_the_queue_can_wait_is_the_sweepers(
+    commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
+    job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(days=3))).job
+    assert queue.sent == []
+    sweeper = Sweeper(store=store, queue=queue, clock=clock)
+    for seconds, sent in [(3 * 24 * 3600 - 1, []), (1, [JobMessage.of(job)])]:
+        clock.advance(seconds=seconds)
+        sweeper.sweep(lambda: timedelta(minutes=1))
+        assert queue.sent == sent
+    assert job.deadline_at > clock.now
+    assert not job.is_expired(job.deadline_at)
+
+
+def test_an_instant_is_the_same_request_whenever_it_is_repeated(commands: Commands, clock: FakeClock) -> None:
+    request = replace(REQUEST, not_before=NOW + timedelta(hours=1))
+    first = commands.submit(OWNER, request, idempotency_key="k").job
+    clock.advance(seconds=5)
+    assert commands.submit(OWNER, request, idempotency_key="k").job == first
+
+
+def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(
+    commands: Commands, queue: FakeQueue, clock: FakeClock
+) -> None:
+    request = replace(REQUEST, delay=timedelta(seconds=60))
+    for seconds in (20, 60):
+        commands.submit(OWNER, request, idempotency_key="k")
+        clock.advance(seconds=seconds)
+    commands.submit(OWNER, request, idempotency_key="k")
+    assert [delay.total_seconds() for delay in queue.delays] == [60, 40, 0]
+
+
+@pytest.mark.parametrize("end", [None, "completed", "cancelled"])
+def test_a_replay_of_a_job_that_runs_or_has_ended_sends_nothing(
+    commands: Commands, store: FakeStore, queue: FakeQueue, end: str | None
+) -> None:
+    job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    running = job.claimed(by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    now = {
+        None: running,
+        "completed": running.completed(now=NOW, result=Result("1")),
+        "cancelled": running.cancelled(now=NOW),
+    }[end]
+    store.jobs[job.key] = now
+    assert commands.submit(OWNER, REQUEST, idempotency_key="k").job == now
+    assert len(queue.sent) == 1
+
+
+def test_a_key_whose_job_has_expired_is_free_again(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    store.jobs[first.key] = first.cancelled(now=NOW)
+    clock.advance(seconds=timedelta(days=3).total_seconds())
+    second = commands.submit(OWNER, replace(REQUEST, input={"pages": 1}), idempotency_key="k")
+    assert not second.replayed
+    assert second.job.key == first.key
+    assert second.job.generation != first.generation
+
+
+def test_a_replay_is_not_accepted_twice_in_the_log(commands: Commands, lines: Lines) -> None:
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert lines.names() == ["JOB_ACCEPTED"]
+
+
+def test_no_line_quotes_what_was_submitted(commands: Commands, queue: FakeQueue, lines: Lines) -> None:
+    queue.is_down = True
+    job = commands.submit(
+        OWNER, replace(REQUEST, input={"c": "canary"}, metadata={"c": "canary"}, message="canary"), idempotency_key="canary"
+    ).job
+    commands.cancel(OWNER, job.async_job_id)
+    assert len(lines.events) == 3
+    assert "canary" not in lines.text()
+
+
+OWNERS = st.text("ab|", min_size=1, max_size=3)
+KEYS = st.text("abc", min_size=1, max_size=3)
+
+
+@settings(max_examples=50)
+@given(st.lists(st.tuples(OWNERS, KEYS), max_size=8))
+def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: list[tuple[str, str]]) -> None:
+    store, clock = FakeStore(), FakeClock(NOW)
+    commands = Commands(
+        store=store,
+        queue=FakeQueue(),
+        objects=FakeObjects(),
+        catalog=CATALOGUE,
+        clock=clock,
+        max_retention=timedelta(days=30),
+    )
+    ids = {(owner, key): commands.submit(owner, REQUEST, idempotency_key=key).job.async_job_id for owner, key in submits}
+    assert len(set(ids.values())) == len(set(submits)) == len(store.jobs)
+
+
+# ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_recorded_and_never_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}, message="Upload queued"))
+    job = submission.job
+    assert (job.is_tracked, job.due_at, job.message) == (True, NOW + timedelta(hours=1), "Upload queued")
+    assert store.jobs == {job.key: job}
+    assert (store.writes, queue.sent) == (1, [])
+    assert submission.worker_token is not None
+    assert submission.worker_token.fits(job)
+
+
+def test_a_replay_of_a_tracked_job_sends_nothing_and_has_no_token_to_give(commands: Commands, queue: FakeQueue) -> None:
+    first, again = (commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k") for _ in range(2))
+    assert (again.replayed, again.job, again.worker_token) == (True, first.job, None)
+    assert queue.sent == []
+
+
+def test_a_tracked_job_created_anew_does_not_know_the_old_ones_token(commands: Commands, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    clock.now = first.job.record_expires_at
+    second = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
+    assert first.worker_token is not None
+    assert second.job.key == first.job.key
+    assert not first.worker_token.fits(second.job)
+
+
+def test_a_tracked_job_takes_no_input(commands: Commands) -> None:
+    with pytest.raises(InvalidInput):
+        commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={"pages": 9}))
+
+
+def test_a_job_that_runs_here_has_no_token(commands: Commands) -> None:
+    assert commands.submit(OWNER, REQUEST).worker_token is None
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_tracked_job_is_not_retried_since_nobody_would_learn_of_it(
+    commands: Commands, store: FakeStore, queue: FakeQueue, end: str
+) -> None:
+    job = new_tracked_job()
+    job = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key], store.writes, queue.sent) == (job, 0, [])
+
+
+def test_a_deleted_tracked_job_is_gone_for_its_worker_too(commands: Commands) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}))
+    assert submission.worker_token is not None
+    commands.cancel(OWNER, submission.job.async_job_id)
+    commands.delete(OWNER, submission.job.async_job_id)
+    with pytest.raises(InvalidWorkerToken):
+        commands.reports.by_worker(submission.job.async_job_id, submission.worker_token, Report(progress=50))
+
+
+def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: FakeStore) -> None:
+    job = new_tracked_job().advanced(now=NOW, progress=50, message=None)
+    store.jobs[job.key] = job
+    assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(44.0, 44), ({"b": [1.0], "a": -0.0}, {"a": 0, "b": [1]}), (1e20, 10**20), ("1.0", "1.0")]
+)
+def test_one_value_has_one_form(one: Any, other: Any) -> None:
+    assert canonical_json(one) == canonical_json(other)
+
+
+@pytest.mark.parametrize("value", [0.5, 1e21, 1e300, True, None])
+def test_what_is_no_whole_number_stays_what_it_is(value: Any) -> None:
+    assert repr(json.loads(canonical_json(value))) == repr(value)
+
+
+# ── Same input, same job ───────────────────────────────────────────────────────────────────────────
+
+ONCE = SubmitRequest(job_type="service.once", input={"pages": 9})
+
+
+def test_the_same_input_is_the_same_job_however_it_is_written(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, replace(ONCE, input={"pages": 9, "from": 1}, message="one"))
+    again = commands.submit(OWNER, replace(ONCE, input={"from": 1, "pages": 9}, message="two"))
+    assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
+    assert len(store.jobs) == 1
+
+
+def test_another_input_or_owner_is_another_job(commands: Commands, store: FakeStore) -> None:
+    for owner, pages in (("alice", 9), ("alice", 10), ("bob", 9)):
+        assert not commands.submit(owner, replace(ONCE, input={"pages": pages})).replayed
+    assert len(store.jobs) == 3
+
+
+def test_when_the_window_is_over_the_same_input_is_a_new_job(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    clock.advance(seconds=3601)
+    assert not commands.submit(OWNER, ONCE).replayed
+    assert store.jobs[first.key] == first
+
+
+def test_an_idempotency_key_goes_before_the_input(commands: Commands, store: FakeStore) -> None:
+    commands.submit(OWNER, ONCE)
+    assert not commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert commands.submit(OWNER, ONCE, idempotency_key="k").replayed
+    assert len(store.jobs) == 2
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled", "deleted"])
+def test_what_came_to_nothing_does_not_count(commands: Commands, store: FakeStore, end: str) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    commands.cancel(OWNER, first.async_job_id)
+    if end == "failed":
+        store.jobs[first.key] = first.failed(now=NOW, error=WORKER_LOST)
+    elif end == "deleted":
+        commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, ONCE)
+    assert (again.replayed, again.job.status) == (False, Status.PENDING)
+    assert commands.submit(OWNER, ONCE).job == again.job
+
+
+def test_what_went_well_is_not_done_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, ONCE).job
+    done = first.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result("1"))
+    store.jobs[first.key] = done
+    assert commands.submit(OWNER, ONCE) == Submission(done, replayed=True)
+
+
+def test_a_submit_that_died_between_the_name_and_the_job_is_made_up_for(commands: Commands, store: FakeStore) -> None:
+    add, store.failures = store.add_if_absent, deque()
+
+    def dies(_job: AsyncJob, _now: datetime) -> AsyncJob | None:
+        raise Unavailable("gone")
+
+    store.add_if_absent = dies  # type: ignore[method-assign, assignment]  # this once
+    with pytest.raises(Unavailable):
+        commands.submit(OWNER, ONCE)
+    ((named, _until),) = store.names.values()
+    store.add_if_absent = add  # type: ignore[method-assign]
+    submission = commands.submit(OWNER, ONCE)
+    assert (submission.job.async_job_id, submission.replayed) == (named, False)
+
+
+def test_of_many_submits_of_one_input_at_once_all_get_one_job(commands: Commands, store: FakeStore) -> None:
+    together = threading.Barrier(8)
+
+    def submit(_: int) -> Submission:
+        together.wait()
+        return commands.submit(OWNER, ONCE)
+
+    with ThreadPoolExecutor(8) as pool:
+        submissions = list(pool.map(submit, range(8)))
+    assert {submission.job.async_job_id for submission in submissions} == {job.async_job_id for job in store.jobs.values()}
+    assert (len(store.jobs), [submission.replayed for submission in submissions].count(False)) == (1, 1)
+
+
+# ── Cancel ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_a_cancelled_job_ends_at_once(commands: Commands, store: FakeStore, lines: Lines, job: AsyncJob) -> None:
+    store.jobs[job.key] = job
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: cancelled}
+    assert cancelled == job.cancelled(now=NOW)
+    assert lines.names() == ["JOB_CANCELLED"]
+
+
+def test_cancelling_again_does_nothing(commands: Commands, store: FakeStore, clock: FakeClock, lines: Lines) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    first = commands.cancel(OWNER, job.async_job_id)
+    clock.advance(seconds=10)
+    assert commands.cancel(OWNER, job.async_job_id) == first
+    assert (store.writes, lines.names()) == (1, ["JOB_CANCELLED"])
+
+
+@pytest.mark.parametrize("name", ["completed", "failed"])
+def test_what_has_ended_otherwise_cannot_be_cancelled(commands: Commands, store: FakeStore, name: str) -> None:
+    job = {
+        "completed": running_job().completed(now=NOW, result=Result("1")),
+        "failed": running_job(deadline_at=NOW).ended_by_time(NOW),
+    }[name]
+    assert job is not None
+    store.jobs[job.key] = job
+    with pytest.raises(JobAlreadyFinished):
+        commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_job_that_is_claimed_in_the_same_moment_is_cancelled_in_its_attempt(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    store.rivals.append(
+        lambda store: store.claim_if_claimable(
+            job.key, generation=job.generation, by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75)
+        )
+    )
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert (cancelled.status, cancelled.attempt, cancelled.claimed_by) == (Status.CANCELLED, 1, "w1")
+
+
+def test_who_cancels_is_told_what_was_reported_in_the_same_moment(commands: Commands, store: RacingStore) -> None:
+    job = running_job()
+    told = job.reported(now=NOW + timedelta(seconds=1), progress=70, message="seventy", lease_until=NOW + timedelta(seconds=99))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, told))
+    cancelled = commands.cancel(OWNER, job.async_job_id)
+    assert (cancelled.progress, cancelled.message, cancelled.progress_at) == (70, "seventy", None)
+    assert store.jobs == {job.key: cancelled}
+
+
+def test_a_job_that_ends_in_the_same_moment_stays_as_it_ended(commands: Commands, store: RacingStore) -> None:
+    job = running_job()
+    completed = job.completed(now=NOW, result=Result("1"))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, completed))
+    with pytest.raises(JobAlreadyFinished):
+        commands.cancel(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: completed}
+
+
+def test_a_job_that_somebody_else_cancels_in_the_same_moment_is_cancelled_once(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    theirs = job.cancelled(now=NOW - timedelta(seconds=1))
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, theirs))
+    assert commands.cancel(OWNER, job.async_job_id) == theirs
+
+
+def test_a_job_that_disappears_in_the_same_moment_is_not_found(commands: Commands, store: RacingStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    store.rivals.append(lambda store: store.jobs.clear())
+    with pytest.raises(JobNotFound):
+        commands.cancel(OWNER, job.async_job_id)
+
+
+# ── Queries ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_is_shown_to_its_owner(queries: Queries, store: FakeStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    assert queries.job(OWNER, job.async_job_id) == job
+
+
+def test_what_is_anothers_unknown_or_expired_is_not_found(
+    commands: Commands, queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    job = new_job().cancelled(now=NOW)
+    store.jobs[job.key] = job
+    asked = [("bob", job.async_job_id), (OWNER, "00000000-0000-4000-8000-000000000000")]
+    clock.now = job.record_expires_at
+    asked.append((OWNER, job.async_job_id))
+    for ask, (owner, async_job_id) in itertools.product((queries.job, commands.cancel), asked):
+        with pytest.raises(JobNotFound):
+            ask(owner, async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
+    assert queries.link(new_job()) is None
+    assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
+
+
+def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
+    advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
+    assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
+
+
+def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
+    job = running_job().completed(now=NOW, result=Result(location="results/x"))
+    assert queries.link(job) == objects.link("results/x")
+
+
+def listed(number: int, **changes: Any) -> AsyncJob:
+    """A job of a list: the higher its number, the newer."""
+    return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
+
+
+def walk(queries: Queries, query: JobsQuery) -> list[list[AsyncJob]]:
+    """All pages of a list."""
+    pages, more = [], True
+    while more:
+        page = queries.jobs(OWNER, query)
+        pages.append(list(page.jobs))
+        more = page.next is not None
+        query = replace(query, after=page.next)
+    return pages
+
+
+def fill(store: FakeStore, jobs: Sequence[AsyncJob]) -> None:
+    store.jobs |= {job.key: job for job in jobs}
+
+
+def test_a_list_is_the_owners_newest_first(queries: Queries, store: FakeStore) -> None:
+    jobs = [listed(number) for number in range(5)]
+    fill(store, [*jobs, listed(9, owner="bob")])
+    assert walk(queries, JobsQuery(limit=2)) == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
+
+
+def test_a_list_that_just_fills_its_page_has_no_next_one(queries: Queries, store: FakeStore) -> None:
+    fill(store, [listed(number) for number in range(3)])
+    assert queries.jobs(OWNER, JobsQuery(limit=3)).next is None
+
+
+def test_an_empty_list_has_no_next_page(queries: Queries) -> None:
+    page = queries.jobs(OWNER, JobsQuery())
+    assert (page.jobs, page.next) == ([], None)
+
+
+def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
+    queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    wanted = listed(1, job_type="a")
+    expired = listed(2, job_type="a", record_expires_at=NOW)
+    fill(store, [wanted, expired, listed(3, job_type="b"), listed(4, job_type="a").cancelled(now=NOW)])
+    clock.now = NOW + timedelta(seconds=10)
+    assert queries.jobs(OWNER, JobsQuery(status=Status.PENDING, job_type="a")).jobs == [wanted]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from("abx"), max_size=40), st.integers(1, 5), st.sampled_from(["a", None]))
+def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
+    kinds: list[str], limit: int, wanted: str | None
+) -> None:
+    store = FakeStore()
+    jobs = [listed(number, job_type=kind) for number, kind in enumerate(kinds)]
+    fill(store, [replace(job, record_expires_at=NOW) if job.job_type == "x" else job for job in jobs])
+    queries = Queries(store=store, objects=FakeObjects(), catalog=CATALOGUE, clock=FakeClock(NOW))
+    pages = walk(queries, JobsQuery(limit=limit, job_type=wanted))
+    assert all(len(page) <= limit for page in pages)
+    assert [job.key for page in pages for job in page] == [
+        job.key for job in reversed(jobs) if job.job_type != "x" and wanted in (None, job.job_type)
+    ]
+
+
+def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_next_page(
+    queries: Queries, store: FakeStore
+) -> None:
+    # So that no filter makes one call read a whole table.
+    wanted = listed(0, job_type="a")
+    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
+    first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
+    assert first.jobs == []
+    assert first.next == ListPosition(listed(2).created_at, listed(2).async_job_id)
+    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
+
+
+def test_the_job_types_are_those_of_the_catalog(queries: Queries) -> None:
+    names = ["service.reads", "generic", "service.once", "service.keeps"]
+    assert [found.name for found in queries.job_types()] == names
+
+
+# ── JSON ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_same_value_is_the_same_text() -> None:
+    assert (
+        canonical_json({"b": [1, "ü"], "a": None})
+        == canonical_json({"a": None, "b": [1, "ü"]})
+        == '{"a":null,"b":[1,"ü"]}'.encode()
+    )
+
+
+def test_a_text_that_others_could_not_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        canonical_json(float("nan"))
+
+
+# ── Retry ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed_job(**changes: Any) -> AsyncJob:
+    return running_job(job_type="service.reads", **changes).failed(now=NOW, error=WORKER_LOST)
+
+
+def test_a_retried_job_waits_and_is_sent(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    again = commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: again}
+    assert (again.status, again.attempt, again.error) == (Status.PENDING, 0, None)
+    assert queue.sent == [JobMessage.of(again)]
+    assert lines.names() == ["JOB_RETRY_ACCEPTED"]
+
+
+def test_a_retry_that_the_queue_does_not_take_is_in_the_due_index(
+    commands: Commands, store: FakeStore, queue: FakeQueue
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    queue.is_down = True
+    again = commands.retry(OWNER, job.async_job_id)
+    assert again.due_at is not None
+
+
+def test_only_what_failed_or_was_cancelled_is_retried(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+    for job in (new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))):
+        store.jobs[job.key] = job
+        with pytest.raises(JobNotRetryable):
+            commands.retry(OWNER, job.async_job_id)
+        assert store.jobs == {job.key: job}
+    assert queue.sent == []
+
+
+def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    rivals = Commands(
+        store=store,
+        queue=queue,
+        objects=FakeObjects(),
+        catalog=CATALOGUE,
+        clock=FakeClock(NOW),
+        max_retention=timedelta(days=30),
+    )
+    store.rivals.append(lambda _: rivals.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert queue.sent == [JobMessage.of(store.jobs[job.key])]
+
+
+def test_a_cancel_on_top_of_a_retry_whose_answer_was_lost_stands(commands: Commands, store: FakeStore) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    swap = store.swap_if_unchanged
+
+    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
+        # The SDK's second try finds what has become of its first.
+        assert swap(old, new, unchanged) is None
+        store.jobs[job.key] = new.cancelled(now=NOW)
+        return Lost(store.jobs[job.key])
+
+    store.swap_if_unchanged = applied_and_then_cancelled  # type: ignore[method-assign, assignment]  # this once
+    assert commands.retry(OWNER, job.async_job_id).status is Status.CANCELLED
+
+
+def test_a_job_whose_type_is_gone_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    job = replace(failed_job(), job_type="no.more")
+    store.jobs[job.key] = job
+    with pytest.raises(UnknownJobType):
+        commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+# ── Delete ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def finished_job(objects: FakeObjects) -> AsyncJob:
+    job = replace(running_job(attempt=2), input=None, input_location="inputs/alice/x.json")
+    location = result_location(job, 2)
+    objects.stored |= {"inputs/alice/x.json": b"{}", result_location(job, 1): b"of a lost attempt", location: b"1"}
+    return job.completed(now=NOW, result=Result(location=location))
+
+
+def test_a_deleted_job_is_gone_with_its_bytes(commands: Commands, store: FakeStore, objects: FakeObjects, lines: Lines) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+    assert lines.names() == ["JOB_DELETED"]
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_what_has_not_finished_is_not_deleted(commands: Commands, store: FakeStore, job: AsyncJob) -> None:
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_deletion_that_died_on_the_way_is_ended_by_the_next(
+    commands: Commands, queries: Queries, store: FakeStore, objects: FakeObjects
+) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        commands.delete(OWNER, job.async_job_id)
+    with pytest.raises(JobNotFound):
+        queries.job(OWNER, job.async_job_id)
+    objects.is_down = False
+    with pytest.raises(JobNotFound):
+        commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
+
+
+def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
+    commands: Commands, store: RacingStore, objects: FakeObjects
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+    objects.stored[result_location(job, 1)] = b"left behind"
+    store.rivals.append(lambda _: commands.retry(OWNER, job.async_job_id))
+    with pytest.raises(JobNotFinished):
+        commands.delete(OWNER, job.async_job_id)
+    assert store.jobs[job.key].status is Status.PENDING
+
+
+def test_a_job_that_is_deleted_in_the_same_moment_is_not_retried(
+    commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue
+) -> None:
+    job = failed_job()
+    store.jobs[job.key] = job
+
+    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+        objects.is_down = True
+        with pytest.raises(Unavailable):
+            commands.delete(OWNER, job.async_job_id)
+
+    store.rivals.append(delete_as_far_as_the_bytes)
+    with pytest.raises(JobNotFound):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key].status, store.jobs[job.key].is_expired(NOW), queue.sent) == (Status.FAILED, True, [])
+
+
+def test_a_job_that_expires_and_is_deleted_in_the_same_moment_is_not_retried(
+    commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue, clock: FakeClock
+) -> None:
+    # The retry was in time when it read the job. It must not bring it back without the bytes.
+    job = failed_job()
+    store.jobs[job.key] = job
+    clock.now = job.record_expires_at - timedelta(milliseconds=1)
+
+    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+        clock.advance(seconds=0.002)
+        objects.is_down = True
+        with pytest.raises(Unavailable):
+            commands.delete(OWNER, job.async_job_id)
+
+    store.rivals.append(delete_as_far_as_the_bytes)
+    with pytest.raises(JobNotFound):
+        commands.retry(OWNER, job.async_job_id)
+    assert (store.jobs[job.key].status, queue.sent) == (Status.FAILED, [])
+
+
+def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:
+    first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
+    commands.cancel(OWNER, first.async_job_id)
+    commands.delete(OWNER, first.async_job_id)
+    again = commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert not again.replayed
+    assert (again.job.async_job_id, list(store.jobs.values())) == (first.async_job_id, [again.job])

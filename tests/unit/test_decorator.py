@@ -1,0 +1,298 @@
+"""The decorator: what it makes of a function, and what it refuses at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
+from asyncjobs.core.errors import InvalidJob, StaleCatalog
+from asyncjobs.core.job import Priority, RetentionFrom, is_short
+from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
+from asyncjobs.testing import FakeContext
+from tests.support import sample_jobs
+
+
+class Numbers(BaseModel):
+    """Some numbers."""
+
+    numbers: list[int] = Field(max_length=10)
+
+
+class Sum(BaseModel):
+    """What they are together."""
+
+    total: int = Field(serialization_alias="sumOfAll")
+
+
+def definition(function: object) -> JobDefinition:
+    found = definition_of(function)
+    assert found is not None
+    return found
+
+
+@job("registry.adds", expected_seconds=0.5, timeout_seconds=90, max_attempts=2, retention_seconds=3600, deadline_seconds=600)
+def adds(input: Numbers, _context: JobContext) -> Sum:
+    """Add numbers.
+
+    All of them.
+    """
+    if len(input.numbers) > 3:
+        raise Fatal("Too many.")
+    return Sum(total=sum(input.numbers))
+
+
+@job("registry.waits")
+async def waits(_input: None, _context: JobContext) -> None:
+    """Wait."""
+
+
+def plain(_input: None, _context: JobContext) -> None:
+    """Be no job, but fit to become one."""
+
+
+# ── What it makes ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_stays_the_function_it_is() -> None:
+    assert adds(Numbers(numbers=[1, 2]), FakeContext()) == Sum(total=3)
+    with pytest.raises(Fatal):
+        adds(Numbers(numbers=[1, 2, 3, 4]), FakeContext())
+
+
+def test_a_job_is_described_without_its_code() -> None:
+    found = definition(adds).describe()
+    assert (found.name, found.module, found.function) == ("registry.adds", __name__, "adds")
+    assert found.description == "Add numbers."
+    assert (found.expected, found.timeout) == (timedelta(seconds=0.5), timedelta(seconds=90))
+    assert (found.max_attempts, found.retention, found.deadline) == (2, timedelta(hours=1), timedelta(minutes=10))
+    assert found.input_schema["properties"]["numbers"]["maxItems"] == 10
+    assert list(found.output_schema["properties"]) == ["sumOfAll"]
+
+
+def test_a_job_with_nothing_said_is_short_and_tried_three_times() -> None:
+    found = definition(waits).describe()
+    assert is_short(found.timeout)
+    assert (found.max_attempts, found.retention, found.deadline) == (3, timedelta(days=7), timedelta(days=1))
+
+
+@pytest.mark.parametrize(("function", "is_async"), [(adds, False), (waits, True)])
+def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any], is_async: bool) -> None:
+    assert definition(function).is_async is is_async
+    assert definition(function).describe().is_async is is_async
+
+
+@pytest.mark.parametrize("value", [len, Numbers, None, 7, FakeContext.check])
+def test_anything_else_is_no_job(value: object) -> None:
+    assert definition_of(value) is None
+
+
+def test_input_and_output_of_any_kind_pydantic_knows_will_do() -> None:
+    @job("registry.anything")
+    def anything(values: dict[str, list[int]] | None, _context: JobContext) -> list[str]:
+        return sorted(values or {})
+
+    found = definition(anything)
+    assert found.input_adapter.validate_json('{"a": [1]}') == {"a": [1]}
+    assert found.output_adapter.validate_python(["a"]) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "type_"), [(Sum | ResultStream, "object"), (ResultStream | str | int, None), (ResultStream, None)], ids=str
+)
+def test_a_streamed_result_is_described_by_what_else_the_job_returns(annotation: Any, type_: str | None) -> None:
+    def streams(_input: None, _context: JobContext) -> Any:
+        pass
+
+    streams.__annotations__["return"] = annotation
+    schema = definition(job("registry.streams")(streams)).describe().output_schema
+    assert schema.get("type") == type_
+
+
+# ── What it refuses ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["a", "text.search", "document.extract_2", "a.b.c", "x" * 50])
+def test_words_joined_by_dots_are_a_name(name: str) -> None:
+    assert definition(job(name)(plain)).name == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "A", "a-b", "a b", ".a", "a.", "a..b", "1a", "a.1", "_a", "a/b", "ä", "a\n", "x" * 51], ids=ascii
+)
+def test_anything_else_is_no_name(name: str) -> None:
+    with pytest.raises(InvalidJob, match="no name for a job type"):
+        job(name)
+
+
+@pytest.mark.parametrize(
+    "route", ["POST /import/mysql", "GET /search/{subject}", "PUT /jobs/cache/refresh/{depth}", "POST /jobs/cache"]
+)
+def test_a_method_and_a_path_are_a_route(route: str) -> None:
+    assert definition(job("a", route=route)(plain)).routes == (route,)
+    assert definition(job("a", synchronous_route=[route])(plain)).synchronous_routes == (route,)
+
+
+@pytest.mark.parametrize(
+    "route", ["/import", "POST import", "post /import", "POST /", "POST /a//b", "POST /{a", "POST /a b", "POST /a\n"]
+)
+def test_anything_else_is_no_route(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is no route"):
+        job("a", route=route)
+
+
+@pytest.mark.parametrize("route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads"])
+def test_a_route_of_the_api_itself_is_taken(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is taken"):
+        job("a", route=route)
+
+
+def test_retention_counts_from_one_of_two_moments() -> None:
+    assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
+    with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
+        job("a", retention_from="start")  # type: ignore[arg-type]  # what a type checker would have said
+
+
+def test_a_type_has_one_of_three_priorities_and_is_standard_if_it_does_not_say() -> None:
+    assert definition(job("a")(plain)).describe().priority is Priority.STANDARD
+    assert definition(job("a", priority="low")(plain)).describe().priority is Priority.LOW
+    with pytest.raises(InvalidJob, match="it must be 'high', 'standard', 'low'"):
+        job("a", priority="urgent")  # type: ignore[arg-type]  # what a type checker would have said
+
+
+@pytest.mark.parametrize(
+    ("option", "least", "most"),
+    [
+        ("expected_seconds", 0, MAX_TIMEOUT.total_seconds()),
+        ("timeout_seconds", 1, MAX_TIMEOUT.total_seconds()),
+        ("max_attempts", 1, 10),
+        ("retention_seconds", 60, MAX_RETENTION.total_seconds()),
+        ("deadline_seconds", 60, 86400),
+        ("dedupe_seconds", 0, MAX_RETENTION.total_seconds()),
+    ],
+)
+def test_each_option_has_its_bounds(option: str, least: float, most: float) -> None:
+    whole = int if option == "max_attempts" else float
+    for good in (least, most):
+        options: Any = {option: whole(good)}
+        assert definition(job("registry.bounds", **options)(plain))
+    for bad in (least - 1, most + 1, True, float("nan"), float("inf")):
+        options = {option: bad}
+        with pytest.raises(InvalidJob, match=f"^registry.bounds: {option} is "):
+            job("registry.bounds", **options)
+
+
+def test_half_an_attempt_is_none() -> None:
+    half: Any = 2.5
+    with pytest.raises(InvalidJob, match="max_attempts"):
+        job("registry.bounds", max_attempts=half)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda: 0, lambda a: a, lambda a, b, c: a + b + c, len, Numbers, "text"],
+    ids=["none", "one", "three", "builtin", "class", "text"],
+)
+def test_a_job_takes_its_input_and_its_context(function: Any) -> None:
+    with pytest.raises(InvalidJob, match="exactly two arguments"):
+        job("registry.arguments")(function)
+
+
+def test_an_input_without_annotation_cannot_be_checked() -> None:
+    def bare(payload, _context: JobContext) -> None:  # type: ignore[no-untyped-def] # that is the point
+        pass
+
+    with pytest.raises(InvalidJob, match="annotate its input 'payload'"):
+        definition(job("registry.bare")(bare)).describe()
+
+
+def test_an_output_without_annotation_cannot_be_described() -> None:
+    def bare(_input: None, _context: JobContext):  # type: ignore[no-untyped-def] # noqa: ANN202 - that is the point
+        pass
+
+    with pytest.raises(InvalidJob, match="annotate its output"):
+        definition(job("registry.bare")(bare)).describe()
+
+
+def test_an_input_that_no_json_holds_cannot_be_described() -> None:
+    def calls(input: Callable[[], None], _context: JobContext) -> None:
+        input()
+
+    with pytest.raises(InvalidJob, match="its input has no JSON Schema"):
+        definition(job("registry.calls")(calls)).describe()
+
+
+# ── Back to the code ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_described_job_is_found_again() -> None:
+    found = definition_of(sample_jobs.returns)
+    assert found is not None
+    assert load(found.describe()) is found
+
+
+@pytest.mark.parametrize("changes", [{"function": "not_there"}, {"function": "Nothing"}, {"name": "sample.another"}], ids=str)
+def test_a_job_that_is_not_where_the_catalog_says_means_the_catalog_is_stale(changes: dict[str, Any]) -> None:
+    described = replace(definition(sample_jobs.returns).describe(), **changes)
+    with pytest.raises(StaleCatalog, match="make catalog"):
+        load(described)
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
+    declared = tracked_job("file_processing", description="Take in a file.", retention_seconds=60, deadline_seconds=600)
+    assert (declared.tracked, declared.max_attempts, declared.module, declared.function) == (True, 0, "", "")
+    assert (declared.retention, declared.deadline) == (timedelta(minutes=1), timedelta(minutes=10))
+    assert (declared.name, declared.description) == ("file_processing", "Take in a file.")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "File"},
+        {"name": ""},
+        {"name": "x" * 51},
+        {"retention_seconds": 59},
+        {"retention_seconds": 91 * 24 * 3600},
+        {"deadline_seconds": 59},
+        {"deadline_seconds": 24 * 3600 + 1},
+        {"expected_seconds": -1},
+        {"deadline_seconds": True},
+    ],
+)
+def test_a_tracked_type_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJob):
+        tracked_job(**{"name": "a", **options})
+
+
+def test_a_job_may_run_under_a_lock() -> None:
+    lock = Exclusive("cache", scope="OWNER", policy="QUEUE", limit=10)
+    assert definition(job("a", exclusive=lock)(plain)).describe().exclusive == lock
+    assert definition(job("a")(plain)).describe().exclusive is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": ""},
+        {"name": "Cache"},
+        {"name": "a#b"},
+        {"name": "c" * 51},
+        {"scope": "EVERYBODY"},
+        {"policy": "wait"},
+        {"limit": 0},
+        {"limit": 11},
+        {"limit": 1.0},
+        {"limit": True},
+    ],
+)
+def test_a_lock_that_cannot_be_is_refused_when_it_is_declared(options: Any) -> None:
+    with pytest.raises(InvalidJob, match="lock"):
+        Exclusive(**{"name": "cache", **options})

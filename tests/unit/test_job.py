@@ -1,0 +1,424 @@
+"""A job's changes of state, and the rules of time around them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.core.errors import IllegalMove
+from asyncjobs.core.job import (
+    DEADLINE_EXCEEDED,
+    FINISHED,
+    HEARTBEAT,
+    MAX_RETRY_BACKOFF,
+    SHORT_LEASE,
+    SWEEP_INTERVAL,
+    WORKER_LOST,
+    AsyncJob,
+    JobFailure,
+    LockOwner,
+    Priority,
+    Result,
+    RetentionFrom,
+    Status,
+    due_shard,
+    is_short,
+    job_id_for,
+    lease_length,
+    retry_backoff,
+)
+from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, running_job
+
+FAILURE = JobFailure(code="JOB_RAISED", message="…", type="ValueError", retryable=True)
+SECOND = timedelta(seconds=1)
+
+
+# ── Beginning ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_new_job_is_due_from_the_first_moment_on() -> None:
+    job = new_job()
+    assert job.status is Status.PENDING
+    assert job.due_at is not None
+    assert job.due_at <= NOW + SWEEP_INTERVAL
+
+
+@pytest.mark.parametrize("limit", [timedelta(seconds=s) for s in (1, 30, 60, 61, 890)])
+def test_the_first_claim_never_has_to_move_the_due_time(limit: timedelta) -> None:
+    # Moving it would cost two more index writes a job.
+    job = new_job(timeout=limit)
+    claimed = job.claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
+    assert claimed.due_at == job.due_at
+
+
+def test_a_claim_counts_the_attempt_and_begins_its_progress_anew() -> None:
+    job = new_job(attempt=1, progress=70, progress_at=NOW)
+    claimed = job.claimed(by="w", now=NOW, lease_until=NOW + SECOND * 75)
+    assert (claimed.status, claimed.attempt, claimed.claimed_by) == (Status.IN_PROGRESS, 2, "w")
+    assert (claimed.progress, claimed.progress_at) == (0, None)
+
+
+def test_started_at_is_the_first_attempts_start() -> None:
+    first = running_job()
+    again = first.released(now=NOW, error=FAILURE, after=SECOND).claimed(
+        by="w2", now=NOW + SECOND, lease_until=NOW + SECOND * 76
+    )
+    assert again.started_at == NOW
+
+
+# ── Going on ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(reports=st.lists(st.integers(min_value=0, max_value=100)))
+def test_progress_never_goes_back_within_an_attempt(reports: list[int]) -> None:
+    job = running_job()
+    seen = [0]
+    for progress in reports:
+        job = job.reported(now=NOW, progress=progress, message=None, lease_until=NOW)
+        seen.append(job.progress)
+    assert seen == sorted(seen)
+
+
+def test_since_when_progress_stands_is_what_only_more_progress_changes() -> None:
+    job = running_job()
+    since = []
+    for seconds, progress in enumerate([0, 25, 25, 10, 50, 50]):
+        job = job.reported(now=NOW + SECOND * seconds, progress=progress, message="Alive", lease_until=NOW)
+        since.append(job.progress_at and (job.progress_at - NOW) // SECOND)
+    assert since == [None, 1, 1, 1, 4, 4]
+    assert job.failed(now=NOW, error=FAILURE).progress_at is None, "of no use any more"
+
+
+def test_of_a_tracked_job_too_it_is_known_since_when_its_progress_stands() -> None:
+    told = new_tracked_job().advanced(now=NOW, progress=25, message=None)
+    assert told.advanced(now=NOW + SECOND, progress=None, message="Alive").progress_at == NOW
+
+
+def test_a_report_never_shortens_the_lease() -> None:
+    job = running_job()
+    assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).lease_until == job.lease_until
+
+
+def test_a_report_without_a_message_keeps_the_last_one() -> None:
+    job = running_job(message="Reading")
+    assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).message == "Reading"
+
+
+def test_a_released_job_waits_and_is_due_again_soon_after() -> None:
+    job = running_job().released(now=NOW, error=FAILURE, after=SECOND * 5)
+    assert (job.status, job.not_before, job.claimed_by, job.lease_until) == (Status.PENDING, NOW + SECOND * 5, None, None)
+    assert job.due_at == NOW + SECOND * 5 + SWEEP_INTERVAL
+    assert job.error == FAILURE
+
+
+# ── Ending ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
+def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str) -> None:
+    job = running_job()
+    now = NOW + timedelta(hours=1)
+    ended = {
+        "completed": job.completed(now=now, result=Result(text="1")),
+        "failed": job.failed(now=now, error=FAILURE),
+        "cancelled": job.cancelled(now=now),
+    }[end]
+    assert ended.is_finished
+    assert (ended.due_at, ended.lease_until, ended.ended_at) == (None, None, now)
+    assert ended.record_expires_at == now + job.retention
+    # Kept, so that a completing write whose answer got lost can be told from somebody else's.
+    assert ended.claimed_by == job.claimed_by
+
+
+def test_a_counted_job_counts_for_its_owner_until_it_ends() -> None:
+    job = new_job().counted()
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    assert (new_job().live_owner, job.live_owner, running.live_owner) == (None, OWNER, OWNER)
+    assert running.cancelled(now=NOW).live_owner is None
+
+
+def test_completing_clears_what_earlier_attempts_left() -> None:
+    completed = running_job(error=FAILURE).completed(now=NOW, result=Result(text="1"))
+    assert (completed.error, completed.progress) == (None, 100)
+
+
+@pytest.mark.parametrize("status", sorted(FINISHED))
+def test_what_is_finished_never_changes(status: Status) -> None:
+    job = running_job(status=status, due_at=None)
+    moves: list[Any] = [
+        lambda: job.claimed(by="w", now=NOW + timedelta(hours=1), lease_until=NOW),
+        lambda: job.completed(now=NOW, result=Result(text="1")),
+        lambda: job.failed(now=NOW, error=FAILURE),
+        lambda: job.released(now=NOW, error=FAILURE, after=SECOND),
+        lambda: job.cancelled(now=NOW),
+    ]
+    for move in moves:
+        with pytest.raises(IllegalMove):
+            move()
+    assert job.ended_by_time(NOW + timedelta(days=2)) is None
+
+
+# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_tracked_job_is_due_at_its_deadline_and_not_before() -> None:
+    job = new_tracked_job()
+    assert job.is_tracked
+    assert job.due_at == job.deadline_at == NOW + timedelta(hours=1)
+    assert not new_job().is_tracked
+
+
+@pytest.mark.parametrize("status", sorted(Status))
+@pytest.mark.parametrize("after", [0, 3599, 3600, 90_000])
+def test_no_worker_of_ours_ever_claims_a_new_tracked_job(status: Status, after: int) -> None:
+    assert not new_tracked_job(status=status).is_claimable(NOW + SECOND * after)
+
+
+def test_only_its_deadline_ends_a_new_tracked_job() -> None:
+    for job in (new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)):
+        assert job.ended_by_time(job.deadline_at - SECOND) is None
+        ended = job.ended_by_time(job.deadline_at)
+        assert ended is not None
+        assert (ended.status, ended.error, ended.due_at) == (Status.FAILED, DEADLINE_EXCEEDED, None)
+
+
+@pytest.mark.parametrize("job", [new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)])
+def test_a_tracked_job_that_is_looked_at_too_early_is_next_due_at_its_deadline(job: AsyncJob) -> None:
+    assert replace(job, due_at=NOW).rescheduled(NOW).due_at == job.deadline_at
+
+
+def test_only_a_tracked_job_that_has_not_ended_advances() -> None:
+    for job in (new_job(), running_job(), new_tracked_job().cancelled(now=NOW)):
+        with pytest.raises(IllegalMove):
+            job.advanced(now=NOW, progress=1, message=None)
+
+
+# ── Time ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lost_last_attempt_ends_the_job() -> None:
+    job = running_job(attempt=3)
+    assert job.lease_until is not None
+    assert job.ended_by_time(job.lease_until) is None
+    ended = job.ended_by_time(job.lease_until + SECOND)
+    assert ended is not None
+    assert ended.error is not None
+    assert ended.error.code == "WORKER_LOST"
+
+
+def test_a_lost_attempt_before_the_last_leaves_the_job_claimable() -> None:
+    job = running_job()
+    assert job.lease_until is not None
+    later = job.lease_until + SECOND
+    assert job.ended_by_time(later) is None
+    assert job.is_claimable(later)
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
+def test_the_deadline_ends_a_job_wherever_it_stands(job: Any) -> None:
+    ended = job.ended_by_time(job.deadline_at)
+    assert ended.error.code == "DEADLINE_EXCEEDED"
+
+
+def test_the_sweeper_looks_ever_less_often_at_a_job_that_waits_in_a_backlog() -> None:
+    job, now, pauses = new_job(), NOW, []
+    for _ in range(6):
+        assert job.due_at is not None
+        now = job.due_at
+        job = job.rescheduled(now)
+        assert job.due_at is not None
+        pauses.append((job.due_at - now) // SWEEP_INTERVAL)
+    assert pauses == [1, 2, 4, 8, 16, 16]
+
+
+def test_the_sweeper_looks_again_at_a_running_job_when_its_lease_is_over() -> None:
+    job = running_job(due_at=NOW)
+    again = job.rescheduled(NOW)
+    assert job.lease_until is not None
+    assert again.due_at is not None
+    assert job.lease_until < again.due_at <= job.lease_until + SECOND
+
+
+@settings(max_examples=30)
+@given(
+    limit=st.timedeltas(min_value=timedelta(minutes=1, milliseconds=1), max_value=timedelta(minutes=14)),
+    died_after=st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=14)),
+    phase=st.timedeltas(min_value=timedelta(0), max_value=SWEEP_INTERVAL),
+)
+def test_a_dead_worker_of_a_long_job_is_noticed_within_85_seconds(
+    limit: timedelta, died_after: timedelta, phase: timedelta
+) -> None:
+    """It beats every 8 s until it dies; sweeps come each minute, at any phase. 90 s are promised: 5 for the message."""
+    job = new_job(timeout=limit).claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
+    died_at, sweep_at, beat_at = NOW + died_after, NOW + phase, NOW + HEARTBEAT
+    while True:
+        while beat_at <= min(died_at, sweep_at):
+            job = job.reported(now=beat_at, progress=0, message=None, lease_until=beat_at + SHORT_LEASE)
+            beat_at += HEARTBEAT
+        if job.due_at is not None and job.due_at <= sweep_at:
+            if job.is_claimable(sweep_at):
+                break
+            job = job.rescheduled(sweep_at)
+        sweep_at += SWEEP_INTERVAL
+    assert sweep_at - died_at <= timedelta(seconds=85)
+    assert sweep_at > died_at, "a living worker was taken for dead"
+
+
+@given(attempt=st.integers(min_value=1, max_value=10), seed=st.integers())
+def test_a_retry_waits_anything_up_to_a_bound_that_doubles(attempt: int, seed: int) -> None:
+    wait = retry_backoff(attempt, jitter=random.Random(seed))
+    assert timedelta(0) <= wait <= min(SECOND * 2**attempt, MAX_RETRY_BACKOFF)
+
+
+def test_only_long_jobs_take_short_leases() -> None:
+    assert is_short(timedelta(seconds=60))
+    assert lease_length(timedelta(seconds=60)) == SECOND * 75
+    assert not is_short(timedelta(seconds=61))
+    assert lease_length(timedelta(seconds=61)) == SECOND * 24
+
+
+# ── Names ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@given(owner=st.text(min_size=1), key=st.text(min_size=1))
+def test_a_key_always_leads_to_the_same_id_laid_out_as_a_version_4_uuid(owner: str, key: str) -> None:
+    async_job_id = job_id_for(owner, key)
+    assert async_job_id == job_id_for(owner, key)
+    assert (uuid.UUID(async_job_id).version, uuid.UUID(async_job_id).variant) == (4, uuid.RFC_4122)
+
+
+@given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
+def test_no_other_owner_and_key_run_together_to_the_same_id(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert (job_id_for(*one) == job_id_for(*other)) is (one == other)
+
+
+def test_owner_and_key_are_told_apart_where_they_meet() -> None:
+    assert job_id_for("a", "bc") != job_id_for("ab", "c")
+
+
+def test_without_a_key_each_id_is_new() -> None:
+    assert job_id_for("alice", None) != job_id_for("alice", None)
+
+
+def test_jobs_spread_over_all_shards_of_the_due_index() -> None:
+    assert {due_shard(job_id_for("alice", str(number))) for number in range(100)} == {"0", "1", "2", "3"}
+
+
+def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() -> None:
+    job = new_job()
+    assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
+    assert job.effect_key != new_job().effect_key
+
+
+# ── Retention ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("retention_from", "kept_for"), [(RetentionFrom.END, timedelta(days=7)), (RetentionFrom.CREATION, timedelta(days=6))]
+)
+def test_a_job_is_kept_from_its_creation_or_from_its_end_on(retention_from: RetentionFrom, kept_for: timedelta) -> None:
+    end = NOW + timedelta(days=1)
+    job = new_job(retention_from=retention_from).cancelled(now=end)
+    assert job.record_expires_at - end == kept_for
+
+
+def test_a_job_that_outlives_its_retention_is_kept_for_a_minute_so_that_somebody_sees_its_end() -> None:
+    end = NOW + timedelta(days=8)
+    job = new_job(retention_from=RetentionFrom.CREATION).cancelled(now=end)
+    assert job.record_expires_at - end == timedelta(minutes=1)
+
+
+# ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
+
+ENDED_BADLY = [
+    running_job(attempt=3).failed(now=NOW, error=WORKER_LOST),
+    running_job().cancelled(now=NOW),
+    new_job().cancelled(now=NOW),
+]
+LATER = NOW + timedelta(days=2)
+
+
+def retried(job: AsyncJob) -> AsyncJob:
+    return job.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=LATER)
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(job: AsyncJob) -> None:
+    again = retried(job)
+    fresh = new_job(now=LATER)
+    assert again == replace(
+        fresh,
+        generation=again.generation,
+        created_at=job.created_at,
+        deadline_at=LATER + timedelta(hours=1),
+        record_expires_at=LATER + timedelta(hours=1, days=7),
+    )
+    assert again.is_claimable(LATER)
+    assert not again.is_expired(LATER + timedelta(hours=1))
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_a_retried_job_keeps_its_priority(priority: Priority) -> None:
+    assert retried(new_job(priority=priority).cancelled(now=NOW)).priority is priority
+
+
+@pytest.mark.parametrize("job", ENDED_BADLY)
+def test_a_retried_job_is_of_a_generation_of_its_own(job: AsyncJob) -> None:
+    assert retried(job).generation != job.generation
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))])
+def test_what_goes_on_or_went_well_is_not_retried(job: AsyncJob) -> None:
+    with pytest.raises(IllegalMove):
+        retried(job)
+
+
+def test_a_forgotten_job_is_gone_at_once() -> None:
+    job = running_job().completed(now=NOW, result=Result("1"))
+    at = NOW + timedelta(seconds=1, milliseconds=500)
+    marked_deleted = job.marked_deleted(now=at)
+    assert marked_deleted.is_expired(at)
+    # Also one that was gone already differs by it, for whoever compares when it expires.
+    assert marked_deleted.marked_deleted(now=at).record_expires_at < marked_deleted.record_expires_at
+
+
+def test_what_has_not_ended_is_not_forgotten() -> None:
+    with pytest.raises(IllegalMove):
+        running_job().marked_deleted(now=NOW)
+
+
+# ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_exclusive_job_waits_from_when_it_may_start_until_it_begins_or_ends_and_keeps_its_lock_for_a_retry() -> None:
+    job, later = new_job().exclusively("1#cache"), new_job(delay=timedelta(hours=1)).exclusively("1#cache")
+    assert (job.waits_since, later.waits_since) == (NOW, NOW + timedelta(hours=1))
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
+    cancelled = job.cancelled(now=NOW)
+    assert (running.waits_since, cancelled.waits_since) == (None, None)
+    later_on = NOW + timedelta(seconds=9)
+    retried = cancelled.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=later_on)
+    assert (retried.exclusive_key, retried.waits_since) == ("1#cache", later_on)
+
+
+def test_a_withdrawn_job_says_why_and_is_not_kept_for_long() -> None:
+    withdrawn = new_job().exclusively("1#cache").withdrawn(now=NOW)
+    assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
+    assert (withdrawn.due_at, withdrawn.waits_since, withdrawn.record_expires_at) == (None, None, NOW + timedelta(minutes=1))
+
+
+def test_a_generation_is_over_once_its_job_ended_expired_was_retried_or_is_not_there() -> None:
+    job = new_job()
+    holder = LockOwner.of(job)
+    assert not holder.is_over(job, NOW)
+    assert holder.is_over(None, NOW)
+    assert holder.is_over(job.cancelled(now=NOW), NOW)
+    assert holder.is_over(replace(job, generation="another"), NOW)
+    assert holder.is_over(job, job.record_expires_at)

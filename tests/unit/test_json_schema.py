@@ -1,0 +1,114 @@
+"""Inputs against JSON Schemas: each place is named, nothing is quoted."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.errors import InputProblem, InvalidInput
+from asyncjobs.jobtypes import json_schema
+
+_numbers = itertools.count()
+
+
+def problems(schema: dict[str, Any], value: Any) -> list[InputProblem]:
+    """What is wrong with the value; a name of its own for each schema, as `check` asks for."""
+    try:
+        json_schema.check(f"schema {next(_numbers)}", schema, value)
+    except InvalidInput as error:
+        return list(error.problems)
+    return []
+
+
+def test_a_value_that_fits_passes() -> None:
+    assert problems({"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}, {"a": 1}) == []
+
+
+@pytest.mark.parametrize("value", [True, 1.5, "1", None])
+def test_only_a_number_is_an_integer(value: Any) -> None:
+    assert problems({"type": "integer"}, value)
+
+
+def test_a_whole_float_is_an_integer_as_json_schema_says() -> None:
+    assert problems({"type": "integer"}, 2.0) == []
+
+
+def test_numbers_of_38_digits_are_compared_exactly() -> None:
+    most = 10**38 - 1
+    assert problems({"maximum": most - 1}, most)
+    assert problems({"maximum": most}, most) == []
+
+
+def test_every_wrong_place_is_named_by_its_pointer() -> None:
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "title"],
+        "properties": {
+            "name": {"type": "string"},
+            "title": {"type": "string"},
+            "pages": {"items": {"properties": {"number": {"type": "integer"}}}},
+        },
+    }
+    value = {"name": 7, "pages": [{"number": 1}, {"number": "2"}], "extra": 1, "a/b~c": 2}
+    assert sorted(problem.pointer for problem in problems(schema, value)) == [
+        "/a~1b~0c",
+        "/extra",
+        "/name",
+        "/pages/1/number",
+        "/title",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "integer"}, "canary"),
+        ({"enum": ["a", "b"]}, "canary"),
+        ({"const": "a"}, "canary"),
+        ({"pattern": "^a$"}, "canary"),
+        ({"maxLength": 2}, "canary"),
+        ({"minLength": 20}, "canary"),
+        ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "canary"),
+        ({"oneOf": [{"type": "string"}, {"type": ["string", "null"]}]}, "canary"),
+        ({"not": {"type": "string"}}, "canary"),
+        ({"contains": {"type": "integer"}}, ["canary"]),
+        ({"uniqueItems": True}, ["canary", "canary"]),
+        ({"maxItems": 0}, ["canary"]),
+        ({"minProperties": 2}, {"a": "canary"}),
+        ({"propertyNames": {"pattern": "^a$"}}, {"canary": 1}),
+        ({"properties": {"a": False}}, {"a": "canary"}),
+        ({"if": {"type": "string"}, "then": {"maxLength": 1}}, "canary"),
+    ],
+    ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
+)
+def test_a_problem_never_quotes_the_value(schema: dict[str, Any], value: Any) -> None:
+    found = problems(schema, value)
+    assert found
+    assert "canary" not in str(found)
+
+
+def test_of_very_many_problems_the_first_twenty_are_named() -> None:
+    found = problems({"items": {"type": "integer"}}, ["x"] * 1000)
+    assert [problem.pointer for problem in found] == [f"/{index}" for index in range(20)]
+
+
+def test_a_reference_inside_the_schema_is_followed() -> None:
+    schema = {"$defs": {"Page": {"type": "integer"}}, "properties": {"page": {"$ref": "#/$defs/Page"}}}
+    assert [problem.pointer for problem in problems(schema, {"page": "x"})] == ["/page"]
+
+
+def test_a_reference_to_the_network_is_never_followed() -> None:
+    with pytest.raises(ValueError, match="Retrieval is disabled"):
+        json_schema.check("remote", {"$ref": "http://127.0.0.1:9/schema"}, 1)
+
+
+def test_a_pattern_that_would_backtrack_for_ever_refuses_instead() -> None:
+    assert problems({"pattern": "^(a+)+(?<!x)$"}, "a" * 40 + "!")
+
+
+@pytest.mark.parametrize(("path", "expected"), [((), ""), (("a", 0, "b"), "/a/0/b"), (("a/b", "~"), "/a~1b/~0"), (("",), "/")])
+def test_a_pointer_is_rfc_6901(path: tuple[str | int, ...], expected: str) -> None:
+    assert json_schema.pointer(path) == expected

@@ -1,0 +1,607 @@
+# ruff: noqa: ARG001 - a job takes both its arguments
+"""One at a time: who gets a lock and from whom, what a submit says while it is held, and who comes next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.context import JobContext
+from asyncjobs.core.errors import AnotherIsRunning, Unavailable
+from asyncjobs.core.job import (
+    FENCE,
+    MAX_LOCK_BACKOFF,
+    SWEEP_INTERVAL,
+    WORKER_LOST,
+    AsyncJob,
+    JobKey,
+    LockOwner,
+    Priority,
+    Result,
+    Status,
+)
+from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import Lost
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import Exclusive, definition_of, job
+from asyncjobs.limits.locks import Locks, exclusive_key
+from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.worker.executor import TRY_LATER, Executor
+from asyncjobs.worker.sweeper import Sweeper
+from tests.support.factories import NOW, OWNER, new_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+QUARTER_HOUR = timedelta(minutes=15)
+KEY = "1#cache"
+
+
+@job("lock.none")
+def needs_none(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.rejects", exclusive=Exclusive("cache"))
+def rejects(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.rejects_too", exclusive=Exclusive("cache"))
+def rejects_too(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.joins", exclusive=Exclusive("joined", policy="JOIN"))
+def joins(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.joins_too", exclusive=Exclusive("joined", policy="JOIN"))
+def joins_too(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.queues", exclusive=Exclusive("line", policy="QUEUE"))
+def queues(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@job("lock.pairs", exclusive=Exclusive("pairs", policy="QUEUE", limit=2))
+def pairs(input: dict[str, Any], context: JobContext) -> int:
+    """Return."""
+    return context.attempt
+
+
+@dataclass
+class RacingStore(FakeStore):
+    """A store in which somebody else is quicker: `rivals` act, one a write of a lock, right before it."""
+
+    rivals: list[Callable[[], object]] = field(default_factory=list)
+    before_a_withdrawal: Callable[[AsyncJob], None] | None = None
+    reads: int = 0
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if new.status is Status.CANCELLED and self.before_a_withdrawal is not None:
+            self.before_a_withdrawal(old)
+        return super().swap_if_unchanged(old, new, unchanged)
+
+    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        if self.rivals:
+            self.rivals.pop(0)()
+        return super().lock_if_unchanged(name, holder, seen=seen, until=until)
+
+    def lock_owner(self, name: str) -> LockOwner | None:
+        self.reads += 1
+        return super().lock_owner(name)
+
+
+@pytest.fixture
+def store() -> RacingStore:
+    return RacingStore()
+
+
+@pytest.fixture
+def locks(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Locks:
+    return Locks(store=store, queue=queue, clock=clock)
+
+
+@pytest.fixture
+def catalog() -> Catalog:
+    """This file's job types."""
+    definitions = [definition_of(value) for value in globals().values()]
+    return Catalog({found.name: found.describe() for found in definitions if found is not None})
+
+
+@pytest.fixture
+def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, catalog: Catalog) -> Commands:
+    return Commands(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock, max_retention=timedelta(days=30))
+
+
+@pytest.fixture
+def executor(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, catalog: Catalog) -> Executor:
+    return Executor(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock)
+
+
+@pytest.fixture
+def sweeper(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Sweeper:
+    return Sweeper(store=store, queue=queue, clock=clock)
+
+
+def put(store: FakeStore, number: int, *, key: str = KEY, **changes: Any) -> AsyncJob:
+    """A job under the lock, that came `number` seconds after the first."""
+    job = new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number))
+    job = replace(job.exclusively(key), **changes)
+    store.jobs[job.key] = job
+    return job
+
+
+def stored(store: FakeStore, job: AsyncJob) -> AsyncJob:
+    return store.jobs[job.key]
+
+
+def take(locks: Locks, job: AsyncJob) -> AsyncJob | None:
+    return locks.take(job.exclusive_key or "", LockOwner.of(job))
+
+
+def submit(
+    commands: Commands, name: str, *, owner: str = OWNER, value: Any = None, key: str | None = None, **asked: Any
+) -> Submission:
+    return commands.submit(owner, SubmitRequest(job_type=name, input=value or {}, **asked), idempotency_key=key)
+
+
+def begin(executor: Executor, store: FakeStore, job: AsyncJob, *, by: str = "w") -> AsyncJob | timedelta | None:
+    """Have a worker claim the job, and leave it there."""
+    return executor._claim(JobMessage.of(stored(store, job)), by, QUARTER_HOUR)
+
+
+# ── The lock's name ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_lock_is_shared_by_all_by_an_owner_or_by_an_owners_same_input() -> None:
+    def keys(scope: Any) -> int:
+        lock = Exclusive("cache", scope=scope)
+        return len({exclusive_key(lock, owner, value) for owner in ("alice", "bob") for value in (b"1", b"2")})
+
+    assert (keys("GLOBAL"), keys("OWNER"), keys("INPUT")) == (1, 2, 4)
+
+
+def test_no_owner_and_no_name_runs_into_another_lock() -> None:
+    locks = [
+        exclusive_key(Exclusive(name, scope=scope), owner, b"{}")
+        for name in ("cache", "cache.a")
+        for scope in ("GLOBAL", "OWNER", "INPUT")
+        for owner in ("a", "cache", "cache.a")
+    ]
+    assert len(set(locks)) == 2 * (1 + 3 + 3)
+
+
+# ── Take ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_first_has_the_lock_and_the_second_is_told_who_has_it(store: FakeStore, locks: Locks) -> None:
+    first, second = put(store, 1), put(store, 2)
+    assert take(locks, first) is None
+    assert take(locks, second) == first
+    assert take(locks, first) is None
+
+
+OVER: dict[str, Callable[[AsyncJob], AsyncJob | None]] = {
+    "it completed": lambda job: job.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result(text="1")),
+    "it failed": lambda job: job.claimed(by="w", now=NOW, lease_until=NOW).failed(now=NOW, error=WORKER_LOST),
+    "it was cancelled": lambda job: job.cancelled(now=NOW),
+    "it was retried": lambda job: job.cancelled(now=NOW).retried(
+        max_attempts=1, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=NOW
+    ),
+    "it expired": lambda job: replace(job, record_expires_at=NOW),
+    "its record is gone": lambda _: None,
+}
+
+
+@pytest.mark.parametrize("how", OVER)
+def test_the_lock_is_taken_from_a_holder_that_is_over(how: str, store: FakeStore, locks: Locks) -> None:
+    first, second = put(store, 0), put(store, 0, async_job_id="00000000-0000-4000-8000-000000000002")
+    take(locks, first)
+    after = OVER[how](first)
+    if after is None:
+        del store.jobs[first.key]
+    else:
+        store.jobs[first.key] = after
+    assert take(locks, second) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": Status.IN_PROGRESS, "lease_until": NOW - timedelta(days=1)},
+        {"not_before": NOW + timedelta(hours=1)},
+        {"attempt": 3, "status": Status.IN_PROGRESS, "lease_until": NOW - timedelta(days=1)},
+        {"deadline_at": NOW - timedelta(days=1)},
+    ],
+    ids=["its lease is over", "it waits to be tried again", "its last attempt is lost", "its deadline is over"],
+)
+def test_no_clock_takes_the_lock_from_a_holder_that_has_not_ended(change: Any, store: FakeStore, locks: Locks) -> None:
+    first, second = put(store, 1), put(store, 2)
+    take(locks, first)
+    store.jobs[first.key] = replace(first, **change)
+    assert take(locks, second) == stored(store, first)
+
+
+def test_of_two_who_read_the_same_holder_as_over_one_has_the_lock(store: RacingStore, locks: Locks) -> None:
+    first, second, third = (put(store, number) for number in (1, 2, 3))
+    take(locks, first)
+    store.jobs[first.key] = first.cancelled(now=NOW)
+    store.rivals = [lambda: take(locks, third)]
+    assert take(locks, second) == third
+    assert store.rivals == []
+
+
+def test_many_at_once_get_one_lock_and_two_get_two(store: RacingStore, locks: Locks) -> None:
+    for limit in (1, 2):
+        jobs = [put(store, 10 * limit + number, key=f"{limit}#at.once.{limit}") for number in range(8)]
+        barrier, took = threading.Barrier(8), list[AsyncJob]()
+        reads, together = store.reads, threading.Barrier(8)
+
+        def race(job: AsyncJob, barrier: threading.Barrier = barrier, took: list[AsyncJob] = took) -> None:
+            barrier.wait()
+            if take(locks, job) is None:
+                took.append(job)
+
+        # All have seen it free before the first one takes it.
+        store.rivals = [together.wait] * 8
+        threads = [threading.Thread(target=race, args=(job,)) for job in jobs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert store.reads - reads > 8 * limit, "nobody lost the race"
+        assert len(took) == limit
+
+
+def test_of_a_lock_for_two_a_holder_has_one_and_is_recognised_in_any(store: FakeStore, locks: Locks) -> None:
+    first, second, third = (put(store, number, key="2#pairs") for number in (1, 2, 3))
+    assert [take(locks, job) for job in (first, second)] == [None, None]
+    assert take(locks, third) in (first, second)
+    store.jobs[first.key] = first.cancelled(now=NOW)
+    # The first place is free by now, and the second one's holder does not take it too.
+    assert take(locks, second) is None
+    assert take(locks, third) is None
+    assert {holder.key for holder in store.locks.values()} == {second.key, third.key}
+
+
+# ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["lock.rejects", "lock.rejects_too"])
+def test_while_the_lock_is_held_a_submit_is_refused_and_nothing_is_kept(
+    name: str, commands: Commands, store: FakeStore, queue: FakeQueue
+) -> None:
+    running = submit(commands, "lock.rejects").job
+    writes = store.writes
+    with pytest.raises(AnotherIsRunning) as refused:
+        submit(commands, name, key="k")
+    assert refused.value.async_job_id == running.async_job_id
+    assert (list(store.jobs.values()), store.writes, queue.sent) == ([running], writes, [JobMessage.of(running)])
+
+
+def test_nobody_is_told_of_somebody_elses_job(commands: Commands) -> None:
+    submit(commands, "lock.rejects")
+    with pytest.raises(AnotherIsRunning) as refused:
+        submit(commands, "lock.rejects", owner="bob")
+    assert refused.value.async_job_id is None
+
+
+def test_a_refusal_binds_no_key(commands: Commands) -> None:
+    running = submit(commands, "lock.rejects", key="first").job
+    for _ in range(2):
+        with pytest.raises(AnotherIsRunning):
+            submit(commands, "lock.rejects", key="second")
+    # A repetition of what was accepted is the same job, though its lock is held: by itself.
+    again = submit(commands, "lock.rejects", key="first")
+    assert (again.job, again.replayed) == (running, True)
+    commands.cancel(OWNER, running.async_job_id)
+    assert not submit(commands, "lock.rejects", key="second").replayed
+    # And so it is when its lock has long been another's.
+    assert submit(commands, "lock.rejects", key="first").job.async_job_id == running.async_job_id
+
+
+def test_who_asks_for_what_runs_joins_it_if_it_is_its_own_and_of_that_type(commands: Commands, store: FakeStore) -> None:
+    running = submit(commands, "lock.joins").job
+    joined = submit(commands, "lock.joins", key="k")
+    assert (joined.job, joined.replayed) == (running, True)
+    assert list(store.jobs) == [running.key]
+    with pytest.raises(AnotherIsRunning):
+        submit(commands, "lock.joins_too")
+    with pytest.raises(AnotherIsRunning):
+        submit(commands, "lock.joins", owner="bob")
+
+
+def test_who_may_wait_is_accepted_without_asking(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+    jobs = [submit(commands, "lock.queues").job for _ in range(3)]
+    assert (store.locks, store.reads, store.writes) == ({}, 0, 3)
+    assert [message.exclusive_key for message in queue.sent] == ["1#line"] * 3
+    assert all(job.status is Status.PENDING for job in jobs)
+
+
+def test_what_is_to_begin_later_is_accepted_and_waits_for_the_lock_then(commands: Commands) -> None:
+    submit(commands, "lock.rejects")
+    later = submit(commands, "lock.rejects", delay=timedelta(hours=1)).job
+    assert later.waits_since == NOW + timedelta(hours=1)
+
+
+def test_a_submit_that_was_slower_withdraws_its_job(
+    commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue, clock: FakeClock
+) -> None:
+    rival = put(store, 1)
+    store.rivals = [lambda: take(locks, rival)]
+    with pytest.raises(AnotherIsRunning) as refused:
+        submit(commands, "lock.rejects", key="k")
+    assert store.rivals == []
+    assert refused.value.async_job_id == rival.async_job_id
+    [withdrawn] = [job for key, job in store.jobs.items() if key != rival.key]
+    assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
+    assert (withdrawn.due_at, withdrawn.waits_since, queue.sent) == (None, None, [])
+    # Whoever sent the same request at the same moment, and was told of the job, can see how it ended; then the key is free.
+    assert commands.cancel(OWNER, withdrawn.async_job_id) == withdrawn
+    clock.advance(seconds=62)
+    store.jobs[rival.key] = rival.cancelled(now=clock.now)
+    assert not submit(commands, "lock.rejects", key="k").replayed
+
+
+def test_a_submit_that_was_slower_wakes_who_might_have_been_woken_instead_of_its_job(
+    commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue
+) -> None:
+    rival, heir = put(store, -2), put(store, -1)
+    store.rivals = [lambda: take(locks, rival)]
+    store.jobs[rival.key] = rival.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
+    with pytest.raises(AnotherIsRunning):
+        submit(commands, "lock.rejects")
+    assert queue.sent == [JobMessage.of(heir)]
+
+
+def test_a_submit_that_was_slower_joins_the_quicker_one(commands: Commands, store: RacingStore, locks: Locks) -> None:
+    rival = put(store, 1, key="1#joined", job_type="lock.joins")
+    store.rivals = [lambda: take(locks, rival)]
+    assert submit(commands, "lock.joins").job == rival
+
+
+def test_a_job_that_a_worker_began_before_it_could_be_withdrawn_is_accepted(
+    commands: Commands, store: RacingStore, locks: Locks, executor: Executor
+) -> None:
+    # The submit stands still after it has read who holds the lock; that one ends, and the sweeper has the new job begun.
+    rival = put(store, 1)
+    begun: list[object] = []
+
+    def begin_it(old: AsyncJob) -> None:
+        store.jobs[rival.key] = rival.cancelled(now=NOW)
+        begun.append(begin(executor, store, old))
+
+    store.rivals = [lambda: take(locks, rival)]
+    store.before_a_withdrawal = begin_it
+    job = submit(commands, "lock.rejects").job
+    assert isinstance(begun[0], AsyncJob)
+    assert stored(store, job).status is Status.IN_PROGRESS
+
+
+def test_a_submit_that_died_between_its_record_and_the_lock_holds_up_nobody_and_its_job_is_done(
+    commands: Commands, store: RacingStore, executor: Executor, queue: FakeQueue
+) -> None:
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    store.rivals = [die]
+    with pytest.raises(KeyboardInterrupt):
+        submit(commands, "lock.rejects")
+    assert store.locks == {}
+    other = submit(commands, "lock.rejects").job
+    [orphan] = [job for job in store.jobs.values() if job.key != other.key]
+    commands.cancel(OWNER, other.async_job_id)
+    assert queue.sent[-1] == JobMessage.of(orphan)
+    assert isinstance(begin(executor, store, orphan), AsyncJob)
+
+
+def test_a_submit_that_cannot_ask_for_the_lock_accepts_the_job_which_then_waits(
+    commands: Commands, store: RacingStore, queue: FakeQueue
+) -> None:
+    def fail() -> None:
+        raise Unavailable("throttled")
+
+    store.rivals = [fail]
+    job = submit(commands, "lock.rejects").job
+    assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
+
+
+def test_a_type_without_a_lock_costs_no_read_and_no_write_more_and_says_nothing_of_it(
+    commands: Commands, store: RacingStore, queue: FakeQueue
+) -> None:
+    job = submit(commands, "lock.none").job
+    assert (store.writes, store.reads, job.exclusive_key, job.waits_since) == (1, 0, None, None)
+    assert "exclusiveKey" not in queue.sent[0].to_body()
+
+
+# ── Run ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_job_under_a_lock_runs_once_it_has_it_and_its_end_wakes_the_one_that_has_waited_longest(
+    commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
+) -> None:
+    jobs = []
+    for _ in range(3):
+        jobs.append(submit(commands, "lock.queues").job)
+        clock.advance(seconds=1)
+    queue.sent.clear()
+    claim = begin(executor, store, jobs[0])
+    assert isinstance(claim, AsyncJob)
+    # Acknowledged, and not counted as an attempt.
+    assert [begin(executor, store, job) for job in jobs[1:]] == [None, None]
+    assert [stored(store, job).attempt for job in jobs] == [1, 0, 0]
+    executor.run_claimed(claim, QUARTER_HOUR)
+    assert stored(store, jobs[0]).is_finished
+    assert queue.sent == [JobMessage.of(jobs[1])]
+
+
+def test_who_is_woken_is_sent_to_its_own_queue(
+    store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
+) -> None:
+    first, *_ = (
+        put(store, number, job_type="lock.pairs", key="2#pairs", priority=priority) for number, priority in enumerate(Priority)
+    )
+    clock.advance(seconds=3)
+    claim = begin(executor, store, first)
+    assert isinstance(claim, AsyncJob)
+    executor.run_claimed(claim, QUARTER_HOUR)
+    assert [message.priority for message in queue.sent] == [Priority.STANDARD, Priority.LOW]
+
+
+def test_as_many_are_woken_as_may_run(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
+    jobs = [submit(commands, "lock.pairs").job for _ in range(5)]
+    begun = [begin(executor, store, job) for job in jobs]
+    assert [isinstance(claim, AsyncJob) for claim in begun] == [True, True, False, False, False]
+    queue.sent.clear()
+    assert isinstance(begun[0], AsyncJob)
+    executor.run_claimed(begun[0], QUARTER_HOUR)
+    assert len(queue.sent) == 2
+
+
+def test_two_that_are_woken_at_once_do_not_run_at_once(commands: Commands, store: FakeStore, executor: Executor) -> None:
+    first, second = (submit(commands, "lock.queues").job for _ in range(2))
+    claims = [begin(executor, store, job, by=f"w{n}") for n, job in enumerate((first, second, second, first))]
+    assert [isinstance(claim, AsyncJob) for claim in claims] == [True, False, False, False]
+
+
+def test_a_holder_that_waits_for_its_next_attempt_keeps_the_lock(store: FakeStore, executor: Executor) -> None:
+    first, second = (
+        put(store, 0, async_job_id=f"00000000-0000-4000-8000-00000000000{n}", job_type="lock.rejects") for n in "12"
+    )
+    claim = begin(executor, store, first)
+    assert isinstance(claim, AsyncJob)
+    store.jobs[first.key] = claim.released(now=NOW, error=WORKER_LOST, after=timedelta(minutes=5))
+    assert begin(executor, store, second) is None
+
+
+def test_while_the_lock_cannot_be_asked_for_the_message_comes_back(
+    commands: Commands, store: FakeStore, executor: Executor
+) -> None:
+    job = submit(commands, "lock.queues").job
+    store.failures.append(Unavailable("throttled"))
+    assert begin(executor, store, job) == TRY_LATER
+    assert stored(store, job).attempt == 0
+
+
+def test_a_worker_that_died_with_the_lock_and_before_the_claim_is_followed_by_one_that_claims(
+    commands: Commands, store: FakeStore, executor: Executor, locks: Locks
+) -> None:
+    job, other = (submit(commands, "lock.queues").job for _ in range(2))
+    take(locks, job)
+    assert begin(executor, store, other) is None
+    assert isinstance(begin(executor, store, job), AsyncJob)
+
+
+def test_a_message_of_a_job_that_is_over_takes_the_lock_from_nobody_who_needs_it(
+    commands: Commands, store: FakeStore, executor: Executor
+) -> None:
+    over, next_one = (submit(commands, "lock.queues").job for _ in range(2))
+    message = JobMessage.of(over)
+    commands.cancel(OWNER, over.async_job_id)
+    assert executor._claim(message, "w", QUARTER_HOUR) is None
+    assert isinstance(begin(executor, store, next_one), AsyncJob)
+
+
+# ── Who comes next ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_cancel_wakes_who_waits(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
+    first, second = (submit(commands, "lock.queues").job for _ in range(2))
+    begin(executor, store, first)
+    queue.sent.clear()
+    commands.cancel(OWNER, first.async_job_id)
+    assert queue.sent == [JobMessage.of(second)]
+
+
+def test_the_sweeper_wakes_who_waits_for_a_holder_that_is_lost(
+    store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock
+) -> None:
+    lost, heir = (put(store, number, max_attempts=1, job_type="lock.rejects") for number in (0, 1))
+    assert isinstance(begin(executor, store, lost), AsyncJob)
+    clock.advance(seconds=100)
+    store.jobs[heir.key] = replace(heir, due_at=clock.now + timedelta(seconds=1))
+    sweeper.sweep(lambda: timedelta(minutes=1))
+    assert stored(store, lost).status is Status.FAILED
+    assert queue.sent == [JobMessage.of(heir)]
+
+
+def test_who_cannot_be_woken_is_sent_by_the_sweeper_and_never_waits_long_for_that(
+    commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock, lines: Lines
+) -> None:
+    holder, heir = (submit(commands, "lock.queues").job for _ in range(2))
+    begin(executor, store, holder)
+    queue.is_down = True
+    commands.cancel(OWNER, holder.async_job_id)
+    assert "WAKE_DEFERRED" in lines.names()
+    queue.is_down = False
+    queue.sent.clear()
+    clock.advance(seconds=SWEEP_INTERVAL.total_seconds())
+    sweeper.sweep(lambda: timedelta(minutes=1))
+    assert queue.sent == [JobMessage.of(heir)]
+    for _ in range(9):
+        due_at = stored(store, heir).due_at
+        assert due_at is not None
+        assert due_at - clock.now <= MAX_LOCK_BACKOFF
+        clock.now = due_at
+        sweeper.sweep(lambda: timedelta(minutes=1))
+
+
+def test_a_table_that_does_not_answer_the_wake_leaves_the_end_as_it_was_recorded(
+    commands: Commands, store: FakeStore, executor: Executor, lines: Lines
+) -> None:
+    holder = submit(commands, "lock.queues").job
+    claim = begin(executor, store, holder)
+    assert isinstance(claim, AsyncJob)
+    waiting = store.waiting
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise Unavailable("throttled")
+
+    store.waiting = fail  # type: ignore[method-assign]  # only this call is to fail
+    executor.run_claimed(claim, QUARTER_HOUR)
+    store.waiting = waiting  # type: ignore[method-assign]
+    assert stored(store, holder).status is Status.COMPLETED
+    assert lines.names()[-1] == "WAKE_DEFERRED"
+
+
+def test_an_index_that_lags_behind_wakes_the_next_one_it_shows(store: FakeStore, queue: FakeQueue, locks: Locks) -> None:
+    gone, begun, ended, heir = (put(store, -4 + number) for number in range(4))
+    keys = [job.key for job in (gone, begun, ended, heir)]
+    del store.jobs[gone.key]
+    store.jobs[begun.key] = begun.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
+    store.jobs[ended.key] = ended.cancelled(now=NOW)
+
+    def lagging(*_: Any, at_most: int, **__: Any) -> list[JobKey]:
+        return keys[:at_most]
+
+    store.waiting = lagging  # type: ignore[method-assign]
+    locks.wake(ended)
+    assert queue.sent == [JobMessage.of(heir)]
+
+
+def test_a_retried_job_waits_for_its_lock_again_behind_those_who_wait(
+    commands: Commands, store: FakeStore, executor: Executor, clock: FakeClock
+) -> None:
+    first, second = (submit(commands, "lock.queues").job for _ in range(2))
+    commands.cancel(OWNER, first.async_job_id)
+    clock.advance(seconds=5)
+    retried = commands.retry(OWNER, first.async_job_id)
+    assert (retried.exclusive_key, retried.waits_since) == ("1#line", clock.now)
+    assert list(store.waiting("1#line", clock.now, at_most=9)) == [second.key, first.key]
+    # The lock named its former generation, which is over.
+    assert isinstance(begin(executor, store, retried), AsyncJob)

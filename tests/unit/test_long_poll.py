@@ -1,0 +1,73 @@
+"""Waiting for a job on behalf of a caller."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import AsyncJob
+from asyncjobs.service.long_poll import Waiter
+from tests.support.factories import NOW, new_job, running_job
+from tests.support.fakes import FakeClock
+
+ENDED = running_job().cancelled(now=NOW)
+
+
+class Reads:
+    """Reads of a job that ends at some time; each takes some time itself."""
+
+    def __init__(self, clock: FakeClock, *, ends_after: float, takes: float = 0.01) -> None:
+        self.times: list[float] = []
+        self._clock, self._ends_after, self._takes = clock, ends_after, takes
+
+    def __call__(self) -> AsyncJob:
+        self._clock.advance(seconds=self._takes)
+        self.times.append((self._clock() - NOW).total_seconds())
+        return ENDED if self.times[-1] >= self._ends_after else new_job()
+
+
+def wait(clock: FakeClock, reads: Reads, seconds: float) -> AsyncJob:
+    waiter = Waiter(clock, sleep=lambda seconds: clock.advance(seconds=seconds))
+    return waiter.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds))
+
+
+def test_what_is_there_already_is_read_once(clock: FakeClock) -> None:
+    reads = Reads(clock, ends_after=0)
+    assert wait(clock, reads, 20) == ENDED
+    assert len(reads.times) == 1
+
+
+@pytest.mark.parametrize("after", [0.2, 1, 7.5, 19.9])
+def test_what_happens_is_seen_soon(clock: FakeClock, after: float) -> None:
+    reads = Reads(clock, ends_after=after)
+    assert wait(clock, reads, 20) == ENDED
+    assert reads.times[-1] - after <= min(1.02, after)
+
+
+@pytest.mark.parametrize("seconds", [0.05, 3, 20, 1000])
+def test_when_the_time_is_up_it_is_told_as_it_stands(clock: FakeClock, seconds: float) -> None:
+    reads = Reads(clock, ends_after=10**6)
+    assert not wait(clock, reads, seconds).is_finished
+    assert reads.times[-1] == pytest.approx(min(seconds, 20), abs=0.05)
+
+
+def test_the_longest_wait_takes_some_25_reads(clock: FakeClock) -> None:
+    reads = Reads(clock, ends_after=10**6)
+    wait(clock, reads, 20)
+    assert 20 <= len(reads.times) <= 30
+
+
+def test_slow_reads_do_not_make_it_much_longer(clock: FakeClock) -> None:
+    reads = Reads(clock, ends_after=10**6, takes=2)
+    wait(clock, reads, 5)
+    assert reads.times[-1] <= 5 + 2 + 1
+
+
+def test_a_table_that_does_not_answer_is_said(clock: FakeClock) -> None:
+    def fails() -> AsyncJob:
+        raise Unavailable("throttled")
+
+    with pytest.raises(Unavailable):
+        Waiter(clock).wait(fails, lambda job: job.is_finished, timedelta(seconds=1))

@@ -1,0 +1,95 @@
+"""A batch of messages: which of them come back, and when."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.core.message import JobMessage
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.sqs_batch import BatchWorker
+from tests.support.factories import NOW, new_job
+from tests.support.fakes import FakeQueue, FakeStore
+from tests.unit.conftest import Lines
+
+
+@pytest.fixture
+def worker(executor: Executor, queue: FakeQueue) -> BatchWorker:
+    return BatchWorker(executor, queue)
+
+
+def record(number: int, body: str) -> dict[str, Any]:
+    return {"messageId": f"m{number}", "receiptHandle": f"r{number}", "body": body, "eventSourceARN": f"queue-{number}"}
+
+
+def waiting(store: FakeStore, number: int, job_type: str, text: str = "{}", **changes: Any) -> AsyncJob:
+    job = new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", job_type=job_type, **changes).with_input(text=text)
+    store.jobs[job.key] = job
+    return job
+
+
+def handle(worker: BatchWorker, *records: dict[str, Any]) -> list[str]:
+    answer = worker.handle({"Records": records}, request_id="req", remaining=lambda: timedelta(minutes=15))
+    return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+
+def test_what_is_done_is_not_named(store: FakeStore, worker: BatchWorker) -> None:
+    job = waiting(store, 1, "sample.returns")
+    assert handle(worker, record(1, JobMessage.of(job).to_body())) == []
+    assert store.jobs[job.key].status is Status.COMPLETED
+
+
+def test_what_is_to_be_tried_again_is_named_and_comes_back_in_time(
+    store: FakeStore, queue: FakeQueue, worker: BatchWorker
+) -> None:
+    job = waiting(store, 1, "sample.succeeds_at_last")
+    assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]
+    assert queue.returned == [("r1", timedelta(seconds=1))]
+    assert queue.returned_to == ["queue-1"]
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "[]", "{}", '{"version":2}', "null", '"text"', "[" * 100_000, '{"version":1,"owner":1}']
+)
+def test_a_message_that_is_none_comes_back_and_the_others_run(
+    store: FakeStore, queue: FakeQueue, worker: BatchWorker, lines: Lines, body: str
+) -> None:
+    job = waiting(store, 1, "sample.returns")
+    assert handle(worker, record(7, body), record(1, JobMessage.of(job).to_body())) == ["m7"]
+    assert (queue.returned, queue.returned_to) == ([("r7", timedelta(0))], ["queue-7"])
+    assert store.jobs[job.key].status is Status.COMPLETED
+    assert "MESSAGE_MALFORMED" in lines.names()
+
+
+def test_what_goes_wrong_unforeseen_with_one_leaves_the_others_be(store: FakeStore, worker: BatchWorker, lines: Lines) -> None:
+    jobs = [waiting(store, number, "sample.returns") for number in (1, 2)]
+    store.failures.append(RuntimeError("canary-secret"))
+    assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == ["m0"]
+    assert store.jobs[jobs[1].key].status is Status.COMPLETED
+    assert "canary" not in lines.text()
+
+
+def test_coroutines_of_a_batch_run_side_by_side(store: FakeStore, worker: BatchWorker) -> None:
+    jobs = [waiting(store, number, "sample.returns_async", '{"seconds":0.3}') for number in range(5)]
+    started = time.monotonic()
+    assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
+    assert time.monotonic() - started < 1.2
+    assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}
+
+
+def test_every_delivery_claims_under_a_name_of_its_own(store: FakeStore, worker: BatchWorker) -> None:
+    jobs = [waiting(store, number, "sample.returns") for number in (1, 2)]
+    handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs)))
+    claimants = {job.claimed_by for job in store.jobs.values()}
+    assert len(claimants) == 2
+    assert all(name is not None and name.startswith("req/") for name in claimants)
+
+
+def test_a_queue_that_does_not_answer_does_not_fail_the_batch(store: FakeStore, queue: FakeQueue, worker: BatchWorker) -> None:
+    job = waiting(store, 1, "sample.raises", now=NOW)
+    queue.is_down = True
+    assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]
