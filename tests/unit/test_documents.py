@@ -25,7 +25,7 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_test_that_is_named_is_there(document: Path) -> None:
-    named = re.findall(r"`(?:tests/)?((?:\w+/)?test_\w+\.py)", document.read_text())
+    named = re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)", document.read_text())
     missing = [name for name in named if not (ROOT / "tests" / name).exists() and not list(ROOT.glob(f"tests/**/{name}"))]
     assert missing == []
 

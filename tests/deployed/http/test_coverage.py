@@ -14,14 +14,14 @@ from tests.support.deployed import Api, Limited
 FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
 NOT_TO_BE_HAD = {
     "OWNER_MISSING": "deployed/operations/test_tokens.py: the users of this stack's own pool all have a subject",
-    "UNAVAILABLE": "unit/test_api.py: nothing is broken here",
+    "UNAVAILABLE": "unit/http/test_handlers.py: nothing is broken here",
 }
 """Codes that no call is answered here, and who sees to them."""
 
 ONCE = {"SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY"}
 """Codes of the limits, which all calls that submit have alike: one will do."""
 
-IMPOSSIBLE = {("retryJob", 400, "UNKNOWN_JOB_TYPE"): "unit/test_service.py: no job type is taken away here"}
+IMPOSSIBLE = {("retryJob", 400, "UNKNOWN_JOB_TYPE"): "unit/service/test_commands.py: no job type is taken away here"}
 
 Answer = tuple[str, int, str | None]
 

@@ -38,7 +38,7 @@ ELSEWHERE = {
         "deployed/operations/test_tokens.py::test_s1_no_forged_token_is_taken_and_none_reaches_a_function",
         "deployed/http/test_owners.py::test_without_a_token_nothing_is_to_be_had",
         "deployed/http/test_tracked.py::test_a_wrong_token_is_the_same_401_whatever_is_wrong",
-        "security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
+        "deployed/security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
     ],
     "S2": [
         "deployed/operations/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
@@ -47,18 +47,18 @@ ELSEWHERE = {
     ],
     "S3": [
         "deployed/operations/test_tokens.py::test_s3_a_token_that_names_no_owner_is_403",
-        "unit/test_http.py::test_a_token_without_a_usable_subject_is_refused",
+        "unit/http/test_request.py::test_a_token_without_a_usable_subject_is_refused",
     ],
     "S5": [
         "deployed/http/test_owners.py::test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404",
-        "security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
+        "deployed/security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
     ],
     "S6": [
-        "unit/test_api.py::test_a_damaged_cursor_is_refused",
-        "unit/test_api.py::test_no_cursor_that_was_never_given_is_taken",
+        "unit/http/test_handlers.py::test_a_damaged_cursor_is_refused",
+        "unit/http/test_handlers.py::test_no_cursor_that_was_never_given_is_taken",
     ],
-    "S10": ["unit/test_http.py::test_what_programs_read_differently_is_refused"],
-    "S13": ["unit/test_http.py::test_any_other_key_is_refused"],
+    "S10": ["unit/http/test_request.py::test_what_programs_read_differently_is_refused"],
+    "S13": ["unit/http/test_request.py::test_any_other_key_is_refused"],
     "S15": [
         "deployed/http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
         "deployed/http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
@@ -73,13 +73,13 @@ ELSEWHERE = {
         "deployed/http/test_headers.py::test_s19_an_unlisted_origin_is_told_nothing",
         "deployed/http/test_headers.py::test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header",
     ],
-    "S20": ["unit/test_api.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
+    "S20": ["unit/http/test_handlers.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
     "S27": [
         "deployed/http/test_links.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
         "deployed/http/test_links.py::test_s27_a_link_changes_nothing",
         "deployed/http/test_links.py::test_s27_a_link_is_good_for_nothing_else",
     ],
-    "S28": ["security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
+    "S28": ["deployed/security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
     "S29": [
         "template/test_template.py::test_the_api_is_reached_only_through_the_gateway",
         "deployed/operations/test_permissions.py::test_a_function_may_do_what_its_code_does_and_is_denied_all_else",

@@ -9,7 +9,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).parents[3] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("dynamodb_jobs", "sqs", "s3")
 APART = ("dynamodb_history",)
-"""Also sends requests, but no job rests on them. What becomes of a request when they fail is in tests/unit/test_history.py."""
+"""Also sends requests, but no job depends on them. tests/unit/estimates/test_history.py covers what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _PORTS = frozenset({"self._store", "self._queue", "self._objects"})

@@ -50,7 +50,7 @@ assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
 assert not {"asyncjobs.limits.admission", "asyncjobs.limits.backlog"} & sys.modules.keys(), "limits that are off"
 """
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False
