@@ -42,10 +42,11 @@ stop: ## Stop what `make run` left running
 test: check ## Check, then run every test (ARGS="-k cancel")
 	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) $(ARGS)
 
-check: checks audit ## Format, lint, types, import rows, template, catalog, audit
+check: checks audit ## Format, lint, types, words, imports, template, catalog, audit
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict
+	@.venv/bin/python -m tools.words
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
 	@$(layers) .venv/bin/python -m asyncjobs.codegen --check

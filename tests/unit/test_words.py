@@ -1,0 +1,68 @@
+"""The check of words: it finds a planted phrase in each kind of file, and the tree has none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import words
+
+PLANTED = {
+    "docs/page.md": "# Page\n\nThe answer comes at\nonce.\n",
+    "docs/comment.md": "```python\nx = 1  # the store asks\n```\n",
+    "docs/table.md": "| a | b |\n|---|---|\n| `x` | Who waits is sent |\n",
+    "core/docstring.py": '"""Return it\n\nto whoever reads it."""\n',
+    "core/attribute.py": 'LIMIT = 3\n"""A job under this lies in the record."""\n',
+    "core/comment.py": "x = 1  # it is made\n# anew\n",
+    "core/message.py": 'raise ValueError(f"the input {x} is gone, send it")\n',
+    "tests/unit/test_x.py": "def test_what_is_refused_is_told() -> None: ...\n",
+    "template.yaml": "  Limit:\n    Description: Some 20 jobs, or so.\n",
+    "Makefile": "run: ## Run the zoo\n",
+    "pyproject.toml": "# besides\n# what is here\n",
+    "tools/find.sh": "echo 'It goes by itself'\n",
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_phrase_is_found(name: str) -> None:
+    assert len(words.findings(name, PLANTED[name])) == 1
+
+
+def test_finding_names_file_line_phrase_and_replacement() -> None:
+    (found,) = words.findings("docs/page.md", PLANTED["docs/page.md"])
+    assert str(found) == 'docs/page.md:3: "at once" -> immediately, at the same time'
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("docs/page.md", "The field `told`, and [a link](some/gone/page.md).\n\n```console\n$ echo gone\n```\n"),
+        ("docs/page.md", "Who may submit? What is a job? It is no longer there.\n"),
+        ("core/identifier.py", 'told = {"at once": 1}  # the `whoever` option\n'),
+        ("tests/unit/test_x.py", 'def test_message_is_kept() -> None:\n    assert tell("this lies in a string")\n'),
+    ],
+)
+def test_code_and_plain_sentences_are_not_found(name: str, source: str) -> None:
+    assert words.findings(name, source) == []
+
+
+def test_escape_with_a_reason_allows_one_phrase_on_one_line() -> None:
+    escape = '<!-- words: allow "at once": the term of the RFC -->'
+    assert words.findings("docs/page.md", f"All at once, not anew. {escape}\nAt once.\n") == [
+        words.Finding("docs/page.md", 1, "anew", "again, new"),
+        words.Finding("docs/page.md", 2, "At once", "immediately, at the same time"),
+    ]
+
+
+def test_escape_without_a_reason_allows_nothing() -> None:
+    assert words.findings("core/x.py", '# at once  # words: allow "at once":\n')
+
+
+def test_every_file_in_scope_uses_plain_words() -> None:
+    found = [finding for name in words.files() for finding in words.findings(name, (words.ROOT / name).read_text())]
+    assert "\n".join(map(str, found)) == ""
+
+
+def test_scope_names_only_files_that_exist() -> None:
+    assert [glob for glob in words.SCOPE if not any(Path(words.ROOT).glob(glob))] == []
