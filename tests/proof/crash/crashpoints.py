@@ -86,7 +86,7 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
         frame = frame.f_back
         module = frame.f_globals.get("__name__", "")
         if module in ADAPTERS:
-            site = site or f"{module.removeprefix('asyncjobs.')}.{frame.f_code.co_qualname}:{operation}"
+            site = site or f"{module.rpartition('.')[2]}.{frame.f_code.co_qualname}:{operation}"
             entry = frame.f_code.co_name
         elif site and module.startswith("asyncjobs."):
             break

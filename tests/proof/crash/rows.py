@@ -14,32 +14,32 @@ from tests.proof.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
 
-_PUT = "store.DynamoStore.add_if_absent:PutItem"
-_NAME = "store.DynamoStore.name_if_free:PutItem"
-_CLAIM = "store.DynamoStore._claim:UpdateItem"
-_SWAP = "store.DynamoStore.swap_if_unchanged:UpdateItem"
-_GET = "store.DynamoStore.get:GetItem"
-_REMOVE = "store.DynamoStore.remove_if_unchanged:DeleteItem"
-_DELETE_ALL = "objects.S3Objects.delete_all:DeleteObjects"
-_LIST = "store.DynamoStore.list_by_owner:Query"
-_BATCH_GET = "store.DynamoStore._batch_get:BatchGetItem"
-_DUE = "store.DynamoStore.due:Query"
-_TOKEN = "store.DynamoStore._take_token:UpdateItem"
-_COUNT_LIVE = "store.DynamoStore.count_live:Query"
-_LOCK_HOLDER = "store.DynamoStore.lock_holder:GetItem"
-_LOCK = "store.DynamoStore.lock_if_unchanged:UpdateItem"
-_WAITING = "store.DynamoStore.waiting:Query"
-_BACKLOG = "queue.SqsQueue.backlog:GetQueueAttributes"
-_SEND = "queue.SqsQueue.send:SendMessage"
-_SEND_ALL = "queue.SqsQueue.send_all:SendMessageBatch"
-_RETURN = "queue.SqsQueue.return_after:ChangeMessageVisibility"
-_PUT_INPUT = "objects.S3Objects.put_input:PutObject"
-_OPEN = "objects.S3Objects._open:GetObject"
-_PUT_RESULT = "objects._S3ResultWriter._finish:PutObject"
-_CREATE = "objects._S3ResultWriter._upload_part:CreateMultipartUpload"
-_PART = "objects._S3ResultWriter._upload_part:UploadPart"
-_COMPLETE = "objects._S3ResultWriter._finish:CompleteMultipartUpload"
-_ABORT = "objects._S3ResultWriter.discard:AbortMultipartUpload"
+_PUT = "dynamodb_jobs.DynamoStore.add_if_absent:PutItem"
+_NAME = "dynamodb_jobs.DynamoStore.reserve_dedupe_key:PutItem"
+_CLAIM = "dynamodb_jobs.DynamoStore._claim:UpdateItem"
+_SWAP = "dynamodb_jobs.DynamoStore.swap_if_unchanged:UpdateItem"
+_GET = "dynamodb_jobs.DynamoStore.get:GetItem"
+_REMOVE = "dynamodb_jobs.DynamoStore.remove_if_unchanged:DeleteItem"
+_DELETE_ALL = "s3.S3Objects.delete_all:DeleteObjects"
+_LIST = "dynamodb_jobs.DynamoStore.list_by_owner:Query"
+_BATCH_GET = "dynamodb_jobs.DynamoStore._batch_get:BatchGetItem"
+_DUE = "dynamodb_jobs.DynamoStore.due:Query"
+_TOKEN = "dynamodb_jobs.DynamoStore._take_token:UpdateItem"
+_COUNT_LIVE = "dynamodb_jobs.DynamoStore.count_live:Query"
+_LOCK_OWNER = "dynamodb_jobs.DynamoStore.lock_owner:GetItem"
+_LOCK = "dynamodb_jobs.DynamoStore.lock_if_unchanged:UpdateItem"
+_WAITING = "dynamodb_jobs.DynamoStore.waiting:Query"
+_BACKLOG = "sqs.SqsQueue.backlog:GetQueueAttributes"
+_SEND = "sqs.SqsQueue.send:SendMessage"
+_SEND_ALL = "sqs.SqsQueue.send_all:SendMessageBatch"
+_RETURN = "sqs.SqsQueue.return_after:ChangeMessageVisibility"
+_PUT_INPUT = "s3.S3Objects.put_input:PutObject"
+_OPEN = "s3.S3Objects._open:GetObject"
+_PUT_RESULT = "s3._S3ResultWriter._finish:PutObject"
+_CREATE = "s3._S3ResultWriter._upload_part:CreateMultipartUpload"
+_PART = "s3._S3ResultWriter._upload_part:UploadPart"
+_COMPLETE = "s3._S3ResultWriter._finish:CompleteMultipartUpload"
+_ABORT = "s3._S3ResultWriter.discard:AbortMultipartUpload"
 
 
 def _second_if(*faults: Fault) -> Attempts:
@@ -333,10 +333,22 @@ ROWS = (
     Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
     Row("submit without a token reads the job", _GET, "get < Commands._accepted_before", is_repeated_too_often, own_user=True),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
-    Row("submit names the job", _NAME, "name_if_free < Commands._submit_once", is_named, "crash.returns_once", own_user=True),
+    Row(
+        "submit names the job",
+        _NAME,
+        "reserve_dedupe_key < Commands._submit_once",
+        is_named,
+        "crash.returns_once",
+        own_user=True,
+    ),
     Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
     Row(
-        "whoever wants a lock reads it", _LOCK_HOLDER, "lock_holder < Locks._holders", creates, "crash.is_alone", own_user=True
+        "whoever wants a lock reads it",
+        _LOCK_OWNER,
+        "lock_owner < Locks._lock_owners",
+        creates,
+        "crash.is_alone",
+        own_user=True,
     ),
     Row("whoever wants a lock reads its holder", _GET, "get < Locks._look", follows, "crash.is_alone", own_user=True),
     Row("submit takes the lock", _LOCK, "lock_if_unchanged < Locks.take", is_locked, "crash.is_alone", own_user=True),
