@@ -14,7 +14,7 @@ from tests.support.deployed import Api, Limited
 FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
 NOT_TO_BE_HAD = {
     "OWNER_MISSING": "deployed/operations/test_tokens.py: the users of this stack's own pool all have a subject",
-    "UNAVAILABLE": "unit/http/test_handlers.py: nothing is broken here",
+    "UNAVAILABLE": "unit/http/test_problems.py: nothing is broken here",
 }
 """Codes that no call is answered here, and who sees to them."""
 

@@ -54,8 +54,8 @@ ELSEWHERE = {
         "deployed/security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
     ],
     "S6": [
-        "unit/http/test_handlers.py::test_a_damaged_cursor_is_refused",
-        "unit/http/test_handlers.py::test_no_cursor_that_was_never_given_is_taken",
+        "unit/http/test_parse.py::test_a_damaged_cursor_is_refused",
+        "unit/http/test_parse.py::test_no_cursor_that_was_never_given_is_taken",
     ],
     "S10": ["unit/http/test_request.py::test_what_programs_read_differently_is_refused"],
     "S13": ["unit/http/test_request.py::test_any_other_key_is_refused"],
@@ -73,7 +73,7 @@ ELSEWHERE = {
         "deployed/http/test_headers.py::test_s19_an_unlisted_origin_is_told_nothing",
         "deployed/http/test_headers.py::test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header",
     ],
-    "S20": ["unit/http/test_handlers.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
+    "S20": ["unit/http/test_parse.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
     "S27": [
         "deployed/http/test_links.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
         "deployed/http/test_links.py::test_s27_a_link_changes_nothing",

@@ -153,32 +153,10 @@ def test_a_job_is_shed_for_those_that_it_would_wait_behind_and_for_no_others(adm
         limits.admit(replace(job(), priority=Priority.LOW))
 
 
-def test_the_queue_is_asked_every_five_seconds_and_not_with_each_job(
-    admission: Make, queue: FakeQueue, clock: FakeClock
-) -> None:
-    limits = admission(max_backlog=3)
-    limits.admit(job())
-    wait_in(queue, 3)
-    clock.advance(seconds=4.999)
-    limits.admit(job())
-    clock.advance(seconds=0.001)
-    with pytest.raises(Busy):
-        limits.admit(job())
-
-
-def test_a_queue_that_does_not_answer_sheds_nobody_and_is_not_asked_again_for_a_minute(
-    admission: Make, queue: FakeQueue, clock: FakeClock
-) -> None:
-    limits = admission(max_backlog=3)
+def test_unavailable_queue_rejects_no_job(admission: Make, queue: FakeQueue) -> None:
     wait_in(queue, 3)
     queue.is_down = True
-    limits.admit(job())
-    queue.is_down = False
-    clock.advance(seconds=59.999)
-    limits.admit(job())
-    clock.advance(seconds=0.001)
-    with pytest.raises(Busy):
-        limits.admit(job())
+    admission(max_backlog=3).admit(job())
 
 
 def test_who_is_shed_keeps_the_token_and_is_not_counted(admission: Make, store: FakeStore, queue: FakeQueue) -> None:

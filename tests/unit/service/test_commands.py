@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,60 +28,27 @@ from asyncjobs.core.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import FENCE, WORKER_LOST, AsyncJob, Priority, Result, Status
+from asyncjobs.core.job import WORKER_LOST, AsyncJob, Priority, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT, result_location
-from asyncjobs.core.ports import ListPosition, Lost
+from asyncjobs.core.ports import Lost
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
+from asyncjobs.jobtypes.decorator import GENERIC
 from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands, Submission, SubmitRequest
-from asyncjobs.service.queries import JobsQuery, Queries
+from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Report
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
+from tests.unit.service.conftest import CATALOG, RacingStore
 
-PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
-CATALOGUE = Catalog(
-    {
-        "service.reads": job_type("service.reads", input_schema=PAGES, max_attempts=5, retention=timedelta(days=3)),
-        GENERIC: tracked_job(GENERIC, deadline_seconds=3600),
-        "service.once": job_type("service.once", dedupe=timedelta(hours=1)),
-        "service.keeps": job_type("service.keeps", retention=timedelta(days=90)),
-    }
-)
 REQUEST = SubmitRequest(job_type="service.reads", input={"pages": 9})
+
+
 LARGE = {"text": "x" * INLINE_INPUT_LIMIT}
-
-
-@dataclass
-class RacingStore(FakeStore):
-    """A store in which somebody else is quicker: `rivals` act, one a swap, right before it."""
-
-    rivals: list[Callable[[FakeStore], object]] = field(default_factory=list)
-
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        if self.rivals:
-            self.rivals.pop(0)(self)
-        return super().swap_if_unchanged(old, new, unchanged)
-
-
-@pytest.fixture
-def store() -> RacingStore:
-    return RacingStore()
-
-
-@pytest.fixture
-def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
-    return Commands(store=store, queue=queue, objects=objects, catalog=CATALOGUE, clock=clock, max_retention=timedelta(days=30))
-
-
-@pytest.fixture
-def queries(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> Queries:
-    return Queries(store=store, objects=objects, catalog=CATALOGUE, clock=clock)
 
 
 # ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
@@ -168,7 +134,7 @@ def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: Fak
         store=store,
         queue=queue,
         objects=objects,
-        catalog=CATALOGUE,
+        catalog=CATALOG,
         clock=clock,
         max_retention=timedelta(days=30),
         admission=Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=1, burst=1)),
@@ -413,6 +379,8 @@ def test_no_line_quotes_what_was_submitted(commands: Commands, queue: FakeQueue,
 
 
 OWNERS = st.text("ab|", min_size=1, max_size=3)
+
+
 KEYS = st.text("abc", min_size=1, max_size=3)
 
 
@@ -424,7 +392,7 @@ def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: l
         store=store,
         queue=FakeQueue(),
         objects=FakeObjects(),
-        catalog=CATALOGUE,
+        catalog=CATALOG,
         clock=clock,
         max_retention=timedelta(days=30),
     )
@@ -496,19 +464,8 @@ def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: Fake
     assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
 
 
-@pytest.mark.parametrize(
-    ("one", "other"), [(44.0, 44), ({"b": [1.0], "a": -0.0}, {"a": 0, "b": [1]}), (1e20, 10**20), ("1.0", "1.0")]
-)
-def test_one_value_has_one_form(one: Any, other: Any) -> None:
-    assert canonical_json(one) == canonical_json(other)
-
-
-@pytest.mark.parametrize("value", [0.5, 1e21, 1e300, True, None])
-def test_what_is_no_whole_number_stays_what_it_is(value: Any) -> None:
-    assert repr(json.loads(canonical_json(value))) == repr(value)
-
-
 # ── Same input, same job ───────────────────────────────────────────────────────────────────────────
+
 
 ONCE = SubmitRequest(job_type="service.once", input={"pages": 9})
 
@@ -670,139 +627,6 @@ def test_a_job_that_disappears_in_the_same_moment_is_not_found(commands: Command
         commands.cancel(OWNER, job.async_job_id)
 
 
-# ── Queries ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_a_job_is_shown_to_its_owner(queries: Queries, store: FakeStore) -> None:
-    job = new_job()
-    store.jobs[job.key] = job
-    assert queries.job(OWNER, job.async_job_id) == job
-
-
-def test_what_is_anothers_unknown_or_expired_is_not_found(
-    commands: Commands, queries: Queries, store: FakeStore, clock: FakeClock
-) -> None:
-    job = new_job().cancelled(now=NOW)
-    store.jobs[job.key] = job
-    asked = [("bob", job.async_job_id), (OWNER, "00000000-0000-4000-8000-000000000000")]
-    clock.now = job.record_expires_at
-    asked.append((OWNER, job.async_job_id))
-    for ask, (owner, async_job_id) in itertools.product((queries.job, commands.cancel), asked):
-        with pytest.raises(JobNotFound):
-            ask(owner, async_job_id)
-    assert store.jobs == {job.key: job}
-
-
-def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
-    assert queries.link(new_job()) is None
-    assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
-
-
-def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
-    advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
-    assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
-
-
-def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
-    job = running_job().completed(now=NOW, result=Result(location="results/x"))
-    assert queries.link(job) == objects.link("results/x")
-
-
-def listed(number: int, **changes: Any) -> AsyncJob:
-    """A job of a list: the higher its number, the newer."""
-    return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
-
-
-def walk(queries: Queries, query: JobsQuery) -> list[list[AsyncJob]]:
-    """All pages of a list."""
-    pages, more = [], True
-    while more:
-        page = queries.jobs(OWNER, query)
-        pages.append(list(page.jobs))
-        more = page.next is not None
-        query = replace(query, after=page.next)
-    return pages
-
-
-def fill(store: FakeStore, jobs: Sequence[AsyncJob]) -> None:
-    store.jobs |= {job.key: job for job in jobs}
-
-
-def test_a_list_is_the_owners_newest_first(queries: Queries, store: FakeStore) -> None:
-    jobs = [listed(number) for number in range(5)]
-    fill(store, [*jobs, listed(9, owner="bob")])
-    assert walk(queries, JobsQuery(limit=2)) == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
-
-
-def test_a_list_that_just_fills_its_page_has_no_next_one(queries: Queries, store: FakeStore) -> None:
-    fill(store, [listed(number) for number in range(3)])
-    assert queries.jobs(OWNER, JobsQuery(limit=3)).next is None
-
-
-def test_an_empty_list_has_no_next_page(queries: Queries) -> None:
-    page = queries.jobs(OWNER, JobsQuery())
-    assert (page.jobs, page.next) == ([], None)
-
-
-def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
-    queries: Queries, store: FakeStore, clock: FakeClock
-) -> None:
-    wanted = listed(1, job_type="a")
-    expired = listed(2, job_type="a", record_expires_at=NOW)
-    fill(store, [wanted, expired, listed(3, job_type="b"), listed(4, job_type="a").cancelled(now=NOW)])
-    clock.now = NOW + timedelta(seconds=10)
-    assert queries.jobs(OWNER, JobsQuery(status=Status.PENDING, job_type="a")).jobs == [wanted]
-
-
-@settings(max_examples=50)
-@given(st.lists(st.sampled_from("abx"), max_size=40), st.integers(1, 5), st.sampled_from(["a", None]))
-def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
-    kinds: list[str], limit: int, wanted: str | None
-) -> None:
-    store = FakeStore()
-    jobs = [listed(number, job_type=kind) for number, kind in enumerate(kinds)]
-    fill(store, [replace(job, record_expires_at=NOW) if job.job_type == "x" else job for job in jobs])
-    queries = Queries(store=store, objects=FakeObjects(), catalog=CATALOGUE, clock=FakeClock(NOW))
-    pages = walk(queries, JobsQuery(limit=limit, job_type=wanted))
-    assert all(len(page) <= limit for page in pages)
-    assert [job.key for page in pages for job in page] == [
-        job.key for job in reversed(jobs) if job.job_type != "x" and wanted in (None, job.job_type)
-    ]
-
-
-def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_next_page(
-    queries: Queries, store: FakeStore
-) -> None:
-    # So that no filter makes one call read a whole table.
-    wanted = listed(0, job_type="a")
-    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
-    first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
-    assert first.jobs == []
-    assert first.next == ListPosition(listed(2).created_at, listed(2).async_job_id)
-    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
-
-
-def test_the_job_types_are_those_of_the_catalog(queries: Queries) -> None:
-    names = ["service.reads", "generic", "service.once", "service.keeps"]
-    assert [found.name for found in queries.job_types()] == names
-
-
-# ── JSON ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_the_same_value_is_the_same_text() -> None:
-    assert (
-        canonical_json({"b": [1, "ü"], "a": None})
-        == canonical_json({"a": None, "b": [1, "ü"]})
-        == '{"a":null,"b":[1,"ü"]}'.encode()
-    )
-
-
-def test_a_text_that_others_could_not_read_is_refused() -> None:
-    with pytest.raises(ValueError, match="Out of range"):
-        canonical_json(float("nan"))
-
-
 # ── Retry ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -846,7 +670,7 @@ def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, stor
         store=store,
         queue=queue,
         objects=FakeObjects(),
-        catalog=CATALOGUE,
+        catalog=CATALOG,
         clock=FakeClock(NOW),
         max_retention=timedelta(days=30),
     )

@@ -1,0 +1,49 @@
+"""The errors that a job raises, and those that stop it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.core.errors import (
+    Fatal,
+    InputProblem,
+    InvalidInput,
+    JobCancelled,
+    JobError,
+    JobInterrupted,
+    LeaseLost,
+    Retry,
+    TimeLimitExceeded,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(Fatal("m"), "JOB_ERROR"), (Retry("m"), "JOB_RETRIED"), (Fatal("m", code="A1_"), "A1_")]
+)
+def test_error_has_its_own_code_or_that_of_its_class(error: JobError, code: str) -> None:
+    assert (error.code, error.message) == (code, "m")
+
+
+@pytest.mark.parametrize("code", ["", "lower", "1A", "A B", "A-B", "A\n", "A" * 65])
+def test_invalid_code_is_rejected_where_it_is_raised(code: str) -> None:
+    with pytest.raises(ValueError, match="use capitals"):
+        Fatal("m", code=code)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"), [(None, None), (1.5, timedelta(seconds=1.5)), (timedelta(hours=1), timedelta(hours=1))]
+)
+def test_retry_takes_seconds_or_a_timedelta(after: float | timedelta | None, expected: timedelta | None) -> None:
+    assert Retry("m", after=after).after == expected
+
+
+@pytest.mark.parametrize("interruption", [JobCancelled, LeaseLost, TimeLimitExceeded])
+def test_interruption_passes_a_jobs_own_except_exception(interruption: type[JobInterrupted]) -> None:
+    assert not issubclass(interruption, Exception)
+
+
+def test_text_of_an_invalid_input_names_each_place() -> None:
+    error = InvalidInput([InputProblem("", "must be an object"), InputProblem("/a", "is missing")])
+    assert str(error) == "/: must be an object; /a: is missing"

@@ -1,0 +1,223 @@
+"""The API over fakes, called with HTTP API events. Each answer is checked against the OpenAPI document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from asyncjobs.codegen.openapi import document
+from asyncjobs.core.job import AsyncJob, JobFailure
+from asyncjobs.estimates.poll_schedule import DurationEstimate
+from asyncjobs.http.handlers import commands_api, queries_api
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
+from asyncjobs.limits.admission import Admission
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.long_poll import Waiter
+from asyncjobs.service.queries import Queries
+from tests.deployed.openapi.contract import Contract
+from tests.support.events import as_owner, sample
+from tests.support.factories import NOW, OWNER, job_type, new_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+
+SUBMIT = "POST /api/v1/jobs"
+CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+UPLOAD = "POST /api/v1/uploads"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
+JOB = "GET /api/v1/jobs/{asyncJobId}"
+RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
+JOBS = "GET /api/v1/jobs"
+JOB_TYPES = "GET /api/v1/job-types"
+HEALTH = "GET /api/v1/health"
+OPENAPI = "GET /api/v1/openapi.json"
+SEARCH = "POST /api/v1/search/{subject}"
+SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
+
+READS = job_type(
+    "api.reads",
+    description="Reads pages.",
+    input_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["pages"],
+        "properties": {"pages": {"type": "integer", "minimum": 1}, "title": {"type": "string", "maxLength": 10}},
+    },
+    output_schema={"type": "integer"},
+)
+SEARCHES = job_type(
+    "api.searches",
+    routes=("POST /search/{subject}",),
+    synchronous_routes=("GET /search/{subject}",),
+    input_schema={
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["subject"],
+        "properties": {
+            "subject": {"type": "string"},
+            "limit": {"anyOf": [{"type": "integer", "maximum": 100}, {"type": "null"}]},
+            "ratio": {"type": "number"},
+            "exact": {"type": "boolean"},
+            "tags": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+)
+CATALOG = Catalog(
+    {
+        "api.reads": READS,
+        "api.searches": SEARCHES,
+        "api.takes_anything": job_type("api.takes_anything"),
+        "api.is_alone": job_type("api.is_alone", exclusive=Exclusive("alone")),
+        GENERIC: tracked_job(GENERIC),
+    }
+)
+CONTRACT = Contract(document(CATALOG))
+BODY = {"jobType": "api.reads", "input": {"pages": 9}}
+FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
+
+
+@dataclass
+class Answer:
+    """An answer as the client sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def pointers(self) -> list[str]:
+        return sorted(error["pointer"] for error in self.body["errors"])
+
+
+@dataclass
+class InMemoryApi:
+    """The API's commands and queries over fakes."""
+
+    store: FakeStore = field(default_factory=FakeStore)
+    queue: FakeQueue = field(default_factory=FakeQueue)
+    objects: FakeObjects = field(default_factory=FakeObjects)
+    clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
+    limits: Mapping[str, Any] | None = None
+    estimates: dict[str, DurationEstimate] = field(default_factory=dict)
+    estimates_requested: list[str] = field(default_factory=list)
+    shows_queue_depth: bool = False
+
+    def __post_init__(self) -> None:
+        max_retention = timedelta(days=30)
+        self.wait = SimulatedWait(self)
+        waiter = Waiter(self.clock, self.wait.sleep)
+        admission = self.limits and Admission(store=self.store, queue=self.queue, clock=self.clock, **self.limits)
+        commands = Commands(
+            store=self.store,
+            queue=self.queue,
+            objects=self.objects,
+            catalog=CATALOG,
+            clock=self.clock,
+            max_retention=max_retention,
+            waiter=waiter,
+            admission=admission or None,
+        )
+        queries = Queries(
+            store=self.store,
+            objects=self.objects,
+            catalog=CATALOG,
+            clock=self.clock,
+            waiter=waiter,
+            queue=(lambda: self.queue) if self.shows_queue_depth else None,
+        )
+        self._commands = commands_api(commands, clock=self.clock, max_retention=max_retention, job_types=CATALOG)
+        self._queries = queries_api(queries, clock=self.clock, estimate=self.estimate)
+
+    def estimate(self, job_type: str) -> DurationEstimate | None:
+        self.estimates_requested.append(job_type)
+        return self.estimates.get(job_type)
+
+    def call(
+        self,
+        route: str,
+        *,
+        owner: str = OWNER,
+        async_job_id: str | None = None,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        **event: Any,
+    ) -> Answer:
+        names = {
+            SUBMIT: "submit",
+            UPLOAD: "upload",
+            UPDATE: "submit",
+            REPORT: "submit",
+            CANCEL: "cancel",
+            RETRY: "retry",
+            DELETE: "delete",
+            SEARCH: "submit",
+        }
+        name = names.get(route, "status")
+        request = as_owner(sample(name), owner)
+        request["headers"].pop("idempotency-key", None)
+        request["headers"] |= headers or {}
+        request |= {"routeKey": route, **({"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}), **event}
+        request.pop("pathParameters", None)
+        if async_job_id is not None:
+            request["pathParameters"] = {"asyncJobId": async_job_id}
+        if path is not None:
+            request["pathParameters"] = dict(path)
+        if query is not None:
+            request["queryStringParameters"] = dict(query)
+        api = self._queries if route in self._queries._routes else self._commands
+        answer = api.handle(request)
+        CONTRACT.check(route, answer["statusCode"], answer["headers"], answer["body"])
+        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+
+    def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
+        headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}
+        return self.call(SUBMIT, owner=owner, headers=headers, body=json.dumps(body))
+
+    def upload(self, body: Any) -> Answer:
+        return self.call(UPLOAD, body=json.dumps(body))
+
+    def add_jobs(self, *jobs: AsyncJob) -> None:
+        self.store.jobs |= {job.key: job for job in jobs}
+
+
+@dataclass
+class SimulatedWait:
+    """Moves the clock instead of sleeping, and stores each job of `events` when its second has come."""
+
+    api: InMemoryApi
+    events: list[tuple[float, AsyncJob]] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        self.api.clock.advance(seconds=seconds)
+        while self.events and self.events[0][0] <= self.elapsed:
+            self.api.add_jobs(self.events.pop(0)[1])
+
+    @property
+    def elapsed(self) -> float:
+        return (self.api.clock.now - NOW).total_seconds()
+
+
+def listed(number: int, **changes: Any) -> AsyncJob:
+    """A job for a list. A higher number means a newer job."""
+    return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
+
+
+def walk(api: InMemoryApi, query: Mapping[str, str], *, owner: str = OWNER) -> Iterator[list[str]]:
+    """Yield the ids on each page of a list."""
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = api.call(JOBS, owner=owner, query={**query, "cursor": cursor} if cursor else query)
+        assert answer.status == 200
+        yield [job["asyncJobId"] for job in answer.body["jobs"]]
+        cursor = answer.body["nextCursor"]

@@ -1,0 +1,112 @@
+"""How jobs, job types and quotas look to clients."""
+
+from __future__ import annotations
+
+from asyncjobs.core.clock import rfc3339
+from asyncjobs.core.job import Result
+from asyncjobs.core.rate import SubmitRate
+from tests.support.factories import JOB_ID, NOW, running_job
+from tests.unit.http.in_memory_api import BODY, FAILURE, JOB, JOB_TYPES, JOBS, READS, RESULT, InMemoryApi
+
+# ── Rate limit ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_accepted_submit_and_a_replay_tell_what_is_left() -> None:
+    api = InMemoryApi(limits={"rate": SubmitRate(per_minute=6, burst=2)})
+    answers = [api.submit(BODY, key="k") for _ in range(3)]
+    assert [answer.headers["ratelimit"] for answer in answers] == [
+        '"submit";r=1;t=10',
+        '"submit";r=0;t=10',
+        '"submit";r=0;t=10',
+    ]
+    assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"submit";q=2;w=20'}
+    assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
+    assert answers[0].headers["retry-after"] == "2", "when to poll, as ever"
+
+
+def test_without_a_rate_no_answer_speaks_of_one(api: InMemoryApi) -> None:
+    headers = api.submit(BODY).headers
+    assert not [name for name in headers if name.startswith("ratelimit")]
+
+
+# ── Job ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_running_job_tells_how_far_it_is(api: InMemoryApi) -> None:
+    api.add_jobs(running_job(progress=45, message="Reading page 9 of 20"))
+    answer = api.call(JOB, async_job_id=JOB_ID)
+    assert answer.status == 200
+    assert {name: answer.body[name] for name in ("status", "progress", "message", "attempt", "startedAt", "endedAt")} == {
+        "status": "IN_PROGRESS",
+        "progress": 45,
+        "message": "Reading page 9 of 20",
+        "attempt": 1,
+        "startedAt": rfc3339(NOW),
+        "endedAt": None,
+    }
+
+
+def test_a_completed_job_shows_its_result(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(text='{"text":"ü","pages":[1]}')))
+    answer = api.call(JOB, async_job_id=JOB_ID)
+    assert "retry-after" not in answer.headers
+    assert {name: answer.body[name] for name in ("status", "progress", "resultType", "result", "resultLocation")} == {
+        "status": "COMPLETED",
+        "progress": 100,
+        "resultType": "INLINE",
+        "result": {"text": "ü", "pages": [1]},
+        "resultLocation": None,
+    }
+
+
+def test_a_large_result_is_named_by_a_url_of_ours_that_does_not_expire(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
+    answer = api.call(JOB, async_job_id=JOB_ID)
+    assert (answer.body["resultType"], answer.body["result"]) == ("S3", None)
+    assert answer.body["resultLocation"] == f"/api/v1/jobs/{JOB_ID}/result"
+    assert "results/x" not in answer.text
+
+
+def test_a_failed_job_shows_why(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().failed(now=NOW, error=FAILURE))
+    assert api.call(JOB, async_job_id=JOB_ID).body["error"] == {
+        "code": "HOPELESS",
+        "message": "The document is encrypted: remove its password.",
+        "type": "Fatal",
+        "retryable": False,
+    }
+
+
+def test_nothing_of_a_record_is_shown_but_what_the_contract_names(api: InMemoryApi) -> None:
+    api.add_jobs(running_job(by="canary", generation="canary", request_hash=b"canary", input="canary", input_location="canary"))
+    for route in (JOB, RESULT):
+        assert "canary" not in api.call(route, async_job_id=JOB_ID).text
+    assert "canary" not in api.call(JOBS).text
+
+
+# ── Job types ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_job_types_tell_what_a_client_may_know(api: InMemoryApi) -> None:
+    answer = api.call(JOB_TYPES)
+    assert answer.status == 200
+    assert [found["jobType"] for found in answer.body["jobTypes"]] == [
+        "api.reads",
+        "api.searches",
+        "api.takes_anything",
+        "api.is_alone",
+        "generic",
+    ]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, False, True]
+    assert answer.body["jobTypes"][0] == {
+        "jobType": "api.reads",
+        "description": "Reads pages.",
+        "inputSchema": READS.input_schema,
+        "outputSchema": {"type": "integer"},
+        "expectedSeconds": 10,
+        "timeoutSeconds": 60,
+        "maxAttempts": 3,
+        "priority": "standard",
+        "tracked": False,
+        "retentionSeconds": 604800,
+    }

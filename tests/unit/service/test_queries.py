@@ -1,0 +1,138 @@
+"""What an owner can read: a job, a list of jobs, the job types."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncjobs.core.errors import (
+    JobNotFound,
+)
+from asyncjobs.core.job import AsyncJob, Result, Status
+from asyncjobs.core.ports import ListPosition
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.queries import JobsQuery, Queries
+from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, running_job
+from tests.support.fakes import FakeClock, FakeObjects, FakeStore
+from tests.unit.service.conftest import CATALOG
+
+
+def test_a_job_is_shown_to_its_owner(queries: Queries, store: FakeStore) -> None:
+    job = new_job()
+    store.jobs[job.key] = job
+    assert queries.job(OWNER, job.async_job_id) == job
+
+
+def test_what_is_anothers_unknown_or_expired_is_not_found(
+    commands: Commands, queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    job = new_job().cancelled(now=NOW)
+    store.jobs[job.key] = job
+    asked = [("bob", job.async_job_id), (OWNER, "00000000-0000-4000-8000-000000000000")]
+    clock.now = job.record_expires_at
+    asked.append((OWNER, job.async_job_id))
+    for ask, (owner, async_job_id) in itertools.product((queries.job, commands.cancel), asked):
+        with pytest.raises(JobNotFound):
+            ask(owner, async_job_id)
+    assert store.jobs == {job.key: job}
+
+
+def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
+    assert queries.link(new_job()) is None
+    assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
+
+
+def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
+    advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
+    assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
+
+
+def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
+    job = running_job().completed(now=NOW, result=Result(location="results/x"))
+    assert queries.link(job) == objects.link("results/x")
+
+
+def listed(number: int, **changes: Any) -> AsyncJob:
+    """A job of a list: the higher its number, the newer."""
+    return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
+
+
+def walk(queries: Queries, query: JobsQuery) -> list[list[AsyncJob]]:
+    """All pages of a list."""
+    pages, more = [], True
+    while more:
+        page = queries.jobs(OWNER, query)
+        pages.append(list(page.jobs))
+        more = page.next is not None
+        query = replace(query, after=page.next)
+    return pages
+
+
+def fill(store: FakeStore, jobs: Sequence[AsyncJob]) -> None:
+    store.jobs |= {job.key: job for job in jobs}
+
+
+def test_a_list_is_the_owners_newest_first(queries: Queries, store: FakeStore) -> None:
+    jobs = [listed(number) for number in range(5)]
+    fill(store, [*jobs, listed(9, owner="bob")])
+    assert walk(queries, JobsQuery(limit=2)) == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
+
+
+def test_a_list_that_just_fills_its_page_has_no_next_one(queries: Queries, store: FakeStore) -> None:
+    fill(store, [listed(number) for number in range(3)])
+    assert queries.jobs(OWNER, JobsQuery(limit=3)).next is None
+
+
+def test_an_empty_list_has_no_next_page(queries: Queries) -> None:
+    page = queries.jobs(OWNER, JobsQuery())
+    assert (page.jobs, page.next) == ([], None)
+
+
+def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
+    queries: Queries, store: FakeStore, clock: FakeClock
+) -> None:
+    wanted = listed(1, job_type="a")
+    expired = listed(2, job_type="a", record_expires_at=NOW)
+    fill(store, [wanted, expired, listed(3, job_type="b"), listed(4, job_type="a").cancelled(now=NOW)])
+    clock.now = NOW + timedelta(seconds=10)
+    assert queries.jobs(OWNER, JobsQuery(status=Status.PENDING, job_type="a")).jobs == [wanted]
+
+
+@settings(max_examples=50)
+@given(st.lists(st.sampled_from("abx"), max_size=40), st.integers(1, 5), st.sampled_from(["a", None]))
+def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
+    kinds: list[str], limit: int, wanted: str | None
+) -> None:
+    store = FakeStore()
+    jobs = [listed(number, job_type=kind) for number, kind in enumerate(kinds)]
+    fill(store, [replace(job, record_expires_at=NOW) if job.job_type == "x" else job for job in jobs])
+    queries = Queries(store=store, objects=FakeObjects(), catalog=CATALOG, clock=FakeClock(NOW))
+    pages = walk(queries, JobsQuery(limit=limit, job_type=wanted))
+    assert all(len(page) <= limit for page in pages)
+    assert [job.key for page in pages for job in page] == [
+        job.key for job in reversed(jobs) if job.job_type != "x" and wanted in (None, job.job_type)
+    ]
+
+
+def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_next_page(
+    queries: Queries, store: FakeStore
+) -> None:
+    # So that no filter makes one call read a whole table.
+    wanted = listed(0, job_type="a")
+    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
+    first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
+    assert first.jobs == []
+    assert first.next == ListPosition(listed(2).created_at, listed(2).async_job_id)
+    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
+
+
+def test_the_job_types_are_those_of_the_catalog(queries: Queries) -> None:
+    names = ["service.reads", "generic", "service.once", "service.keeps"]
+    assert [found.name for found in queries.job_types()] == names

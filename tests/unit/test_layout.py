@@ -1,0 +1,51 @@
+"""Each module of the library has its unit tests at the same place below tests/unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.template.source import ROOT
+
+LIBRARY = ROOT / "layers/asyncjobs/asyncjobs"
+JOBS = ROOT / "layers/jobs/jobs"
+UNIT = ROOT / "tests/unit"
+
+WITHOUT_UNIT_TEST = {
+    "context.py": "protocols only: worker/attempt.py and testing.py implement them",
+    "core/ports.py": "protocols only: aws/ and tests/support/fakes.py implement them, tests/adapters tests both",
+    "aws/dynamodb_history.py": "tests/adapters/test_history.py",
+    "aws/dynamodb_jobs.py": "tests/adapters/test_store.py",
+    "aws/s3.py": "tests/adapters/test_objects.py",
+    "aws/sqs.py": "tests/adapters/test_queue.py",
+    "tracked.py": "tests/adapters/test_tracked.py",
+}
+ABOUT_THE_REPOSITORY = {"test_documents.py", "test_layout.py", "test_words.py"}
+
+
+def modules(package: Path) -> set[Path]:
+    return {path.relative_to(package) for path in package.rglob("*.py") if path.name != "__init__.py"}
+
+
+def unit_test_of(module: Path) -> Path:
+    return module.with_name(f"test_{module.stem.strip('_')}.py")
+
+
+def test_each_module_of_the_library_has_its_unit_test() -> None:
+    missing = {str(module) for module in modules(LIBRARY) if not (UNIT / unit_test_of(module)).exists()}
+    assert missing == WITHOUT_UNIT_TEST.keys()
+
+
+def test_each_job_has_its_unit_test() -> None:
+    missing = {str(module) for module in modules(JOBS) if not (UNIT / "jobs" / unit_test_of(module)).exists()}
+    assert missing == {"tracked.py"}, "it only declares tracked job types"
+
+
+def test_each_unit_test_has_its_module() -> None:
+    tested = {unit_test_of(module) for module in modules(LIBRARY)} | {"jobs" / unit_test_of(module) for module in modules(JOBS)}
+    found = {path.relative_to(UNIT) for path in UNIT.rglob("test_*.py") if path.name not in ABOUT_THE_REPOSITORY}
+    assert found <= tested
+
+
+def test_each_named_replacement_exists() -> None:
+    named = [reason for reason in WITHOUT_UNIT_TEST.values() if reason.endswith(".py")]
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,0 +1,44 @@
+"""The context for unit tests of jobs behaves as the worker's does."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncjobs import Fatal, JobCancelled, JobContext
+from asyncjobs.testing import FakeContext
+
+
+def test_reports_are_kept_in_order() -> None:
+    context = FakeContext()
+    context.progress(10)
+    context.progress(20.5, "Half")
+    assert context.reports == [(10, None), (20.5, "Half")]
+
+
+def test_interruption_is_raised_by_the_next_report_and_by_a_check() -> None:
+    context = FakeContext(interruption=JobCancelled())
+    with pytest.raises(JobCancelled):
+        context.progress(10)
+    with pytest.raises(JobCancelled):
+        context.check()
+    assert context.reports == [(10, None)]
+
+
+def test_effect_key_is_the_same_on_every_attempt_and_differs_between_jobs() -> None:
+    assert FakeContext(attempt=1).effect_key == FakeContext(attempt=2).effect_key
+    assert FakeContext(async_job_id="a").effect_key != FakeContext(async_job_id="b").effect_key
+
+
+def test_streamed_result_keeps_its_bytes_and_its_type() -> None:
+    with FakeContext().stream_result("text/csv") as stream:
+        assert stream.write(b"a,") == 2
+        stream.write(b"b")
+    assert (stream.getvalue(), stream.content_type) == (b"a,b", "text/csv")
+
+
+def test_input_is_read_as_a_stream_and_a_missing_one_is_fatal() -> None:
+    context: JobContext = FakeContext(inputs={"a.txt": b"text"})
+    assert context.open_input("a.txt").read() == b"text"
+    with pytest.raises(Fatal) as raised:
+        context.open_input("b.txt")
+    assert raised.value.code == "INPUT_MISSING"

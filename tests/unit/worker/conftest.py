@@ -1,0 +1,71 @@
+"""An executor over fakes, and jobs for it to run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.job import AsyncJob, JobFailure, submitted
+from asyncjobs.core.message import JobMessage
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.worker.executor import Executor
+from tests.support.factories import NOW, new_job
+from tests.support.fakes import FakeStore
+
+QUARTER_HOUR = timedelta(minutes=15)
+Submit = Callable[..., AsyncJob]
+Run = Callable[[AsyncJob], timedelta | None]
+
+
+@pytest.fixture
+def submit(store: FakeStore, catalog: Catalog) -> Submit:
+    """Store a new job of one of the sample types."""
+
+    def submit(name: str, value: Any = None, **changes: Any) -> AsyncJob:
+        job_type = catalog[name]
+        job = submitted(
+            new_job().key,
+            job_type=name,
+            request_hash=b"h",
+            max_attempts=job_type.max_attempts,
+            timeout=job_type.timeout,
+            deadline=job_type.deadline,
+            retention=job_type.retention,
+            now=NOW,
+        ).with_input(text=json.dumps(value or {}))
+        job = replace(job, **changes)
+        store.add_if_absent(job, NOW)
+        return job
+
+    return submit
+
+
+@pytest.fixture
+def run(executor: Executor) -> Run:
+    """Run one attempt of the job."""
+
+    def run(job: AsyncJob) -> timedelta | None:
+        message = JobMessage.of(job)
+        if executor.is_async(message.job_type):
+            return asyncio.run(executor.run_async(message, claimant="w1", remaining=QUARTER_HOUR))
+        return executor.run(message, claimant="w1", remaining=QUARTER_HOUR)
+
+    return run
+
+
+def stored(store: FakeStore, job: AsyncJob) -> AsyncJob:
+    found = store.get(job.key)
+    assert found is not None
+    return found
+
+
+def failure(store: FakeStore, job: AsyncJob) -> JobFailure:
+    found = stored(store, job)
+    assert found.error is not None
+    return found.error
