@@ -18,6 +18,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 SCOPE = (
+    "docs/decisions.md",
     "tools/words.py",
     "tests/unit/test_words.py",
 )
