@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests: every test, in two processes. What it is given goes to both."""
+"""python -m tests: run every test, in two processes. Options go to both."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-BESIDE = ["tests/proof/model", "tests/deployed/openapi", "tests/proof/stateful"]
-"""They need the processor and no clock, the others mostly wait: so these run beside them, and yield to them."""
+IN_BACKGROUND = ["tests/proof/model", "tests/deployed/openapi", "tests/proof/stateful"]
+"""Tests that need the processor and no clock. They run at low priority beside the others, which mostly wait."""
 
 
 def main(options: Sequence[str]) -> int:
-    """The exit status."""
+    """Run both processes and return the exit status."""
     pytest = [sys.executable, "-m", "pytest", *options]
     with (
         tempfile.TemporaryFile() as output,
-        subprocess.Popen(["nice", "-n", "19", *pytest, *BESIDE], stdout=output, stderr=subprocess.STDOUT) as beside,
-        subprocess.Popen([*pytest, *(f"--ignore={folder}" for folder in BESIDE)]) as others,
+        subprocess.Popen(["nice", "-n", "19", *pytest, *IN_BACKGROUND], stdout=output, stderr=subprocess.STDOUT) as second,
+        subprocess.Popen([*pytest, *(f"--ignore={folder}" for folder in IN_BACKGROUND)]) as first,
     ):
-        statuses = [_wait(others), _wait(beside)]
+        statuses = [_wait(first), _wait(second)]
         output.seek(0)
-        print(f"\nBeside them: {' '.join(BESIDE)}\n{output.read().decode(errors='replace')}")
+        print(f"\nIn the background: {' '.join(IN_BACKGROUND)}\n{output.read().decode(errors='replace')}")
     return int(any(statuses))
 
 
@@ -30,7 +30,7 @@ def _wait(tests: subprocess.Popen[bytes]) -> int:
     while True:
         try:
             return tests.wait()
-        except KeyboardInterrupt:  # which they got as well: they stop what they have started
+        except KeyboardInterrupt:  # the processes received it too, and stop what they started
             print("Stopping ...")
 
 

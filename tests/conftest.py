@@ -1,6 +1,6 @@
-"""The real template, with jobs of the tests among its jobs, deployed by the real `sam deploy` on an engine of its own.
+"""The real template with the tests' jobs, deployed by the real `sam deploy` on an engine of its own.
 
-One stack serves all that ask for it: what running is like (`e2e`), and what is answered (`contract_http`).
+One stack serves all tests of deployed/operations and deployed/http.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from hypothesis import settings
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack, Outputs
 from tests.proof.crash import tree as trees
-from tests.support.deployed import Api, Caller, Limited
+from tests.support.deployed import Api, Caller, LimitedDeployment
 
 TESTS = Path(__file__).parent
 JOBS = {"sample_jobs": TESTS / "support/sample_jobs.py", "contract": TESTS / "deployed/http/jobs.py"}
 OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
-# A machine that pauses for a moment is no flaw.
+# A busy machine must not fail a property.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 WORKERS = 8
-"""More than by default: the tests' jobs mostly wait, and many wait at once."""
+"""More than the default: the tests' jobs mostly sleep, many at the same time."""
 LIMITS = {
     "SubmitRatePerMinute": "30",
     "SubmitBurst": "6",
@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project as a user has it who added two files of jobs, and their routes."""
+    """Copy the project and add two files of jobs and their routes, as a user does."""
     tree = tmp_path_factory.mktemp("project") / "tree"
     trees.copy(tree, jobs=JOBS)
     template = (tree / "template.yaml").read_text()
@@ -58,7 +58,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
-    stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails here as it would on AWS
+    stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails as on AWS
     with stack:
         stack.deploy({"StandardConcurrency": str(WORKERS)})
         yield stack
@@ -76,7 +76,7 @@ def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
 
 
 @pytest.fixture(scope="session")
-def limited(stack: LocalStack) -> Iterator[Limited]:
+def limited(stack: LocalStack) -> Iterator[LimitedDeployment]:
     tools, name = Tools(), "limited"
     parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **LIMITS}
     Sam(stack.root, stack.state, tools).deploy(name, stack.endpoint_url, parameters)
@@ -94,12 +94,12 @@ def limited(stack: LocalStack) -> Iterator[Limited]:
         user_pool_client_id=found["UserPoolClient"],
     )
     with Api.of(stack, outputs) as api:
-        yield Limited(api, found["WorkerFunction"])
+        yield LimitedDeployment(api, found["WorkerFunction"])
 
 
 @pytest.fixture(scope="session")
 def caller(api: Api) -> Callable[[str], Caller]:
-    """Signs a user in, by name."""
+    """Sign a user in, by name."""
     return api.caller
 
 
@@ -115,5 +115,5 @@ def bob(api: Api) -> Caller:
 
 @pytest.fixture
 def key() -> str:
-    """An idempotency key that no other test uses."""
+    """Return an idempotency key that no other test uses."""
     return uuid.uuid4().hex

@@ -1,4 +1,4 @@
-"""The API of a deployed stack as its users meet it. Every answer is held against the document that the stack itself serves."""
+"""Call the API of a deployed stack as its users do. Every answer is checked against the OpenAPI document that the stack serves."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ Job = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Answered:
-    """An answer that was given: which operation's, its status, and its problem's code, if it is one of ours."""
+class Given:
+    """An answer that the API gave. `code` is the problem's; None for other answers."""
 
     operation: str
     status: int
     code: str | None
 
 
-class Judge:
-    """Looks at each answer of an API, as a hook of its clients, and remembers which there were."""
+class AnswerChecker:
+    """Checks each answer of an API, as an event hook of its clients, and keeps a set of them."""
 
     _TRANSPORT = re.compile("date|server|connection|keep-alive|content-length|access-control-.*|x-amzn?-.*|apigw-requestid")
     """Headers that a gateway adds to any answer."""
 
     def __init__(self, document: dict[str, Any], base_url: str) -> None:
         self.document = document
-        self.seen: set[Answered] = set()
+        self.seen: set[Given] = set()
         self._contract = Contract(document)
         self._base_path = httpx.URL(base_url).path
-        # Where two fit, the one that names more itself is meant, as for the gateway.
+        # If two paths match, the one with fewer parameters wins, as in the gateway.
         paths = sorted(document["paths"], key=lambda path: (path.count("{"), path))
         self._paths = {path: re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))) for path in paths}
 
-    def fits(self, named: str, path: str) -> bool:
-        """Whether the path is one of those that the document names so."""
-        return self._paths[named].fullmatch(path) is not None
+    def matches(self, template: str, path: str) -> bool:
+        """Return whether the path is an instance of the document's path template."""
+        return self._paths[template].fullmatch(path) is not None
 
     def __call__(self, answer: httpx.Response) -> None:
         path = answer.request.url.raw_path.decode().partition("?")[0].removeprefix(self._base_path)
         method = answer.request.method.lower()
         paths = self.document["paths"]
-        route = next((named for named in self._paths if method in paths[named] and self.fits(named, path)), None)
+        route = next((named for named in self._paths if method in paths[named] and self.matches(named, path)), None)
         if route is None:
             return
         answer.read()
@@ -62,7 +62,7 @@ class Judge:
         self._contract.check(f"{method.upper()} {route}", answer.status_code, headers, answer.text)
         is_problem = answer.headers.get("content-type") == "application/problem+json"
         operation = paths[route][method]["operationId"]
-        self.seen.add(Answered(operation, answer.status_code, answer.json()["code"] if is_problem else None))
+        self.seen.add(Given(operation, answer.status_code, answer.json()["code"] if is_problem else None))
 
 
 @dataclass(frozen=True)
@@ -98,23 +98,23 @@ class Caller:
         return found
 
     def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 120) -> Job:
-        """Poll until the job has ended, or until it is as it should be. Functions that are cold on a busy machine take their time."""
+        """Poll until the job has ended, or until `until` is true. A cold start takes long on a busy machine."""
         end = time.monotonic() + seconds
         while True:
             found = self.job(job)
             if until(found) if until else found["status"] in FINISHED:
                 return found
-            assert time.monotonic() < end, f"still {found}"
-            assert found["status"] not in FINISHED, f"ended before: {found}"
+            assert time.monotonic() < end, f"not reached: {found}"
+            assert found["status"] not in FINISHED, f"ended early: {found}"
             time.sleep(0.1)
 
 
 @dataclass(frozen=True)
 class Api:
-    """The API of one deployment, and who may call it."""
+    """The API of one deployment and its users."""
 
     outputs: Outputs
-    judge: Judge
+    checker: AnswerChecker
     stack: LocalStack
     _clients: list[httpx.Client] = field(default_factory=list)
     _callers: dict[str, Caller] = field(default_factory=dict)
@@ -123,58 +123,58 @@ class Api:
     @classmethod
     @contextmanager
     def of(cls, stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
-        """Its clients are closed at the end."""
+        """Open the API of the stack. All its clients are closed at the end."""
         base_url = f"{outputs.api_url}/api/v1"
         document = httpx.get(f"{base_url}/openapi.json", timeout=60, trust_env=False).raise_for_status().json()
-        api = cls(outputs, Judge(document, base_url), stack)
+        api = cls(outputs, AnswerChecker(document, base_url), stack)
         yield api
         for client in api._clients:
             client.close()
 
     def caller(self, name: str) -> Caller:
-        """The user of that name, signed in."""
+        """Sign the user in, once."""
         with self._signing_in:
             if name not in self._callers:
                 token = users.token(self.outputs, self.stack.session, name)
-                self._callers[name] = Caller(self.bearing(token), users.subject(token))
+                self._callers[name] = Caller(self.client_with_token(token), users.subject(token))
             return self._callers[name]
 
-    def bearing(self, token: str) -> httpx.Client:
-        """A client that sends this token, whatever it is."""
+    def client_with_token(self, token: str) -> httpx.Client:
+        """Return a client that sends this token, valid or not."""
         return self.client(authorization=f"Bearer {token}")
 
     def client(self, **headers: str) -> httpx.Client:
-        """A client that sends these headers, and no token of its own."""
+        """Return a client that sends these headers and no token."""
         self._clients.append(
             httpx.Client(
                 base_url=f"{self.outputs.api_url}/api/v1",
                 headers=headers,
                 timeout=60,
                 trust_env=False,
-                event_hooks={"response": [self.judge]},
+                event_hooks={"response": [self.checker]},
             )
         )
         return self._clients[-1]
 
 
 @dataclass(frozen=True)
-class Limited:
-    """A second deployment of what the stack has built, with every limit on."""
+class LimitedDeployment:
+    """A second deployment of the same build, with every limit on."""
 
     api: Api
     worker_name: str
 
 
-def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
     end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "never came to be so"
+    while not condition():
+        assert time.monotonic() < end, f"not true after {seconds} s"
         time.sleep(0.1)
 
 
 @contextmanager
-def unread(stack: LocalStack, queue_url: str, *, worker_name: str) -> Iterator[None]:
-    """Meanwhile that worker does not read the queue."""
+def worker_paused(stack: LocalStack, queue_url: str, *, worker_name: str) -> Iterator[None]:
+    """Stop the worker from reading the queue inside the `with` block."""
     functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
     name = queue_url.rpartition("/")[2]
     mappings = functions.list_event_source_mappings(FunctionName=worker_name)["EventSourceMappings"]
@@ -193,7 +193,7 @@ def unread(stack: LocalStack, queue_url: str, *, worker_name: str) -> Iterator[N
 
 
 def log_events(stack: LocalStack, job: Job, *, until: str) -> list[dict[str, Any]]:
-    """Every line that any function logged about the job, once that one is there: a line comes after the write that it tells of."""
+    """Return every log line about the job, from all functions, once `until` is logged: a line follows the write that it reports."""
     end = time.monotonic() + 10
     while True:
         lines = _log_events(stack, job)

@@ -1,4 +1,4 @@
-"""The sample events of `events/`, so that what `sam local invoke` sends is what the tests send."""
+"""The sample events of `events/`: tests send the same events as `sam local invoke`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ FOLDER = Path(__file__).parents[2] / "events"
 
 
 def sample(name: str) -> dict[str, Any]:
-    """A copy of the event of that name."""
+    """Return a copy of the event of that name."""
     event: dict[str, Any] = json.loads(_text(name))
     return event
 
 
 def as_owner(event: dict[str, Any], owner: str) -> dict[str, Any]:
-    """The HTTP event, asked by this owner."""
+    """Set the owner of the HTTP event."""
     event["requestContext"]["authorizer"]["jwt"]["claims"]["sub"] = owner
     return event
 

@@ -1,4 +1,4 @@
-"""Jobs and their surroundings with sensible defaults; a test names only what it is about."""
+"""Jobs and job types with defaults; a test sets only the fields that it is about."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new_job(
     delay: timedelta = timedelta(0),
     **changes: Any,
 ) -> AsyncJob:
-    """A job that was just submitted."""
+    """Return a job that was just submitted."""
     job = submitted(
         JobKey(owner, async_job_id),
         job_type="sample.returns",
@@ -39,7 +39,7 @@ def new_job(
 
 
 def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes: Any) -> AsyncJob:
-    """A tracked job that was just submitted, with an hour for its worker."""
+    """Return a tracked job that was just submitted, with a deadline of an hour."""
     job = submitted(
         JobKey(owner, async_job_id),
         job_type="generic",
@@ -56,12 +56,12 @@ def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes
 def running_job(
     *, by: str = "worker-1", now: datetime = NOW, lease: timedelta = timedelta(seconds=75), **changes: Any
 ) -> AsyncJob:
-    """A job whose first attempt has just begun."""
+    """Return a job whose first attempt has just begun."""
     return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
 
 
 def job_type(name: str, **changes: Any) -> JobType:
-    """A job type that takes anything."""
+    """Return a job type that accepts any input."""
     return replace(
         JobType(
             name=name,

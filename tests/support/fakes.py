@@ -1,4 +1,4 @@
-"""In-memory stand-ins for the adapters. They run through the same suite as the real ones: tests/adapters."""
+"""In-memory adapters for tests. tests/adapters runs them through the same suite as the real ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncjobs.core.rate import SubmitRate
 
 
 class FakeClock:
-    """A clock that stands still until it is moved."""
+    """A clock that moves only by `advance`."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -35,7 +35,7 @@ class FakeClock:
 
 @dataclass
 class FakeStore:
-    """A `Store` in a dictionary. `failures` are raised first, one a call; `writes` counts what would cost a write."""
+    """A `Store` in a dictionary. Each call first raises the next of `failures`; `writes` counts requests that cost a write."""
 
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
     names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
@@ -155,7 +155,7 @@ class FakeStore:
 
 @dataclass
 class FakeHistory:
-    """A `History` in a dictionary. While `is_down` it keeps and gives nothing; `reads` counts what would cost a read."""
+    """A `History` in a dictionary. Every call fails while `is_down`; `reads` counts requests that cost a read."""
 
     known: dict[str, Durations] = field(default_factory=dict)
     reads: int = 0
@@ -179,13 +179,13 @@ class FakeHistory:
 
 @dataclass
 class FakeQueue:
-    """A `Queue` that keeps what is sent. While `is_down` it takes and tells nothing."""
+    """A `Queue` that keeps every message. Every call fails while `is_down`."""
 
     sent: list[JobMessage] = field(default_factory=list)
     delays: list[timedelta] = field(default_factory=list)
     returned: list[tuple[str, timedelta]] = field(default_factory=list)
     returned_to: list[str] = field(default_factory=list)
-    looks: int = 0
+    backlog_reads: int = 0
     is_down: bool = False
 
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
@@ -200,7 +200,7 @@ class FakeQueue:
         return []
 
     def backlog(self, priority: Priority) -> int:
-        self.looks += 1
+        self.backlog_reads += 1
         self._check()
         sent = zip(self.sent, self.delays, strict=True)
         return sum(message.priority is priority and delay == timedelta(0) for message, delay in sent)
@@ -257,7 +257,7 @@ class FakeResultWriter:
 
 @dataclass
 class FakeObjects:
-    """`Objects` in a dictionary. While `is_down` it keeps and gives nothing."""
+    """`Objects` in a dictionary. Every call fails while `is_down`."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
     is_down: bool = False

@@ -1,4 +1,4 @@
-"""What takes its time on the deployed stack is begun before the first test of its folder, so that hardly anybody waits for it."""
+"""Slow requests to the deployed stack, started before the first test of their folder so that the tests rarely wait for them."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Timed:
-    """An answer, and the seconds that it took."""
+    """An answer and the seconds until it arrived."""
 
     answer: httpx.Response
-    took: float
+    seconds: float
 
     @classmethod
-    def of(cls, ask: Callable[[], httpx.Response]) -> Timed:
-        """Ask now."""
+    def call(cls, send: Callable[[], httpx.Response]) -> Timed:
+        """Send the request and measure it."""
         began = time.monotonic()
-        answer = ask()
+        answer = send()
         return cls(answer, time.monotonic() - began)
 
 
-class Ahead(Generic[T]):
-    """What will mostly have come about by the time that somebody looks."""
+class Prefetch(Generic[T]):
+    """The outcome of a function that runs in the background."""
 
-    def __init__(self, ask: Callable[[Api], T]) -> None:
-        self._ask = ask
+    def __init__(self, fetch: Callable[[Api], T]) -> None:
+        self._fetch = fetch
         self._future: Future[T] | None = None
 
-    def begin(self, pool: ThreadPoolExecutor, api: Api) -> None:
-        """Once."""
-        self._future = pool.submit(self._ask, api)
+    def start(self, pool: ThreadPoolExecutor, api: Api) -> None:
+        """Start the request."""
+        self._future = pool.submit(self._fetch, api)
 
-    def look(self) -> T:
-        """It, or what was raised. Waits for it for ten minutes at most."""
+    def result(self) -> T:
+        """Return what the function returned, or raise what it raised. Wait for it for at most ten minutes."""
         assert self._future is not None
         return self._future.result(timeout=600)
 
 
-_begun_ahead: list[tuple[Path, Ahead[Any]]] = []
+_prefetches: list[tuple[Path, Prefetch[Any]]] = []
 
 
-def ahead(ask: Callable[[Api], T]) -> Ahead[T]:
-    """Have it begun when the tests of its folder are."""
-    begun = Ahead(ask)
-    _begun_ahead.append((Path(inspect.getfile(ask)).parent, begun))
-    return begun
+def prefetch(fetch: Callable[[Api], T]) -> Prefetch[T]:
+    """Register the function to be started before the tests of its folder."""
+    registered = Prefetch(fetch)
+    _prefetches.append((Path(inspect.getfile(fetch)).parent, registered))
+    return registered
 
 
-def begin_all(pool: ThreadPoolExecutor, api: Api, folder: Path) -> None:
-    """Those of the folder's modules that were collected."""
-    for place, begun in _begun_ahead:
+def start_all(pool: ThreadPoolExecutor, api: Api, folder: Path) -> None:
+    """Start every registered function of the folder's collected modules."""
+    for place, registered in _prefetches:
         if place == folder:
-            begun.begin(pool, api)
+            registered.start(pool, api)

@@ -1,4 +1,4 @@
-"""A zoo of small jobs, one for each way of ending. Unit tests run them in process; the e2e tests deploy them."""
+"""Small sample jobs, one for each way of ending. Unit tests run them in process; the deployed tests deploy them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Nothing(BaseModel):
 
 
 class Seconds(BaseModel):
-    """How long."""
+    """A duration."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,39 +29,39 @@ class Seconds(BaseModel):
 
 
 class Number(BaseModel):
-    """A number that must be even, which no JSON Schema of pydantic's says."""
+    """A number that must be even, which pydantic's JSON Schema does not express."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     number: int
 
     def model_post_init(self, _context: object) -> None:
-        """Refuse odd ones."""
+        """Reject an odd number."""
         if self.number % 2:
             raise ValueError("must be even")
 
 
 class Size(BaseModel):
-    """How many bytes."""
+    """A number of bytes."""
 
     size: int = Field(ge=0)
 
 
 @job("sample.returns", expected_seconds=1)
 def returns(input: Nothing, context: JobContext) -> dict[str, str]:
-    """Return."""
+    """Return the effect key and the attempt."""
     return {"effectKey": context.effect_key, "attempt": str(context.attempt)}
 
 
 @job("sample.returns_async", expected_seconds=1)
 async def returns_async(input: Seconds, context: JobContext) -> dict[str, float]:
-    """Wait, without keeping others from running, and return."""
+    """Wait without blocking other jobs, and return."""
     await asyncio.sleep(input.seconds)
     return {"seconds": input.seconds}
 
 
 class Turn(BaseModel):
-    """How a quick job turns out."""
+    """How a quick job ends."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class Turn(BaseModel):
 
 @job("sample.is_quick", expected_seconds=0.1, timeout_seconds=30)
 def is_quick(input: Turn, context: JobContext) -> int:
-    """Return at once, as its type promises, or turn out otherwise in its first attempt."""
+    """Return immediately, as its type declares, or end as `turn` says in the first attempt."""
     if context.attempt == 1:
         match input.turn:
             case "raises":
@@ -86,7 +86,7 @@ def is_quick(input: Turn, context: JobContext) -> int:
 
 @job("sample.is_quick_async", expected_seconds=0.1, timeout_seconds=30)
 async def is_quick_async(input: Turn, context: JobContext) -> int:
-    """The same as a coroutine."""
+    """Do the same in a coroutine."""
     if input.turn == "dawdles" and context.attempt == 1:
         await asyncio.sleep(20)
     return context.attempt
@@ -94,19 +94,19 @@ async def is_quick_async(input: Turn, context: JobContext) -> int:
 
 @job("sample.is_quick_elsewhere", expected_seconds=0.1, immediate=False)
 def is_quick_elsewhere(input: Turn, context: JobContext) -> int:
-    """The same, but never in the submit function."""
+    """Return immediately, but never in the submit function."""
     return context.attempt
 
 
 @job("sample.proves_quick", expected_seconds=5, immediate=True)
 def proves_quick(input: Nothing, context: JobContext) -> int:
-    """Return at once, though its type expects otherwise."""
+    """Return immediately, although its type declares five seconds."""
     return context.attempt
 
 
 @job("sample.proves_slow", expected_seconds=0.1)
 def proves_slow(input: Nothing, context: JobContext) -> int:
-    """Take longer than its type promises."""
+    """Take longer than its type declares."""
     time.sleep(0.7)
     return context.attempt
 
@@ -119,13 +119,13 @@ def halves(input: Number, context: JobContext) -> int:
 
 @job("sample.returns_much", expected_seconds=1)
 def returns_much(input: Size, context: JobContext) -> str:
-    """Return a text of the size asked for."""
+    """Return a text of the given size."""
     return "x" * input.size
 
 
 @job("sample.streams", expected_seconds=1)
 def streams(input: Size, context: JobContext) -> ResultStream:
-    """Stream a JSON text of about the size asked for."""
+    """Stream a JSON text of about the given size."""
     with context.stream_result() as out:
         out.write(b'"')
         for _ in range(input.size // 1000):
@@ -136,7 +136,7 @@ def streams(input: Size, context: JobContext) -> ResultStream:
 
 @job("sample.streams_no_json", expected_seconds=1)
 def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
-    """Stream what claims to be JSON and is not."""
+    """Stream invalid JSON."""
     with context.stream_result() as out:
         out.write(b'{"rows":[')
     return out
@@ -144,19 +144,19 @@ def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
 
 @job("sample.raises", expected_seconds=1)
 def raises(input: Nothing, context: JobContext) -> None:
-    """Raise something unforeseen that quotes a secret."""
+    """Raise an unforeseen exception whose text holds a secret."""
     raise ValueError("canary-secret")
 
 
 @job("sample.gives_up", expected_seconds=1)
 def gives_up(input: Nothing, context: JobContext) -> None:
-    """Fail for good."""
+    """Fail without a retry."""
     raise Fatal("This will never work: change the input.", code="HOPELESS")
 
 
 @job("sample.succeeds_at_last", expected_seconds=1)
 def succeeds_at_last(input: Nothing, context: JobContext) -> int:
-    """Ask to be tried again until the last attempt."""
+    """Raise Retry until the last attempt."""
     if context.attempt < context.max_attempts:
         raise Retry("Not yet.", after=1)
     return context.attempt
@@ -170,25 +170,25 @@ def exits(input: Nothing, context: JobContext) -> None:
 
 @job("sample.returns_unserialisable", expected_seconds=1)
 def returns_unserialisable(input: Nothing, context: JobContext) -> Any:
-    """Return what no JSON can hold."""
+    """Return a value that JSON cannot hold."""
     return float("nan")
 
 
 @job("sample.returns_wrong_type", expected_seconds=1)
 def returns_wrong_type(input: Nothing, context: JobContext) -> int:
-    """Return something else than declared."""
+    """Return a value of another type than declared."""
     return "seven"  # type: ignore[return-value]
 
 
 @job("sample.is_asked_again", expected_seconds=1, dedupe_seconds=3600)
 def is_asked_again(input: Any, context: JobContext) -> int:
-    """The same for the same input."""
+    """Return; the same input is the same job for an hour."""
     return 1
 
 
 @job("sample.works", expected_seconds=5, timeout_seconds=660)
 def works(input: Seconds, context: JobContext) -> str:
-    """Work for a while and tell of it: with heartbeats, since its time limit is long. Its message holds its process id."""
+    """Work and report progress. The timeout is long enough for heartbeats; the message holds the process id."""
     started = time.monotonic()
     while (spent := time.monotonic() - started) < input.seconds:
         context.progress(100 * spent / input.seconds, f"pid {os.getpid()} attempt {context.attempt}")
@@ -198,7 +198,7 @@ def works(input: Seconds, context: JobContext) -> str:
 
 @job("sample.sleeps", timeout_seconds=1, max_attempts=1)
 def sleeps(input: Seconds, context: JobContext) -> str:
-    """Sleep, past the time limit if asked to."""
+    """Sleep, perhaps beyond the timeout."""
     try:
         time.sleep(input.seconds)
     finally:
@@ -208,7 +208,7 @@ def sleeps(input: Seconds, context: JobContext) -> str:
 
 @job("sample.sleeps_async", timeout_seconds=1, max_attempts=1)
 async def sleeps_async(input: Seconds, context: JobContext) -> str:
-    """The same, as a coroutine."""
+    """Sleep in a coroutine."""
     try:
         await asyncio.sleep(input.seconds)
     finally:
@@ -218,14 +218,14 @@ async def sleeps_async(input: Seconds, context: JobContext) -> str:
 
 @job("sample.dies_once", timeout_seconds=300)
 def dies_once(input: Nothing, context: JobContext) -> str:
-    """Be killed in the first attempt, the way the kernel ends a process that takes too much memory."""
+    """Kill the own process in the first attempt, as the kernel does when memory runs out."""
     if context.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     return f"attempt {context.attempt}"
 
 
 class Ran(BaseModel):
-    """When an attempt began and ended, in seconds since 1970: all run on one machine."""
+    """When an attempt began and ended, in seconds since 1970. All attempts run on one machine."""
 
     began: float
     ended: float
@@ -233,7 +233,7 @@ class Ran(BaseModel):
 
 @job("sample.takes_turns", timeout_seconds=300, exclusive=Exclusive("sample.turns", scope="OWNER", policy="QUEUE"))
 def takes_turns(input: Seconds, context: JobContext) -> Ran:
-    """Work for a while, alone among its owner's jobs of this type. Its message holds its process id."""
+    """Work; one job of an owner runs at a time. The message holds the process id."""
     return _ran(input, context)
 
 
@@ -243,19 +243,19 @@ def takes_turns(input: Seconds, context: JobContext) -> Ran:
     exclusive=Exclusive("sample.pairs", scope="OWNER", policy="QUEUE", limit=2),
 )
 def takes_turns_of_two(input: Seconds, context: JobContext) -> Ran:
-    """The same, but two may run."""
+    """Work; two jobs of an owner run at a time."""
     return _ran(input, context)
 
 
 @job("sample.is_alone", timeout_seconds=300, exclusive=Exclusive("sample.alone"))
 def is_alone(input: Seconds, context: JobContext) -> Ran:
-    """Work for a while, alone for everybody; refused while it is not."""
+    """Work; one job of all owners runs at a time, and a second submit is rejected."""
     return _ran(input, context)
 
 
 @job("sample.is_joined", timeout_seconds=300, exclusive=Exclusive("sample.joined", scope="INPUT", policy="JOIN"))
 def is_joined(input: Seconds, context: JobContext) -> Ran:
-    """Work for a while; whoever asks for the same gets this one."""
+    """Work; a second submit of the same input returns the running job."""
     return _ran(input, context)
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.deployed import Api, Caller, Job
-from tests.support.prefetch import begin_all
+from tests.support.prefetch import start_all
 
 HERE = Path(__file__).parent
 LAST = "test_coverage.py"
@@ -27,9 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begun_ahead(api: Api) -> Iterator[None]:
+def prefetched(api: Api) -> Iterator[None]:
     pool = ThreadPoolExecutor(3)  # functions start by the processor, and it has other lines to look at meanwhile
-    begin_all(pool, api, HERE)
+    start_all(pool, api, HERE)
     yield
     pool.shutdown(cancel_futures=True)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.codegen.openapi import OPERATIONS
-from tests.support.deployed import Api, Limited
+from tests.support.deployed import Api, LimitedDeployment
 
 FILES = {path.name for path in Path(__file__).parent.glob("test_*.py")}
 NOT_TO_BE_HAD = {
@@ -49,9 +49,15 @@ def alike(answer: Answer) -> Answer:
     return "own GET" if operation.startswith("get") else "own POST", status, code
 
 
-def test_every_answer_that_is_documented_was_given(request: pytest.FixtureRequest, api: Api, limited: Limited) -> None:
+def test_every_answer_that_is_documented_was_given(
+    request: pytest.FixtureRequest, api: Api, limited: LimitedDeployment
+) -> None:
     if not {item.path.name for item in request.session.items} >= FILES:
         pytest.skip("only some of the lines were looked at")
-    given = {alike((each.operation, each.status, each.code)) for judge in (api.judge, limited.api.judge) for each in judge.seen}
-    wanted = {alike(each) for each in documented(api.judge.document) if each[2] not in NOT_TO_BE_HAD} - IMPOSSIBLE.keys()
+    given = {
+        alike((each.operation, each.status, each.code))
+        for checker in (api.checker, limited.api.checker)
+        for each in checker.seen
+    }
+    wanted = {alike(each) for each in documented(api.checker.document) if each[2] not in NOT_TO_BE_HAD} - IMPOSSIBLE.keys()
     assert sorted(f"{operation} {status} {code}" for operation, status, code in wanted - given) == []

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.deployed import Api, Caller
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 
 def ask(caller: Caller, number: float, job_type: str = "contract.once", **body: Any) -> httpx.Response:
@@ -79,7 +79,7 @@ def test_a_key_goes_before_it(alice: Caller, number: int, key: str) -> None:
     assert (keyed.status_code, keyed.json()["asyncJobId"] != first.json()["asyncJobId"]) == (httpx.codes.OK, True)
 
 
-@ahead
+@prefetch
 def asked_twice_with_a_pause(api: Api) -> list[httpx.Response]:
     alice, number = api.caller("alice"), random.randrange(10**12)
     first = ask(alice, number, "contract.once_for_a_second")
@@ -88,6 +88,6 @@ def asked_twice_with_a_pause(api: Api) -> list[httpx.Response]:
 
 
 def test_after_its_time_the_same_input_is_a_new_job() -> None:
-    first, again = asked_twice_with_a_pause.look()
+    first, again = asked_twice_with_a_pause.result()
     assert {first.status_code, again.status_code} == {httpx.codes.OK}
     assert first.json()["asyncJobId"] != again.json()["asyncJobId"]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.deployed import Api, Caller
-from tests.support.prefetch import Timed, ahead
+from tests.support.prefetch import Timed, prefetch
 
 QUICK = {"jobType": "sample.is_quick"}
 SLOW = {"jobType": "sample.returns"}
@@ -76,29 +76,29 @@ def test_a_preference_is_met_as_far_as_it_can_be_and_told_as_it_was_met(
     assert (answer.status_code, answer.headers.get("preference-applied")) == (httpx.codes.OK, applied)
 
 
-@ahead
+@prefetch
 def waited_in_vain(api: Api) -> Timed:
-    return Timed.of(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "wait=2"}))
+    return Timed.call(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "wait=2"}))
 
 
 def test_who_has_waited_in_vain_gets_202_when_the_wait_is_over() -> None:
-    waited = waited_in_vain.look()
+    waited = waited_in_vain.result()
     assert (waited.answer.status_code, waited.answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     assert waited.answer.headers["preference-applied"] == "wait=2"
     assert int(waited.answer.headers["retry-after"]) > 0
-    assert 2 <= waited.took < 18  # and not the 20 s that are the most
+    assert 2 <= waited.seconds < 18  # and not the 20 s that are the most
 
 
-@ahead
+@prefetch
 def preferred_both(api: Api) -> Timed:
-    return Timed.of(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "respond-async, wait=1"}))
+    return Timed.call(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "respond-async, wait=1"}))
 
 
 def test_who_prefers_both_waits_and_is_then_answered_202() -> None:
     """RFC 7240 4.3: wait says how long a client will wait before it wants the answer to be asynchronous."""
-    waited = preferred_both.look()
+    waited = preferred_both.result()
     assert (waited.answer.status_code, waited.answer.headers["preference-applied"]) == (httpx.codes.ACCEPTED, "wait=1")
-    assert waited.took >= 1
+    assert waited.seconds >= 1
 
 
 @pytest.mark.parametrize("body", [QUICK, WAITS], ids=["200", "202"])
@@ -135,18 +135,18 @@ def test_a_job_that_fails_while_its_caller_waits_is_500_with_its_id_and_its_erro
     assert (alice.job(problem)["status"], alice.job(problem)["error"]) == ("FAILED", problem["error"])
 
 
-@ahead
+@prefetch
 def dawdling(api: Api) -> Timed:
     # Of a type that no other test needs to be quick: what jobs take is learnt.
     body = {"jobType": "sample.is_quick_async", "input": {"turn": "dawdles"}}
-    return Timed.of(lambda: api.caller("alice").post("/jobs", json=body))
+    return Timed.call(lambda: api.caller("alice").post("/jobs", json=body))
 
 
 def test_a_quick_job_that_proves_not_to_be_is_202_after_5_seconds_and_goes_on_as_its_next_attempt(alice: Caller) -> None:
-    dawdled = dawdling.look()
+    dawdled = dawdling.result()
     job = dawdled.answer.json()
     assert (dawdled.answer.status_code, job["status"], job["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
     assert job["error"]["code"] == "HANDED_OVER"
-    assert 5 <= dawdled.took < 18  # and not the 20 s that it takes
+    assert 5 <= dawdled.seconds < 18  # and not the 20 s that it takes
     done = alice.wait_for(job)
     assert (done["status"], done["result"], done["attempt"], done["error"]) == ("COMPLETED", 2, 2, None)

@@ -14,7 +14,7 @@ import pytest
 
 from local.stack import LocalStack
 from tests.conftest import LIMITS
-from tests.support.deployed import Caller, Limited, unread, wait_until
+from tests.support.deployed import Caller, LimitedDeployment, wait_until, worker_paused
 
 BURST, MAX_LIVE, MAX_BACKLOG = (int(LIMITS[name]) for name in ("SubmitBurst", "MaxLiveJobsPerOwner", "MaxBacklog"))
 POLICY = f'"submit";q={BURST};w=12'
@@ -35,7 +35,7 @@ def submit_patiently(caller: Caller, **more: str) -> httpx.Response:
 
 
 @pytest.fixture(scope="module")
-def dave(limited: Limited) -> Caller:
+def dave(limited: LimitedDeployment) -> Caller:
     return limited.api.caller("dave")
 
 
@@ -54,14 +54,14 @@ def refused(caller: Caller) -> httpx.Response:
     raise AssertionError("nothing was too much")
 
 
-def test_an_accepted_submit_tells_what_is_left(limited: Limited) -> None:
+def test_an_accepted_submit_tells_what_is_left(limited: LimitedDeployment) -> None:
     """RateLimit, draft 10."""
     answer = submit(limited.api.caller("alice"))
     assert answer.status_code == httpx.codes.ACCEPTED
     assert (answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) == (POLICY, f'"submit";r={BURST - 1};t=2')
 
 
-def test_a_submit_too_soon_is_429_with_when_to_come_back(limited: Limited) -> None:
+def test_a_submit_too_soon_is_429_with_when_to_come_back(limited: LimitedDeployment) -> None:
     """RFC 6585 4; RateLimit, draft 10."""
     answer = refused(limited.api.caller("bob"))
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.TOO_MANY_REQUESTS, "SUBMIT_RATE_EXCEEDED")
@@ -70,13 +70,13 @@ def test_a_submit_too_soon_is_429_with_when_to_come_back(limited: Limited) -> No
     assert answer.headers["ratelimit"] == f'"submit";r=0;t={answer.headers["retry-after"]}'
 
 
-def test_who_comes_back_when_told_is_accepted(limited: Limited) -> None:
+def test_who_comes_back_when_told_is_accepted(limited: LimitedDeployment) -> None:
     carol = limited.api.caller("carol")
     time.sleep(int(refused(carol).headers["retry-after"]))
     assert submit(carol).status_code == httpx.codes.ACCEPTED
 
 
-def test_what_was_refused_has_never_been_there(limited: Limited) -> None:
+def test_what_was_refused_has_never_been_there(limited: LimitedDeployment) -> None:
     erin = limited.api.caller("erin")
     accepted = []
     while (answer := submit(erin)).is_success:
@@ -85,7 +85,9 @@ def test_what_was_refused_has_never_been_there(limited: Limited) -> None:
     assert (answer.status_code, listed) == (httpx.codes.TOO_MANY_REQUESTS, accepted[::-1])
 
 
-def test_who_repeats_an_accepted_submit_is_told_of_its_job_also_without_a_token_left(limited: Limited, key: str) -> None:
+def test_who_repeats_an_accepted_submit_is_told_of_its_job_also_without_a_token_left(
+    limited: LimitedDeployment, key: str
+) -> None:
     frank = limited.api.caller("frank")
     accepted = submit(frank, key)
     assert refused(frank).json()["code"] == "SUBMIT_RATE_EXCEEDED"
@@ -95,7 +97,7 @@ def test_who_repeats_an_accepted_submit_is_told_of_its_job_also_without_a_token_
     assert again.headers["ratelimit-policy"] == POLICY
 
 
-def test_another_owner_has_a_rate_of_its_own(limited: Limited) -> None:
+def test_another_owner_has_a_rate_of_its_own(limited: LimitedDeployment) -> None:
     refused(limited.api.caller("grace"))
     assert submit(limited.api.caller("heidi")).status_code == httpx.codes.ACCEPTED
 
@@ -133,13 +135,15 @@ class Queue:
 
 
 @pytest.fixture
-def queue(stack: LocalStack, limited: Limited) -> Iterator[Queue]:
+def queue(stack: LocalStack, limited: LimitedDeployment) -> Iterator[Queue]:
     url = limited.api.outputs.queue_url
-    with unread(stack, url, worker_name=limited.worker_name):
+    with worker_paused(stack, url, worker_name=limited.worker_name):
         yield Queue(stack.session.client("sqs", endpoint_url=stack.endpoint_url), url)
 
 
-def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(limited: Limited, queue: Queue) -> None:
+def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(
+    limited: LimitedDeployment, queue: Queue
+) -> None:
     """RFC 9110 15.6.4."""
     ivan = limited.api.caller("ivan")
     waits = ivan.post("/jobs", json={"jobType": "sample.returns"}).json()

@@ -27,19 +27,19 @@ def test_the_document_needs_no_token_and_is_the_one_that_was_built(anyone: httpx
 
 def test_the_document_is_sound_openapi(api: Api) -> None:
     """OpenAPI 3.1."""
-    assert api.judge.document["openapi"].startswith("3.1.")
-    OpenAPIV31SpecValidator(api.judge.document).validate()
+    assert api.checker.document["openapi"].startswith("3.1.")
+    OpenAPIV31SpecValidator(api.checker.document).validate()
 
 
 @pytest.mark.parametrize("asked", ALL, ids=str)
 def test_the_document_names_every_call_that_there_is(api: Api, asked: Asked) -> None:
-    paths = [path for path, methods in api.judge.document["paths"].items() if asked.method.lower() in methods]
-    assert any(api.judge.fits(path, asked.path()) for path in paths)
+    paths = [path for path, methods in api.checker.document["paths"].items() if asked.method.lower() in methods]
+    assert any(api.checker.matches(path, asked.path()) for path in paths)
 
 
 def test_the_document_has_the_input_and_the_output_of_every_job_type(api: Api, alice: Caller) -> None:
     names = {found["jobType"] for found in alice.get("/job-types").json()["jobTypes"]}
-    schemas = api.judge.document["components"]["schemas"]
+    schemas = api.checker.document["components"]["schemas"]
     assert {f"{name}.{part}" for name in names for part in ("submit", "input", "output")} <= schemas.keys()
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.support.deployed import Api, Caller, Job
-from tests.support.prefetch import Timed, ahead
+from tests.support.prefetch import Timed, prefetch
 
 SEARCH = "/jobs/search/subject/war%20%26%20peace"
 REFRESH = "/jobs/cache/refresh/3"
@@ -159,11 +159,11 @@ def test_while_another_operation_runs_both_are_409(alice: Caller, refreshing: st
     assert answer.json()["asyncJobId"] == refreshing
 
 
-@ahead
+@prefetch
 def too_slow(api: Api) -> tuple[Timed, Job]:
     """The answer, and the job as it stood then."""
     grace = api.caller("grace")
-    slow = Timed.of(lambda: grace.get(REFRESH, params={"seconds": 50}))
+    slow = Timed.call(lambda: grace.get(REFRESH, params={"seconds": 50}))
     job = grace.job(slow.answer.json())
     grace.post(f"/jobs/{job['asyncJobId']}/cancel")
     return slow, job
@@ -171,16 +171,16 @@ def too_slow(api: Api) -> tuple[Timed, Job]:
 
 def test_what_takes_longer_than_20_seconds_is_504_with_where_to_look_for_it() -> None:
     """RFC 9110 15.6.5."""
-    slow, job = too_slow.look()
+    slow, job = too_slow.result()
     problem = slow.answer.json()
     assert (slow.answer.status_code, problem["code"]) == (httpx.codes.GATEWAY_TIMEOUT, "JOB_NOT_COMPLETED")
-    assert 20 <= slow.took < 40
+    assert 20 <= slow.seconds < 40
     assert slow.answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
     assert int(slow.answer.headers["retry-after"]) > 0
     assert (job["asyncJobId"], job["status"]) == (problem["asyncJobId"], "IN_PROGRESS")
 
 
-@ahead
+@prefetch
 def cancelled_while_waited_for(api: Api) -> httpx.Response:
     mallory = api.caller("mallory")
     with ThreadPoolExecutor(1) as pool:
@@ -192,6 +192,6 @@ def cancelled_while_waited_for(api: Api) -> httpx.Response:
 
 
 def test_a_job_that_is_cancelled_while_its_caller_waits_is_409() -> None:
-    answer = cancelled_while_waited_for.look()
+    answer = cancelled_while_waited_for.result()
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CANCELLED")
     assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['asyncJobId']}"

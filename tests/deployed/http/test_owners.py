@@ -30,8 +30,8 @@ def test_what_is_no_good_token_opens_nothing(api: Api, authorization: str) -> No
 
 def test_an_id_token_is_no_access_token(api: Api, stack: LocalStack, outputs: Outputs) -> None:
     tokens = users.sign_in(outputs, stack.session, "niaj")
-    assert api.bearing(tokens["AccessToken"]).get("/jobs").status_code == httpx.codes.OK
-    assert api.bearing(tokens["IdToken"]).get("/jobs").status_code == httpx.codes.FORBIDDEN
+    assert api.client_with_token(tokens["AccessToken"]).get("/jobs").status_code == httpx.codes.OK
+    assert api.client_with_token(tokens["IdToken"]).get("/jobs").status_code == httpx.codes.FORBIDDEN
 
 
 NO_IDS = [

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.deployed import Api, Caller, Job
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 DELAY = 3
 LATE = 55
@@ -20,20 +20,20 @@ def in_seconds(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=seconds)
 
 
-@ahead
+@prefetch
 def delayed(api: Api) -> Job:
     alice = api.caller("alice")
     return alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": DELAY}).json())
 
 
 def test_a_delayed_job_starts_when_its_delay_is_over_and_not_before() -> None:
-    job = delayed.look()
+    job = delayed.result()
     waited = datetime.fromisoformat(job["startedAt"]) - datetime.fromisoformat(job["createdAt"])
     assert job["status"] == "COMPLETED"
     assert DELAY <= waited.total_seconds() < DELAY + LATE
 
 
-@ahead
+@prefetch
 def not_before(api: Api) -> tuple[datetime, Job]:
     alice, at = api.caller("alice"), in_seconds(DELAY).astimezone(timezone(timedelta(hours=5, minutes=30)))
     return at, alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "notBefore": at.isoformat()}).json())
@@ -41,7 +41,7 @@ def not_before(api: Api) -> tuple[datetime, Job]:
 
 def test_a_job_starts_at_its_instant_and_not_before_whatever_the_offset_it_is_written_with() -> None:
     """RFC 3339 4.2."""
-    at, job = not_before.look()
+    at, job = not_before.result()
     waited = datetime.fromisoformat(job["startedAt"]) - at
     # Instants are kept to the millisecond.
     assert -0.001 <= waited.total_seconds() < LATE

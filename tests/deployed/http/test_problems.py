@@ -25,7 +25,7 @@ def send(api: Api, alice: Caller, tracked: Job) -> Send:
     """Calls an operation as who may: a worker with its token where the gateway asks for none."""
 
     def send(asked: Asked, **options: Any) -> httpx.Response:
-        client = api.bearing(tracked["workerToken"]) if asked.is_open else alice.http
+        client = api.client_with_token(tracked["workerToken"]) if asked.is_open else alice.http
         return client.request(asked.method, asked.path(tracked["asyncJobId"]), **options)
 
     return send

@@ -16,7 +16,7 @@ METADATA = {"fileName": "contract.pdf", "fileSize": 1_024_000}
 @pytest.fixture
 def worker(api: Api, tracked: Job) -> httpx.Client:
     """Who has nothing but the job's token."""
-    return api.bearing(tracked["workerToken"])
+    return api.client_with_token(tracked["workerToken"])
 
 
 def tell(worker: httpx.Client, job: Job, **report: Any) -> httpx.Response:
@@ -205,10 +205,10 @@ def test_a_wrong_token_is_the_same_401_whatever_is_wrong(
     others, bobs = alice.post("/jobs", json={}).json(), bob.post("/jobs", json={}).json()
     answers = [
         *(
-            tell(api.bearing(wrong), tracked, progress=1)
+            tell(api.client_with_token(wrong), tracked, progress=1)
             for wrong in ("x", "a.b.c", token[:-1], others["workerToken"], bobs["workerToken"])
         ),
-        *(tell(api.bearing(token), job, progress=1) for job in (others, bobs, waiting, {"asyncJobId": "no-id"})),
+        *(tell(api.client_with_token(token), job, progress=1) for job in (others, bobs, waiting, {"asyncJobId": "no-id"})),
         tell(alice.http, tracked, progress=1),
         tell(anyone, tracked, progress=1),
         tell(api.client(authorization=f"Basic {token}"), tracked, progress=1),

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.deployed import Api
-from tests.support.prefetch import begin_all
+from tests.support.prefetch import start_all
 
 
 @pytest.fixture(scope="session", autouse=True)
-def begun_ahead(api: Api) -> Iterator[None]:
+def prefetched(api: Api) -> Iterator[None]:
     pool = ThreadPoolExecutor(4)
-    begin_all(pool, api, Path(__file__).parent)
+    start_all(pool, api, Path(__file__).parent)
     yield
     pool.shutdown(cancel_futures=True)

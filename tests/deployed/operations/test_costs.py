@@ -153,7 +153,7 @@ def test_a_quick_job_costs_four_write_units_and_one_for_the_list_and_no_message(
 ) -> None:
     request = SubmitRequest(job_type="sample.is_quick", input={"turn": "returns"})
     assert house[0].submit(OWNER, request).job.is_finished
-    # What jobs of the type took is read once a minute.
+    # The durations of a job type are read once a minute.
     assert bill.calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
     assert bill.table == 0.5 + 2
     bill.clear()

@@ -1,4 +1,4 @@
-"""Where a job runs follows what the jobs before took, whatever its type declares: the real stream, learner and table."""
+"""The durations of earlier jobs decide where a job runs, whatever its type declares: with the real stream, learner and table."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from tests.support.deployed import Api, Caller
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 ENOUGH = 20
-"""Jobs of a type that must have ended before what they took counts for anything."""
+"""Jobs of a type that must have ended before their durations count."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Turn:
     job: dict[str, Any]
 
 
-@ahead
+@prefetch
 def proves_quick(api: Api) -> Turn:
     """It takes a minute, for which a process keeps what it knew. So does the other."""
     return submit_until_it_turns(api.caller("frank"), "sample.proves_quick")
 
 
-@ahead
+@prefetch
 def proves_slow(api: Api) -> Turn:
     return submit_until_it_turns(api.caller("grace"), "sample.proves_slow")
 
@@ -56,14 +56,14 @@ def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 400
 
 
 def test_a_type_declared_slow_that_proves_quick_is_answered_with_its_result() -> None:
-    turn = proves_quick.look()
+    turn = proves_quick.result()
     assert (turn.before, turn.after) == (httpx.codes.ACCEPTED, httpx.codes.OK)
     assert turn.times >= ENOUGH
     assert (turn.job["status"], turn.job["attempt"], turn.job["result"]) == ("COMPLETED", 1, 1)
 
 
 def test_a_type_declared_quick_that_proves_slow_goes_to_the_queue(caller: Callable[[str], Caller]) -> None:
-    turn = proves_slow.look()
+    turn = proves_slow.result()
     assert (turn.before, turn.after) == (httpx.codes.OK, httpx.codes.ACCEPTED)
     assert turn.times >= ENOUGH
     assert (turn.job["status"], turn.job["attempt"]) == ("PENDING", 0)

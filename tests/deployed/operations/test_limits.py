@@ -10,14 +10,14 @@ import httpx
 
 from asyncjobs.core.job import job_id_for
 from tests.conftest import LIMITS
-from tests.support.deployed import Limited
+from tests.support.deployed import LimitedDeployment
 
 BURST, INTERVAL_SECONDS = int(LIMITS["SubmitBurst"]), 60 / int(LIMITS["SubmitRatePerMinute"])
 CLIENTS, SECONDS = 4, 5.0
 SHORT = {"jobType": "sample.returns", "input": {}}
 
 
-def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_time(limited: Limited) -> None:
+def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_time(limited: LimitedDeployment) -> None:
     many = limited.api.caller("many")
     began = time.monotonic()
 
@@ -30,12 +30,12 @@ def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = [answer for found in pool.map(hammer, range(CLIENTS)) for answer in found]
-    took = time.monotonic() - began
+    seconds = time.monotonic() - began
     accepted = {key for key, answer in answers if answer.status_code == httpx.codes.ACCEPTED}
     refused = [answer for _, answer in answers if answer.status_code == httpx.codes.TOO_MANY_REQUESTS]
     assert len(accepted) + len(refused) == len(answers)
     assert refused, "too few came to be too many"
-    assert BURST <= len(accepted) <= BURST + took / INTERVAL_SECONDS
+    assert BURST <= len(accepted) <= BURST + seconds / INTERVAL_SECONDS
     assert {answer.json()["code"] for answer in refused} == {"SUBMIT_RATE_EXCEEDED"}
     # What was refused has never been there, and what was accepted has.
     listed = {job["asyncJobId"] for job in many.get("/jobs", params={"limit": 100}).json()["jobs"]}

@@ -1,4 +1,4 @@
-"""A client is told when to look by what the jobs before took: the real stream, the real learner, the real table."""
+"""Retry-After follows the durations of earlier jobs: with the real stream, learner and table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncjobs.estimates.history import FRESH
 from asyncjobs.estimates.poll_schedule import fixed_pause
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import FINISHED, Api, Caller, Job
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 JOB_TYPE = "sample.returns_async"  # of no other test
 SECONDS = 5
@@ -26,7 +26,7 @@ def erin(caller: Callable[[str], Caller]) -> Caller:
     return caller("erin")
 
 
-@ahead
+@prefetch
 def first_look(api: Api) -> tuple[Job, float]:
     """At the first job of its type, and when that was: the status function keeps what it knew then for a while."""
     erin = api.caller("erin")
@@ -39,7 +39,7 @@ def first_look(api: Api) -> tuple[Job, float]:
 def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_ended(
     erin: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
-    running, asked_at = first_look.look()
+    running, asked_at = first_look.result()
     assert running["estimatedEndAt"] is None
 
     for _ in range(JOBS):

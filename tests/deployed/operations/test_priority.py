@@ -20,7 +20,7 @@ from asyncjobs.core.job import JobKey
 from asyncjobs.core.message import JobMessage
 from local.stack import LocalStack
 from tests.conftest import WORKERS
-from tests.support.deployed import Caller, unread, wait_until
+from tests.support.deployed import Caller, wait_until, worker_paused
 
 Job = dict[str, Any]
 
@@ -65,9 +65,9 @@ class Queues:
             time.sleep(1)  # each look counts as a delivery, and there may be twenty of a message
         return found
 
-    def unread(self, priority: str) -> AbstractContextManager[None]:
+    def worker_paused(self, priority: str) -> AbstractContextManager[None]:
         """Meanwhile nobody reads that queue."""
-        return unread(self._stack, self._urls[priority], worker_name=self.physical("WorkerFunction"))
+        return worker_paused(self._stack, self._urls[priority], worker_name=self.physical("WorkerFunction"))
 
     def sweep(self) -> None:
         answer = self.client("lambda").invoke(FunctionName=self.physical("SweeperFunction"))
@@ -148,7 +148,7 @@ def test_a_low_job_ends_in_time_under_a_stream_of_high_ones_that_outruns_their_w
 def test_low_jobs_are_sent_to_the_low_queue_by_submit_and_by_the_sweeper_under_their_owners_groups(
     alice: Caller, bob: Caller, stack: LocalStack, queues: Queues
 ) -> None:
-    with queues.unread("low"):
+    with queues.worker_paused("low"):
         # What is to begin in an hour, submit leaves to the sweeper.
         swept = [(caller, submit(caller, 0, priority="low", delaySeconds=3600)) for caller in (alice, bob)]
         sent = [(caller, submit(caller, 0, priority="low")) for caller in (alice, bob)]

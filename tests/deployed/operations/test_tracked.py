@@ -9,7 +9,7 @@ from asyncjobs.core.job import JobKey
 from asyncjobs.tracked import TrackedJobs
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import Api, Caller, Job, log_events
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 
 def create(caller: Caller) -> Job:
@@ -26,7 +26,7 @@ def test_what_is_logged_of_a_tracked_job_is_its_life_and_not_its_token(alice: Ca
     assert job["workerToken"] not in json.dumps(lines)
 
 
-@ahead
+@prefetch
 def silent(api: Api) -> list[Job]:
     """Jobs whose deadline is past: one that nobody reported of, and one whose worker has fallen silent."""
     alice = api.caller("alice")
@@ -45,7 +45,7 @@ def silent(api: Api) -> list[Job]:
 
 
 def test_its_deadline_ends_a_job_whose_worker_is_silent(alice: Caller) -> None:
-    for job in silent.look():
+    for job in silent.result():
         ended = alice.wait_for(job, seconds=90)
         assert (ended["status"], ended["error"]["code"], ended["attempt"]) == ("FAILED", "DEADLINE_EXCEEDED", 0)
         late = alice.patch(f"/jobs/{job['asyncJobId']}", json={"status": "COMPLETED"})

@@ -1,4 +1,4 @@
-"""Workers that are killed in the middle of a job. A takeover takes up to a minute and a half, so all of it is begun ahead.
+"""Workers that are killed in the middle of a job. A takeover takes up to a minute and a half, so every test of it is prefetched.
 
 All are of high priority: the standard workers have the other tests' jobs to do, which would be waited for besides.
 """
@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.support.deployed import Api, Caller, Job
-from tests.support.prefetch import ahead
+from tests.support.prefetch import prefetch
 
 SECONDS = 12
 
@@ -38,14 +38,14 @@ def kill_the_worker_of(caller: Caller, job: Job) -> Killing:
     return killed
 
 
-@ahead
+@prefetch
 def killing(api: Api) -> Killing:
     alice = api.caller("alice")
     return kill_the_worker_of(alice, alice.submit("sample.works", {"seconds": SECONDS}, priority="high"))
 
 
 def test_a_killed_worker_is_replaced_within_90_seconds_of_its_death(alice: Caller) -> None:
-    killed = killing.look()
+    killed = killing.result()
     done = alice.wait_for(killed.job, seconds=150)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
     assert str(killed.pid) not in done["message"]
@@ -55,13 +55,13 @@ def test_a_killed_worker_is_replaced_within_90_seconds_of_its_death(alice: Calle
     assert timestamp(done["endedAt"]) - SECONDS < killed.at + 90 + 3 * slowness
 
 
-@ahead
+@prefetch
 def suicide(api: Api) -> Job:
     return api.caller("alice").submit("sample.dies_once", priority="high")
 
 
 def test_a_job_whose_process_is_killed_is_done_by_another_attempt(alice: Caller) -> None:
-    done = alice.wait_for(suicide.look(), seconds=150)
+    done = alice.wait_for(suicide.result(), seconds=150)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
 
 
@@ -73,7 +73,7 @@ class Widowed:
     heir: Job
 
 
-@ahead
+@prefetch
 def widowed(api: Api) -> Widowed:
     carol = api.caller("carol")
     job = carol.submit("sample.takes_turns", {"seconds": 10}, priority="high")
@@ -83,7 +83,7 @@ def widowed(api: Api) -> Widowed:
 
 
 def test_a_holder_whose_worker_was_killed_keeps_nobody_waiting_for_longer_than_it_takes_itself(api: Api) -> None:
-    carol, found = api.caller("carol"), widowed.look()
+    carol, found = api.caller("carol"), widowed.result()
     holder, heir = (carol.wait_for(job, seconds=150) for job in (found.holder.job, found.heir))
     assert found.holder.at < holder["result"]["began"] < found.holder.at + 120
     assert holder["result"]["ended"] <= heir["result"]["began"] < holder["result"]["ended"] + 15

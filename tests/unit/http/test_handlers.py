@@ -236,7 +236,7 @@ def test_nobody_is_told_unless_the_deployment_says_so(api: InMemoryApi) -> None:
     queue_messages(api, standard=2)
     api.add_jobs(new_job())
     assert "queueDepth" not in api.call(JOB, async_job_id=JOB_ID).body
-    assert api.queue.looks == 0
+    assert api.queue.backlog_reads == 0
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_no_queue_is_asked_about_a_job_that_does_not_wait_in_one(job: AsyncJob) 
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(job)
     assert "queueDepth" not in api.call(JOB, async_job_id=JOB_ID).body
-    assert api.queue.looks == 0
+    assert api.queue.backlog_reads == 0
 
 
 def test_a_queue_is_asked_every_five_seconds_and_not_with_each_poll() -> None:
@@ -266,7 +266,7 @@ def test_a_queue_is_asked_every_five_seconds_and_not_with_each_poll() -> None:
         api.clock.advance(seconds=seconds)
         depths.append(api.call(JOB, async_job_id=JOB_ID).body["queueDepth"])
         queue_messages(api, standard=1)
-    assert (depths, api.queue.looks) == ([0, 0, 2], 2)
+    assert (depths, api.queue.backlog_reads) == ([0, 0, 2], 2)
 
 
 def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once() -> None:
@@ -276,7 +276,7 @@ def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once
     for _ in range(3):
         answer = api.call(JOB, async_job_id=JOB_ID)
         assert (answer.status, "queueDepth" in answer.body) == (200, False)
-    assert api.queue.looks == 1
+    assert api.queue.backlog_reads == 1
     api.queue.is_down = False
     api.clock.advance(seconds=60)
     assert api.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == 0
@@ -300,7 +300,7 @@ def test_who_waits_for_news_does_not_wait_for_the_queue_besides() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "1"})
-    assert (answer.status, "queueDepth" in answer.body, api.queue.looks) == (200, False, 0)
+    assert (answer.status, "queueDepth" in answer.body, api.queue.backlog_reads) == (200, False, 0)
 
 
 # ── Not found ──────────────────────────────────────────────────────────────────────────────────────

@@ -23,16 +23,16 @@ def test_queue_is_read_again_after_five_seconds(backlog: Backlog, queue: FakeQue
     assert backlog.waiting(Priority.STANDARD) == 0
     send(queue)
     clock.advance(seconds=4.999)
-    assert (backlog.waiting(Priority.STANDARD), queue.looks) == (0, 1)
+    assert (backlog.waiting(Priority.STANDARD), queue.backlog_reads) == (0, 1)
     clock.advance(seconds=0.001)
-    assert (backlog.waiting(Priority.STANDARD), queue.looks) == (1, 2)
+    assert (backlog.waiting(Priority.STANDARD), queue.backlog_reads) == (1, 2)
 
 
 def test_each_priority_has_its_own_number(backlog: Backlog, queue: FakeQueue) -> None:
     for priority in (Priority.HIGH, Priority.LOW, Priority.LOW):
         send(queue, priority)
     assert [backlog.waiting(priority) for priority in Priority] == [1, 0, 2]
-    assert queue.looks == 3
+    assert queue.backlog_reads == 3
 
 
 def test_unavailable_queue_has_no_number_and_is_read_again_after_a_minute(
@@ -43,7 +43,7 @@ def test_unavailable_queue_has_no_number_and_is_read_again_after_a_minute(
     assert backlog.waiting(Priority.STANDARD) is None
     queue.is_down = False
     clock.advance(seconds=59.999)
-    assert (backlog.waiting(Priority.STANDARD), queue.looks) == (None, 1)
+    assert (backlog.waiting(Priority.STANDARD), queue.backlog_reads) == (None, 1)
     clock.advance(seconds=0.001)
     assert backlog.waiting(Priority.STANDARD) == 1
 
