@@ -1,4 +1,4 @@
-"""A small house with fakes for the adapters."""
+"""Fakes of the adapters, an executor over them, and temporary jobs packages."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def objects() -> FakeObjects:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    """The zoo's job types."""
+    """Return a catalog of the sample jobs."""
     definitions = [definition_of(value) for value in vars(sample_jobs).values()]
     return Catalog({found.name: found.describe() for found in definitions if found is not None})
 
@@ -61,7 +61,7 @@ def executor(store: FakeStore, objects: FakeObjects, catalog: Catalog, clock: Fa
 
 
 class Lines(logging.Handler):
-    """The log lines that were written, as their fields."""
+    """The fields of each log line."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class Lines(logging.Handler):
 
 @pytest.fixture
 def lines() -> Iterator[Lines]:
-    """What is logged during the test."""
+    """Collect the log lines of the test."""
     logger, handler = logging.getLogger("asyncjobs"), Lines()
     level = logger.level
     logger.addHandler(handler)
@@ -103,7 +103,7 @@ JobsPackage = Callable[..., Path]
 
 @pytest.fixture
 def jobs_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> JobsPackage:
-    """Makes a jobs package of modules, under a name of its own; the catalog takes it for the one there is."""
+    """Return a function that makes a jobs package of the given modules and points the catalog to it."""
 
     def make(**modules: str) -> Path:
         name = re.sub(r"\W", "_", f"jobs_of_{request.node.name}")

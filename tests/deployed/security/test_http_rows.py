@@ -47,18 +47,18 @@ ELSEWHERE = {
     ],
     "S3": [
         "deployed/operations/test_tokens.py::test_s3_a_token_that_names_no_owner_is_403",
-        "unit/http/test_request.py::test_a_token_without_a_usable_subject_is_refused",
+        "unit/http/test_request.py::test_token_without_a_usable_subject_is_rejected",
     ],
     "S5": [
         "deployed/http/test_owners.py::test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404",
         "deployed/security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
     ],
     "S6": [
-        "unit/http/test_parse.py::test_a_damaged_cursor_is_refused",
-        "unit/http/test_parse.py::test_no_cursor_that_was_never_given_is_taken",
+        "unit/http/test_parse.py::test_damaged_cursor_is_400",
+        "unit/http/test_parse.py::test_made_up_cursor_is_400",
     ],
-    "S10": ["unit/http/test_request.py::test_what_programs_read_differently_is_refused"],
-    "S13": ["unit/http/test_request.py::test_any_other_key_is_refused"],
+    "S10": ["unit/http/test_request.py::test_ambiguous_json_is_rejected"],
+    "S13": ["unit/http/test_request.py::test_invalid_key_is_rejected"],
     "S15": [
         "deployed/http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
         "deployed/http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
@@ -73,7 +73,7 @@ ELSEWHERE = {
         "deployed/http/test_headers.py::test_s19_an_unlisted_origin_is_told_nothing",
         "deployed/http/test_headers.py::test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header",
     ],
-    "S20": ["unit/http/test_parse.py::test_a_body_that_does_not_fit_is_400_with_each_place"],
+    "S20": ["unit/http/test_parse.py::test_invalid_body_is_400_with_each_problem"],
     "S27": [
         "deployed/http/test_links.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
         "deployed/http/test_links.py::test_s27_a_link_changes_nothing",

@@ -209,7 +209,7 @@ class SimulatedWait:
 
 
 def listed(number: int, **changes: Any) -> AsyncJob:
-    """A job for a list. A higher number means a newer job."""
+    """Return a job for a list. A higher number means a newer job."""
     return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP contract, through real events of the HTTP API: what is asked, what is answered, and what is never told."""
+"""Each route's answers: status, headers and body, for real HTTP API events."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ from tests.unit.http.in_memory_api import (
 # ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_accepted_job_is_202_with_where_to_look_and_when(api: InMemoryApi) -> None:
+def test_accepted_submit_is_202_with_location_and_retry_after(api: InMemoryApi) -> None:
     answer = api.submit({**BODY, "metadata": {"order": 7}, "message": "queued", "delaySeconds": 30, "retentionSeconds": 3600})
     (job,) = api.store.jobs.values()
     assert answer.status == 202
     assert answer.headers["location"] == f"/api/v1/jobs/{job.async_job_id}"
-    assert answer.headers["retry-after"] == "30"  # no sooner than it may start
+    assert answer.headers["retry-after"] == "30"  # the delay
     assert "idempotency-replayed" not in answer.headers
     assert answer.body == {
         "asyncJobId": job.async_job_id,
@@ -80,13 +80,13 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(api: InMemoryApi) ->
     assert api.queue.delays == [timedelta(seconds=30)]
 
 
-def test_the_sample_submit_is_a_sound_request() -> None:
+def test_sample_submit_event_is_a_valid_request() -> None:
     api = InMemoryApi()
     body = json.loads(sample("submit")["body"])
     assert api.submit({**body, "jobType": "api.takes_anything"}).status == 202
 
 
-def test_the_same_request_with_the_same_key_is_the_same_job(api: InMemoryApi) -> None:
+def test_repeated_key_returns_the_same_job(api: InMemoryApi) -> None:
     first = api.submit(BODY, key='"order 7"')
     again = api.submit(BODY, key='"order 7"')
     assert (again.status, again.text) == (202, first.text)
@@ -94,7 +94,7 @@ def test_the_same_request_with_the_same_key_is_the_same_job(api: InMemoryApi) ->
     assert again.headers["location"] == first.headers["location"]
 
 
-def test_a_replay_of_a_finished_job_is_200_with_the_job_as_it_ended(api: InMemoryApi) -> None:
+def test_replay_of_a_finished_job_is_200_with_its_result(api: InMemoryApi) -> None:
     api.submit(BODY, key="k")
     (job,) = api.store.jobs.values()
     api.add_jobs(job.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result(text="9")))
@@ -103,7 +103,7 @@ def test_a_replay_of_a_finished_job_is_200_with_the_job_as_it_ended(api: InMemor
     assert "retry-after" not in again.headers
 
 
-def test_the_same_key_for_another_request_is_422_and_tells_nothing_of_the_first(api: InMemoryApi) -> None:
+def test_key_of_another_request_is_422_and_reveals_nothing_of_it(api: InMemoryApi) -> None:
     api.submit({**BODY, "message": "canary"}, key="k")
     answer = api.submit(BODY, key="k")
     assert (answer.status, answer.body["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
@@ -111,7 +111,7 @@ def test_the_same_key_for_another_request_is_422_and_tells_nothing_of_the_first(
     assert len(api.store.jobs) == 1
 
 
-def test_a_key_that_is_no_key_is_400(api: InMemoryApi) -> None:
+def test_invalid_key_is_400(api: InMemoryApi) -> None:
     assert api.submit(BODY, key="a b").status == 400
     assert api.store.writes == 0
 
@@ -130,18 +130,18 @@ def test_a_key_that_is_no_key_is_400(api: InMemoryApi) -> None:
     ],
     ids=lambda part: str(part)[:30],
 )
-def test_what_is_refused_at_the_door_leaves_no_trace(api: InMemoryApi, event: dict[str, Any], status: int, code: str) -> None:
+def test_invalid_request_stores_and_sends_nothing(api: InMemoryApi, event: dict[str, Any], status: int, code: str) -> None:
     answer = api.call(SUBMIT, **{"body": json.dumps(BODY), **event})
     assert (answer.status, answer.body["code"]) == (status, code)
     assert (api.store.writes, api.queue.sent) == (0, [])
 
 
-def test_the_owner_comes_from_the_token_alone(api: InMemoryApi) -> None:
+def test_owner_comes_from_the_token_alone(api: InMemoryApi) -> None:
     api.call(SUBMIT, body=json.dumps(BODY), headers={"x-owner": "bob", "owner": "bob"}, query={"owner": "bob"})
     assert [job.owner for job in api.store.jobs.values()] == [OWNER]
 
 
-def test_a_job_that_could_not_be_recorded_is_503_and_the_same_key_works_later(api: InMemoryApi) -> None:
+def test_failed_put_is_503_and_the_same_key_works_later(api: InMemoryApi) -> None:
     api.store.failures.append(Unavailable("throttled"))
     answer = api.submit(BODY, key="k")
     assert (answer.status, answer.body["code"]) == (503, "UNAVAILABLE")
@@ -151,7 +151,7 @@ def test_a_job_that_could_not_be_recorded_is_503_and_the_same_key_works_later(ap
     assert "idempotency-replayed" not in again.headers
 
 
-def test_a_job_that_could_not_be_sent_is_202_all_the_same(api: InMemoryApi) -> None:
+def test_failed_send_is_still_202(api: InMemoryApi) -> None:
     api.queue.is_down = True
     assert api.submit(BODY).status == 202
 
@@ -162,13 +162,13 @@ def test_a_job_that_could_not_be_sent_is_202_all_the_same(api: InMemoryApi) -> N
 @pytest.mark.parametrize(
     ("age", "pause"), [(0, "2"), (29, "2"), (30, "5"), (119, "5"), (120, "10"), (600, "30"), (80_000, "30")]
 )
-def test_the_older_a_job_the_less_often_it_is_worth_asking(api: InMemoryApi, age: float, pause: str) -> None:
+def test_retry_after_grows_with_the_age_of_the_job(api: InMemoryApi, age: float, pause: str) -> None:
     api.add_jobs(new_job())
     api.clock.advance(seconds=age)
     assert api.call(JOB, async_job_id=JOB_ID).headers["retry-after"] == pause
 
 
-def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(api: InMemoryApi) -> None:
+def test_estimate_sets_estimated_end_and_retry_after(api: InMemoryApi) -> None:
     api.estimates["sample.returns"] = DurationEstimate(Durations.of([20.0] * 100))
     api.add_jobs(running_job())
     api.clock.advance(seconds=4)
@@ -179,7 +179,7 @@ def test_a_regular_type_of_job_says_when_it_will_have_ended_and_when_to_look(api
     assert abs(from_rfc3339(answer.body["estimatedEndAt"]) - (NOW + timedelta(seconds=20))) < timedelta(seconds=1)
 
 
-def test_an_estimate_that_moves_is_no_news(api: InMemoryApi) -> None:
+def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:
     api.estimates["sample.returns"] = DurationEstimate(Durations.of([18.0, 20.0, 22.0] * 40))
     api.add_jobs(running_job())
     first = api.call(JOB, async_job_id=JOB_ID)
@@ -187,13 +187,13 @@ def test_an_estimate_that_moves_is_no_news(api: InMemoryApi) -> None:
     later = api.call(JOB, async_job_id=JOB_ID)
     again = api.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
     assert first.body["estimatedEndAt"] != later.body["estimatedEndAt"]
-    # So the two are not the same byte by byte, which a strong tag would promise.
+    # A strong tag would promise the same bytes.
     assert later.headers["etag"] == first.headers["etag"]
     assert first.headers["etag"].startswith("W/")
     assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
 
 
-def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(api: InMemoryApi) -> None:
+def test_finished_job_needs_no_estimate(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(text="1")))
     answer = api.call(JOB, async_job_id=JOB_ID)
     api.call(RESULT, async_job_id=JOB_ID)
@@ -201,7 +201,7 @@ def test_nobody_asks_for_the_outlook_of_a_job_that_has_ended(api: InMemoryApi) -
     assert api.estimates_requested == []
 
 
-def test_a_job_says_which_queue_it_waits_in(api: InMemoryApi) -> None:
+def test_priority_is_in_every_answer_about_the_job(api: InMemoryApi) -> None:
     submitted = api.submit({**BODY, "priority": "low"})
     job = api.call(JOB, async_job_id=submitted.body["asyncJobId"])
     page = api.call(JOBS)
@@ -209,7 +209,7 @@ def test_a_job_says_which_queue_it_waits_in(api: InMemoryApi) -> None:
     assert [message.priority for message in api.queue.sent] == [Priority.LOW]
 
 
-def test_a_retry_stays_in_its_queue(api: InMemoryApi) -> None:
+def test_retry_keeps_the_priority(api: InMemoryApi) -> None:
     api.add_jobs(new_job(job_type="api.reads", priority=Priority.HIGH).cancelled(now=NOW))
     assert api.call(RETRY, async_job_id=JOB_ID).body["priority"] == "high"
     assert [message.priority for message in api.queue.sent] == [Priority.HIGH]
@@ -224,7 +224,7 @@ def queue_messages(api: InMemoryApi, **counts: int) -> None:
             api.queue.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=Priority(priority)))
 
 
-def test_a_job_that_waits_tells_how_many_wait_in_its_queue_where_that_is_told() -> None:
+def test_queue_depth_is_that_of_the_jobs_own_queue() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     queue_messages(api, high=1, standard=2, low=3)
     for priority, depth in zip(Priority, (1, 2, 3), strict=True):
@@ -232,7 +232,7 @@ def test_a_job_that_waits_tells_how_many_wait_in_its_queue_where_that_is_told() 
         assert api.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == depth
 
 
-def test_nobody_is_told_unless_the_deployment_says_so(api: InMemoryApi) -> None:
+def test_queue_depth_is_off_by_default(api: InMemoryApi) -> None:
     queue_messages(api, standard=2)
     api.add_jobs(new_job())
     assert "queueDepth" not in api.call(JOB, async_job_id=JOB_ID).body
@@ -249,16 +249,16 @@ def test_nobody_is_told_unless_the_deployment_says_so(api: InMemoryApi) -> None:
         new_tracked_job(),
         new_job(attempt=3),
     ],
-    ids=["runs", "has ended", "is to begin later", "may wait for a lock", "is done elsewhere", "has no attempt left"],
+    ids=["running", "finished", "delayed", "exclusive", "tracked", "out of attempts"],
 )
-def test_no_queue_is_asked_about_a_job_that_does_not_wait_in_one(job: AsyncJob) -> None:
+def test_queue_is_not_read_for_a_job_that_does_not_wait_in_it(job: AsyncJob) -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(job)
     assert "queueDepth" not in api.call(JOB, async_job_id=JOB_ID).body
     assert api.queue.backlog_reads == 0
 
 
-def test_a_queue_is_asked_every_five_seconds_and_not_with_each_poll() -> None:
+def test_queue_is_read_every_five_seconds_and_not_on_each_poll() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     depths = []
@@ -269,7 +269,7 @@ def test_a_queue_is_asked_every_five_seconds_and_not_with_each_poll() -> None:
     assert (depths, api.queue.backlog_reads) == ([0, 0, 2], 2)
 
 
-def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once() -> None:
+def test_unavailable_queue_has_no_depth_and_is_read_again_after_a_minute() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     api.queue.is_down = True
@@ -282,7 +282,7 @@ def test_a_queue_that_does_not_answer_is_not_told_of_and_not_asked_again_at_once
     assert api.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == 0
 
 
-def test_a_depth_that_moves_is_no_news() -> None:
+def test_changed_queue_depth_keeps_the_entity_tag() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     first = api.call(JOB, async_job_id=JOB_ID)
@@ -296,7 +296,7 @@ def test_a_depth_that_moves_is_no_news() -> None:
     assert again.status == 304
 
 
-def test_who_waits_for_news_does_not_wait_for_the_queue_besides() -> None:
+def test_long_poll_does_not_read_the_queue() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "1"})
@@ -307,7 +307,7 @@ def test_who_waits_for_news_does_not_wait_for_the_queue_besides() -> None:
 
 
 @pytest.mark.parametrize("route", ABOUT_ONE_JOB)
-def test_anothers_unknown_malformed_and_expired_jobs_are_the_same_404(api: InMemoryApi, route: str) -> None:
+def test_jobs_of_others_unknown_malformed_and_expired_ids_are_the_same_404(api: InMemoryApi, route: str) -> None:
     theirs, expired = new_job(owner="bob"), new_job(async_job_id="00000000-0000-4000-8000-000000000001", record_expires_at=NOW)
     api.add_jobs(theirs, expired)
     before = dict(api.store.jobs)
@@ -337,14 +337,14 @@ def test_anothers_unknown_malformed_and_expired_jobs_are_the_same_404(api: InMem
 # ── Result ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_inline_result_is_given_as_it_is(api: InMemoryApi) -> None:
+def test_inline_result_is_returned_unchanged(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(text='{"price":1.10}')))
     answer = api.call(RESULT, async_job_id=JOB_ID)
     assert (answer.status, answer.text) == (200, '{"price":1.10}')
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_a_large_result_is_a_redirect_to_a_link_made_for_this_call(api: InMemoryApi) -> None:
+def test_large_result_redirects_to_a_new_link(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
     answer = api.call(RESULT, async_job_id=JOB_ID)
     assert answer.status == 303
@@ -353,7 +353,7 @@ def test_a_large_result_is_a_redirect_to_a_link_made_for_this_call(api: InMemory
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_the_result_of_an_unfinished_job_is_409_with_when_to_ask_again(api: InMemoryApi, job: AsyncJob) -> None:
+def test_result_of_an_unfinished_job_is_409_with_retry_after(api: InMemoryApi, job: AsyncJob) -> None:
     api.add_jobs(job)
     answer = api.call(RESULT, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (409, "JOB_NOT_COMPLETED", "2")
@@ -367,7 +367,7 @@ def test_the_result_of_an_unfinished_job_is_409_with_when_to_ask_again(api: InMe
     ],
     ids=["failed", "cancelled"],
 )
-def test_a_job_that_ended_without_a_result_is_409_with_its_error(
+def test_result_of_a_failed_or_cancelled_job_is_409_with_its_error(
     api: InMemoryApi, job: AsyncJob, code: str, error_code: str | None
 ) -> None:
     api.add_jobs(job)
@@ -381,7 +381,7 @@ def test_a_job_that_ended_without_a_result_is_409_with_its_error(
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_a_cancelled_job_is_200_also_when_it_already_was(api: InMemoryApi, job: AsyncJob) -> None:
+def test_cancel_is_200_also_for_a_cancelled_job(api: InMemoryApi, job: AsyncJob) -> None:
     api.add_jobs(job)
     first = api.call(CANCEL, async_job_id=JOB_ID)
     again = api.call(CANCEL, async_job_id=JOB_ID)
@@ -390,7 +390,7 @@ def test_a_cancelled_job_is_200_also_when_it_already_was(api: InMemoryApi, job: 
 
 
 @pytest.mark.parametrize("name", ["completed", "failed"])
-def test_a_finished_job_cannot_be_cancelled(api: InMemoryApi, name: str) -> None:
+def test_cancel_of_a_finished_job_is_409(api: InMemoryApi, name: str) -> None:
     job = {
         "completed": running_job().completed(now=NOW, result=Result(text="1")),
         "failed": running_job().failed(now=NOW, error=FAILURE),
@@ -404,7 +404,7 @@ def test_a_finished_job_cannot_be_cancelled(api: InMemoryApi, name: str) -> None
 
 
 @pytest.mark.parametrize("end", [running_job().completed(now=NOW, result=Result(text="1")), running_job().cancelled(now=NOW)])
-def test_a_long_poll_answers_as_soon_as_the_job_has_finished(api: InMemoryApi, wait: SimulatedWait, end: AsyncJob) -> None:
+def test_long_poll_returns_when_the_job_finishes(api: InMemoryApi, wait: SimulatedWait, end: AsyncJob) -> None:
     api.add_jobs(running_job())
     wait.events = [(3, end)]
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
@@ -412,21 +412,21 @@ def test_a_long_poll_answers_as_soon_as_the_job_has_finished(api: InMemoryApi, w
     assert 3 <= wait.elapsed <= 4
 
 
-def test_a_long_poll_answers_as_soon_as_progress_is_made(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_long_poll_returns_on_progress(api: InMemoryApi, wait: SimulatedWait) -> None:
     api.add_jobs(running_job())
     wait.events = [(3, running_job(progress=45)), (5, running_job(progress=46))]
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
     assert answer.body["progress"] == 45
 
 
-def test_a_long_poll_in_which_nothing_happens_tells_how_it_stands(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_long_poll_without_a_change_returns_the_job(api: InMemoryApi, wait: SimulatedWait) -> None:
     api.add_jobs(running_job())
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "7"})
     assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (200, "IN_PROGRESS", True)
     assert wait.elapsed == pytest.approx(7, abs=0.1)
 
 
-def test_who_says_what_it_knows_is_told_at_once_what_it_has_missed(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_long_poll_with_an_old_tag_returns_immediately(api: InMemoryApi, wait: SimulatedWait) -> None:
     api.add_jobs(running_job())
     tag = api.call(JOB, async_job_id=JOB_ID).headers["etag"]
     api.add_jobs(running_job(progress=45))
@@ -434,7 +434,7 @@ def test_who_says_what_it_knows_is_told_at_once_what_it_has_missed(api: InMemory
     assert (answer.status, answer.body["progress"], wait.elapsed) == (200, 45, 0)
 
 
-def test_who_knows_it_all_waits_and_is_then_told_that_nothing_changed(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_long_poll_with_the_current_tag_waits_and_is_304(api: InMemoryApi, wait: SimulatedWait) -> None:
     api.add_jobs(running_job())
     tag = api.call(JOB, async_job_id=JOB_ID).headers["etag"]
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "5"}, headers={"if-none-match": tag})
@@ -442,7 +442,7 @@ def test_who_knows_it_all_waits_and_is_then_told_that_nothing_changed(api: InMem
     assert wait.elapsed == pytest.approx(5, abs=0.1)
 
 
-def test_nobody_waits_for_what_has_finished(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_long_poll_of_a_finished_job_does_not_wait(api: InMemoryApi, wait: SimulatedWait) -> None:
     api.add_jobs(running_job().cancelled(now=NOW))
     first = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
     again = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": first.headers["etag"]})
@@ -451,7 +451,7 @@ def test_nobody_waits_for_what_has_finished(api: InMemoryApi, wait: SimulatedWai
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
-def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(api: InMemoryApi, form: str) -> None:
+def test_unchanged_job_is_304_for_each_form_of_if_none_match(api: InMemoryApi, form: str) -> None:
     api.add_jobs(running_job())
     tag = api.call(JOB, async_job_id=JOB_ID).headers["etag"].removeprefix("W/")
     answer = api.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": form.format(tag)})
@@ -460,7 +460,7 @@ def test_a_job_that_has_not_changed_is_304_whatever_way_it_is_said(api: InMemory
     assert api.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": '"another"'}).status == 200
 
 
-def test_a_submit_that_prefers_to_wait_is_answered_with_the_finished_job(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_submit_with_wait_returns_the_finished_job(api: InMemoryApi, wait: SimulatedWait) -> None:
     end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result(text="9"))
     wait.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
     answer = api.submit(BODY, key="k", prefer="wait=10")
@@ -469,13 +469,13 @@ def test_a_submit_that_prefers_to_wait_is_answered_with_the_finished_job(api: In
     assert 2 <= wait.elapsed <= 3
 
 
-def test_a_submit_that_has_waited_in_vain_is_202(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_submit_is_202_when_its_wait_ends_first(api: InMemoryApi, wait: SimulatedWait) -> None:
     answer = api.submit(BODY, prefer="wait=10")
     assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (202, "PENDING", True)
     assert wait.elapsed == pytest.approx(10, abs=0.1)
 
 
-def test_a_job_that_fails_while_its_submit_waits_is_500_with_its_error(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_submit_is_500_when_the_job_fails_during_its_wait(api: InMemoryApi, wait: SimulatedWait) -> None:
     end = new_job(job_type="api.reads").claimed(by="w", now=NOW, lease_until=NOW).failed(now=NOW, error=FAILURE)
     wait.events = [(2, replace(end, async_job_id=job_id_for(OWNER, "k")))]
     answer = api.submit(BODY, key="k", prefer="wait=10")
@@ -484,15 +484,15 @@ def test_a_job_that_fails_while_its_submit_waits_is_500_with_its_error(api: InMe
     assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
 
 
-def test_a_table_that_fails_while_a_submit_waits_does_not_take_the_job_back(api: InMemoryApi) -> None:
+def test_table_failure_during_the_wait_is_still_202(api: InMemoryApi) -> None:
     add = api.store.add_if_absent
 
-    def then_fail(job: AsyncJob, now: Any) -> AsyncJob | None:
+    def add_then_fail(job: AsyncJob, now: Any) -> AsyncJob | None:
         outcome = add(job, now)
         api.store.failures.append(Unavailable("throttled"))
         return outcome
 
-    api.store.add_if_absent = then_fail  # type: ignore[method-assign]  # this once
+    api.store.add_if_absent = add_then_fail  # type: ignore[method-assign]  # for this test
     assert api.submit(BODY, prefer="wait=10").status == 202
 
 
@@ -512,7 +512,7 @@ def test_a_table_that_fails_while_a_submit_waits_does_not_take_the_job_back(api:
         (",;=,", None, 0),
     ],
 )
-def test_a_preference_is_met_as_far_as_it_can_be(
+def test_preference_is_applied_as_far_as_possible(
     api: InMemoryApi, wait: SimulatedWait, prefer: str, applied: str | None, waits: float
 ) -> None:
     answer = api.submit(BODY, prefer=prefer)
@@ -523,7 +523,7 @@ def test_a_preference_is_met_as_far_as_it_can_be(
 # ── Uploads ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_upload_is_201_with_all_that_its_put_needs(api: InMemoryApi) -> None:
+def test_upload_is_201_with_everything_for_the_put(api: InMemoryApi) -> None:
     answer = api.upload({"contentType": "application/pdf", "contentLength": 9})
     key = answer.body["key"]
     assert answer.status == 201
@@ -538,14 +538,14 @@ def test_an_upload_is_201_with_all_that_its_put_needs(api: InMemoryApi) -> None:
     assert api.store.writes == 0
 
 
-def test_no_two_uploads_have_one_key(api: InMemoryApi) -> None:
+def test_each_upload_has_its_own_key(api: InMemoryApi) -> None:
     assert len({api.upload({"contentLength": 1}).body["key"] for _ in range(5)}) == 5
 
 
 # ── Retry and delete ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_retried_job_is_202_pending_again_with_all_its_attempts(api: InMemoryApi) -> None:
+def test_retry_is_202_with_a_pending_job_and_all_its_attempts(api: InMemoryApi) -> None:
     api.add_jobs(replace(running_job(attempt=3), job_type="api.reads").failed(now=NOW, error=FAILURE))
     api.clock.advance(seconds=100)
     answer = api.call(RETRY, async_job_id=JOB_ID)
@@ -556,13 +556,13 @@ def test_a_retried_job_is_202_pending_again_with_all_its_attempts(api: InMemoryA
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result(text="1"))])
-def test_a_job_that_has_not_failed_is_409_to_retry(api: InMemoryApi, job: AsyncJob) -> None:
+def test_retry_of_a_job_that_did_not_fail_is_409(api: InMemoryApi, job: AsyncJob) -> None:
     api.add_jobs(job)
     answer = api.call(RETRY, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_RETRYABLE")
 
 
-def test_a_deleted_job_is_204_and_from_then_on_404(api: InMemoryApi) -> None:
+def test_delete_is_204_and_the_job_is_404_afterwards(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(text="1")))
     answer = api.call(DELETE, async_job_id=JOB_ID)
     assert (answer.status, answer.text) == (204, "")
@@ -572,7 +572,7 @@ def test_a_deleted_job_is_204_and_from_then_on_404(api: InMemoryApi) -> None:
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_an_unfinished_job_is_409_to_delete(api: InMemoryApi, job: AsyncJob) -> None:
+def test_delete_of_an_unfinished_job_is_409(api: InMemoryApi, job: AsyncJob) -> None:
     api.add_jobs(job)
     answer = api.call(DELETE, async_job_id=JOB_ID)
     assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_FINISHED")
@@ -582,19 +582,19 @@ def test_an_unfinished_job_is_409_to_delete(api: InMemoryApi, job: AsyncJob) -> 
 # ── List ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_list_is_ones_own_jobs_newest_first(api: InMemoryApi) -> None:
+def test_list_has_the_owners_jobs_newest_first(api: InMemoryApi) -> None:
     api.add_jobs(listed(1), listed(2), listed(3, owner="bob"))
     answer = api.call(JOBS)
     assert (answer.status, answer.body["nextCursor"]) == (200, None)
     assert answer.body["jobs"] == [api.call(JOB, async_job_id=listed(number).async_job_id).body for number in (2, 1)]
 
 
-def test_a_list_is_twenty_jobs_long_unless_asked_otherwise(api: InMemoryApi) -> None:
+def test_list_page_has_20_jobs_by_default(api: InMemoryApi) -> None:
     api.add_jobs(*(listed(number) for number in range(120)))
     assert [len(api.call(JOBS, query=query).body["jobs"]) for query in ({}, {"limit": "1"}, {"limit": "100"})] == [20, 1, 100]
 
 
-def test_a_list_shows_only_what_it_was_asked_for(api: InMemoryApi) -> None:
+def test_list_is_filtered_by_status_and_job_type(api: InMemoryApi) -> None:
     api.add_jobs(
         listed(1), listed(2).cancelled(now=NOW), listed(3, job_type="other"), listed(4, job_type="other").cancelled(now=NOW)
     )
@@ -608,7 +608,7 @@ def test_a_list_shows_only_what_it_was_asked_for(api: InMemoryApi) -> None:
     assert numbers(jobType="no.such") == []
 
 
-def test_a_job_that_has_expired_is_in_no_list(api: InMemoryApi) -> None:
+def test_expired_job_is_not_listed(api: InMemoryApi) -> None:
     api.add_jobs(listed(1, record_expires_at=NOW), listed(2))
     assert [job["asyncJobId"] for job in api.call(JOBS).body["jobs"]] == [listed(2).async_job_id]
 
@@ -619,7 +619,7 @@ def test_a_job_that_has_expired_is_in_no_list(api: InMemoryApi) -> None:
     st.integers(1, 4),
     st.sampled_from(["", "CANCELLED"]),
 )
-def test_cursors_lead_through_the_whole_list(statuses: list[Status], limit: int, wanted: str) -> None:
+def test_pages_together_are_the_whole_list(statuses: list[Status], limit: int, wanted: str) -> None:
     api = InMemoryApi()
     jobs = [listed(number, status=status) for number, status in enumerate(statuses)]
     api.add_jobs(*jobs, listed(99, owner="bob"))
@@ -634,7 +634,7 @@ def test_cursors_lead_through_the_whole_list(statuses: list[Status], limit: int,
 # ── Job types and health ───────────────────────────────────────────────────────────────────────────
 
 
-def test_health_needs_no_token_and_no_table(api: InMemoryApi) -> None:
+def test_health_needs_neither_token_nor_table(api: InMemoryApi) -> None:
     api.store.failures.append(Unavailable("down"))
     event = sample("status")
     del event["requestContext"]["authorizer"]
@@ -642,7 +642,7 @@ def test_health_needs_no_token_and_no_table(api: InMemoryApi) -> None:
     assert (answer.status, answer.body) == (200, {"status": "ok"})
 
 
-def test_the_openapi_document_needs_no_token_and_is_the_file_as_it_is(api: InMemoryApi) -> None:
+def test_openapi_document_needs_no_token_and_is_the_generated_file(api: InMemoryApi) -> None:
     event = sample("status")
     del event["requestContext"]["authorizer"]
     answer = api.call(OPENAPI, requestContext=event["requestContext"])
@@ -656,7 +656,7 @@ def test_the_openapi_document_needs_no_token_and_is_the_file_as_it_is(api: InMem
 
 @pytest.fixture
 def tracked(api: InMemoryApi) -> Answer:
-    """The answer to its submit."""
+    """Return the answer to the submit of a tracked job."""
     return api.submit({"message": "Upload queued", "metadata": {"fileName": "contract.pdf"}})
 
 
@@ -666,14 +666,14 @@ def reported(api: InMemoryApi, tracked: Answer, route: str, report: Any, token: 
     return api.call(route, async_job_id=tracked.body["asyncJobId"], headers=headers, **{"body": json.dumps(report), **event})
 
 
-def test_a_submit_without_a_job_type_is_a_generic_tracked_job(api: InMemoryApi, tracked: Answer) -> None:
+def test_submit_without_a_job_type_creates_a_generic_tracked_job(api: InMemoryApi, tracked: Answer) -> None:
     assert tracked.status == 202
     expected = {"jobType": "generic", "status": "PENDING", "message": "Upload queued", "progress": 0, "maxAttempts": 0}
     assert expected.items() <= tracked.body.items()
     assert api.queue.sent == []
 
 
-def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other(api: InMemoryApi) -> None:
+def test_worker_token_is_only_in_the_answer_that_creates_the_job(api: InMemoryApi) -> None:
     created = api.submit({}, key="k")
     again = api.submit({}, key="k")
     looked = api.call(JOB, async_job_id=created.body["asyncJobId"])
@@ -683,7 +683,7 @@ def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other
 
 
 @pytest.mark.parametrize("route", [UPDATE, REPORT])
-def test_who_may_report_is_answered_with_the_job(api: InMemoryApi, tracked: Answer, route: str) -> None:
+def test_accepted_report_returns_the_job(api: InMemoryApi, tracked: Answer, route: str) -> None:
     answer = reported(api, tracked, route, {"progress": 45, "message": "Extracting document data..."})
     assert answer.status == 200
     assert answer.body == api.call(JOB, async_job_id=tracked.body["asyncJobId"]).body
@@ -691,13 +691,13 @@ def test_who_may_report_is_answered_with_the_job(api: InMemoryApi, tracked: Answ
 
 
 @pytest.mark.parametrize("route", [UPDATE, REPORT])
-def test_a_report_that_makes_no_sense_is_400_with_each_place(api: InMemoryApi, tracked: Answer, route: str) -> None:
+def test_invalid_report_is_400_with_each_problem(api: InMemoryApi, tracked: Answer, route: str) -> None:
     answer = reported(api, tracked, route, {"status": "PENDING", "owner": "bob"})
     assert (answer.status, answer.pointers) == (400, ["/owner", "/status"])
     assert reported(api, tracked, route, None, body="{").body["code"] == "INVALID_JSON"
 
 
-def test_a_result_elsewhere_is_shown_where_every_result_is_and_leads_there(api: InMemoryApi, tracked: Answer) -> None:
+def test_result_url_is_served_by_the_result_route(api: InMemoryApi, tracked: Answer) -> None:
     url = "https://files.example/report.pdf"
     job = reported(api, tracked, REPORT, {"status": "COMPLETED", "resultLocation": url}).body
     assert (job["resultType"], job["result"]) == ("URL", None)
@@ -706,26 +706,26 @@ def test_a_result_elsewhere_is_shown_where_every_result_is_and_leads_there(api: 
     assert (answer.status, answer.headers["location"], answer.body) == (303, url, {"location": url})
 
 
-def test_a_result_that_is_too_large_is_413_and_told_what_to_do(api: InMemoryApi, tracked: Answer) -> None:
+def test_oversized_result_is_413_and_its_detail_names_result_location(api: InMemoryApi, tracked: Answer) -> None:
     answer = reported(api, tracked, UPDATE, {"status": "COMPLETED", "result": "x" * 9000})
     assert (answer.status, answer.body["code"]) == (413, "RESULT_TOO_LARGE")
     assert "`resultLocation`" in answer.body["detail"]
 
 
 @pytest.mark.parametrize("route", [UPDATE, REPORT])
-def test_a_worker_is_told_how_its_job_ended(api: InMemoryApi, tracked: Answer, route: str) -> None:
+def test_report_of_an_ended_job_is_409_with_its_status(api: InMemoryApi, tracked: Answer, route: str) -> None:
     api.call(CANCEL, async_job_id=tracked.body["asyncJobId"])
     late = reported(api, tracked, route, {"progress": 50})
     assert (late.status, late.body["code"], late.body["jobStatus"]) == (409, "JOB_CANCELLED", "CANCELLED")
 
 
-def test_a_job_that_runs_here_takes_no_report(api: InMemoryApi) -> None:
+def test_report_of_a_job_that_is_not_tracked_is_409(api: InMemoryApi) -> None:
     api.add_jobs(new_job())
     answer = api.call(UPDATE, async_job_id=JOB_ID, body='{"progress": 50}')
     assert (answer.status, answer.body["code"]) == (409, "JOB_NOT_TRACKED")
 
 
-def test_a_wrong_token_is_the_same_401_whatever_is_wrong(api: InMemoryApi, tracked: Answer) -> None:
+def test_each_wrong_token_is_the_same_401(api: InMemoryApi, tracked: Answer) -> None:
     other = api.submit({}).body
     api.add_jobs(new_job())
     report = {"progress": 50}
@@ -743,8 +743,8 @@ def test_a_wrong_token_is_the_same_401_whatever_is_wrong(api: InMemoryApi, track
     assert answers[0].headers["www-authenticate"] == "Bearer"
 
 
-def test_the_owner_of_a_job_is_none_of_its_workers(api: InMemoryApi, tracked: Answer) -> None:
-    # Where the gateway checks no token, whom an event names as its owner means nothing.
+def test_owner_claim_does_not_replace_the_worker_token(api: InMemoryApi, tracked: Answer) -> None:
+    # The gateway does not check the token of this route, so the event's owner proves nothing.
     answer = api.call(REPORT, owner=OWNER, async_job_id=tracked.body["asyncJobId"], body='{"progress": 50}')
     assert answer.status == 401
 
@@ -753,7 +753,7 @@ def test_the_owner_of_a_job_is_none_of_its_workers(api: InMemoryApi, tracked: An
 
 
 @pytest.mark.parametrize("route", [SUBMIT, JOBS, JOB_TYPES, *ABOUT_ONE_JOB])
-def test_without_an_owner_every_route_is_403(api: InMemoryApi, route: str) -> None:
+def test_every_route_is_403_without_an_owner(api: InMemoryApi, route: str) -> None:
     api.add_jobs(new_job())
     answer = api.call(route, owner="", async_job_id=JOB_ID, body=json.dumps(BODY))
     assert (answer.status, answer.body["code"]) == (403, "OWNER_MISSING")
@@ -761,7 +761,7 @@ def test_without_an_owner_every_route_is_403(api: InMemoryApi, route: str) -> No
 
 @pytest.mark.parametrize("route", [SUBMIT, JOBS, JOB_TYPES, HEALTH, *ABOUT_ONE_JOB])
 @pytest.mark.parametrize("accept", ["application/json", "text/html"], ids=["answer", "problem"])
-def test_every_answer_is_kept_by_nobody_and_guessed_at_by_no_browser(api: InMemoryApi, route: str, accept: str) -> None:
+def test_every_answer_has_the_security_headers(api: InMemoryApi, route: str, accept: str) -> None:
     api.add_jobs(new_job())
     answer = api.call(route, async_job_id=JOB_ID, body=json.dumps(BODY), headers={"accept": accept})
     assert (answer.status == 406) is (accept == "text/html")
@@ -771,15 +771,15 @@ def test_every_answer_is_kept_by_nobody_and_guessed_at_by_no_browser(api: InMemo
     assert answer.headers["strict-transport-security"]
 
 
-def test_a_mistake_of_ours_is_no_answer_but_an_error_that_lambda_counts() -> None:
-    def mistaken(_request: object) -> dict[str, Any]:
-        raise IllegalMove("A mistake.")
+def test_internal_error_is_raised_so_that_lambda_counts_it() -> None:
+    def broken(_request: object) -> dict[str, Any]:
+        raise IllegalMove("A bug.")
 
     with pytest.raises(IllegalMove):
-        Api({HEALTH: mistaken}).handle({**sample("status"), "routeKey": HEALTH})
+        Api({HEALTH: broken}).handle({**sample("status"), "routeKey": HEALTH})
 
 
-# ── Two owners ─────────────────────────────────────────────────────────────────────────────────────
+# ── Owners ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 OWNERS = st.text("ab|. ", min_size=1, max_size=3)
@@ -792,7 +792,7 @@ STEPS = st.lists(
 
 @settings(max_examples=25)
 @given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS)
-def test_two_owners_never_meet(owners: tuple[str, str], steps: list[tuple[int, str, str]]) -> None:
+def test_owners_never_see_each_others_jobs(owners: tuple[str, str], steps: list[tuple[int, str, str]]) -> None:
     api = InMemoryApi()
     own: tuple[list[str], list[str]] = ([], [])
     for who, step, key in steps:

@@ -18,22 +18,22 @@ def search(api: InMemoryApi, route: str = SEARCH, query: Mapping[str, str] | Non
     return api.call(route, query=query, path={"subject": "war & peace"}, **event)
 
 
-def input_asked_for(api: InMemoryApi) -> Any:
+def stored_input(api: InMemoryApi) -> Any:
     (job,) = api.store.jobs.values()
     assert job.job_type == "api.searches"
     return json.loads(job.input or "null")
 
 
-def test_path_query_and_body_become_the_input_each_as_what_the_schema_says(api: InMemoryApi) -> None:
+def test_path_and_query_are_read_as_their_schema_types(api: InMemoryApi) -> None:
     query = {"limit": "10", "ratio": "0.5", "exact": "true", "tags": "a,b"}
     answer = search(api, query=query)
     assert (answer.status, answer.body["jobType"], answer.headers["vary"]) == (202, "api.searches", "Prefer")
-    assert input_asked_for(api) == {"subject": "war & peace", "limit": 10, "ratio": 0.5, "exact": True, "tags": ["a", "b"]}
+    assert stored_input(api) == {"subject": "war & peace", "limit": 10, "ratio": 0.5, "exact": True, "tags": ["a", "b"]}
 
 
-def test_the_fields_of_a_body_need_no_reading(api: InMemoryApi) -> None:
+def test_body_fields_are_not_converted(api: InMemoryApi) -> None:
     assert search(api, body='{"limit": 3, "tags": ["a,b"]}').status == 202
-    assert input_asked_for(api) == {"subject": "war & peace", "limit": 3, "tags": ["a,b"]}
+    assert stored_input(api) == {"subject": "war & peace", "limit": 3, "tags": ["a,b"]}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_the_fields_of_a_body_need_no_reading(api: InMemoryApi) -> None:
         ({}, "[]", [""]),
     ],
 )
-def test_what_does_not_fit_is_named_where_the_caller_put_it(
+def test_invalid_field_is_named_where_the_caller_put_it(
     api: InMemoryApi, query: dict[str, str], body: str, pointers: list[str]
 ) -> None:
     answer = search(api, query=query, body=body)
@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_named_where_the_caller_put_it(
     assert api.store.jobs == {}
 
 
-def test_a_route_takes_an_idempotency_key_and_a_preference(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_route_accepts_an_idempotency_key_and_a_preference(api: InMemoryApi, wait: SimulatedWait) -> None:
     headers = {"idempotency-key": "k", "prefer": "wait=3"}
     first, again = search(api, headers=headers), search(api, headers=headers)
     assert first.headers["preference-applied"] == "wait=3"
@@ -67,42 +67,42 @@ def test_a_route_takes_an_idempotency_key_and_a_preference(api: InMemoryApi, wai
     assert (again.body["asyncJobId"], again.headers["idempotency-replayed"]) == (first.body["asyncJobId"], "true")
 
 
-def ended_search(**end: Any) -> AsyncJob:
+def finished_search(**end: Any) -> AsyncJob:
     job = new_job(job_type="api.searches", async_job_id=job_id_for(OWNER, "k"))
     running = job.claimed(by="w", now=NOW, lease_until=NOW)
     return running.completed(now=NOW, **end) if "result" in end else running.failed(now=NOW, **end)
 
 
-def search_at_once(api: InMemoryApi, wait: SimulatedWait, *end: AsyncJob) -> Answer:
+def search_synchronously(api: InMemoryApi, wait: SimulatedWait, *end: AsyncJob) -> Answer:
     wait.events = [(2, job) for job in end]
     return search(api, SEARCH_SYNCHRONOUS, headers={"idempotency-key": "k"})
 
 
-def test_who_knows_nothing_of_jobs_gets_the_bare_result(api: InMemoryApi, wait: SimulatedWait) -> None:
-    answer = search_at_once(api, wait, ended_search(result=Result(text='["found"]')))
+def test_synchronous_route_returns_the_bare_result(api: InMemoryApi, wait: SimulatedWait) -> None:
+    answer = search_synchronously(api, wait, finished_search(result=Result(text='["found"]')))
     assert (answer.status, answer.text) == (200, '["found"]')
     assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
 
 
-def test_a_result_that_lies_in_the_bucket_is_where_the_job_is(api: InMemoryApi, wait: SimulatedWait) -> None:
-    answer = search_at_once(api, wait, ended_search(result=Result(location="results/x")))
+def test_synchronous_route_redirects_to_a_large_result(api: InMemoryApi, wait: SimulatedWait) -> None:
+    answer = search_synchronously(api, wait, finished_search(result=Result(location="results/x")))
     assert (answer.status, answer.headers["location"]) == (303, f"/api/v1/jobs/{job_id_for(OWNER, 'k')}/result")
 
 
-def test_who_waits_for_a_result_is_told_why_there_is_none(api: InMemoryApi, wait: SimulatedWait) -> None:
-    answer = search_at_once(api, wait, ended_search(error=FAILURE))
+def test_synchronous_route_is_500_when_the_job_fails(api: InMemoryApi, wait: SimulatedWait) -> None:
+    answer = search_synchronously(api, wait, finished_search(error=FAILURE))
     assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (500, "JOB_FAILED", "HOPELESS")
 
 
-def test_who_waits_for_a_result_is_told_that_the_job_was_cancelled(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_synchronous_route_is_409_when_the_job_is_cancelled(api: InMemoryApi, wait: SimulatedWait) -> None:
     waiting = new_job(job_type="api.searches", async_job_id=job_id_for(OWNER, "k"))
-    answer = search_at_once(api, wait, waiting.cancelled(now=NOW))
+    answer = search_synchronously(api, wait, waiting.cancelled(now=NOW))
     assert (answer.status, answer.body["code"]) == (409, "JOB_CANCELLED")
     assert answer.headers["location"].endswith(answer.body["asyncJobId"])
 
 
-def test_a_result_that_takes_too_long_is_504_and_where_to_look_for_it(api: InMemoryApi, wait: SimulatedWait) -> None:
-    answer = search_at_once(api, wait)
+def test_synchronous_route_is_504_after_20_seconds_with_the_jobs_location(api: InMemoryApi, wait: SimulatedWait) -> None:
+    answer = search_synchronously(api, wait)
     assert (answer.status, answer.body["code"]) == (504, "JOB_NOT_COMPLETED")
     assert answer.body["asyncJobId"] == job_id_for(OWNER, "k")
     assert wait.elapsed == pytest.approx(20, abs=0.2)

@@ -1,4 +1,4 @@
-"""What clients send is read into what the service takes, or rejected with the place of each problem."""
+"""Bodies, parameters and cursors are parsed, or rejected with the place of each problem."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.unit.http.in_memory_api import ABOUT_ONE_JOB, BODY, JOB, JOBS, InMemo
 # ── Submit ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_without_an_input_the_job_gets_an_empty_object(api: InMemoryApi) -> None:
+def test_input_defaults_to_an_empty_object(api: InMemoryApi) -> None:
     api.submit({"jobType": "api.takes_anything"})
     (job,) = api.store.jobs.values()
     assert job.input == "{}"
 
 
-def test_an_input_may_be_null(api: InMemoryApi) -> None:
+def test_input_may_be_null(api: InMemoryApi) -> None:
     api.submit({"jobType": "api.takes_anything", "input": None})
     (job,) = api.store.jobs.values()
     assert job.input == "null"
@@ -96,7 +96,7 @@ INVALID_BODIES = [
 
 
 @pytest.mark.parametrize(("body", "pointers"), INVALID_BODIES, ids=[json.dumps(body)[:60] for body, _ in INVALID_BODIES])
-def test_a_body_that_does_not_fit_is_400_with_each_place(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
+def test_invalid_body_is_400_with_each_problem(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
     answer = api.submit(body)
     assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
     assert answer.pointers == pointers
@@ -124,11 +124,11 @@ def test_a_body_that_does_not_fit_is_400_with_each_place(api: InMemoryApi, body:
     ],
     ids=lambda changes: json.dumps(changes)[:40],
 )
-def test_what_just_fits_is_accepted(api: InMemoryApi, changes: dict[str, Any]) -> None:
+def test_body_at_the_limits_is_accepted(api: InMemoryApi, changes: dict[str, Any]) -> None:
     assert api.submit({**BODY, **changes}).status == 202
 
 
-def test_no_refusal_quotes_what_was_sent(api: InMemoryApi) -> None:
+def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
     for body in (
         {"jobType": "canary"},
         {**BODY, "message": ["canary"]},
@@ -142,7 +142,7 @@ def test_no_refusal_quotes_what_was_sent(api: InMemoryApi) -> None:
 # ── Job id ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_malformed_id_asks_nothing_of_the_table(api: InMemoryApi) -> None:
+def test_malformed_id_does_not_read_the_table(api: InMemoryApi) -> None:
     api.store.failures.append(Unavailable("would be asked"))
     assert [api.call(route, async_job_id="7").status for route in ABOUT_ONE_JOB] == [404] * len(ABOUT_ONE_JOB)
 
@@ -151,13 +151,13 @@ def test_a_malformed_id_asks_nothing_of_the_table(api: InMemoryApi) -> None:
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])
-def test_a_wait_that_is_none_is_refused(api: InMemoryApi, query: str, pointer: str) -> None:
+def test_invalid_wait_is_400(api: InMemoryApi, query: str, pointer: str) -> None:
     api.add_jobs(running_job())
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": query})
     assert (answer.status, answer.pointers) == (400, [pointer])
 
 
-def test_a_misspelt_wait_is_said(api: InMemoryApi) -> None:
+def test_unknown_parameter_is_400(api: InMemoryApi) -> None:
     api.add_jobs(running_job())
     assert api.call(JOB, async_job_id=JOB_ID, query={"wiat": "5"}).pointers == ["/wiat"]
 
@@ -179,7 +179,7 @@ def test_a_misspelt_wait_is_said(api: InMemoryApi) -> None:
         ([], [""]),
     ],
 )
-def test_an_upload_that_cannot_be_is_400_with_each_place(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
+def test_invalid_upload_is_400_with_each_problem(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
     answer = api.upload(body)
     assert (answer.status, answer.pointers) == (400, pointers)
 
@@ -188,18 +188,18 @@ def test_an_upload_that_cannot_be_is_400_with_each_place(api: InMemoryApi, body:
 
 
 @pytest.mark.parametrize("limit", ["0", "-1", "101", "1000000000", "10.5", "1e1", "true", "", " 5", "5\n", "05", "٣", "0x5"])
-def test_a_page_is_of_1_to_100_jobs(api: InMemoryApi, limit: str) -> None:
+def test_page_size_is_1_to_100(api: InMemoryApi, limit: str) -> None:
     answer = api.call(JOBS, query={"limit": limit})
     assert (answer.status, answer.pointers) == (400, ["/limit"])
 
 
 @pytest.mark.parametrize("status", ["pending", "RUNNING", "", "PENDING,FAILED", "finished", "__class__"])
-def test_a_status_that_is_none_is_refused(api: InMemoryApi, status: str) -> None:
+def test_invalid_status_is_400(api: InMemoryApi, status: str) -> None:
     answer = api.call(JOBS, query={"status": status})
     assert (answer.status, answer.pointers) == (400, ["/status"])
 
 
-def test_each_wrong_parameter_is_named(api: InMemoryApi) -> None:
+def test_each_invalid_parameter_is_named(api: InMemoryApi) -> None:
     answer = api.call(JOBS, query={"owner": "bob", "status": "x", "limit": "x"})
     assert answer.pointers == ["/limit", "/owner", "/status"]
 
@@ -211,72 +211,72 @@ LIST = {"limit": "1", "status": "PENDING"}
 
 
 def two_jobs() -> tuple[InMemoryApi, str]:
-    """A api with two jobs, and the cursor between them."""
+    """Return an API with two jobs, and the cursor between them."""
     api = InMemoryApi()
     api.add_jobs(listed(1), listed(2))
     cursor: str = api.call(JOBS, query=LIST).body["nextCursor"]
     return api, cursor
 
 
-def is_refused(api: InMemoryApi, cursor: str, *, owner: str = OWNER, query: Mapping[str, str] = LIST) -> bool:
+def is_rejected(api: InMemoryApi, cursor: str, *, owner: str = OWNER, query: Mapping[str, str] = LIST) -> bool:
     answer = api.call(JOBS, owner=owner, query={**query, "cursor": cursor})
     return (answer.status, answer.body.get("code")) == (400, "INVALID_CURSOR")
 
 
-def test_a_cursor_is_opaque_text_that_a_url_can_hold() -> None:
+def test_cursor_has_only_url_safe_characters() -> None:
     _, cursor = two_jobs()
     assert set(cursor) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
-def test_a_cursor_is_bound_to_its_owner_and_its_filters() -> None:
+def test_cursor_is_bound_to_its_owner_and_its_filters() -> None:
     api, cursor = two_jobs()
-    assert not is_refused(api, cursor)
-    assert not is_refused(api, cursor, query={**LIST, "limit": "50"})
-    assert is_refused(api, cursor, owner="bob")
-    assert is_refused(api, cursor, query={"limit": "1"})
-    assert is_refused(api, cursor, query={**LIST, "status": "FAILED"})
-    assert is_refused(api, cursor, query={**LIST, "jobType": "api.reads"})
+    assert not is_rejected(api, cursor)
+    assert not is_rejected(api, cursor, query={**LIST, "limit": "50"})
+    assert is_rejected(api, cursor, owner="bob")
+    assert is_rejected(api, cursor, query={"limit": "1"})
+    assert is_rejected(api, cursor, query={**LIST, "status": "FAILED"})
+    assert is_rejected(api, cursor, query={**LIST, "jobType": "api.reads"})
 
 
 @settings(max_examples=40)
 @given(st.data())
-def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
+def test_damaged_cursor_is_400(data: st.DataObject) -> None:
     api, cursor = two_jobs()
     raw = bytearray(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     place = data.draw(st.integers(0, len(raw) - 1))
     raw[place] = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[place]))
-    assert is_refused(api, base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    assert is_rejected(api, base64.urlsafe_b64encode(raw).decode().rstrip("="))
 
 
 @settings(max_examples=40)
 @given(st.data())
-def test_a_mistyped_cursor_is_refused(data: st.DataObject) -> None:
+def test_mistyped_cursor_is_400(data: st.DataObject) -> None:
     api, cursor = two_jobs()
     place = data.draw(st.integers(0, len(cursor) - 1))
     other = data.draw(st.sampled_from("ABab01-_=+/ é\n").filter(lambda character: character != cursor[place]))
     cut, longer = cursor[:place], cursor + other
-    assert all(is_refused(api, wrong) for wrong in (cursor[:place] + other + cursor[place + 1 :], cut, longer))
+    assert all(is_rejected(api, wrong) for wrong in (cursor[:place] + other + cursor[place + 1 :], cut, longer))
 
 
 @pytest.mark.parametrize("spacing", [b",", b",  ", b",\t"])
-def test_the_same_place_written_in_another_way_is_no_cursor(spacing: bytes) -> None:
+def test_cursor_in_another_json_spacing_is_400(spacing: bytes) -> None:
     api, cursor = two_jobs()
     raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-    assert is_refused(api, base64.urlsafe_b64encode(raw.replace(b", ", spacing)).decode().rstrip("="))
+    assert is_rejected(api, base64.urlsafe_b64encode(raw.replace(b", ", spacing)).decode().rstrip("="))
 
 
 @pytest.mark.parametrize("async_job_id", ["", "x", "a#b", JOB_ID.upper(), "x" * 4000])
-def test_a_cursor_that_somebody_made_himself_leads_to_no_place_that_the_table_would_refuse(async_job_id: str) -> None:
+def test_self_made_cursor_with_an_invalid_job_id_is_400(async_job_id: str) -> None:
     api, _ = two_jobs()
-    assert not is_refused(api, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, JOB_ID)))
-    assert is_refused(api, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, async_job_id)))
+    assert not is_rejected(api, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, JOB_ID)))
+    assert is_rejected(api, cursor_of(OWNER, JobsQuery(status=Status.PENDING), ListPosition(NOW, async_job_id)))
 
 
 @settings(max_examples=30)
 @given(st.text(max_size=40))
-def test_no_cursor_that_was_never_given_is_taken(cursor: str) -> None:
-    api, genuine = two_jobs()
-    assert cursor == genuine or is_refused(api, cursor)
+def test_made_up_cursor_is_400(cursor: str) -> None:
+    api, issued = two_jobs()
+    assert cursor == issued or is_rejected(api, cursor)
 
 
 JSON = st.recursive(
@@ -288,6 +288,6 @@ JSON = st.recursive(
 
 @settings(max_examples=30)
 @given(JSON | st.tuples(JSON, JSON, JSON) | st.tuples(st.integers(), st.just(JOB_ID), st.text()))
-def test_no_json_in_a_cursor_disturbs(value: Any) -> None:
+def test_any_json_in_a_cursor_is_400(value: Any) -> None:
     api, _ = two_jobs()
-    assert is_refused(api, base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("="))
+    assert is_rejected(api, base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("="))

@@ -1,4 +1,4 @@
-"""Each error of the library is answered as a problem with its status, code and headers."""
+"""Errors become problems (RFC 9457) with a status, a code and headers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.http.in_memory_api import BODY, CANCEL, JOB, InMemoryApi
 SIX_A_MINUTE = {"rate": SubmitRate(per_minute=6, burst=2)}
 
 
-def test_a_submit_too_soon_is_429_with_when_to_come_back() -> None:
+def test_exceeded_rate_is_429_with_retry_after() -> None:
     api = InMemoryApi(limits=SIX_A_MINUTE)
     assert [api.submit(BODY).status for _ in range(2)] == [202, 202]
     api.clock.advance(seconds=1.5)
@@ -35,7 +35,7 @@ def test_too_many_unfinished_jobs_are_429_until_one_is_cancelled() -> None:
     assert api.submit(BODY).status == 202
 
 
-def test_too_long_a_queue_is_503_and_a_retry_of_what_was_accepted_is_not() -> None:
+def test_full_queue_is_503_but_a_replay_is_accepted() -> None:
     api = InMemoryApi(limits={"max_backlog": 1})
     assert api.submit(BODY, key="k").status == 202
     api.clock.advance(seconds=5)
@@ -44,12 +44,12 @@ def test_too_long_a_queue_is_503_and_a_retry_of_what_was_accepted_is_not() -> No
     assert api.submit(BODY, key="k").headers["idempotency-replayed"] == "true"
 
 
-def test_a_table_that_does_not_answer_is_503(api: InMemoryApi) -> None:
+def test_unavailable_table_is_503(api: InMemoryApi) -> None:
     api.store.failures.append(Unavailable("throttled"))
     assert api.call(JOB, async_job_id=JOB_ID).status == 503
 
 
-def test_while_another_operation_runs_a_submit_is_409_with_its_id_if_it_is_the_callers_own(api: InMemoryApi) -> None:
+def test_exclusive_job_is_409_with_the_id_of_the_callers_running_job(api: InMemoryApi) -> None:
     running = api.submit({"jobType": "api.is_alone"})
     refused = api.submit({"jobType": "api.is_alone"})
     assert (running.status, refused.status, refused.body["code"]) == (202, 409, "JOB_CREATION_FAILED")
@@ -60,7 +60,7 @@ def test_while_another_operation_runs_a_submit_is_409_with_its_id_if_it_is_the_c
     assert running.body["asyncJobId"] not in json.dumps(stranger.body)
 
 
-def test_every_problem_has_the_members_of_rfc_9457_a_code_and_the_request(api: InMemoryApi) -> None:
+def test_problem_has_the_members_of_rfc_9457_a_code_and_the_request_id(api: InMemoryApi) -> None:
     answer = api.call(JOB, async_job_id="no id")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.body == {

@@ -1,4 +1,4 @@
-"""How jobs, job types and quotas look to clients."""
+"""Jobs, job types and rate limits as the client sees them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.unit.http.in_memory_api import BODY, FAILURE, JOB, JOB_TYPES, JOBS, R
 # ── Rate limit ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_accepted_submit_and_a_replay_tell_what_is_left() -> None:
+def test_rate_limit_headers_show_the_remaining_submits() -> None:
     api = InMemoryApi(limits={"rate": SubmitRate(per_minute=6, burst=2)})
     answers = [api.submit(BODY, key="k") for _ in range(3)]
     assert [answer.headers["ratelimit"] for answer in answers] == [
@@ -21,10 +21,10 @@ def test_an_accepted_submit_and_a_replay_tell_what_is_left() -> None:
     ]
     assert {answer.headers["ratelimit-policy"] for answer in answers} == {'"submit";q=2;w=20'}
     assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, "true", "true"]
-    assert answers[0].headers["retry-after"] == "2", "when to poll, as ever"
+    assert answers[0].headers["retry-after"] == "2", "the time of the next poll"
 
 
-def test_without_a_rate_no_answer_speaks_of_one(api: InMemoryApi) -> None:
+def test_rate_limit_headers_are_absent_without_a_rate(api: InMemoryApi) -> None:
     headers = api.submit(BODY).headers
     assert not [name for name in headers if name.startswith("ratelimit")]
 
@@ -32,7 +32,7 @@ def test_without_a_rate_no_answer_speaks_of_one(api: InMemoryApi) -> None:
 # ── Job ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_running_job_tells_how_far_it_is(api: InMemoryApi) -> None:
+def test_running_job_shows_its_progress(api: InMemoryApi) -> None:
     api.add_jobs(running_job(progress=45, message="Reading page 9 of 20"))
     answer = api.call(JOB, async_job_id=JOB_ID)
     assert answer.status == 200
@@ -46,7 +46,7 @@ def test_a_running_job_tells_how_far_it_is(api: InMemoryApi) -> None:
     }
 
 
-def test_a_completed_job_shows_its_result(api: InMemoryApi) -> None:
+def test_completed_job_shows_its_result(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(text='{"text":"ü","pages":[1]}')))
     answer = api.call(JOB, async_job_id=JOB_ID)
     assert "retry-after" not in answer.headers
@@ -59,7 +59,7 @@ def test_a_completed_job_shows_its_result(api: InMemoryApi) -> None:
     }
 
 
-def test_a_large_result_is_named_by_a_url_of_ours_that_does_not_expire(api: InMemoryApi) -> None:
+def test_large_result_is_named_by_the_result_route(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
     answer = api.call(JOB, async_job_id=JOB_ID)
     assert (answer.body["resultType"], answer.body["result"]) == ("S3", None)
@@ -67,7 +67,7 @@ def test_a_large_result_is_named_by_a_url_of_ours_that_does_not_expire(api: InMe
     assert "results/x" not in answer.text
 
 
-def test_a_failed_job_shows_why(api: InMemoryApi) -> None:
+def test_failed_job_shows_its_error(api: InMemoryApi) -> None:
     api.add_jobs(running_job().failed(now=NOW, error=FAILURE))
     assert api.call(JOB, async_job_id=JOB_ID).body["error"] == {
         "code": "HOPELESS",
@@ -77,7 +77,7 @@ def test_a_failed_job_shows_why(api: InMemoryApi) -> None:
     }
 
 
-def test_nothing_of_a_record_is_shown_but_what_the_contract_names(api: InMemoryApi) -> None:
+def test_internal_fields_are_not_shown(api: InMemoryApi) -> None:
     api.add_jobs(running_job(by="canary", generation="canary", request_hash=b"canary", input="canary", input_location="canary"))
     for route in (JOB, RESULT):
         assert "canary" not in api.call(route, async_job_id=JOB_ID).text
@@ -87,7 +87,7 @@ def test_nothing_of_a_record_is_shown_but_what_the_contract_names(api: InMemoryA
 # ── Job types ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_job_types_tell_what_a_client_may_know(api: InMemoryApi) -> None:
+def test_job_types_show_their_public_fields(api: InMemoryApi) -> None:
     answer = api.call(JOB_TYPES)
     assert answer.status == 200
     assert [found["jobType"] for found in answer.body["jobTypes"]] == [

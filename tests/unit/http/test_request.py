@@ -1,4 +1,4 @@
-"""The door: what comes in is checked before anybody looks at it, what goes out is safe to show."""
+"""Requests are checked before a route runs; answers carry the headers that make them safe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.events import as_owner, sample
 
 
 def request(**changes: Any) -> Request:
-    """The sample submit with other headers (added in lower case, None removes), body or flags."""
+    """Return the sample submit with these headers (in lower case; None removes one), body or flags."""
     event = sample("submit")
     for name, value in changes.pop("headers", {}).items():
         event["headers"].pop(name, None)
@@ -25,8 +25,8 @@ def request(**changes: Any) -> Request:
     return Request.of({**event, **changes})
 
 
-def refused(data: bytes) -> Problem:
-    """The problem that parsing this raises."""
+def rejection(data: bytes) -> Problem:
+    """Return the problem that parsing the bytes raises."""
     with pytest.raises(Problem) as raised:
         parse_json(data)
     assert (raised.value.status, raised.value.code) == (400, "INVALID_JSON")
@@ -36,7 +36,7 @@ def refused(data: bytes) -> Problem:
 # ── Requests ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_request_is_read_from_the_gateways_event() -> None:
+def test_request_is_read_from_the_gateways_event() -> None:
     found = Request.of(sample("status"))
     assert found.route == "GET /api/v1/jobs/{asyncJobId}"
     assert found.request_id == "JKJaXmPLvHcESHA="
@@ -48,26 +48,26 @@ def test_header_names_are_read_in_any_case() -> None:
     assert request(headers={"idempotency-key": None, "Idempotency-KEY": "abc"}).idempotency_key == "abc"
 
 
-def test_an_event_with_nothing_but_a_route_is_a_request() -> None:
+def test_event_with_only_a_route_is_a_request() -> None:
     found = Request.of(
         {"routeKey": "GET /x", "requestContext": {"requestId": "1"}, "headers": None, "queryStringParameters": None}
     )
     assert (found.path, found.query, found.headers) == ({}, {}, {})
 
 
-def test_a_request_shows_nothing_of_its_event_in_a_trace() -> None:
+def test_repr_of_a_request_hides_its_event() -> None:
     assert "Bearer" not in repr(Request.of({**sample("submit"), "headers": {}}))
 
 
 # ── Owner ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_owner_is_the_subject_of_the_verified_token() -> None:
+def test_owner_is_the_subject_of_the_verified_token() -> None:
     assert request().owner == "8f14e45f-ceea-467a-9575-1f2d3c4b5a69"
 
 
 @pytest.mark.parametrize("subject", ["a", "auth0|42", "a b@c.example", "x" * 128])
-def test_what_issuers_use_as_a_subject_is_an_owner(subject: str) -> None:
+def test_common_subjects_are_valid_owners(subject: str) -> None:
     assert Request.of(as_owner(sample("submit"), subject)).owner == subject
 
 
@@ -76,7 +76,7 @@ def test_what_issuers_use_as_a_subject_is_an_owner(subject: str) -> None:
     [None, "", 7, ["alice"], {"sub": "alice"}, "x" * 129, "a#b", "a\nb", "a\x00", "\x7f", "ü", "\ud800", "日本"],
     ids=ascii,
 )
-def test_a_token_without_a_usable_subject_is_refused(subject: Any) -> None:
+def test_token_without_a_usable_subject_is_rejected(subject: Any) -> None:
     event = as_owner(sample("submit"), subject)
     with pytest.raises(Problem) as raised:
         _ = Request.of(event).owner
@@ -86,7 +86,7 @@ def test_a_token_without_a_usable_subject_is_refused(subject: Any) -> None:
 @pytest.mark.parametrize(
     "authorizer", [None, {}, {"jwt": None}, {"jwt": {}}, {"lambda": {"sub": "alice"}}, {"claims": {"sub": "a"}}]
 )
-def test_without_a_verified_token_there_is_no_owner(authorizer: Any) -> None:
+def test_request_without_a_verified_token_has_no_owner(authorizer: Any) -> None:
     event = sample("submit")
     event["requestContext"]["authorizer"] = authorizer
     with pytest.raises(Problem) as raised:
@@ -111,7 +111,7 @@ def test_without_a_verified_token_there_is_no_owner(authorizer: Any) -> None:
         ('"' + "x" * 255 + '"', "x" * 255),
     ],
 )
-def test_a_key_is_a_quoted_string_or_a_bare_token(header: str | None, key: str | None) -> None:
+def test_key_is_a_quoted_string_or_a_bare_token(header: str | None, key: str | None) -> None:
     assert request(headers={"idempotency-key": header}).idempotency_key == key
 
 
@@ -139,7 +139,7 @@ def test_a_key_is_a_quoted_string_or_a_bare_token(header: str | None, key: str |
         '"a"; p=1',
     ],
 )
-def test_any_other_key_is_refused(header: str) -> None:
+def test_invalid_key_is_rejected(header: str) -> None:
     with pytest.raises(Problem) as raised:
         _ = request(headers={"idempotency-key": header}).idempotency_key
     assert (raised.value.status, raised.value.code) == (400, "INVALID_REQUEST")
@@ -147,14 +147,14 @@ def test_any_other_key_is_refused(header: str) -> None:
 
 @settings(max_examples=50)
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=255))
-def test_every_printable_text_is_a_key_when_it_is_quoted(key: str) -> None:
+def test_every_quoted_printable_text_is_a_key(key: str) -> None:
     header = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
     assert request(headers={"idempotency-key": header}).idempotency_key == key
 
 
 @settings(max_examples=50)
 @given(st.text(max_size=300) | st.text('ab"\\ ', max_size=8))
-def test_a_key_is_printable_ascii_or_refused(header: str) -> None:
+def test_key_that_is_not_printable_ascii_is_rejected(header: str) -> None:
     try:
         key = request(headers={"idempotency-key": header}).idempotency_key
     except Problem as problem:
@@ -179,7 +179,7 @@ def test_a_key_is_printable_ascii_or_refused(header: str) -> None:
         " application/json ",
     ],
 )
-def test_a_body_is_json_in_utf_8(content_type: str) -> None:
+def test_utf_8_json_is_accepted(content_type: str) -> None:
     assert request(headers={"content-type": content_type}).json()["jobType"] == "text.search"
 
 
@@ -197,7 +197,7 @@ def test_a_body_is_json_in_utf_8(content_type: str) -> None:
         "text/plain; x=application/json",
     ],
 )
-def test_any_other_content_type_is_415(content_type: str | None) -> None:
+def test_other_content_type_is_415(content_type: str | None) -> None:
     with pytest.raises(Problem) as raised:
         request(headers={"content-type": content_type}).json()
     assert (raised.value.status, raised.value.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
@@ -215,12 +215,12 @@ def test_any_other_content_type_is_415(content_type: str | None) -> None:
         "text/html,*/*;q=0.1",
     ],
 )
-def test_who_takes_json_is_answered(accept: str | None) -> None:
+def test_accept_that_includes_json_is_accepted(accept: str | None) -> None:
     request(headers={"accept": accept}).check_accept()
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "application/jsonp", "image/*"])
-def test_who_takes_no_json_gets_406(accept: str) -> None:
+def test_accept_without_json_is_406(accept: str) -> None:
     with pytest.raises(Problem) as raised:
         request(headers={"accept": accept}).check_accept()
     assert (raised.value.status, raised.value.code) == (406, "NOT_ACCEPTABLE")
@@ -229,27 +229,27 @@ def test_who_takes_no_json_gets_406(accept: str) -> None:
 # ── Body ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_body_may_come_in_base64() -> None:
+def test_base64_body_is_decoded() -> None:
     body = base64.b64encode('{"a": "ü"}'.encode()).decode()
     assert request(body=body, isBase64Encoded=True).json() == {"a": "ü"}
 
 
 @pytest.mark.parametrize("body", ["é", "e", "e30=!", "\ud800"], ids=ascii)
-def test_a_body_in_broken_base64_is_refused(body: str) -> None:
+def test_invalid_base64_is_rejected(body: str) -> None:
     with pytest.raises(Problem) as raised:
         request(body=body, isBase64Encoded=True).json()
     assert (raised.value.status, raised.value.code) == (400, "INVALID_JSON")
 
 
 @pytest.mark.parametrize("body", ["", None, "\ud800", '"\ud800"'], ids=ascii)
-def test_a_body_that_is_not_there_or_no_text_is_refused(body: str | None) -> None:
+def test_missing_body_is_rejected(body: str | None) -> None:
     with pytest.raises(Problem) as raised:
         request(body=body).json()
     assert (raised.value.status, raised.value.code) == (400, "INVALID_JSON")
 
 
 @pytest.mark.parametrize("encoded", [False, True], ids=["text", "base64"])
-def test_a_body_may_have_256_kilobytes_and_no_byte_more(encoded: bool) -> None:
+def test_body_may_have_256_kilobytes_and_no_byte_more(encoded: bool) -> None:
     def body(size: int) -> str:
         text = '"' + "x" * (size - 2) + '"'
         return base64.b64encode(text.encode()).decode() if encoded else text
@@ -260,7 +260,7 @@ def test_a_body_may_have_256_kilobytes_and_no_byte_more(encoded: bool) -> None:
     assert (raised.value.status, raised.value.code) == (413, "REQUEST_TOO_LARGE")
 
 
-def test_the_size_counts_in_bytes_not_in_characters() -> None:
+def test_size_is_counted_in_bytes() -> None:
     with pytest.raises(Problem) as raised:
         request(body='"' + "ü" * (MAX_BODY // 2) + '"').json()
     assert raised.value.status == 413
@@ -282,13 +282,13 @@ JSON = st.recursive(
 
 @settings(max_examples=50)
 @given(JSON, st.booleans())
-def test_sound_json_is_read_as_it_is(value: Any, escaped: bool) -> None:
+def test_valid_json_is_read(value: Any, escaped: bool) -> None:
     assert parse_json(json.dumps(value, ensure_ascii=escaped).encode()) == value
 
 
 @settings(max_examples=100)
 @given(st.binary(max_size=40) | st.text('[]{}":,\\0123456789.eE+-NaInfityrueuls \t\n\ufeff', max_size=30).map(str.encode))
-def test_no_bytes_raise_anything_but_a_problem(data: bytes) -> None:
+def test_any_bytes_are_parsed_or_rejected_as_a_problem(data: bytes) -> None:
     try:
         parse_json(data)
     except Problem as problem:
@@ -322,21 +322,21 @@ def test_no_bytes_raise_anything_but_a_problem(data: bytes) -> None:
     ],
     ids=lambda part: str(part)[:30],
 )
-def test_what_programs_read_differently_is_refused(data: bytes, detail: str) -> None:
-    assert detail in refused(data).detail
+def test_ambiguous_json_is_rejected(data: bytes, detail: str) -> None:
+    assert detail in rejection(data).detail
 
 
 @pytest.mark.parametrize("number", [b"9" * 38, b"-" + b"9" * 38, b"1e308", b"-0", b"0.1"])
-def test_numbers_that_others_hold_too_are_taken(number: bytes) -> None:
+def test_portable_numbers_are_accepted(number: bytes) -> None:
     assert parse_json(number) == json.loads(number)
 
 
 @pytest.mark.parametrize("innermost", ["", "7", '"x"', "null"], ids=["empty", "number", "text", "null"])
-def test_a_body_may_be_32_levels_deep_and_not_33(innermost: str) -> None:
+def test_body_may_be_32_levels_deep_and_not_33(innermost: str) -> None:
     arrays = "[" * MAX_DEPTH + innermost + "]" * MAX_DEPTH
     assert parse_json(arrays.encode()) == json.loads(arrays)
-    assert "nested deeper" in refused(f"[{arrays}]".encode()).detail
-    assert "nested deeper" in refused(f'{{"a": {arrays}}}'.encode()).detail
+    assert "nested deeper" in rejection(f"[{arrays}]".encode()).detail
+    assert "nested deeper" in rejection(f'{{"a": {arrays}}}'.encode()).detail
 
 
 @pytest.mark.parametrize(
@@ -351,24 +351,24 @@ def test_a_body_may_be_32_levels_deep_and_not_33(innermost: str) -> None:
         (b"[" * 33 + b"]" * 33, "/0" * 32),
     ],
 )
-def test_what_cannot_be_stored_is_refused_by_its_place(data: bytes, where: str) -> None:
-    assert refused(data).extensions["errors"][0]["pointer"] == where
+def test_text_that_cannot_be_stored_is_rejected_with_its_place(data: bytes, where: str) -> None:
+    assert rejection(data).extensions["errors"][0]["pointer"] == where
 
 
-def test_a_surrogate_pair_is_one_sound_character() -> None:
+def test_surrogate_pair_is_accepted() -> None:
     assert parse_json(rb'"\ud83d\ude00"') == "😀"
 
 
 @pytest.mark.parametrize("data", [b'{"canary": nope}', b'{"a": 1, "a": "canary"}', rb'{"a": "canary\u0000"}', b"[canary"])
-def test_a_refusal_quotes_nothing_of_the_body(data: bytes) -> None:
-    problem = refused(data)
+def test_problem_does_not_quote_the_body(data: bytes) -> None:
+    problem = rejection(data)
     assert "canary" not in problem_answer(problem, "1")["body"]
 
 
 # ── Answers ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_answer_is_json_that_nobody_keeps_frames_or_guesses_at() -> None:
+def test_answer_is_json_with_the_security_headers() -> None:
     assert answer(200, {"a": "ü"}, headers={"retry-after": "2"}) == {
         "statusCode": 200,
         "headers": {
@@ -383,11 +383,11 @@ def test_an_answer_is_json_that_nobody_keeps_frames_or_guesses_at() -> None:
     }
 
 
-def test_a_text_that_is_json_already_goes_out_as_it_is() -> None:
+def test_json_text_is_sent_unchanged() -> None:
     assert answer(200, text='{"a":1.10}')["body"] == '{"a":1.10}'
 
 
-def test_a_problem_is_an_answer_as_rfc_9457_wants_it() -> None:
+def test_problem_answer_follows_rfc_9457() -> None:
     problem = Problem(409, "JOB_FAILED", "The job failed", "There is no result.", headers={"retry-after": "2"}, asyncJobId="x")
     found = problem_answer(problem, "request-1")
     assert found["statusCode"] == 409
@@ -405,7 +405,7 @@ def test_a_problem_is_an_answer_as_rfc_9457_wants_it() -> None:
     }
 
 
-def test_an_invalid_request_names_each_place() -> None:
+def test_invalid_request_names_each_place() -> None:
     problem = invalid_request(InputProblem("/a", "is required"), InputProblem("/b", "is not a known field"))
     assert problem.extensions == {
         "errors": [{"pointer": "/a", "detail": "is required"}, {"pointer": "/b", "detail": "is not a known field"}]

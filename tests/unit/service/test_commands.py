@@ -1,4 +1,4 @@
-"""What a caller may ask for: the record is the promise, the message only makes it quick, and owners never meet."""
+"""Submit, cancel, retry and delete: a stored job is a promise, its message a shortcut, and owners are separate."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ LARGE = {"text": "x" * INLINE_INPUT_LIMIT}
 # ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_request_of_an_earlier_release_is_the_same_when_it_is_repeated() -> None:
-    # Else whoever repeats one across a deployment is told that its key was used for something else.
+def test_fingerprint_is_the_same_as_in_earlier_releases() -> None:
+    # Otherwise a request that is repeated across a deployment is rejected as another request with the same key.
     request = SubmitRequest(
         job_type="play.returns", input={"b": [1, "ü"]}, metadata={"a": 1}, message="m", delay=timedelta(seconds=2)
     )
@@ -63,7 +63,7 @@ def test_a_request_of_an_earlier_release_is_the_same_when_it_is_repeated() -> No
     assert replace(request, priority=Priority.STANDARD).fingerprint() != request.fingerprint()
 
 
-def test_a_submitted_job_is_recorded_and_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_submit_stores_and_sends_the_job(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     submission = commands.submit(OWNER, replace(REQUEST, message="queued", metadata={"b": 1, "a": "ü"}))
     job = submission.job
     assert not submission.replayed
@@ -80,19 +80,19 @@ def test_a_submitted_job_is_recorded_and_sent(commands: Commands, store: FakeSto
     assert (job.created_at, job.deadline_at, job.retention) == (NOW, NOW + timedelta(days=1), timedelta(days=3))
 
 
-def test_a_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
+def test_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
     commands.submit(OWNER, REQUEST)
     assert store.writes == 1
 
 
-def test_without_a_key_each_submit_makes_a_job(commands: Commands, store: FakeStore) -> None:
+def test_submit_without_a_key_always_creates_a_job(commands: Commands, store: FakeStore) -> None:
     assert commands.submit(OWNER, REQUEST).job.key != commands.submit(OWNER, REQUEST).job.key
     assert len(store.jobs) == 2
 
 
 @pytest.mark.parametrize("asked", [None, *Priority])
 @pytest.mark.parametrize("declared", Priority)
-def test_a_job_has_the_priority_that_is_asked_for_or_else_its_types(
+def test_priority_is_the_requested_one_or_the_types(
     store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, declared: Priority, asked: Priority | None
 ) -> None:
     commands = Commands(
@@ -108,7 +108,7 @@ def test_a_job_has_the_priority_that_is_asked_for_or_else_its_types(
     assert [message.priority for message in queue.sent] == [job.priority]
 
 
-def test_a_job_that_could_not_be_recorded_was_never_there(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_failed_put_leaves_no_job(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     store.failures.append(Unavailable("throttled"))
     with pytest.raises(Unavailable):
         commands.submit(OWNER, REQUEST, idempotency_key="k")
@@ -116,7 +116,7 @@ def test_a_job_that_could_not_be_recorded_was_never_there(commands: Commands, st
     assert not commands.submit(OWNER, REQUEST, idempotency_key="k").replayed
 
 
-def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
+def test_failed_send_is_accepted_and_left_to_the_sweeper(
     commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines
 ) -> None:
     queue.is_down = True
@@ -129,7 +129,7 @@ def test_a_job_that_could_not_be_sent_is_accepted_all_the_same(
 
 @pytest.fixture
 def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
-    """Takes one job a minute of each owner."""
+    """Return commands that admit one job a minute from each owner."""
     return Commands(
         store=store,
         queue=queue,
@@ -141,7 +141,7 @@ def limited(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: Fak
     )
 
 
-def test_of_a_job_that_is_not_admitted_nothing_is_kept(
+def test_rejected_submit_stores_nothing(
     limited: Commands, store: FakeStore, queue: FakeQueue, objects: FakeObjects, lines: Lines
 ) -> None:
     accepted = limited.submit(OWNER, REQUEST)
@@ -152,16 +152,14 @@ def test_of_a_job_that_is_not_admitted_nothing_is_kept(
     assert (lines.events[1]["reason"], lines.events[1]["jobType"]) == ("SubmitRateExceeded", "service.keeps")
 
 
-def test_what_a_submit_leaves_of_the_rate_is_told_and_nothing_where_there_is_none(
-    commands: Commands, limited: Commands
-) -> None:
+def test_quota_is_returned_if_there_is_a_rate(commands: Commands, limited: Commands) -> None:
     assert commands.submit(OWNER, REQUEST).quota is None
     quota = limited.submit(OWNER, REQUEST).quota
     assert quota is not None
     assert (quota.burst, quota.remaining, quota.next_token) == (1, 0, timedelta(minutes=1))
 
 
-def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
+def test_replay_beyond_the_rate_returns_the_accepted_job(
     limited: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
 ) -> None:
     accepted = limited.submit(OWNER, REQUEST, idempotency_key="k").job
@@ -169,7 +167,7 @@ def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
     for _ in range(3):
         again = limited.submit(OWNER, REQUEST, idempotency_key="k")
         assert (again.job, again.replayed, again.quota and again.quota.remaining) == (accepted, True, 0)
-    assert store.writes == writes + 3, "one each: the bucket said no, and nothing was put"
+    assert store.writes == writes + 3, "one write for each: the bucket's"
     assert len(queue.sent) == 1
     with pytest.raises(IdempotencyKeyReused):
         limited.submit(OWNER, replace(REQUEST, message="another"), idempotency_key="k")
@@ -178,7 +176,7 @@ def test_who_repeats_too_often_still_learns_of_the_job_that_was_accepted(
         limited.submit(OWNER, REQUEST, idempotency_key="k")
 
 
-def test_a_replay_costs_a_token_too_while_there_is_one(limited: Commands, clock: FakeClock) -> None:
+def test_replay_takes_a_token_if_one_is_left(limited: Commands, clock: FakeClock) -> None:
     limited.submit(OWNER, REQUEST, idempotency_key="k")
     clock.advance(seconds=60)
     assert limited.submit(OWNER, REQUEST, idempotency_key="k").replayed
@@ -186,27 +184,27 @@ def test_a_replay_costs_a_token_too_while_there_is_one(limited: Commands, clock:
         limited.submit(OWNER, REQUEST)
 
 
-def test_a_request_that_is_wrong_costs_no_token(limited: Commands, store: FakeStore) -> None:
+def test_invalid_request_takes_no_token(limited: Commands, store: FakeStore) -> None:
     with pytest.raises(InvalidInput):
         limited.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
     assert store.writes == 0
     limited.submit(OWNER, REQUEST)
 
 
-def test_an_unknown_job_type_is_refused(commands: Commands, store: FakeStore) -> None:
+def test_unknown_job_type_is_rejected(commands: Commands, store: FakeStore) -> None:
     with pytest.raises(UnknownJobType):
         commands.submit(OWNER, replace(REQUEST, job_type="service.unheard_of"))
     assert store.writes == 0
 
 
-def test_an_input_that_does_not_fit_is_refused_by_its_place(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_invalid_input_is_rejected_with_its_place(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     with pytest.raises(InvalidInput) as raised:
         commands.submit(OWNER, replace(REQUEST, input={"pages": "nine"}))
     assert [problem.pointer for problem in raised.value.problems] == ["/pages"]
     assert (store.writes, queue.sent) == (0, [])
 
 
-def test_a_delayed_job_is_sent_with_its_delay(commands: Commands, queue: FakeQueue) -> None:
+def test_delayed_job_is_sent_with_its_delay(commands: Commands, queue: FakeQueue) -> None:
     job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(minutes=5))).job
     assert job.not_before == NOW + timedelta(minutes=5)
     assert queue.delays == [timedelta(minutes=5)]
@@ -222,7 +220,7 @@ def test_a_delayed_job_is_sent_with_its_delay(commands: Commands, queue: FakeQue
         ("service.keeps", timedelta(days=60), timedelta(days=30)),
     ],
 )
-def test_a_job_is_kept_as_asked_or_as_its_type_says_and_never_longer_than_the_stack_allows(
+def test_retention_is_the_requested_one_or_the_types_up_to_the_stacks_maximum(
     commands: Commands, job_type_name: str, asked: timedelta | None, kept: timedelta
 ) -> None:
     assert commands.submit(OWNER, SubmitRequest(job_type=job_type_name, input={}, retention=asked)).job.retention == kept
@@ -231,20 +229,20 @@ def test_a_job_is_kept_as_asked_or_as_its_type_says_and_never_longer_than_the_st
 # ── Large inputs ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_input_up_to_the_limit_lies_in_the_record(commands: Commands, objects: FakeObjects) -> None:
+def test_input_up_to_the_limit_is_stored_in_the_record(commands: Commands, objects: FakeObjects) -> None:
     text = "ü" * ((INLINE_INPUT_LIMIT - len('{"text":""}')) // 2)
     job = commands.submit(OWNER, replace(REQUEST, input={"text": text})).job
     assert (json.loads(job.input or ""), job.input_location) == ({"text": text}, None)
     assert objects.stored == {}
 
 
-def test_a_larger_input_lies_in_the_bucket(commands: Commands, objects: FakeObjects) -> None:
+def test_larger_input_is_stored_in_the_bucket(commands: Commands, objects: FakeObjects) -> None:
     job = commands.submit(OWNER, replace(REQUEST, input=LARGE)).job
     assert job.input is None
     assert objects.stored == {job.input_location: canonical_json(LARGE)}
 
 
-def test_no_record_names_an_input_that_could_not_be_kept(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
+def test_failed_upload_of_the_input_leaves_no_record(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
     objects.is_down = True
     with pytest.raises(Unavailable):
         commands.submit(OWNER, replace(REQUEST, input=LARGE))
@@ -254,14 +252,14 @@ def test_no_record_names_an_input_that_could_not_be_kept(commands: Commands, obj
 # ── Idempotency ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_same_request_again_is_the_same_job(commands: Commands, store: FakeStore) -> None:
+def test_repeated_request_returns_the_same_job(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, replace(REQUEST, metadata={"a": 1, "b": 2}), idempotency_key="k")
     again = commands.submit(OWNER, replace(REQUEST, metadata={"b": 2, "a": 1}), idempotency_key="k")
     assert (again.job, again.replayed) == (first.job, True)
     assert len(store.jobs) == 1
 
 
-def test_a_large_input_is_recognised_too(commands: Commands) -> None:
+def test_repeated_request_with_a_large_input_returns_the_same_job(commands: Commands) -> None:
     first = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k")
     assert commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k").job == first.job
 
@@ -280,16 +278,14 @@ def test_a_large_input_is_recognised_too(commands: Commands) -> None:
     ],
     ids=str,
 )
-def test_the_same_key_for_another_request_is_refused(commands: Commands, store: FakeStore, other: dict[str, Any]) -> None:
+def test_key_of_another_request_is_rejected(commands: Commands, store: FakeStore, other: dict[str, Any]) -> None:
     job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     with pytest.raises(IdempotencyKeyReused):
         commands.submit(OWNER, replace(REQUEST, **other), idempotency_key="k")
     assert store.jobs == {job.key: job}
 
 
-def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_have_left(
-    commands: Commands, queue: FakeQueue
-) -> None:
+def test_replay_resends_a_waiting_job_in_case_its_message_was_lost(commands: Commands, queue: FakeQueue) -> None:
     queue.is_down = True
     job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     queue.is_down = False
@@ -298,13 +294,13 @@ def test_a_replay_sends_a_waiting_job_again_since_its_first_message_may_never_ha
 
 
 @pytest.mark.parametrize(("late", "delay"), [(timedelta(hours=1), 900), (timedelta(0), 0), (-timedelta(hours=1), 0)])
-def test_a_job_may_be_told_when_to_start(commands: Commands, queue: FakeQueue, late: timedelta, delay: float) -> None:
+def test_not_before_sets_the_start(commands: Commands, queue: FakeQueue, late: timedelta, delay: float) -> None:
     job = commands.submit(OWNER, replace(REQUEST, not_before=NOW + late)).job
     assert job.not_before == (NOW + late if late > timedelta(0) else None)
     assert [each.total_seconds() for each in queue.delays] == ([] if delay else [0])
 
 
-def test_a_job_that_starts_later_than_the_queue_can_wait_is_the_sweepers(
+def test_delay_beyond_the_queues_maximum_is_left_to_the_sweeper(
     commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
 ) -> None:
     job = commands.submit(OWNER, replace(REQUEST, delay=timedelta(days=3))).job
@@ -318,14 +314,14 @@ def test_a_job_that_starts_later_than_the_queue_can_wait_is_the_sweepers(
     assert not job.is_expired(job.deadline_at)
 
 
-def test_an_instant_is_the_same_request_whenever_it_is_repeated(commands: Commands, clock: FakeClock) -> None:
+def test_replay_with_not_before_returns_the_same_job_at_any_time(commands: Commands, clock: FakeClock) -> None:
     request = replace(REQUEST, not_before=NOW + timedelta(hours=1))
     first = commands.submit(OWNER, request, idempotency_key="k").job
     clock.advance(seconds=5)
     assert commands.submit(OWNER, request, idempotency_key="k").job == first
 
 
-def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(
+def test_replay_of_a_delayed_job_resends_it_with_the_remaining_delay(
     commands: Commands, queue: FakeQueue, clock: FakeClock
 ) -> None:
     request = replace(REQUEST, delay=timedelta(seconds=60))
@@ -337,7 +333,7 @@ def test_a_replay_of_a_delayed_job_sends_it_with_what_is_left_of_its_delay(
 
 
 @pytest.mark.parametrize("end", [None, "completed", "cancelled"])
-def test_a_replay_of_a_job_that_runs_or_has_ended_sends_nothing(
+def test_replay_of_a_running_or_finished_job_sends_nothing(
     commands: Commands, store: FakeStore, queue: FakeQueue, end: str | None
 ) -> None:
     job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
@@ -352,7 +348,7 @@ def test_a_replay_of_a_job_that_runs_or_has_ended_sends_nothing(
     assert len(queue.sent) == 1
 
 
-def test_a_key_whose_job_has_expired_is_free_again(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+def test_key_of_an_expired_job_is_free_again(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
     first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     store.jobs[first.key] = first.cancelled(now=NOW)
     clock.advance(seconds=timedelta(days=3).total_seconds())
@@ -362,13 +358,13 @@ def test_a_key_whose_job_has_expired_is_free_again(commands: Commands, store: Fa
     assert second.job.generation != first.generation
 
 
-def test_a_replay_is_not_accepted_twice_in_the_log(commands: Commands, lines: Lines) -> None:
+def test_replay_is_not_logged_as_accepted(commands: Commands, lines: Lines) -> None:
     commands.submit(OWNER, REQUEST, idempotency_key="k")
     commands.submit(OWNER, REQUEST, idempotency_key="k")
     assert lines.names() == ["JOB_ACCEPTED"]
 
 
-def test_no_line_quotes_what_was_submitted(commands: Commands, queue: FakeQueue, lines: Lines) -> None:
+def test_log_lines_do_not_quote_the_request(commands: Commands, queue: FakeQueue, lines: Lines) -> None:
     queue.is_down = True
     job = commands.submit(
         OWNER, replace(REQUEST, input={"c": "canary"}, metadata={"c": "canary"}, message="canary"), idempotency_key="canary"
@@ -386,7 +382,7 @@ KEYS = st.text("abc", min_size=1, max_size=3)
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(OWNERS, KEYS), max_size=8))
-def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: list[tuple[str, str]]) -> None:
+def test_id_is_unique_to_owner_and_key(submits: list[tuple[str, str]]) -> None:
     store, clock = FakeStore(), FakeClock(NOW)
     commands = Commands(
         store=store,
@@ -403,7 +399,7 @@ def test_a_job_belongs_to_its_owner_and_key_however_they_run_together(submits: l
 # ── Tracked jobs ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_tracked_job_is_recorded_and_never_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_tracked_job_is_stored_and_not_sent(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}, message="Upload queued"))
     job = submission.job
     assert (job.is_tracked, job.due_at, job.message) == (True, NOW + timedelta(hours=1), "Upload queued")
@@ -413,13 +409,13 @@ def test_a_tracked_job_is_recorded_and_never_sent(commands: Commands, store: Fak
     assert submission.worker_token.fits(job)
 
 
-def test_a_replay_of_a_tracked_job_sends_nothing_and_has_no_token_to_give(commands: Commands, queue: FakeQueue) -> None:
+def test_replay_of_a_tracked_job_has_no_token(commands: Commands, queue: FakeQueue) -> None:
     first, again = (commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k") for _ in range(2))
     assert (again.replayed, again.job, again.worker_token) == (True, first.job, None)
     assert queue.sent == []
 
 
-def test_a_tracked_job_created_anew_does_not_know_the_old_ones_token(commands: Commands, clock: FakeClock) -> None:
+def test_token_of_an_expired_tracked_job_does_not_fit_its_successor(commands: Commands, clock: FakeClock) -> None:
     first = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
     clock.now = first.job.record_expires_at
     second = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
@@ -428,19 +424,17 @@ def test_a_tracked_job_created_anew_does_not_know_the_old_ones_token(commands: C
     assert not first.worker_token.fits(second.job)
 
 
-def test_a_tracked_job_takes_no_input(commands: Commands) -> None:
+def test_tracked_job_accepts_no_input(commands: Commands) -> None:
     with pytest.raises(InvalidInput):
         commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={"pages": 9}))
 
 
-def test_a_job_that_runs_here_has_no_token(commands: Commands) -> None:
+def test_job_that_is_not_tracked_has_no_token(commands: Commands) -> None:
     assert commands.submit(OWNER, REQUEST).worker_token is None
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_a_tracked_job_is_not_retried_since_nobody_would_learn_of_it(
-    commands: Commands, store: FakeStore, queue: FakeQueue, end: str
-) -> None:
+def test_tracked_job_is_not_retried(commands: Commands, store: FakeStore, queue: FakeQueue, end: str) -> None:
     job = new_tracked_job()
     job = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
     store.jobs[job.key] = job
@@ -449,7 +443,7 @@ def test_a_tracked_job_is_not_retried_since_nobody_would_learn_of_it(
     assert (store.jobs[job.key], store.writes, queue.sent) == (job, 0, [])
 
 
-def test_a_deleted_tracked_job_is_gone_for_its_worker_too(commands: Commands) -> None:
+def test_worker_token_of_a_deleted_job_is_rejected(commands: Commands) -> None:
     submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}))
     assert submission.worker_token is not None
     commands.cancel(OWNER, submission.job.async_job_id)
@@ -458,39 +452,39 @@ def test_a_deleted_tracked_job_is_gone_for_its_worker_too(commands: Commands) ->
         commands.reports.by_worker(submission.job.async_job_id, submission.worker_token, Report(progress=50))
 
 
-def test_a_tracked_job_is_cancelled_as_any_other(commands: Commands, store: FakeStore) -> None:
+def test_tracked_job_can_be_cancelled(commands: Commands, store: FakeStore) -> None:
     job = new_tracked_job().advanced(now=NOW, progress=50, message=None)
     store.jobs[job.key] = job
     assert commands.cancel(OWNER, job.async_job_id).status is Status.CANCELLED
 
 
-# ── Same input, same job ───────────────────────────────────────────────────────────────────────────
+# ── Deduplication ──────────────────────────────────────────────────────────────────────────────────
 
 
 ONCE = SubmitRequest(job_type="service.once", input={"pages": 9})
 
 
-def test_the_same_input_is_the_same_job_however_it_is_written(commands: Commands, store: FakeStore) -> None:
+def test_deduplicated_input_is_compared_by_value(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, replace(ONCE, input={"pages": 9, "from": 1}, message="one"))
     again = commands.submit(OWNER, replace(ONCE, input={"from": 1, "pages": 9}, message="two"))
     assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
     assert len(store.jobs) == 1
 
 
-def test_another_input_or_owner_is_another_job(commands: Commands, store: FakeStore) -> None:
+def test_other_input_or_owner_creates_another_job(commands: Commands, store: FakeStore) -> None:
     for owner, pages in (("alice", 9), ("alice", 10), ("bob", 9)):
         assert not commands.submit(owner, replace(ONCE, input={"pages": pages})).replayed
     assert len(store.jobs) == 3
 
 
-def test_when_the_window_is_over_the_same_input_is_a_new_job(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
+def test_same_input_after_the_window_creates_another_job(commands: Commands, store: FakeStore, clock: FakeClock) -> None:
     first = commands.submit(OWNER, ONCE).job
     clock.advance(seconds=3601)
     assert not commands.submit(OWNER, ONCE).replayed
     assert store.jobs[first.key] == first
 
 
-def test_an_idempotency_key_goes_before_the_input(commands: Commands, store: FakeStore) -> None:
+def test_idempotency_key_overrides_deduplication(commands: Commands, store: FakeStore) -> None:
     commands.submit(OWNER, ONCE)
     assert not commands.submit(OWNER, ONCE, idempotency_key="k").replayed
     assert commands.submit(OWNER, ONCE, idempotency_key="k").replayed
@@ -498,7 +492,7 @@ def test_an_idempotency_key_goes_before_the_input(commands: Commands, store: Fak
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "deleted"])
-def test_what_came_to_nothing_does_not_count(commands: Commands, store: FakeStore, end: str) -> None:
+def test_failed_cancelled_or_deleted_job_is_not_a_duplicate(commands: Commands, store: FakeStore, end: str) -> None:
     first = commands.submit(OWNER, ONCE).job
     commands.cancel(OWNER, first.async_job_id)
     if end == "failed":
@@ -510,20 +504,20 @@ def test_what_came_to_nothing_does_not_count(commands: Commands, store: FakeStor
     assert commands.submit(OWNER, ONCE).job == again.job
 
 
-def test_what_went_well_is_not_done_again(commands: Commands, store: FakeStore) -> None:
+def test_completed_job_is_returned_for_the_same_input(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, ONCE).job
     done = first.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result("1"))
     store.jobs[first.key] = done
     assert commands.submit(OWNER, ONCE) == Submission(done, replayed=True)
 
 
-def test_a_submit_that_died_between_the_name_and_the_job_is_made_up_for(commands: Commands, store: FakeStore) -> None:
+def test_submit_that_died_after_reserving_the_name_is_repaired_by_the_next(commands: Commands, store: FakeStore) -> None:
     add, store.failures = store.add_if_absent, deque()
 
-    def dies(_job: AsyncJob, _now: datetime) -> AsyncJob | None:
-        raise Unavailable("gone")
+    def fail(_job: AsyncJob, _now: datetime) -> AsyncJob | None:
+        raise Unavailable("stopped")
 
-    store.add_if_absent = dies  # type: ignore[method-assign, assignment]  # this once
+    store.add_if_absent = fail  # type: ignore[method-assign, assignment]  # for this test
     with pytest.raises(Unavailable):
         commands.submit(OWNER, ONCE)
     ((named, _until),) = store.names.values()
@@ -532,7 +526,7 @@ def test_a_submit_that_died_between_the_name_and_the_job_is_made_up_for(commands
     assert (submission.job.async_job_id, submission.replayed) == (named, False)
 
 
-def test_of_many_submits_of_one_input_at_once_all_get_one_job(commands: Commands, store: FakeStore) -> None:
+def test_concurrent_submits_of_one_input_create_one_job(commands: Commands, store: FakeStore) -> None:
     together = threading.Barrier(8)
 
     def submit(_: int) -> Submission:
@@ -549,7 +543,7 @@ def test_of_many_submits_of_one_input_at_once_all_get_one_job(commands: Commands
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_a_cancelled_job_ends_at_once(commands: Commands, store: FakeStore, lines: Lines, job: AsyncJob) -> None:
+def test_cancel_ends_the_job(commands: Commands, store: FakeStore, lines: Lines, job: AsyncJob) -> None:
     store.jobs[job.key] = job
     cancelled = commands.cancel(OWNER, job.async_job_id)
     assert store.jobs == {job.key: cancelled}
@@ -557,7 +551,7 @@ def test_a_cancelled_job_ends_at_once(commands: Commands, store: FakeStore, line
     assert lines.names() == ["JOB_CANCELLED"]
 
 
-def test_cancelling_again_does_nothing(commands: Commands, store: FakeStore, clock: FakeClock, lines: Lines) -> None:
+def test_second_cancel_does_nothing(commands: Commands, store: FakeStore, clock: FakeClock, lines: Lines) -> None:
     job = new_job()
     store.jobs[job.key] = job
     first = commands.cancel(OWNER, job.async_job_id)
@@ -567,7 +561,7 @@ def test_cancelling_again_does_nothing(commands: Commands, store: FakeStore, clo
 
 
 @pytest.mark.parametrize("name", ["completed", "failed"])
-def test_what_has_ended_otherwise_cannot_be_cancelled(commands: Commands, store: FakeStore, name: str) -> None:
+def test_completed_or_failed_job_cannot_be_cancelled(commands: Commands, store: FakeStore, name: str) -> None:
     job = {
         "completed": running_job().completed(now=NOW, result=Result("1")),
         "failed": running_job(deadline_at=NOW).ended_by_time(NOW),
@@ -579,7 +573,7 @@ def test_what_has_ended_otherwise_cannot_be_cancelled(commands: Commands, store:
     assert store.jobs == {job.key: job}
 
 
-def test_a_job_that_is_claimed_in_the_same_moment_is_cancelled_in_its_attempt(commands: Commands, store: RacingStore) -> None:
+def test_cancel_that_loses_to_a_claim_cancels_the_attempt(commands: Commands, store: RacingStore) -> None:
     job = new_job()
     store.jobs[job.key] = job
     store.rivals.append(
@@ -591,17 +585,19 @@ def test_a_job_that_is_claimed_in_the_same_moment_is_cancelled_in_its_attempt(co
     assert (cancelled.status, cancelled.attempt, cancelled.claimed_by) == (Status.CANCELLED, 1, "w1")
 
 
-def test_who_cancels_is_told_what_was_reported_in_the_same_moment(commands: Commands, store: RacingStore) -> None:
+def test_cancel_that_loses_to_a_report_keeps_the_report(commands: Commands, store: RacingStore) -> None:
     job = running_job()
-    told = job.reported(now=NOW + timedelta(seconds=1), progress=70, message="seventy", lease_until=NOW + timedelta(seconds=99))
+    reported = job.reported(
+        now=NOW + timedelta(seconds=1), progress=70, message="seventy", lease_until=NOW + timedelta(seconds=99)
+    )
     store.jobs[job.key] = job
-    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, told))
+    store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, reported))
     cancelled = commands.cancel(OWNER, job.async_job_id)
     assert (cancelled.progress, cancelled.message, cancelled.progress_at) == (70, "seventy", None)
     assert store.jobs == {job.key: cancelled}
 
 
-def test_a_job_that_ends_in_the_same_moment_stays_as_it_ended(commands: Commands, store: RacingStore) -> None:
+def test_cancel_that_loses_to_the_end_changes_nothing(commands: Commands, store: RacingStore) -> None:
     job = running_job()
     completed = job.completed(now=NOW, result=Result("1"))
     store.jobs[job.key] = job
@@ -611,7 +607,7 @@ def test_a_job_that_ends_in_the_same_moment_stays_as_it_ended(commands: Commands
     assert store.jobs == {job.key: completed}
 
 
-def test_a_job_that_somebody_else_cancels_in_the_same_moment_is_cancelled_once(commands: Commands, store: RacingStore) -> None:
+def test_cancel_that_loses_to_another_cancel_returns_its_outcome(commands: Commands, store: RacingStore) -> None:
     job = new_job()
     theirs = job.cancelled(now=NOW - timedelta(seconds=1))
     store.jobs[job.key] = job
@@ -619,7 +615,7 @@ def test_a_job_that_somebody_else_cancels_in_the_same_moment_is_cancelled_once(c
     assert commands.cancel(OWNER, job.async_job_id) == theirs
 
 
-def test_a_job_that_disappears_in_the_same_moment_is_not_found(commands: Commands, store: RacingStore) -> None:
+def test_cancel_that_loses_to_a_delete_is_not_found(commands: Commands, store: RacingStore) -> None:
     job = new_job()
     store.jobs[job.key] = job
     store.rivals.append(lambda store: store.jobs.clear())
@@ -634,7 +630,7 @@ def failed_job(**changes: Any) -> AsyncJob:
     return running_job(job_type="service.reads", **changes).failed(now=NOW, error=WORKER_LOST)
 
 
-def test_a_retried_job_waits_and_is_sent(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
+def test_retry_makes_the_job_pending_and_sends_it(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
     job = failed_job()
     store.jobs[job.key] = job
     again = commands.retry(OWNER, job.async_job_id)
@@ -644,9 +640,7 @@ def test_a_retried_job_waits_and_is_sent(commands: Commands, store: FakeStore, q
     assert lines.names() == ["JOB_RETRY_ACCEPTED"]
 
 
-def test_a_retry_that_the_queue_does_not_take_is_in_the_due_index(
-    commands: Commands, store: FakeStore, queue: FakeQueue
-) -> None:
+def test_retry_with_a_failed_send_is_left_to_the_sweeper(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     job = failed_job()
     store.jobs[job.key] = job
     queue.is_down = True
@@ -654,7 +648,7 @@ def test_a_retry_that_the_queue_does_not_take_is_in_the_due_index(
     assert again.due_at is not None
 
 
-def test_only_what_failed_or_was_cancelled_is_retried(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_unfinished_or_completed_job_is_not_retried(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     for job in (new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))):
         store.jobs[job.key] = job
         with pytest.raises(JobNotRetryable):
@@ -663,7 +657,7 @@ def test_only_what_failed_or_was_cancelled_is_retried(commands: Commands, store:
     assert queue.sent == []
 
 
-def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+def test_concurrent_retries_begin_one_generation(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
     job = failed_job()
     store.jobs[job.key] = job
     rivals = Commands(
@@ -680,22 +674,22 @@ def test_of_two_retries_at_once_one_begins_a_generation(commands: Commands, stor
     assert queue.sent == [JobMessage.of(store.jobs[job.key])]
 
 
-def test_a_cancel_on_top_of_a_retry_whose_answer_was_lost_stands(commands: Commands, store: FakeStore) -> None:
+def test_retry_with_a_lost_answer_keeps_a_later_cancel(commands: Commands, store: FakeStore) -> None:
     job = failed_job()
     store.jobs[job.key] = job
     swap = store.swap_if_unchanged
 
-    def applied_and_then_cancelled(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
-        # The SDK's second try finds what has become of its first.
+    def swap_then_cancel(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
+        # The SDK's second try finds the outcome of its first.
         assert swap(old, new, unchanged) is None
         store.jobs[job.key] = new.cancelled(now=NOW)
         return Lost(store.jobs[job.key])
 
-    store.swap_if_unchanged = applied_and_then_cancelled  # type: ignore[method-assign, assignment]  # this once
+    store.swap_if_unchanged = swap_then_cancel  # type: ignore[method-assign, assignment]  # for this test
     assert commands.retry(OWNER, job.async_job_id).status is Status.CANCELLED
 
 
-def test_a_job_whose_type_is_gone_is_not_retried(commands: Commands, store: FakeStore) -> None:
+def test_job_of_an_unknown_type_is_not_retried(commands: Commands, store: FakeStore) -> None:
     job = replace(failed_job(), job_type="no.more")
     store.jobs[job.key] = job
     with pytest.raises(UnknownJobType):
@@ -713,7 +707,9 @@ def finished_job(objects: FakeObjects) -> AsyncJob:
     return job.completed(now=NOW, result=Result(location=location))
 
 
-def test_a_deleted_job_is_gone_with_its_bytes(commands: Commands, store: FakeStore, objects: FakeObjects, lines: Lines) -> None:
+def test_delete_removes_the_record_and_its_objects(
+    commands: Commands, store: FakeStore, objects: FakeObjects, lines: Lines
+) -> None:
     job = finished_job(objects)
     store.jobs[job.key] = job
     commands.delete(OWNER, job.async_job_id)
@@ -724,14 +720,14 @@ def test_a_deleted_job_is_gone_with_its_bytes(commands: Commands, store: FakeSto
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_what_has_not_finished_is_not_deleted(commands: Commands, store: FakeStore, job: AsyncJob) -> None:
+def test_unfinished_job_is_not_deleted(commands: Commands, store: FakeStore, job: AsyncJob) -> None:
     store.jobs[job.key] = job
     with pytest.raises(JobNotFinished):
         commands.delete(OWNER, job.async_job_id)
     assert store.jobs == {job.key: job}
 
 
-def test_a_deletion_that_died_on_the_way_is_ended_by_the_next(
+def test_interrupted_delete_is_completed_by_the_next(
     commands: Commands, queries: Queries, store: FakeStore, objects: FakeObjects
 ) -> None:
     job = finished_job(objects)
@@ -747,9 +743,7 @@ def test_a_deletion_that_died_on_the_way_is_ended_by_the_next(
     assert (store.jobs, objects.stored) == ({}, {})
 
 
-def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
-    commands: Commands, store: RacingStore, objects: FakeObjects
-) -> None:
+def test_delete_that_loses_to_a_retry_changes_nothing(commands: Commands, store: RacingStore, objects: FakeObjects) -> None:
     job = failed_job()
     store.jobs[job.key] = job
     objects.stored[result_location(job, 1)] = b"left behind"
@@ -759,44 +753,44 @@ def test_a_job_that_is_retried_in_the_same_moment_is_not_deleted(
     assert store.jobs[job.key].status is Status.PENDING
 
 
-def test_a_job_that_is_deleted_in_the_same_moment_is_not_retried(
+def test_retry_that_loses_to_a_delete_is_not_found(
     commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue
 ) -> None:
     job = failed_job()
     store.jobs[job.key] = job
 
-    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+    def delete_up_to_the_objects(_: FakeStore) -> None:
         objects.is_down = True
         with pytest.raises(Unavailable):
             commands.delete(OWNER, job.async_job_id)
 
-    store.rivals.append(delete_as_far_as_the_bytes)
+    store.rivals.append(delete_up_to_the_objects)
     with pytest.raises(JobNotFound):
         commands.retry(OWNER, job.async_job_id)
     assert (store.jobs[job.key].status, store.jobs[job.key].is_expired(NOW), queue.sent) == (Status.FAILED, True, [])
 
 
-def test_a_job_that_expires_and_is_deleted_in_the_same_moment_is_not_retried(
+def test_retry_that_loses_to_the_delete_of_an_expired_job_is_not_found(
     commands: Commands, store: RacingStore, objects: FakeObjects, queue: FakeQueue, clock: FakeClock
 ) -> None:
-    # The retry was in time when it read the job. It must not bring it back without the bytes.
+    # The retry read the job before it expired. It must not restore the record without its objects.
     job = failed_job()
     store.jobs[job.key] = job
     clock.now = job.record_expires_at - timedelta(milliseconds=1)
 
-    def delete_as_far_as_the_bytes(_: FakeStore) -> None:
+    def delete_up_to_the_objects(_: FakeStore) -> None:
         clock.advance(seconds=0.002)
         objects.is_down = True
         with pytest.raises(Unavailable):
             commands.delete(OWNER, job.async_job_id)
 
-    store.rivals.append(delete_as_far_as_the_bytes)
+    store.rivals.append(delete_up_to_the_objects)
     with pytest.raises(JobNotFound):
         commands.retry(OWNER, job.async_job_id)
     assert (store.jobs[job.key].status, queue.sent) == (Status.FAILED, [])
 
 
-def test_a_deleted_jobs_idempotency_key_is_free_again(commands: Commands, store: FakeStore) -> None:
+def test_key_of_a_deleted_job_is_free_again(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     commands.cancel(OWNER, first.async_job_id)
     commands.delete(OWNER, first.async_job_id)

@@ -1,4 +1,4 @@
-"""Waiting for a job on behalf of a caller."""
+"""Waiting for a job: it is read often enough and not too often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDED = running_job().cancelled(now=NOW)
 
 
 class Reads:
-    """Reads of a job that ends at some time; each takes some time itself."""
+    """Reads of a job that ends after a while. Each read takes time."""
 
     def __init__(self, clock: FakeClock, *, ends_after: float, takes: float = 0.01) -> None:
         self.times: list[float] = []
@@ -33,39 +33,39 @@ def wait(clock: FakeClock, reads: Reads, seconds: float) -> AsyncJob:
     return waiter.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds))
 
 
-def test_what_is_there_already_is_read_once(clock: FakeClock) -> None:
+def test_finished_job_is_read_once(clock: FakeClock) -> None:
     reads = Reads(clock, ends_after=0)
     assert wait(clock, reads, 20) == ENDED
     assert len(reads.times) == 1
 
 
 @pytest.mark.parametrize("after", [0.2, 1, 7.5, 19.9])
-def test_what_happens_is_seen_soon(clock: FakeClock, after: float) -> None:
+def test_change_is_seen_soon(clock: FakeClock, after: float) -> None:
     reads = Reads(clock, ends_after=after)
     assert wait(clock, reads, 20) == ENDED
     assert reads.times[-1] - after <= min(1.02, after)
 
 
 @pytest.mark.parametrize("seconds", [0.05, 3, 20, 1000])
-def test_when_the_time_is_up_it_is_told_as_it_stands(clock: FakeClock, seconds: float) -> None:
+def test_job_is_returned_when_the_time_is_up(clock: FakeClock, seconds: float) -> None:
     reads = Reads(clock, ends_after=10**6)
     assert not wait(clock, reads, seconds).is_finished
     assert reads.times[-1] == pytest.approx(min(seconds, 20), abs=0.05)
 
 
-def test_the_longest_wait_takes_some_25_reads(clock: FakeClock) -> None:
+def test_longest_wait_takes_about_25_reads(clock: FakeClock) -> None:
     reads = Reads(clock, ends_after=10**6)
     wait(clock, reads, 20)
     assert 20 <= len(reads.times) <= 30
 
 
-def test_slow_reads_do_not_make_it_much_longer(clock: FakeClock) -> None:
+def test_slow_reads_do_not_make_the_wait_much_longer(clock: FakeClock) -> None:
     reads = Reads(clock, ends_after=10**6, takes=2)
     wait(clock, reads, 5)
     assert reads.times[-1] <= 5 + 2 + 1
 
 
-def test_a_table_that_does_not_answer_is_said(clock: FakeClock) -> None:
+def test_unavailable_table_is_raised(clock: FakeClock) -> None:
     def fails() -> AsyncJob:
         raise Unavailable("throttled")
 

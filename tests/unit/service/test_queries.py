@@ -24,13 +24,13 @@ from tests.support.fakes import FakeClock, FakeObjects, FakeStore
 from tests.unit.service.conftest import CATALOG
 
 
-def test_a_job_is_shown_to_its_owner(queries: Queries, store: FakeStore) -> None:
+def test_job_is_returned_to_its_owner(queries: Queries, store: FakeStore) -> None:
     job = new_job()
     store.jobs[job.key] = job
     assert queries.job(OWNER, job.async_job_id) == job
 
 
-def test_what_is_anothers_unknown_or_expired_is_not_found(
+def test_job_of_another_owner_unknown_or_expired_is_not_found(
     commands: Commands, queries: Queries, store: FakeStore, clock: FakeClock
 ) -> None:
     job = new_job().cancelled(now=NOW)
@@ -44,28 +44,28 @@ def test_what_is_anothers_unknown_or_expired_is_not_found(
     assert store.jobs == {job.key: job}
 
 
-def test_a_result_in_the_job_needs_no_link(queries: Queries) -> None:
+def test_inline_result_has_no_link(queries: Queries) -> None:
     assert queries.link(new_job()) is None
     assert queries.link(running_job().completed(now=NOW, result=Result(text="1"))) is None
 
 
-def test_a_result_elsewhere_is_where_its_worker_said(queries: Queries) -> None:
+def test_result_url_is_its_own_link(queries: Queries) -> None:
     advanced = new_tracked_job().advanced(now=NOW, progress=None, message=None)
     assert queries.link(advanced.completed(now=NOW, result=Result(url="https://a.example/b"))) == "https://a.example/b"
 
 
-def test_a_result_in_the_bucket_is_linked(queries: Queries, objects: FakeObjects) -> None:
+def test_result_in_the_bucket_has_a_link(queries: Queries, objects: FakeObjects) -> None:
     job = running_job().completed(now=NOW, result=Result(location="results/x"))
     assert queries.link(job) == objects.link("results/x")
 
 
 def listed(number: int, **changes: Any) -> AsyncJob:
-    """A job of a list: the higher its number, the newer."""
+    """Return a job for a list. A higher number means a newer job."""
     return new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number), **changes)
 
 
 def walk(queries: Queries, query: JobsQuery) -> list[list[AsyncJob]]:
-    """All pages of a list."""
+    """Return all pages of a list."""
     pages, more = [], True
     while more:
         page = queries.jobs(OWNER, query)
@@ -79,25 +79,23 @@ def fill(store: FakeStore, jobs: Sequence[AsyncJob]) -> None:
     store.jobs |= {job.key: job for job in jobs}
 
 
-def test_a_list_is_the_owners_newest_first(queries: Queries, store: FakeStore) -> None:
+def test_list_has_the_owners_jobs_newest_first(queries: Queries, store: FakeStore) -> None:
     jobs = [listed(number) for number in range(5)]
     fill(store, [*jobs, listed(9, owner="bob")])
     assert walk(queries, JobsQuery(limit=2)) == [jobs[:2:-1], jobs[2:0:-1], jobs[:1]]
 
 
-def test_a_list_that_just_fills_its_page_has_no_next_one(queries: Queries, store: FakeStore) -> None:
+def test_full_last_page_has_no_next_page(queries: Queries, store: FakeStore) -> None:
     fill(store, [listed(number) for number in range(3)])
     assert queries.jobs(OWNER, JobsQuery(limit=3)).next is None
 
 
-def test_an_empty_list_has_no_next_page(queries: Queries) -> None:
+def test_empty_list_has_no_next_page(queries: Queries) -> None:
     page = queries.jobs(OWNER, JobsQuery())
     assert (page.jobs, page.next) == ([], None)
 
 
-def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
-    queries: Queries, store: FakeStore, clock: FakeClock
-) -> None:
+def test_list_is_filtered_and_leaves_out_expired_jobs(queries: Queries, store: FakeStore, clock: FakeClock) -> None:
     wanted = listed(1, job_type="a")
     expired = listed(2, job_type="a", record_expires_at=NOW)
     fill(store, [wanted, expired, listed(3, job_type="b"), listed(4, job_type="a").cancelled(now=NOW)])
@@ -107,9 +105,7 @@ def test_a_list_shows_only_what_it_was_asked_for_and_what_is_still_there(
 
 @settings(max_examples=50)
 @given(st.lists(st.sampled_from("abx"), max_size=40), st.integers(1, 5), st.sampled_from(["a", None]))
-def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
-    kinds: list[str], limit: int, wanted: str | None
-) -> None:
+def test_pages_hold_each_job_once_and_are_never_too_long(kinds: list[str], limit: int, wanted: str | None) -> None:
     store = FakeStore()
     jobs = [listed(number, job_type=kind) for number, kind in enumerate(kinds)]
     fill(store, [replace(job, record_expires_at=NOW) if job.job_type == "x" else job for job in jobs])
@@ -121,10 +117,8 @@ def test_walking_a_list_shows_each_job_once_in_pages_that_are_never_too_long(
     ]
 
 
-def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_next_page(
-    queries: Queries, store: FakeStore
-) -> None:
-    # So that no filter makes one call read a whole table.
+def test_selective_filter_ends_a_page_early_with_a_next_page(queries: Queries, store: FakeStore) -> None:
+    # No filter makes one call read the whole table.
     wanted = listed(0, job_type="a")
     fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
     first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
@@ -133,6 +127,6 @@ def test_a_list_in_which_hardly_anything_fits_ends_early_and_goes_on_with_the_ne
     assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
 
 
-def test_the_job_types_are_those_of_the_catalog(queries: Queries) -> None:
+def test_job_types_are_those_of_the_catalog(queries: Queries) -> None:
     names = ["service.reads", "generic", "service.once", "service.keeps"]
     assert [found.name for found in queries.job_types()] == names
