@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 
 SCOPE = (
     "docs/decisions.md",
+    "docs/http-api.md",
+    "docs/jobs.md",
+    "docs/operations.md",
     "tools/words.py",
     "tests/unit/test_words.py",
 )

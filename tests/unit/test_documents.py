@@ -1,4 +1,4 @@
-"""What the documents point at is there."""
+"""Links, anchors and test names in the documents lead somewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,20 @@ def test_every_link_leads_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_test_that_is_named_is_there(document: Path) -> None:
+def test_every_anchor_leads_to_a_heading(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
+    missing = [(file, anchor) for file, anchor in links if anchor not in _anchors(document.parent / file if file else document)]
+    assert missing == []
+
+
+def _anchors(document: Path) -> set[str]:
+    """Return the anchors of the headings, by GitHub's rules: lower case, no punctuation, hyphens for spaces."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_named_test_exists(document: Path) -> None:
     named = re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)", document.read_text())
     missing = [name for name in named if not (ROOT / "tests" / name).exists() and not list(ROOT.glob(f"tests/**/{name}"))]
     assert missing == []
