@@ -1,4 +1,4 @@
-"""A job's changes of state, and the rules of time around them."""
+"""A job's transitions, and its due times, leases, deadlines and retention."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SECOND = timedelta(seconds=1)
 # ── Beginning ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_new_job_is_due_from_the_first_moment_on() -> None:
+def test_new_job_is_due_immediately() -> None:
     job = new_job()
     assert job.status is Status.PENDING
     assert job.due_at is not None
@@ -51,21 +51,21 @@ def test_a_new_job_is_due_from_the_first_moment_on() -> None:
 
 
 @pytest.mark.parametrize("limit", [timedelta(seconds=s) for s in (1, 30, 60, 61, 890)])
-def test_the_first_claim_never_has_to_move_the_due_time(limit: timedelta) -> None:
-    # Moving it would cost two more index writes a job.
+def test_first_claim_never_moves_the_due_time(limit: timedelta) -> None:
+    # To move it would cost two more index writes per job.
     job = new_job(timeout=limit)
     claimed = job.claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
     assert claimed.due_at == job.due_at
 
 
-def test_a_claim_counts_the_attempt_and_begins_its_progress_anew() -> None:
+def test_claim_counts_the_attempt_and_resets_its_progress() -> None:
     job = new_job(attempt=1, progress=70, progress_at=NOW)
     claimed = job.claimed(by="w", now=NOW, lease_until=NOW + SECOND * 75)
     assert (claimed.status, claimed.attempt, claimed.claimed_by) == (Status.IN_PROGRESS, 2, "w")
     assert (claimed.progress, claimed.progress_at) == (0, None)
 
 
-def test_started_at_is_the_first_attempts_start() -> None:
+def test_started_at_is_the_start_of_the_first_attempt() -> None:
     first = running_job()
     again = first.released(now=NOW, error=FAILURE, after=SECOND).claimed(
         by="w2", now=NOW + SECOND, lease_until=NOW + SECOND * 76
@@ -77,7 +77,7 @@ def test_started_at_is_the_first_attempts_start() -> None:
 
 
 @given(reports=st.lists(st.integers(min_value=0, max_value=100)))
-def test_progress_never_goes_back_within_an_attempt(reports: list[int]) -> None:
+def test_progress_never_decreases_within_an_attempt(reports: list[int]) -> None:
     job = running_job()
     seen = [0]
     for progress in reports:
@@ -86,32 +86,32 @@ def test_progress_never_goes_back_within_an_attempt(reports: list[int]) -> None:
     assert seen == sorted(seen)
 
 
-def test_since_when_progress_stands_is_what_only_more_progress_changes() -> None:
+def test_progress_at_changes_only_with_the_progress() -> None:
     job = running_job()
     since = []
     for seconds, progress in enumerate([0, 25, 25, 10, 50, 50]):
         job = job.reported(now=NOW + SECOND * seconds, progress=progress, message="Alive", lease_until=NOW)
         since.append(job.progress_at and (job.progress_at - NOW) // SECOND)
     assert since == [None, 1, 1, 1, 4, 4]
-    assert job.failed(now=NOW, error=FAILURE).progress_at is None, "of no use any more"
+    assert job.failed(now=NOW, error=FAILURE).progress_at is None, "no longer needed"
 
 
-def test_of_a_tracked_job_too_it_is_known_since_when_its_progress_stands() -> None:
+def test_progress_at_of_a_tracked_job_changes_only_with_the_progress() -> None:
     told = new_tracked_job().advanced(now=NOW, progress=25, message=None)
     assert told.advanced(now=NOW + SECOND, progress=None, message="Alive").progress_at == NOW
 
 
-def test_a_report_never_shortens_the_lease() -> None:
+def test_report_never_shortens_the_lease() -> None:
     job = running_job()
     assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).lease_until == job.lease_until
 
 
-def test_a_report_without_a_message_keeps_the_last_one() -> None:
+def test_report_without_a_message_keeps_the_last_one() -> None:
     job = running_job(message="Reading")
     assert job.reported(now=NOW, progress=1, message=None, lease_until=NOW).message == "Reading"
 
 
-def test_a_released_job_waits_and_is_due_again_soon_after() -> None:
+def test_released_job_waits_and_is_due_soon_after() -> None:
     job = running_job().released(now=NOW, error=FAILURE, after=SECOND * 5)
     assert (job.status, job.not_before, job.claimed_by, job.lease_until) == (Status.PENDING, NOW + SECOND * 5, None, None)
     assert job.due_at == NOW + SECOND * 5 + SWEEP_INTERVAL
@@ -122,7 +122,7 @@ def test_a_released_job_waits_and_is_due_again_soon_after() -> None:
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled"])
-def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str) -> None:
+def test_ended_job_leaves_the_due_index_and_its_retention_begins(end: str) -> None:
     job = running_job()
     now = NOW + timedelta(hours=1)
     ended = {
@@ -133,24 +133,24 @@ def test_an_ended_job_leaves_the_due_index_and_is_kept_from_its_end_on(end: str)
     assert ended.is_finished
     assert (ended.due_at, ended.lease_until, ended.ended_at) == (None, None, now)
     assert ended.record_expires_at == now + job.retention
-    # Kept, so that a completing write whose answer got lost can be told from somebody else's.
+    # Kept, so that a completion whose answer was lost differs from one by another worker.
     assert ended.claimed_by == job.claimed_by
 
 
-def test_a_counted_job_counts_for_its_owner_until_it_ends() -> None:
+def test_counted_job_counts_for_its_owner_until_it_ends() -> None:
     job = new_job().counted()
     running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
     assert (new_job().live_owner, job.live_owner, running.live_owner) == (None, OWNER, OWNER)
     assert running.cancelled(now=NOW).live_owner is None
 
 
-def test_completing_clears_what_earlier_attempts_left() -> None:
+def test_completion_clears_the_errors_of_earlier_attempts() -> None:
     completed = running_job(error=FAILURE).completed(now=NOW, result=Result(text="1"))
     assert (completed.error, completed.progress) == (None, 100)
 
 
 @pytest.mark.parametrize("status", sorted(FINISHED))
-def test_what_is_finished_never_changes(status: Status) -> None:
+def test_finished_job_never_changes(status: Status) -> None:
     job = running_job(status=status, due_at=None)
     moves: list[Any] = [
         lambda: job.claimed(by="w", now=NOW + timedelta(hours=1), lease_until=NOW),
@@ -168,7 +168,7 @@ def test_what_is_finished_never_changes(status: Status) -> None:
 # ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_tracked_job_is_due_at_its_deadline_and_not_before() -> None:
+def test_tracked_job_is_due_at_its_deadline() -> None:
     job = new_tracked_job()
     assert job.is_tracked
     assert job.due_at == job.deadline_at == NOW + timedelta(hours=1)
@@ -177,11 +177,11 @@ def test_a_tracked_job_is_due_at_its_deadline_and_not_before() -> None:
 
 @pytest.mark.parametrize("status", sorted(Status))
 @pytest.mark.parametrize("after", [0, 3599, 3600, 90_000])
-def test_no_worker_of_ours_ever_claims_a_new_tracked_job(status: Status, after: int) -> None:
+def test_new_tracked_job_is_never_claimable(status: Status, after: int) -> None:
     assert not new_tracked_job(status=status).is_claimable(NOW + SECOND * after)
 
 
-def test_only_its_deadline_ends_a_new_tracked_job() -> None:
+def test_only_the_deadline_ends_a_new_tracked_job() -> None:
     for job in (new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)):
         assert job.ended_by_time(job.deadline_at - SECOND) is None
         ended = job.ended_by_time(job.deadline_at)
@@ -190,11 +190,11 @@ def test_only_its_deadline_ends_a_new_tracked_job() -> None:
 
 
 @pytest.mark.parametrize("job", [new_tracked_job(), new_tracked_job().advanced(now=NOW, progress=50, message=None)])
-def test_a_tracked_job_that_is_looked_at_too_early_is_next_due_at_its_deadline(job: AsyncJob) -> None:
+def test_tracked_job_that_is_swept_early_is_next_due_at_its_deadline(job: AsyncJob) -> None:
     assert replace(job, due_at=NOW).rescheduled(NOW).due_at == job.deadline_at
 
 
-def test_only_a_tracked_job_that_has_not_ended_advances() -> None:
+def test_only_an_unfinished_tracked_job_advances() -> None:
     for job in (new_job(), running_job(), new_tracked_job().cancelled(now=NOW)):
         with pytest.raises(IllegalMove):
             job.advanced(now=NOW, progress=1, message=None)
@@ -203,7 +203,7 @@ def test_only_a_tracked_job_that_has_not_ended_advances() -> None:
 # ── Time ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_lost_last_attempt_ends_the_job() -> None:
+def test_lost_last_attempt_ends_the_job() -> None:
     job = running_job(attempt=3)
     assert job.lease_until is not None
     assert job.ended_by_time(job.lease_until) is None
@@ -213,7 +213,7 @@ def test_a_lost_last_attempt_ends_the_job() -> None:
     assert ended.error.code == "WORKER_LOST"
 
 
-def test_a_lost_attempt_before_the_last_leaves_the_job_claimable() -> None:
+def test_lost_earlier_attempt_leaves_the_job_claimable() -> None:
     job = running_job()
     assert job.lease_until is not None
     later = job.lease_until + SECOND
@@ -222,12 +222,12 @@ def test_a_lost_attempt_before_the_last_leaves_the_job_claimable() -> None:
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])
-def test_the_deadline_ends_a_job_wherever_it_stands(job: Any) -> None:
+def test_deadline_ends_a_waiting_or_running_job(job: Any) -> None:
     ended = job.ended_by_time(job.deadline_at)
     assert ended.error.code == "DEADLINE_EXCEEDED"
 
 
-def test_the_sweeper_looks_ever_less_often_at_a_job_that_waits_in_a_backlog() -> None:
+def test_sweeps_of_a_waiting_job_become_rarer() -> None:
     job, now, pauses = new_job(), NOW, []
     for _ in range(6):
         assert job.due_at is not None
@@ -238,7 +238,7 @@ def test_the_sweeper_looks_ever_less_often_at_a_job_that_waits_in_a_backlog() ->
     assert pauses == [1, 2, 4, 8, 16, 16]
 
 
-def test_the_sweeper_looks_again_at_a_running_job_when_its_lease_is_over() -> None:
+def test_next_sweep_of_a_running_job_is_at_the_end_of_its_lease() -> None:
     job = running_job(due_at=NOW)
     again = job.rescheduled(NOW)
     assert job.lease_until is not None
@@ -252,10 +252,10 @@ def test_the_sweeper_looks_again_at_a_running_job_when_its_lease_is_over() -> No
     died_after=st.timedeltas(min_value=timedelta(0), max_value=timedelta(minutes=14)),
     phase=st.timedeltas(min_value=timedelta(0), max_value=SWEEP_INTERVAL),
 )
-def test_a_dead_worker_of_a_long_job_is_noticed_within_85_seconds(
+def test_dead_worker_of_a_long_job_is_noticed_within_85_seconds(
     limit: timedelta, died_after: timedelta, phase: timedelta
 ) -> None:
-    """It beats every 8 s until it dies; sweeps come each minute, at any phase. 90 s are promised: 5 for the message."""
+    """Heartbeats come every 8 s until the worker dies, sweeps every minute. 5 of the promised 90 s are for the message."""
     job = new_job(timeout=limit).claimed(by="w", now=NOW, lease_until=NOW + lease_length(limit))
     died_at, sweep_at, beat_at = NOW + died_after, NOW + phase, NOW + HEARTBEAT
     while True:
@@ -268,11 +268,11 @@ def test_a_dead_worker_of_a_long_job_is_noticed_within_85_seconds(
             job = job.rescheduled(sweep_at)
         sweep_at += SWEEP_INTERVAL
     assert sweep_at - died_at <= timedelta(seconds=85)
-    assert sweep_at > died_at, "a living worker was taken for dead"
+    assert sweep_at > died_at, "a live worker was declared lost"
 
 
 @given(attempt=st.integers(min_value=1, max_value=10), seed=st.integers())
-def test_a_retry_waits_anything_up_to_a_bound_that_doubles(attempt: int, seed: int) -> None:
+def test_backoff_is_random_below_a_bound_that_doubles(attempt: int, seed: int) -> None:
     wait = retry_backoff(attempt, jitter=random.Random(seed))
     assert timedelta(0) <= wait <= min(SECOND * 2**attempt, MAX_RETRY_BACKOFF)
 
@@ -288,22 +288,22 @@ def test_only_long_jobs_take_short_leases() -> None:
 
 
 @given(owner=st.text(min_size=1), key=st.text(min_size=1))
-def test_a_key_always_leads_to_the_same_id_laid_out_as_a_version_4_uuid(owner: str, key: str) -> None:
+def test_key_always_gives_the_same_version_4_uuid(owner: str, key: str) -> None:
     async_job_id = job_id_for(owner, key)
     assert async_job_id == job_id_for(owner, key)
     assert (uuid.UUID(async_job_id).version, uuid.UUID(async_job_id).variant) == (4, uuid.RFC_4122)
 
 
 @given(one=st.tuples(st.text(), st.text()), other=st.tuples(st.text(), st.text()))
-def test_no_other_owner_and_key_run_together_to_the_same_id(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_other_owner_or_key_gives_another_id(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert (job_id_for(*one) == job_id_for(*other)) is (one == other)
 
 
-def test_owner_and_key_are_told_apart_where_they_meet() -> None:
+def test_owner_and_key_are_separated_in_the_id() -> None:
     assert job_id_for("a", "bc") != job_id_for("ab", "c")
 
 
-def test_without_a_key_each_id_is_new() -> None:
+def test_id_without_a_key_is_random() -> None:
     assert job_id_for("alice", None) != job_id_for("alice", None)
 
 
@@ -311,7 +311,7 @@ def test_jobs_spread_over_all_shards_of_the_due_index() -> None:
     assert {due_shard(job_id_for("alice", str(number))) for number in range(100)} == {"0", "1", "2", "3"}
 
 
-def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() -> None:
+def test_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() -> None:
     job = new_job()
     assert job.effect_key == job.claimed(by="w", now=NOW, lease_until=NOW).effect_key
     assert job.effect_key != new_job().effect_key
@@ -323,13 +323,13 @@ def test_the_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() 
 @pytest.mark.parametrize(
     ("retention_from", "kept_for"), [(RetentionFrom.END, timedelta(days=7)), (RetentionFrom.CREATION, timedelta(days=6))]
 )
-def test_a_job_is_kept_from_its_creation_or_from_its_end_on(retention_from: RetentionFrom, kept_for: timedelta) -> None:
+def test_retention_begins_at_creation_or_at_the_end(retention_from: RetentionFrom, kept_for: timedelta) -> None:
     end = NOW + timedelta(days=1)
     job = new_job(retention_from=retention_from).cancelled(now=end)
     assert job.record_expires_at - end == kept_for
 
 
-def test_a_job_that_outlives_its_retention_is_kept_for_a_minute_so_that_somebody_sees_its_end() -> None:
+def test_job_that_outlives_its_retention_is_kept_for_a_minute() -> None:
     end = NOW + timedelta(days=8)
     job = new_job(retention_from=RetentionFrom.CREATION).cancelled(now=end)
     assert job.record_expires_at - end == timedelta(minutes=1)
@@ -350,7 +350,7 @@ def retried(job: AsyncJob) -> AsyncJob:
 
 
 @pytest.mark.parametrize("job", ENDED_BADLY)
-def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(job: AsyncJob) -> None:
+def test_retried_job_equals_a_new_submit_with_the_same_key(job: AsyncJob) -> None:
     again = retried(job)
     fresh = new_job(now=LATER)
     assert again == replace(
@@ -365,31 +365,31 @@ def test_a_retried_job_is_as_if_it_had_just_been_submitted_under_its_old_name(jo
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_retried_job_keeps_its_priority(priority: Priority) -> None:
+def test_retried_job_keeps_its_priority(priority: Priority) -> None:
     assert retried(new_job(priority=priority).cancelled(now=NOW)).priority is priority
 
 
 @pytest.mark.parametrize("job", ENDED_BADLY)
-def test_a_retried_job_is_of_a_generation_of_its_own(job: AsyncJob) -> None:
+def test_retried_job_has_a_new_generation(job: AsyncJob) -> None:
     assert retried(job).generation != job.generation
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job(), running_job().completed(now=NOW, result=Result("1"))])
-def test_what_goes_on_or_went_well_is_not_retried(job: AsyncJob) -> None:
+def test_unfinished_or_completed_job_is_not_retryable(job: AsyncJob) -> None:
     with pytest.raises(IllegalMove):
         retried(job)
 
 
-def test_a_forgotten_job_is_gone_at_once() -> None:
+def test_forgotten_job_is_expired_immediately() -> None:
     job = running_job().completed(now=NOW, result=Result("1"))
     at = NOW + timedelta(seconds=1, milliseconds=500)
     marked_deleted = job.marked_deleted(now=at)
     assert marked_deleted.is_expired(at)
-    # Also one that was gone already differs by it, for whoever compares when it expires.
+    # An already expired job changes too, so that a swap that compares the expiry loses.
     assert marked_deleted.marked_deleted(now=at).record_expires_at < marked_deleted.record_expires_at
 
 
-def test_what_has_not_ended_is_not_forgotten() -> None:
+def test_unfinished_job_is_not_forgotten() -> None:
     with pytest.raises(IllegalMove):
         running_job().marked_deleted(now=NOW)
 
@@ -397,7 +397,7 @@ def test_what_has_not_ended_is_not_forgotten() -> None:
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_exclusive_job_waits_from_when_it_may_start_until_it_begins_or_ends_and_keeps_its_lock_for_a_retry() -> None:
+def test_exclusive_job_waits_until_it_starts_and_keeps_its_lock_for_a_retry() -> None:
     job, later = new_job().exclusively("1#cache"), new_job(delay=timedelta(hours=1)).exclusively("1#cache")
     assert (job.waits_since, later.waits_since) == (NOW, NOW + timedelta(hours=1))
     running = job.claimed(by="w", now=NOW, lease_until=NOW + timedelta(seconds=75))
@@ -408,13 +408,13 @@ def test_an_exclusive_job_waits_from_when_it_may_start_until_it_begins_or_ends_a
     assert (retried.exclusive_key, retried.waits_since) == ("1#cache", later_on)
 
 
-def test_a_withdrawn_job_says_why_and_is_not_kept_for_long() -> None:
+def test_withdrawn_job_has_an_error_and_a_short_retention() -> None:
     withdrawn = new_job().exclusively("1#cache").withdrawn(now=NOW)
     assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
     assert (withdrawn.due_at, withdrawn.waits_since, withdrawn.record_expires_at) == (None, None, NOW + timedelta(minutes=1))
 
 
-def test_a_generation_is_over_once_its_job_ended_expired_was_retried_or_is_not_there() -> None:
+def test_generation_is_over_when_its_job_ended_expired_or_was_retried() -> None:
     job = new_job()
     holder = LockOwner.of(job)
     assert not holder.is_over(job, NOW)

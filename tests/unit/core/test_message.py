@@ -1,4 +1,4 @@
-"""The message that names a job to the worker. The queue itself has its tests in tests/adapters."""
+"""The message that names a job to the worker. tests/adapters has the queue."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.support.factories import new_job
 FIELDS: dict[str, Any] = {"version": 1, "owner": "alice", "asyncJobId": "id", "gen": "g", "jobType": "sample.returns"}
 
 
-def test_a_message_names_the_job_its_record_and_its_type() -> None:
+def test_message_names_the_job_its_generation_and_its_type() -> None:
     job = new_job()
     assert JobMessage.of(job) == JobMessage(job.key, job.generation, job.job_type)
 
 
-def test_a_message_holds_nothing_that_may_be_large_or_secret() -> None:
+def test_message_holds_nothing_large_or_secret() -> None:
     job = new_job(input='"canary"', message="canary", metadata='"canary"')
     assert "canary" not in JobMessage.of(job).to_body()
 
@@ -33,11 +33,11 @@ def test_a_message_holds_nothing_that_may_be_large_or_secret() -> None:
 @given(
     st.builds(JobMessage, st.builds(JobKey, st.text(min_size=1), st.text(min_size=1)), st.text(min_size=1), st.text(min_size=1))
 )
-def test_every_message_reads_back_as_it_was(message: JobMessage) -> None:
+def test_every_message_round_trips(message: JobMessage) -> None:
     assert JobMessage.parse(message.to_body()) == message
 
 
-def test_the_sample_event_is_a_message_of_this_version() -> None:
+def test_sample_event_is_a_message_of_this_version() -> None:
     record = sample("worker-sqs")["Records"][0]
     assert JobMessage.parse(record["body"]).job_type == "text.search"
     assert hashlib.md5(record["body"].encode(), usedforsecurity=False).hexdigest() == record["md5OfBody"]
@@ -62,29 +62,29 @@ def test_the_sample_event_is_a_message_of_this_version() -> None:
     ],
     ids=lambda body: body[:40],
 )
-def test_what_is_no_message_is_malformed(body: str) -> None:
+def test_malformed_body_is_rejected(body: str) -> None:
     with pytest.raises(MalformedMessage):
         JobMessage.parse(body)
 
 
-def test_a_newer_release_may_add_fields_without_a_new_version() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert JobMessage.parse(json.dumps({**FIELDS, "colour": 3})).generation == "g"
 
 
 @settings(max_examples=50)
 @given(st.text() | (st.none() | st.integers() | st.text() | st.lists(st.integers())).map(json.dumps))
-def test_no_body_raises_anything_else(body: str) -> None:
+def test_any_body_is_parsed_or_malformed(body: str) -> None:
     with pytest.raises(MalformedMessage):
         JobMessage.parse(body)
 
 
-def test_a_malformed_body_is_not_quoted() -> None:
+def test_error_does_not_quote_the_body() -> None:
     with pytest.raises(MalformedMessage) as raised:
         JobMessage.parse('{"version": 1, "owner": "canary"}')
     assert "canary" not in str(raised.value)
 
 
-def test_a_message_names_the_lock_of_a_job_that_has_one_and_those_without_stay_as_they_were() -> None:
+def test_exclusive_key_is_only_in_messages_of_exclusive_jobs() -> None:
     job = new_job()
     assert JobMessage.parse(json.dumps(FIELDS)).exclusive_key is None
     assert json.loads(JobMessage.of(job).to_body()).keys() == FIELDS.keys()
@@ -93,7 +93,7 @@ def test_a_message_names_the_lock_of_a_job_that_has_one_and_those_without_stay_a
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_message_goes_where_its_job_belongs_and_does_not_say_so_itself(priority: Priority) -> None:
+def test_priority_comes_from_the_queue_and_not_from_the_body(priority: Priority) -> None:
     message = JobMessage.of(new_job(priority=priority))
     assert message.priority is priority
     assert json.loads(message.to_body()).keys() == FIELDS.keys()
@@ -101,16 +101,16 @@ def test_a_message_goes_where_its_job_belongs_and_does_not_say_so_itself(priorit
 
 @settings(max_examples=50)
 @given(st.text(min_size=1), st.text(min_size=1))
-def test_the_group_of_a_message_stands_for_its_owner_and_tells_nobody_who_that_is(owner: str, other: str) -> None:
+def test_group_is_one_per_owner_and_does_not_reveal_the_owner(owner: str, other: str) -> None:
     groups = {name: JobMessage(JobKey(name, "id"), "g", "sample.returns").group for name in (owner, other)}
     assert len(set(groups.values())) == len(groups)
     assert groups[owner] == JobMessage(JobKey(owner, "another"), "h", "sample.raises", priority=Priority.LOW).group
-    # SQS takes 128 letters and digits at most.
+    # SQS accepts up to 128 letters and digits.
     assert len(groups[owner]) == 64
     assert set(groups[owner]) <= set("0123456789abcdef")
 
 
 @pytest.mark.parametrize("value", ["", 7, [], {}])
-def test_a_lock_that_is_no_text_makes_no_message(value: Any) -> None:
+def test_exclusive_key_that_is_not_text_is_malformed(value: Any) -> None:
     with pytest.raises(MalformedMessage):
         JobMessage.parse(json.dumps({**FIELDS, "exclusiveKey": value}))

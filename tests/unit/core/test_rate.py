@@ -1,4 +1,4 @@
-"""A token bucket that is one instant: never too much, and nobody waits longer than told."""
+"""A token bucket that is one time: it never gives too much, and its quota is exact."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEN_A_MINUTE = SubmitRate(per_minute=10, burst=3)
 
 
 def drawn(rate: SubmitRate, times: list[datetime], full_at: datetime | None = None) -> list[datetime]:
-    """When there was a token, of these times."""
+    """Return the times at which a token was taken."""
     found = []
     for now in times:
         taken, full_at = rate.draw(full_at, now)
@@ -34,25 +34,23 @@ def times(pauses: list[timedelta]) -> list[datetime]:
 
 
 def emptied(rate: SubmitRate, now: datetime) -> datetime:
-    """When a bucket is full again that was emptied at once."""
+    """Return when a bucket that is emptied now is full again."""
     return now + rate.burst * rate.interval
 
 
-def test_a_full_bucket_gives_its_burst_at_once_and_then_one_each_interval() -> None:
+def test_full_bucket_gives_its_burst_and_then_one_token_per_interval() -> None:
     at_once = [NOW] * 5
     later = [NOW + timedelta(seconds=seconds) for seconds in (5.999, 6, 6, 11.999, 12)]
     assert drawn(TEN_A_MINUTE, at_once + later) == [NOW] * 3 + [later[1], later[4]]
 
 
-def test_a_bucket_holds_no_more_than_its_burst_however_long_nobody_asks() -> None:
+def test_bucket_never_holds_more_than_its_burst() -> None:
     long_ago = NOW - timedelta(days=30)
     assert len(drawn(TEN_A_MINUTE, [NOW] * 9, full_at=long_ago)) == 3
 
 
 @given(RATES, PAUSES)
-def test_in_no_stretch_of_time_is_there_more_than_the_burst_and_what_came_back(
-    rate: SubmitRate, pauses: list[timedelta]
-) -> None:
+def test_any_period_has_at_most_the_burst_and_the_refill(rate: SubmitRate, pauses: list[timedelta]) -> None:
     found = drawn(rate, times(pauses))
     for first, start in enumerate(found):
         for last in range(first, len(found)):
@@ -60,7 +58,7 @@ def test_in_no_stretch_of_time_is_there_more_than_the_burst_and_what_came_back(
 
 
 @given(RATES, PAUSES)
-def test_who_is_refused_gets_a_token_when_told_and_not_a_millisecond_earlier(rate: SubmitRate, pauses: list[timedelta]) -> None:
+def test_token_is_available_exactly_when_the_quota_says(rate: SubmitRate, pauses: list[timedelta]) -> None:
     full_at: datetime | None = None
     for now in times(pauses):
         taken, full_at = rate.draw(full_at, now)
@@ -71,7 +69,7 @@ def test_who_is_refused_gets_a_token_when_told_and_not_a_millisecond_earlier(rat
 
 
 @given(RATES, PAUSES)
-def test_what_remains_can_be_had_at_once_and_one_more_after_the_time_told(rate: SubmitRate, pauses: list[timedelta]) -> None:
+def test_remaining_tokens_are_available_now_and_the_next_one_on_time(rate: SubmitRate, pauses: list[timedelta]) -> None:
     full_at: datetime | None = None
     for now in times(pauses):
         _, full_at = rate.draw(full_at, now)
@@ -81,7 +79,7 @@ def test_what_remains_can_be_had_at_once_and_one_more_after_the_time_told(rate: 
 
 
 @given(RATES)
-def test_an_empty_bucket_is_full_after_its_window(rate: SubmitRate) -> None:
+def test_empty_bucket_is_full_after_its_window(rate: SubmitRate) -> None:
     full_at = emptied(rate, NOW)
     window = rate.quota(full_at, NOW).window
     assert rate.quota(full_at, NOW).remaining == 0
@@ -89,11 +87,11 @@ def test_an_empty_bucket_is_full_after_its_window(rate: SubmitRate) -> None:
 
 
 @pytest.mark.parametrize(("per_minute", "milliseconds"), [(1, 60_000), (60, 1000), (7, 8572), (6000, 10), (5999, 11)])
-def test_an_interval_is_rounded_up_to_what_the_table_holds(per_minute: int, milliseconds: int) -> None:
+def test_interval_is_rounded_up_to_milliseconds(per_minute: int, milliseconds: int) -> None:
     assert SubmitRate(per_minute, 1).interval == timedelta(milliseconds=milliseconds)
 
 
-def test_a_smaller_burst_takes_hold_of_buckets_that_are_there() -> None:
+def test_smaller_burst_applies_to_existing_buckets() -> None:
     full_at = emptied(SubmitRate(per_minute=10, burst=9), NOW)
     taken, _ = TEN_A_MINUTE.draw(full_at, NOW + timedelta(seconds=36))
     assert not taken
@@ -101,7 +99,7 @@ def test_a_smaller_burst_takes_hold_of_buckets_that_are_there() -> None:
 
 
 @given(RATES, st.integers(-500, 500))
-def test_a_clock_that_is_ahead_gains_what_comes_back_in_that_time_and_once_only(rate: SubmitRate, milliseconds: int) -> None:
+def test_fast_clock_gains_its_lead_only_once(rate: SubmitRate, milliseconds: int) -> None:
     ahead = timedelta(milliseconds=milliseconds)
     both = [now + (ahead if number % 2 else timedelta(0)) for number, now in enumerate([NOW] * (3 * rate.burst + 99))]
     assert len(drawn(rate, both)) <= rate.burst + abs(ahead) / rate.interval

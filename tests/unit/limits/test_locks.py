@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - a job takes both its arguments
-"""One at a time: who gets a lock and from whom, what a submit says while it is held, and who comes next."""
+# ruff: noqa: ARG001 - a job has both arguments
+"""Locks of exclusive jobs: taking one, submitting while it is held, and waking the next job."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def pairs(input: dict[str, Any], context: JobContext) -> int:
 
 @dataclass
 class RacingStore(FakeStore):
-    """A store in which somebody else is quicker: `rivals` act, one a write of a lock, right before it."""
+    """A store in which another writer comes first: before each write of a lock, the next of `rivals` runs."""
 
     rivals: list[Callable[[], object]] = field(default_factory=list)
     before_a_withdrawal: Callable[[AsyncJob], None] | None = None
@@ -118,7 +118,7 @@ def locks(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Locks:
 
 @pytest.fixture
 def catalog() -> Catalog:
-    """This file's job types."""
+    """Return a catalog of this file's job types."""
     definitions = [definition_of(value) for value in globals().values()]
     return Catalog({found.name: found.describe() for found in definitions if found is not None})
 
@@ -139,7 +139,7 @@ def sweeper(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Sweeper:
 
 
 def put(store: FakeStore, number: int, *, key: str = KEY, **changes: Any) -> AsyncJob:
-    """A job under the lock, that came `number` seconds after the first."""
+    """Store an exclusive job that was submitted `number` seconds after the first."""
     job = new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number))
     job = replace(job.exclusively(key), **changes)
     store.jobs[job.key] = job
@@ -161,14 +161,14 @@ def submit(
 
 
 def begin(executor: Executor, store: FakeStore, job: AsyncJob, *, by: str = "w") -> AsyncJob | timedelta | None:
-    """Have a worker claim the job, and leave it there."""
+    """Claim the job for a worker and leave it running."""
     return executor._claim(JobMessage.of(stored(store, job)), by, QUARTER_HOUR)
 
 
-# ── The lock's name ────────────────────────────────────────────────────────────────────────────────
+# ── Key ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_lock_is_shared_by_all_by_an_owner_or_by_an_owners_same_input() -> None:
+def test_lock_is_global_or_per_owner_or_per_input() -> None:
     def keys(scope: Any) -> int:
         lock = Exclusive("cache", scope=scope)
         return len({exclusive_key(lock, owner, value) for owner in ("alice", "bob") for value in (b"1", b"2")})
@@ -176,7 +176,7 @@ def test_a_lock_is_shared_by_all_by_an_owner_or_by_an_owners_same_input() -> Non
     assert (keys("GLOBAL"), keys("OWNER"), keys("INPUT")) == (1, 2, 4)
 
 
-def test_no_owner_and_no_name_runs_into_another_lock() -> None:
+def test_other_owner_or_name_gives_another_lock() -> None:
     locks = [
         exclusive_key(Exclusive(name, scope=scope), owner, b"{}")
         for name in ("cache", "cache.a")
@@ -189,7 +189,7 @@ def test_no_owner_and_no_name_runs_into_another_lock() -> None:
 # ── Take ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_first_has_the_lock_and_the_second_is_told_who_has_it(store: FakeStore, locks: Locks) -> None:
+def test_second_job_finds_the_lock_owner(store: FakeStore, locks: Locks) -> None:
     first, second = put(store, 1), put(store, 2)
     assert take(locks, first) is None
     assert take(locks, second) == first
@@ -209,7 +209,7 @@ OVER: dict[str, Callable[[AsyncJob], AsyncJob | None]] = {
 
 
 @pytest.mark.parametrize("how", OVER)
-def test_the_lock_is_taken_from_a_holder_that_is_over(how: str, store: FakeStore, locks: Locks) -> None:
+def test_lock_is_taken_from_an_ended_owner(how: str, store: FakeStore, locks: Locks) -> None:
     first, second = put(store, 0), put(store, 0, async_job_id="00000000-0000-4000-8000-000000000002")
     take(locks, first)
     after = OVER[how](first)
@@ -228,16 +228,16 @@ def test_the_lock_is_taken_from_a_holder_that_is_over(how: str, store: FakeStore
         {"attempt": 3, "status": Status.IN_PROGRESS, "lease_until": NOW - timedelta(days=1)},
         {"deadline_at": NOW - timedelta(days=1)},
     ],
-    ids=["its lease is over", "it waits to be tried again", "its last attempt is lost", "its deadline is over"],
+    ids=["lease ended", "waits for a retry", "last attempt lost", "deadline passed"],
 )
-def test_no_clock_takes_the_lock_from_a_holder_that_has_not_ended(change: Any, store: FakeStore, locks: Locks) -> None:
+def test_lock_is_never_taken_from_an_unfinished_owner(change: Any, store: FakeStore, locks: Locks) -> None:
     first, second = put(store, 1), put(store, 2)
     take(locks, first)
     store.jobs[first.key] = replace(first, **change)
     assert take(locks, second) == stored(store, first)
 
 
-def test_of_two_who_read_the_same_holder_as_over_one_has_the_lock(store: RacingStore, locks: Locks) -> None:
+def test_one_of_two_that_see_the_same_ended_owner_gets_the_lock(store: RacingStore, locks: Locks) -> None:
     first, second, third = (put(store, number) for number in (1, 2, 3))
     take(locks, first)
     store.jobs[first.key] = first.cancelled(now=NOW)
@@ -246,34 +246,34 @@ def test_of_two_who_read_the_same_holder_as_over_one_has_the_lock(store: RacingS
     assert store.rivals == []
 
 
-def test_many_at_once_get_one_lock_and_two_get_two(store: RacingStore, locks: Locks) -> None:
+def test_concurrent_jobs_get_as_many_locks_as_the_limit(store: RacingStore, locks: Locks) -> None:
     for limit in (1, 2):
         jobs = [put(store, 10 * limit + number, key=f"{limit}#at.once.{limit}") for number in range(8)]
-        barrier, took = threading.Barrier(8), list[AsyncJob]()
+        barrier, taken = threading.Barrier(8), list[AsyncJob]()
         reads, together = store.reads, threading.Barrier(8)
 
-        def race(job: AsyncJob, barrier: threading.Barrier = barrier, took: list[AsyncJob] = took) -> None:
+        def race(job: AsyncJob, barrier: threading.Barrier = barrier, taken: list[AsyncJob] = taken) -> None:
             barrier.wait()
             if take(locks, job) is None:
-                took.append(job)
+                taken.append(job)
 
-        # All have seen it free before the first one takes it.
+        # Every thread reads the free lock before the first one takes it.
         store.rivals = [together.wait] * 8
         threads = [threading.Thread(target=race, args=(job,)) for job in jobs]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert store.reads - reads > 8 * limit, "nobody lost the race"
-        assert len(took) == limit
+        assert store.reads - reads > 8 * limit, "no thread lost the race"
+        assert len(taken) == limit
 
 
-def test_of_a_lock_for_two_a_holder_has_one_and_is_recognised_in_any(store: FakeStore, locks: Locks) -> None:
+def test_lock_owner_keeps_its_slot_of_a_lock_for_two(store: FakeStore, locks: Locks) -> None:
     first, second, third = (put(store, number, key="2#pairs") for number in (1, 2, 3))
     assert [take(locks, job) for job in (first, second)] == [None, None]
     assert take(locks, third) in (first, second)
     store.jobs[first.key] = first.cancelled(now=NOW)
-    # The first place is free by now, and the second one's holder does not take it too.
+    # The first slot is free now; the owner of the second does not take it too.
     assert take(locks, second) is None
     assert take(locks, third) is None
     assert {holder.key for holder in store.locks.values()} == {second.key, third.key}
@@ -283,7 +283,7 @@ def test_of_a_lock_for_two_a_holder_has_one_and_is_recognised_in_any(store: Fake
 
 
 @pytest.mark.parametrize("name", ["lock.rejects", "lock.rejects_too"])
-def test_while_the_lock_is_held_a_submit_is_refused_and_nothing_is_kept(
+def test_submit_is_rejected_and_stores_nothing_while_the_lock_is_held(
     name: str, commands: Commands, store: FakeStore, queue: FakeQueue
 ) -> None:
     running = submit(commands, "lock.rejects").job
@@ -294,28 +294,28 @@ def test_while_the_lock_is_held_a_submit_is_refused_and_nothing_is_kept(
     assert (list(store.jobs.values()), store.writes, queue.sent) == ([running], writes, [JobMessage.of(running)])
 
 
-def test_nobody_is_told_of_somebody_elses_job(commands: Commands) -> None:
+def test_rejection_does_not_name_another_owners_job(commands: Commands) -> None:
     submit(commands, "lock.rejects")
     with pytest.raises(AnotherIsRunning) as refused:
         submit(commands, "lock.rejects", owner="bob")
     assert refused.value.async_job_id is None
 
 
-def test_a_refusal_binds_no_key(commands: Commands) -> None:
+def test_rejection_keeps_the_idempotency_key_free(commands: Commands) -> None:
     running = submit(commands, "lock.rejects", key="first").job
     for _ in range(2):
         with pytest.raises(AnotherIsRunning):
             submit(commands, "lock.rejects", key="second")
-    # A repetition of what was accepted is the same job, though its lock is held: by itself.
+    # A replay returns the accepted job although the lock is held: by the job itself.
     again = submit(commands, "lock.rejects", key="first")
     assert (again.job, again.replayed) == (running, True)
     commands.cancel(OWNER, running.async_job_id)
     assert not submit(commands, "lock.rejects", key="second").replayed
-    # And so it is when its lock has long been another's.
+    # The same holds after another job taken the lock.
     assert submit(commands, "lock.rejects", key="first").job.async_job_id == running.async_job_id
 
 
-def test_who_asks_for_what_runs_joins_it_if_it_is_its_own_and_of_that_type(commands: Commands, store: FakeStore) -> None:
+def test_submit_joins_the_owners_running_job_of_the_same_type(commands: Commands, store: FakeStore) -> None:
     running = submit(commands, "lock.joins").job
     joined = submit(commands, "lock.joins", key="k")
     assert (joined.job, joined.replayed) == (running, True)
@@ -326,20 +326,20 @@ def test_who_asks_for_what_runs_joins_it_if_it_is_its_own_and_of_that_type(comma
         submit(commands, "lock.joins", owner="bob")
 
 
-def test_who_may_wait_is_accepted_without_asking(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
+def test_queued_job_is_accepted_without_reading_the_lock(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
     jobs = [submit(commands, "lock.queues").job for _ in range(3)]
     assert (store.locks, store.reads, store.writes) == ({}, 0, 3)
     assert [message.exclusive_key for message in queue.sent] == ["1#line"] * 3
     assert all(job.status is Status.PENDING for job in jobs)
 
 
-def test_what_is_to_begin_later_is_accepted_and_waits_for_the_lock_then(commands: Commands) -> None:
+def test_delayed_job_is_accepted_and_takes_the_lock_when_it_starts(commands: Commands) -> None:
     submit(commands, "lock.rejects")
     later = submit(commands, "lock.rejects", delay=timedelta(hours=1)).job
     assert later.waits_since == NOW + timedelta(hours=1)
 
 
-def test_a_submit_that_was_slower_withdraws_its_job(
+def test_slower_submit_withdraws_its_job(
     commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue, clock: FakeClock
 ) -> None:
     rival = put(store, 1)
@@ -351,14 +351,14 @@ def test_a_submit_that_was_slower_withdraws_its_job(
     [withdrawn] = [job for key, job in store.jobs.items() if key != rival.key]
     assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
     assert (withdrawn.due_at, withdrawn.waits_since, queue.sent) == (None, None, [])
-    # Whoever sent the same request at the same moment, and was told of the job, can see how it ended; then the key is free.
+    # A concurrent caller with the same key received the job and can read its end. Afterwards the key is free.
     assert commands.cancel(OWNER, withdrawn.async_job_id) == withdrawn
     clock.advance(seconds=62)
     store.jobs[rival.key] = rival.cancelled(now=clock.now)
     assert not submit(commands, "lock.rejects", key="k").replayed
 
 
-def test_a_submit_that_was_slower_wakes_who_might_have_been_woken_instead_of_its_job(
+def test_slower_submit_wakes_the_next_waiting_job(
     commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue
 ) -> None:
     rival, heir = put(store, -2), put(store, -1)
@@ -369,31 +369,31 @@ def test_a_submit_that_was_slower_wakes_who_might_have_been_woken_instead_of_its
     assert queue.sent == [JobMessage.of(heir)]
 
 
-def test_a_submit_that_was_slower_joins_the_quicker_one(commands: Commands, store: RacingStore, locks: Locks) -> None:
+def test_slower_submit_joins_the_faster_one(commands: Commands, store: RacingStore, locks: Locks) -> None:
     rival = put(store, 1, key="1#joined", job_type="lock.joins")
     store.rivals = [lambda: take(locks, rival)]
     assert submit(commands, "lock.joins").job == rival
 
 
-def test_a_job_that_a_worker_began_before_it_could_be_withdrawn_is_accepted(
+def test_job_that_started_before_its_withdrawal_is_accepted(
     commands: Commands, store: RacingStore, locks: Locks, executor: Executor
 ) -> None:
-    # The submit stands still after it has read who holds the lock; that one ends, and the sweeper has the new job begun.
+    # The submit pauses after it read the lock owner. The owner ends, and the sweeper starts the new job.
     rival = put(store, 1)
     begun: list[object] = []
 
-    def begin_it(old: AsyncJob) -> None:
+    def start_the_new_job(old: AsyncJob) -> None:
         store.jobs[rival.key] = rival.cancelled(now=NOW)
         begun.append(begin(executor, store, old))
 
     store.rivals = [lambda: take(locks, rival)]
-    store.before_a_withdrawal = begin_it
+    store.before_a_withdrawal = start_the_new_job
     job = submit(commands, "lock.rejects").job
     assert isinstance(begun[0], AsyncJob)
     assert stored(store, job).status is Status.IN_PROGRESS
 
 
-def test_a_submit_that_died_between_its_record_and_the_lock_holds_up_nobody_and_its_job_is_done(
+def test_submit_that_died_before_the_lock_blocks_no_job_and_its_own_runs(
     commands: Commands, store: RacingStore, executor: Executor, queue: FakeQueue
 ) -> None:
     def die() -> None:
@@ -410,9 +410,7 @@ def test_a_submit_that_died_between_its_record_and_the_lock_holds_up_nobody_and_
     assert isinstance(begin(executor, store, orphan), AsyncJob)
 
 
-def test_a_submit_that_cannot_ask_for_the_lock_accepts_the_job_which_then_waits(
-    commands: Commands, store: RacingStore, queue: FakeQueue
-) -> None:
+def test_submit_with_an_unavailable_lock_accepts_the_job(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
     def fail() -> None:
         raise Unavailable("throttled")
 
@@ -421,9 +419,7 @@ def test_a_submit_that_cannot_ask_for_the_lock_accepts_the_job_which_then_waits(
     assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
 
 
-def test_a_type_without_a_lock_costs_no_read_and_no_write_more_and_says_nothing_of_it(
-    commands: Commands, store: RacingStore, queue: FakeQueue
-) -> None:
+def test_job_without_a_lock_costs_nothing_extra(commands: Commands, store: RacingStore, queue: FakeQueue) -> None:
     job = submit(commands, "lock.none").job
     assert (store.writes, store.reads, job.exclusive_key, job.waits_since) == (1, 0, None, None)
     assert "exclusiveKey" not in queue.sent[0].to_body()
@@ -432,7 +428,7 @@ def test_a_type_without_a_lock_costs_no_read_and_no_write_more_and_says_nothing_
 # ── Run ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_under_a_lock_runs_once_it_has_it_and_its_end_wakes_the_one_that_has_waited_longest(
+def test_exclusive_job_runs_with_its_lock_and_its_end_wakes_the_longest_waiting_one(
     commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
 ) -> None:
     jobs = []
@@ -442,7 +438,7 @@ def test_a_job_under_a_lock_runs_once_it_has_it_and_its_end_wakes_the_one_that_h
     queue.sent.clear()
     claim = begin(executor, store, jobs[0])
     assert isinstance(claim, AsyncJob)
-    # Acknowledged, and not counted as an attempt.
+    # The message is acknowledged and no attempt is counted.
     assert [begin(executor, store, job) for job in jobs[1:]] == [None, None]
     assert [stored(store, job).attempt for job in jobs] == [1, 0, 0]
     executor.run_claimed(claim, QUARTER_HOUR)
@@ -450,9 +446,7 @@ def test_a_job_under_a_lock_runs_once_it_has_it_and_its_end_wakes_the_one_that_h
     assert queue.sent == [JobMessage.of(jobs[1])]
 
 
-def test_who_is_woken_is_sent_to_its_own_queue(
-    store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
-) -> None:
+def test_woken_job_is_sent_to_its_own_queue(store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock) -> None:
     first, *_ = (
         put(store, number, job_type="lock.pairs", key="2#pairs", priority=priority) for number, priority in enumerate(Priority)
     )
@@ -463,7 +457,7 @@ def test_who_is_woken_is_sent_to_its_own_queue(
     assert [message.priority for message in queue.sent] == [Priority.STANDARD, Priority.LOW]
 
 
-def test_as_many_are_woken_as_may_run(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
+def test_as_many_jobs_are_woken_as_may_run(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
     jobs = [submit(commands, "lock.pairs").job for _ in range(5)]
     begun = [begin(executor, store, job) for job in jobs]
     assert [isinstance(claim, AsyncJob) for claim in begun] == [True, True, False, False, False]
@@ -473,13 +467,13 @@ def test_as_many_are_woken_as_may_run(commands: Commands, store: FakeStore, queu
     assert len(queue.sent) == 2
 
 
-def test_two_that_are_woken_at_once_do_not_run_at_once(commands: Commands, store: FakeStore, executor: Executor) -> None:
+def test_two_woken_jobs_do_not_run_together(commands: Commands, store: FakeStore, executor: Executor) -> None:
     first, second = (submit(commands, "lock.queues").job for _ in range(2))
     claims = [begin(executor, store, job, by=f"w{n}") for n, job in enumerate((first, second, second, first))]
     assert [isinstance(claim, AsyncJob) for claim in claims] == [True, False, False, False]
 
 
-def test_a_holder_that_waits_for_its_next_attempt_keeps_the_lock(store: FakeStore, executor: Executor) -> None:
+def test_job_that_waits_for_its_retry_keeps_the_lock(store: FakeStore, executor: Executor) -> None:
     first, second = (
         put(store, 0, async_job_id=f"00000000-0000-4000-8000-00000000000{n}", job_type="lock.rejects") for n in "12"
     )
@@ -489,16 +483,14 @@ def test_a_holder_that_waits_for_its_next_attempt_keeps_the_lock(store: FakeStor
     assert begin(executor, store, second) is None
 
 
-def test_while_the_lock_cannot_be_asked_for_the_message_comes_back(
-    commands: Commands, store: FakeStore, executor: Executor
-) -> None:
+def test_message_returns_while_the_lock_is_unavailable(commands: Commands, store: FakeStore, executor: Executor) -> None:
     job = submit(commands, "lock.queues").job
     store.failures.append(Unavailable("throttled"))
     assert begin(executor, store, job) == TRY_LATER
     assert stored(store, job).attempt == 0
 
 
-def test_a_worker_that_died_with_the_lock_and_before_the_claim_is_followed_by_one_that_claims(
+def test_worker_that_died_between_lock_and_claim_is_followed_by_another(
     commands: Commands, store: FakeStore, executor: Executor, locks: Locks
 ) -> None:
     job, other = (submit(commands, "lock.queues").job for _ in range(2))
@@ -507,9 +499,7 @@ def test_a_worker_that_died_with_the_lock_and_before_the_claim_is_followed_by_on
     assert isinstance(begin(executor, store, job), AsyncJob)
 
 
-def test_a_message_of_a_job_that_is_over_takes_the_lock_from_nobody_who_needs_it(
-    commands: Commands, store: FakeStore, executor: Executor
-) -> None:
+def test_message_of_an_ended_job_blocks_no_other_job(commands: Commands, store: FakeStore, executor: Executor) -> None:
     over, next_one = (submit(commands, "lock.queues").job for _ in range(2))
     message = JobMessage.of(over)
     commands.cancel(OWNER, over.async_job_id)
@@ -517,10 +507,10 @@ def test_a_message_of_a_job_that_is_over_takes_the_lock_from_nobody_who_needs_it
     assert isinstance(begin(executor, store, next_one), AsyncJob)
 
 
-# ── Who comes next ─────────────────────────────────────────────────────────────────────────────────
+# ── Wake ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_cancel_wakes_who_waits(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
+def test_cancel_wakes_the_next_job(commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor) -> None:
     first, second = (submit(commands, "lock.queues").job for _ in range(2))
     begin(executor, store, first)
     queue.sent.clear()
@@ -528,7 +518,7 @@ def test_a_cancel_wakes_who_waits(commands: Commands, store: FakeStore, queue: F
     assert queue.sent == [JobMessage.of(second)]
 
 
-def test_the_sweeper_wakes_who_waits_for_a_holder_that_is_lost(
+def test_sweeper_wakes_the_next_job_after_a_lost_owner(
     store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock
 ) -> None:
     lost, heir = (put(store, number, max_attempts=1, job_type="lock.rejects") for number in (0, 1))
@@ -540,7 +530,7 @@ def test_the_sweeper_wakes_who_waits_for_a_holder_that_is_lost(
     assert queue.sent == [JobMessage.of(heir)]
 
 
-def test_who_cannot_be_woken_is_sent_by_the_sweeper_and_never_waits_long_for_that(
+def test_sweeper_soon_sends_a_job_that_could_not_be_woken(
     commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock, lines: Lines
 ) -> None:
     holder, heir = (submit(commands, "lock.queues").job for _ in range(2))
@@ -561,9 +551,7 @@ def test_who_cannot_be_woken_is_sent_by_the_sweeper_and_never_waits_long_for_tha
         sweeper.sweep(lambda: timedelta(minutes=1))
 
 
-def test_a_table_that_does_not_answer_the_wake_leaves_the_end_as_it_was_recorded(
-    commands: Commands, store: FakeStore, executor: Executor, lines: Lines
-) -> None:
+def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore, executor: Executor, lines: Lines) -> None:
     holder = submit(commands, "lock.queues").job
     claim = begin(executor, store, holder)
     assert isinstance(claim, AsyncJob)
@@ -572,14 +560,14 @@ def test_a_table_that_does_not_answer_the_wake_leaves_the_end_as_it_was_recorded
     def fail(*_: Any, **__: Any) -> Any:
         raise Unavailable("throttled")
 
-    store.waiting = fail  # type: ignore[method-assign]  # only this call is to fail
+    store.waiting = fail  # type: ignore[method-assign]  # only this call fails
     executor.run_claimed(claim, QUARTER_HOUR)
     store.waiting = waiting  # type: ignore[method-assign]
     assert stored(store, holder).status is Status.COMPLETED
     assert lines.names()[-1] == "WAKE_DEFERRED"
 
 
-def test_an_index_that_lags_behind_wakes_the_next_one_it_shows(store: FakeStore, queue: FakeQueue, locks: Locks) -> None:
+def test_lagging_index_wakes_the_next_claimable_job(store: FakeStore, queue: FakeQueue, locks: Locks) -> None:
     gone, begun, ended, heir = (put(store, -4 + number) for number in range(4))
     keys = [job.key for job in (gone, begun, ended, heir)]
     del store.jobs[gone.key]
@@ -594,7 +582,7 @@ def test_an_index_that_lags_behind_wakes_the_next_one_it_shows(store: FakeStore,
     assert queue.sent == [JobMessage.of(heir)]
 
 
-def test_a_retried_job_waits_for_its_lock_again_behind_those_who_wait(
+def test_retried_job_waits_for_its_lock_behind_the_others(
     commands: Commands, store: FakeStore, executor: Executor, clock: FakeClock
 ) -> None:
     first, second = (submit(commands, "lock.queues").job for _ in range(2))
@@ -603,5 +591,5 @@ def test_a_retried_job_waits_for_its_lock_again_behind_those_who_wait(
     retried = commands.retry(OWNER, first.async_job_id)
     assert (retried.exclusive_key, retried.waits_since) == ("1#line", clock.now)
     assert list(store.waiting("1#line", clock.now, at_most=9)) == [second.key, first.key]
-    # The lock named its former generation, which is over.
+    # The lock names the earlier generation, which is over.
     assert isinstance(begin(executor, store, retried), AsyncJob)

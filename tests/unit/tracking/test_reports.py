@@ -1,4 +1,4 @@
-"""What outside workers report: which reports make sense, and what becomes of the job."""
+"""Reports of tracked jobs: which are valid, and how they change the job."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "
 
 @dataclass
 class RacingStore(FakeStore):
-    """A store in which somebody else is quicker: `rivals` act, one a swap, right before it."""
+    """A store in which another writer comes first: before each swap, the next of `rivals` runs."""
 
     rivals: list[Callable[[], object]] = field(default_factory=list)
 
@@ -54,7 +54,7 @@ class RacingStore(FakeStore):
 
 @pytest.fixture
 def store() -> RacingStore:
-    """With a tracked job that waits."""
+    """Return a store with a waiting tracked job."""
     return RacingStore(jobs={JOB.key: JOB})
 
 
@@ -63,7 +63,7 @@ def reports(store: RacingStore, clock: FakeClock) -> Reports:
     return Reports(store=store, clock=clock)
 
 
-# ── Which reports make sense ───────────────────────────────────────────────────────────────────────
+# ── Valid reports ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def reports(store: RacingStore, clock: FakeClock) -> Reports:
         ),
     ],
 )
-def test_a_report_is_read(fields: dict[str, Any], report: Report) -> None:
+def test_report_is_read(fields: dict[str, Any], report: Report) -> None:
     assert repr(Report.of(fields)) == repr(report)
 
 
@@ -121,7 +121,7 @@ def test_a_report_is_read(fields: dict[str, Any], report: Report) -> None:
         ({"status": "FAILED", "error": {"message": "m", "retryable": True}}, ["/error/retryable"]),
     ],
 )
-def test_a_report_that_makes_no_sense_is_refused_with_each_place(fields: Any, pointers: list[str]) -> None:
+def test_invalid_report_is_rejected_with_each_place(fields: Any, pointers: list[str]) -> None:
     with pytest.raises(InvalidReport) as refused:
         Report.of(fields)
     assert [problem.pointer for problem in refused.value.problems] == pointers
@@ -152,21 +152,21 @@ def test_a_report_that_makes_no_sense_is_refused_with_each_place(fields: Any, po
         "https://files.example/" + "a" * 2048,
     ],
 )
-def test_a_result_elsewhere_is_a_plain_https_url(url: str) -> None:
+def test_result_location_is_a_plain_https_url(url: str) -> None:
     with pytest.raises(InvalidReport):
         Report.of({"status": "COMPLETED", "resultLocation": url})
 
 
-def test_a_result_that_no_record_holds_is_refused() -> None:
+def test_oversized_result_is_rejected() -> None:
     Report.of({"status": "COMPLETED", "result": "x" * (INLINE_RESULT_LIMIT - 2)})
     with pytest.raises(ResultTooLarge, match="8193 bytes; 8192 are the most"):
         Report.of({"status": "COMPLETED", "result": "x" * (INLINE_RESULT_LIMIT - 1)})
 
 
-# ── What becomes of the job ────────────────────────────────────────────────────────────────────────
+# ── Transitions ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_first_report_starts_the_job(reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines) -> None:
+def test_first_report_starts_the_job(reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines) -> None:
     clock.advance(seconds=3)
     job = reports.by_owner(JOB.key, HALFWAY)
     assert job == store.job
@@ -175,12 +175,12 @@ def test_the_first_report_starts_the_job(reports: Reports, store: RacingStore, c
     assert lines.names() == ["JOB_STARTED"]
 
 
-def test_a_report_is_a_read_and_a_write(reports: Reports, store: RacingStore) -> None:
+def test_report_costs_a_read_and_a_write(reports: Reports, store: RacingStore) -> None:
     reports.by_owner(JOB.key, HALFWAY)
     assert store.writes == 1
 
 
-def test_later_reports_change_what_they_tell_and_are_not_logged(
+def test_later_report_changes_only_its_fields_and_is_not_logged(
     reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
 ) -> None:
     reports.by_owner(JOB.key, HALFWAY)
@@ -192,7 +192,7 @@ def test_later_reports_change_what_they_tell_and_are_not_logged(
 
 
 @given(st.lists(st.none() | st.integers(0, 100), min_size=1))
-def test_progress_never_goes_back(told: list[int | None]) -> None:
+def test_progress_never_decreases(told: list[int | None]) -> None:
     store = RacingStore(jobs={JOB.key: JOB})
     reports = Reports(store=store, clock=FakeClock(NOW))
     seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in told]
@@ -200,7 +200,7 @@ def test_progress_never_goes_back(told: list[int | None]) -> None:
     assert seen[-1] == max(progress or 0 for progress in told)
 
 
-def test_completing_ends_it_at_once_and_is_kept_from_then_on(
+def test_completion_ends_the_job_and_starts_its_retention(
     reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
 ) -> None:
     reports.by_owner(JOB.key, HALFWAY)
@@ -212,13 +212,13 @@ def test_completing_ends_it_at_once_and_is_kept_from_then_on(
     assert [(e["message"], e.get("durationMs")) for e in lines.events] == [("JOB_STARTED", None), ("JOB_COMPLETED", 1_800_000)]
 
 
-def test_one_report_may_be_all_there_is(reports: Reports, lines: Lines) -> None:
+def test_first_report_may_complete_the_job(reports: Reports, lines: Lines) -> None:
     job = reports.by_owner(JOB.key, DONE)
     assert (job.status, job.started_at, job.ended_at) == (Status.COMPLETED, NOW, NOW)
     assert lines.names() == ["JOB_STARTED", "JOB_COMPLETED"]
 
 
-def test_failing_ends_it_with_its_error_and_logs_none_of_its_words(reports: Reports, lines: Lines) -> None:
+def test_failure_ends_the_job_and_its_text_is_not_logged(reports: Reports, lines: Lines) -> None:
     reports.by_owner(JOB.key, HALFWAY)
     job = reports.by_owner(JOB.key, BROKEN)
     assert (job.status, job.progress, job.error) == (Status.FAILED, 50, BROKEN.error)
@@ -228,9 +228,7 @@ def test_failing_ends_it_with_its_error_and_logs_none_of_its_words(reports: Repo
 
 
 @pytest.mark.parametrize("report", [DONE, BROKEN], ids=["completed", "failed"])
-def test_an_end_that_is_reported_again_counts_as_done(
-    reports: Reports, store: RacingStore, clock: FakeClock, report: Report
-) -> None:
+def test_repeated_end_is_accepted(reports: Reports, store: RacingStore, clock: FakeClock, report: Report) -> None:
     first = reports.by_owner(JOB.key, report)
     clock.advance(seconds=1)
     assert reports.by_owner(JOB.key, report) == first
@@ -247,7 +245,7 @@ def test_an_end_that_is_reported_again_counts_as_done(
     ],
     ids=["progress", "failure", "another result", "another message"],
 )
-def test_nothing_else_goes_over_an_ended_job(reports: Reports, store: RacingStore, late: Report) -> None:
+def test_other_report_of_an_ended_job_is_rejected(reports: Reports, store: RacingStore, late: Report) -> None:
     ended = reports.by_owner(JOB.key, DONE)
     with pytest.raises(JobHasEnded) as refused:
         reports.by_owner(JOB.key, late)
@@ -255,7 +253,7 @@ def test_nothing_else_goes_over_an_ended_job(reports: Reports, store: RacingStor
     assert store.job == ended
 
 
-def test_a_worker_learns_of_a_cancel_with_its_next_report(reports: Reports, store: RacingStore) -> None:
+def test_report_of_a_cancelled_job_is_rejected(reports: Reports, store: RacingStore) -> None:
     store.jobs[JOB.key] = JOB.cancelled(now=NOW)
     with pytest.raises(JobHasEnded) as refused:
         reports.by_worker(JOB_ID, TOKEN, DONE)
@@ -263,7 +261,7 @@ def test_a_worker_learns_of_a_cancel_with_its_next_report(reports: Reports, stor
     assert store.writes == 0
 
 
-def test_a_report_after_the_deadline_ends_the_job_as_the_sweeper_would(
+def test_report_after_the_deadline_ends_the_job_as_the_sweeper_does(
     reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
 ) -> None:
     clock.now = JOB.deadline_at
@@ -274,10 +272,10 @@ def test_a_report_after_the_deadline_ends_the_job_as_the_sweeper_would(
     assert lines.names() == ["JOB_FAILED"]
 
 
-# ── Who may report ─────────────────────────────────────────────────────────────────────────────────
+# ── Authorization ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_token_is_as_good_as_the_owner(reports: Reports, store: RacingStore) -> None:
+def test_worker_token_allows_the_same_reports_as_the_owner(reports: Reports, store: RacingStore) -> None:
     assert reports.by_worker(JOB_ID, TOKEN, HALFWAY) == store.job
     assert store.job.progress == 50
 
@@ -285,7 +283,7 @@ def test_the_token_is_as_good_as_the_owner(reports: Reports, store: RacingStore)
 @pytest.mark.parametrize(
     "change", ["another secret", "another owner", "another id", "expired", "a new generation", "not tracked"]
 )
-def test_whatever_is_wrong_with_a_token_nothing_happens_and_nobody_is_told_what(
+def test_each_wrong_token_is_rejected_in_the_same_way(
     reports: Reports, store: RacingStore, clock: FakeClock, change: str
 ) -> None:
     token, async_job_id = TOKEN, JOB_ID
@@ -308,7 +306,7 @@ def test_whatever_is_wrong_with_a_token_nothing_happens_and_nobody_is_told_what(
     assert (refused.value.args, store.jobs, store.writes) == ((), before, 0)
 
 
-def test_an_unknown_job_is_not_found(reports: Reports, clock: FakeClock) -> None:
+def test_unknown_job_is_not_found(reports: Reports, clock: FakeClock) -> None:
     with pytest.raises(JobNotFound):
         reports.by_owner(new_job(owner="bob").key, HALFWAY)
     clock.now = JOB.record_expires_at
@@ -316,7 +314,7 @@ def test_an_unknown_job_is_not_found(reports: Reports, clock: FakeClock) -> None
         reports.by_owner(JOB.key, HALFWAY)
 
 
-def test_of_a_job_that_runs_here_nobody_reports(reports: Reports, store: RacingStore) -> None:
+def test_report_of_a_job_that_is_not_tracked_is_rejected(reports: Reports, store: RacingStore) -> None:
     store.jobs[JOB.key] = new_job()
     with pytest.raises(JobNotTracked):
         reports.by_owner(JOB.key, HALFWAY)
@@ -327,7 +325,7 @@ def test_of_a_job_that_runs_here_nobody_reports(reports: Reports, store: RacingS
 
 
 def rival(store: RacingStore, change: Callable[[AsyncJob], AsyncJob | None]) -> None:
-    """Somebody else changes the job right before the next swap; None takes it away."""
+    """Let another writer change the job right before the next swap; None deletes it."""
 
     def act() -> None:
         changed = change(store.jobs.pop(JOB.key))
@@ -337,14 +335,14 @@ def rival(store: RacingStore, change: Callable[[AsyncJob], AsyncJob | None]) -> 
     store.rivals.append(act)
 
 
-def test_a_report_that_another_overtook_does_not_undo_it(reports: Reports, store: RacingStore) -> None:
+def test_overtaken_report_does_not_undo_the_other(reports: Reports, store: RacingStore) -> None:
     rival(store, lambda job: job.advanced(now=NOW, progress=80, message="Page 8"))
     job = reports.by_owner(JOB.key, HALFWAY)
-    assert store.rivals == [], "the other one did not come first"
+    assert store.rivals == [], "the other report did not come first"
     assert (job.progress, store.job) == (80, job)
 
 
-def test_a_report_loses_against_the_end(reports: Reports, store: RacingStore) -> None:
+def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: RacingStore) -> None:
     rival(store, lambda job: job.cancelled(now=NOW))
     with pytest.raises(JobHasEnded):
         reports.by_owner(JOB.key, DONE)
@@ -352,17 +350,17 @@ def test_a_report_loses_against_the_end(reports: Reports, store: RacingStore) ->
     assert store.job.status is Status.CANCELLED
 
 
-@pytest.mark.parametrize("gone", [True, False], ids=["gone", "created anew"])
-def test_a_report_made_for_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
+@pytest.mark.parametrize("gone", [True, False], ids=["deleted", "created again"])
+def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
     anew = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
     rival(store, lambda _: None if gone else anew)
     with pytest.raises(InvalidWorkerToken):
         reports.by_worker(JOB_ID, TOKEN, DONE)
-    assert store.rivals == [], "nobody came first"
+    assert store.rivals == [], "the other writer did not come first"
     assert store.jobs == ({} if gone else {JOB.key: anew})
 
 
-def test_many_who_report_at_once_do_not_keep_a_request_for_ever(reports: Reports, store: RacingStore) -> None:
+def test_concurrent_reports_do_not_block_a_request_forever(reports: Reports, store: RacingStore) -> None:
     for _ in range(10):
         rival(store, lambda job: job.advanced(now=NOW, progress=job.progress + 1, message=None))
     with pytest.raises(Unavailable):

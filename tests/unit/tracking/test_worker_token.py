@@ -1,4 +1,4 @@
-"""The worker's token: for one job in one generation, and never what is kept of it."""
+"""The worker's token: valid for one generation of one job, and never stored."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ OWNERS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_c
 
 
 @given(OWNERS)
-def test_a_token_reads_back_as_it_was(owner: str) -> None:
+def test_token_round_trips_through_its_text(owner: str) -> None:
     token = WorkerToken.new(owner)
     assert WorkerToken.parse(token.text) == token
 
 
-def test_a_token_fits_the_job_that_was_made_with_it_and_no_other() -> None:
+def test_token_fits_only_its_own_job() -> None:
     token = WorkerToken.new(OWNER)
     job = new_tracked_job(generation=token.generation)
     assert token.fits(job)
@@ -32,18 +32,18 @@ def test_a_token_fits_the_job_that_was_made_with_it_and_no_other() -> None:
     assert not token.fits(replace(job, max_attempts=3))
 
 
-def test_no_two_tokens_are_the_same() -> None:
+def test_each_token_is_different() -> None:
     assert len({WorkerToken.new(OWNER).generation for _ in range(1000)}) == 1000
 
 
-def test_what_is_stored_tells_nothing_of_the_secret() -> None:
+def test_record_does_not_hold_the_secret() -> None:
     token = WorkerToken.new(OWNER)
     stored = str(to_item(new_tracked_job(generation=token.generation)))
     for secret in (token.secret.hex(), base64.urlsafe_b64encode(token.secret).decode()[:20], token.text):
         assert secret not in stored
 
 
-def test_a_token_does_not_show_its_secret_by_accident() -> None:
+def test_repr_of_a_token_hides_the_secret() -> None:
     token = WorkerToken.new(OWNER)
     assert str(token.secret) not in f"{token!r}{token}"
 
@@ -66,16 +66,16 @@ GOOD = WorkerToken(OWNER, bytes(range(32))).text
         "ajw_" + base64.urlsafe_b64encode(bytes(33)).decode(),
         "ajw_" + base64.urlsafe_b64encode(b"a#b" + bytes(32)).decode().rstrip("="),
         "ajw_" + base64.urlsafe_b64encode(b"\xff" * 40).decode().rstrip("="),
-        # The same bytes, written another way: the last character's low bits say nothing.
+        # Another text for the same bytes: the low bits of the last character are unused.
         GOOD[:-1] + chr(ord(GOOD[-1]) + 1),
         "a.b.c",
     ],
 )
-def test_anything_else_is_no_token(text: str) -> None:
+def test_malformed_token_is_rejected(text: str) -> None:
     assert WorkerToken.parse(GOOD) is not None
     assert WorkerToken.parse(text) is None
 
 
 @given(st.text())
-def test_no_text_is_too_odd_to_be_refused(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     assert WorkerToken.parse(text) is None

@@ -1,4 +1,4 @@
-"""One attempt: what is claimed, what becomes of each way of ending, and what the message is to do."""
+"""Claims, recorded outcomes, and what happens to the message."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.support.fakes import FakeClock, FakeObjects, FakeStore
 from tests.unit.conftest import Lines
 from tests.unit.worker.conftest import QUARTER_HOUR, Run, Submit, stored
 
-# ── Ways of ending ─────────────────────────────────────────────────────────────────────────────────
+# ── Outcomes ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_short_job_costs_its_claim_and_its_end_and_not_a_write_more(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_short_job_costs_two_writes(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
     before = store.writes
     run(job)
     assert store.writes - before == 2
 
 
-def test_an_unforeseen_exception_is_tried_again_after_a_backoff(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_unforeseen_exception_is_retried_after_a_backoff(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.raises")
     again_after = run(job)
     released = stored(store, job)
@@ -40,13 +40,13 @@ def test_an_unforeseen_exception_is_tried_again_after_a_backoff(store: FakeStore
     assert timedelta(0) <= again_after <= timedelta(seconds=2)
 
 
-def test_the_last_attempts_exception_fails_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_exception_of_the_last_attempt_fails_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.raises", attempt=2)
     assert run(job) is None
     assert (stored(store, job).status, stored(store, job).attempt) == (Status.FAILED, 3)
 
 
-def test_a_job_may_say_when_to_be_tried_again(store: FakeStore, submit: Submit, run: Run, clock: FakeClock) -> None:
+def test_retry_sets_its_own_delay(store: FakeStore, submit: Submit, run: Run, clock: FakeClock) -> None:
     job = submit("sample.succeeds_at_last")
     for _ in range(2):
         assert run(job) == timedelta(seconds=1)
@@ -59,7 +59,7 @@ def test_a_job_may_say_when_to_be_tried_again(store: FakeStore, submit: Submit, 
 # ── Claims ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
     held = store.claim_if_claimable(
         job.key, generation=job.generation, by="other", now=NOW, lease_until=NOW + timedelta(seconds=75)
@@ -68,7 +68,7 @@ def test_a_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submi
     assert stored(store, job) == held
 
 
-def test_a_message_that_was_too_early_only_for_its_claim_comes_back_at_once(
+def test_message_that_became_claimable_during_the_claim_returns_immediately(
     store: FakeStore, clock: FakeClock, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = submit("sample.halves", {"number": 14}, not_before=NOW + timedelta(milliseconds=2))
@@ -85,29 +85,29 @@ def test_a_message_that_was_too_early_only_for_its_claim_comes_back_at_once(
     assert stored(store, job).status is Status.COMPLETED
 
 
-def test_a_message_that_comes_too_early_waits(submit: Submit, run: Run) -> None:
+def test_early_message_waits(submit: Submit, run: Run) -> None:
     job = submit("sample.returns", not_before=NOW + timedelta(seconds=9))
     assert run(job) == timedelta(seconds=9)
 
 
 @pytest.mark.parametrize("changes", [{"status": Status.CANCELLED, "due_at": None}, {"attempt": 3}, {"deadline_at": NOW}])
-def test_a_message_whose_job_may_not_run_has_done_its_duty(submit: Submit, run: Run, changes: dict[str, Any]) -> None:
+def test_message_of_an_unrunnable_job_is_acknowledged(submit: Submit, run: Run, changes: dict[str, Any]) -> None:
     assert run(submit("sample.returns", **changes)) is None
 
 
-def test_a_message_of_a_job_that_is_gone_has_done_its_duty(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_message_of_a_deleted_job_is_acknowledged(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
     store.jobs.clear()
     assert run(job) is None
 
 
-def test_a_message_of_an_earlier_record_does_not_run_the_present_one(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_message_of_an_earlier_generation_does_not_run_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
     assert run(replace(job, generation="an earlier one")) is None
     assert stored(store, job) == job
 
 
-def test_a_table_that_is_down_at_the_claim_brings_the_message_back(store: FakeStore, submit: Submit, run: Run) -> None:
+def test_unavailable_table_at_the_claim_returns_the_message(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
     store.failures += [Unavailable("throttled")] * 2
     assert run(job) == TRY_LATER
@@ -115,7 +115,7 @@ def test_a_table_that_is_down_at_the_claim_brings_the_message_back(store: FakeSt
 
 
 class AnswerLostStore(FakeStore):
-    """Makes the claim, but the answer to the first one never arrives."""
+    """A store that claims, but whose answer to the first claim is lost."""
 
     claims = 0
 
@@ -127,9 +127,7 @@ class AnswerLostStore(FakeStore):
         return claim
 
 
-def test_a_claim_whose_answer_never_came_is_asked_for_again_and_not_lost(
-    objects: FakeObjects, catalog: Catalog, clock: FakeClock
-) -> None:
+def test_claim_with_a_lost_answer_is_repeated(objects: FakeObjects, catalog: Catalog, clock: FakeClock) -> None:
     store = AnswerLostStore()
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
@@ -138,7 +136,7 @@ def test_a_claim_whose_answer_never_came_is_asked_for_again_and_not_lost(
     assert (stored(store, job).status, stored(store, job).attempt, store.claims) == (Status.COMPLETED, 1, 2)
 
 
-def test_a_job_that_asks_for_a_retry_far_beyond_its_deadline_waits_until_its_deadline(
+def test_retry_beyond_the_deadline_waits_until_the_deadline(
     store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raises(_attempt: object, _definition: object) -> None:
@@ -150,7 +148,7 @@ def test_a_job_that_asks_for_a_retry_far_beyond_its_deadline_waits_until_its_dea
     assert stored(store, job).not_before == job.deadline_at
 
 
-def test_with_too_little_time_left_nothing_is_begun(store: FakeStore, executor: Executor, submit: Submit) -> None:
+def test_attempt_does_not_start_with_too_little_time_left(store: FakeStore, executor: Executor, submit: Submit) -> None:
     job = submit("sample.returns")
     assert executor.run(JobMessage.of(job), claimant="w", remaining=timedelta(seconds=9)) == timedelta(0)
     assert stored(store, job) == job
@@ -160,7 +158,7 @@ def test_with_too_little_time_left_nothing_is_begun(store: FakeStore, executor: 
 
 
 class LateStore(FakeStore):
-    """Something happens to the job between its claim and its end."""
+    """A store in which another writer changes the job between its claim and its end."""
 
     def __init__(self, meanwhile: Callable[[AsyncJob], AsyncJob]) -> None:
         super().__init__()
@@ -181,7 +179,7 @@ class LateStore(FakeStore):
     ],
     ids=["cancelled", "taken over"],
 )
-def test_a_job_that_was_taken_away_while_it_ran_stays_as_others_left_it(
+def test_cancelled_or_replaced_attempt_records_nothing(
     objects: FakeObjects, catalog: Catalog, clock: FakeClock, lines: Lines, meanwhile: Any, reason: str
 ) -> None:
     store = LateStore(meanwhile)
@@ -194,7 +192,7 @@ def test_a_job_that_was_taken_away_while_it_ran_stays_as_others_left_it(
 
 
 class FlakyStore(FakeStore):
-    """Refuses the first few swaps."""
+    """A store that is throttled for the first few swaps."""
 
     refusals = 0
 
@@ -206,7 +204,7 @@ class FlakyStore(FakeStore):
 
 
 @pytest.mark.parametrize(("refusals", "status"), [(4, Status.COMPLETED), (5, Status.IN_PROGRESS)])
-def test_work_that_is_done_is_recorded_through_a_few_seconds_of_throttling(
+def test_result_is_recorded_through_a_few_seconds_of_throttling(
     objects: FakeObjects, catalog: Catalog, clock: FakeClock, refusals: int, status: Status
 ) -> None:
     store = FlakyStore()
@@ -222,10 +220,10 @@ def test_work_that_is_done_is_recorded_through_a_few_seconds_of_throttling(
     assert store.refusals == 0
 
 
-# ── Lines ──────────────────────────────────────────────────────────────────────────────────────────
+# ── Log ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_attempt_is_told_in_two_lines(submit: Submit, run: Run, lines: Lines) -> None:
+def test_attempt_logs_two_lines(submit: Submit, run: Run, lines: Lines) -> None:
     job = submit("sample.returns")
     run(job)
     assert lines.names() == ["JOB_STARTED", "JOB_COMPLETED"]
@@ -242,7 +240,7 @@ def test_an_attempt_is_told_in_two_lines(submit: Submit, run: Run, lines: Lines)
         ("sample.raises", {"attempt": 2}, "JOB_FAILED"),
     ],
 )
-def test_each_ending_has_its_line(
+def test_each_outcome_has_its_log_line(
     submit: Submit, run: Run, lines: Lines, name: str, changes: dict[str, Any], last: str
 ) -> None:
     run(submit(name, **changes))

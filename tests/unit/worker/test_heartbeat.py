@@ -1,4 +1,4 @@
-"""The writer beside the job."""
+"""The background thread that writes progress and renews the lease."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def heartbeat(store: FakeStore, job: AsyncJob, clock: FakeClock) -> Heartbeat:
 
 
 def eventually(what: str, happened: Callable[[], object]) -> None:
-    """Wait, briefly, for a thread's work."""
+    """Wait briefly until the thread has done its work."""
     end = time.monotonic() + 5
     while not happened():
         assert time.monotonic() < end, what
         time.sleep(0.001)
 
 
-def test_an_attempt_that_tells_nothing_writes_nothing(store: FakeStore, heartbeat: Heartbeat) -> None:
+def test_attempt_without_a_report_writes_nothing(store: FakeStore, heartbeat: Heartbeat) -> None:
     with heartbeat:
         pass
     assert store.writes == 0
 
 
-def test_progress_is_written_soon_without_making_the_job_wait(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+def test_progress_is_written_soon_without_blocking_the_job(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
     with heartbeat:
         heartbeat.tell(45, "Reading page 9 of 20")
         eventually("nothing was written", lambda: store.writes)
@@ -52,7 +52,7 @@ def test_progress_is_written_soon_without_making_the_job_wait(store: FakeStore, 
     assert heartbeat.job == written
 
 
-def test_progress_told_often_is_written_once_a_second_at_most(store: FakeStore, heartbeat: Heartbeat) -> None:
+def test_frequent_progress_is_written_once_a_second(store: FakeStore, heartbeat: Heartbeat) -> None:
     with heartbeat:
         for percent in range(100):
             heartbeat.tell(percent, None)
@@ -60,7 +60,7 @@ def test_progress_told_often_is_written_once_a_second_at_most(store: FakeStore, 
     assert store.writes == 1
 
 
-def test_what_was_not_sent_yet_goes_with_the_next_write(heartbeat: Heartbeat) -> None:
+def test_unsent_progress_goes_with_the_next_write(heartbeat: Heartbeat) -> None:
     heartbeat._progress, heartbeat._message = 70, "Nearly"
     newest = heartbeat.newest()
     assert (newest.progress, newest.message) == (70, "Nearly")
@@ -73,32 +73,32 @@ def test_progress_is_a_whole_percent_from_0_to_100(heartbeat: Heartbeat, told: f
     assert heartbeat.newest().progress == written
 
 
-def test_a_message_is_cut_not_refused(heartbeat: Heartbeat) -> None:
+def test_long_message_is_cut(heartbeat: Heartbeat) -> None:
     with heartbeat:
         heartbeat.tell(1, "x" * 10_000)
     assert len(heartbeat.newest().message or "") == 256
 
 
-def test_a_message_that_no_utf_8_can_hold_is_mended_not_refused(heartbeat: Heartbeat) -> None:
+def test_lone_surrogate_in_a_message_is_replaced(heartbeat: Heartbeat) -> None:
     with heartbeat:
         heartbeat.tell(1, "a\ud800b")
     assert heartbeat.newest().message == "a?b"
 
 
-def test_a_beat_renews_the_lease(store: FakeStore, job: AsyncJob, clock: FakeClock) -> None:
+def test_heartbeat_renews_the_lease(store: FakeStore, job: AsyncJob, clock: FakeClock) -> None:
     heartbeat = Heartbeat(store, job, clock, renews_lease=True)
     clock.advance(seconds=70)
     heartbeat.beat()
     assert store.jobs[job.key].lease_until == clock.now + timedelta(seconds=24)
 
 
-def test_without_a_lease_to_renew_a_report_leaves_it_alone(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+def test_report_of_a_short_job_keeps_its_lease(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
     heartbeat.beat()
     assert store.jobs[job.key].lease_until == job.lease_until
 
 
 @pytest.mark.parametrize(("is_cancelled", "reason"), [(True, JobCancelled), (False, LeaseLost)])
-def test_a_refused_write_stops_the_job_at_its_next_report(
+def test_refused_write_stops_the_job_at_its_next_report(
     store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock, *, is_cancelled: bool, reason: type[JobInterrupted]
 ) -> None:
     clock.advance(seconds=100)
@@ -112,7 +112,7 @@ def test_a_refused_write_stops_the_job_at_its_next_report(
     assert store.jobs[job.key] == other
 
 
-def test_a_heartbeat_that_was_held_up_on_its_way_undoes_no_later_one(
+def test_delayed_heartbeat_does_not_undo_a_later_one(
     store: FakeStore, job: AsyncJob, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heartbeat = Heartbeat(store, job, clock, renews_lease=True)
@@ -132,10 +132,10 @@ def test_a_heartbeat_that_was_held_up_on_its_way_undoes_no_later_one(
     assert store.jobs[job.key].lease_until == clock.now + timedelta(seconds=24)
 
 
-def test_a_heartbeat_that_arrived_after_all_is_built_upon(
+def test_next_heartbeat_continues_from_one_with_a_lost_answer(
     store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock
 ) -> None:
-    # The answer was lost, so this attempt does not know that it stands there.
+    # The answer was lost, so the attempt does not know that the write succeeded.
     store.jobs[job.key] = job.reported(now=clock.now, progress=10, message=None, lease_until=clock.now)
     clock.advance(seconds=1)
     with heartbeat:
@@ -146,7 +146,7 @@ def test_a_heartbeat_that_arrived_after_all_is_built_upon(
 
 
 @pytest.mark.parametrize("error", [Unavailable("throttled"), RuntimeError("the token expired")])
-def test_a_table_that_does_not_answer_only_delays_the_report(
+def test_unavailable_table_only_delays_the_report(
     store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, error: Exception
 ) -> None:
     store.failures.append(error)

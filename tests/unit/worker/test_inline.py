@@ -1,4 +1,4 @@
-"""Quick jobs, run where they are submitted: at once when they are quick, in the queue when they are not."""
+"""Quick jobs run in the submit function; all others are sent to the queue."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ MakeFirstWorker = Callable[[timedelta], InlineExecutor]
 
 
 @pytest.fixture
-def make_first_worker(
+def make_inline_executor(
     store: FakeStore, objects: FakeObjects, catalog: Catalog, clock: FakeClock, history: FakeHistory
 ) -> MakeFirstWorker:
-    """By its threshold."""
+    """Return a function that makes an inline executor with a threshold."""
 
     def make(threshold: timedelta) -> InlineExecutor:
         return InlineExecutor(threshold=threshold, store=store, objects=objects, catalog=catalog, clock=clock, history=history)
@@ -48,8 +48,8 @@ def make_first_worker(
 
 
 @pytest.fixture
-def inline_executor(make_first_worker: MakeFirstWorker) -> InlineExecutor:
-    return make_first_worker(HALF_A_SECOND)
+def inline_executor(make_inline_executor: MakeFirstWorker) -> InlineExecutor:
+    return make_inline_executor(HALF_A_SECOND)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def submit(commands: Commands, name: str = "sample.is_quick", turn: str = "retur
 
 
 @pytest.mark.parametrize("name", ["sample.is_quick", "sample.is_quick_async"])
-def test_a_quick_job_has_finished_when_it_is_accepted(
+def test_quick_job_has_finished_when_it_is_accepted(
     commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines, name: str
 ) -> None:
     job = submit(commands, name).job
@@ -95,18 +95,18 @@ def test_a_quick_job_has_finished_when_it_is_accepted(
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_quick_job_waits_for_nobody_whatever_its_priority(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+def test_quick_job_runs_immediately_at_any_priority(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
     job = submit(commands, priority=priority).job
     assert (job.status, job.priority, queue.sent) == (Status.COMPLETED, priority, [])
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_one_that_goes_on_later_goes_on_in_its_own_queue(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
+def test_retried_quick_job_is_sent_to_its_own_queue(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
     submit(commands, turn="raises", priority=priority)
     assert [message.priority for message in queue.sent] == [priority]
 
 
-def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeStore) -> None:
+def test_quick_job_costs_two_writes(commands: Commands, store: FakeStore) -> None:
     submit(commands)
     assert store.writes == 2
 
@@ -121,7 +121,7 @@ def test_a_quick_job_costs_its_put_and_its_end(commands: Commands, store: FakeSt
     ],
     ids=["asked for", "delayed", "forbidden by its type", "slow"],
 )
-def test_everything_else_is_sent_and_no_job_code_is_loaded(
+def test_other_jobs_are_sent_and_no_job_code_is_loaded(
     commands: Commands, queue: FakeQueue, inline_executor: InlineExecutor, name: str, options: dict[str, Any]
 ) -> None:
     request = {"sample.works": {"seconds": 1}}.get(name, {"turn": "returns"})
@@ -131,28 +131,28 @@ def test_everything_else_is_sent_and_no_job_code_is_loaded(
     assert not has_run_something(inline_executor)
 
 
-def test_a_job_with_a_single_attempt_is_not_risked_here(inline_executor: InlineExecutor) -> None:
+def test_job_with_a_single_attempt_is_sent(inline_executor: InlineExecutor) -> None:
     quick = job_type("sample.is_quick", expected=HALF_A_SECOND)
     assert inline_executor.takes(quick)
     assert not inline_executor.takes(replace(quick, max_attempts=1))
     assert not inline_executor.takes(replace(quick, expected=timedelta(seconds=0.51)))
 
 
-def test_a_quick_job_that_raises_is_tried_again_by_the_worker(commands: Commands, queue: FakeQueue) -> None:
+def test_quick_job_that_raises_is_retried_by_the_worker(commands: Commands, queue: FakeQueue) -> None:
     job = submit(commands, turn="raises").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "JOB_RAISED")
     assert queue.sent == [JobMessage.of(job)]
     assert queue.delays == [(job.not_before or NOW) - NOW]
 
 
-def test_a_quick_job_that_fails_for_good_has_failed(commands: Commands, queue: FakeQueue) -> None:
+def test_quick_job_that_raises_fatal_has_failed(commands: Commands, queue: FakeQueue) -> None:
     job = submit(commands, turn="gives up").job
     assert (job.status, job.error and job.error.code) == (Status.FAILED, "HOPELESS")
     assert queue.sent == []
 
 
 @pytest.mark.parametrize("name", ["sample.is_quick", "sample.is_quick_async"])
-def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_once(
+def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inline, "AT_MOST", timedelta(seconds=0.1))
@@ -163,14 +163,14 @@ def test_one_that_is_not_quick_after_all_is_handed_over_and_never_runs_twice_at_
     assert (queue.sent, queue.delays) == ([JobMessage.of(job)], [timedelta(0)])
 
 
-def test_a_replay_runs_nothing_again(commands: Commands, store: FakeStore) -> None:
+def test_replay_runs_nothing(commands: Commands, store: FakeStore) -> None:
     first = submit(commands, idempotency_key="k")
     again = submit(commands, idempotency_key="k")
     assert (again.job, again.replayed, first.replayed) == (first.job, True, False)
     assert store.jobs[first.job.key].attempt == 1
 
 
-def test_a_replay_of_one_that_still_runs_leaves_it_alone(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
+def test_replay_of_a_running_job_does_not_start_it(commands: Commands, store: FakeStore, queue: FakeQueue) -> None:
     job = submit(commands, idempotency_key="k").job
     running = replace(job, status=Status.IN_PROGRESS, lease_until=NOW + timedelta(minutes=1), due_at=NOW, result=None)
     store.jobs[job.key] = running
@@ -178,12 +178,12 @@ def test_a_replay_of_one_that_still_runs_leaves_it_alone(commands: Commands, sto
     assert (again.job, again.replayed, queue.sent) == (running, True, [])
 
 
-def test_one_whose_put_got_no_answer_until_another_attempt_began_does_not_run_here(
+def test_job_whose_put_was_answered_late_does_not_run_inline(
     commands: Commands, store: FakeStore, inline_executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
-    def answers_late(job: AsyncJob, now: Any) -> AsyncJob | None:
+    def add_and_answer_late(job: AsyncJob, now: Any) -> AsyncJob | None:
         assert put(job, now) is None
         late = now + timedelta(minutes=2)
         taken = store.claim_if_claimable(
@@ -192,23 +192,23 @@ def test_one_whose_put_got_no_answer_until_another_attempt_began_does_not_run_he
         assert not isinstance(taken, Lost)
         return put(job, late)  # the SDK's second try
 
-    monkeypatch.setattr(store, "add_if_absent", answers_late)
+    monkeypatch.setattr(store, "add_if_absent", add_and_answer_late)
     submission = submit(commands)
     assert (submission.job.claimed_by, submission.job.attempt, submission.replayed) == ("worker", 2, False)
     assert not has_run_something(inline_executor)
 
 
-def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
+def test_unrecorded_result_is_computed_again_after_the_lease(
     commands: Commands, store: FakeStore, queue: FakeQueue, inline_executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
-    def then_fails(job: AsyncJob, now: Any) -> AsyncJob | None:
+    def add_then_fail(job: AsyncJob, now: Any) -> AsyncJob | None:
         outcome = put(job, now)
         store.failures = deque([Unavailable("throttled")] * 5)
         return outcome
 
-    monkeypatch.setattr(store, "add_if_absent", then_fails)
+    monkeypatch.setattr(store, "add_if_absent", add_then_fail)
     monkeypatch.setattr(inline_executor._executor, "_sleep", lambda _: None)
     job = submit(commands).job
     assert (job.status, job.attempt, queue.sent) == (Status.IN_PROGRESS, 1, [])
@@ -218,13 +218,13 @@ def test_a_result_that_cannot_be_recorded_is_made_again_when_the_lease_is_over(
     assert job.is_claimable(job.lease_until + timedelta(milliseconds=1))
 
 
-def test_a_job_that_needs_a_lock_does_not_run_where_it_is_submitted(inline_executor: InlineExecutor, catalog: Catalog) -> None:
+def test_exclusive_job_is_sent(inline_executor: InlineExecutor, catalog: Catalog) -> None:
     quick = catalog["sample.is_quick"]
     assert inline_executor.takes(quick)
     assert not inline_executor.takes(replace(quick, exclusive=Exclusive("alone")))
 
 
-# ── Declared, then learnt ──────────────────────────────────────────────────────────────────────────
+# ── Measured durations ───────────────────────────────────────────────────────────────────────────
 
 DECLARED_QUICK = job_type("a.declared_quick", expected=timedelta(seconds=0.1))
 DECLARED_SLOW = job_type("a.declared_slow", immediate=True)
@@ -262,7 +262,7 @@ QUICK, SLOW, LONG = 0.1, 2.0, 60.0
         "all long",
     ],
 )
-def test_what_jobs_took_goes_before_what_their_type_declares(
+def test_measured_durations_override_the_declared_one(
     inline_executor: InlineExecutor, history: FakeHistory, took: list[float], *, declared_quick: bool, declared_slow: bool
 ) -> None:
     durations = Durations.of(took)
@@ -270,9 +270,7 @@ def test_what_jobs_took_goes_before_what_their_type_declares(
     assert (inline_executor.takes(DECLARED_QUICK), inline_executor.takes(DECLARED_SLOW)) == (declared_quick, declared_slow)
 
 
-def test_one_that_was_handed_over_again_and_again_is_not_tried_here_any_more(
-    commands: Commands, history: FakeHistory, queue: FakeQueue
-) -> None:
+def test_type_that_was_often_handed_over_is_sent(commands: Commands, history: FakeHistory, queue: FakeQueue) -> None:
     history.known["sample.is_quick"] = Durations.of([QUICK] * 100 + [LONG] * 10)
     job = submit(commands).job
     assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
@@ -289,7 +287,7 @@ def test_one_that_was_handed_over_again_and_again_is_not_tried_here_any_more(
     ],
     ids=["nobody said it may", "forbidden", "forbidden, declared quick", "single attempt", "needs a lock"],
 )
-def test_however_quick_it_is_a_type_runs_here_only_if_it_may_and_nothing_is_read_for_others(
+def test_type_that_may_not_run_inline_is_sent_without_a_read(
     inline_executor: InlineExecutor, history: FakeHistory, changes: dict[str, Any]
 ) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
@@ -299,29 +297,27 @@ def test_however_quick_it_is_a_type_runs_here_only_if_it_may_and_nothing_is_read
     assert history.reads == 1
 
 
-def test_where_nothing_runs_at_once_nothing_is_read(make_first_worker: MakeFirstWorker, history: FakeHistory) -> None:
+def test_disabled_inline_execution_reads_nothing(make_inline_executor: MakeFirstWorker, history: FakeHistory) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
-    off = make_first_worker(timedelta(milliseconds=-1))
+    off = make_inline_executor(timedelta(milliseconds=-1))
     assert not off.takes(DECLARED_SLOW)
     assert not off.takes(DECLARED_QUICK)
     assert history.reads == 0
 
 
 @pytest.mark.parametrize("options", [{"in_background": True}, {"delay": timedelta(seconds=1)}], ids=["asked for", "delayed"])
-def test_nothing_is_read_for_a_job_that_runs_later_anyway(
-    commands: Commands, history: FakeHistory, options: dict[str, Any]
-) -> None:
+def test_delayed_or_background_job_reads_nothing(commands: Commands, history: FakeHistory, options: dict[str, Any]) -> None:
     submit(commands, **options)
     assert history.reads == 0
 
 
-def test_a_burst_of_submits_reads_once(commands: Commands, history: FakeHistory) -> None:
+def test_burst_of_submits_reads_once(commands: Commands, history: FakeHistory) -> None:
     for _ in range(10):
         submit(commands)
     assert history.reads == 1
 
 
-def test_while_the_table_does_not_tell_what_is_declared_counts(
+def test_declared_duration_counts_while_the_table_is_unavailable(
     commands: Commands, inline_executor: InlineExecutor, history: FakeHistory
 ) -> None:
     history.known, history.is_down = {"sample.is_quick": Durations.of([LONG] * 400)}, True
@@ -329,15 +325,15 @@ def test_while_the_table_does_not_tell_what_is_declared_counts(
     assert not inline_executor.takes(DECLARED_SLOW)
 
 
-def test_with_a_higher_threshold_what_takes_longer_is_quick(make_first_worker: MakeFirstWorker, history: FakeHistory) -> None:
+def test_higher_threshold_makes_longer_jobs_quick(make_inline_executor: MakeFirstWorker, history: FakeHistory) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([SLOW] * 400)}
-    assert make_first_worker(timedelta(seconds=3)).takes(DECLARED_SLOW)
+    assert make_inline_executor(timedelta(seconds=3)).takes(DECLARED_SLOW)
 
 
-def test_below_half_a_second_nothing_is_proven_quick_but_what_takes_longer_is_proven_slow(
-    make_first_worker: MakeFirstWorker, history: FakeHistory
+def test_threshold_below_half_a_second_only_proves_jobs_slow(
+    make_inline_executor: MakeFirstWorker, history: FakeHistory
 ) -> None:
-    inline_executor = make_first_worker(timedelta(seconds=0.2))
+    inline_executor = make_inline_executor(timedelta(seconds=0.2))
     history.known = {DECLARED_QUICK.name: Durations.of([QUICK] * 400), DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
     assert (inline_executor.takes(DECLARED_QUICK), inline_executor.takes(DECLARED_SLOW)) == (True, False)
     history.known = {"a.slow": Durations.of([SLOW] * 400)}

@@ -1,4 +1,4 @@
-"""A batch of messages: which of them come back, and when."""
+"""A batch of messages: which of them return to the queue, and when."""
 
 from __future__ import annotations
 
@@ -37,15 +37,13 @@ def handle(worker: BatchWorker, *records: dict[str, Any]) -> list[str]:
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
-def test_what_is_done_is_not_named(store: FakeStore, worker: BatchWorker) -> None:
+def test_finished_messages_are_not_reported(store: FakeStore, worker: BatchWorker) -> None:
     job = waiting(store, 1, "sample.returns")
     assert handle(worker, record(1, JobMessage.of(job).to_body())) == []
     assert store.jobs[job.key].status is Status.COMPLETED
 
 
-def test_what_is_to_be_tried_again_is_named_and_comes_back_in_time(
-    store: FakeStore, queue: FakeQueue, worker: BatchWorker
-) -> None:
+def test_message_to_retry_is_reported_and_returns_in_time(store: FakeStore, queue: FakeQueue, worker: BatchWorker) -> None:
     job = waiting(store, 1, "sample.succeeds_at_last")
     assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]
     assert queue.returned == [("r1", timedelta(seconds=1))]
@@ -55,7 +53,7 @@ def test_what_is_to_be_tried_again_is_named_and_comes_back_in_time(
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", "{}", '{"version":2}', "null", '"text"', "[" * 100_000, '{"version":1,"owner":1}']
 )
-def test_a_message_that_is_none_comes_back_and_the_others_run(
+def test_malformed_message_returns_and_the_others_run(
     store: FakeStore, queue: FakeQueue, worker: BatchWorker, lines: Lines, body: str
 ) -> None:
     job = waiting(store, 1, "sample.returns")
@@ -65,7 +63,9 @@ def test_a_message_that_is_none_comes_back_and_the_others_run(
     assert "MESSAGE_MALFORMED" in lines.names()
 
 
-def test_what_goes_wrong_unforeseen_with_one_leaves_the_others_be(store: FakeStore, worker: BatchWorker, lines: Lines) -> None:
+def test_unforeseen_error_of_one_message_does_not_affect_the_others(
+    store: FakeStore, worker: BatchWorker, lines: Lines
+) -> None:
     jobs = [waiting(store, number, "sample.returns") for number in (1, 2)]
     store.failures.append(RuntimeError("canary-secret"))
     assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == ["m0"]
@@ -73,7 +73,7 @@ def test_what_goes_wrong_unforeseen_with_one_leaves_the_others_be(store: FakeSto
     assert "canary" not in lines.text()
 
 
-def test_coroutines_of_a_batch_run_side_by_side(store: FakeStore, worker: BatchWorker) -> None:
+def test_coroutines_of_a_batch_run_concurrently(store: FakeStore, worker: BatchWorker) -> None:
     jobs = [waiting(store, number, "sample.returns_async", '{"seconds":0.3}') for number in range(5)]
     started = time.monotonic()
     assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
@@ -81,7 +81,7 @@ def test_coroutines_of_a_batch_run_side_by_side(store: FakeStore, worker: BatchW
     assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}
 
 
-def test_every_delivery_claims_under_a_name_of_its_own(store: FakeStore, worker: BatchWorker) -> None:
+def test_each_delivery_claims_under_its_own_name(store: FakeStore, worker: BatchWorker) -> None:
     jobs = [waiting(store, number, "sample.returns") for number in (1, 2)]
     handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs)))
     claimants = {job.claimed_by for job in store.jobs.values()}
@@ -89,7 +89,7 @@ def test_every_delivery_claims_under_a_name_of_its_own(store: FakeStore, worker:
     assert all(name is not None and name.startswith("req/") for name in claimants)
 
 
-def test_a_queue_that_does_not_answer_does_not_fail_the_batch(store: FakeStore, queue: FakeQueue, worker: BatchWorker) -> None:
+def test_unavailable_queue_does_not_fail_the_batch(store: FakeStore, queue: FakeQueue, worker: BatchWorker) -> None:
     job = waiting(store, 1, "sample.raises", now=NOW)
     queue.is_down = True
     assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]

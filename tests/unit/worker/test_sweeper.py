@@ -1,4 +1,4 @@
-"""What a sweep does with each job that is due."""
+"""A sweep resends or ends each job that is due."""
 
 from __future__ import annotations
 
@@ -28,23 +28,21 @@ def a_minute() -> timedelta:
 
 
 def at_due_time(store: FakeStore, clock: FakeClock, job: AsyncJob) -> AsyncJob:
-    """Keep the job, and make it the moment when it is due."""
+    """Store the job, and set the clock to its due time."""
     assert job.due_at is not None
     store.jobs[job.key] = job
     clock.now = job.due_at
     return job
 
 
-def test_a_job_whose_message_was_never_sent_is_sent(
-    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
-) -> None:
+def test_job_with_a_lost_message_is_sent(store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper) -> None:
     job = at_due_time(store, clock, new_job())
     sweeper.sweep(a_minute)
     assert queue.sent == [JobMessage.of(job)]
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_job_is_sent_to_its_own_queue(
+def test_job_is_sent_to_its_own_queue(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, priority: Priority
 ) -> None:
     at_due_time(store, clock, new_job(priority=priority))
@@ -53,7 +51,7 @@ def test_a_job_is_sent_to_its_own_queue(
 
 
 class OneQueueDown(FakeQueue):
-    """Queues of which that of high priority does not answer. It notes what was sent at once."""
+    """A queue that is unavailable for high priority. It keeps each batch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,7 +64,7 @@ class OneQueueDown(FakeQueue):
         return super().send_all(messages)
 
 
-def test_a_queue_that_does_not_answer_holds_up_no_other_and_batches_are_full(store: FakeStore, clock: FakeClock) -> None:
+def test_unavailable_queue_delays_no_other_and_batches_are_full(store: FakeStore, clock: FakeClock) -> None:
     queue = OneQueueDown()
     for number in range(45):
         job = new_job(async_job_id=f"job-{number}", priority=list(Priority)[number % 3])
@@ -77,13 +75,13 @@ def test_a_queue_that_does_not_answer_holds_up_no_other_and_batches_are_full(sto
     assert (sweep.sent, {message.priority for message in queue.sent}) == (30, {Priority.STANDARD, Priority.LOW})
 
 
-def test_a_job_that_is_not_due_is_left_alone(store: FakeStore, queue: FakeQueue, sweeper: Sweeper) -> None:
+def test_job_that_is_not_due_is_left_alone(store: FakeStore, queue: FakeQueue, sweeper: Sweeper) -> None:
     store.jobs[new_job().key] = new_job()
     sweeper.sweep(a_minute)
     assert (queue.sent, store.writes) == ([], 0)
 
 
-def test_a_running_job_with_a_living_lease_is_not_sent_but_watched(
+def test_running_job_with_a_valid_lease_is_not_sent_and_due_later(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
 ) -> None:
     job = at_due_time(store, clock, running_job())
@@ -95,9 +93,7 @@ def test_a_running_job_with_a_living_lease_is_not_sent_but_watched(
     assert watched.due_at > job.lease_until
 
 
-def test_a_job_whose_worker_is_lost_is_sent_again(
-    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
-) -> None:
+def test_job_of_a_lost_worker_is_sent_again(store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper) -> None:
     job = running_job(due_at=NOW + timedelta(minutes=2))
     at_due_time(store, clock, job)
     sweeper.sweep(a_minute)
@@ -113,9 +109,15 @@ def test_a_job_whose_worker_is_lost_is_sent_again(
         (new_tracked_job().advanced(now=NOW, progress=50, message=None), "DEADLINE_EXCEEDED"),
         (running_job(due_at=NOW + timedelta(hours=24), lease_until=NOW + timedelta(hours=25)), "DEADLINE_EXCEEDED"),
     ],
-    ids=["last attempt lost", "waits past its deadline", "nobody reports", "the worker is silent", "runs past its deadline"],
+    ids=[
+        "last attempt lost",
+        "waits past its deadline",
+        "tracked and never reported",
+        "tracked and silent",
+        "runs past its deadline",
+    ],
 )
-def test_a_job_whose_time_is_over_is_ended(
+def test_job_past_its_deadline_or_attempts_is_ended(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, lines: Lines, job: AsyncJob, code: str
 ) -> None:
     at_due_time(store, clock, job)
@@ -127,7 +129,7 @@ def test_a_job_whose_time_is_over_is_ended(
 
 
 @pytest.mark.parametrize("due_early", [False, True])
-def test_a_tracked_job_is_never_sent(
+def test_tracked_job_is_never_sent(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper, lines: Lines, due_early: bool
 ) -> None:
     job = new_tracked_job()
@@ -141,9 +143,7 @@ def test_a_tracked_job_is_never_sent(
     assert "SWEEP_FAILED" not in lines.names()
 
 
-def test_a_queue_that_is_down_makes_it_late_not_lost(
-    store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper
-) -> None:
+def test_unavailable_queue_delays_the_job(store: FakeStore, queue: FakeQueue, clock: FakeClock, sweeper: Sweeper) -> None:
     job = at_due_time(store, clock, new_job())
     queue.is_down = True
     assert sweeper.sweep(a_minute).sent == 0
@@ -153,13 +153,13 @@ def test_a_queue_that_is_down_makes_it_late_not_lost(
 
 
 class StaleIndex(FakeStore):
-    """An index that still shows what another sweeper has just looked after."""
+    """A store whose index still shows a job that another sweeper has moved."""
 
     def due(self, now: Any) -> Any:
         return iter(self.jobs)
 
 
-def test_what_only_a_stale_index_shows_as_due_is_left_alone(queue: FakeQueue, clock: FakeClock) -> None:
+def test_job_that_only_a_stale_index_shows_is_left_alone(queue: FakeQueue, clock: FakeClock) -> None:
     store = StaleIndex()
     later, ended = new_job(), running_job(async_job_id="0" * 8 + "-0000-4000-8000-" + "0" * 12).cancelled(now=NOW)
     store.jobs = {later.key: later, ended.key: ended, JobKey("alice", "gone"): ended}
@@ -168,7 +168,7 @@ def test_what_only_a_stale_index_shows_as_due_is_left_alone(queue: FakeQueue, cl
 
 
 class RacingStore(FakeStore):
-    """Another sweeper always comes first."""
+    """A store in which another sweeper always comes first."""
 
     def get(self, key: JobKey) -> AsyncJob | None:
         job = super().get(key)
@@ -178,16 +178,16 @@ class RacingStore(FakeStore):
         return job
 
 
-def test_of_two_sweepers_at_once_one_sends(queue: FakeQueue, clock: FakeClock) -> None:
+def test_only_one_of_two_sweepers_sends_a_job(queue: FakeQueue, clock: FakeClock) -> None:
     store = RacingStore()
     job = at_due_time(store, clock, new_job())
     Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
-    assert store.jobs[job.key] != job, "the other one did not come first"
+    assert store.jobs[job.key] != job, "the other sweeper did not come first"
     assert queue.sent == []
 
 
 class PoisonedStore(FakeStore):
-    """One record cannot be read."""
+    """A store with one unreadable record."""
 
     poison: JobKey | None = None
 
@@ -197,7 +197,7 @@ class PoisonedStore(FakeStore):
         return super().get(key)
 
 
-def test_a_record_that_cannot_be_read_keeps_nobody_else_waiting(queue: FakeQueue, clock: FakeClock, lines: Lines) -> None:
+def test_unreadable_record_does_not_delay_the_others(queue: FakeQueue, clock: FakeClock, lines: Lines) -> None:
     store = PoisonedStore()
     jobs = [new_job(async_job_id=f"00000000-0000-4000-8000-{number:012}") for number in range(3)]
     for job in jobs:
@@ -208,7 +208,7 @@ def test_a_record_that_cannot_be_read_keeps_nobody_else_waiting(queue: FakeQueue
     assert "SWEEP_FAILED" in lines.names()
 
 
-def test_what_was_moved_on_is_sent_also_when_the_table_stops_answering(queue: FakeQueue, clock: FakeClock) -> None:
+def test_moved_jobs_are_sent_even_if_the_table_fails_afterwards(queue: FakeQueue, clock: FakeClock) -> None:
     class FailingStore(FakeStore):
         def get(self, key: JobKey) -> AsyncJob | None:
             if key == jobs[1].key:
@@ -224,19 +224,19 @@ def test_what_was_moved_on_is_sent_also_when_the_table_stops_answering(queue: Fa
     assert queue.sent == [JobMessage.of(jobs[0])]
 
 
-def test_a_sweep_stops_in_time(store: FakeStore, clock: FakeClock, sweeper: Sweeper) -> None:
+def test_sweep_stops_in_time(store: FakeStore, clock: FakeClock, sweeper: Sweeper) -> None:
     at_due_time(store, clock, new_job())
     assert sweeper.sweep(lambda: timedelta(seconds=4)).looked_at == 0
 
 
-def test_the_oldest_due_age_is_told(store: FakeStore, clock: FakeClock, sweeper: Sweeper, lines: Lines) -> None:
+def test_oldest_due_age_is_logged(store: FakeStore, clock: FakeClock, sweeper: Sweeper, lines: Lines) -> None:
     at_due_time(store, clock, new_job())
     clock.advance(seconds=90)
     sweeper.sweep(a_minute)
     assert lines.events[-1]["oldestDueAgeMs"] == 90_000
 
 
-def test_a_table_that_does_not_answer_ends_the_sweep(store: FakeStore, sweeper: Sweeper) -> None:
+def test_unavailable_table_ends_the_sweep(store: FakeStore, sweeper: Sweeper) -> None:
     store.failures.append(Unavailable("throttled"))
     with pytest.raises(Unavailable):
         sweeper.sweep(a_minute)

@@ -1,4 +1,4 @@
-"""How a job that takes too long is ended."""
+"""A job that exceeds its timeout is interrupted, and at last ended with its process."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from asyncjobs.worker import timeouts
 from asyncjobs.worker.timeouts import call_with_timeout
 
 
-def test_a_call_in_time_returns_its_value() -> None:
+def test_call_in_time_returns_its_value() -> None:
     assert call_with_timeout(lambda: 7, timedelta(seconds=5)) == 7
 
 
-def test_a_blocking_call_is_interrupted() -> None:
+def test_blocking_call_is_interrupted() -> None:
     started = time.monotonic()
     with pytest.raises(TimeLimitExceeded):
         call_with_timeout(lambda: time.sleep(5), timedelta(seconds=0.02))
     assert time.monotonic() - started < 2
 
 
-def test_except_exception_does_not_swallow_it() -> None:
+def test_except_exception_does_not_swallow_the_timeout() -> None:
     def stubborn() -> None:
         with contextlib.suppress(Exception):
             time.sleep(5)
@@ -37,14 +37,14 @@ def test_except_exception_does_not_swallow_it() -> None:
         call_with_timeout(stubborn, timedelta(seconds=0.02))
 
 
-def test_afterwards_no_alarm_is_left_behind() -> None:
+def test_no_alarm_is_left_afterward() -> None:
     before = signal.getsignal(signal.SIGALRM)
     call_with_timeout(lambda: None, timedelta(seconds=5))
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert signal.getsignal(signal.SIGALRM) == before
 
 
-def test_a_job_that_no_exception_reaches_ends_with_its_process_and_a_trace_of_where_it_hung() -> None:
+def test_job_that_no_exception_reaches_ends_with_its_process_and_a_traceback() -> None:
     program = """
 import signal
 from datetime import timedelta
