@@ -18,10 +18,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 SCOPE = (
+    "README.md",
     "docs/decisions.md",
     "docs/http-api.md",
     "docs/jobs.md",
     "docs/operations.md",
+    "docs/tracked.md",
+    "tests/deployed/operations/test_docs.py",
     "tools/words.py",
     "tests/unit/test_words.py",
 )
