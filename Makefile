@@ -67,8 +67,9 @@ soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled 
 fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
 
-bench: environments ## Measure cold starts against a bare handler, and polls against the fewest possible
+bench: environments ## Measure cold and warm calls against a bare handler, and polls against the fewest possible
 	@.venv/bin/python -m bench.cold_start
+	@.venv/bin/python -m bench.warm
 	@$(layers) .venv/bin/python -m bench.polling
 
 catalog: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators

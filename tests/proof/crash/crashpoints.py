@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
+import botocore
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
+from botocore.session import Session
 
 ADAPTERS = frozenset({"asyncjobs.aws.dynamodb_jobs", "asyncjobs.aws.sqs", "asyncjobs.aws.s3"})
 CALL, ABOUT = "x-call", "x-about"
@@ -42,6 +43,14 @@ def arm(folder: Path, what: str, call: str, about: str, *, times: int = 1) -> li
     for file in armed:
         file.touch()
     return [file.with_suffix(f"{file.suffix}.fired") for file in armed]
+
+
+def _register(session: Session) -> None:
+    """Have every client of the session go through the crash points."""
+    events = session.get_component("event_emitter")
+    events.register("before-call", _before_call)
+    events.register("after-call", _after_call)
+    events.register("before-send", _before_send)
 
 
 def _before_call(*, model: Any, params: Any, **_: Any) -> None:
@@ -127,8 +136,4 @@ def _text(value: Any) -> str:
 
 if "CRASHPOINTS" in os.environ:
     _FOLDER = Path(os.environ["CRASHPOINTS"])
-    boto3.setup_default_session()
-    _events = boto3.DEFAULT_SESSION.events  # type: ignore[union-attr]  # was made in the line before
-    _events.register("before-call", _before_call)
-    _events.register("after-call", _after_call)
-    _events.register("before-send", _before_send)
+    botocore.register_initializer(_register)

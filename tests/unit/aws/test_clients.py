@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import (
     BotoCoreError,
@@ -18,6 +18,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.session import get_session
 
 from asyncjobs.aws import clients
 from asyncjobs.aws.clients import error_code, translated
@@ -88,13 +89,37 @@ def test_an_error_without_a_code_has_an_empty_one() -> None:
     assert error_code(ClientError({}, "PutItem")) == ""
 
 
-def test_a_link_names_the_buckets_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The global host answers for a young bucket elsewhere with a redirect, after which the signature is wrong.
+@pytest.fixture
+def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Credentials and a region, read by a session of the test's own."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    clients._session.cache_clear()
+    yield
+    clients._session.cache_clear()
+
+
+@pytest.mark.usefixtures("account")
+def test_clients_share_one_session_so_that_a_second_one_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = iter([get_session()])
+    monkeypatch.setattr(clients, "get_session", lambda: next(sessions))
+    for make in (clients.dynamodb, clients.sqs, clients.s3):
+        make()
+
+
+@pytest.mark.parametrize("make", [clients.dynamodb, clients.sqs, clients.s3])
+@pytest.mark.usefixtures("account")
+def test_a_call_ends_within_seconds_whatever_happens(make: Callable[[], Any]) -> None:
+    config = make().meta.config
+    assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 18
+    assert config.retries["mode"] == "standard"
+
+
+@pytest.mark.usefixtures("account")
+def test_a_link_names_the_buckets_own_region() -> None:
+    # For a new bucket elsewhere the global host answers with a redirect, after which the signature is wrong.
     link = clients.s3().generate_presigned_url("get_object", Params={"Bucket": "jobs", "Key": "results/x"}, ExpiresIn=300)
     assert link.startswith("https://jobs.s3.eu-west-1.amazonaws.com/results/x?")

@@ -56,7 +56,7 @@ class DynamoHistory:
                         ReturnValuesOnConditionCheckFailure="ALL_OLD",
                     )
                 except ClientError as error:
-                    current = clients.standing_item(error)
+                    current = clients.conflicting_item(error)
                     if current == item:
                         # This write's own first try, whose answer got lost.
                         return

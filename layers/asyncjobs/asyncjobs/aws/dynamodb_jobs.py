@@ -83,7 +83,7 @@ class DynamoStore:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
-            return str(clients.standing_item(error)["asyncJobId"]["S"])
+            return str(clients.conflicting_item(error)["asyncJobId"]["S"])
         return async_job_id
 
     def claim_if_claimable(
@@ -274,7 +274,7 @@ class DynamoStore:
                     },
                 )
         except ClientError as error:
-            clients.standing_item(error)
+            clients.conflicting_item(error)
             return False
         return True
 
@@ -312,7 +312,7 @@ class DynamoStore:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
-            stands = clients.standing_item(error)
+            stands = clients.conflicting_item(error)
             if stands is None:
                 # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
                 raise Unavailable("The owner's bucket has just been removed.") from error
@@ -403,5 +403,5 @@ def _only_due_too_late(current: AsyncJob | None, *, generation: str, now: dateti
 
 def _current(error: ClientError) -> AsyncJob | None:
     """What stood there when a condition failed; any other error is raised again."""
-    item = clients.standing_item(error)
+    item = clients.conflicting_item(error)
     return None if item is None else from_item(item)
