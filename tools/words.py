@@ -23,6 +23,7 @@ SCOPE = (
     "docs/http-api.md",
     "docs/jobs.md",
     "docs/operations.md",
+    "docs/reliability.md",
     "docs/tracked.md",
     "tests/deployed/operations/test_docs.py",
     "tools/words.py",

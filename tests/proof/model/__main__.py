@@ -37,7 +37,7 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
 
 _TABLES: Mapping[str, Sequence[Variant]] = {
     "What the product does": BUILT,
-    "What it could do besides": DESIGNED,
+    "Designed, not built": DESIGNED,
     "Either of two may be missing": SPARE,
     "More at once": LARGER,
     "Mistakes, each caught": MISTAKES,

@@ -24,7 +24,7 @@ class Flaw(Enum):
     CANCEL_UNCONDITIONAL = "unconditional cancel"
     RUN_WITHOUT_CLAIM = "second delivery runs without a claim"
     CLAIM_IGNORES_GEN = "claim that does not compare `gen`"
-    LOST_CLAIM_UNRECOGNISED = "own lost claim not recognised"
+    LOST_CLAIM_UNRECOGNIZED = "own lost claim not recognized"
     ATTEMPT_AT_RELEASE = "attempt counted at the release instead of at the claim"
     ATTEMPT_NOT_COUNTED = "attempts not counted"
     ONE_OBJECT = "one S3 key for all attempts"

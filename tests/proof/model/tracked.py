@@ -22,9 +22,9 @@ class Flaw(Enum):
     """A mistake that the design does not make."""
 
     NONE = "the design"
-    ENDED_IS_OPEN = "report that does not ask whether the job has ended"
+    ENDED_IS_OPEN = "report that does not check whether the job has ended"
     PROGRESS_NOT_COMPARED = "report that does not compare the progress"
-    NOTHING_COMPARED = "report that asks when it reads, and compares nothing when it writes"
+    NOTHING_COMPARED = "report that checks when it reads, and compares nothing when it writes"
     GEN_READ = "report that takes the job's `gen` as it finds it, instead of the one it was made for"
 
 

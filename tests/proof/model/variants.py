@@ -52,12 +52,12 @@ def unlocked(flaw: lock.Flaw, breaks: str = "two jobs of one lock", **changes: A
 
 BUILT = (
     Variant("two submits, a cancel, two crashes, two lost answers", Protocol(Setting(crashes=2, lost_answers=2))),
-    Variant("two submits at once, a cancel, a crash, a lost answer", Protocol(Setting(callers=2))),
+    Variant("two simultaneous submits, a cancel, a crash, a lost answer", Protocol(Setting(callers=2))),
     Variant(
         "three workers, three attempts, two crashes, a lost answer", quiet(workers=3, max_attempts=3, crashes=2, lost_answers=1)
     ),
     Variant("heartbeats, a crash, a lost answer", quiet(heartbeats=2, crashes=1, lost_answers=1)),
-    Variant("two sweepers at once, a crash", quiet(sweepers=2, crashes=1)),
+    Variant("two simultaneous sweepers, a crash", quiet(sweepers=2, crashes=1)),
     Variant("a deadline, heartbeats, a cancel, a crash", quiet(has_deadline=True, heartbeats=1, cancels=1, crashes=1)),
     Variant("expiry, a submit after it, a cancel", quiet(expires=True, submits=2, cancels=1, messages=1)),
     Variant("a write that arrives late, a crash", quiet(late_writes=1, crashes=1)),
@@ -93,7 +93,7 @@ MISTAKES = (
     flawed(Flaw.BYTES_AFTER_POINTER, "I2"),
     flawed(Flaw.CANCEL_UNCONDITIONAL, "I1", cancels=1),
     flawed(Flaw.RUN_WITHOUT_CLAIM, "I7"),
-    flawed(Flaw.LOST_CLAIM_UNRECOGNISED, "F27", lost_answers=2, clocks_differ=False),
+    flawed(Flaw.LOST_CLAIM_UNRECOGNIZED, "F27", lost_answers=2, clocks_differ=False),
     flawed(Flaw.DEAD_LETTER_FAILS, "F21"),
     flawed(Flaw.ATTEMPT_AT_RELEASE, "I7", not_asked=frozenset({"I3"})),
     flawed(Flaw.ATTEMPT_NOT_COUNTED, "L1 it may go on in circles", workers=1, clocks_differ=False),
@@ -127,7 +127,7 @@ MISTAKES = (
 """What the protocol does not do, each for the reason that its trace shows."""
 
 LARGER = (
-    Variant("two sweepers at once, a cancel, a crash, a lost answer", Protocol(Setting(submits=1, sweepers=2))),
+    Variant("two simultaneous sweepers, a cancel, a crash, a lost answer", Protocol(Setting(submits=1, sweepers=2))),
     Variant("heartbeats, a cancel, a crash, a lost answer", Protocol(Setting(submits=1, heartbeats=2))),
     Variant("expiry, a submit after it, a cancel, a lost answer", quiet(expires=True, submits=2, cancels=1, lost_answers=1)),
     Variant("expiry, the owner's retry, a cancel", quiet(expires=True, submits=2, user_retries=1, cancels=1, messages=1)),

@@ -104,7 +104,7 @@ def _claims_or_not(setting: Setting, state: State, i: int) -> Steps:
         yield from _claims(setting, state, i, item)
         back = sent(freed(state, i), worker.generation, messages=setting.messages)
         yield Step("it is too early, and the message returns", back, is_fault=True)
-    elif is_own_claim(worker, item, i) and setting.flaw is not Flaw.LOST_CLAIM_UNRECOGNISED:
+    elif is_own_claim(worker, item, i) and setting.flaw is not Flaw.LOST_CLAIM_UNRECOGNIZED:
         yield Step("it claims again, and finds it done", _running(state, i, item))
     else:
         yield from _takes_over_or_not(setting, state, i, item)
