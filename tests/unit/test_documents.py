@@ -47,7 +47,7 @@ SEEDS = re.findall(r"^\| (S\d.*?) \| (.*?) \|(?: (.*?))? \|$", (ROOT / "docs/see
 
 
 @pytest.mark.parametrize(("state", "tests"), [each[1:] for each in SEEDS], ids=[item for item, _, _ in SEEDS])
-def test_every_seed_item_that_works_names_a_test_and_every_named_one_is_there(state: str, tests: str) -> None:
+def test_every_working_seed_item_names_existing_tests(state: str, tests: str) -> None:
     named = re.findall(r"`(.+?)`", tests)
     assert [name for name in named if not (ROOT / "tests" / name).exists()] == []
     assert named or not state.startswith("works")

@@ -1,4 +1,4 @@
-"""What the template tells the functions."""
+"""Settings are read from the environment variables of the template."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asyncjobs.core.job import Priority
 from asyncjobs.settings import Settings
 
 
-def test_everything_given_is_read() -> None:
+def test_every_variable_is_read() -> None:
     environment = {
         "APPLICATION": "orders",
         "TABLE_NAME": "table",
@@ -42,7 +42,7 @@ def test_everything_given_is_read() -> None:
     )
 
 
-def test_what_a_function_has_no_business_with_may_be_absent() -> None:
+def test_optional_variable_may_be_absent() -> None:
     settings = Settings.from_environment({"APPLICATION": "orders", "TABLE_NAME": "table"})
     assert (settings.queue_urls, settings.bucket_name) == (dict.fromkeys(Priority, ""), "")
     assert (settings.submit_rate_per_minute, settings.max_live, settings.max_backlog) == (0, 0, 0)
@@ -50,14 +50,14 @@ def test_what_a_function_has_no_business_with_may_be_absent() -> None:
 
 
 @pytest.mark.parametrize("missing", ["APPLICATION", "TABLE_NAME"])
-def test_what_every_function_needs_is_named_when_it_is_missing(missing: str) -> None:
+def test_missing_required_variable_is_named(missing: str) -> None:
     environment = {"APPLICATION": "orders", "TABLE_NAME": "table"}
     del environment[missing]
     with pytest.raises(KeyError, match=missing):
         Settings.from_environment(environment)
 
 
-def test_the_process_environment_is_what_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPLICATION", "orders")
     monkeypatch.setenv("TABLE_NAME", "table of this process")
     assert Settings.from_environment().table_name == "table of this process"

@@ -1,4 +1,4 @@
-"""Which errors mean "not now"."""
+"""Which AWS errors are temporary, and how clients are configured."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def client_error(code: str, status: int = 400) -> ClientError:
     ],
     ids=repr,
 )
-def test_what_may_pass_is_unavailable(error: ClientError | BotoCoreError) -> None:
+def test_temporary_error_is_unavailable(error: ClientError | BotoCoreError) -> None:
     with pytest.raises(Unavailable) as raised, translated("The queue"):
         raise error
     assert raised.value.__cause__ is error
@@ -74,24 +74,24 @@ def test_what_may_pass_is_unavailable(error: ClientError | BotoCoreError) -> Non
     ],
     ids=repr,
 )
-def test_a_mistake_of_ours_or_of_the_deployment_passes_as_it_is(error: Exception) -> None:
+def test_permanent_error_is_raised_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as raised, translated("The queue"):
         raise error
     assert raised.value is error
 
 
-def test_the_sentence_names_who_did_not_answer_and_the_code_but_not_what_was_said() -> None:
+def test_message_names_the_operation_and_the_code_but_not_the_text() -> None:
     with pytest.raises(Unavailable, match=r"^The table is not available: ThrottlingException$"), translated("The table"):
         raise client_error("ThrottlingException")
 
 
-def test_an_error_without_a_code_has_an_empty_one() -> None:
+def test_error_without_a_code_has_an_empty_one() -> None:
     assert error_code(ClientError({}, "PutItem")) == ""
 
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Credentials and a region, read by a session of the test's own."""
+    """Set credentials and a region for a new session."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
@@ -103,7 +103,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("account")
-def test_clients_share_one_session_so_that_a_second_one_is_cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_share_one_session(monkeypatch: pytest.MonkeyPatch) -> None:
     sessions = iter([get_session()])
     monkeypatch.setattr(clients, "get_session", lambda: next(sessions))
     for make in (clients.dynamodb, clients.sqs, clients.s3):
@@ -112,14 +112,14 @@ def test_clients_share_one_session_so_that_a_second_one_is_cheap(monkeypatch: py
 
 @pytest.mark.parametrize("make", [clients.dynamodb, clients.sqs, clients.s3])
 @pytest.mark.usefixtures("account")
-def test_a_call_ends_within_seconds_whatever_happens(make: Callable[[], Any]) -> None:
+def test_call_ends_within_18_seconds(make: Callable[[], Any]) -> None:
     config = make().meta.config
     assert config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout) <= 18
     assert config.retries["mode"] == "standard"
 
 
 @pytest.mark.usefixtures("account")
-def test_a_link_names_the_buckets_own_region() -> None:
-    # For a new bucket elsewhere the global host answers with a redirect, after which the signature is wrong.
+def test_link_names_the_buckets_region() -> None:
+    # For a new bucket in another region the global host redirects, and the signature no longer matches.
     link = clients.s3().generate_presigned_url("get_object", Params={"Bucket": "jobs", "Key": "results/x"}, ExpiresIn=300)
     assert link.startswith("https://jobs.s3.eu-west-1.amazonaws.com/results/x?")

@@ -1,4 +1,4 @@
-"""A job as an item: nothing gets lost on the way, and it stays small."""
+"""A job as a DynamoDB item: it round trips and stays small."""
 
 from __future__ import annotations
 
@@ -71,43 +71,43 @@ JOBS = st.builds(
 
 @settings(max_examples=30)
 @given(JOBS)
-def test_every_job_reads_back_as_it_was(job: AsyncJob) -> None:
+def test_every_job_round_trips(job: AsyncJob) -> None:
     assert from_item(to_item(job)) == job
 
 
 @settings(max_examples=30)
 @given(JOBS)
-def test_an_item_holds_only_what_is_there(job: AsyncJob) -> None:
+def test_absent_fields_have_no_attribute(job: AsyncJob) -> None:
     values = [value for attribute in to_item(job).values() for value in attribute.values()]
     assert None not in values
     assert all(isinstance(value, str | bytes) for value in values)
 
 
-def test_attributes_of_a_newer_release_do_not_disturb() -> None:
+def test_unknown_attributes_are_ignored() -> None:
     job = new_job()
     assert from_item({**to_item(job), "colour": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
 
 
-def test_only_an_unusual_priority_is_written() -> None:
+def test_standard_priority_is_not_written() -> None:
     assert "priority" not in to_item(new_job())
     assert to_item(new_job(priority=Priority.LOW))["priority"] == {"S": "low"}
     assert from_item(to_item(new_job())).priority is Priority.STANDARD
 
 
-def test_a_key_of_the_due_index_is_there_exactly_while_the_job_is_due() -> None:
+def test_due_index_key_exists_only_while_the_job_is_unfinished() -> None:
     item, ended = to_item(new_job()), to_item(new_job().cancelled(now=NOW))
     assert {"dueAt", "dueShard"} <= item.keys()
     assert not {"dueAt", "dueShard"} & ended.keys()
 
 
-def test_the_time_to_live_is_in_whole_seconds() -> None:
+def test_time_to_live_is_in_whole_seconds() -> None:
     job = new_job(now=NOW + timedelta(milliseconds=1)).cancelled(now=NOW + timedelta(milliseconds=2))
     assert to_item(job)["recordExpiresAt"]["N"].isdigit()
     assert len(to_item(job)["recordExpiresAt"]["N"]) == 10
 
 
 @pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS, *FENCE_AND_EXPIRY}))
-def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
+def test_each_field_of_a_swaps_condition_has_its_attribute(field: str) -> None:
     job = running_job()
     other: Any = {
         "generation": "another",
@@ -127,21 +127,21 @@ def test_each_field_that_guards_a_swap_has_its_attribute(field: str) -> None:
 
 @settings(max_examples=50)
 @given(NAME, st.uuids(version=4).map(str))
-def test_every_key_reads_back_as_it_was(owner: str, async_job_id: str) -> None:
+def test_every_key_round_trips(owner: str, async_job_id: str) -> None:
     key = JobKey(owner, async_job_id)
     assert parse_pk(pk(key)) == key
 
 
-def test_a_job_that_has_told_no_progress_pays_for_no_time_of_it() -> None:
+def test_job_without_progress_has_no_time_of_progress() -> None:
     beats = running_job().reported(now=NOW + timedelta(seconds=8), progress=0, message="Reading", lease_until=NOW)
     assert "progressAt" not in to_item(beats)
 
 
-# ── Size: each write is paid for by the kilobyte of the whole item ─────────────────────────────────
+# ── Size: a write is billed by the size of the whole item, per kilobyte ────────────────────────────
 
 
 def size(item: dict[str, dict[str, Any]]) -> int:
-    """The item's size by DynamoDB's rules, on the safe side: names and texts in UTF-8, numbers by their digits."""
+    """Return the item's size by DynamoDB's rules, rounded up: names and texts in UTF-8, numbers by their digits."""
     total = 0
     for name, attribute in item.items():
         ((kind, value),) = attribute.items()
@@ -151,7 +151,7 @@ def size(item: dict[str, dict[str, Any]]) -> int:
 
 
 def short_job() -> AsyncJob:
-    """A job as they usually are, with everything set that can be set at the same time."""
+    """Return a typical job with every field set that can be set at the same time."""
     job = new_job(
         owner="8f14e45f-ceea-467a-9575-1f2d3c4b5a69",
         async_job_id=JOB_ID,
@@ -176,12 +176,12 @@ def short_job() -> AsyncJob:
     )
 
 
-def test_a_running_short_job_stays_within_one_write_unit() -> None:
+def test_running_short_job_stays_within_one_write_unit() -> None:
     assert size(to_item(short_job())) <= 1024
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "released"])
-def test_the_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) -> None:
+def test_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) -> None:
     job, now = short_job(), NOW + timedelta(seconds=40, milliseconds=5)
     error = job.error
     assert error is not None
@@ -194,7 +194,7 @@ def test_the_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) ->
     assert size(to_item(ended)) <= 1024
 
 
-def test_a_result_in_the_bucket_leaves_the_item_small() -> None:
+def test_result_in_the_bucket_keeps_the_item_small() -> None:
     job = short_job()
     location = f"results/{job.async_job_id}/{job.generation}/{job.attempt}"
     assert size(to_item(job.completed(now=NOW + timedelta(seconds=40), result=Result(location=location)))) <= 1024

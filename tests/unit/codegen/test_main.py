@@ -1,4 +1,4 @@
-"""What `make catalog` writes, and `make check` compares."""
+"""`make catalog` writes the generated files, `make check` compares them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.unit.conftest import JOB, JobsPackage
 FILES = ["catalog.json", "openapi.json"]
 
 
-def test_the_committed_openapi_document_is_that_of_the_decorators() -> None:
+def test_committed_openapi_document_is_current() -> None:
     assert openapi_path().read_text() == openapi.to_json(openapi.document(collect()))
 
 
-def test_the_command_writes_both_files_and_then_finds_them_current(jobs_package: JobsPackage) -> None:
+def test_command_writes_both_files_and_then_finds_them_current(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     assert main(["--check"]) == 1
     assert main([]) == 0
@@ -27,7 +27,7 @@ def test_the_command_writes_both_files_and_then_finds_them_current(jobs_package:
     assert main(["--check"]) == 0
 
 
-def test_what_is_current_is_not_written_again(jobs_package: JobsPackage) -> None:
+def test_current_file_is_not_written_again(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     main([])
     for name in FILES:
@@ -38,14 +38,14 @@ def test_what_is_current_is_not_written_again(jobs_package: JobsPackage) -> None
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_stale_file_is_told_and_left_as_it_is(
+def test_check_reports_a_stale_file_and_leaves_it(
     jobs_package: JobsPackage, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     main([])
     (package / name).write_text("{}")
     assert main(["--check"]) == 1
-    told = capsys.readouterr().err
-    assert f"{name} is stale: run `make catalog`" in told
-    assert told.count("\n") == 1
+    output = capsys.readouterr().err
+    assert f"{name} is stale: run `make catalog`" in output
+    assert output.count("\n") == 1
     assert (package / name).read_text() == "{}"

@@ -1,4 +1,4 @@
-"""The OpenAPI document: sound by its own standard, and the same as what the template routes and the API answers."""
+"""The OpenAPI document: valid, and the same as the template's routes and the API's codes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ DOCUMENT = json.loads(catalog.openapi_path().read_text())
 
 
 def component(schemas: Json, name: str, value: Any) -> bool:
-    """Whether the value fits the component."""
+    """Return whether the value is valid for the component."""
     whole = {"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}}
     return jsonschema_rs.validator_for(whole, offline=True).is_valid(value)
 
 
 def schemas_of(input_type: Any, output_type: Any = None) -> Json:
-    """The components of an API with one job type, `a.b`."""
+    """Return the components of an API with one job type, `a.b`."""
     type_ = job_type(
         "a.b",
         input_schema=TypeAdapter(input_type).json_schema(),
@@ -43,24 +43,24 @@ def schemas_of(input_type: Any, output_type: Any = None) -> Json:
     return schemas
 
 
-# ── The one that is there ──────────────────────────────────────────────────────────────────────────
+# ── Whole document ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_document_is_sound_openapi() -> None:
+def test_document_is_valid_openapi() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
 
 
-def test_the_document_of_an_api_without_jobs_is_sound_too() -> None:
+def test_document_without_job_types_is_valid_openapi() -> None:
     built = document([])
     OpenAPIV31SpecValidator(built).validate()
     assert not component(built["components"]["schemas"], "SubmitRequest", {"jobType": "a.b"})
 
 
-def test_the_same_job_types_are_the_same_text() -> None:
+def test_same_job_types_give_the_same_text() -> None:
     assert to_json(document(catalog.collect())) == to_json(document(Catalog.read()))
 
 
-def test_each_route_of_the_template_is_described_and_nothing_else() -> None:
+def test_document_has_exactly_the_routes_of_the_template() -> None:
     (server,) = DOCUMENT["servers"]
     described = {f"{method.upper()} {server['url']}{path}" for path, methods in DOCUMENT["paths"].items() for method in methods}
     routed = {
@@ -72,7 +72,7 @@ def test_each_route_of_the_template_is_described_and_nothing_else() -> None:
     assert described == routed
 
 
-def test_what_needs_no_token_is_what_the_template_leaves_open() -> None:
+def test_operations_without_a_token_are_those_the_template_leaves_open() -> None:
     left_open = {
         f"{event['Properties']['Method']} {event['Properties']['Path']}"
         for function in resources("AWS::Serverless::Function").values()
@@ -87,7 +87,7 @@ def test_what_needs_no_token_is_what_the_template_leaves_open() -> None:
         assert (described.get("security") == []) == needs_none
 
 
-def test_every_operation_has_a_name_of_its_own_and_every_link_leads_to_one() -> None:
+def test_operation_ids_are_unique_and_links_name_one() -> None:
     names = [operation.name for operation in OPERATIONS]
     assert len(set(names)) == len(names)
     links = {
@@ -104,8 +104,8 @@ def strings(tree: ast.AST) -> Iterator[str]:
     return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
-def test_every_code_that_the_api_may_answer_is_described() -> None:
-    # A code is what looks like one, where answers are made.
+def test_every_code_in_the_source_is_described() -> None:
+    # Any constant in capitals in these modules is a code.
     found = {
         text
         for module in (handlers, render, request, parse, problems)
@@ -118,12 +118,12 @@ def test_every_code_that_the_api_may_answer_is_described() -> None:
 
 
 @pytest.mark.parametrize("error", problems.PROBLEMS, ids=lambda error: error.__name__)
-def test_a_code_is_described_with_the_status_it_comes_with(error: type[AsyncJobsError]) -> None:
+def test_code_is_described_with_its_status(error: type[AsyncJobsError]) -> None:
     status, code, _, _ = problems.PROBLEMS[error]
     assert CODES[code].status == status
 
 
-def test_every_problem_is_answered_by_some_operation() -> None:
+def test_every_code_belongs_to_an_operation() -> None:
     assert {code for operation in OPERATIONS for _, code in operation.codes()} == set(CODES)
 
 
@@ -144,14 +144,14 @@ class Leaf(BaseModel):
 
 
 class Branch(BaseModel):
-    """What may hold others of its kind."""
+    """A recursive model."""
 
     name: str
     inner: list[Branch] = []
     leaf: Leaf | None = None
 
 
-def test_definitions_are_found_where_they_are_put_also_when_they_hold_themselves() -> None:
+def test_recursive_definitions_are_moved_and_found() -> None:
     schemas = schemas_of(Branch, list[Leaf])
     good = {"name": "a", "inner": [{"name": "b", "leaf": {"size": 1}}]}
     assert component(schemas, "a.b.submit", {"jobType": "a.b", "input": good})
@@ -162,7 +162,7 @@ def test_definitions_are_found_where_they_are_put_also_when_they_hold_themselves
     assert "$defs" not in to_json(schemas)
 
 
-def test_a_schema_that_refers_to_itself_as_a_whole_still_does() -> None:
+def test_schema_that_references_its_root_still_does() -> None:
     tree = {
         "type": "object",
         "properties": {"inner": {"$ref": "#"}, "$ref": {"type": "integer"}},
@@ -174,7 +174,7 @@ def test_a_schema_that_refers_to_itself_as_a_whole_still_does() -> None:
     assert not component(schemas, "a.b.input", {"inner": {"outer": {}}})
 
 
-def test_a_discriminator_leads_to_where_its_schemas_are_put() -> None:
+def test_discriminator_follows_its_moved_schemas() -> None:
     tagged = {
         "$defs": {"Cat": {"type": "object"}},
         "oneOf": [{"$ref": "#/$defs/Cat"}],
@@ -184,7 +184,7 @@ def test_a_discriminator_leads_to_where_its_schemas_are_put() -> None:
     assert schemas["a.b.input"]["discriminator"]["mapping"] == {"cat": "#/components/schemas/a.b.input.Cat"}
 
 
-def test_a_submit_is_described_for_each_job_type_apart() -> None:
+def test_submit_is_described_for_each_job_type() -> None:
     schemas = document(
         [
             job_type("a.b", input_schema={"type": "object", "required": ["x"]}),
@@ -197,7 +197,7 @@ def test_a_submit_is_described_for_each_job_type_apart() -> None:
     assert not component(schemas, "SubmitRequest", {"jobType": "a.b", "input": {"x": 1}, "owner": "bob"})
 
 
-def test_the_input_may_be_left_out_where_an_empty_object_will_do() -> None:
+def test_input_is_optional_where_an_empty_object_is_valid() -> None:
     schemas = document([job_type("needs", input_schema={"type": "object", "required": ["x"]}), job_type("takes_anything")])[
         "components"
     ]["schemas"]
@@ -205,14 +205,14 @@ def test_the_input_may_be_left_out_where_an_empty_object_will_do() -> None:
     assert not component(schemas, "SubmitRequest", {"jobType": "needs"})
 
 
-def test_a_type_that_had_another_schema_before_is_described_as_it_is_now() -> None:
-    # Checks of input keep a validator for each name, for ever: the document must neither use nor fill what they keep.
+def test_changed_schema_of_a_type_is_described_as_it_is_now() -> None:
+    # Input checks cache a validator for each name, forever: the document must neither use nor fill that cache.
     for schema, may_be_left_out in (({"required": ["x"]}, False), ({}, True), ({"required": ["x"]}, False)):
         schemas = document([job_type("had.another", input_schema=schema)])["components"]["schemas"]
         assert component(schemas, "SubmitRequest", {"jobType": "had.another"}) is may_be_left_out
 
 
-def test_building_the_document_leaves_the_job_types_as_they_are() -> None:
+def test_building_the_document_does_not_change_the_job_types() -> None:
     schema = {"$defs": {"X": {"type": "integer"}}, "$ref": "#/$defs/X"}
     before = json.dumps(schema)
     document([job_type("a.b", input_schema=schema)])

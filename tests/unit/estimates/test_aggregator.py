@@ -1,4 +1,4 @@
-"""What the stream tells the learner, and what it makes of it."""
+"""Durations of ended jobs are read from the table's stream and added to their types."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def completed(seconds: float, **changes: Any) -> AsyncJob:
 
 
 def stream_event(*jobs: AsyncJob) -> dict[str, Any]:
-    """A batch of the table's stream, as Lambda brings it."""
+    """Return a batch of the table's stream as Lambda delivers it."""
     return {"Records": [{"eventName": "MODIFY", "dynamodb": {"NewImage": to_item(job)}} for job in jobs]}
 
 
@@ -35,35 +35,33 @@ def learner(history: FakeHistory) -> DurationAggregator:
     return DurationAggregator(history, clock=FakeClock(NOW))
 
 
-def test_jobs_that_ended_are_added_to_their_types(learner: DurationAggregator, history: FakeHistory) -> None:
+def test_ended_jobs_are_added_to_their_types(learner: DurationAggregator, history: FakeHistory) -> None:
     learner.learn(stream_event(completed(3, job_type="a"), completed(8, job_type="b"), completed(4, job_type="a")))
     assert history.known == {"a": Durations.of([3, 4]), "b": Durations.of([8])}
 
 
-def test_a_duration_is_from_the_first_start_to_the_end_and_not_the_wait_before(
-    learner: DurationAggregator, history: FakeHistory
-) -> None:
+def test_duration_is_from_the_first_start_to_the_end(learner: DurationAggregator, history: FakeHistory) -> None:
     waited = new_job(now=NOW - timedelta(minutes=5)).claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
     learner.learn(stream_event(waited.completed(now=NOW + timedelta(seconds=7), result=Result(text="1"))))
     assert history.known == {"sample.returns": Durations.of([7])}
 
 
-def test_a_failure_is_an_end_too(learner: DurationAggregator, history: FakeHistory) -> None:
+def test_failed_jobs_count(learner: DurationAggregator, history: FakeHistory) -> None:
     learner.learn(stream_event(running_job().failed(now=NOW + timedelta(seconds=90), error=DEADLINE_EXCEEDED)))
     assert history.known == {"sample.returns": Durations.of([90])}
 
 
-def test_a_job_that_never_started_tells_nothing(learner: DurationAggregator, history: FakeHistory) -> None:
+def test_job_that_never_started_does_not_count(learner: DurationAggregator, history: FakeHistory) -> None:
     learner.learn(stream_event(new_job().failed(now=NOW + timedelta(days=1), error=DEADLINE_EXCEEDED)))
     assert history.known == {}
 
 
-def test_clocks_that_differ_make_no_negative_duration(learner: DurationAggregator, history: FakeHistory) -> None:
+def test_differing_clocks_give_no_negative_duration(learner: DurationAggregator, history: FakeHistory) -> None:
     learner.learn(stream_event(completed(-0.2)))
     assert history.known == {"sample.returns": Durations.of([0])}
 
 
-def test_a_table_that_is_down_is_told_to_lambda_which_brings_the_batch_again(
+def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
     learner: DurationAggregator, history: FakeHistory
 ) -> None:
     history.is_down = True

@@ -1,4 +1,4 @@
-"""What is read of the table, how often, and what becomes of a request when it cannot be."""
+"""The cached durations: how often the table is read, and what happens while it is unavailable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KNOWN = Durations.of([60.0] * 100)
 
 
 class Time:
-    """A monotonic clock that stands still until it is moved."""
+    """A monotonic clock that moves only when a test sets it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -37,16 +37,14 @@ def cached(history: FakeHistory, time: Time) -> CachedHistory[DurationEstimate]:
     return CachedHistory(history, DurationEstimate, time)
 
 
-def test_a_type_is_read_once_while_it_is_fresh(
-    cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time
-) -> None:
+def test_fresh_durations_are_not_read_again(cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time) -> None:
     first = cached.of("a")
     time.now += FRESH - 1
     assert cached.of("a") is first is not None
     assert history.reads == 1
 
 
-def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time) -> None:
+def test_stale_durations_are_read_again(cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time) -> None:
     before = cached.of("a")
     history.known["a"] = Durations.of([5.0] * 100)
     time.now += FRESH
@@ -57,12 +55,12 @@ def test_a_type_is_read_again_when_it_is_not(cached: CachedHistory[DurationEstim
     assert history.reads == 2
 
 
-def test_types_are_read_apart(cached: CachedHistory[DurationEstimate], history: FakeHistory) -> None:
+def test_each_type_is_read_separately(cached: CachedHistory[DurationEstimate], history: FakeHistory) -> None:
     assert cached.of("a") is not cached.of("b")
     assert history.reads == 2
 
 
-def test_a_table_that_does_not_answer_is_not_asked_again_for_a_while(
+def test_unavailable_table_is_not_read_again_for_a_while(
     cached: CachedHistory[DurationEstimate], history: FakeHistory, time: Time
 ) -> None:
     history.is_down = True

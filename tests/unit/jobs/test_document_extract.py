@@ -1,4 +1,4 @@
-"""`document.extract` on real PDFs, on broken ones, and on those that nobody would make with good intentions."""
+"""`document.extract` on valid, broken and malicious PDFs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SAMPLES = Path(__file__).parents[3] / "local/samples"
 
 
 def run(document: bytes, *, context: FakeContext | None = None) -> bytes:
-    """The job's result, as the client gets it."""
+    """Return the job's result as the client receives it."""
     context = context or FakeContext()
     context.inputs = {KEY: document}
     result = extract(ExtractInput(key=KEY), context)
@@ -50,14 +50,14 @@ def failure(document: bytes) -> Fatal:
 
 
 def one_object_pages(pages: bytes, *, trailer: bytes = b"") -> bytes:
-    """A document whose page tree is this object and nothing else."""
+    """Return a document whose page tree is only this object."""
     return pdfs.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", pages, b"<</Type/Page/Parent 2 0 R>>"], trailer=trailer)
 
 
-# ── What it reads ──────────────────────────────────────────────────────────────────────────────────
+# ── Text and metadata ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_report_gives_its_pages_with_their_text_and_word_counts() -> None:
+def test_document_gives_its_pages_with_text_and_word_counts() -> None:
     output = read(pdfs.report())
 
     assert output.page_count == pdfs.REPORT_PAGES
@@ -67,14 +67,14 @@ def test_a_report_gives_its_pages_with_their_text_and_word_counts() -> None:
     assert output.word_count == sum(page.word_count for page in output.pages)
 
 
-def test_no_word_of_the_source_is_lost() -> None:
+def test_every_word_of_the_source_is_extracted() -> None:
     chapters = sorted(pdfs.HANDBOOK.glob("*.md"))[: pdfs.REPORT_PAGES]
     source = [chapter.read_text(encoding="utf-8").removeprefix("# ").split() for chapter in chapters]
 
     assert [page.text.split() for page in read(pdfs.report()).pages] == source
 
 
-def test_metadata_is_what_the_document_says_about_itself() -> None:
+def test_metadata_is_the_documents_own() -> None:
     metadata = read(pdfs.report()).metadata
 
     assert (metadata.title, metadata.author) == (pdfs.REPORT_TITLE, pdfs.REPORT_AUTHOR)
@@ -82,26 +82,26 @@ def test_metadata_is_what_the_document_says_about_itself() -> None:
     assert metadata.subject is None
 
 
-def test_a_pdf_in_the_request_reads_like_one_in_the_inputs_area() -> None:
+def test_pdf_in_the_request_equals_one_in_the_inputs_area() -> None:
     inline = extract(ExtractInput(pdf=base64.b64encode(pdfs.report()).decode()), FakeContext())
 
     assert isinstance(inline, CollectedResult)
     assert inline.getvalue() == run(pdfs.report())
 
 
-def test_a_page_without_text_is_an_empty_page_and_no_failure() -> None:
+def test_page_without_text_is_an_empty_page() -> None:
     output = read(pdfs.with_contents(b""))
 
     assert [(page.text, page.word_count) for page in output.pages] == [("", 0)]
 
 
-def test_a_document_encrypted_without_a_password_is_read() -> None:
+def test_document_encrypted_without_a_password_is_read() -> None:
     document = pdfs.encrypted_report(user_password="", method=EncryptionMethod.RC4)
 
     assert read(document).pages == read(pdfs.report()).pages
 
 
-def test_a_date_without_an_offset_is_utc_and_one_that_is_no_date_is_left_out() -> None:
+def test_date_without_an_offset_is_utc_and_an_invalid_one_is_omitted() -> None:
     metadata = read(
         one_object_pages(
             b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
@@ -113,7 +113,7 @@ def test_a_date_without_an_offset_is_utc_and_one_that_is_no_date_is_left_out() -
     assert metadata.modified_at is None
 
 
-def test_half_a_surrogate_pair_becomes_a_replacement_character_and_two_halves_become_one() -> None:
+def test_lone_surrogate_is_replaced_and_a_pair_is_joined() -> None:
     halves = b"1 begincodespacerange <00><FF> endcodespacerange 2 beginbfchar\n<41> <D83D>\n<42> <DE00>\nendbfchar"
 
     output = read(pdfs.with_contents(b"BT /F1 12 Tf (xAyABz) Tj ET", to_unicode=halves))
@@ -121,7 +121,7 @@ def test_half_a_surrogate_pair_becomes_a_replacement_character_and_two_halves_be
     assert output.pages[0].text == "x\ufffdy\N{GRINNING FACE}z"
 
 
-# ── What it tells, and how it stops ────────────────────────────────────────────────────────────────
+# ── Progress and cancellation ────────────────────────────────────────────────────────────────────────
 
 
 def test_progress_counts_the_pages() -> None:
@@ -139,7 +139,7 @@ def test_progress_counts_the_pages() -> None:
     ]
 
 
-def test_a_cancelled_job_reads_no_further_page() -> None:
+def test_cancelled_job_reads_no_further_page() -> None:
     @dataclass
     class CancelledOnPage3(FakeContext):
         def progress(self, percent: float, message: str | None = None) -> None:
@@ -154,10 +154,10 @@ def test_a_cancelled_job_reads_no_further_page() -> None:
     assert context.reports[-1] == (40, "Reading page 3 of 5")
 
 
-# ── The result ─────────────────────────────────────────────────────────────────────────────────────
+# ── Result ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_streamed_is_exactly_the_declared_output() -> None:
+def test_streamed_result_is_the_declared_output() -> None:
     result = run(pdfs.report())
 
     jsonschema_rs.validate(ExtractOutput.model_json_schema(mode="serialization"), json.loads(result))
@@ -165,7 +165,7 @@ def test_what_is_streamed_is_exactly_the_declared_output() -> None:
     assert json.loads(result) == output
 
 
-def test_the_result_is_written_page_by_page() -> None:
+def test_result_is_written_page_by_page() -> None:
     class Pieces(CollectedResult):
         def write(self, data: bytes, /) -> int:
             sizes.append(len(data))
@@ -185,7 +185,7 @@ def test_the_result_is_written_page_by_page() -> None:
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_from_page_to_page() -> None:
+def test_memory_does_not_grow_with_the_pages() -> None:
     class Discarded(CollectedResult):
         def write(self, data: bytes, /) -> int:
             return len(data)
@@ -197,7 +197,7 @@ def test_memory_does_not_grow_from_page_to_page() -> None:
 
         def progress(self, percent: float, message: str | None = None) -> None:
             if message in {"Reading page 52 of 152", "Reading page 152 of 152"}:
-                gc.collect()  # what waits for the collector is not held
+                gc.collect()  # objects that wait for the collector do not count
                 held.append(tracemalloc.get_traced_memory()[0])
 
     held: list[int] = []
@@ -209,12 +209,12 @@ def test_memory_does_not_grow_from_page_to_page() -> None:
         tracemalloc.stop()
 
     early, late = held
-    # All that pypdf has met, if it were kept, would be a million bytes by then.
+    # If pypdf kept every object, it would hold a million bytes here.
     assert late - early < 100_000
 
 
 @pytest.mark.slow
-def test_a_report_of_several_hundred_pages_is_read_to_its_last_page() -> None:
+def test_document_of_several_hundred_pages_is_read_to_its_end() -> None:
     context = FakeContext()
 
     output = ExtractOutput.model_validate_json(run(pdfs.long_report(320), context=context))
@@ -224,7 +224,7 @@ def test_a_report_of_several_hundred_pages_is_read_to_its_last_page() -> None:
     assert context.reports[-1] == (100 * 319 / 320, "Reading page 320 of 320")
 
 
-# ── Documents that cannot be read ──────────────────────────────────────────────────────────────────
+# ── Unreadable documents ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_report_of_several_hundred_pages_is_read_to_its_last_page() -> None:
         pytest.param(lambda: pdfs.with_contents(b" " * 16_000_000), "PDF_TOO_COMPLEX", id="a page that unpacks to 16 MB"),
     ],
 )
-def test_a_document_that_cannot_be_read_fails_at_once_and_says_what_to_do(make: Callable[[], bytes], code: str) -> None:
+def test_unreadable_document_fails_with_advice(make: Callable[[], bytes], code: str) -> None:
     error = failure(make())
 
     assert error.code == code
@@ -260,7 +260,7 @@ def test_a_document_that_cannot_be_read_fails_at_once_and_says_what_to_do(make: 
     assert any(advice in error.message for advice in ("Check ", "Send ", "Save ", "Print ")), error.message
 
 
-def test_a_damaged_page_is_named() -> None:
+def test_damaged_page_is_named() -> None:
     error = failure(pdfs.with_contents(b"BT (whole) Tj ET", b"BT (half) Tj ET <<<", b"BT (whole) Tj ET"))
 
     assert error.code == "BROKEN_PDF"
@@ -268,7 +268,7 @@ def test_a_damaged_page_is_named() -> None:
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 5_000), ("MAX_PAGES", 4)])
-def test_a_document_over_the_limit_is_to_be_split(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+def test_document_over_the_limit_fails_with_advice_to_split_it(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
     monkeypatch.setattr(document_extract, limit, value)
 
     error = failure(pdfs.report())
@@ -277,14 +277,14 @@ def test_a_document_over_the_limit_is_to_be_split(monkeypatch: pytest.MonkeyPatc
     assert "Split it" in error.message
 
 
-def test_a_key_with_nothing_there_is_the_contexts_to_explain() -> None:
+def test_missing_input_is_the_contexts_error() -> None:
     with pytest.raises(Fatal) as caught:
         extract(ExtractInput(key="nowhere.pdf"), FakeContext())
 
     assert caught.value.code == "INPUT_MISSING"
 
 
-def test_a_connection_lost_while_fetching_is_not_blamed_on_the_document() -> None:
+def test_lost_connection_is_not_reported_as_a_broken_document() -> None:
     class LostConnection(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
             raise ConnectionResetError
@@ -298,7 +298,7 @@ def test_a_connection_lost_while_fetching_is_not_blamed_on_the_document() -> Non
         extract(ExtractInput(key=KEY), Context())
 
 
-def test_nothing_of_a_document_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_document_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     document = pdfs.broken_report()
     caplog.set_level(logging.DEBUG)
 
@@ -307,8 +307,8 @@ def test_nothing_of_a_document_is_logged(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.records == []
 
 
-def test_without_any_compiled_library_the_same_documents_are_read_and_refused() -> None:
-    # On Lambda there is no `cryptography`; here the test tools bring it along.
+def test_same_documents_are_read_and_rejected_without_compiled_libraries() -> None:
+    # Lambda has no `cryptography`; here it comes with the test tools.
     script = """
 import sys
 sys.modules["cryptography"] = sys.modules["Crypto"] = None
@@ -334,7 +334,7 @@ for path in sys.argv[1:]:
     assert answers == [str(len(run(report.read_bytes()))), "ENCRYPTED_PDF"]
 
 
-# ── The input ──────────────────────────────────────────────────────────────────────────────────────
+# ── Input ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -359,8 +359,8 @@ for path in sys.argv[1:]:
         ({"key": "report.pdf", "pages": 3}, False),
     ],
 )
-def test_the_schema_refuses_what_the_model_refuses(value: dict[str, Any], fits: bool) -> None:
-    def fits_the_model() -> bool:
+def test_schema_rejects_the_same_inputs_as_the_model(value: dict[str, Any], fits: bool) -> None:
+    def is_valid_for_the_model() -> bool:
         try:
             ExtractInput.model_validate(value)
         except ValidationError:
@@ -369,16 +369,16 @@ def test_the_schema_refuses_what_the_model_refuses(value: dict[str, Any], fits: 
 
     validator = jsonschema_rs.validator_for(ExtractInput.model_json_schema())
 
-    assert (validator.is_valid(value), fits_the_model()) == (fits, fits)
+    assert (validator.is_valid(value), is_valid_for_the_model()) == (fits, fits)
 
 
-# ── The samples ────────────────────────────────────────────────────────────────────────────────────
+# ── Samples ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_sample_report_is_the_one_the_project_makes() -> None:
+def test_sample_report_is_the_generated_one() -> None:
     assert read((SAMPLES / "report.pdf").read_bytes()) == read(pdfs.report())
 
 
 @pytest.mark.parametrize(("name", "code"), [("broken.pdf", "BROKEN_PDF"), ("encrypted.pdf", "ENCRYPTED_PDF")])
-def test_the_other_samples_fail_as_their_readme_says(name: str, code: str) -> None:
+def test_other_samples_fail_as_their_readme_says(name: str, code: str) -> None:
     assert failure((SAMPLES / name).read_bytes()).code == code

@@ -25,12 +25,12 @@ def run(query: str, *, context: FakeContext | None = None, **options: Any) -> Se
 
 @pytest.fixture
 def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty corpus in place of the handbook."""
+    """Replace the handbook by an empty corpus."""
     monkeypatch.setattr(text_search, "CORPUS", tmp_path)
     return tmp_path
 
 
-def test_every_line_of_the_handbook_that_holds_the_query_is_found() -> None:
+def test_every_line_with_the_query_is_found() -> None:
     expected = [
         (chapter.name, number)
         for chapter in CHAPTERS
@@ -45,20 +45,20 @@ def test_every_line_of_the_handbook_that_holds_the_query_is_found() -> None:
     assert output.files_searched == len(CHAPTERS)
 
 
-def test_case_counts_only_on_request(corpus: Path) -> None:
+def test_case_is_ignored_by_default(corpus: Path) -> None:
     (corpus / "a.md").write_text("Lease\nlease\nLEASE\n")
 
     assert [match.line for match in run("lease").matches] == [1, 2, 3]
     assert [match.line for match in run("lease", case_sensitive=True).matches] == [2]
 
 
-def test_the_query_is_text_and_not_a_pattern(corpus: Path) -> None:
+def test_query_is_not_a_pattern(corpus: Path) -> None:
     (corpus / "a.md").write_text("what (a.b)* means\nwhat axb means\n")
 
     assert [match.line for match in run("(a.b)*").matches] == [1]
 
 
-def test_a_snippet_is_the_match_with_the_words_around_it(corpus: Path) -> None:
+def test_snippet_is_the_match_with_the_words_around_it(corpus: Path) -> None:
     (corpus / "a.md").write_text("before " * 40 + "needle" + " after" * 40 + "\nneedle alone\n")
 
     long, short = run("needle").matches
@@ -69,7 +69,7 @@ def test_a_snippet_is_the_match_with_the_words_around_it(corpus: Path) -> None:
     assert short.snippet == "needle alone"
 
 
-def test_the_limit_bounds_what_is_shown_and_not_what_is_counted(corpus: Path) -> None:
+def test_limit_bounds_the_shown_matches_and_not_the_count(corpus: Path) -> None:
     (corpus / "a.md").write_text("needle\n" * 7)
 
     output = run("needle", limit=3)
@@ -77,7 +77,7 @@ def test_the_limit_bounds_what_is_shown_and_not_what_is_counted(corpus: Path) ->
     assert ([match.line for match in output.matches], output.match_count) == ([1, 2, 3], 7)
 
 
-def test_a_query_that_occurs_nowhere_gives_no_matches_and_no_failure() -> None:
+def test_query_without_a_match_succeeds() -> None:
     assert run("xylophone").match_count == 0
 
 
@@ -90,7 +90,7 @@ def test_progress_counts_the_files() -> None:
     assert [percent for percent, _ in context.reports] == [100 * n / len(CHAPTERS) for n in range(len(CHAPTERS))]
 
 
-def test_a_cancelled_search_opens_no_further_file() -> None:
+def test_cancelled_search_opens_no_further_file() -> None:
     context = FakeContext(interruption=JobCancelled())
 
     with pytest.raises(JobCancelled):
@@ -113,7 +113,7 @@ def test_searches_in_one_event_loop_take_turns() -> None:
 
     asyncio.run(both())
 
-    # One that held the loop would finish before the other began.
+    # A search that blocked the loop would finish before the other began.
     assert turns[:2] == ["a", "b"]
     assert len(turns) == 2 * len(CHAPTERS)
 
@@ -138,8 +138,8 @@ def test_searches_in_one_event_loop_take_turns() -> None:
         ({"query": "q", "folder": "/etc"}, False),
     ],
 )
-def test_the_schema_refuses_what_the_model_refuses(value: dict[str, Any], fits: bool) -> None:
-    def fits_the_model() -> bool:
+def test_schema_rejects_the_same_inputs_as_the_model(value: dict[str, Any], fits: bool) -> None:
+    def is_valid_for_the_model() -> bool:
         try:
             SearchInput.model_validate(value)
         except ValidationError:
@@ -148,10 +148,10 @@ def test_the_schema_refuses_what_the_model_refuses(value: dict[str, Any], fits: 
 
     validator = jsonschema_rs.validator_for(SearchInput.model_json_schema())
 
-    assert (validator.is_valid(value), fits_the_model()) == (fits, fits)
+    assert (validator.is_valid(value), is_valid_for_the_model()) == (fits, fits)
 
 
-def test_the_output_fits_its_schema() -> None:
+def test_output_is_valid_for_its_schema() -> None:
     output = run("retry").model_dump(by_alias=True, mode="json")
 
     jsonschema_rs.validate(SearchOutput.model_json_schema(mode="serialization"), output)

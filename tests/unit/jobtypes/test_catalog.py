@@ -1,4 +1,4 @@
-"""The catalog: what the decorators say, without their modules."""
+"""The catalog: the declared job types, without their modules."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from tests.support.factories import job_type
 from tests.unit.conftest import JOB, JobsPackage
 
-# ── The one that is there ──────────────────────────────────────────────────────────────────────────
+# ── Committed catalog ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_committed_catalog_says_what_the_decorators_say() -> None:
+def test_committed_catalog_is_current() -> None:
     assert catalog_path().read_text() == to_json(collect())
 
 
-def test_the_api_answers_without_the_code_of_any_job_and_without_pydantic() -> None:
-    # In a process of its own: here, other tests have imported everything. What is imported must be paid by each cold start.
+def test_api_answers_without_importing_a_job_or_pydantic() -> None:
+    # In its own process, since other tests have imported everything here. Each cold start pays for each import.
     script = """
 import importlib.util, os, sys
 os.environ |= {"APPLICATION": "a", "TABLE_NAME": "t", "QUEUE_URL": "q", "BUCKET_NAME": "b", "AWS_DEFAULT_REGION": "us-east-1",
@@ -61,7 +61,7 @@ assert not {"asyncjobs.limits.admission", "asyncjobs.limits.backlog"} & sys.modu
 # ── Reading ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_written_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_catalog_round_trips(tmp_path: Path) -> None:
     types = {name: job_type(name, input_schema={"type": "object"}) for name in ("a.b", "c")}
     path = tmp_path / "catalog.json"
     path.write_text(to_json(Catalog(types)))
@@ -70,30 +70,30 @@ def test_what_is_written_reads_back_as_it_was(tmp_path: Path) -> None:
     assert read["c"] == types["c"]
 
 
-def test_an_unknown_name_is_an_unknown_job_type() -> None:
+def test_unknown_name_is_an_unknown_job_type() -> None:
     with pytest.raises(UnknownJobType, match=r"'no\.such'"):
         Catalog({})["no.such"]
 
 
-def test_a_jobs_package_without_its_catalog_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+def test_missing_catalog_names_the_command_to_make_it(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f"))
     with pytest.raises(StaleCatalog, match="make catalog"):
         Catalog.read()
 
 
-def test_a_jobs_package_without_its_openapi_document_says_how_to_make_it(jobs_package: JobsPackage) -> None:
+def test_missing_openapi_document_names_the_command_to_make_it(jobs_package: JobsPackage) -> None:
     jobs_package()
     with pytest.raises(StaleCatalog, match="make catalog"):
         openapi_text()
 
 
-def test_without_a_jobs_package_the_layer_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_jobs_package_means_a_missing_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog, "JOBS_PACKAGE", "jobs_that_are_nowhere")
     with pytest.raises(StaleCatalog, match="the jobs layer is missing"):
         Catalog.read()
 
 
-def test_reading_runs_nothing_of_the_jobs_package(jobs_package: JobsPackage) -> None:
+def test_reading_runs_no_code_of_the_jobs_package(jobs_package: JobsPackage) -> None:
     package = jobs_package()
     (package / "__init__.py").write_text("raise AssertionError('imported')")
     (package / "catalog.json").write_text("{}")
@@ -103,7 +103,7 @@ def test_reading_runs_nothing_of_the_jobs_package(jobs_package: JobsPackage) -> 
 # ── Collecting ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_package: JobsPackage) -> None:
+def test_every_job_of_every_module_is_collected_by_name(jobs_package: JobsPackage) -> None:
     package = jobs_package(
         one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
         two=JOB.format(name="m.middle", function="f"),
@@ -113,13 +113,13 @@ def test_every_job_of_every_module_is_collected_in_the_order_of_names(jobs_packa
     assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
 
 
-def test_a_job_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+def test_imported_job_is_collected_once(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=JOB.format(name="a.b", function="f"))
     (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
     assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
 
 
-def test_one_route_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+def test_same_route_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
     job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
     assert "route" in job
     jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
@@ -136,7 +136,7 @@ def f(input: int, context: JobContext) -> int:
 """
 
 
-def test_a_lock_reads_back_as_it_was_declared() -> None:
+def test_lock_round_trips() -> None:
     lock = Exclusive("cache", scope="INPUT", policy="JOIN", limit=3)
     found = Catalog({"a": job_type("a", exclusive=lock)})
     entry = json.loads(to_json(found))["a"]
@@ -144,14 +144,14 @@ def test_a_lock_reads_back_as_it_was_declared() -> None:
     assert catalog._from_entry("a", entry) == found["a"]
 
 
-def test_a_priority_reads_back_as_it_was_declared() -> None:
+def test_priority_round_trips() -> None:
     found = Catalog({"a": job_type("a", priority=Priority.LOW)})
     entry = json.loads(to_json(found))["a"]
     assert entry["priority"] == "low"
     assert catalog._from_entry("a", entry) == found["a"]
 
 
-def test_job_types_share_a_lock_if_they_agree_on_its_scope_and_limit(jobs_package: JobsPackage) -> None:
+def test_job_types_share_a_lock_with_the_same_scope_and_limit(jobs_package: JobsPackage) -> None:
     one, two = (
         LOCKED.format(name=name, options=f"limit=2, policy='{policy}'") for name, policy in (("a.b", "JOIN"), ("c.d", "QUEUE"))
     )
@@ -160,13 +160,13 @@ def test_job_types_share_a_lock_if_they_agree_on_its_scope_and_limit(jobs_packag
 
 
 @pytest.mark.parametrize("options", ["limit=2", "scope='OWNER'"])
-def test_a_lock_that_two_job_types_declare_differently_is_refused(options: str, jobs_package: JobsPackage) -> None:
+def test_lock_that_two_job_types_declare_differently_is_rejected(options: str, jobs_package: JobsPackage) -> None:
     jobs_package(one=LOCKED.format(name="a.b", options=""), two=LOCKED.format(name="c.d", options=options))
     with pytest.raises(InvalidJob, match=r"'a\.b' and 'c\.d' share the lock 'cache'"):
         collect()
 
 
-def test_one_name_for_two_jobs_is_refused(jobs_package: JobsPackage) -> None:
+def test_same_name_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
         collect()
@@ -179,7 +179,7 @@ a_type = tracked_job("{name}", retention_seconds={retention})
 """
 
 
-def test_tracked_types_are_collected_and_generic_is_always_there(jobs_package: JobsPackage) -> None:
+def test_tracked_types_and_generic_are_collected(jobs_package: JobsPackage) -> None:
     jobs_package(one=TRACKED.format(name="file_processing", retention=60))
     found = {job_type.name: job_type for job_type in collect()}
     assert list(found) == ["file_processing", "generic"]
@@ -187,34 +187,34 @@ def test_tracked_types_are_collected_and_generic_is_always_there(jobs_package: J
     assert [int(job_type.retention.total_seconds()) for job_type in found.values()] == [60, 300]
 
 
-def test_a_tracked_type_reads_back_as_it_was(tmp_path: Path) -> None:
+def test_tracked_type_round_trips(tmp_path: Path) -> None:
     path = tmp_path / "catalog.json"
     path.write_text(to_json(Catalog({GENERIC: tracked_job(GENERIC)})))
     assert json.loads(path.read_text())[GENERIC]["tracked"] is True
     assert list(Catalog.read(path)) == [tracked_job(GENERIC)]
 
 
-def test_a_generic_type_of_ones_own_takes_the_place_of_the_one_there_is(jobs_package: JobsPackage) -> None:
+def test_own_generic_type_replaces_the_default_one(jobs_package: JobsPackage) -> None:
     jobs_package(one=TRACKED.format(name="generic", retention=60))
     assert [(found.name, found.retention.total_seconds()) for found in collect()] == [("generic", 60)]
 
 
-def test_a_tracked_type_that_another_module_imports_is_collected_once(jobs_package: JobsPackage) -> None:
+def test_imported_tracked_type_is_collected_once(jobs_package: JobsPackage) -> None:
     package = jobs_package(one=TRACKED.format(name="a.b", retention=60))
     (package / "two.py").write_text(f"from {package.name}.one import a_type\n__all__ = ['a_type']\n")
     assert [found.name for found in collect()] == ["a.b", "generic"]
 
 
 @pytest.mark.parametrize(
-    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "run here"]
+    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "not tracked"]
 )
-def test_one_name_for_two_types_is_refused(jobs_package: JobsPackage, second: str) -> None:
+def test_same_name_of_two_types_is_rejected(jobs_package: JobsPackage, second: str) -> None:
     jobs_package(one=TRACKED.format(name="a.b", retention=60), two=second)
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
         collect()
 
 
-def test_one_name_for_two_jobs_of_one_module_is_refused(jobs_package: JobsPackage) -> None:
+def test_same_name_of_two_jobs_of_one_module_is_rejected(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
         collect()

@@ -1,4 +1,4 @@
-"""The decorator: what it makes of a function, and what it refuses at once."""
+"""The `@job` decorator: the job type that it declares, and invalid declarations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Numbers(BaseModel):
 
 
 class Sum(BaseModel):
-    """What they are together."""
+    """Their sum."""
 
     total: int = Field(serialization_alias="sumOfAll")
 
@@ -53,19 +53,19 @@ async def waits(_input: None, _context: JobContext) -> None:
 
 
 def plain(_input: None, _context: JobContext) -> None:
-    """Be no job, but fit to become one."""
+    """Do nothing; a valid function to decorate."""
 
 
-# ── What it makes ──────────────────────────────────────────────────────────────────────────────────
+# ── Declarations ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_stays_the_function_it_is() -> None:
+def test_decorated_function_stays_callable() -> None:
     assert adds(Numbers(numbers=[1, 2]), FakeContext()) == Sum(total=3)
     with pytest.raises(Fatal):
         adds(Numbers(numbers=[1, 2, 3, 4]), FakeContext())
 
 
-def test_a_job_is_described_without_its_code() -> None:
+def test_job_is_described_without_its_code() -> None:
     found = definition(adds).describe()
     assert (found.name, found.module, found.function) == ("registry.adds", __name__, "adds")
     assert found.description == "Add numbers."
@@ -75,24 +75,24 @@ def test_a_job_is_described_without_its_code() -> None:
     assert list(found.output_schema["properties"]) == ["sumOfAll"]
 
 
-def test_a_job_with_nothing_said_is_short_and_tried_three_times() -> None:
+def test_job_without_options_is_short_and_has_three_attempts() -> None:
     found = definition(waits).describe()
     assert is_short(found.timeout)
     assert (found.max_attempts, found.retention, found.deadline) == (3, timedelta(days=7), timedelta(days=1))
 
 
 @pytest.mark.parametrize(("function", "is_async"), [(adds, False), (waits, True)])
-def test_a_coroutine_function_is_known_as_one(function: Callable[..., Any], is_async: bool) -> None:
+def test_coroutine_function_is_recognized(function: Callable[..., Any], is_async: bool) -> None:
     assert definition(function).is_async is is_async
     assert definition(function).describe().is_async is is_async
 
 
 @pytest.mark.parametrize("value", [len, Numbers, None, 7, FakeContext.check])
-def test_anything_else_is_no_job(value: object) -> None:
+def test_other_value_is_not_a_job(value: object) -> None:
     assert definition_of(value) is None
 
 
-def test_input_and_output_of_any_kind_pydantic_knows_will_do() -> None:
+def test_input_and_output_may_be_any_pydantic_type() -> None:
     @job("registry.anything")
     def anything(values: dict[str, list[int]] | None, _context: JobContext) -> list[str]:
         return sorted(values or {})
@@ -105,7 +105,7 @@ def test_input_and_output_of_any_kind_pydantic_knows_will_do() -> None:
 @pytest.mark.parametrize(
     ("annotation", "type_"), [(Sum | ResultStream, "object"), (ResultStream | str | int, None), (ResultStream, None)], ids=str
 )
-def test_a_streamed_result_is_described_by_what_else_the_job_returns(annotation: Any, type_: str | None) -> None:
+def test_streamed_result_is_described_by_the_rest_of_the_return_type(annotation: Any, type_: str | None) -> None:
     def streams(_input: None, _context: JobContext) -> Any:
         pass
 
@@ -114,18 +114,18 @@ def test_a_streamed_result_is_described_by_what_else_the_job_returns(annotation:
     assert schema.get("type") == type_
 
 
-# ── What it refuses ────────────────────────────────────────────────────────────────────────────────
+# ── Invalid declarations ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["a", "text.search", "document.extract_2", "a.b.c", "x" * 50])
-def test_words_joined_by_dots_are_a_name(name: str) -> None:
+def test_dotted_words_are_a_valid_name(name: str) -> None:
     assert definition(job(name)(plain)).name == name
 
 
 @pytest.mark.parametrize(
     "name", ["", "A", "a-b", "a b", ".a", "a.", "a..b", "1a", "a.1", "_a", "a/b", "ä", "a\n", "x" * 51], ids=ascii
 )
-def test_anything_else_is_no_name(name: str) -> None:
+def test_invalid_name_is_rejected(name: str) -> None:
     with pytest.raises(InvalidJob, match="no name for a job type"):
         job(name)
 
@@ -133,7 +133,7 @@ def test_anything_else_is_no_name(name: str) -> None:
 @pytest.mark.parametrize(
     "route", ["POST /import/mysql", "GET /search/{subject}", "PUT /jobs/cache/refresh/{depth}", "POST /jobs/cache"]
 )
-def test_a_method_and_a_path_are_a_route(route: str) -> None:
+def test_method_and_path_are_a_valid_route(route: str) -> None:
     assert definition(job("a", route=route)(plain)).routes == (route,)
     assert definition(job("a", synchronous_route=[route])(plain)).synchronous_routes == (route,)
 
@@ -141,28 +141,28 @@ def test_a_method_and_a_path_are_a_route(route: str) -> None:
 @pytest.mark.parametrize(
     "route", ["/import", "POST import", "post /import", "POST /", "POST /a//b", "POST /{a", "POST /a b", "POST /a\n"]
 )
-def test_anything_else_is_no_route(route: str) -> None:
+def test_invalid_route_is_rejected(route: str) -> None:
     with pytest.raises(InvalidJob, match="is no route"):
         job("a", route=route)
 
 
 @pytest.mark.parametrize("route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads"])
-def test_a_route_of_the_api_itself_is_taken(route: str) -> None:
+def test_route_of_the_api_itself_is_rejected(route: str) -> None:
     with pytest.raises(InvalidJob, match="is taken"):
         job("a", route=route)
 
 
-def test_retention_counts_from_one_of_two_moments() -> None:
+def test_invalid_retention_from_is_rejected() -> None:
     assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
     with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
-        job("a", retention_from="start")  # type: ignore[arg-type]  # what a type checker would have said
+        job("a", retention_from="start")  # type: ignore[arg-type]  # a type checker rejects it too
 
 
-def test_a_type_has_one_of_three_priorities_and_is_standard_if_it_does_not_say() -> None:
+def test_priority_is_standard_by_default_and_an_invalid_one_is_rejected() -> None:
     assert definition(job("a")(plain)).describe().priority is Priority.STANDARD
     assert definition(job("a", priority="low")(plain)).describe().priority is Priority.LOW
     with pytest.raises(InvalidJob, match="it must be 'high', 'standard', 'low'"):
-        job("a", priority="urgent")  # type: ignore[arg-type]  # what a type checker would have said
+        job("a", priority="urgent")  # type: ignore[arg-type]  # a type checker rejects it too
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_type_has_one_of_three_priorities_and_is_standard_if_it_does_not_say()
         ("dedupe_seconds", 0, MAX_RETENTION.total_seconds()),
     ],
 )
-def test_each_option_has_its_bounds(option: str, least: float, most: float) -> None:
+def test_option_out_of_bounds_is_rejected(option: str, least: float, most: float) -> None:
     whole = int if option == "max_attempts" else float
     for good in (least, most):
         options: Any = {option: whole(good)}
@@ -187,7 +187,7 @@ def test_each_option_has_its_bounds(option: str, least: float, most: float) -> N
             job("registry.bounds", **options)
 
 
-def test_half_an_attempt_is_none() -> None:
+def test_fractional_max_attempts_is_rejected() -> None:
     half: Any = 2.5
     with pytest.raises(InvalidJob, match="max_attempts"):
         job("registry.bounds", max_attempts=half)
@@ -198,28 +198,28 @@ def test_half_an_attempt_is_none() -> None:
     [lambda: 0, lambda a: a, lambda a, b, c: a + b + c, len, Numbers, "text"],
     ids=["none", "one", "three", "builtin", "class", "text"],
 )
-def test_a_job_takes_its_input_and_its_context(function: Any) -> None:
+def test_function_without_exactly_two_arguments_is_rejected(function: Any) -> None:
     with pytest.raises(InvalidJob, match="exactly two arguments"):
         job("registry.arguments")(function)
 
 
-def test_an_input_without_annotation_cannot_be_checked() -> None:
-    def bare(payload, _context: JobContext) -> None:  # type: ignore[no-untyped-def] # that is the point
+def test_input_without_annotation_is_rejected() -> None:
+    def bare(payload, _context: JobContext) -> None:  # type: ignore[no-untyped-def] # the test's subject
         pass
 
     with pytest.raises(InvalidJob, match="annotate its input 'payload'"):
         definition(job("registry.bare")(bare)).describe()
 
 
-def test_an_output_without_annotation_cannot_be_described() -> None:
-    def bare(_input: None, _context: JobContext):  # type: ignore[no-untyped-def] # noqa: ANN202 - that is the point
+def test_output_without_annotation_is_rejected() -> None:
+    def bare(_input: None, _context: JobContext):  # type: ignore[no-untyped-def] # noqa: ANN202 - the test's subject
         pass
 
     with pytest.raises(InvalidJob, match="annotate its output"):
         definition(job("registry.bare")(bare)).describe()
 
 
-def test_an_input_that_no_json_holds_cannot_be_described() -> None:
+def test_input_without_json_schema_is_rejected() -> None:
     def calls(input: Callable[[], None], _context: JobContext) -> None:
         input()
 
@@ -227,26 +227,26 @@ def test_an_input_that_no_json_holds_cannot_be_described() -> None:
         definition(job("registry.calls")(calls)).describe()
 
 
-# ── Back to the code ───────────────────────────────────────────────────────────────────────────────
+# ── Loading ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_described_job_is_found_again() -> None:
+def test_described_job_is_loaded() -> None:
     found = definition_of(sample_jobs.returns)
     assert found is not None
     assert load(found.describe()) is found
 
 
 @pytest.mark.parametrize("changes", [{"function": "not_there"}, {"function": "Nothing"}, {"name": "sample.another"}], ids=str)
-def test_a_job_that_is_not_where_the_catalog_says_means_the_catalog_is_stale(changes: dict[str, Any]) -> None:
+def test_job_that_is_not_where_the_catalog_says_is_a_stale_catalog(changes: dict[str, Any]) -> None:
     described = replace(definition(sample_jobs.returns).describe(), **changes)
     with pytest.raises(StaleCatalog, match="make catalog"):
         load(described)
 
 
-# ── Tracked ────────────────────────────────────────────────────────────────────────────────────────
+# ── Tracked job types and locks ──────────────────────────────────────────────────────────────────────
 
 
-def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
+def test_tracked_type_has_no_function_and_no_attempt() -> None:
     declared = tracked_job("file_processing", description="Take in a file.", retention_seconds=60, deadline_seconds=600)
     assert (declared.tracked, declared.max_attempts, declared.module, declared.function) == (True, 0, "", "")
     assert (declared.retention, declared.deadline) == (timedelta(minutes=1), timedelta(minutes=10))
@@ -267,12 +267,12 @@ def test_a_tracked_type_has_no_function_and_no_attempt() -> None:
         {"deadline_seconds": True},
     ],
 )
-def test_a_tracked_type_that_cannot_be_is_refused_at_once(options: dict[str, Any]) -> None:
+def test_invalid_tracked_type_is_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidJob):
         tracked_job(**{"name": "a", **options})
 
 
-def test_a_job_may_run_under_a_lock() -> None:
+def test_job_may_declare_a_lock() -> None:
     lock = Exclusive("cache", scope="OWNER", policy="QUEUE", limit=10)
     assert definition(job("a", exclusive=lock)(plain)).describe().exclusive == lock
     assert definition(job("a")(plain)).describe().exclusive is None
@@ -293,6 +293,6 @@ def test_a_job_may_run_under_a_lock() -> None:
         {"limit": True},
     ],
 )
-def test_a_lock_that_cannot_be_is_refused_when_it_is_declared(options: Any) -> None:
+def test_invalid_lock_is_rejected(options: Any) -> None:
     with pytest.raises(InvalidJob, match="lock"):
         Exclusive(**{"name": "cache", **options})

@@ -1,4 +1,4 @@
-"""Inputs against JSON Schemas: each place is named, nothing is quoted."""
+"""Inputs are checked against JSON Schemas: each problem is named, no value is quoted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _numbers = itertools.count()
 
 
 def problems(schema: dict[str, Any], value: Any) -> list[InputProblem]:
-    """What is wrong with the value; a name of its own for each schema, as `check` asks for."""
+    """Return the problems of the value. `check` requires a separate name for each schema."""
     try:
         json_schema.check(f"schema {next(_numbers)}", schema, value)
     except InvalidInput as error:
@@ -22,7 +22,7 @@ def problems(schema: dict[str, Any], value: Any) -> list[InputProblem]:
     return []
 
 
-def test_a_value_that_fits_passes() -> None:
+def test_valid_value_passes() -> None:
     assert problems({"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}}}, {"a": 1}) == []
 
 
@@ -31,7 +31,7 @@ def test_only_a_number_is_an_integer(value: Any) -> None:
     assert problems({"type": "integer"}, value)
 
 
-def test_a_whole_float_is_an_integer_as_json_schema_says() -> None:
+def test_whole_float_is_an_integer() -> None:
     assert problems({"type": "integer"}, 2.0) == []
 
 
@@ -41,7 +41,7 @@ def test_numbers_of_38_digits_are_compared_exactly() -> None:
     assert problems({"maximum": most}, most) == []
 
 
-def test_every_wrong_place_is_named_by_its_pointer() -> None:
+def test_each_problem_is_named_by_its_pointer() -> None:
     schema = {
         "type": "object",
         "additionalProperties": False,
@@ -84,31 +84,31 @@ def test_every_wrong_place_is_named_by_its_pointer() -> None:
     ],
     ids=lambda part: next(iter(part)) if isinstance(part, dict) else "",
 )
-def test_a_problem_never_quotes_the_value(schema: dict[str, Any], value: Any) -> None:
+def test_problem_does_not_quote_the_value(schema: dict[str, Any], value: Any) -> None:
     found = problems(schema, value)
     assert found
     assert "canary" not in str(found)
 
 
-def test_of_very_many_problems_the_first_twenty_are_named() -> None:
+def test_only_the_first_20_problems_are_named() -> None:
     found = problems({"items": {"type": "integer"}}, ["x"] * 1000)
     assert [problem.pointer for problem in found] == [f"/{index}" for index in range(20)]
 
 
-def test_a_reference_inside_the_schema_is_followed() -> None:
+def test_reference_inside_the_schema_is_followed() -> None:
     schema = {"$defs": {"Page": {"type": "integer"}}, "properties": {"page": {"$ref": "#/$defs/Page"}}}
     assert [problem.pointer for problem in problems(schema, {"page": "x"})] == ["/page"]
 
 
-def test_a_reference_to_the_network_is_never_followed() -> None:
+def test_reference_to_the_network_is_not_followed() -> None:
     with pytest.raises(ValueError, match="Retrieval is disabled"):
         json_schema.check("remote", {"$ref": "http://127.0.0.1:9/schema"}, 1)
 
 
-def test_a_pattern_that_would_backtrack_for_ever_refuses_instead() -> None:
+def test_catastrophic_pattern_rejects_instead_of_backtracking() -> None:
     assert problems({"pattern": "^(a+)+(?<!x)$"}, "a" * 40 + "!")
 
 
 @pytest.mark.parametrize(("path", "expected"), [((), ""), (("a", 0, "b"), "/a/0/b"), (("a/b", "~"), "/a~1b/~0"), (("",), "/")])
-def test_a_pointer_is_rfc_6901(path: tuple[str | int, ...], expected: str) -> None:
+def test_pointer_follows_rfc_6901(path: tuple[str | int, ...], expected: str) -> None:
     assert json_schema.pointer(path) == expected
