@@ -1,4 +1,4 @@
-"""The adapters under test: the fake, the real one over moto, and the real one over any engine you name."""
+"""The adapters under test: the fake, the real one over moto, and the real one over an engine of your choice."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ENGINE = os.environ.get("ASYNCJOBS_TEST_DYNAMODB_ENDPOINT")
-"""The address of a DynamoDB of your own, such as AWS's DynamoDB Local."""
+"""The address of another DynamoDB, such as AWS's DynamoDB Local."""
 
 
 @pytest.fixture(scope="module")
 def aws_account() -> Iterator[None]:
-    """An AWS account of moto's, in this process; one a module, since clients take a while to be made."""
+    """Start an AWS account of moto in this process. One per module, since clients are slow to create."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
             patch.delenv(name, raising=False)
@@ -38,7 +38,7 @@ def aws_account() -> Iterator[None]:
 
 @pytest.fixture(params=["fake", "moto", *(["engine"] if ENGINE else [])])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store with an empty table."""
+    """Return a store with an empty table."""
     if request.param == "fake":
         yield FakeStore()
         return
@@ -57,7 +57,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 def create_table(client: DynamoDBClient) -> str:
-    """Make an empty table as the template has it; returns its name."""
+    """Create an empty table as in the template and return its name."""
     name = f"jobs-{uuid.uuid4().hex}"
     properties = resource("Table")["Properties"]
     client.create_table(

@@ -1,4 +1,4 @@
-"""The doorbells as Lambda rings them: the sample events, the template's variables, and AWS played by moto."""
+"""The Lambda handlers, with the sample events, the template's variables and moto."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 
 class LambdaContext:
-    """What Lambda tells about the invocation."""
+    """The context that Lambda passes to a handler."""
 
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 
@@ -30,22 +30,22 @@ class LambdaContext:
 
 @dataclass
 class Stack:
-    """The functions, and the queue between them."""
+    """The functions and the queue between them."""
 
     queue_url: str
     handlers: dict[str, Handler]
 
-    def ring(self, function: str, event: dict[str, Any]) -> Any:
+    def invoke(self, function: str, event: dict[str, Any]) -> Any:
         return self.handlers[function](event, LambdaContext())
 
     def call(self, function: str, event: dict[str, Any], async_job_id: str | None = None) -> tuple[int, Any]:
         if async_job_id is not None:
             event["pathParameters"]["asyncJobId"] = async_job_id
-        answer = self.ring(function, event)
+        answer = self.invoke(function, event)
         return answer["statusCode"], json.loads(answer["body"])
 
     def delivered(self) -> dict[str, Any]:
-        """The SQS event with the oldest message of the queue."""
+        """Return the SQS event with the oldest message of the queue."""
         event, client = sample("worker-sqs"), boto3.client("sqs")
         (message,) = client.receive_message(QueueUrl=self.queue_url)["Messages"]
         event["Records"][0] |= {
@@ -69,7 +69,7 @@ def load(function: str) -> Handler:
 
 @pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    """An empty table, queue and bucket, and the functions that are told of them."""
+    """Create an empty table, queue and bucket, and load the functions with their names."""
     request.getfixturevalue("aws_account")
     logger = logging.getLogger("asyncjobs")
     before = (logger.handlers, logger.level, logger.propagate)
@@ -85,58 +85,58 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     logger.handlers, logger.level, logger.propagate = before
 
 
-def test_a_job_goes_from_its_submit_through_the_worker_to_its_result(stack: Stack) -> None:
+def test_job_is_submitted_run_and_read(stack: Stack) -> None:
     status, accepted = stack.call("submit", sample("submit"))
     assert (status, accepted["status"]) == (202, "PENDING")
-    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+    assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
     status, job = stack.call("status", sample("status"), accepted["asyncJobId"])
     assert (status, job["status"], job["attempt"]) == (200, "COMPLETED", 1)
     assert job["result"]["matchCount"] > 0
 
 
-def test_the_sample_cancel_ends_a_job(stack: Stack) -> None:
+def test_sample_cancel_ends_the_job(stack: Stack) -> None:
     event = sample("submit")
     event["headers"]["idempotency-key"] = "to-be-cancelled"
     _, accepted = stack.call("submit", event)
     status, job = stack.call("submit", sample("cancel"), accepted["asyncJobId"])
     assert (status, job["status"]) == (200, "CANCELLED")
-    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+    assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
 
 
 @pytest.mark.parametrize(
     ("function", "event"), [("status", "status"), ("submit", "cancel"), ("submit", "retry"), ("submit", "delete")]
 )
-def test_the_job_of_the_samples_is_nobodys(stack: Stack, function: str, event: str) -> None:
+def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: str) -> None:
     status, problem = stack.call(function, sample(event))
     assert (status, problem["code"]) == (404, "JOB_NOT_FOUND")
 
 
-def test_a_message_of_a_job_that_is_not_there_has_done_its_duty(stack: Stack) -> None:
-    assert stack.ring("worker", sample("worker-sqs")) == {"batchItemFailures": []}
+def test_message_of_an_unknown_job_is_acknowledged(stack: Stack) -> None:
+    assert stack.invoke("worker", sample("worker-sqs")) == {"batchItemFailures": []}
 
 
-def test_the_sample_schedule_makes_one_sweep(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sample_schedule_runs_one_sweep(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
     monkeypatch.setattr(logging.getLogger("asyncjobs"), "handlers", [Collected(lines)])
-    stack.ring("sweeper", sample("sweeper-schedule"))
+    stack.invoke("sweeper", sample("sweeper-schedule"))
     assert lines == ["SWEPT"]
 
 
-def test_what_the_learner_learns_is_what_status_tells(stack: Stack) -> None:
+def test_durations_from_the_stream_set_the_retry_after_of_status(stack: Stack) -> None:
     submit = sample("submit")
     submit["headers"]["idempotency-key"] = "to-be-waited-for"
     _, accepted = stack.call("submit", submit)
     event = sample("learner-stream")
     event["Records"] *= 40
-    stack.ring("learner", event)
-    other = load("status")  # the one before remembers what it read
+    stack.invoke("learner", event)
+    other = load("status")  # the first one caches what it read
     answer = other({**sample("status"), "pathParameters": {"asyncJobId": accepted["asyncJobId"]}}, LambdaContext())
     assert 12 <= int(answer["headers"]["retry-after"]) <= 14
-    assert stack.ring("worker", stack.delivered()) == {"batchItemFailures": []}
+    assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
 
 
 class Collected(logging.Handler):
-    """Keeps the sentences of lines."""
+    """Keeps the message of each log line."""
 
     def __init__(self, lines: list[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every history promises; and what only the one in the table has to."""
+"""The contract of every history, and the behavior of the one in DynamoDB."""
 
 from __future__ import annotations
 
@@ -47,43 +47,43 @@ def history(request: pytest.FixtureRequest) -> History:
 
 @pytest.fixture
 def job_type() -> str:
-    """One that no other test uses."""
+    """Return a job type that no other test uses."""
     return f"sample.t{uuid.uuid4().hex}"
 
 
-def test_of_a_type_that_never_ran_nothing_is_known(history: History, job_type: str) -> None:
+def test_type_that_never_ran_has_no_durations(history: History, job_type: str) -> None:
     assert history.get(job_type) == Durations()
 
 
-def test_what_is_added_adds_up(history: History, job_type: str) -> None:
+def test_added_durations_are_merged(history: History, job_type: str) -> None:
     history.add(job_type, Durations.of([3, 3, 120]), NOW)
     history.add(job_type, Durations.of([3, 8]), NOW)
     assert history.get(job_type) == Durations.of([3, 3, 3, 8, 120])
 
 
-def test_types_do_not_mix(history: History, job_type: str) -> None:
+def test_types_are_separate(history: History, job_type: str) -> None:
     history.add(job_type, Durations.of([3]), NOW)
     history.add(f"{job_type}.other", Durations.of([8]), NOW)
     assert history.get(job_type) == Durations.of([3])
 
 
-def test_a_batch_that_comes_again_counts_twice_and_no_more(history: History, job_type: str) -> None:
+def test_redelivered_batch_counts_twice(history: History, job_type: str) -> None:
     for _ in range(2):
         history.add(job_type, Durations.of([3, 8]), NOW)
     assert history.get(job_type) == Durations.of([3, 3, 8, 8])
 
 
-def test_old_jobs_fade_as_new_ones_come(history: History, job_type: str) -> None:
+def test_old_durations_fade_as_new_ones_arrive(history: History, job_type: str) -> None:
     for _ in range(20):
         history.add(job_type, Durations.of([3.0] * 100), NOW)
     assert MEMORY <= history.get(job_type).total <= 2 * MEMORY
 
 
-# ── In the table ───────────────────────────────────────────────────────────────────────────────────
+# ── DynamoDB ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Interrupted:
-    """A client that lets somebody else write first, in the moment between a read and the write that follows."""
+    """A client in which other writers come first, between a read and the following write."""
 
     def __init__(self, client: Any, others: list[Any]) -> None:
         self._client = client
@@ -100,7 +100,7 @@ class Interrupted:
         return self._client.put_item(**arguments)
 
 
-def test_who_finds_that_another_wrote_first_adds_to_what_that_one_wrote(
+def test_write_that_loses_a_race_adds_to_the_other_one(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
 ) -> None:
     name, client = table
@@ -108,26 +108,26 @@ def test_who_finds_that_another_wrote_first_adds_to_what_that_one_wrote(
     others = [lambda: in_table.add(job_type, Durations.of([3]), NOW), lambda: in_table.add(job_type, Durations.of([8]), NOW)]
     interrupted: Any = Interrupted(client, others)
     DynamoHistory(name, interrupted).add(job_type, Durations.of([120]), NOW)
-    assert interrupted.writes == 3, "the race did not happen"
+    assert interrupted.writes == 3, "the other writer did not come first"
     assert in_table.get(job_type) == Durations.of([1, 3, 8, 120])
 
 
-def test_a_write_whose_answer_got_lost_is_not_made_twice(
+def test_write_with_a_lost_answer_counts_once(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
 ) -> None:
-    class Deaf(Interrupted):
+    class LostAnswer(Interrupted):
         def put_item(self, **arguments: Any) -> Any:
-            # As the SDK does it: the first try's answer is lost, and the second one meets what the first one wrote.
+            # As the SDK does: the answer of the first try is lost, and the second one finds the first one's write.
             self._client.put_item(**arguments)
             return super().put_item(**arguments)
 
-    deaf: Any = Deaf(table[1], [])
+    deaf: Any = LostAnswer(table[1], [])
     DynamoHistory(table[0], deaf).add(job_type, Durations.of([3]), NOW)
     assert deaf.writes == 1
     assert in_table.get(job_type) == Durations.of([3])
 
 
-def test_who_loses_again_and_again_gives_up_for_now(
+def test_write_that_loses_repeatedly_is_unavailable(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
 ) -> None:
     others = [lambda: in_table.add(job_type, Durations.of([3]), NOW)] * 5
@@ -138,7 +138,7 @@ def test_who_loses_again_and_again_gives_up_for_now(
 
 
 @pytest.mark.parametrize("written", [{"durations": {"S": "[1, 2]"}}, {}], ids=["in another form", "elsewhere"])
-def test_what_cannot_be_read_is_learnt_anew(
+def test_unreadable_item_is_replaced(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str, written: Any
 ) -> None:
     table[1].put_item(TableName=table[0], Item={"pk": {"S": f"D#{job_type}"}, "revision": {"N": "7"}, **written})
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_learnt_anew(
     assert in_table.get(job_type) == Durations.of([3])
 
 
-def test_no_index_and_no_list_of_jobs_holds_it(
+def test_item_is_in_no_index_and_no_list_of_jobs(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
 ) -> None:
     name, client = table
@@ -162,7 +162,7 @@ def test_no_index_and_no_list_of_jobs_holds_it(
     assert list(store.list_by_owner(OWNER, limit=10)[0]) == [job]
 
 
-def test_it_goes_when_its_type_is_not_used_any_more(
+def test_item_expires_when_its_type_is_no_longer_used(
     table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
 ) -> None:
     in_table.add(job_type, Durations.of([3]), NOW)
@@ -170,9 +170,7 @@ def test_it_goes_when_its_type_is_not_used_any_more(
     assert int(item["recordExpiresAt"]["N"]) == int((NOW + KEPT).timestamp())
 
 
-def test_it_is_small_however_different_the_jobs_are(
-    table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str
-) -> None:
+def test_item_stays_small(table: tuple[str, DynamoDBClient], in_table: DynamoHistory, job_type: str) -> None:
     in_table.add(job_type, Durations.of(0.5 * 1.03**step for step in range(410)), NOW)
     item = table[1].get_item(TableName=table[0], Key={"pk": {"S": f"D#{job_type}"}})["Item"]
     assert len(item["durations"]["S"]) < 2000

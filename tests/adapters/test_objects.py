@@ -1,4 +1,4 @@
-"""What every place for large things promises, and how S3 is used for it."""
+"""The contract of every object store, and the requests that S3 receives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PART = 8 * MB
 
 @dataclass
 class S3:
-    """A bucket in moto, and what was asked of it."""
+    """A bucket in moto and the requests that it received."""
 
     objects: S3Objects
     client: Any
@@ -58,7 +58,7 @@ def client(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def s3(client: Any) -> Iterator[S3]:
-    """An empty bucket in moto."""
+    """Return an empty bucket in moto."""
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -73,7 +73,7 @@ def s3(client: Any) -> Iterator[S3]:
 
 @pytest.fixture(params=["fake", "moto"])
 def objects(request: pytest.FixtureRequest) -> Objects:
-    """An empty bucket."""
+    """Return an empty bucket, fake or in moto."""
     if request.param == "fake":
         return FakeObjects()
     s3: S3 = request.getfixturevalue("s3")
@@ -81,7 +81,7 @@ def objects(request: pytest.FixtureRequest) -> Objects:
 
 
 def stored(objects: Objects, result: Result) -> bytes:
-    """The bytes of a result in the bucket."""
+    """Return the bytes of a result in the bucket."""
     assert result.location is not None
     return objects.get_input(result.location)
 
@@ -89,36 +89,36 @@ def stored(objects: Objects, result: Result) -> bytes:
 # ── Inputs ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_input_reads_back_as_it_was(objects: Objects) -> None:
+def test_input_round_trips(objects: Objects) -> None:
     location = objects.put_input(new_job(), b'{"a": "\xc3\xbc"}')
     assert objects.get_input(location) == b'{"a": "\xc3\xbc"}'
 
 
-def test_an_input_that_is_not_there_is_missing(objects: Objects) -> None:
+def test_unknown_input_is_missing(objects: Objects) -> None:
     with pytest.raises(InputMissing):
         objects.get_input("inputs/alice/none.json")
 
 
-def test_inputs_of_two_records_of_one_name_do_not_meet(objects: Objects) -> None:
-    # An expired job's key may be used again: late readers of the first must not see the second's.
+def test_two_generations_of_a_job_have_separate_inputs(objects: Objects) -> None:
+    # The key of an expired job may be used again: a late reader of the first must not see the second.
     job = new_job()
     first = objects.put_input(job, b"1")
     second = objects.put_input(replace(job, generation="another"), b"2")
     assert (objects.get_input(first), objects.get_input(second)) == (b"1", b"2")
 
 
-def test_an_upload_link_holds_its_type_and_size(s3: S3) -> None:
+def test_upload_link_fixes_the_type_and_the_size(s3: S3) -> None:
     url = s3.objects.upload_link("alice@example.org", "uploads/1", content_type="application/pdf", size=9)
     parts = urlsplit(url)
     query = parse_qs(parts.query)
-    # S3 decodes the path once: the area's own escapes are part of the name.
+    # S3 decodes the path once: the escapes in the owner's area are part of the name.
     assert unquote(parts.path).endswith("/inputs/alice%40example.org/uploads/1")
     assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
     assert query["X-Amz-Expires"] == ["900"]
     assert s3.keys() == []
 
 
-def test_a_jobs_objects_are_deleted_and_no_others(objects: Objects) -> None:
+def test_delete_removes_only_the_jobs_objects(objects: Objects) -> None:
     job = running_job(attempt=2)
     job = replace(job, input_location=objects.put_input(job, b"1"))
     successor = replace(job, generation="another")
@@ -136,19 +136,19 @@ def test_a_jobs_objects_are_deleted_and_no_others(objects: Objects) -> None:
     objects.delete_all(job)
 
 
-def test_a_job_without_objects_costs_no_call(s3: S3) -> None:
+def test_delete_of_a_job_without_objects_sends_no_request(s3: S3) -> None:
     s3.objects.delete_all(new_job())
     assert s3.calls == []
 
 
-def test_an_object_that_s3_keeps_is_said(s3: S3) -> None:
+def test_object_that_s3_does_not_delete_is_an_error(s3: S3) -> None:
     with Stubber(s3.client) as stubber:
         stubber.add_response("delete_objects", {"Errors": [{"Key": "x", "Code": "InternalError"}]})
         with pytest.raises(Unavailable):
             s3.objects.delete_all(running_job())
 
 
-def test_an_upload_of_the_owners_own_is_read_as_a_stream(objects: Objects) -> None:
+def test_owners_upload_is_read_as_a_stream(objects: Objects) -> None:
     job = new_job()
     location = objects.put_input(job, b"0123456789")
     key = location.removeprefix(f"inputs/{job.owner}/")
@@ -156,7 +156,7 @@ def test_an_upload_of_the_owners_own_is_read_as_a_stream(objects: Objects) -> No
         assert (stream.read(4), stream.read()) == (b"0123", b"456789")
 
 
-def test_an_upload_is_a_stream_like_any_other(objects: Objects) -> None:
+def test_upload_is_read_line_by_line(objects: Objects) -> None:
     job = new_job()
     location = objects.put_input(job, b"one\ntwo\nthree")
     stream = objects.open_upload(job.owner, location.removeprefix(f"inputs/{job.owner}/"))
@@ -165,7 +165,7 @@ def test_an_upload_is_a_stream_like_any_other(objects: Objects) -> None:
 
 
 @pytest.mark.parametrize("key", ["none.pdf", "../alice/{rest}", "./{rest}", "", "/{rest}"])
-def test_no_key_leads_out_of_the_owners_own_area(objects: Objects, key: str) -> None:
+def test_key_cannot_leave_the_owners_area(objects: Objects, key: str) -> None:
     job = new_job(owner="alice")
     rest = objects.put_input(job, b"secret").removeprefix("inputs/alice/")
     for owner in ("bob", "alic", "alice/x"):
@@ -176,14 +176,14 @@ def test_no_key_leads_out_of_the_owners_own_area(objects: Objects, key: str) -> 
 # ── Results ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_small_json_result_lies_in_the_job(objects: Objects) -> None:
+def test_small_json_result_is_inline(objects: Objects) -> None:
     with objects.open_result(running_job()) as writer:
         assert writer.write(b'{"a": ') == 6
         writer.write('"ü"}'.encode())
     assert writer.close() == Result(text='{"a": "ü"}')
 
 
-def test_a_json_result_lies_in_the_job_up_to_the_limit_and_beyond_it_in_the_bucket(objects: Objects) -> None:
+def test_json_result_is_inline_up_to_the_limit(objects: Objects) -> None:
     def result(size: int) -> Result:
         writer = objects.open_result(running_job())
         writer.write(b'"' + b"x" * (size - 2) + b'"')
@@ -197,13 +197,13 @@ def test_a_json_result_lies_in_the_job_up_to_the_limit_and_beyond_it_in_the_buck
     assert len(stored(objects, larger)) == INLINE_RESULT_LIMIT + 1
 
 
-def test_what_is_no_json_lies_in_the_bucket_however_small(objects: Objects) -> None:
+def test_other_result_is_stored_in_the_bucket_at_any_size(objects: Objects) -> None:
     with objects.open_result(running_job(), "text/csv") as writer:
         writer.write(b"a,b\n")
     assert stored(objects, writer.close()) == b"a,b\n"
 
 
-def test_a_result_of_no_bytes_that_is_no_json_is_an_empty_object(objects: Objects) -> None:
+def test_empty_result_is_an_empty_object(objects: Objects) -> None:
     assert stored(objects, objects.open_result(running_job(), "text/csv").close()) == b""
 
 
@@ -222,7 +222,7 @@ def test_a_result_of_no_bytes_that_is_no_json_is_an_empty_object(objects: Object
         rb'"\ud800"',
     ],
 )
-def test_what_claims_to_be_json_and_is_not_is_refused(objects: Objects, data: bytes) -> None:
+def test_invalid_json_is_rejected(objects: Objects, data: bytes) -> None:
     writer = objects.open_result(running_job())
     writer.write(data)
     with pytest.raises(Fatal) as caught:
@@ -231,7 +231,7 @@ def test_what_claims_to_be_json_and_is_not_is_refused(objects: Objects, data: by
 
 
 @pytest.mark.parametrize("size", [1, INLINE_RESULT_LIMIT + 1])
-def test_a_closed_result_takes_no_more_and_stays_what_it_is(objects: Objects, size: int) -> None:
+def test_closed_result_rejects_writes_and_stays_the_same(objects: Objects, size: int) -> None:
     writer = objects.open_result(running_job())
     writer.write(b"1" * size)
     result = writer.close()
@@ -242,7 +242,7 @@ def test_a_closed_result_takes_no_more_and_stays_what_it_is(objects: Objects, si
     assert result.location is None or stored(objects, result) == b"1" * size
 
 
-def test_attempts_and_records_write_to_places_of_their_own(objects: Objects) -> None:
+def test_each_attempt_and_generation_has_its_own_object(objects: Objects) -> None:
     first = running_job()
     locations = set()
     for job in (first, replace(first, attempt=2), replace(first, generation="another"), replace(first, async_job_id="another")):
@@ -253,7 +253,7 @@ def test_attempts_and_records_write_to_places_of_their_own(objects: Objects) -> 
     assert all(location is not None and location.startswith("results/") for location in locations)
 
 
-def test_a_result_that_an_exception_interrupts_is_discarded(objects: Objects) -> None:
+def test_result_is_discarded_on_an_exception(objects: Objects) -> None:
     job = running_job()
     no_bytes: Any = None
     with pytest.raises(TypeError), objects.open_result(job, "text/csv") as writer:
@@ -262,27 +262,27 @@ def test_a_result_that_an_exception_interrupts_is_discarded(objects: Objects) ->
         objects.get_input(f"results/{job.async_job_id}/{job.generation}/{job.attempt}")
 
 
-def test_a_link_names_the_object(objects: Objects) -> None:
+def test_link_names_the_object(objects: Objects) -> None:
     assert "results/x/y/1" in unquote(urlsplit(objects.link("results/x/y/1")).path)
 
 
 # ── S3 ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_large_result_is_uploaded_in_parts_while_it_is_written(s3: S3) -> None:
+def test_large_result_is_uploaded_in_parts_while_it_is_written(s3: S3) -> None:
     data = bytes(range(256)) * (20 * MB // 256)
     with s3.objects.open_result(running_job()) as writer:
         for start in range(0, len(data), 3 * MB):
             writer.write(data[start : start + 3 * MB])
             written = min(start + 3 * MB, len(data))
-            # What is kept in memory is what has not been sent yet.
+            # Memory holds only the bytes that are not sent yet.
             assert s3.names().count("UploadPart") == written // PART
     assert s3.part_sizes() == [PART, PART, 4 * MB]
     assert "PutObject" not in s3.names()
     assert stored(s3.objects, writer.close()) == data
 
 
-def test_one_huge_write_is_sent_in_parts_too(s3: S3) -> None:
+def test_one_large_write_is_sent_in_parts(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"x" * (17 * MB))
     result = writer.close()
@@ -290,7 +290,7 @@ def test_one_huge_write_is_sent_in_parts_too(s3: S3) -> None:
     assert len(stored(s3.objects, result)) == 17 * MB
 
 
-def test_a_result_of_whole_parts_has_no_empty_one(s3: S3) -> None:
+def test_result_of_whole_parts_has_no_empty_part(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"x" * PART)
     result = writer.close()
@@ -298,21 +298,21 @@ def test_a_result_of_whole_parts_has_no_empty_one(s3: S3) -> None:
     assert len(stored(s3.objects, result)) == PART
 
 
-def test_a_result_under_one_part_is_one_put(s3: S3) -> None:
+def test_result_below_one_part_is_one_put(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b'"' + b"x" * MB + b'"')
     writer.close()
     assert s3.names() == ["PutObject"]
 
 
-def test_a_small_result_asks_nothing_of_s3(s3: S3) -> None:
+def test_small_result_sends_no_request(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"{}")
     writer.close()
     assert s3.calls == []
 
 
-def test_a_discarded_upload_leaves_nothing_behind(s3: S3) -> None:
+def test_discarded_upload_leaves_nothing(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"x" * (9 * MB))
     assert len(s3.unfinished_uploads()) == 1
@@ -321,7 +321,7 @@ def test_a_discarded_upload_leaves_nothing_behind(s3: S3) -> None:
     assert (s3.unfinished_uploads(), s3.keys()) == ([], [])
 
 
-def test_a_completed_upload_is_not_discarded(s3: S3) -> None:
+def test_completed_upload_is_not_discarded(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"x" * (9 * MB))
     result = writer.close()
@@ -330,7 +330,7 @@ def test_a_completed_upload_is_not_discarded(s3: S3) -> None:
     assert "AbortMultipartUpload" not in s3.names()
 
 
-def test_an_upload_that_cannot_be_discarded_now_is_left_to_the_buckets_lifecycle(s3: S3) -> None:
+def test_failed_discard_is_left_to_the_buckets_lifecycle(s3: S3) -> None:
     writer = s3.objects.open_result(running_job())
     writer.write(b"x" * PART)
     with Stubber(s3.client) as stub:
@@ -339,21 +339,21 @@ def test_an_upload_that_cannot_be_discarded_now_is_left_to_the_buckets_lifecycle
 
 
 @pytest.mark.parametrize(("content_type", "size"), [("text/csv", 3), ("text/csv", PART), ("application/json", PART)])
-def test_an_object_has_the_type_it_was_opened_with(s3: S3, content_type: str, size: int) -> None:
+def test_object_has_the_content_type_it_was_opened_with(s3: S3, content_type: str, size: int) -> None:
     writer = s3.objects.open_result(running_job(), content_type)
     writer.write(b"1" * size)
     head = s3.client.head_object(Bucket=s3.bucket, Key=writer.close().location)
     assert head["ContentType"] == content_type
 
 
-def test_an_owner_of_any_characters_has_an_area_of_its_own(s3: S3) -> None:
+def test_each_owner_has_its_own_area_for_any_characters(s3: S3) -> None:
     location = s3.objects.put_input(new_job(owner="a/../b?c=%2e&ü"), b"1")
     assert location.startswith("inputs/a%2F..%2Fb%3Fc%3D%252e%26%C3%BC/")
     assert s3.objects.get_input(location) == b"1"
     assert s3.keys() == [location]
 
 
-def test_a_link_lives_five_minutes_and_is_downloaded_rather_than_shown(s3: S3) -> None:
+def test_link_expires_after_five_minutes_and_is_a_download(s3: S3) -> None:
     link = urlsplit(s3.objects.link("results/x/y/1"))
     query = parse_qs(link.query)
     assert query["X-Amz-Expires"] == ["300"]
@@ -372,14 +372,14 @@ def test_a_link_lives_five_minutes_and_is_downloaded_rather_than_shown(s3: S3) -
     ],
     ids=["put_input", "get_input", "open_upload", "close", "write"],
 )
-def test_a_bucket_that_does_not_answer_is_unavailable(s3: S3, operation: str, call: Callable[[Objects], object]) -> None:
+def test_unavailable_bucket_is_unavailable(s3: S3, operation: str, call: Callable[[Objects], object]) -> None:
     with Stubber(s3.client) as stub:
         stub.add_client_error(operation, "SlowDown", http_status_code=503)
         with pytest.raises(Unavailable):
             call(s3.objects)
 
 
-def test_a_connection_that_breaks_while_an_input_is_read_is_unavailable(s3: S3) -> None:
+def test_broken_connection_during_a_read_is_unavailable(s3: S3) -> None:
     location = s3.objects.put_input(new_job(), json.dumps("x" * 100).encode())
 
     def cut_short(parsed: dict[str, Any], **_: Any) -> None:
@@ -391,7 +391,7 @@ def test_a_connection_that_breaks_while_an_input_is_read_is_unavailable(s3: S3) 
     s3.client.meta.events.unregister("after-call.s3.GetObject", cut_short)
 
 
-def test_a_bucket_that_refuses_us_is_a_mistake_and_no_missing_input(s3: S3) -> None:
+def test_denied_access_is_not_a_missing_input(s3: S3) -> None:
     with Stubber(s3.client) as stub:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(s3.client.exceptions.ClientError):

@@ -1,4 +1,4 @@
-"""What every queue promises, and what those in SQS make of it."""
+"""The contract of every queue, and the requests that SQS receives."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def message(number: int, priority: Priority = Priority.STANDARD, owner: str = "a
 
 
 Placed = tuple[str, str, Priority]
-"""A message's job, the group that the message is in, and the queue."""
+"""A message's job, its message group, and its queue."""
 
 
 @dataclass
 class Sqs:
-    """Queues in moto, what was asked of them, and what can be received from them."""
+    """Queues in moto, the requests they received, and the messages they deliver."""
 
     queue: SqsQueue
     client: Any
@@ -69,7 +69,7 @@ def client(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def sqs(client: Any) -> Iterator[Sqs]:
-    """Empty queues in moto."""
+    """Return empty queues in moto."""
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def remember(params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -83,7 +83,7 @@ def sqs(client: Any) -> Iterator[Sqs]:
 
 @pytest.fixture(params=["fake", "moto"])
 def queue_and_received(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[], list[JobMessage]]]:
-    """An empty queue, and a look at what is in it."""
+    """Return an empty queue, and a function that returns its messages."""
     if request.param == "fake":
         fake = FakeQueue()
         return fake, lambda: fake.sent
@@ -93,7 +93,7 @@ def queue_and_received(request: pytest.FixtureRequest) -> tuple[Queue, Callable[
 
 @pytest.fixture(params=["fake", "moto"])
 def queue_and_placed(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[], list[Placed]]]:
-    """The same, with a look at where it is."""
+    """Return an empty queue, and a function that returns the place of each message."""
     if request.param == "fake":
         fake = FakeQueue()
         return fake, lambda: [(message.key.async_job_id, message.group, message.priority) for message in fake.sent]
@@ -104,7 +104,7 @@ def queue_and_placed(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[]
 # ── Both ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_what_is_sent_arrives_as_it_was(queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]]) -> None:
+def test_message_round_trips(queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]]) -> None:
     queue, received = queue_and_received
     sent = JobMessage(JobKey("auth0|42 ü", "job"), "gen", "sample.returns")
     queue.send(sent)
@@ -112,16 +112,14 @@ def test_what_is_sent_arrives_as_it_was(queue_and_received: tuple[Queue, Callabl
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 23])
-def test_all_that_is_sent_together_arrives(
-    queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]], count: int
-) -> None:
+def test_every_message_of_a_batch_arrives(queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]], count: int) -> None:
     queue, received = queue_and_received
     sent = [message(number) for number in range(count)]
     assert queue.send_all(sent) == []
     assert sorted(received(), key=repr) == sorted(sent, key=repr)
 
 
-def test_the_backlog_is_what_waits_and_not_what_is_delayed(
+def test_backlog_leaves_out_delayed_messages(
     queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]],
 ) -> None:
     queue, _ = queue_and_received
@@ -132,7 +130,7 @@ def test_the_backlog_is_what_waits_and_not_what_is_delayed(
     assert queue.backlog(Priority.STANDARD) == 4
 
 
-def test_the_backlog_of_one_priority_is_not_that_of_another(
+def test_each_priority_has_its_own_backlog(
     queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]],
 ) -> None:
     queue, _ = queue_and_received
@@ -140,7 +138,7 @@ def test_the_backlog_of_one_priority_is_not_that_of_another(
     assert {priority: queue.backlog(priority) for priority in Priority} == {"high": 0, "standard": 1, "low": 2}
 
 
-def test_each_message_is_in_its_own_queue_under_its_owners_group(
+def test_message_is_in_the_queue_of_its_priority_and_the_group_of_its_owner(
     queue_and_placed: tuple[Queue, Callable[[], list[Placed]]],
 ) -> None:
     queue, placed = queue_and_placed
@@ -169,12 +167,12 @@ def test_each_message_is_in_its_own_queue_under_its_owners_group(
         (timedelta(seconds=-5), 0),
     ],
 )
-def test_a_delay_is_rounded_up_to_what_sqs_can_do(sqs: Sqs, delay: timedelta, seconds: int) -> None:
+def test_delay_is_rounded_up_to_whole_seconds(sqs: Sqs, delay: timedelta, seconds: int) -> None:
     sqs.queue.send(message(1), delay=delay)
     assert sqs.calls[-1][1]["DelaySeconds"] == seconds
 
 
-def test_a_delayed_message_does_not_arrive_before_its_time(sqs: Sqs) -> None:
+def test_delayed_message_does_not_arrive_early(sqs: Sqs) -> None:
     sqs.queue.send(message(1), delay=timedelta(minutes=5))
     assert sqs.received() == []
 
@@ -186,12 +184,12 @@ def test_a_delayed_message_does_not_arrive_before_its_time(sqs: Sqs) -> None:
         (timedelta(seconds=-1), 0),
         (timedelta(seconds=2.001), 3),
         (timedelta(hours=11), 39600),
-        # SQS allows 12 hours, but from when the message was received.
+        # SQS allows 12 hours, counted from the receive.
         (timedelta(hours=12), 39600),
         (timedelta(days=2), 39600),
     ],
 )
-def test_a_returned_message_is_hidden_for_the_time_rounded_up(sqs: Sqs, delay: timedelta, seconds: int) -> None:
+def test_returned_message_is_hidden_for_whole_seconds(sqs: Sqs, delay: timedelta, seconds: int) -> None:
     sqs.queue.send(message(1))
     (received,) = sqs.client.receive_message(QueueUrl=sqs.url)["Messages"]
     sqs.queue.return_after(received["ReceiptHandle"], delay, source=sqs.arn())
@@ -199,7 +197,7 @@ def test_a_returned_message_is_hidden_for_the_time_rounded_up(sqs: Sqs, delay: t
     assert (name, params["VisibilityTimeout"]) == ("ChangeMessageVisibility", seconds)
 
 
-def test_a_message_returned_at_once_arrives_again(sqs: Sqs) -> None:
+def test_message_returned_without_a_delay_arrives_again(sqs: Sqs) -> None:
     sqs.queue.send(message(1))
     (received,) = sqs.client.receive_message(QueueUrl=sqs.url)["Messages"]
     assert sqs.received() == []
@@ -208,7 +206,7 @@ def test_a_message_returned_at_once_arrives_again(sqs: Sqs) -> None:
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_a_message_is_returned_to_the_queue_that_it_came_from(sqs: Sqs, priority: Priority) -> None:
+def test_message_is_returned_to_its_own_queue(sqs: Sqs, priority: Priority) -> None:
     sqs.queue.send(message(1, priority))
     (received,) = sqs.client.receive_message(QueueUrl=sqs.urls[priority])["Messages"]
     sqs.queue.return_after(received["ReceiptHandle"], timedelta(0), source=sqs.arn(priority))
@@ -216,25 +214,25 @@ def test_a_message_is_returned_to_the_queue_that_it_came_from(sqs: Sqs, priority
     assert sqs.calls[-1][1]["QueueUrl"] != sqs.url or priority is Priority.STANDARD
 
 
-def test_a_message_of_a_queue_that_is_none_of_ours_is_not_returned_by_guess(sqs: Sqs) -> None:
+def test_message_of_an_unknown_queue_is_not_returned(sqs: Sqs) -> None:
     with pytest.raises(KeyError, match="another"):
         sqs.queue.return_after("handle", timedelta(0), source="arn:aws:sqs:us-east-1:123456789012:another")
 
 
-def test_many_messages_are_sent_ten_at_a_time(sqs: Sqs) -> None:
+def test_messages_are_sent_in_batches_of_ten(sqs: Sqs) -> None:
     sqs.queue.send_all([message(number) for number in range(23)])
     batches = [params["Entries"] for name, params in sqs.calls if name == "SendMessageBatch"]
     assert [len(entries) for entries in batches] == [10, 10, 3]
 
 
-def test_a_batch_holds_messages_of_one_queue(sqs: Sqs) -> None:
+def test_batch_holds_messages_of_one_queue(sqs: Sqs) -> None:
     sqs.queue.send_all([message(number, list(Priority)[number % 2]) for number in range(24)])
     batches = [(params["QueueUrl"], len(params["Entries"])) for name, params in sqs.calls if name == "SendMessageBatch"]
     high, standard = sqs.urls[Priority.HIGH], sqs.url
     assert batches == [(high, 10), (high, 2), (standard, 10), (standard, 2)]
 
 
-def test_what_a_batch_refuses_inside_an_answer_of_200_is_told(sqs: Sqs) -> None:
+def test_failed_entries_of_a_batch_are_returned(sqs: Sqs) -> None:
     sent = [message(number) for number in range(12)]
     with Stubber(sqs.client) as stub:
         for accepted, refused in ((range(10), [3, 9]), (range(2), [1])):
@@ -262,7 +260,7 @@ def test_what_a_batch_refuses_inside_an_answer_of_200_is_told(sqs: Sqs) -> None:
     ],
     ids=["send", "send_all", "backlog", "return_after"],
 )
-def test_a_queue_that_does_not_answer_is_unavailable(sqs: Sqs, operation: str, call: Callable[[Queue, str], object]) -> None:
+def test_unavailable_queue_is_unavailable(sqs: Sqs, operation: str, call: Callable[[Queue, str], object]) -> None:
     arn = sqs.arn()
     with Stubber(sqs.client) as stub:
         stub.add_client_error(operation, "ServiceUnavailable", http_status_code=503)

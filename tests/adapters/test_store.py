@@ -1,4 +1,4 @@
-"""What every store promises."""
+"""The contract of every store."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def claimed(store: Store, job: AsyncJob) -> AsyncJob:
 
 @pytest.fixture
 def job(store: Store) -> AsyncJob:
-    """A job that waits in the store."""
+    """Return a waiting job in the store."""
     job = new_job()
     assert store.add_if_absent(job, NOW) is None
     return job
@@ -62,7 +62,7 @@ def job(store: Store) -> AsyncJob:
 # ── Create ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_new_job_reads_back_as_it_was(store: Store) -> None:
+def test_new_job_round_trips(store: Store) -> None:
     job = new_job(
         message="Queued, with “quotes”",
         metadata='{"tags":["a"]}',
@@ -74,18 +74,18 @@ def test_a_new_job_reads_back_as_it_was(store: Store) -> None:
     assert store.get(job.key) == job
 
 
-def test_a_job_that_is_there_is_returned_and_left_alone(store: Store, job: AsyncJob) -> None:
+def test_existing_job_is_returned_and_not_changed(store: Store, job: AsyncJob) -> None:
     other = new_job(message="another")
     assert store.add_if_absent(other, NOW) == job
     assert store.get(job.key) == job
 
 
-def test_adding_the_same_record_again_counts_as_done(store: Store, job: AsyncJob) -> None:
-    # What the SDK does when the answer to the first put got lost.
+def test_repeated_put_of_the_same_record_succeeds(store: Store, job: AsyncJob) -> None:
+    # The SDK does this when the answer to the first put is lost.
     assert store.add_if_absent(job, NOW) is None
 
 
-def test_an_expired_record_makes_room(store: Store, job: AsyncJob) -> None:
+def test_expired_record_is_replaced(store: Store, job: AsyncJob) -> None:
     later = job.record_expires_at
     successor = new_job(now=later)
     assert store.add_if_absent(successor, later) is None
@@ -93,7 +93,7 @@ def test_an_expired_record_makes_room(store: Store, job: AsyncJob) -> None:
 
 
 @pytest.mark.parametrize("kind", ["fake", "one after the other"])
-def test_of_two_submits_at_once_one_creates_and_both_find_the_same(kind: str) -> None:
+def test_concurrent_puts_create_one_job(kind: str) -> None:
     store: Store = FakeStore() if kind == "fake" else over(MemoryDynamoDB(resource("Table")["Properties"]))
     contenders = [new_job(), new_job()]
     found: list[AsyncJob | None] = [None, None]
@@ -109,7 +109,7 @@ def test_of_two_submits_at_once_one_creates_and_both_find_the_same(kind: str) ->
     assert found[0] == found[1] == store.get(contenders[0].key)
 
 
-def test_what_is_not_there_is_none(store: Store) -> None:
+def test_unknown_job_is_none(store: Store) -> None:
     assert store.get(JobKey(OWNER, JOB_ID)) is None
 
 
@@ -118,31 +118,31 @@ def test_what_is_not_there_is_none(store: Store) -> None:
 HOUR = timedelta(hours=1)
 
 
-def test_a_name_stands_for_the_first_job_that_takes_it(store: Store) -> None:
+def test_name_belongs_to_the_first_job_that_reserves_it(store: Store) -> None:
     assert store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR) == "1"
     assert store.reserve_dedupe_key(OWNER, "digest", "2", now=NOW, until=NOW + HOUR) == "1"
 
 
-def test_a_name_is_its_owners_own(store: Store) -> None:
+def test_each_owner_has_its_own_names(store: Store) -> None:
     store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
     assert store.reserve_dedupe_key("bob", "digest", "2", now=NOW, until=NOW + HOUR) == "2"
     assert store.reserve_dedupe_key(OWNER, "another", "3", now=NOW, until=NOW + HOUR) == "3"
 
 
 @pytest.mark.parametrize(("seconds", "stands"), [(3599, "1"), (3600, "2")])
-def test_a_name_is_free_again_when_its_time_is_over(store: Store, seconds: int, stands: str) -> None:
+def test_name_is_free_after_its_window(store: Store, seconds: int, stands: str) -> None:
     store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
     later = NOW + timedelta(seconds=seconds)
     assert store.reserve_dedupe_key(OWNER, "digest", "2", now=later, until=later + HOUR) == stands
 
 
-def test_a_name_is_given_to_another_job_only_by_who_knows_for_which_it_stands(store: Store) -> None:
+def test_name_is_replaced_only_by_a_caller_that_names_the_present_job(store: Store) -> None:
     store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
     assert store.reserve_dedupe_key(OWNER, "digest", "2", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
     assert store.reserve_dedupe_key(OWNER, "digest", "3", now=NOW, until=NOW + HOUR, instead_of="1") == "2"
 
 
-def test_a_name_is_no_job(store: Store) -> None:
+def test_name_is_not_listed_as_a_job(store: Store) -> None:
     store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
     assert store.list_by_owner(OWNER, limit=10) == ([], None)
     assert list(store.due(NOW + 2 * HOUR)) == []
@@ -151,14 +151,14 @@ def test_a_name_is_no_job(store: Store) -> None:
 # ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_claim_begins_an_attempt_and_tells_the_whole_job(store: Store, job: AsyncJob) -> None:
+def test_claim_begins_an_attempt_and_returns_the_job(store: Store, job: AsyncJob) -> None:
     expected = job.claimed(by="w1", now=NOW, lease_until=LEASE)
     assert claim(store, job) == expected
     assert store.get(job.key) == expected
     assert expected.attempt == 1
 
 
-def test_the_claim_of_another_attempt_forgets_how_far_the_last_one_was(store: Store, job: AsyncJob) -> None:
+def test_claim_of_another_attempt_resets_the_progress(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     told = held.reported(now=NOW, progress=25, message=None, lease_until=LEASE)
     assert store.swap_if_unchanged(held, told, FENCE_AND_REPORT) is None
@@ -169,36 +169,36 @@ def test_the_claim_of_another_attempt_forgets_how_far_the_last_one_was(store: St
     assert store.get(job.key) == second
 
 
-def test_a_second_claim_finds_who_holds_the_job(store: Store, job: AsyncJob) -> None:
+def test_second_claim_returns_the_present_job(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     assert claim(store, job, by="w2") == Lost(held)
 
 
-def test_a_claim_repeated_by_the_same_claimant_is_its_own(store: Store, job: AsyncJob) -> None:
+def test_repeated_claim_by_the_same_claimant_succeeds(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     assert claim(store, job) == held
 
 
 @pytest.mark.parametrize(("seconds", "is_over"), [(75.0, False), (75.001, True)])
-def test_a_lease_is_over_only_after_its_last_millisecond(store: Store, job: AsyncJob, seconds: float, *, is_over: bool) -> None:
+def test_lease_ends_after_its_last_millisecond(store: Store, job: AsyncJob, seconds: float, *, is_over: bool) -> None:
     claimed(store, job)
     outcome = claim(store, job, by="w2", now_after=seconds)
     assert (isinstance(outcome, AsyncJob) and outcome.attempt == 2) is is_over
 
 
 @pytest.mark.parametrize(("seconds", "may_start"), [(29.999, False), (30.0, True)])
-def test_a_delayed_job_is_claimed_when_its_time_has_come(store: Store, seconds: float, *, may_start: bool) -> None:
+def test_delayed_job_is_claimable_from_its_start_on(store: Store, seconds: float, *, may_start: bool) -> None:
     job = new_job(delay=timedelta(seconds=30))
     store.add_if_absent(job, NOW)
     assert isinstance(claim(store, job, now_after=seconds), AsyncJob) is may_start
 
 
-def test_a_message_of_an_earlier_record_claims_nothing(store: Store, job: AsyncJob) -> None:
+def test_message_of_an_earlier_generation_claims_nothing(store: Store, job: AsyncJob) -> None:
     outcome = store.claim_if_claimable(job.key, generation="an earlier one", by="w1", now=NOW, lease_until=LEASE)
     assert outcome == Lost(job)
 
 
-def test_a_job_that_is_not_there_cannot_be_claimed_nor_comes_into_being(store: Store) -> None:
+def test_claim_of_an_unknown_job_creates_nothing(store: Store) -> None:
     job = new_job()
     assert claim(store, job) == Lost(None)
     assert store.get(job.key) is None
@@ -214,14 +214,14 @@ def test_a_job_that_is_not_there_cannot_be_claimed_nor_comes_into_being(store: S
     ],
     ids=["no attempts left", "past its deadline", "expired", "finished"],
 )
-def test_what_may_not_run_is_not_claimed(store: Store, changes: dict[str, Any]) -> None:
+def test_unrunnable_job_is_not_claimed(store: Store, changes: dict[str, Any]) -> None:
     job = new_job(**changes)
     store.add_if_absent(job, NOW - timedelta(days=30))
     assert claim(store, job) == Lost(job)
 
 
-def test_a_far_off_due_time_is_brought_back_to_the_lease_by_the_claim(store: Store) -> None:
-    # The sweeper looks ever less often at a job that waits; once it runs, its death must be noticed in time again.
+def test_claim_moves_a_late_due_time_to_the_lease(store: Store) -> None:
+    # The sweeps of a waiting job become rarer; once it runs, the loss of its worker must be noticed in time again.
     job = new_job(due_at=NOW + timedelta(minutes=16), sweeps=5)
     store.add_if_absent(job, NOW)
     held = claimed(store, job)
@@ -231,7 +231,7 @@ def test_a_far_off_due_time_is_brought_back_to_the_lease_by_the_claim(store: Sto
 # ── Swap ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_swap_writes_what_is_new_and_removes_what_is_gone(store: Store, job: AsyncJob) -> None:
+def test_swap_writes_changed_and_removes_empty_attributes(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     ended = held.completed(now=NOW, result=Result(text='{"pages":9}'))
     assert store.swap_if_unchanged(held, ended) is None
@@ -239,7 +239,7 @@ def test_a_swap_writes_what_is_new_and_removes_what_is_gone(store: Store, job: A
 
 
 @pytest.mark.parametrize("end", ["failed", "released", "cancelled", "location"])
-def test_every_end_reads_back_as_it_was(store: Store, job: AsyncJob, end: str) -> None:
+def test_every_end_round_trips(store: Store, job: AsyncJob, end: str) -> None:
     held = claimed(store, job)
     new = {
         "failed": held.failed(now=NOW, error=FAILURE),
@@ -251,7 +251,7 @@ def test_every_end_reads_back_as_it_was(store: Store, job: AsyncJob, end: str) -
     assert store.get(job.key) == new
 
 
-def test_a_holder_that_was_taken_over_writes_nothing(store: Store, job: AsyncJob) -> None:
+def test_replaced_attempt_writes_nothing(store: Store, job: AsyncJob) -> None:
     first = claimed(store, job)
     second = claim(store, job, by="w2", now_after=80)
     assert isinstance(second, AsyncJob)
@@ -259,52 +259,52 @@ def test_a_holder_that_was_taken_over_writes_nothing(store: Store, job: AsyncJob
     assert store.get(job.key) == second
 
 
-def test_a_cancelled_job_cannot_be_completed(store: Store, job: AsyncJob) -> None:
+def test_cancelled_job_is_not_completed(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     cancelled = held.cancelled(now=NOW)
     store.swap_if_unchanged(held, cancelled)
     assert store.swap_if_unchanged(held, held.completed(now=NOW, result=Result(text="1"))) == Lost(cancelled)
 
 
-def test_a_swap_repeated_after_its_answer_got_lost_counts_as_done(store: Store, job: AsyncJob) -> None:
+def test_repeated_swap_with_a_lost_answer_succeeds(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     ended = held.completed(now=NOW, result=Result(text="1"))
     assert store.swap_if_unchanged(held, ended) is None
     assert store.swap_if_unchanged(held, ended) is None
 
 
-def test_a_release_repeated_after_its_answer_got_lost_counts_as_done(store: Store, job: AsyncJob) -> None:
-    # Its delay is drawn at random, in finer parts of a second than the record can hold.
+def test_repeated_release_with_a_lost_answer_succeeds(store: Store, job: AsyncJob) -> None:
+    # The delay is random and finer than the milliseconds of a record.
     held = claimed(store, job)
     released = held.released(now=NOW, error=FAILURE, after=timedelta(seconds=1.234567))
     assert store.swap_if_unchanged(held, released) is None
     assert store.swap_if_unchanged(held, released) is None
 
 
-def test_a_swap_brings_no_job_into_being(store: Store) -> None:
+def test_swap_of_an_unknown_job_creates_nothing(store: Store) -> None:
     job = new_job()
     assert store.swap_if_unchanged(job, job.cancelled(now=NOW)) == Lost(None)
     assert store.get(job.key) is None
 
 
-def test_a_report_does_not_stand_in_the_way_of_the_end(store: Store, job: AsyncJob) -> None:
+def test_report_does_not_block_the_end(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     store.swap_if_unchanged(held, held.reported(now=NOW, progress=50, message="half", lease_until=LEASE))
     assert store.swap_if_unchanged(held, held.failed(now=NOW, error=FAILURE)) is None
 
 
-def test_a_swap_leaves_alone_what_it_does_not_change(store: Store, job: AsyncJob) -> None:
+def test_swap_keeps_other_attributes(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     reported = held.reported(now=NOW + timedelta(seconds=1), progress=50, message="half", lease_until=LEASE)
     store.swap_if_unchanged(held, reported)
     due = held.due_at
     assert due is not None
-    # The sweeper had read the job before that report.
+    # The sweeper read the job before that report.
     assert store.swap_if_unchanged(held, held.rescheduled(due), FENCE_AND_DUE) is None
     assert store.get(job.key) == replace(reported, due_at=held.rescheduled(due).due_at)
 
 
-def test_a_report_gives_way_to_a_later_one(store: Store, job: AsyncJob) -> None:
+def test_late_report_loses_to_a_later_one(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     first = held.reported(now=NOW + timedelta(seconds=1), progress=10, message=None, lease_until=LEASE)
     second = held.reported(now=NOW + timedelta(seconds=2), progress=20, message=None, lease_until=LEASE)
@@ -315,13 +315,13 @@ def test_a_report_gives_way_to_a_later_one(store: Store, job: AsyncJob) -> None:
 
 @pytest.fixture
 def tracked(store: Store) -> AsyncJob:
-    """A tracked job that waits in the store."""
+    """Return a waiting tracked job in the store."""
     job = new_tracked_job()
     assert store.add_if_absent(job, NOW) is None
     return job
 
 
-def test_a_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
+def test_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
     assert claim(store, tracked) == Lost(tracked)
     started = tracked.advanced(now=NOW, progress=50, message="half")
     store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS)
@@ -329,13 +329,13 @@ def test_a_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None
     assert store.get(tracked.key) == started
 
 
-def test_a_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
+def test_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
     assert list(store.due(tracked.deadline_at - timedelta(milliseconds=1))) == []
     assert list(store.due(tracked.deadline_at)) == [tracked.key]
 
 
-def test_of_two_reports_within_one_millisecond_none_undoes_the_other(store: Store, tracked: AsyncJob) -> None:
-    # Two workers whose clocks differ: the second one reads, the first one writes, and both say NOW.
+def test_two_reports_within_one_millisecond_do_not_undo_each_other(store: Store, tracked: AsyncJob) -> None:
+    # Two workers with different clocks: the second one reads, the first one writes, and both write the time NOW.
     ahead = tracked.advanced(now=NOW, progress=80, message=None)
     seen = tracked.advanced(now=NOW, progress=0, message=None)
     store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
@@ -346,8 +346,8 @@ def test_of_two_reports_within_one_millisecond_none_undoes_the_other(store: Stor
     assert store.get(tracked.key) == ahead
 
 
-def test_of_two_reports_within_one_millisecond_none_is_taken_for_the_other(store: Store, tracked: AsyncJob) -> None:
-    # What it would write is what the other one wrote, but for the words, of which it says nothing.
+def test_two_reports_within_one_millisecond_are_not_confused(store: Store, tracked: AsyncJob) -> None:
+    # It would write the same as the other one except the message, which it does not set.
     seen = tracked.advanced(now=NOW, progress=10, message="ten")
     store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
     ahead = seen.advanced(now=NOW, progress=80, message="eighty")
@@ -357,17 +357,17 @@ def test_of_two_reports_within_one_millisecond_none_is_taken_for_the_other(store
     assert store.swap_if_unchanged(seen, wordless, FENCE_AND_PROGRESS) == Lost(ahead)
 
 
-def test_a_tracked_job_that_waits_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
+def test_waiting_tracked_job_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
     ended = tracked.advanced(now=NOW, progress=None, message="Done").completed(
         now=NOW, result=Result(url="https://files.example/report.pdf")
     )
     assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
     assert store.get(tracked.key) == ended
-    # The SDK repeats it, when its answer got lost.
+    # The SDK repeats it when its answer is lost.
     assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
 
 
-def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: AsyncJob) -> None:
+def test_declaring_a_worker_lost_loses_to_a_heartbeat(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     alive = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE + timedelta(seconds=24))
     store.swap_if_unchanged(held, alive)
@@ -375,7 +375,7 @@ def test_who_takes_a_job_for_lost_gives_way_to_a_heartbeat(store: Store, job: As
     assert store.swap_if_unchanged(held, lost, FENCE_AND_LEASE) == Lost(alive)
 
 
-def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) -> None:
+def test_only_one_of_two_sweepers_moves_a_job(store: Store, job: AsyncJob) -> None:
     due = job.due_at
     assert due is not None
     first, second = job.rescheduled(due), job.rescheduled(due + timedelta(seconds=1))
@@ -386,7 +386,7 @@ def test_of_two_sweepers_only_one_moves_a_job_on(store: Store, job: AsyncJob) ->
 # ── Remove ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
+def test_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
     cancelled = job.cancelled(now=NOW)
     marked_deleted = cancelled.marked_deleted(now=NOW)
     store.swap_if_unchanged(job, cancelled)
@@ -396,7 +396,7 @@ def test_a_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
     store.remove_if_unchanged(marked_deleted)
 
 
-def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob) -> None:
+def test_successor_of_a_forgotten_job_is_not_removed(store: Store, job: AsyncJob) -> None:
     cancelled = job.cancelled(now=NOW)
     marked_deleted = cancelled.marked_deleted(now=NOW)
     store.swap_if_unchanged(job, cancelled)
@@ -407,7 +407,7 @@ def test_what_has_taken_a_forgotten_jobs_place_stays(store: Store, job: AsyncJob
     assert store.get(job.key) == successor
 
 
-def test_a_job_that_was_forgotten_in_between_is_not_retried(store: Store, job: AsyncJob) -> None:
+def test_job_forgotten_meanwhile_is_not_retried(store: Store, job: AsyncJob) -> None:
     cancelled = job.cancelled(now=NOW)
     store.swap_if_unchanged(job, cancelled)
     marked_deleted = cancelled.marked_deleted(now=NOW)
@@ -415,11 +415,11 @@ def test_a_job_that_was_forgotten_in_between_is_not_retried(store: Store, job: A
     retried = cancelled.retried(max_attempts=3, timeout=timedelta(seconds=60), deadline=timedelta(hours=1), now=NOW)
     assert store.swap_if_unchanged(cancelled, retried, FENCE_AND_EXPIRY) == Lost(marked_deleted)
     assert store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY) is None
-    # Its own first try stands there.
+    # It finds its own first try.
     assert store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY) is None
 
 
-def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None:
+def test_retried_job_replaces_its_record(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     failed = held.failed(now=NOW, error=FAILURE)
     store.swap_if_unchanged(held, failed)
@@ -427,7 +427,7 @@ def test_a_retried_job_replaces_what_it_was(store: Store, job: AsyncJob) -> None
     again = failed.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=later)
     assert store.swap_if_unchanged(failed, again) is None
     assert store.get(job.key) == again
-    # The message of the generation before, and its attempt, fit no more.
+    # The message and the attempt of the earlier generation no longer match.
     assert claim(store, job, by="w2", now_after=300) == Lost(again)
     assert store.swap_if_unchanged(held, held.completed(now=later, result=Result("1"))) == Lost(again)
     assert isinstance(claim(store, again, by="w2", now_after=300), AsyncJob)
@@ -440,7 +440,7 @@ def job_number(number: int, *, owner: str = OWNER) -> AsyncJob:
     return new_job(owner=owner, async_job_id=f"00000000-0000-4000-8000-{number:012}", now=NOW + timedelta(seconds=number))
 
 
-def test_a_list_is_the_owners_own_newest_first_page_by_page(store: Store) -> None:
+def test_list_has_the_owners_jobs_newest_first_in_pages(store: Store) -> None:
     jobs = [job_number(number) for number in range(5)]
     for job in [*jobs, job_number(9, owner="bob")]:
         store.add_if_absent(job, NOW)
@@ -453,7 +453,7 @@ def test_a_list_is_the_owners_own_newest_first_page_by_page(store: Store) -> Non
     assert position is None
 
 
-def test_exactly_the_unfinished_jobs_that_are_due_are_found(store: Store) -> None:
+def test_due_has_exactly_the_unfinished_due_jobs(store: Store) -> None:
     due, later, ended = job_number(1), job_number(100), job_number(2)
     for job in (due, later, ended):
         store.add_if_absent(job, NOW)
@@ -463,7 +463,7 @@ def test_exactly_the_unfinished_jobs_that_are_due_are_found(store: Store) -> Non
     assert list(store.due(at)) == [due.key]
 
 
-def test_all_shards_are_searched(store: Store) -> None:
+def test_due_searches_all_shards(store: Store) -> None:
     jobs = [job_number(number) for number in range(20)]
     for job in jobs:
         store.add_if_absent(job, NOW)
@@ -475,23 +475,23 @@ def test_all_shards_are_searched(store: Store) -> None:
 RATE = SubmitRate(per_minute=60, burst=3)
 
 
-def test_a_bucket_gives_its_burst_and_then_one_each_interval(store: Store) -> None:
+def test_bucket_gives_its_burst_and_then_one_token_per_interval(store: Store) -> None:
     seconds = [0, 0, 0, 0, 0.999, 1, 1, 60]
     taken = [store.take_token_if_any(OWNER, RATE, NOW + timedelta(seconds=second))[0] for second in seconds]
     assert taken == [True, True, True, False, False, True, False, True]
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_token_is_taken_by_the_rule_of_the_rate(store: Store, seed: int) -> None:
+def test_every_token_follows_the_rate(store: Store, seed: int) -> None:
     chance, now, full_at = random.Random(seed), NOW, None
     for _ in range(30):
-        # Most of these fall onto the edges: just full, just a token, just none.
+        # Most of these are at the edges: just full, just one token, just none.
         now += timedelta(milliseconds=chance.choice([0, 0, 1, 500, 999, 1000, 1001, 2000, 3000, 4000]))
         expected, full_at = RATE.draw(full_at, now)
         assert store.take_token_if_any(OWNER, RATE, now) == (expected, full_at)
 
 
-def test_owners_do_not_drink_from_each_others_buckets(store: Store) -> None:
+def test_each_owner_has_its_own_bucket(store: Store) -> None:
     for _ in range(3):
         store.take_token_if_any(OWNER, RATE, NOW)
     assert not store.take_token_if_any(OWNER, RATE, NOW)[0]
@@ -499,12 +499,12 @@ def test_owners_do_not_drink_from_each_others_buckets(store: Store) -> None:
 
 
 def over(table: MemoryDynamoDB) -> DynamoStore:
-    """The real store over a table whose writes happen one after the other, as moto's do not."""
-    return DynamoStore("jobs", table)  # type: ignore[arg-type]  # a stand-in for boto3's client
+    """Return the real store over a table that serializes its writes, which moto does not."""
+    return DynamoStore("jobs", table)  # type: ignore[arg-type]  # a fake of boto3's client
 
 
 class RivalBeforeTheSecondTry(MemoryDynamoDB):
-    """A table in which somebody else takes a token right after it was said that the bucket is not full."""
+    """A table in which another request takes a token between the two tries."""
 
     rivals: int = 0
 
@@ -516,7 +516,7 @@ class RivalBeforeTheSecondTry(MemoryDynamoDB):
 
 
 @pytest.mark.parametrize(("before", "is_taken"), [(1, True), (2, False)])
-def test_who_loses_a_token_between_the_two_tries_gets_the_next_one_if_there_is_one(before: int, is_taken: bool) -> None:
+def test_request_that_loses_a_token_between_two_tries_gets_the_next_one(before: int, is_taken: bool) -> None:
     table = RivalBeforeTheSecondTry(resource("Table")["Properties"])
     store = over(table)
     for _ in range(before):
@@ -526,7 +526,7 @@ def test_who_loses_a_token_between_the_two_tries_gets_the_next_one_if_there_is_o
     assert table.rivals == 0
 
 
-def test_of_many_submits_at_once_no_more_than_the_burst_get_a_token() -> None:
+def test_concurrent_requests_get_no_more_than_the_burst() -> None:
     store = over(MemoryDynamoDB(resource("Table")["Properties"]))
     start, taken = threading.Barrier(8), [False] * 8
 
@@ -542,7 +542,7 @@ def test_of_many_submits_at_once_no_more_than_the_burst_get_a_token() -> None:
     assert sum(taken) == RATE.burst
 
 
-def test_a_bucket_removes_itself_once_it_has_long_been_full() -> None:
+def test_bucket_expires_long_after_it_is_full() -> None:
     table = MemoryDynamoDB(resource("Table")["Properties"])
     store = over(table)
     for _ in range(4):
@@ -552,14 +552,14 @@ def test_a_bucket_removes_itself_once_it_has_long_been_full() -> None:
     assert full_at < from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) < full_at + timedelta(days=2)
 
 
-def test_a_bucket_is_no_job_to_anybody(store: Store) -> None:
+def test_bucket_is_not_listed_as_a_job(store: Store) -> None:
     store.take_token_if_any(OWNER, RATE, NOW)
     assert store.list_by_owner(OWNER, limit=9) == ([], None)
     assert list(store.due(NOW + timedelta(days=9))) == []
     assert store.count_live(OWNER, at_most=9) == 0
 
 
-def test_the_counted_jobs_that_have_not_ended_are_live(store: Store) -> None:
+def test_live_jobs_are_the_counted_unfinished_ones(store: Store) -> None:
     counted = [replace(job_number(number), live_owner=OWNER) for number in range(4)]
     others = [job_number(8), replace(job_number(9, owner="bob"), live_owner="bob")]
     for job in [*counted, *others]:
@@ -583,14 +583,14 @@ def lock(store: Store, holder: LockOwner, *, seen: LockOwner | None = None) -> b
     return store.lock_if_unchanged("cache#0", holder, seen=seen, until=UNTIL)
 
 
-def test_a_lock_that_nobody_holds_is_taken_and_names_its_holder_and_its_generation(store: Store) -> None:
+def test_free_lock_is_taken_and_names_its_owner(store: Store) -> None:
     assert store.lock_owner("cache#0") is None
     assert lock(store, ALICES)
     assert store.lock_owner("cache#0") == ALICES
     assert store.lock_owner("cache#1") is None
 
 
-def test_a_lock_is_not_taken_from_somebody_who_was_not_seen_to_hold_it(store: Store) -> None:
+def test_lock_is_not_taken_from_an_unseen_owner(store: Store) -> None:
     lock(store, ALICES)
     again = replace(ALICES, generation="g2")
     assert not lock(store, BOBS)
@@ -599,14 +599,14 @@ def test_a_lock_is_not_taken_from_somebody_who_was_not_seen_to_hold_it(store: St
     assert store.lock_owner("cache#0") == ALICES
 
 
-def test_a_lock_is_taken_from_the_holder_that_was_seen(store: Store) -> None:
+def test_lock_is_taken_from_the_seen_owner(store: Store) -> None:
     lock(store, ALICES)
     assert lock(store, BOBS, seen=ALICES)
     assert store.lock_owner("cache#0") == BOBS
 
 
-def test_taking_a_lock_again_counts_as_done(store: Store) -> None:
-    # What the SDK does when the answer to the first write got lost.
+def test_repeated_lock_succeeds(store: Store) -> None:
+    # The SDK does this when the answer to the first write is lost.
     assert lock(store, ALICES)
     assert lock(store, ALICES)
     assert lock(store, BOBS, seen=ALICES)
@@ -614,12 +614,12 @@ def test_taking_a_lock_again_counts_as_done(store: Store) -> None:
     assert not lock(store, ALICES)
 
 
-def test_a_lock_that_was_forgotten_meanwhile_is_taken(store: Store) -> None:
+def test_lock_that_expired_meanwhile_is_taken(store: Store) -> None:
     assert lock(store, BOBS, seen=ALICES)
 
 
-def test_of_many_who_want_a_lock_at_once_one_has_it() -> None:
-    # Not over moto: it looks at a condition and writes in two steps, between which its threads may change places.
+def test_one_of_many_concurrent_jobs_gets_the_lock() -> None:
+    # Not over moto: it checks a condition and writes in two steps, between which another thread may run.
     store = over(MemoryDynamoDB(resource("Table")["Properties"]))
     barrier, took = threading.Barrier(8), list[LockOwner]()
 
@@ -638,7 +638,7 @@ def test_of_many_who_want_a_lock_at_once_one_has_it() -> None:
     assert store.lock_owner("cache#0") == winner
 
 
-def test_a_lock_is_forgotten_when_its_taker_says_and_is_no_job_to_anybody() -> None:
+def test_lock_has_its_expiry_and_is_not_listed_as_a_job() -> None:
     table = MemoryDynamoDB(resource("Table")["Properties"])
     store = over(table)
     lock(store, ALICES)
@@ -653,7 +653,7 @@ def waiting(store: Store, *, after: float = 0, at_most: int = 9) -> list[str]:
     return [key.async_job_id for key in store.waiting("1#cache", NOW + timedelta(seconds=after), at_most=at_most)]
 
 
-def test_who_waits_for_a_lock_waits_in_the_order_of_coming_until_it_begins_or_ends(store: Store) -> None:
+def test_waiting_jobs_are_in_order_until_they_start_or_end(store: Store) -> None:
     jobs = [
         job_number(number, owner=owner).exclusively("1#cache") for number, owner in ((3, "alice"), (1, "bob"), (2, "alice"))
     ]
@@ -671,7 +671,7 @@ def test_who_waits_for_a_lock_waits_in_the_order_of_coming_until_it_begins_or_en
     assert waiting(store, after=5) == [third.async_job_id]
 
 
-def test_a_job_that_is_to_begin_later_waits_from_then_on(store: Store) -> None:
+def test_delayed_job_waits_from_its_start_on(store: Store) -> None:
     job = new_job(delay=timedelta(seconds=60)).exclusively("1#cache")
     store.add_if_absent(job, NOW)
     assert waiting(store, after=59) == []

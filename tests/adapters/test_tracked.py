@@ -1,4 +1,4 @@
-"""Tracked jobs by server-side code: straight to the table, and the same jobs as over HTTP."""
+"""Tracked jobs by server-side code: written directly to the table, and the same jobs as over HTTP."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tracked_jobs(table: str, clock: FakeClock) -> TrackedJobs:
     return TrackedJobs(table, clock=clock)
 
 
-def test_a_job_from_its_creation_to_its_end(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
+def test_job_is_created_updated_and_completed(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
     created = tracked_jobs.create_job(OWNER, "document_analysis", message="Starting", metadata={"documentId": "doc_123"}).job
     assert DynamoStore(table).get(created.key) == created
     assert (created.status, created.is_tracked, created.metadata) == (Status.PENDING, True, '{"documentId":"doc_123"}')
@@ -53,20 +53,20 @@ def test_a_job_from_its_creation_to_its_end(tracked_jobs: TrackedJobs, table: st
     assert (done.record_expires_at - clock.now).total_seconds() == 300
 
 
-def test_a_job_fails_with_what_its_owner_may_read(tracked_jobs: TrackedJobs) -> None:
+def test_failed_job_has_an_error_for_its_owner(tracked_jobs: TrackedJobs) -> None:
     key = tracked_jobs.create_job(OWNER).job.key
     failed = tracked_jobs.fail_job(key, "Failed to parse document", code="BROKEN_PDF", message="Processing failed")
     assert failed.error is not None
     assert (failed.status, failed.error.code, failed.message) == (Status.FAILED, "BROKEN_PDF", "Processing failed")
 
 
-def test_a_job_has_its_result_elsewhere(tracked_jobs: TrackedJobs) -> None:
+def test_job_is_completed_with_a_result_location(tracked_jobs: TrackedJobs) -> None:
     key = tracked_jobs.create_job(OWNER).job.key
     done = tracked_jobs.complete_job(key, result_location="https://files.example/a")
     assert done.result == Result(url="https://files.example/a")
 
 
-def test_its_token_is_good_over_http(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
+def test_worker_token_is_valid_over_http(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
     created = tracked_jobs.create_job(OWNER)
     token = WorkerToken.parse(created.worker_token)
     assert token is not None
@@ -75,7 +75,7 @@ def test_its_token_is_good_over_http(tracked_jobs: TrackedJobs, table: str, cloc
     assert job.progress == 7
 
 
-def test_who_reports_of_an_ended_job_is_told_to_stop(tracked_jobs: TrackedJobs) -> None:
+def test_report_of_an_ended_job_is_rejected(tracked_jobs: TrackedJobs) -> None:
     key = tracked_jobs.create_job(OWNER).job.key
     tracked_jobs.fail_job(key, "Broken")
     with pytest.raises(JobHasEnded):
@@ -83,14 +83,14 @@ def test_who_reports_of_an_ended_job_is_told_to_stop(tracked_jobs: TrackedJobs) 
     assert tracked_jobs.fail_job(key, "Broken").status is Status.FAILED
 
 
-def test_what_is_not_there_is_not_found(tracked_jobs: TrackedJobs) -> None:
+def test_unknown_job_is_not_found(tracked_jobs: TrackedJobs) -> None:
     key = tracked_jobs.create_job(OWNER).job.key
     with pytest.raises(JobNotFound):
         tracked_jobs.update_job(JobKey("bob", key.async_job_id), progress=50)
 
 
 @pytest.mark.parametrize("owner", ["", "a#b", "ä", "a\nb", "x" * 129])
-def test_an_owner_that_no_token_names_is_refused(tracked_jobs: TrackedJobs, owner: str) -> None:
+def test_invalid_owner_is_rejected(tracked_jobs: TrackedJobs, owner: str) -> None:
     with pytest.raises(ValueError, match="is no owner"):
         tracked_jobs.create_job(owner)
 
@@ -108,7 +108,7 @@ def test_an_owner_that_no_token_names_is_refused(tracked_jobs: TrackedJobs, owne
         ("fail_job", {"error": "m", "code": "no code"}, InvalidReport),
     ],
 )
-def test_what_http_would_refuse_is_refused(
+def test_values_that_http_rejects_are_rejected(
     tracked_jobs: TrackedJobs, method: str, arguments: dict[str, Any], error: type[Exception]
 ) -> None:
     key = tracked_jobs.create_job(OWNER).job.key
@@ -116,6 +116,6 @@ def test_what_http_would_refuse_is_refused(
         getattr(tracked_jobs, method)(**({} if method == "create_job" else {"key": key}), **arguments)
 
 
-def test_a_table_that_is_not_there_is_an_error_of_aws() -> None:
+def test_unknown_table_is_an_aws_error() -> None:
     with pytest.raises(ClientError):
         TrackedJobs("nowhere").create_job(OWNER)

@@ -93,7 +93,7 @@ def test_exclusive_key_is_only_in_messages_of_exclusive_jobs() -> None:
 
 
 @pytest.mark.parametrize("priority", Priority)
-def test_priority_comes_from_the_queue_and_not_from_the_body(priority: Priority) -> None:
+def test_priority_is_not_in_the_body(priority: Priority) -> None:
     message = JobMessage.of(new_job(priority=priority))
     assert message.priority is priority
     assert json.loads(message.to_body()).keys() == FIELDS.keys()
