@@ -1,12 +1,12 @@
-"""How many polls a job takes, and how much later than it ended its client hears of it, by schedule and distribution.
+"""How many polls a job takes, and how many seconds after its end its client gets to know, by schedule and distribution.
 
-Against the optimum: of all schedules in whole seconds that know the true distribution, the one with the fewest polls at
-the same mean latency (by dynamic programming). Where a distribution is given by its formula, so are polls and latencies:
-only the jobs that were learnt from are drawn. Progress has to be played job by job.
+The reference is the optimum: of all schedules in whole seconds that know the true distribution, the one with the fewest polls at
+the same mean latency (by dynamic programming). Where a distribution has a formula, polls and latency follow from it, and only
+the jobs that a schedule learns from are drawn. Progress is played job by job.
 
-    make bench            # or, of durations in seconds that a file holds: python -m bench.polling bench/document_extract.txt
+    make bench            # or, for durations in seconds from a file: python -m bench.polling bench/document_extract.txt
 
-That file is of a hundred runs of `document.extract` on reports of 60 to 1,300 pages, on a busy machine with two cores.
+That file has a hundred runs of `document.extract` on reports of 60 to 1,300 pages, on a busy machine with two cores.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import random
 import statistics
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncjobs.core.durations import MEMORY, Durations
+from asyncjobs.core.durations import MEMORY, Durations, middle_of
 from asyncjobs.estimates.poll_schedule import LONGEST_PAUSE, DurationEstimate, Report, fixed_pause
 
 SEED = 20261122
 JOBS_SEEN = 100
 LEARNERS = 20
-"""How many times JOBS_SEEN jobs are drawn; shown is the mean."""
+"""How many times JOBS_SEEN jobs are drawn; the mean is shown."""
 JOBS_PLAYED = 1000
 
 _WIDTH = 34
@@ -35,10 +35,13 @@ _WIDTH = 34
 Pause = Callable[[float], int]
 """Seconds until the next poll, by the age of a job in seconds."""
 
+Rule = Callable[[Durations], Pause]
+"""Makes a schedule from the durations of past jobs."""
+
 
 @dataclass(frozen=True)
 class Distribution:
-    """Of durations in seconds: the share of jobs that have ended by an age, and a way to draw one."""
+    """A distribution of durations in seconds: the share of jobs that have ended by an age, and a way to draw a duration."""
 
     name: str
     ended: Callable[[float], float]
@@ -55,7 +58,7 @@ class Distribution:
         return next(age for age in range(1, 86_400) if self.ended(age) > 1 - 1e-4)
 
     def latency_by(self, age: int) -> float:
-        """The integral of `ended` up to a whole second: a poll then adds so much for what has ended since 0."""
+        """Return the integral of `ended` from 0 to a whole second: the latency of a first poll at that age."""
         passed = self._passed
         return passed[age][1] if age < len(passed) else passed[-1][1] + age - passed[-1][0]
 
@@ -70,12 +73,12 @@ class Distribution:
 
 
 def constant(seconds: float) -> Distribution:
-    """Every job takes the same."""
+    """Make every job take the same time."""
     return Distribution(f"constant {seconds:g} s", lambda age: float(age >= seconds), lambda _: seconds)
 
 
 def lognormal(median: float, sigma: float) -> Distribution:
-    """`sigma` is the standard deviation of the logarithm."""
+    """Spread durations around a median; `sigma` is the standard deviation of their logarithm."""
     return Distribution(
         f"lognormal {median:g} s, sigma {sigma:g}",
         lambda age: math.erfc(-math.log(age / median) / sigma / math.sqrt(2)) / 2 if age > 0 else 0.0,
@@ -84,12 +87,12 @@ def lognormal(median: float, sigma: float) -> Distribution:
 
 
 def exponential(mean: float) -> Distribution:
-    """Age tells nothing: no schedule beats a fixed interval."""
+    """Make a job's age say nothing about its end: no schedule beats a fixed interval."""
     return Distribution(f"exponential {mean:g} s", lambda age: -math.expm1(-age / mean), lambda c: c.expovariate(1 / mean))
 
 
 def either(name: str, one: Distribution, other: Distribution, share: float) -> Distribution:
-    """`share` of the jobs take as long as in `one`."""
+    """Take a `share` of the jobs from `one`, and the rest from `other`."""
     return Distribution(
         name,
         lambda age: share * one.ended(age) + (1 - share) * other.ended(age),
@@ -98,7 +101,7 @@ def either(name: str, one: Distribution, other: Distribution, share: float) -> D
 
 
 def recorded(name: str, seconds: Sequence[float]) -> Distribution:
-    """What was measured, as it is."""
+    """Use measured durations as they are."""
     ordered = sorted(seconds)
     return Distribution(name, lambda age: bisect_right(ordered, age) / len(ordered), lambda chance: chance.choice(ordered))
 
@@ -115,19 +118,25 @@ SPREAD = (
     lognormal(600, 0.5),
 )
 SHORT = (lognormal(4, 0.5), lognormal(2, 0.5), lognormal(1.5, 1.0), lognormal(0.5, 0.5))
-"""Hardly above the grain: `Retry-After` counts whole seconds."""
+"""Close to the resolution: `Retry-After` is in whole seconds."""
+NARROW = (lognormal(23, 0.02), lognormal(47, 0.02), lognormal(83, 0.02), lognormal(131, 0.02))
+"""Narrower than a bucket of the histogram."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a job, on average: polls, the last one included, and seconds from its end to that poll."""
+    """The mean per job: polls, the last one included, and seconds from its end to that poll."""
 
     polls: float
     latency: float
 
+    def total(self, price: float) -> float:
+        """Return polls and latency as one figure in seconds, when a poll is worth `price` seconds of latency."""
+        return self.latency + price * self.polls
+
 
 def cost(distribution: Distribution, pause: Pause) -> Cost:
-    """Of a schedule that starts with the job."""
+    """Return the cost of a schedule that starts with the job."""
     age, polls, latency = 0, 0.0, 0.0
     while age < distribution.horizon:
         then = age + pause(age)
@@ -139,19 +148,24 @@ def cost(distribution: Distribution, pause: Pause) -> Cost:
 
 
 def optimum(distribution: Distribution, latency: float) -> float:
-    """The fewest polls at this latency."""
-    low, high = 1e-4, 1e3
-    for _ in range(24):
-        price = math.sqrt(low * high)
-        if _cheapest(distribution, price).latency < latency:
-            low = price
-        else:
-            high = price
+    """Return the fewest polls at this latency."""
+    low, high = _prices(distribution, latency)
     return _between(_cheapest(distribution, low), _cheapest(distribution, high), latency)
 
 
+def excess(distribution: Distribution, found: Cost) -> float:
+    """Return polls and latency together as a multiple of the optimum's.
+
+    A poll is worth as many seconds as make the optimum as late as the fixed schedule: so this also counts a schedule that is
+    later, or takes more polls, than necessary.
+    """
+    # Below a quarter of a second, only constant durations can be found, and any price makes their optimum the same.
+    price, _ = _prices(distribution, max(cost(distribution, fixed_pause).latency, 0.25))
+    return found.total(price) / _cheapest(distribution, price).total(price)
+
+
 def fixed_interval(distribution: Distribution, latency: float) -> float:
-    """The polls of a fixed interval at this latency, or of two that differ by a second."""
+    """Return the polls of a fixed interval at this latency, or of a mix of two that differ by a second."""
     costs = [cost(distribution, lambda _, pause=pause: pause) for pause in range(1, LONGEST_PAUSE + 1)]  # type: ignore[misc]
     shorter = max((one for one in costs if one.latency <= latency), key=lambda one: one.latency, default=costs[0])
     longer = min((one for one in costs if one.latency >= latency), key=lambda one: one.latency, default=costs[-1])
@@ -159,15 +173,28 @@ def fixed_interval(distribution: Distribution, latency: float) -> float:
 
 
 def _between(fresh: Cost, late: Cost, latency: float) -> float:
-    """The polls of one who tosses between two schedules the coin that makes this latency."""
+    """Return the polls of the mix of two schedules that has this latency."""
     if fresh.latency >= late.latency:
         return fresh.polls
     part = min(max((latency - fresh.latency) / (late.latency - fresh.latency), 0.0), 1.0)
     return fresh.polls + part * (late.polls - fresh.polls)
 
 
+def _prices(distribution: Distribution, latency: float) -> tuple[float, float]:
+    """Return two prices of a poll between which the cheapest schedule has this latency."""
+    low, high = 1e-4, 1e3
+    for _ in range(24):
+        price = math.sqrt(low * high)
+        if _cheapest(distribution, price).latency < latency:
+            low = price
+        else:
+            high = price
+    return low, high
+
+
+@functools.cache
 def _cheapest(distribution: Distribution, price: float) -> Cost:
-    """Of the schedule that minimises latency and polls, when a poll is worth `price` seconds of latency."""
+    """Return the cost of the schedule with the least latency and polls, when a poll is worth `price` seconds of latency."""
     horizon = distribution.horizon
     ended = [distribution.ended(age) for age in range(horizon)]
     passed = [distribution.latency_by(age) for age in range(horizon + LONGEST_PAUSE)]
@@ -186,41 +213,117 @@ def _cheapest(distribution: Distribution, price: float) -> Cost:
 
 
 def backoff(age: float) -> int:
-    """Exponential, as clients have it by default: 1 s, 2 s, 4 s ... up to a minute."""
+    """Pause as clients do by default: 1 s, 2 s, 4 s ... up to a minute."""
     return min(int(age) + 1, LONGEST_PAUSE)
 
 
-def learned(distribution: Distribution, *, jobs: int, learners: int, after_submit: bool = False) -> Cost:
-    """Of ours after so many jobs were seen. `after_submit`: with the 202's first pause, which is the fixed schedule's."""
+def ours(durations: Durations) -> Pause:
+    """Make the product's schedule."""
+    estimate = DurationEstimate(durations)
+    return lambda age: estimate.view(age).pause(fixed=fixed_pause(age))
+
+
+def _rule(choose: Callable[[Durations, float, int], float]) -> Rule:
+    """Make a rule from a pause by the jobs that took longer than an age, the age and the fixed pause. Few jobs: the fixed pause."""
+
+    def schedule(durations: Durations) -> Pause:
+        def pause(age: float) -> int:
+            longer, fixed = durations.longer_than(age), fixed_pause(age)
+            if longer.total < _ENOUGH:
+                return fixed
+            return min(max(math.ceil(choose(longer, age, fixed)), 1), LONGEST_PAUSE)
+
+        return pause
+
+    return schedule
+
+
+_ENOUGH = 10
+
+
+def _steps(durations: Durations) -> Pause:
+    """Poll at the first quarter, then by a quarter of the distance from the median to the last tenth."""
+
+    def choose(_: Durations, age: float, _fixed: int) -> float:
+        quarter, median, last = map(durations.quantile, (0.25, 0.5, 0.9))
+        return quarter - age if age < quarter else (last - median) / 4
+
+    return _rule(choose)(durations)
+
+
+def _within(early: float, late: float) -> Callable[[Durations, float, int], float]:
+    """Pause for the fixed pause, but not before the `early` share of the jobs has ended, nor after the `late` share has."""
+    return lambda longer, age, fixed: min(max(fixed, longer.quantile(early) - age), longer.quantile(late) - age)
+
+
+def _skip(early: float, late: float) -> Callable[[Durations, float, int], float]:
+    """Skip the time until the `early` share has ended; poll behind the `late` share when that is within a fixed pause."""
+
+    def choose(longer: Durations, age: float, fixed: int) -> float:
+        first, last = longer.quantile(early) - age, longer.quantile(late) - age
+        return last if last - first <= fixed else max(fixed, first)
+
+    return choose
+
+
+def _delay(share: float) -> Callable[[Durations, float, int], float]:
+    """Take the longest pause that adds no more latency on average than this share of the fixed pause."""
+
+    def choose(longer: Durations, age: float, fixed: int) -> float:
+        return next(
+            pause - 1
+            for pause in range(2, LONGEST_PAUSE + 2)
+            if pause > LONGEST_PAUSE or _mean_delay(longer, age + pause) > share * fixed
+        )
+
+    return choose
+
+
+def _mean_delay(durations: Durations, at: float) -> float:
+    return sum(count * max(at - middle_of(bucket), 0.0) for bucket, count in durations.counts.items()) / durations.total
+
+
+RULES: Mapping[str, Rule] = {
+    "ours": ours,
+    "steps": _steps,
+    "next 20 %": _rule(lambda longer, age, _: longer.quantile(0.2) - age),
+    "5..90 %": _rule(_within(0.05, 0.9)),
+    "skip 5 %": _rule(_skip(0.05, 0.9)),
+    "skip 10 %": _rule(_skip(0.1, 0.9)),
+    "delay": _rule(_delay(0.1)),
+}
+"""The product's schedule, and simpler ones that it is compared with."""
+
+
+def learned(distribution: Distribution, rule: Rule = ours, *, jobs: int, learners: int, after_submit: bool = False) -> Cost:
+    """Return the cost of a rule that has seen so many jobs. `after_submit`: with the 202's first pause, the fixed schedule's."""
     chance = random.Random(f"{SEED} {distribution.name}")
     costs = []
     for _ in range(learners):
-        estimate = DurationEstimate(Durations.of(distribution.draw(chance) for _ in range(jobs)).faded())
+        schedule = rule(Durations.of(distribution.draw(chance) for _ in range(jobs)).faded())
 
-        def pause(age: float, estimate: DurationEstimate = estimate) -> int:
-            fixed = fixed_pause(age)
-            return fixed if after_submit and age == 0 else estimate.view(age).pause(fixed=fixed)
+        def pause(age: float, schedule: Pause = schedule) -> int:
+            return fixed_pause(age) if after_submit and age == 0 else schedule(age)
 
         costs.append(cost(distribution, pause))
     return Cost(statistics.fmean(one.polls for one in costs), statistics.fmean(one.latency for one in costs))
 
 
-def relearned(before: Distribution, now: Distribution, *, jobs: int) -> Cost:
-    """Of ours when a type changed: full of jobs as they were before, and after so many as they are now."""
+def relearned(before: Distribution, now: Distribution, rule: Rule = ours, *, jobs: int) -> Cost:
+    """Return the cost after a type changed: its history is full of jobs from before, and has so many new ones."""
     chance = random.Random(f"{SEED} {before.name} {now.name}")
     durations = Durations.of(before.draw(chance) for _ in range(2 * MEMORY))
     for _ in range(jobs):
         durations = durations.merged(Durations.of([now.draw(chance)])).faded()
-    estimate = DurationEstimate(durations)
-    return cost(now, lambda age: estimate.view(age).pause(fixed=fixed_pause(age)))
+    return cost(now, rule(durations))
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How jobs report: every so many percent, which are reached at `duration * share ** bend`, the bend drawn for each job.
+    """Reports every so many percent, which a job reaches at `duration * share ** bend`; each job has a bend of its own.
 
-    `unevenness` is the standard deviation of the bend's logarithm: 0 is linear; at 0.6 one job in six is at 50 % when 28 %
-    of its time have passed or before, and one in six when 68 % have or later.
+    `unevenness` is the standard deviation of the bend's logarithm: 0 is linear. At 0.6, one job in six is at 50 % when 28 % of
+    its time or less have passed, and one in six when 68 % or more have.
     """
 
     every: int
@@ -230,13 +333,13 @@ class Progress:
         return f"{self.every} %, {self.unevenness:g}"
 
     def reports(self, duration: float, chance: random.Random) -> list[Report]:
-        """Of one job. Heartbeats in between change none of them: its record says since when its progress stands."""
+        """Return the reports of one job. Heartbeats do not change them: the record has the time of its progress."""
         bend = math.exp(chance.gauss(0, self.unevenness))
         return [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
 
 
 def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jobs: int) -> Cost:
-    """Of ours, for jobs that report progress."""
+    """Return the cost of the product's schedule for jobs that report progress."""
     chance = random.Random(f"{SEED} {distribution.name}")
     estimate = DurationEstimate(Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded())
     polls, latency = 0, 0.0
@@ -244,8 +347,8 @@ def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jo
         duration, age = distribution.draw(chance), 0.0
         reports = progress.reports(duration, chance)
         while age < duration:
-            told = [report for report in reports if report.age <= age]
-            age += estimate.view(age, told[-1] if told else None).pause(fixed=fixed_pause(age))
+            past = [report for report in reports if report.age <= age]
+            age += estimate.view(age, past[-1] if past else None).pause(fixed=fixed_pause(age))
             polls += 1
         latency += age - duration
     return Cost(polls / jobs, latency / jobs)
@@ -256,45 +359,63 @@ def _shown(one: Cost) -> str:
 
 
 def _print_schedules(distributions: Sequence[Distribution], *, learners: int) -> None:
-    print("Polls and seconds of latency a job, and polls as a share of another's that has our latency:")
+    print("Polls and seconds of latency per job, and our polls as a share of another schedule's at the same latency:")
     print(
-        f"{'durations':{_WIDTH}} {'fixed 2 s':>12} {'back-off':>12} {'our table':>12} {'learned':>12}"
+        f"{'durations':{_WIDTH}} {'fixed 2 s':>12} {'back-off':>12} {'fixed sched.':>12} {'learned':>12}"
         f" {'optimum':>8} {'of it':>6} {'of fixed':>8} {'with 202':>12}"
     )
     for distribution in distributions:
-        ours = learned(distribution, jobs=JOBS_SEEN, learners=learners)
-        best = optimum(distribution, ours.latency)
-        fixed = fixed_interval(distribution, ours.latency)
+        found = learned(distribution, jobs=JOBS_SEEN, learners=learners)
+        best = optimum(distribution, found.latency)
+        fixed = fixed_interval(distribution, found.latency)
         print(
             f"{distribution.name:{_WIDTH}} {_shown(cost(distribution, lambda _: 2))} {_shown(cost(distribution, backoff))}"
-            f" {_shown(cost(distribution, fixed_pause))} {_shown(ours)} {best:8.1f} {ours.polls / best:6.2f}"
-            f" {ours.polls / fixed:8.2f} {_shown(learned(distribution, jobs=JOBS_SEEN, learners=learners, after_submit=True))}"
+            f" {_shown(cost(distribution, fixed_pause))} {_shown(found)} {best:8.1f} {found.polls / best:6.2f}"
+            f" {found.polls / fixed:8.2f} {_shown(learned(distribution, jobs=JOBS_SEEN, learners=learners, after_submit=True))}"
         )
 
 
-def _print_few(distributions: Sequence[Distribution]) -> None:
-    seen = (0, 2, 5, 10, 20, 50, 100, 400)
-    print("\nPolls times latency, as a share of the fixed table's, after so many jobs seen (1.00: not better than the table):")
-    print(f"{'durations':{_WIDTH}}", *(f"{jobs:5}" for jobs in seen))
+def _print_rules(distributions: Sequence[Distribution]) -> None:
+    print(
+        "\nRules: polls, latency, polls as a share of the optimum's at the same latency, and polls and latency together as a share"
+    )
+    print("of the optimum's at the fixed schedule's latency:")
+    print(f"{'durations':{_WIDTH}} {'fixed schedule':>23}", *(f"{name:>23}" for name in RULES))
     for distribution in distributions:
-        table = cost(distribution, fixed_pause)
-        found = [learned(distribution, jobs=jobs, learners=LEARNERS) for jobs in seen]
-        shares = (one.polls * one.latency / table.polls / table.latency for one in found)
-        print(f"{distribution.name:{_WIDTH}}", *(f"{share:5.2f}" for share in shares))
+        fixed = cost(distribution, fixed_pause)
+        found = (learned(distribution, rule, jobs=JOBS_SEEN, learners=LEARNERS) for rule in RULES.values())
+        print(f"{distribution.name:{_WIDTH}}", *(_compared(distribution, one) for one in (fixed, *found)), flush=True)
 
 
-def _print_changes() -> None:
+def _compared(distribution: Distribution, one: Cost) -> str:
+    return f"{_shown(one)} {one.polls / optimum(distribution, one.latency):5.2f} {excess(distribution, one):4.2f}"
+
+
+def _print_few(distributions: Sequence[Distribution], rules: Mapping[str, Rule]) -> None:
+    seen = (0, 2, 5, 10, 20, 50, 100, 400)
+    print("\nPolls times latency as a share of the fixed schedule's, after so many jobs (1.00: no better than the schedule):")
+    for name, rule in rules.items():
+        print(f"{name:{_WIDTH}}", *(f"{jobs:5}" for jobs in seen))
+        for distribution in distributions:
+            fixed = cost(distribution, fixed_pause)
+            found = [learned(distribution, rule, jobs=jobs, learners=LEARNERS) for jobs in seen]
+            shares = (one.polls * one.latency / fixed.polls / fixed.latency for one in found)
+            print(f"{distribution.name:{_WIDTH}}", *(f"{share:5.2f}" for share in shares))
+
+
+def _print_changes(rules: Mapping[str, Rule]) -> None:
     since = (0, 10, 50, 100, 200, 400)
-    print("\nWhen a type of lognormal 20 s, sigma 0.25, becomes another: polls and latency after so many of its jobs:")
-    print(f"{'now':{_WIDTH}} {'our table':>12}", *(f"{jobs:12}" for jobs in since))
-    for now in (lognormal(40, 0.25), lognormal(10, 0.25)):
-        found = (relearned(lognormal(20, 0.25), now, jobs=jobs) for jobs in since)
-        print(f"{now.name:{_WIDTH}} {_shown(cost(now, fixed_pause))}", *map(_shown, found))
+    print("\nA type of lognormal 20 s, sigma 0.25, changes: polls and latency after so many jobs since:")
+    for name, rule in rules.items():
+        print(f"{name:{_WIDTH}} {'fixed sched.':>12}", *(f"{jobs:12}" for jobs in since))
+        for now in (lognormal(40, 0.25), lognormal(10, 0.25)):
+            found = (relearned(lognormal(20, 0.25), now, rule, jobs=jobs) for jobs in since)
+            print(f"{now.name:{_WIDTH}} {_shown(cost(now, fixed_pause))}", *map(_shown, found))
 
 
 def _print_progress(distributions: Sequence[Distribution]) -> None:
     print(
-        "\nWith progress: polls and latency, and polls as a share of the optimum's that sees no progress, at the same latency:"
+        "\nWith progress: polls, latency, and polls as a share of those of the optimum without progress, at the same latency:"
     )
     kinds = (
         (Progress(5, 0.0), JOBS_SEEN),
@@ -317,14 +438,15 @@ def _print_progress(distributions: Sequence[Distribution]) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Print the tables; or the first one for durations of your own."""
+    """Print the tables; or the first one for durations from a file."""
     if arguments:
         seconds = [float(line) for line in Path(arguments[0]).read_text().split()]
         _print_schedules([recorded(Path(arguments[0]).name, seconds)], learners=LEARNERS)
         return
     _print_schedules((*CONSTANT, *SPREAD, *SHORT), learners=LEARNERS)
-    _print_few((*SPREAD, *SHORT))
-    _print_changes()
+    _print_rules((*CONSTANT, *NARROW, *SPREAD, *SHORT))
+    _print_few((*SPREAD, *SHORT), RULES)
+    _print_changes(RULES)
     _print_progress(SPREAD)
 
 

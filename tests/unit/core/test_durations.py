@@ -65,6 +65,14 @@ def test_fading_keeps_the_shape(counts: dict[int, int]) -> None:
         assert below_now == pytest.approx(below, abs=2 / min(MEMORY, seen.total))
 
 
+@given(SECONDS, st.floats(0, LONGEST))
+def test_longer_jobs_are_known_to_half_a_bucket(seconds: list[float], age: float) -> None:
+    kept = Durations.of(seconds).longer_than(age).total
+    certain = [one for one in seconds if one > max(age * GROWTH, SHORTEST)]
+    possible = [one for one in seconds if one > age / GROWTH or age < SHORTEST]
+    assert len(certain) <= kept <= len(possible)
+
+
 def test_few_jobs_do_not_fade() -> None:
     seen = Durations.of([3.0] * 2 * MEMORY)
     assert seen.faded() == seen
