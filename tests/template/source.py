@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms (`!Ref x`) as their long ones (`{"Ref": "x"}`)."""
+    """Loads CloudFormation's short forms (`!Ref x`) as their long ones (`{"Ref": "x"}`)."""
 
 
 def _long_form(loader: _Loader, tag: str, node: yaml.Node) -> Any:
@@ -36,27 +36,27 @@ _Loader.add_multi_constructor("!", _long_form)
 
 @functools.cache
 def template() -> dict[str, Any]:
-    """The whole of `template.yaml`."""
+    """Load `template.yaml`."""
     loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)
     return loaded
 
 
 def resource(name: str) -> dict[str, Any]:
-    """One resource."""
+    """Return one resource."""
     found: dict[str, Any] = template()["Resources"][name]
     return found
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """All resources of a type, by name."""
+    """Return all resources of a type, by name."""
     return {name: found for name, found in template()["Resources"].items() if found["Type"] == kind}
 
 
 @functools.cache
 def deployed() -> dict[str, Any]:
-    """The template as the SAM transform makes it, which is what CloudFormation sees."""
+    """Return the template after the SAM transform, as CloudFormation receives it."""
     with warnings.catch_warnings():
-        # Of the translator's own, on the newest Pythons.
+        # The translator's own warning, on the newest Pythons.
         warnings.simplefilter("ignore")
         from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]  # noqa: PLC0415 - takes a second, and few tests need it
         from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]  # noqa: PLC0415

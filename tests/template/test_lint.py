@@ -1,7 +1,7 @@
-"""What linters say: of the template as it is written, and of what the SAM transform makes of it.
+"""Linters over the template, as it is written and after the SAM transform.
 
-checkov does not evaluate conditions. That it is content with `KmsKeyArn` and its like says that they can be had, not that
-they are on: docs/decisions.md has why they are not.
+checkov does not evaluate conditions. That it accepts `KmsKeyArn` and similar parameters means that they are available, not that
+they are on: docs/decisions.md has the reasons.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ CHECKOV = ROOT / ".venv-checks" / "bin" / "checkov"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The template, and the template after the transform."""
+    """Write the template, before and after the transform."""
     transformed = tmp_path_factory.mktemp("transformed") / "template.json"
     transformed.write_text(json.dumps(deployed(), default=str))
     return [ROOT / "template.yaml", transformed]
 
 
-# The transform puts values in the place of parameters: those are then used nowhere.
+# The transform replaces parameters by values: then no resource uses them.
 @pytest.mark.parametrize(("number", "options"), [(0, []), (1, ["--ignore-checks", "W2001"])], ids=["source", "transformed"])
-def test_cfn_lint_has_nothing_to_say(files: list[Path], number: int, options: list[str]) -> None:
+def test_cfn_lint_finds_nothing(files: list[Path], number: int, options: list[str]) -> None:
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
     found = subprocess.run([cfn_lint, files[number], *options], check=False, capture_output=True, text=True, cwd=ROOT)
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
@@ -40,7 +40,7 @@ def test_cfn_lint_has_nothing_to_say(files: list[Path], number: int, options: li
 
 @pytest.fixture(scope="module")
 def reports(files: list[Path]) -> dict[str, dict[str, Any]]:
-    """checkov's, by file."""
+    """Return checkov's reports by file."""
     assert CHECKOV.exists(), "checkov is not installed: run `make environments`."
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json", "--soft-fail"]
     found: dict[str, dict[str, Any]] = {}
@@ -56,17 +56,17 @@ def test_checkov_finds_nothing(reports: dict[str, dict[str, Any]], file: str) ->
     failed = [(check["check_id"], check["resource"], check["check_name"]) for check in report["results"]["failed_checks"]]
     assert failed == []
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 70, "it has not looked"
+    assert report["summary"]["passed"] > 70, "checkov checked nothing"
 
 
 @pytest.mark.parametrize("file", ["template.yaml", "template.json"])
-def test_few_rules_are_skipped_and_each_says_why(reports: dict[str, dict[str, Any]], file: str) -> None:
+def test_few_rules_are_skipped_and_each_with_a_reason(reports: dict[str, dict[str, Any]], file: str) -> None:
     skipped = reports[file]["results"]["skipped_checks"]
     assert len({check["check_id"] for check in skipped}) <= MOST_SKIPS
     assert all(len(check["check_result"]["suppress_comment"]) > 80 for check in skipped)
 
 
-def test_no_linter_is_told_to_look_away_elsewhere() -> None:
+def test_no_other_linter_rule_is_suppressed() -> None:
     metadata = {key for found in template()["Resources"].values() for key in found.get("Metadata", {})}
     assert metadata <= {"checkov", "BuildMethod", "BuildArchitecture"}
     text = (ROOT / "template.yaml").read_text()

@@ -1,4 +1,4 @@
-"""What is off until it is asked for: it costs nothing then, and takes nothing away from what each function may do."""
+"""Options are off by default; then they cost nothing and change no permission."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ def properties(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("parameter", OFF)
-def test_an_option_is_off_by_default(parameter: str) -> None:
+def test_option_is_off_by_default(parameter: str) -> None:
     assert template()["Parameters"][parameter]["Default"] == OFF[parameter]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_an_option_is_on_when_its_parameter_says_so(condition: str) -> None:
+def test_option_is_on_with_its_parameter(condition: str) -> None:
     assert template()["Conditions"][condition] == CONDITIONS[condition][1]
     assert CONDITIONS[condition][0] in OFF
 
 
-# ── A key of one's own ─────────────────────────────────────────────────────────────────────────────
+# ── Own KMS key ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeadLetterQueue"])
-def test_a_queue_is_encrypted_with_one_kind_of_key(name: str) -> None:
+def test_queue_is_encrypted_with_one_kind_of_key(name: str) -> None:
     assert properties(name)["SqsManagedSseEnabled"] == {"Fn::If": ["OwnKey", NOTHING, True]}
     assert properties(name)["KmsMasterKeyId"] == {"Fn::If": ["OwnKey", OWN_KEY, NOTHING]}
 
 
-def test_everything_else_at_rest_takes_the_key_too() -> None:
+def test_everything_else_at_rest_uses_the_key() -> None:
     own_or_none = {"Fn::If": ["OwnKey", OWN_KEY, NOTHING]}
     assert properties("Table")["SSESpecification"]["KMSMasterKeyId"] == own_or_none
     (rule,) = properties("Bucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -69,10 +69,10 @@ def test_everything_else_at_rest_takes_the_key_too() -> None:
     assert all(found["Properties"]["KmsKeyArn"] == own_or_none for found in resources("AWS::Serverless::Function").values())
 
 
-# ── Permissions that come with options ─────────────────────────────────────────────────────────────
+# ── Permissions of options ───────────────────────────────────────────────────────────────────────────
 
 
-def test_a_policy_beside_the_roles_is_there_only_with_its_option() -> None:
+def test_separate_policy_exists_only_with_its_option() -> None:
     found = {name: policy["Condition"] for name, policy in resources("AWS::IAM::ManagedPolicy").items()}
     assert found == {
         "KeyPolicy": "OwnKey",
@@ -85,7 +85,7 @@ def test_a_policy_beside_the_roles_is_there_only_with_its_option() -> None:
     assert not resources("AWS::IAM::RolePolicy")
 
 
-def test_the_key_may_be_used_and_not_managed() -> None:
+def test_key_may_be_used_and_not_managed() -> None:
     statements = properties("KeyPolicy")["PolicyDocument"]["Statement"]
     assert all(statement["Resource"] == OWN_KEY for statement in statements)
     plain, for_the_table = statements
@@ -94,7 +94,7 @@ def test_the_key_may_be_used_and_not_managed() -> None:
     assert not [action for statement in statements for action in statement["Action"] if "*" in action]
 
 
-def test_only_traces_are_sent_to_what_has_no_name() -> None:
+def test_tracing_policy_allows_only_traces() -> None:
     (statement,) = properties("TracingPolicy")["PolicyDocument"]["Statement"]
     assert statement["Resource"] == "*"
     assert set(statement["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -103,7 +103,7 @@ def test_only_traces_are_sent_to_what_has_no_name() -> None:
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_there_is_an_alarm_for_each_thing_worth_one() -> None:
+def test_expected_alarms_exist() -> None:
     assert set(ALARMS) == {
         "DeadLettersAlarm",
         "HighWaitsAlarm",
@@ -122,20 +122,20 @@ def test_there_is_an_alarm_for_each_thing_worth_one() -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_somebody_what_it_is_about(name: str) -> None:
+def test_alarm_has_a_recipient_and_a_description(name: str) -> None:
     alarm = ALARMS[name]
     assert alarm["Condition"] == "WithAlarms"
     assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopicArn"}]
     assert len(alarm["Properties"]["AlarmDescription"]) > 40
 
 
-def test_silence_is_alarming_only_of_the_sweeper() -> None:
+def test_missing_data_is_an_alarm_only_for_the_sweeper() -> None:
     silent = {name for name, alarm in ALARMS.items() if alarm["Properties"]["TreatMissingData"] == "breaching"}
     assert silent == {"SweeperSilentAlarm"}
     assert all("TreatMissingData" in alarm["Properties"] for alarm in ALARMS.values())
 
 
-def test_the_alarms_on_our_own_metrics_name_what_the_log_lines_hold() -> None:
+def test_alarms_on_custom_metrics_name_fields_of_log_lines() -> None:
     for name in ("SweeperSilentAlarm", "OldestDueAlarm"):
         alarm = properties(name)
         assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "oldestDueAgeMs")
@@ -143,7 +143,7 @@ def test_the_alarms_on_our_own_metrics_name_what_the_log_lines_hold() -> None:
     assert template()["Globals"]["Function"]["Environment"]["Variables"]["APPLICATION"] == {"Ref": "AWS::StackName"}
 
 
-def test_lost_workers_are_counted_where_the_sweeper_tells_of_them() -> None:
+def test_lost_workers_are_counted_in_the_sweepers_log() -> None:
     counted = properties("WorkersLost")
     assert counted["LogGroupName"] == {"Ref": "SweeperLog"}
     assert counted["FilterPattern"] == '{ $.message = "JOB_FAILED" && $.errorCode = "WORKER_LOST" }'

@@ -1,4 +1,4 @@
-"""What the template must promise and no linter knows: that it fits the code, and that its numbers fit each other."""
+"""The template matches the code, and its numbers match each other: rules that no linter has."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from tests.template.source import ROOT, deployed, resource, resources, template
 
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
 QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
-"""The queue of each priority, and the parameter that says how many of its jobs run at the same time."""
+"""The queue of each priority, and the parameter for the number of its concurrent jobs."""
 OPEN = {
     "GET /api/v1/health",
     "GET /api/v1/openapi.json",
-    # Its token is one of ours: tests/deployed/security has what becomes of any other.
+    # It has a worker token, which the function checks: see tests/deployed/security.
     "PATCH /api/v1/jobs/{asyncJobId}/report",
 }
 
@@ -49,7 +49,7 @@ def properties(name: str) -> dict[str, Any]:
 
 
 def events(function: str, kind: str) -> list[dict[str, Any]]:
-    """The properties of a function's events of a kind."""
+    """Return the properties of a function's events of a kind."""
     return [event["Properties"] for event in properties(function).get("Events", {}).values() if event["Type"] == kind]
 
 
@@ -58,7 +58,7 @@ def ref(name: str) -> dict[str, str]:
 
 
 def chosen(value: Any, **conditions: bool) -> Any:
-    """The value as it is when the conditions hold or do not; None for `AWS::NoValue`."""
+    """Return the value under these conditions; None for `AWS::NoValue`."""
     if isinstance(value, list):
         return [chosen(part, **conditions) for part in value]
     if not isinstance(value, dict):
@@ -71,7 +71,7 @@ def chosen(value: Any, **conditions: bool) -> Any:
     return {name: chosen(part, **conditions) for name, part in value.items()}
 
 
-def test_these_tests_know_every_function() -> None:
+def test_every_function_is_tested() -> None:
     assert list(resources("AWS::Serverless::Function")) == FUNCTIONS
 
 
@@ -79,7 +79,7 @@ def test_these_tests_know_every_function() -> None:
 
 
 def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
-    """Each route of the API, the function that answers it, and what a caller must have."""
+    """Yield each route of the API, its function, and its authorization."""
     for path, methods in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items():
         for method, operation in methods.items():
             uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -95,16 +95,16 @@ def api_of(function: str) -> Api:
 
 
 @pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction"])
-def test_the_gateway_sends_each_function_exactly_the_routes_it_answers(function: str) -> None:
+def test_gateway_sends_each_function_exactly_its_routes(function: str) -> None:
     assert {route for route, answers, _ in deployed_routes() if answers == function} == set(api_of(function)._routes)
 
 
-def test_no_route_leads_to_a_function_that_answers_none() -> None:
+def test_every_route_belongs_to_submit_or_status() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
 
 
 def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
-    # The scope is what tells an access token from an ID token: docs of the HTTP API's JWT authorizer.
+    # Only the scope distinguishes an access token from an ID token: see the HTTP API's JWT authorizer.
     security = {route: found for route, _, found in deployed_routes()}
     assert [security.pop(route) for route in OPEN] == [[{"NONE": []}]] * len(OPEN)
     assert security
@@ -112,7 +112,7 @@ def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
     assert template()["Parameters"]["JwtScope"]["MinLength"] >= 1
 
 
-def test_the_api_is_reached_only_through_the_gateway() -> None:
+def test_functions_are_reached_only_through_the_gateway() -> None:
     permissions = [
         found["Properties"] for found in deployed()["Resources"].values() if found["Type"] == "AWS::Lambda::Permission"
     ]
@@ -121,7 +121,7 @@ def test_the_api_is_reached_only_through_the_gateway() -> None:
     assert not [name for name in FUNCTIONS if "FunctionUrlConfig" in properties(name)]
 
 
-def test_tokens_are_of_the_given_issuer_or_of_the_stacks_own_users() -> None:
+def test_tokens_come_from_the_given_issuer_or_the_stacks_user_pool() -> None:
     configuration = properties("Api")["Auth"]["Authorizers"]["Jwt"]["JwtConfiguration"]
     issuer, audience = configuration["issuer"]["Fn::If"], configuration["audience"]["Fn::If"]
     assert issuer[0] == audience[0] == "OwnUserPool"
@@ -130,11 +130,11 @@ def test_tokens_are_of_the_given_issuer_or_of_the_stacks_own_users() -> None:
     assert template()["Conditions"]["OwnUserPool"] == {"Fn::Equals": [ref("JwtIssuer"), ""]}
 
 
-def test_nobody_signs_up_by_himself() -> None:
+def test_sign_up_is_disabled() -> None:
     assert properties("UserPool")["AdminCreateUserConfig"] == {"AllowAdminCreateUserOnly": True}
 
 
-def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
+def test_cors_allows_every_method_and_needed_header() -> None:
     condition, cors, without = properties("Api")["CorsConfiguration"]["Fn::If"]
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
@@ -152,12 +152,12 @@ def test_a_browser_may_call_what_there_is_and_see_what_it_needs() -> None:
     assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
 
 
-def test_the_transform_leaves_nothing_out_of_what_a_browser_may_do() -> None:
+def test_transform_keeps_the_cors_configuration() -> None:
     cors = deployed()["Resources"]["Api"]["Properties"]["Body"]["x-amazon-apigateway-cors"]["Fn::If"][1]
     assert set(cors) == {"allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders", "maxAge"}
 
 
-def test_the_api_is_throttled_and_keeps_an_access_log_without_tokens() -> None:
+def test_api_is_throttled_and_has_an_access_log_without_tokens() -> None:
     api = properties("Api")
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= api["DefaultRouteSettings"].keys()
     assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["ApiLog", "Arn"]}
@@ -165,7 +165,7 @@ def test_the_api_is_throttled_and_keeps_an_access_log_without_tokens() -> None:
 
 
 @pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction"])
-def test_our_own_answer_comes_before_the_gateway_gives_up(function: str) -> None:
+def test_function_times_out_before_the_gateway(function: str) -> None:
     assert properties(function)["Timeout"] < 30
 
 
@@ -173,11 +173,11 @@ def test_our_own_answer_comes_before_the_gateway_gives_up(function: str) -> None
 
 
 def worker_events() -> dict[str, dict[str, Any]]:
-    """The worker's mappings, by the queue that each reads."""
+    """Return the worker's event source mappings by their queue."""
     return {event["Queue"]["Fn::GetAtt"][0]: event for event in events("WorkerFunction", "SQS")}
 
 
-def test_each_priority_has_a_queue_of_its_own_and_all_are_alike() -> None:
+def test_each_priority_has_its_own_queue_and_all_are_alike() -> None:
     urls = Settings.from_environment({**dict.fromkeys(["APPLICATION", "TABLE_NAME"], "x"), **worker_urls()}).queue_urls
     assert urls == {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
     assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue"}
@@ -190,7 +190,7 @@ def worker_urls() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "SweeperFunction"])
-def test_all_functions_agree_on_which_queue_is_which(function: str) -> None:
+def test_all_functions_receive_the_same_queues(function: str) -> None:
     assert (
         worker_urls().items()
         <= {
@@ -200,66 +200,66 @@ def test_all_functions_agree_on_which_queue_is_which(function: str) -> None:
     )
 
 
-def test_each_queue_has_pollers_of_its_own_so_that_no_priority_can_take_anothers() -> None:
+def test_each_queue_has_its_own_pollers() -> None:
     assert worker_events().keys() == QUEUES.keys()
     for queue, parameter in QUEUES.items():
         assert worker_events()[queue]["ScalingConfig"] == {"MaximumConcurrency": ref(parameter)}
 
 
-def test_all_pollers_together_leave_the_api_room_in_a_new_account() -> None:
-    # A new account has 10 concurrent executions. What is capped and could not be had would not be a bound.
+def test_pollers_leave_concurrency_for_the_api_in_a_new_account() -> None:
+    # A new account has 10 concurrent executions. A cap above that would be no bound.
     jobs = sum(template()["Parameters"][parameter]["Default"] for parameter in QUEUES.values())
     assert jobs + 3 <= 10
 
 
-def test_the_longest_job_fits_into_the_worker_with_what_an_attempt_needs_around_it() -> None:
+def test_longest_attempt_fits_into_the_workers_timeout() -> None:
     assert timedelta(seconds=properties("WorkerFunction")["Timeout"]) >= MAX_TIMEOUT + 2 * GRACE
 
 
-def test_a_message_stays_hidden_six_times_as_long_as_the_worker_may_take() -> None:
+def test_visibility_timeout_is_six_times_the_workers_timeout() -> None:
     for name, event in worker_events().items():
         window = event.get("MaximumBatchingWindowInSeconds", 0)
         assert properties(name)["VisibilityTimeout"] >= 6 * properties("WorkerFunction")["Timeout"] + window
 
 
-def test_the_pollers_are_capped_and_the_function_is_not() -> None:
-    # A function with reserved concurrency throttles messages that were received already, and that uses up their receives.
+def test_pollers_are_capped_and_the_function_is_not() -> None:
+    # A function with reserved concurrency throttles messages after their receive, which uses up their receives.
     for parameter in QUEUES.values():
         assert template()["Parameters"][parameter]["MinValue"] >= 2
     assert not [name for name in FUNCTIONS if "ReservedConcurrentExecutions" in properties(name)]
 
 
-def test_the_worker_names_the_messages_that_come_back() -> None:
+def test_worker_reports_partial_batch_failures() -> None:
     assert all(event["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for event in worker_events().values())
 
 
-def test_a_job_that_takes_its_worker_down_takes_no_other_with_it_by_default() -> None:
+def test_batch_size_is_one_by_default() -> None:
     assert all(event["BatchSize"] == ref("WorkerBatchSize") for event in worker_events().values())
     assert template()["Parameters"]["WorkerBatchSize"]["Default"] == 1
 
 
-def test_the_dead_letter_queue_never_cuts_a_job_short() -> None:
+def test_dead_letter_queue_receives_no_message_of_a_live_job() -> None:
     for name in QUEUES:
         redrive = properties(name)["RedrivePolicy"]
         assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
         assert redrive["maxReceiveCount"] >= 2 * MAX_ATTEMPTS_LIMIT
 
 
-def test_dead_letters_are_kept_longer_than_the_queue_keeps_messages() -> None:
+def test_dead_letters_are_kept_longer_than_messages() -> None:
     # A message keeps its age when it moves.
     assert properties("DeadLetterQueue")["MessageRetentionPeriod"] > properties("Queue")["MessageRetentionPeriod"]
 
 
-def test_a_message_is_kept_longer_than_a_job_may_go_on() -> None:
+def test_message_is_kept_longer_than_the_longest_deadline() -> None:
     assert timedelta(seconds=properties("Queue")["MessageRetentionPeriod"]) > MAX_DEADLINE + MAX_QUEUE_DELAY
 
 
-def test_nobody_reads_the_dead_letters_as_if_they_were_the_truth() -> None:
+def test_no_function_reads_the_dead_letter_queue() -> None:
     read = [event["Queue"]["Fn::GetAtt"] for name in FUNCTIONS for event in events(name, "SQS")]
     assert sorted(read) == sorted([name, "Arn"] for name in QUEUES)
 
 
-def test_the_sweeper_runs_as_often_as_the_leases_reckon_with() -> None:
+def test_sweeper_runs_as_often_as_the_leases_assume() -> None:
     (schedule,) = events("SweeperFunction", "Schedule")
     assert timedelta(minutes=1) == SWEEP_INTERVAL
     assert schedule["Schedule"] == "rate(1 minute)"
@@ -275,7 +275,7 @@ def learner_event() -> dict[str, Any]:
     return event
 
 
-def test_the_learner_hears_of_jobs_that_end_by_themselves_and_of_nothing_else() -> None:
+def test_learner_receives_only_completed_and_failed_jobs() -> None:
     (pattern,) = [json.loads(found["Pattern"]) for found in learner_event()["FilterCriteria"]["Filters"]]
     before, after = (pattern["dynamodb"][image]["status"]["S"] for image in ("OldImage", "NewImage"))
     assert pattern["eventName"] == ["MODIFY"]
@@ -286,14 +286,14 @@ def test_the_learner_hears_of_jobs_that_end_by_themselves_and_of_nothing_else() 
     assert properties("Table")["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
 
 
-def test_what_cannot_be_learnt_holds_up_nothing_for_long() -> None:
+def test_failed_stream_batch_is_dropped_soon() -> None:
     event = learner_event()
     assert event["MaximumRetryAttempts"] <= 3
     assert event["MaximumRecordAgeInSeconds"] <= 3600
     assert event["BisectBatchOnFunctionError"] is True
 
 
-def test_the_learner_is_rung_for_many_jobs_at_once() -> None:
+def test_learner_receives_many_jobs_per_batch() -> None:
     event = learner_event()
     assert event["BatchSize"] >= 1000
     assert event["MaximumBatchingWindowInSeconds"] >= 60
@@ -303,13 +303,13 @@ def test_the_learner_is_rung_for_many_jobs_at_once() -> None:
 # ── Table ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_expired_records_are_deleted_by_the_attribute_that_says_when() -> None:
+def test_time_to_live_uses_the_expiry_attribute() -> None:
     found = properties("Table")["TimeToLiveSpecification"]
     assert found == {"AttributeName": "recordExpiresAt", "Enabled": True}
     assert list(to_item(new_job())["recordExpiresAt"]) == ["N"]
 
 
-def test_the_keys_are_what_a_new_job_has() -> None:
+def test_keys_are_those_of_a_new_job() -> None:
     table, item = properties("Table"), to_item(new_job())
     keys = [*table["KeySchema"], *(key for index in table["GlobalSecondaryIndexes"] for key in index["KeySchema"])]
     item |= to_item(new_job().counted().exclusively("1#lock"))
@@ -318,7 +318,7 @@ def test_the_keys_are_what_a_new_job_has() -> None:
     assert {name: next(iter(item[name])) for name in types} == types
 
 
-def test_the_indexes_are_those_the_store_asks_and_hold_keys_only() -> None:
+def test_indexes_are_those_of_the_store_and_hold_keys_only() -> None:
     # Keys do not change while a job runs: so an index is written when the job comes and goes, and not in between.
     indexes = properties("Table")["GlobalSecondaryIndexes"]
     asked = {
@@ -330,7 +330,7 @@ def test_the_indexes_are_those_the_store_asks_and_hold_keys_only() -> None:
     assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in indexes)
 
 
-def test_the_table_costs_nothing_while_idle_and_can_be_restored_and_followed() -> None:
+def test_table_is_on_demand_with_recovery_and_a_stream() -> None:
     table = properties("Table")
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert "ProvisionedThroughput" not in table
@@ -339,7 +339,7 @@ def test_the_table_costs_nothing_while_idle_and_can_be_restored_and_followed() -
 
 
 @pytest.mark.parametrize("name", ["Table", "Bucket"])
-def test_what_holds_jobs_outlives_a_deleted_stack(name: str) -> None:
+def test_table_and_bucket_outlive_a_deleted_stack(name: str) -> None:
     assert resource(name)["DeletionPolicy"] in {"Retain", "RetainExceptOnCreate"}
     assert resource(name)["UpdateReplacePolicy"] == "Retain"
 
@@ -348,14 +348,14 @@ def test_what_holds_jobs_outlives_a_deleted_stack(name: str) -> None:
 
 
 @pytest.mark.parametrize("days", template()["Parameters"]["MaxRetentionDays"]["AllowedValues"])
-def test_an_object_is_there_as_long_as_the_job_that_names_it(days: str) -> None:
+def test_object_lives_as_long_as_its_job(days: str) -> None:
     lifetime = timedelta(days=template()["Mappings"]["ObjectLifetime"][days]["Days"])
-    # A result is kept from the job's end on; an input until it ends, which may be a delay of as many days and a deadline later.
-    # The sweeper may be two rounds late in ending a job past its deadline.
+    # A result is kept from the job's end; an input until the end, which may be the longest delay and a deadline later.
+    # The sweeper may end a job two rounds after its deadline.
     assert lifetime >= MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
 
 
-def test_the_bucket_removes_objects_and_unfinished_uploads() -> None:
+def test_bucket_removes_objects_and_unfinished_uploads() -> None:
     rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" and "Prefix" not in rule and "Filter" not in rule for rule in rules)
     merged = {name: value for rule in rules for name, value in rule.items()}
@@ -363,14 +363,14 @@ def test_the_bucket_removes_objects_and_unfinished_uploads() -> None:
     assert merged["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
-def test_the_retention_that_can_be_chosen_is_what_the_code_knows() -> None:
+def test_allowed_retention_is_that_of_the_code() -> None:
     parameter = template()["Parameters"]["MaxRetentionDays"]
     assert max(timedelta(days=int(days)) for days in parameter["AllowedValues"]) == MAX_RETENTION
     unset = Settings.from_environment({"APPLICATION": "a", "TABLE_NAME": "t"})
     assert unset.max_retention == timedelta(days=int(parameter["Default"]))
 
 
-def test_the_bucket_is_private() -> None:
+def test_bucket_is_private() -> None:
     bucket = properties("Bucket")
     assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(
         ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"], True
@@ -386,14 +386,14 @@ def test_the_bucket_is_private() -> None:
         ("QueuePolicy", "sqs:*", [{"Fn::GetAtt": [name, "Arn"]} for name in (*QUEUES, "DeadLetterQueue")]),
     ],
 )
-def test_only_encrypted_connections_are_taken(policy: str, action: str, covered: list[Any]) -> None:
+def test_only_encrypted_connections_are_allowed(policy: str, action: str, covered: list[Any]) -> None:
     (statement,) = properties(policy)["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", action)
     assert statement["Resource"] == covered
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_the_policies_are_attached_to_what_they_protect() -> None:
+def test_policies_are_attached_to_their_resources() -> None:
     assert properties("BucketPolicy")["Bucket"] == ref("Bucket")
     assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*QUEUES, "DeadLetterQueue")]
 
@@ -421,20 +421,20 @@ def source_of(module: str) -> ast.AST:
 
 
 def app(function: str) -> ast.AST:
-    """The doorbell of a function."""
+    """Return the handler module of a function."""
     text: str = (ROOT / properties(function)["CodeUri"] / "app.py").read_text()
     return ast.parse(text)
 
 
 def environment(function: str) -> set[str]:
-    """The variables a function is given."""
+    """Return the environment variables of a function."""
     everywhere = template()["Globals"]["Function"]["Environment"]["Variables"]
     own = properties(function).get("Environment", {}).get("Variables", {})
     return set(everywhere) | set(own)
 
 
 def settings_variables() -> dict[str, set[str]]:
-    """The environment variables behind each setting."""
+    """Return the environment variables of each setting."""
     (made,) = (
         node for node in ast.walk(source_of("settings")) if isinstance(node, ast.Call) and ast.unparse(node.func) == "cls"
     )
@@ -449,7 +449,7 @@ def settings_variables() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> None:
+def test_function_has_exactly_the_variables_that_it_reads(function: str) -> None:
     asked = attributes_of(app(function), "settings")
     if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
         asked |= attributes_of(source_of("limits/admission"), "settings")
@@ -457,13 +457,13 @@ def test_a_function_is_told_what_it_asks_for_and_nothing_more(function: str) -> 
     assert set().union(*(settings_variables()[name] for name in asked)) == environment(function)
 
 
-def test_every_setting_is_asked_for_by_some_function() -> None:
+def test_every_setting_is_read_by_a_function() -> None:
     assert settings_variables().keys() == Settings.__dataclass_fields__.keys()
     assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_is_a_doorbell(function: str) -> None:
+def test_handler_is_a_thin_module(function: str) -> None:
     text = (ROOT / properties(function)["CodeUri"] / "app.py").read_text()
     assert len([line for line in text.splitlines() if line.strip()]) < 40
     assert "handler" in {node.name for node in ast.walk(app(function)) if isinstance(node, ast.FunctionDef)}
@@ -471,14 +471,14 @@ def test_a_function_is_a_doorbell(function: str) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_that_reads_the_catalog_has_the_jobs_layer(function: str) -> None:
+def test_function_that_reads_the_catalog_has_the_jobs_layer(function: str) -> None:
     reads = "Catalog" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}
     layers = [layer["Ref"] for layer in properties(function)["Layers"]]
     assert layers == ["AsyncjobsLayer", *(["JobsLayer"] if reads else [])]
 
 
 @pytest.mark.parametrize("name", ["AsyncjobsLayer", "JobsLayer"])
-def test_a_layer_is_built_for_the_runtime_that_runs_it(name: str) -> None:
+def test_layer_is_built_for_the_functions_runtime(name: str) -> None:
     assert resource(name)["Metadata"]["BuildMethod"] == template()["Globals"]["Function"]["Runtime"] == ref("PythonRuntime")
     assert resource(name)["Metadata"]["BuildArchitecture"] == ref("Architecture")
     assert template()["Globals"]["Function"]["Architectures"] == [ref("Architecture")]
@@ -506,27 +506,27 @@ ACTIONS = {
     "delete_objects": "s3:DeleteObject",
     "generate_presigned_url": "s3:GetObject",
 }
-"""What calling a client's method takes."""
+"""The permission for each client method."""
 
 WITHOUT_CODE = {
     "SubmitFunction": {"s3:ListBucket"},
-    # Lambda's own doing: the pollers of the queue.
+    # Used by Lambda's pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
-    # And of the stream.
+    # Used by Lambda's poller of the stream.
     "LearnerFunction": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
 }
-"""What no call of ours shows. `s3:ListBucket` makes S3 call a missing object missing instead of forbidden."""
+"""Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes": "BacklogPolicy"},
     "StatusFunction": {"sqs:GetQueueAttributes": "QueueDepthPolicy"},
 }
-"""What a function may only with an option, and the policy that lets it."""
+"""Permissions of an option, and the policy that grants them."""
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 CLASSES = {
-    # A job that runs at once does so where it is submitted.
+    # A quick job runs in the submit function.
     "SubmitFunction": [
         ("service/commands", "Commands"),
         ("limits/admission", "Admission"),
@@ -548,7 +548,7 @@ CLASSES = {
     "SweeperFunction": [("worker/sweeper", "Sweeper"), ("limits/locks", "Locks")],
     "LearnerFunction": [("estimates/aggregator", "DurationAggregator")],
 }
-"""The classes that do a function's work, through the adapters."""
+"""The classes that a function runs, over the adapters."""
 
 ADAPTERS = {
     "_store": ("aws/dynamodb_jobs", "DynamoStore"),
@@ -613,12 +613,12 @@ def class_of(module: str, name: str) -> ast.ClassDef:
 
 
 def attributes_of(node: ast.AST, name: str) -> set[str]:
-    """Every `x` of `name.x` in the code."""
+    """Return every `x` of `name.x` in the code."""
     return {found.attr for found in ast.walk(node) if isinstance(found, ast.Attribute) and ast.unparse(found.value) == name}
 
 
 def client_calls(module: str, class_name: str, method: str) -> set[str]:
-    """The client's methods that an adapter's method calls, itself or through others of its class."""
+    """Return the client methods that an adapter's method calls, directly or through its class."""
     methods = {node.name: node for node in class_of(module, class_name).body if isinstance(node, ast.FunctionDef)}
     todo, seen, calls = [method], set[str](), set[str]()
     while todo:
@@ -632,7 +632,7 @@ def client_calls(module: str, class_name: str, method: str) -> set[str]:
 
 
 def actions_in_code(function: str) -> set[str]:
-    """The actions that a function's code can be seen to need."""
+    """Return the actions that a function's code needs."""
     return {
         ACTIONS[call]
         for place in CLASSES[function]
@@ -649,7 +649,7 @@ def role(function: str) -> dict[str, Any]:
 
 
 def grants(function: str) -> list[tuple[str, str]]:
-    """What a role allows: pairs of an action and a resource."""
+    """Yield what a role allows, as pairs of an action and a resource."""
     pairs: list[tuple[str, str]] = []
     for policy in role(function)["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
@@ -664,7 +664,7 @@ def listed(value: Any) -> list[Any]:
 
 
 def named(arn: dict[str, Any]) -> str:
-    """A resource as this file calls it: `Bucket/inputs/*`."""
+    """Return the short name of a resource, such as `Bucket/inputs/*`."""
     if "Fn::Sub" in arn:
         return str(arn["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
     name, attribute = arn["Fn::GetAtt"]
@@ -672,27 +672,27 @@ def named(arn: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_each_permission_is_a_call_that_can_be_seen_and_each_call_has_its_permission(function: str) -> None:
+def test_each_permission_is_a_call_in_the_code_and_each_call_has_its_permission(function: str) -> None:
     allowed = {action for action, _ in grants(function)} - LOGS - WITHOUT_CODE.get(function, set())
     assert allowed | OPTIONAL.get(function, {}).keys() == actions_in_code(function)
     assert not allowed & OPTIONAL.get(function, {}).keys()
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_each_permission_is_on_the_one_thing_it_is_for(function: str) -> None:
+def test_each_permission_is_on_its_one_resource(function: str) -> None:
     log = properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
     on = {**RESOURCES[function], **dict.fromkeys(LOGS, log)}
     assert sorted(grants(function)) == sorted((action, name) for action, names in on.items() for name in names.split())
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_no_permission_has_a_wildcard_but_for_the_objects_of_one_area(function: str) -> None:
+def test_only_objects_of_one_area_have_a_wildcard(function: str) -> None:
     for action, name in grants(function):
         assert "*" not in action
         assert "*" not in name.removesuffix("inputs/*").removesuffix("results/*")
 
 
-def test_the_learner_can_write_to_no_job() -> None:
+def test_learner_cannot_write_jobs() -> None:
     statements = [found for policy in role("LearnerFunction")["Policies"] for found in policy["PolicyDocument"]["Statement"]]
     (on_items,) = [found for found in statements if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
     (prefix,) = on_items["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
@@ -700,14 +700,14 @@ def test_the_learner_can_write_to_no_job() -> None:
     assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
 
 
-def test_status_can_write_nothing() -> None:
+def test_status_cannot_write() -> None:
     reading = ("Get", "BatchGet", "Query")
     actions = {action for action, _ in grants("StatusFunction")} - LOGS
     assert all(action.split(":")[1].startswith(reading) for action in actions)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_has_a_role_and_a_log_group_of_its_own(function: str) -> None:
+def test_each_function_has_its_own_role_and_log_group(function: str) -> None:
     others = [name for name in FUNCTIONS if name != function]
     assert properties(function)["Role"] not in [properties(other)["Role"] for other in others]
     log = properties(function)["LoggingConfig"]["LogGroup"]
@@ -716,14 +716,14 @@ def test_a_function_has_a_role_and_a_log_group_of_its_own(function: str) -> None
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_role_is_lambdas_alone_and_says_all_it_allows_itself(function: str) -> None:
+def test_role_is_only_for_lambda_and_has_no_managed_policy(function: str) -> None:
     (trust,) = role(function)["AssumeRolePolicyDocument"]["Statement"]
     assert trust == {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     assert "ManagedPolicyArns" not in role(function)
     assert "Policies" not in properties(function)
 
 
-def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
+def test_optional_permissions_are_off_by_default() -> None:
     extra = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
     conditions = {name: found["Condition"] for name, found in extra.items()}
     assert conditions == {
@@ -737,12 +737,12 @@ def test_what_a_role_is_allowed_besides_is_off_until_it_is_asked_for() -> None:
     assert template()["Parameters"]["Tracing"]["Default"] == "PassThrough"
 
 
-def test_an_own_key_is_the_one_key_that_may_be_used_and_traces_the_one_thing_without_a_name() -> None:
+def test_own_key_is_the_only_key_and_tracing_the_only_wildcard() -> None:
     on = {
         name: {json.dumps(statement["Resource"]) for statement in properties(name)["PolicyDocument"]["Statement"]}
         for name in ("KeyPolicy", "TracingPolicy")
     }
-    # X-Ray knows no finer resource.
+    # X-Ray has no finer resource.
     assert on == {"KeyPolicy": {'{"Ref": "KmsKeyArn"}'}, "TracingPolicy": {'"*"'}}
     actions = [
         action
@@ -761,20 +761,20 @@ def test_an_own_key_is_the_one_key_that_may_be_used_and_traces_the_one_thing_wit
         ("QueueDepthPolicy", "Status", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
     ],
 )
-def test_an_option_lets_a_function_look_at_what_it_counts(policy: str, function: str, action: str, on: Any) -> None:
+def test_option_allows_the_function_to_count_messages(policy: str, function: str, action: str, on: Any) -> None:
     assert not {(action, named(each)) for each in listed(on)} & set(grants(f"{function}Function"))
     assert properties(policy)["Roles"] == [ref(f"{function}Role")]
     assert properties(policy)["PolicyDocument"]["Statement"] == [{"Effect": "Allow", "Action": action, "Resource": on}]
 
 
-def test_the_transform_adds_no_role_of_its_own() -> None:
+def test_transform_adds_no_role() -> None:
     made = [name for name, found in deployed()["Resources"].items() if found["Type"] == "AWS::IAM::Role"]
     assert sorted(made) == sorted(resources("AWS::IAM::Role"))
 
 
 @pytest.mark.parametrize("module", ["attempt", "sqs_batch", "executor", "heartbeat"])
-def test_no_code_of_the_worker_sends_to_the_queue_it_reads(module: str) -> None:
-    # Lambda stops such a chain after 16 hops: only the sweeper, whose chain starts at the schedule, sends again.
+def test_worker_code_never_sends_to_its_own_queue(module: str) -> None:
+    # Lambda stops such a chain after 16 hops: only the sweeper, whose chain starts at the schedule, resends.
     sends = {"send", "send_all"}
     assert not sends & {node.attr for node in ast.walk(source_of(f"worker/{module}")) if isinstance(node, ast.Attribute)}
 
@@ -785,13 +785,13 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_is_there_when_somebody_wants_to_hear_it(name: str) -> None:
+def test_alarms_exist_only_with_a_recipient(name: str) -> None:
     assert resource(name)["Condition"] == "WithAlarms"
     assert properties(name)["AlarmActions"] == [ref("AlarmTopicArn")]
     assert template()["Conditions"]["WithAlarms"] == {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]}
 
 
-def test_our_own_metrics_are_watched_under_the_names_that_the_code_writes() -> None:
+def test_alarms_use_the_metric_names_of_the_code() -> None:
     written = {metric for metrics in log._METRICS.values() for metric in metrics}
     watched = [found["Properties"] for found in ALARMS.values() if found["Properties"].get("Namespace") == log.NAMESPACE]
     by_code = [found for found in watched if isinstance(found["MetricName"], str)]
@@ -804,13 +804,13 @@ def test_our_own_metrics_are_watched_under_the_names_that_the_code_writes() -> N
     assert filtered["MetricNamespace"] == log.NAMESPACE
 
 
-def test_a_lost_worker_is_found_in_the_line_that_tells_of_it() -> None:
+def test_lost_worker_filter_matches_its_log_line() -> None:
     assert properties("WorkersLost")["LogGroupName"] == properties("SweeperFunction")["LoggingConfig"]["LogGroup"]
     pattern = properties("WorkersLost")["FilterPattern"]
     assert pattern == f'{{ $.message = "JOB_FAILED" && $.errorCode = "{WORKER_LOST.code}" }}'
 
 
-def test_a_queue_whose_messages_grow_old_is_told_of_but_not_for_a_delay_and_a_dead_worker() -> None:
+def test_queue_age_alarm_ignores_a_delay_and_a_dead_worker() -> None:
     alarms = {
         found["Properties"]["Dimensions"][0]["Value"]["Fn::GetAtt"][0]: found["Properties"]["Threshold"]
         for found in ALARMS.values()
@@ -824,8 +824,8 @@ def test_a_queue_whose_messages_grow_old_is_told_of_but_not_for_a_delay_and_a_de
 # ── Names and outputs ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_nothing_has_a_physical_name() -> None:
-    # So that two stacks fit into one account, and whatever must be replaced can be.
+def test_no_resource_has_a_physical_name() -> None:
+    # Two stacks must fit into one account, and a resource must be replaceable.
     names = {
         "FunctionName",
         "TableName",
@@ -846,7 +846,7 @@ def test_nothing_has_a_physical_name() -> None:
     assert named == {}
 
 
-def test_the_outputs_are_what_a_person_and_the_local_twin_look_for() -> None:
+def test_outputs_are_those_the_local_stack_reads() -> None:
     needed = {
         "ApiUrl",
         "ApiId",
@@ -862,14 +862,14 @@ def test_the_outputs_are_what_a_person_and_the_local_twin_look_for() -> None:
     assert needed <= template()["Outputs"].keys()
 
 
-def test_each_output_leads_to_something_that_there_is() -> None:
+def test_each_output_refers_to_a_resource() -> None:
     for name, output in template()["Outputs"].items():
         value = output["Value"]
         target = value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]
         assert output.get("Condition") == resource(target).get("Condition"), name
 
 
-def test_everything_the_template_points_to_is_there() -> None:
+def test_every_referenced_path_exists() -> None:
     for name in [*FUNCTIONS, "AsyncjobsLayer", "JobsLayer"]:
         path = Path(properties(name).get("CodeUri") or properties(name)["ContentUri"])
         assert (ROOT / path).is_dir()

@@ -63,7 +63,7 @@ ELSEWHERE = {
         "deployed/http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
         "deployed/http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
         "deployed/http/test_limits.py::test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted",
-        "template/test_template.py::test_the_api_is_throttled_and_keeps_an_access_log_without_tokens",
+        "template/test_template.py::test_api_is_throttled_and_has_an_access_log_without_tokens",
     ],
     "S18": [
         "deployed/http/test_problems.py::test_s18_what_is_no_route_is_the_gateways_404",
@@ -81,7 +81,7 @@ ELSEWHERE = {
     ],
     "S28": ["deployed/security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
     "S29": [
-        "template/test_template.py::test_the_api_is_reached_only_through_the_gateway",
+        "template/test_template.py::test_functions_are_reached_only_through_the_gateway",
         "deployed/operations/test_permissions.py::test_a_function_may_do_what_its_code_does_and_is_denied_all_else",
     ],
 }
