@@ -1,4 +1,4 @@
-"""Jobs in every state, most of them for all tests together: none of these may be changed."""
+"""Jobs in every state. Session fixtures are shared by all tests, which must not change them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LAST = "test_coverage.py"
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at all answers together comes last of this folder."""
+    """Run the test of coverage last in this folder."""
     places = [place for place, item in enumerate(items) if item.path.parent == HERE]
     here = sorted((items[place] for place in places), key=lambda item: item.path.name == LAST)
     for place, item in zip(places, here, strict=True):
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def prefetched(api: Api) -> Iterator[None]:
-    pool = ThreadPoolExecutor(3)  # functions start by the processor, and it has other lines to look at meanwhile
+    pool = ThreadPoolExecutor(3)  # few, since cold starts need the processor
     start_all(pool, api, HERE)
     yield
     pool.shutdown(cancel_futures=True)
@@ -36,7 +36,7 @@ def prefetched(api: Api) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def anyone(api: Api) -> httpx.Client:
-    """Somebody without a token."""
+    """Return a client without a token."""
     return api.client()
 
 
@@ -45,7 +45,7 @@ Later = Callable[..., Job]
 
 @pytest.fixture(scope="session")
 def later(alice: Caller) -> Later:
-    """Submits a job of alice's that waits for ten minutes."""
+    """Return a function that submits a job of alice with a delay of ten minutes."""
 
     def submit(**body: Any) -> Job:
         answer = alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600, **body})
@@ -63,7 +63,7 @@ def waiting(later: Later) -> Job:
 
 @pytest.fixture(scope="package")
 def running(alice: Caller) -> Iterator[Job]:
-    """In a worker, and for longer than these tests take; the next folder's need that worker."""
+    """Start a job that runs longer than these tests. It is cancelled afterwards: the next folder needs its worker."""
     job = alice.submit("sample.works", {"seconds": 600})
     yield alice.wait_for(job, lambda found: found["progress"] > 0)
     alice.post(f"/jobs/{job['asyncJobId']}/cancel")
@@ -89,7 +89,7 @@ def cancelled(alice: Caller, later: Later) -> Job:
 
 @pytest.fixture(scope="session")
 def large(alice: Caller) -> Job:
-    """Completed, with a result that lies in the bucket."""
+    """Complete a job with a result in the bucket."""
     body = {"jobType": "contract.searches", "input": {"subject": "x", "size": 20_000}}
     job: Job = alice.post("/jobs", json=body).json()
     return job
@@ -97,13 +97,13 @@ def large(alice: Caller) -> Job:
 
 @pytest.fixture
 def tracked(alice: Caller) -> Job:
-    """A new one for each test, with its worker's token."""
+    """Create a tracked job for each test, with its worker's token."""
     job: Job = alice.post("/jobs", json={}).json()
     return job
 
 
 @pytest.fixture(params=["waiting", "running"])
 def unfinished(request: pytest.FixtureRequest) -> Job:
-    """In each state that is not terminal."""
+    """Return a job in each state that is not terminal."""
     job: Job = request.getfixturevalue(request.param)
     return job

@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - a job takes both its arguments
-"""Jobs for lines of the contract that the zoo has none for: copied into the deployed jobs layer, their routes into its template."""
+# ruff: noqa: ARG001 - a job has both arguments
+"""Jobs for tests of the HTTP contract, in addition to the sample jobs. They are copied into the deployed jobs layer, their routes into its template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncjobs import Exclusive, Fatal, JobContext, job
 
 
 class Search(BaseModel):
-    """What to look for: fields of every kind that a parameter may be read as. `size` is of what is found."""
+    """A search with a field of each type that a parameter can have. `size` is that of the result."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -26,7 +26,7 @@ class Search(BaseModel):
 
 
 class Found(BaseModel):
-    """What it was asked for, and much or little more."""
+    """The search, and a text of the requested size."""
 
     asked: Search
     text: str
@@ -40,14 +40,14 @@ class Found(BaseModel):
     synchronous_route="GET /jobs/search/subject/{subject}",
 )
 def searches(input: Search, context: JobContext) -> Found:
-    """Tell what it was asked for."""
+    """Return the search."""
     if input.turn == "gives up":
         raise Fatal("This will never work: change the input.", code="HOPELESS")
     return Found(asked=input, text="x" * input.size)
 
 
 class Depth(BaseModel):
-    """How deep; and for how long it takes."""
+    """A depth, and the seconds that the job takes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -63,13 +63,13 @@ class Depth(BaseModel):
     synchronous_route="GET /jobs/cache/refresh/{depth}",
 )
 def refreshes(input: Depth, context: JobContext) -> int:
-    """Take its time, and let no other of its owner's run meanwhile."""
+    """Work; one job of an owner runs at a time, and a second submit is rejected."""
     _work(input.seconds, context)
     return input.depth
 
 
 class Seconds(BaseModel):
-    """How long."""
+    """A duration."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -78,13 +78,13 @@ class Seconds(BaseModel):
 
 @job("contract.works_alone", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
 def works_alone(input: Seconds, context: JobContext) -> None:
-    """Take its time, alone for everybody; refused while it is not."""
+    """Work; one job of all owners runs at a time, and a second submit is rejected."""
     _work(input.seconds, context)
 
 
 @job("contract.works_alone_too", timeout_seconds=300, exclusive=Exclusive("contract.alone"))
 def works_alone_too(input: Seconds, context: JobContext) -> None:
-    """Another operation that must not run beside it."""
+    """Work under the same lock as `contract.works_alone`."""
     _work(input.seconds, context)
 
 
@@ -96,7 +96,7 @@ def _work(seconds: int, context: JobContext) -> None:
 
 
 class Asked(BaseModel):
-    """What is asked, and how it turns out."""
+    """A number, and how the job ends."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -106,7 +106,7 @@ class Asked(BaseModel):
 
 @job("contract.once", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=600)
 def once(input: Asked, context: JobContext) -> str:
-    """Return what is the same for each attempt at a job, and for no other job."""
+    """Return the effect key, which is unique to the job."""
     if input.turn == "gives up":
         raise Fatal("This will never work: change the input.", code="HOPELESS")
     return context.effect_key
@@ -114,7 +114,7 @@ def once(input: Asked, context: JobContext) -> str:
 
 @job("contract.once_for_a_second", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=1)
 def once_for_a_second(input: Asked, context: JobContext) -> str:
-    """The same, and soon forgotten."""
+    """Return the effect key; the same input is the same job for a second."""
     return context.effect_key
 
 

@@ -13,7 +13,7 @@ def cancel(caller: Caller, job: Job) -> httpx.Response:
     return caller.post(f"/jobs/{job['asyncJobId']}/cancel")
 
 
-def test_a_waiting_job_is_cancelled_at_once(alice: Caller, later: Later) -> None:
+def test_waiting_job_is_cancelled_immediately(alice: Caller, later: Later) -> None:
     job = later()
     answer = cancel(alice, job)
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "CANCELLED")
@@ -21,7 +21,7 @@ def test_a_waiting_job_is_cancelled_at_once(alice: Caller, later: Later) -> None
     assert alice.job(job) == answer.json()
 
 
-def test_a_running_job_is_cancelled_at_once(alice: Caller) -> None:
+def test_running_job_is_cancelled_immediately(alice: Caller) -> None:
     job = alice.submit("sample.works", {"seconds": 60})
     running = alice.wait_for(job, lambda found: found["progress"] > 0)
     answer = cancel(alice, job)
@@ -30,13 +30,13 @@ def test_a_running_job_is_cancelled_at_once(alice: Caller) -> None:
     assert alice.job(job) == answer.json()
 
 
-def test_cancelling_again_is_200_and_changes_nothing(alice: Caller, cancelled: Job) -> None:
+def test_second_cancel_is_200_and_changes_nothing(alice: Caller, cancelled: Job) -> None:
     again = cancel(alice, cancelled)
     assert (again.status_code, again.json()) == (httpx.codes.OK, cancelled)
 
 
 @pytest.mark.parametrize("state", ["completed", "failed"])
-def test_what_has_finished_otherwise_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+def test_cancel_of_a_completed_or_failed_job_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
     job = request.getfixturevalue(state)
     answer = cancel(alice, job)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_ALREADY_FINISHED")

@@ -1,4 +1,4 @@
-"""Together, the lines of this folder have met every answer that the document names."""
+"""The tests of this folder together received every documented answer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NOT_TO_BE_HAD = {
     "OWNER_MISSING": "deployed/operations/test_tokens.py: the users of this stack's own pool all have a subject",
     "UNAVAILABLE": "unit/http/test_problems.py: nothing is broken here",
 }
-"""Codes that no call is answered here, and who sees to them."""
+"""Codes that no request of this folder can receive, and the tests that cover them."""
 
 ONCE = {"SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY"}
-"""Codes of the limits, which all calls that submit have alike: one will do."""
+"""Codes of the limits, which are the same for all requests that submit: one of them is enough."""
 
 IMPOSSIBLE = {("retryJob", 400, "UNKNOWN_JOB_TYPE"): "unit/service/test_commands.py: no job type is taken away here"}
 
@@ -27,7 +27,7 @@ Answer = tuple[str, int, str | None]
 
 
 def documented(document: dict[str, Any]) -> Iterator[Answer]:
-    """Each answer of each operation: by its code, if it is a problem of ours. What the gateway answers by itself is left out."""
+    """Yield each answer of each operation, problems by their code. The gateway's own answers are left out."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for status, answer in operation["responses"].items():
@@ -40,7 +40,7 @@ def documented(document: dict[str, Any]) -> Iterator[Answer]:
 
 
 def alike(answer: Answer) -> Answer:
-    """What stands for all answers that come about in the same way: own routes of all types, and limits of all calls."""
+    """Return the representative of answers with the same cause: routes of all job types, limits of all requests."""
     operation, status, code = answer
     if code in ONCE:
         return "any", status, code
@@ -49,9 +49,7 @@ def alike(answer: Answer) -> Answer:
     return "own GET" if operation.startswith("get") else "own POST", status, code
 
 
-def test_every_answer_that_is_documented_was_given(
-    request: pytest.FixtureRequest, api: Api, limited: LimitedDeployment
-) -> None:
+def test_every_documented_answer_was_given(request: pytest.FixtureRequest, api: Api, limited: LimitedDeployment) -> None:
     if not {item.path.name for item in request.session.items} >= FILES:
         pytest.skip("only some of the lines were looked at")
     given = {

@@ -1,4 +1,4 @@
-"""DELETE /jobs/{asyncJobId}: a finished job is forgotten, with all that belongs to it."""
+"""DELETE /jobs/{asyncJobId}: a finished job is deleted with its input and its result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.deployed import Api, Caller, Job
 
 @pytest.fixture
 def finished(alice: Caller) -> Job:
-    """With an input and a result that lie in the bucket."""
+    """Finish a job with an input and a result in the bucket."""
     body = {"jobType": "contract.searches", "input": {"subject": "x" * 5_000, "size": 20_000}}
     job: Job = alice.post("/jobs", json=body).json()
     assert job["status"] == "COMPLETED"
@@ -23,19 +23,19 @@ def delete(caller: Caller, job: Job) -> httpx.Response:
     return caller.delete(f"/jobs/{job['asyncJobId']}")
 
 
-def test_a_deletion_is_204_without_a_body(alice: Caller, finished: Job) -> None:
+def test_delete_is_204_without_a_body(alice: Caller, finished: Job) -> None:
     """RFC 9110 15.3.5."""
     answer = delete(alice, finished)
     assert (answer.status_code, answer.content) == (httpx.codes.NO_CONTENT, b"")
 
 
-def test_from_then_on_the_job_is_404_for_every_call(alice: Caller, finished: Job) -> None:
+def test_deleted_job_is_404_for_every_request(alice: Caller, finished: Job) -> None:
     delete(alice, finished)
     answers = every_call_about(finished, alice)
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")}
 
 
-def test_it_is_listed_no_more(api: Api) -> None:
+def test_deleted_job_is_not_listed(api: Api) -> None:
     ivan = api.caller("ivan")
     job = ivan.post("/jobs", json={"jobType": "sample.is_quick"}).json()
     assert ivan.get("/jobs").json()["jobs"] == [job]
@@ -43,7 +43,7 @@ def test_it_is_listed_no_more(api: Api) -> None:
     assert ivan.get("/jobs").json() == {"jobs": [], "nextCursor": None}
 
 
-def test_its_input_and_its_result_go_with_it(alice: Caller, finished: Job, stack: LocalStack) -> None:
+def test_delete_removes_the_input_and_the_result(alice: Caller, finished: Job, stack: LocalStack) -> None:
     s3 = stack.session.client("s3", endpoint_url=stack.endpoint_url)
 
     def objects() -> list[str]:
@@ -65,7 +65,7 @@ def test_every_finished_job_can_be_deleted(alice: Caller, state: str) -> None:
     assert delete(alice, job).status_code == httpx.codes.NO_CONTENT
 
 
-def test_a_job_that_goes_on_is_409_and_stays(alice: Caller, unfinished: Job) -> None:
+def test_delete_of_an_unfinished_job_is_409_and_changes_nothing(alice: Caller, unfinished: Job) -> None:
     answer = delete(alice, unfinished)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_FINISHED")
     assert alice.job(unfinished)["status"] == unfinished["status"]

@@ -1,4 +1,4 @@
-"""Job types under a lock: while another job holds it, a submit is refused, answered with what runs, or waits."""
+"""Exclusive jobs: while another job holds the lock, a submit is rejected, joined to it, or queued."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOINED = {"jobType": "sample.is_joined", "input": {"seconds": 60}}
 
 
 def cancel(caller: Caller, job: Job) -> None:
-    """So that it is over, if it is not yet."""
+    """Cancel the job if it has not ended."""
     assert caller.post(f"/jobs/{job['asyncJobId']}/cancel").status_code in (httpx.codes.OK, httpx.codes.CONFLICT)
 
 
@@ -29,18 +29,18 @@ def holder(alice: Caller, key: str) -> Iterator[Job]:
 
 
 @pytest.mark.usefixtures("holder")
-def test_while_another_operation_runs_a_submit_is_409_with_when_to_come_back(alice: Caller) -> None:
+def test_submit_is_409_with_retry_after_while_the_lock_is_held(alice: Caller) -> None:
     refused = alice.post("/jobs", json=TOO)
     assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
     assert refused.json()["title"] == "Another operation is already running"
     assert int(refused.headers["retry-after"]) > 0
 
 
-def test_who_is_refused_because_of_a_job_of_its_own_is_told_which(alice: Caller, holder: Job) -> None:
+def test_rejection_names_the_callers_own_job(alice: Caller, holder: Job) -> None:
     assert alice.post("/jobs", json=TOO).json()["asyncJobId"] == holder["asyncJobId"]
 
 
-def test_who_is_refused_because_of_another_owners_job_is_not(bob: Caller, holder: Job) -> None:
+def test_rejection_does_not_name_another_owners_job(bob: Caller, holder: Job) -> None:
     refused = bob.post("/jobs", json=TOO)
     assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
     assert "asyncJobId" not in refused.json()
@@ -48,13 +48,13 @@ def test_who_is_refused_because_of_another_owners_job_is_not(bob: Caller, holder
 
 
 @pytest.mark.usefixtures("holder")
-def test_a_refusal_leaves_no_job_behind(api: Api) -> None:
+def test_rejected_submit_stores_nothing(api: Api) -> None:
     judy = api.caller("judy")
     assert judy.post("/jobs", json=TOO).status_code == httpx.codes.CONFLICT
     assert judy.get("/jobs").json() == {"jobs": [], "nextCursor": None}
 
 
-def test_a_refusal_binds_no_idempotency_key(bob: Caller, alice: Caller, key: str) -> None:
+def test_rejection_keeps_the_idempotency_key_free(bob: Caller, alice: Caller, key: str) -> None:
     holder = alice.post("/jobs", json=BODY).json()
     refused = bob.post("/jobs", json=TOO, headers={"idempotency-key": key})
     cancel(alice, holder)
@@ -64,27 +64,27 @@ def test_a_refusal_binds_no_idempotency_key(bob: Caller, alice: Caller, key: str
     cancel(bob, accepted.json())
 
 
-def test_a_repeated_request_finds_its_job_also_while_that_holds_the_lock(alice: Caller, holder: Job, key: str) -> None:
+def test_replay_returns_its_job_while_that_holds_the_lock(alice: Caller, holder: Job, key: str) -> None:
     again = alice.post("/jobs", json=BODY, headers={"idempotency-key": key})
     assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
     assert again.json()["asyncJobId"] == holder["asyncJobId"]
 
 
 @pytest.mark.usefixtures("holder")
-def test_what_may_begin_only_later_is_not_refused(alice: Caller) -> None:
+def test_delayed_job_is_accepted_while_the_lock_is_held(alice: Caller) -> None:
     answer = alice.post("/jobs", json={**TOO, "delaySeconds": 600})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     cancel(alice, answer.json())
 
 
-def test_a_job_that_has_ended_keeps_nobody_out(alice: Caller) -> None:
+def test_ended_job_releases_the_lock(alice: Caller) -> None:
     for _ in range(2):
         answer = alice.post("/jobs", json=BODY)
         assert answer.status_code == httpx.codes.ACCEPTED
         cancel(alice, answer.json())
 
 
-def test_where_jobs_are_joined_a_submit_is_answered_with_the_callers_own_running_job(alice: Caller) -> None:
+def test_join_policy_returns_the_callers_running_job(alice: Caller) -> None:
     first, again = (alice.post("/jobs", json=JOINED) for _ in range(2))
     assert "idempotency-replayed" not in first.headers
     assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
@@ -92,7 +92,7 @@ def test_where_jobs_are_joined_a_submit_is_answered_with_the_callers_own_running
     cancel(alice, first.json())
 
 
-def test_a_lock_for_each_input_of_each_owner_lets_others_and_other_inputs_pass(alice: Caller, bob: Caller) -> None:
+def test_lock_per_input_allows_other_owners_and_inputs(alice: Caller, bob: Caller) -> None:
     other: dict[str, object] = {**JOINED, "input": {"seconds": 59}}
     answers = [
         (alice, alice.post("/jobs", json=JOINED)),
@@ -105,7 +105,7 @@ def test_a_lock_for_each_input_of_each_owner_lets_others_and_other_inputs_pass(a
         cancel(caller, answer.json())
 
 
-def test_where_jobs_queue_a_submit_is_202_and_pending(alice: Caller) -> None:
+def test_queue_policy_accepts_a_pending_job(alice: Caller) -> None:
     body = {"jobType": "sample.takes_turns", "input": {"seconds": 60}}
     answers = [alice.post("/jobs", json=body) for _ in range(2)]
     assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(httpx.codes.ACCEPTED, "PENDING")] * 2
@@ -114,7 +114,7 @@ def test_where_jobs_queue_a_submit_is_202_and_pending(alice: Caller) -> None:
         cancel(alice, answer.json())
 
 
-def test_of_many_at_once_one_is_accepted_and_all_others_are_409(alice: Caller) -> None:
+def test_one_of_many_concurrent_submits_is_accepted(alice: Caller) -> None:
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: alice.post("/jobs", json=BODY), range(6)))
     accepted = [answer.json() for answer in answers if answer.status_code == httpx.codes.ACCEPTED]

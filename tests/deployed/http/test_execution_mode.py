@@ -1,4 +1,4 @@
-"""Prefer (RFC 7240), and what becomes of a submit that says nothing of it."""
+"""Synchronous and asynchronous execution, and the Prefer header (RFC 7240)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAITS = {"jobType": "sample.returns", "delaySeconds": 600}
 
 
 @pytest.mark.parametrize("job_type", ["sample.is_quick", "text.search"])
-def test_a_job_of_a_quick_type_runs_at_once_and_is_answered_with_its_result(alice: Caller, job_type: str) -> None:
+def test_quick_job_is_200_with_its_result(alice: Caller, job_type: str) -> None:
     answer = alice.post("/jobs", json={"jobType": job_type, "input": {"query": "lease"} if job_type == "text.search" else {}})
     job = answer.json()
     assert (answer.status_code, job["status"], job["attempt"], job["progress"]) == (httpx.codes.OK, "COMPLETED", 1, 100)
@@ -27,25 +27,25 @@ def test_a_job_of_a_quick_type_runs_at_once_and_is_answered_with_its_result(alic
 @pytest.mark.parametrize(
     "job_type", ["sample.returns", "sample.is_quick_elsewhere"], ids=["not quick", "quick, and forbids it"]
 )
-def test_a_job_of_any_other_type_goes_to_a_worker(alice: Caller, job_type: str) -> None:
+def test_other_job_is_202_and_runs_in_a_worker(alice: Caller, job_type: str) -> None:
     answer = alice.post("/jobs", json={"jobType": job_type})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     assert "preference-applied" not in answer.headers
 
 
-def test_a_quick_job_that_is_to_begin_later_is_202(alice: Caller) -> None:
+def test_delayed_quick_job_is_202(alice: Caller) -> None:
     answer = alice.post("/jobs", json={**QUICK, "delaySeconds": 600})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
 
 
-def test_who_prefers_not_to_wait_gets_202_and_is_told_so(alice: Caller) -> None:
+def test_respond_async_is_202_with_preference_applied(alice: Caller) -> None:
     """RFC 7240 4.1, 3."""
     answer = alice.post("/jobs", json=QUICK, headers={"prefer": "respond-async"})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     assert answer.headers["preference-applied"] == "respond-async"
 
 
-def test_who_prefers_to_wait_gets_the_finished_job_and_is_told_so(alice: Caller) -> None:
+def test_wait_returns_the_finished_job_with_preference_applied(alice: Caller) -> None:
     """RFC 7240 4.3, 3."""
     answer = alice.post("/jobs", json=SLOW, headers={"prefer": "wait=15"})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
@@ -68,44 +68,40 @@ def test_who_prefers_to_wait_gets_the_finished_job_and_is_told_so(alice: Caller)
         (",;=,", None),
     ],
 )
-def test_a_preference_is_met_as_far_as_it_can_be_and_told_as_it_was_met(
-    alice: Caller, prefer: str, applied: str | None
-) -> None:
-    """RFC 7240 2, 3: a wait is cut at 20 s, given twice the first one counts, and what cannot be read is passed over."""
+def test_preference_applied_shows_what_was_applied(alice: Caller, prefer: str, applied: str | None) -> None:
+    """RFC 7240 2, 3: a wait is limited to 20 s, of two the first one counts, and an invalid one is ignored."""
     answer = alice.post("/jobs", json=QUICK, headers={"prefer": prefer})
     assert (answer.status_code, answer.headers.get("preference-applied")) == (httpx.codes.OK, applied)
 
 
 @prefetch
-def waited_in_vain(api: Api) -> Timed:
+def wait_shorter_than_the_job(api: Api) -> Timed:
     return Timed.call(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "wait=2"}))
 
 
-def test_who_has_waited_in_vain_gets_202_when_the_wait_is_over() -> None:
-    waited = waited_in_vain.result()
+def test_wait_that_ends_before_the_job_is_202() -> None:
+    waited = wait_shorter_than_the_job.result()
     assert (waited.answer.status_code, waited.answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
     assert waited.answer.headers["preference-applied"] == "wait=2"
     assert int(waited.answer.headers["retry-after"]) > 0
-    assert 2 <= waited.seconds < 18  # and not the 20 s that are the most
+    assert 2 <= waited.seconds < 18  # and not the maximum of 20 s
 
 
 @prefetch
-def preferred_both(api: Api) -> Timed:
+def respond_async_with_wait(api: Api) -> Timed:
     return Timed.call(lambda: api.caller("alice").post("/jobs", json=WAITS, headers={"prefer": "respond-async, wait=1"}))
 
 
-def test_who_prefers_both_waits_and_is_then_answered_202() -> None:
-    """RFC 7240 4.3: wait says how long a client will wait before it wants the answer to be asynchronous."""
-    waited = preferred_both.result()
+def test_respond_async_with_wait_waits_first_and_is_then_202() -> None:
+    """RFC 7240 4.3: wait is the time until the client prefers an asynchronous answer."""
+    waited = respond_async_with_wait.result()
     assert (waited.answer.status_code, waited.answer.headers["preference-applied"]) == (httpx.codes.ACCEPTED, "wait=1")
     assert waited.seconds >= 1
 
 
 @pytest.mark.parametrize("body", [QUICK, WAITS], ids=["200", "202"])
-@pytest.mark.parametrize("headers", [{}, {"prefer": "wait=0"}], ids=["says nothing", "prefers"])
-def test_an_answer_says_that_it_depends_on_what_was_preferred(
-    alice: Caller, body: dict[str, object], headers: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("headers", [{}, {"prefer": "wait=0"}], ids=["no preference", "preference"])
+def test_answer_varies_by_prefer(alice: Caller, body: dict[str, object], headers: dict[str, str]) -> None:
     """RFC 7240 2, RFC 9110 12.5.5."""
     assert alice.post("/jobs", json=body, headers=headers).headers["vary"] == "Prefer"
 
@@ -116,9 +112,9 @@ def test_an_answer_says_that_it_depends_on_what_was_preferred(
         ({"jobType": "sample.is_quick", "input": {"turn": "gives up"}}, {}),
         ({"jobType": "sample.gives_up"}, {"prefer": "wait=15"}),
     ],
-    ids=["it ran at once", "the caller preferred to wait"],
+    ids=["quick job", "wait"],
 )
-def test_a_job_that_fails_while_its_caller_waits_is_500_with_its_id_and_its_error(
+def test_job_that_fails_during_the_wait_is_500_with_its_id_and_error(
     alice: Caller, body: dict[str, object], headers: dict[str, str]
 ) -> None:
     answer = alice.post("/jobs", json=body, headers=headers)
@@ -136,17 +132,17 @@ def test_a_job_that_fails_while_its_caller_waits_is_500_with_its_id_and_its_erro
 
 
 @prefetch
-def dawdling(api: Api) -> Timed:
-    # Of a type that no other test needs to be quick: what jobs take is learnt.
+def slow_job_of_a_quick_type(api: Api) -> Timed:
+    # No other test needs this type to be quick: durations are learned.
     body = {"jobType": "sample.is_quick_async", "input": {"turn": "dawdles"}}
     return Timed.call(lambda: api.caller("alice").post("/jobs", json=body))
 
 
-def test_a_quick_job_that_proves_not_to_be_is_202_after_5_seconds_and_goes_on_as_its_next_attempt(alice: Caller) -> None:
-    dawdled = dawdling.result()
-    job = dawdled.answer.json()
-    assert (dawdled.answer.status_code, job["status"], job["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
+def test_slow_job_of_a_quick_type_is_202_after_5_seconds_and_retried(alice: Caller) -> None:
+    slow = slow_job_of_a_quick_type.result()
+    job = slow.answer.json()
+    assert (slow.answer.status_code, job["status"], job["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
     assert job["error"]["code"] == "HANDED_OVER"
-    assert 5 <= dawdled.seconds < 18  # and not the 20 s that it takes
+    assert 5 <= slow.seconds < 18  # and not the 20 s of the job
     done = alice.wait_for(job)
     assert (done["status"], done["result"], done["attempt"], done["error"]) == ("COMPLETED", 2, 2, None)

@@ -1,4 +1,4 @@
-"""What every answer carries, and what a browser of another origin may do."""
+"""Headers of every answer, and CORS."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ EVERY_ANSWER = {
 LISTED = "http://localhost:3000"
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/html"], ids=["as it is", "a problem"])
+@pytest.mark.parametrize("accept", ["application/json", "text/html"], ids=["success", "problem"])
 @pytest.mark.parametrize("asked", ALL, ids=str)
-def test_every_answer_of_ours_is_kept_by_nobody_and_guessed_at_by_no_browser(alice: Caller, asked: Asked, accept: str) -> None:
+def test_every_answer_has_the_security_headers(alice: Caller, asked: Asked, accept: str) -> None:
     """RFC 9111 5.2.2.5, RFC 6797 6.1."""
     answer = alice.http.request(asked.method, asked.path(), headers={"accept": accept})
     assert EVERY_ANSWER.items() <= answer.headers.items()
@@ -36,7 +36,7 @@ def listed(value: str) -> set[str]:
     return {each.strip().lower() for each in value.split(",")}
 
 
-def test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header(outputs: Outputs) -> None:
+def test_listed_origin_may_send_every_method_and_header(outputs: Outputs) -> None:
     """The Fetch standard, 3.2: CORS."""
     answer = preflight(outputs, LISTED)
     assert answer.is_success
@@ -51,7 +51,7 @@ def test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header(outp
     }
 
 
-def test_a_page_of_a_listed_origin_may_read_what_the_answers_tell(outputs: Outputs) -> None:
+def test_listed_origin_may_read_the_response_headers(outputs: Outputs) -> None:
     answer = httpx.get(f"{outputs.api_url}/api/v1/health", headers={"origin": LISTED}, trust_env=False)
     assert answer.headers["access-control-allow-origin"] == LISTED
     assert listed(answer.headers["access-control-expose-headers"]) >= {
@@ -68,6 +68,6 @@ def test_a_page_of_a_listed_origin_may_read_what_the_answers_tell(outputs: Outpu
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "http://localhost:3000.evil.example", "http://localhost:30000"]
 )
-def test_s19_an_unlisted_origin_is_told_nothing(alice: Caller, outputs: Outputs, origin: str) -> None:
+def test_s19_other_origin_gets_no_cors_headers(alice: Caller, outputs: Outputs, origin: str) -> None:
     answers = [preflight(outputs, origin), alice.get("/jobs", headers={"origin": origin})]
     assert not [answer for answer in answers if "access-control-allow-origin" in answer.headers]

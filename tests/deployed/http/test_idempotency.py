@@ -1,4 +1,4 @@
-"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): twice is once."""
+"""Idempotency-Key (draft-ietf-httpapi-idempotency-key-header-07): a repeated request creates no second job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUICK = {"jobType": "sample.is_quick", "input": {"turn": "returns"}}
 FAILS = {"jobType": "sample.is_quick", "input": {"turn": "gives up"}}
 
 
-def test_the_same_key_and_request_is_the_same_job_and_says_so(alice: Caller, key: str) -> None:
+def test_repeated_request_is_a_replay_of_the_same_job(alice: Caller, key: str) -> None:
     first, again = (alice.post("/jobs", json=LATER, headers={"idempotency-key": key}) for _ in range(2))
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
@@ -25,34 +25,34 @@ def test_the_same_key_and_request_is_the_same_job_and_says_so(alice: Caller, key
     )
 
 
-def test_a_key_in_quotes_is_the_same_key_as_without(alice: Caller, key: str) -> None:
+def test_quoted_key_equals_the_bare_key(alice: Caller, key: str) -> None:
     """Draft 2.1; RFC 9651 3.3.3."""
     bare = alice.post("/jobs", json=LATER, headers={"idempotency-key": key})
     quoted = alice.post("/jobs", json=LATER, headers={"idempotency-key": f'"{key}"'})
     assert quoted.json()["asyncJobId"] == bare.json()["asyncJobId"]
 
 
-def test_a_repeated_request_for_a_finished_job_is_200_with_the_job_as_it_ended(alice: Caller, key: str) -> None:
+def test_replay_of_a_finished_job_is_200_with_its_result(alice: Caller, key: str) -> None:
     first, again = (alice.post("/jobs", json=QUICK, headers={"idempotency-key": key}) for _ in range(2))
     assert (again.status_code, again.json()) == (httpx.codes.OK, first.json())
     assert "retry-after" not in again.headers
 
 
-def test_a_repeated_request_for_a_failed_job_is_200_with_the_job_for_who_does_not_wait(alice: Caller, key: str) -> None:
+def test_replay_of_a_failed_job_without_a_wait_is_200(alice: Caller, key: str) -> None:
     failed = alice.post("/jobs", json=FAILS, headers={"idempotency-key": key})
     again = alice.post("/jobs", json=FAILS, headers={"idempotency-key": key})
     assert (failed.status_code, again.status_code) == (httpx.codes.INTERNAL_SERVER_ERROR, httpx.codes.OK)
     assert (again.json()["asyncJobId"], again.json()["status"]) == (failed.json()["asyncJobId"], "FAILED")
 
 
-def test_a_repeated_request_for_a_failed_job_is_500_for_who_waits(alice: Caller, key: str) -> None:
+def test_replay_of_a_failed_job_with_a_wait_is_500(alice: Caller, key: str) -> None:
     headers = {"idempotency-key": key}
     failed, again = (alice.post("/jobs", json=FAILS, headers={**headers, "prefer": "wait=1"}) for _ in range(2))
     assert (again.status_code, again.headers["idempotency-replayed"]) == (failed.status_code, "true")
     assert again.json()["asyncJobId"] == failed.json()["asyncJobId"]
 
 
-def test_a_request_is_the_same_whatever_the_order_of_its_fields_and_the_form_of_its_numbers(alice: Caller, key: str) -> None:
+def test_requests_are_compared_by_value(alice: Caller, key: str) -> None:
     """RFC 8785 3.2.2.3, 3.2.3."""
     headers = {"idempotency-key": key, "content-type": "application/json"}
     first = alice.post("/jobs", content=b'{"delaySeconds": 600, "metadata": {"a": 44, "b": 1}}', headers=headers)
@@ -60,14 +60,14 @@ def test_a_request_is_the_same_whatever_the_order_of_its_fields_and_the_form_of_
     assert (again.status_code, again.json()["asyncJobId"]) == (httpx.codes.ACCEPTED, first.json()["asyncJobId"])
 
 
-def test_a_request_is_the_same_whatever_it_prefers(alice: Caller, key: str) -> None:
+def test_prefer_is_not_part_of_the_request(alice: Caller, key: str) -> None:
     later = alice.post("/jobs", json=QUICK, headers={"idempotency-key": key, "prefer": "respond-async"})
     now = alice.post("/jobs", json=QUICK, headers={"idempotency-key": key, "prefer": "wait=15"})
     assert (later.status_code, now.status_code) == (httpx.codes.ACCEPTED, httpx.codes.OK)
     assert (now.json()["asyncJobId"], now.json()["status"]) == (later.json()["asyncJobId"], "COMPLETED")
 
 
-def test_the_same_key_for_another_request_is_422_and_tells_nothing_of_the_first(alice: Caller, key: str) -> None:
+def test_key_of_another_request_is_422_and_reveals_nothing_of_it(alice: Caller, key: str) -> None:
     """Draft 2.7."""
     alice.post("/jobs", json={**LATER, "message": "canary"}, headers={"idempotency-key": key})
     other = alice.post("/jobs", json=LATER, headers={"idempotency-key": key})
@@ -75,21 +75,21 @@ def test_the_same_key_for_another_request_is_422_and_tells_nothing_of_the_first(
     assert "canary" not in other.text
 
 
-def test_the_same_key_of_another_owner_is_another_job(alice: Caller, bob: Caller, key: str) -> None:
+def test_same_key_of_another_owner_creates_another_job(alice: Caller, bob: Caller, key: str) -> None:
     answers = [caller.post("/jobs", json=LATER, headers={"idempotency-key": key}) for caller in (alice, bob)]
     assert [answer.headers.get("idempotency-replayed") for answer in answers] == [None, None]
     assert len({answer.json()["asyncJobId"] for answer in answers}) == 2
 
 
-def test_the_key_of_a_deleted_job_is_free_again(alice: Caller, key: str) -> None:
+def test_key_of_a_deleted_job_is_free_again(alice: Caller, key: str) -> None:
     first = alice.post("/jobs", json=QUICK, headers={"idempotency-key": key})
     assert alice.delete(f"/jobs/{first.json()['asyncJobId']}").status_code == httpx.codes.NO_CONTENT
     again = alice.post("/jobs", json={**QUICK, "message": "another"}, headers={"idempotency-key": key})
     assert (again.status_code, "idempotency-replayed" in again.headers) == (httpx.codes.OK, False)
 
 
-def test_requests_at_once_are_answered_with_one_job_and_none_with_409(alice: Caller, key: str) -> None:
-    """Draft 2.6 would have 409; there is nothing to wait for."""
+def test_concurrent_requests_return_one_job_and_none_is_409(alice: Caller, key: str) -> None:
+    """Draft 2.6 suggests 409, but the job exists already."""
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: alice.post("/jobs", json=LATER, headers={"idempotency-key": key}), range(4)))
     assert {answer.status_code for answer in answers} == {httpx.codes.ACCEPTED}
@@ -98,11 +98,11 @@ def test_requests_at_once_are_answered_with_one_job_and_none_with_409(alice: Cal
 
 
 @pytest.mark.parametrize("key", ["k", "x" * 255, '"order 7"', '"say \\"hi\\""', "!#$%&'*+-.^_`|~:/"])
-def test_a_key_is_1_to_255_visible_characters_and_has_spaces_only_in_quotes(alice: Caller, key: str) -> None:
+def test_key_has_1_to_255_visible_characters_and_spaces_only_in_quotes(alice: Caller, key: str) -> None:
     assert alice.post("/jobs", json=LATER, headers={"idempotency-key": key}).status_code == httpx.codes.ACCEPTED
 
 
 @pytest.mark.parametrize("key", ["", '""', "a b", "x" * 256, '"open', 'a"b'])
-def test_any_other_key_is_400(alice: Caller, key: str) -> None:
+def test_invalid_key_is_400(alice: Caller, key: str) -> None:
     answer = alice.post("/jobs", json=LATER, headers={"idempotency-key": key})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")

@@ -1,4 +1,4 @@
-"""Limits on submits, where a deployment has them on: what is refused is refused before anything of it is accepted."""
+"""Submit limits, on a deployment with all of them on: a rejected submit stores nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def submit(caller: Caller, key: str | None = None, **more: str) -> httpx.Respons
 
 
 def submit_patiently(caller: Caller, **more: str) -> httpx.Response:
-    """As a client should: it comes back when it is told to."""
+    """Submit, and once more after Retry-After if the rate is exceeded."""
     answer = submit(caller, **more)
     if answer.status_code == httpx.codes.TOO_MANY_REQUESTS and answer.json()["code"] == "SUBMIT_RATE_EXCEEDED":
         time.sleep(int(answer.headers["retry-after"]))
@@ -41,42 +41,42 @@ def dave(limited: LimitedDeployment) -> Caller:
 
 @pytest.fixture(scope="module", autouse=True)
 def jobs_of_dave(dave: Caller) -> Iterator[Future[list[httpx.Response]]]:
-    """As many as he may have, which takes him longer than other lines take to be looked at."""
+    """Submit as many jobs as dave may have, in the background: his rate makes that slow."""
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(lambda: [submit_patiently(dave) for _ in range(MAX_LIVE)])
 
 
-def refused(caller: Caller) -> httpx.Response:
-    """The answer to one submit too many."""
+def rejection(caller: Caller) -> httpx.Response:
+    """Submit until one is rejected, and return that answer."""
     for _ in range(4 * BURST):
         if not (answer := submit(caller)).is_success:
             return answer
-    raise AssertionError("nothing was too much")
+    raise AssertionError("no submit was rejected")
 
 
-def test_an_accepted_submit_tells_what_is_left(limited: LimitedDeployment) -> None:
+def test_accepted_submit_has_rate_limit_headers(limited: LimitedDeployment) -> None:
     """RateLimit, draft 10."""
     answer = submit(limited.api.caller("alice"))
     assert answer.status_code == httpx.codes.ACCEPTED
     assert (answer.headers["ratelimit-policy"], answer.headers["ratelimit"]) == (POLICY, f'"submit";r={BURST - 1};t=2')
 
 
-def test_a_submit_too_soon_is_429_with_when_to_come_back(limited: LimitedDeployment) -> None:
+def test_exceeded_rate_is_429_with_retry_after(limited: LimitedDeployment) -> None:
     """RFC 6585 4; RateLimit, draft 10."""
-    answer = refused(limited.api.caller("bob"))
+    answer = rejection(limited.api.caller("bob"))
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.TOO_MANY_REQUESTS, "SUBMIT_RATE_EXCEEDED")
     assert 1 <= int(answer.headers["retry-after"]) <= 2
     assert answer.headers["ratelimit-policy"] == POLICY
     assert answer.headers["ratelimit"] == f'"submit";r=0;t={answer.headers["retry-after"]}'
 
 
-def test_who_comes_back_when_told_is_accepted(limited: LimitedDeployment) -> None:
+def test_submit_after_retry_after_is_accepted(limited: LimitedDeployment) -> None:
     carol = limited.api.caller("carol")
-    time.sleep(int(refused(carol).headers["retry-after"]))
+    time.sleep(int(rejection(carol).headers["retry-after"]))
     assert submit(carol).status_code == httpx.codes.ACCEPTED
 
 
-def test_what_was_refused_has_never_been_there(limited: LimitedDeployment) -> None:
+def test_rejected_submit_stores_nothing(limited: LimitedDeployment) -> None:
     erin = limited.api.caller("erin")
     accepted = []
     while (answer := submit(erin)).is_success:
@@ -85,24 +85,22 @@ def test_what_was_refused_has_never_been_there(limited: LimitedDeployment) -> No
     assert (answer.status_code, listed) == (httpx.codes.TOO_MANY_REQUESTS, accepted[::-1])
 
 
-def test_who_repeats_an_accepted_submit_is_told_of_its_job_also_without_a_token_left(
-    limited: LimitedDeployment, key: str
-) -> None:
+def test_replay_beyond_the_rate_returns_the_accepted_job(limited: LimitedDeployment, key: str) -> None:
     frank = limited.api.caller("frank")
     accepted = submit(frank, key)
-    assert refused(frank).json()["code"] == "SUBMIT_RATE_EXCEEDED"
+    assert rejection(frank).json()["code"] == "SUBMIT_RATE_EXCEEDED"
     again = submit(frank, key)
     assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
     assert again.json()["asyncJobId"] == accepted.json()["asyncJobId"]
     assert again.headers["ratelimit-policy"] == POLICY
 
 
-def test_another_owner_has_a_rate_of_its_own(limited: LimitedDeployment) -> None:
-    refused(limited.api.caller("grace"))
+def test_each_owner_has_its_own_rate(limited: LimitedDeployment) -> None:
+    rejection(limited.api.caller("grace"))
     assert submit(limited.api.caller("heidi")).status_code == httpx.codes.ACCEPTED
 
 
-def test_where_there_is_no_rate_no_answer_speaks_of_one(alice: Caller) -> None:
+def test_rate_limit_headers_are_absent_without_a_rate(alice: Caller) -> None:
     answer = alice.post("/jobs", json={})
     assert not [name for name in answer.headers if name.startswith("ratelimit")]
 
@@ -120,7 +118,7 @@ def test_too_many_unfinished_jobs_are_429_until_one_has_ended(dave: Caller, jobs
 
 @dataclass(frozen=True)
 class Queue:
-    """The standard one, whose workers stand still."""
+    """The standard queue while no worker reads it."""
 
     sqs: Any
     url: str
@@ -141,17 +139,15 @@ def queue(stack: LocalStack, limited: LimitedDeployment) -> Iterator[Queue]:
         yield Queue(stack.session.client("sqs", endpoint_url=stack.endpoint_url), url)
 
 
-def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(
-    limited: LimitedDeployment, queue: Queue
-) -> None:
+def test_full_queue_is_503_and_stores_nothing(limited: LimitedDeployment, queue: Queue) -> None:
     """RFC 9110 15.6.4."""
     ivan = limited.api.caller("ivan")
     waits = ivan.post("/jobs", json={"jobType": "sample.returns"}).json()
     accepted = [waits["asyncJobId"]]
     queue.fill()
 
-    def is_shed() -> bool:
-        # Each process looks for itself every few seconds: until it does, it accepts.
+    def is_rejected() -> bool:
+        # Each process reads the backlog every few seconds and accepts jobs until then.
         answer = submit_patiently(ivan)
         if answer.status_code == httpx.codes.ACCEPTED:
             accepted.append(answer.json()["asyncJobId"])
@@ -160,9 +156,9 @@ def test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted(
         assert int(answer.headers["retry-after"]) > 0
         return True
 
-    wait_until(is_shed)
+    wait_until(is_rejected)
     assert [job["asyncJobId"] for job in ivan.get("/jobs").json()["jobs"]] == accepted[::-1]
-    # What waits is told how long the queue is, itself included; what may not begin yet is not. Other queues have room.
+    # A waiting job shows the queue depth, itself included; a delayed one does not. Other queues have room.
     assert ivan.job(waits)["queueDepth"] == 1 + MAX_BACKLOG
     assert "queueDepth" not in ivan.get(f"/jobs/{accepted[-1]}").json()
     assert submit_patiently(ivan, priority="low").status_code == httpx.codes.ACCEPTED

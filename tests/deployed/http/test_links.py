@@ -1,4 +1,4 @@
-"""The links to results that lie in the bucket: bearer secrets for one object, and for a few minutes. Row S27 of the protocol."""
+"""Links to results in the bucket: each is a bearer secret for one object, for a few minutes. Row S27 of the protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def link(alice: Caller, large: Job) -> str:
     return location
 
 
-def test_s27_a_link_gives_this_result_for_five_minutes_as_a_download(link: str) -> None:
+def test_s27_link_downloads_the_result_for_five_minutes(link: str) -> None:
     """RFC 6266 4.2."""
     answer = httpx.get(link, trust_env=False)
     assert (answer.status_code, len(answer.json()["text"])) == (httpx.codes.OK, 20_000)
@@ -27,7 +27,7 @@ def test_s27_a_link_gives_this_result_for_five_minutes_as_a_download(link: str) 
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "POST"])
-def test_s27_a_link_changes_nothing(link: str, method: str) -> None:
+def test_s27_link_cannot_write(link: str, method: str) -> None:
     assert httpx.request(method, link, content=b"x", trust_env=False).status_code >= 400
     assert httpx.get(link, trust_env=False).status_code == httpx.codes.OK
 
@@ -43,6 +43,6 @@ def test_s27_a_link_changes_nothing(link: str, method: str) -> None:
     ],
     ids=["another area", "another attempt", "longer", "shown by the browser", "unsigned"],
 )
-def test_s27_a_link_is_good_for_nothing_else(link: str, changed: Callable[[str], str]) -> None:
+def test_s27_changed_link_is_rejected(link: str, changed: Callable[[str], str]) -> None:
     assert changed(link) != link
     assert httpx.get(changed(link), trust_env=False).status_code == httpx.codes.FORBIDDEN

@@ -1,4 +1,4 @@
-"""GET /jobs: one's own, newest first, page by page."""
+"""GET /jobs: the caller's jobs, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def dave(api: Api) -> Caller:
 
 @pytest.fixture(scope="module")
 def jobs(dave: Caller) -> list[Job]:
-    """Of dave, newest first: the oldest is cancelled, the three before it are of another type, and the rest is generic."""
+    """Submit jobs of dave, newest first: the oldest is cancelled, the three before it are of another type, the others generic."""
 
     def submit(**body: object) -> Job:
         job: Job = dave.post("/jobs", json=body).json()
@@ -42,24 +42,24 @@ def pages(caller: Caller, **query: str) -> Iterator[list[Job]]:
         query["cursor"] = page["nextCursor"]
 
 
-def test_a_list_is_the_callers_own_jobs_newest_first(dave: Caller, jobs: list[Job]) -> None:
+def test_list_has_the_callers_jobs_newest_first(dave: Caller, jobs: list[Job]) -> None:
     (page,) = pages(dave, limit="100")
     assert ids(page) == ids(jobs)
 
 
-def test_a_job_of_a_list_is_the_same_as_when_it_is_looked_at(dave: Caller, jobs: list[Job]) -> None:
+def test_listed_job_equals_its_own_resource(dave: Caller, jobs: list[Job]) -> None:
     listed = dave.get("/jobs", params={"limit": "1"}).json()["jobs"][0]
     assert listed == {**dave.job(jobs[0]), "estimatedEndAt": None}
 
 
 @pytest.mark.parametrize("limit", ["5", "23", "100"])
-def test_cursors_lead_through_the_whole_list_and_end_with_null(dave: Caller, jobs: list[Job], limit: str) -> None:
+def test_pages_together_are_the_whole_list_and_the_last_cursor_is_null(dave: Caller, jobs: list[Job], limit: str) -> None:
     found = list(pages(dave, limit=limit))
     assert [job for page in found for job in ids(page)] == ids(jobs)
     assert max(map(len, found)) <= int(limit)
 
 
-def test_a_page_has_20_jobs_unless_asked_otherwise(dave: Caller, jobs: list[Job]) -> None:
+def test_page_has_20_jobs_by_default(dave: Caller, jobs: list[Job]) -> None:
     assert ids(dave.get("/jobs").json()["jobs"]) == ids(jobs[:20])
 
 
@@ -75,25 +75,23 @@ def test_a_page_has_20_jobs_unless_asked_otherwise(dave: Caller, jobs: list[Job]
     ],
     ids=str,
 )
-def test_a_list_can_be_narrowed_to_a_status_and_a_type(
-    dave: Caller, jobs: list[Job], query: dict[str, str], wanted: slice
-) -> None:
+def test_list_is_filtered_by_status_and_job_type(dave: Caller, jobs: list[Job], query: dict[str, str], wanted: slice) -> None:
     assert [job for page in pages(dave, limit="5", **query) for job in ids(page)] == ids(jobs[wanted])
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "10.5", "1e1", "true", "", "٣"])
-def test_a_page_is_of_1_to_100_jobs(dave: Caller, limit: str) -> None:
+def test_page_size_is_1_to_100(dave: Caller, limit: str) -> None:
     answer = dave.get("/jobs", params={"limit": limit})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/limit")
 
 
 @pytest.mark.parametrize("status", ["pending", "RUNNING", "PENDING,FAILED", ""])
-def test_a_status_that_there_is_none_of_is_400(dave: Caller, status: str) -> None:
+def test_invalid_status_is_400(dave: Caller, status: str) -> None:
     answer = dave.get("/jobs", params={"status": status})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/status")
 
 
-def test_each_parameter_that_does_not_fit_is_named(dave: Caller) -> None:
+def test_each_invalid_parameter_is_named(dave: Caller) -> None:
     answer = dave.get("/jobs", params={"owner": "bob", "status": "x", "limit": "x"})
     assert sorted(error["pointer"] for error in answer.json()["errors"]) == ["/limit", "/owner", "/status"]
 
@@ -109,18 +107,18 @@ def cursor(dave: Caller, jobs: list[Job]) -> str:
     return found
 
 
-def test_a_cursor_goes_with_any_page_size(dave: Caller, jobs: list[Job], cursor: str) -> None:
+def test_cursor_is_valid_with_any_page_size(dave: Caller, jobs: list[Job], cursor: str) -> None:
     page = dave.get("/jobs", params={"limit": "3", "status": "PENDING", "cursor": cursor}).json()["jobs"]
     assert ids(page) == ids(jobs[5:8])
 
 
 @pytest.mark.parametrize("query", [{}, {"status": "CANCELLED"}, {"status": "PENDING", "jobType": "generic"}], ids=str)
-def test_a_cursor_is_good_only_with_its_filters(dave: Caller, cursor: str, query: dict[str, str]) -> None:
+def test_cursor_is_valid_only_with_its_filters(dave: Caller, cursor: str, query: dict[str, str]) -> None:
     answer = dave.get("/jobs", params={**query, "cursor": cursor})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")
 
 
-def test_a_cursor_is_good_only_for_its_owner(alice: Caller, cursor: str) -> None:
+def test_cursor_is_valid_only_for_its_owner(alice: Caller, cursor: str) -> None:
     answer = alice.get("/jobs", params={"status": "PENDING", "cursor": cursor})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")
 
@@ -128,6 +126,6 @@ def test_a_cursor_is_good_only_for_its_owner(alice: Caller, cursor: str) -> None
 @pytest.mark.parametrize(
     "damage", [lambda c: c[:-1], lambda c: c + "A", lambda c: c.swapcase(), lambda _: "", lambda _: "e30", lambda _: "../.."]
 )
-def test_a_damaged_cursor_is_400(dave: Caller, cursor: str, damage: Callable[[str], str]) -> None:
+def test_damaged_cursor_is_400(dave: Caller, cursor: str, damage: Callable[[str], str]) -> None:
     answer = dave.get("/jobs", params={"status": "PENDING", "cursor": damage(cursor)})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")

@@ -1,4 +1,4 @@
-"""GET /jobs/{asyncJobId}?wait=N: a look that is answered as soon as there is news."""
+"""GET /jobs/{asyncJobId}?wait=N: the answer comes when the job changes."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tests.support.deployed import Api, Caller, Job
 from tests.support.prefetch import Timed, prefetch
 
 A_WAIT = 18
-"""Seconds in which whatever does not wait for 20 is answered, on a machine that is busy starting functions, too."""
+"""Seconds: less than a wait of 20, and enough for any other answer on a machine that is busy with cold starts."""
 
 LATER = {"jobType": "sample.returns", "delaySeconds": 600}
 
 
-def look_while(caller: Caller, body: dict[str, object], happens: Callable[[str, int], object]) -> Timed:
-    """A look that would wait for 20 s, while something happens to the job every two seconds."""
+def poll_during(caller: Caller, body: dict[str, object], change: Callable[[str, int], object]) -> Timed:
+    """Send a long poll of 20 s and change the job every two seconds meanwhile."""
     path, answered = f"/jobs/{caller.post('/jobs', json=body).json()['asyncJobId']}", threading.Event()
 
-    def happen() -> None:
+    def change_repeatedly() -> None:
         for number in count():
             if answered.wait(2):
                 return
-            happens(path, number)
+            change(path, number)
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(happen)
+        pool.submit(change_repeatedly)
         try:
             return Timed.call(lambda: caller.get(path, params={"wait": 20}))
         finally:
@@ -38,80 +38,80 @@ def look_while(caller: Caller, body: dict[str, object], happens: Callable[[str, 
 
 
 @prefetch
-def while_it_is_cancelled(api: Api) -> Timed:
+def poll_during_a_cancel(api: Api) -> Timed:
     alice = api.caller("alice")
-    return look_while(alice, LATER, lambda path, _: alice.post(f"{path}/cancel"))
+    return poll_during(alice, LATER, lambda path, _: alice.post(f"{path}/cancel"))
 
 
-def test_a_look_that_waits_hears_of_the_end_as_soon_as_it_comes() -> None:
-    heard = while_it_is_cancelled.result()
-    assert (heard.answer.status_code, heard.answer.json()["status"]) == (httpx.codes.OK, "CANCELLED")
-    assert 1.5 < heard.seconds < A_WAIT
+def test_long_poll_returns_when_the_job_ends() -> None:
+    polled = poll_during_a_cancel.result()
+    assert (polled.answer.status_code, polled.answer.json()["status"]) == (httpx.codes.OK, "CANCELLED")
+    assert 1.5 < polled.seconds < A_WAIT
 
 
 @prefetch
-def while_it_gets_on(api: Api) -> Timed:
+def poll_during_progress(api: Api) -> Timed:
     alice = api.caller("alice")
-    return look_while(alice, {}, lambda path, number: alice.patch(path, json={"progress": 45 + number}))
+    return poll_during(alice, {}, lambda path, number: alice.patch(path, json={"progress": 45 + number}))
 
 
-def test_a_look_that_waits_hears_of_progress_as_soon_as_it_is_made() -> None:
-    heard = while_it_gets_on.result()
-    assert (heard.answer.status_code, heard.answer.json()["progress"] >= 45) == (httpx.codes.OK, True)
-    assert 1.5 < heard.seconds < A_WAIT
+def test_long_poll_returns_on_progress() -> None:
+    polled = poll_during_progress.result()
+    assert (polled.answer.status_code, polled.answer.json()["progress"] >= 45) == (httpx.codes.OK, True)
+    assert 1.5 < polled.seconds < A_WAIT
 
 
 @prefetch
-def while_nothing_happens(api: Api) -> Timed:
+def poll_without_a_change(api: Api) -> Timed:
     alice = api.caller("alice")
     job = alice.post("/jobs", json=LATER).json()
     return Timed.call(lambda: alice.get(f"/jobs/{job['asyncJobId']}", params={"wait": 2}))
 
 
-def test_a_look_in_whose_time_nothing_happens_tells_how_the_job_stands() -> None:
-    waited = while_nothing_happens.result()
-    assert (waited.answer.status_code, waited.answer.json()["status"]) == (httpx.codes.OK, "PENDING")
-    assert int(waited.answer.headers["retry-after"]) > 0
-    assert 2 <= waited.seconds < A_WAIT
+def test_long_poll_without_a_change_returns_the_job() -> None:
+    polled = poll_without_a_change.result()
+    assert (polled.answer.status_code, polled.answer.json()["status"]) == (httpx.codes.OK, "PENDING")
+    assert int(polled.answer.headers["retry-after"]) > 0
+    assert 2 <= polled.seconds < A_WAIT
 
 
 @prefetch
-def while_nothing_happens_that_is_not_known(api: Api) -> Timed:
+def poll_with_the_current_tag(api: Api) -> Timed:
     alice = api.caller("alice")
     path = f"/jobs/{alice.post('/jobs', json=LATER).json()['asyncJobId']}"
     known = {"if-none-match": alice.get(path).headers["etag"]}
     return Timed.call(lambda: alice.get(path, params={"wait": 2}, headers=known))
 
 
-def test_who_says_what_it_knows_waits_and_is_then_told_that_nothing_has_changed() -> None:
-    waited = while_nothing_happens_that_is_not_known.result()
-    assert (waited.answer.status_code, waited.answer.content) == (httpx.codes.NOT_MODIFIED, b"")
-    assert 2 <= waited.seconds < A_WAIT
+def test_long_poll_with_the_current_tag_waits_and_is_304() -> None:
+    polled = poll_with_the_current_tag.result()
+    assert (polled.answer.status_code, polled.answer.content) == (httpx.codes.NOT_MODIFIED, b"")
+    assert 2 <= polled.seconds < A_WAIT
 
 
-def test_who_says_what_it_knows_is_told_at_once_what_it_has_missed(alice: Caller, tracked: Job) -> None:
+def test_long_poll_with_an_old_tag_returns_immediately(alice: Caller, tracked: Job) -> None:
     path = f"/jobs/{tracked['asyncJobId']}"
     known = {"if-none-match": alice.get(path).headers["etag"]}
     alice.patch(path, json={"progress": 45})
-    told = Timed.call(lambda: alice.get(path, params={"wait": 20}, headers=known))
-    assert (told.answer.status_code, told.answer.json()["progress"]) == (httpx.codes.OK, 45)
-    assert told.seconds < A_WAIT
+    polled = Timed.call(lambda: alice.get(path, params={"wait": 20}, headers=known))
+    assert (polled.answer.status_code, polled.answer.json()["progress"]) == (httpx.codes.OK, 45)
+    assert polled.seconds < A_WAIT
 
 
-def test_nobody_waits_for_what_has_finished(alice: Caller, completed: Job) -> None:
+def test_long_poll_of_a_finished_job_does_not_wait(alice: Caller, completed: Job) -> None:
     path = f"/jobs/{completed['asyncJobId']}"
-    told = Timed.call(lambda: alice.get(path, params={"wait": 20}))
-    again = Timed.call(lambda: alice.get(path, params={"wait": 20}, headers={"if-none-match": told.answer.headers["etag"]}))
-    assert (told.answer.status_code, again.answer.status_code) == (httpx.codes.OK, httpx.codes.NOT_MODIFIED)
-    assert max(told.seconds, again.seconds) < A_WAIT
+    polled = Timed.call(lambda: alice.get(path, params={"wait": 20}))
+    again = Timed.call(lambda: alice.get(path, params={"wait": 20}, headers={"if-none-match": polled.answer.headers["etag"]}))
+    assert (polled.answer.status_code, again.answer.status_code) == (httpx.codes.OK, httpx.codes.NOT_MODIFIED)
+    assert max(polled.seconds, again.seconds) < A_WAIT
 
 
 @pytest.mark.parametrize("wait", ["21", "-1", "1.5", "soon", ""])
-def test_a_wait_is_a_whole_number_of_seconds_from_0_to_20(alice: Caller, waiting: Job, wait: str) -> None:
+def test_wait_is_a_whole_number_of_seconds_from_0_to_20(alice: Caller, waiting: Job, wait: str) -> None:
     answer = alice.get(f"/jobs/{waiting['asyncJobId']}", params={"wait": wait})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/wait")
 
 
-def test_a_parameter_that_there_is_none_of_is_named(alice: Caller, waiting: Job) -> None:
+def test_unknown_parameter_is_named(alice: Caller, waiting: Job) -> None:
     answer = alice.get(f"/jobs/{waiting['asyncJobId']}", params={"wiat": "5"})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/wiat")

@@ -1,5 +1,4 @@
-"""What the API tells of itself: that it is there, what it is, and which job types it has. (That answers are as documented, a hook
-of every client here sees to.)"""
+"""Health, the OpenAPI document and the job types. (An event hook of every client checks that each answer is as documented.)"""
 
 from __future__ import annotations
 
@@ -19,25 +18,25 @@ def test_health_needs_no_token(anyone: httpx.Client) -> None:
     assert (answer.status_code, answer.json()) == (httpx.codes.OK, {"status": "ok"})
 
 
-def test_the_document_needs_no_token_and_is_the_one_that_was_built(anyone: httpx.Client, tree: Path) -> None:
+def test_document_needs_no_token_and_is_the_built_one(anyone: httpx.Client, tree: Path) -> None:
     answer = anyone.get("/openapi.json")
     assert (answer.status_code, answer.headers["content-type"]) == (httpx.codes.OK, "application/json")
     assert answer.json() == json.loads((tree / "layers/jobs/jobs/openapi.json").read_text())
 
 
-def test_the_document_is_sound_openapi(api: Api) -> None:
+def test_document_is_valid_openapi(api: Api) -> None:
     """OpenAPI 3.1."""
     assert api.checker.document["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(api.checker.document).validate()
 
 
 @pytest.mark.parametrize("asked", ALL, ids=str)
-def test_the_document_names_every_call_that_there_is(api: Api, asked: Asked) -> None:
+def test_document_has_every_operation(api: Api, asked: Asked) -> None:
     paths = [path for path, methods in api.checker.document["paths"].items() if asked.method.lower() in methods]
     assert any(api.checker.matches(path, asked.path()) for path in paths)
 
 
-def test_the_document_has_the_input_and_the_output_of_every_job_type(api: Api, alice: Caller) -> None:
+def test_document_has_the_input_and_output_of_every_job_type(api: Api, alice: Caller) -> None:
     names = {found["jobType"] for found in alice.get("/job-types").json()["jobTypes"]}
     schemas = api.checker.document["components"]["schemas"]
     assert {f"{name}.{part}" for name in names for part in ("submit", "input", "output")} <= schemas.keys()
@@ -48,14 +47,14 @@ def job_types(alice: Caller) -> dict[str, Job]:
     return {found["jobType"]: found for found in alice.get("/job-types").json()["jobTypes"]}
 
 
-def test_the_job_types_tell_what_each_does_and_takes_and_gives(job_types: dict[str, Job]) -> None:
+def test_job_types_have_a_description_and_schemas(job_types: dict[str, Job]) -> None:
     extract = job_types["document.extract"]
     assert extract["description"].startswith("Read a PDF")
     assert extract["inputSchema"]["properties"].keys() == {"pdf", "key"}
     assert "pageCount" in extract["outputSchema"]["properties"]
 
 
-def test_the_job_types_tell_how_long_each_takes_and_is_kept_and_how_often_it_is_tried(job_types: dict[str, Job]) -> None:
+def test_job_types_have_durations_retention_and_attempts(job_types: dict[str, Job]) -> None:
     assert (
         job_types["document.extract"].items()
         >= {
@@ -67,7 +66,7 @@ def test_the_job_types_tell_how_long_each_takes_and_is_kept_and_how_often_it_is_
     )
 
 
-def test_the_job_types_tell_which_are_tracked(job_types: dict[str, Job]) -> None:
+def test_job_types_show_which_are_tracked(job_types: dict[str, Job]) -> None:
     tracked = {name for name, found in job_types.items() if found["tracked"]}
     assert {"generic", "file_processing", "document_analysis", "llm_agent"} <= tracked
     assert not {"document.extract", "text.search"} & tracked

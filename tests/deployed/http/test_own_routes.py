@@ -1,4 +1,4 @@
-"""Routes of a job type's own: path, query and body together are its input."""
+"""Routes of a job type's own: path, query and body together are the input."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ REFRESH = "/jobs/cache/refresh/3"
 
 
 def asked(answer: httpx.Response) -> Any:
-    """What its input was, by what the job returned."""
+    """Return the job's input, from its result."""
     return answer.json()["result"]["asked"]
 
 
-def test_path_and_query_become_the_input_each_as_what_its_schema_says(alice: Caller) -> None:
+def test_path_and_query_are_read_as_their_schema_types(alice: Caller) -> None:
     query: dict[str, Any] = {"limit": "10", "ratio": "0.25", "exact": "true", "tags": "a,b"}
     answer = alice.post(SEARCH, params=query)
     assert answer.status_code == httpx.codes.OK
@@ -32,16 +32,16 @@ def test_path_and_query_become_the_input_each_as_what_its_schema_says(alice: Cal
     )
 
 
-def test_the_body_gives_further_fields_as_they_are(alice: Caller) -> None:
+def test_body_fields_are_added_unchanged(alice: Caller) -> None:
     answer = alice.post(SEARCH, params={"limit": 10}, json={"exact": True, "tags": ["a,b"]})
     assert asked(answer).items() >= {"subject": "war & peace", "limit": 10, "exact": True, "tags": ["a,b"]}.items()
 
 
-def test_without_query_and_body_the_path_is_enough(alice: Caller) -> None:
+def test_path_alone_is_enough(alice: Caller) -> None:
     assert asked(alice.post(SEARCH))["subject"] == "war & peace"
 
 
-def test_it_is_answered_as_a_submit_is(alice: Caller) -> None:
+def test_route_answers_as_a_submit(alice: Caller) -> None:
     answer = alice.post(SEARCH, headers={"prefer": "respond-async"})
     job = answer.json()
     assert (answer.status_code, job["jobType"], job["status"]) == (httpx.codes.ACCEPTED, "contract.searches", "PENDING")
@@ -50,19 +50,19 @@ def test_it_is_answered_as_a_submit_is(alice: Caller) -> None:
     assert (answer.headers["preference-applied"], answer.headers["vary"]) == ("respond-async", "Prefer")
 
 
-def test_a_failure_of_a_job_that_ran_at_once_is_500(alice: Caller) -> None:
+def test_failure_of_a_quick_job_is_500(alice: Caller) -> None:
     answer = alice.post(SEARCH, params={"turn": "gives up"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.INTERNAL_SERVER_ERROR, "JOB_FAILED")
 
 
-def test_it_takes_an_idempotency_key(alice: Caller, key: str) -> None:
+def test_route_accepts_an_idempotency_key(alice: Caller, key: str) -> None:
     first, again = (alice.post(SEARCH, headers={"idempotency-key": key}) for _ in range(2))
     other = alice.post(SEARCH, params={"limit": 1}, headers={"idempotency-key": key})
     assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
     assert (other.status_code, other.json()["code"]) == (httpx.codes.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_the_same_request_by_its_own_route_and_by_post_jobs_is_the_same(alice: Caller, key: str) -> None:
+def test_request_by_the_route_and_by_post_jobs_is_the_same(alice: Caller, key: str) -> None:
     own = alice.post(SEARCH, params={"limit": 1}, headers={"idempotency-key": key})
     body = {"jobType": "contract.searches", "input": {"subject": "war & peace", "limit": 1}}
     plain = alice.post("/jobs", json=body, headers={"idempotency-key": key})
@@ -86,37 +86,35 @@ def test_the_same_request_by_its_own_route_and_by_post_jobs_is_the_same(alice: C
     ],
     ids=str,
 )
-def test_what_does_not_fit_is_named_where_the_caller_put_it(
-    alice: Caller, query: dict[str, str], body: Any, pointer: str
-) -> None:
+def test_invalid_field_is_named_where_the_caller_put_it(alice: Caller, query: dict[str, str], body: Any, pointer: str) -> None:
     answer = alice.post(SEARCH, params=query, **({} if body is None else {"json": body}))
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
     assert {error["pointer"] for error in answer.json()["errors"]} == {pointer}
 
 
-# ── For callers that know nothing of jobs ──────────────────────────────────────────────────────────
+# ── Synchronous routes ───────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_synchronous_route_answers_the_bare_result_and_where_its_job_is(alice: Caller) -> None:
+def test_synchronous_route_returns_the_bare_result_and_the_jobs_location(alice: Caller) -> None:
     answer = alice.get(SEARCH, params={"limit": 2})
     job = alice.get(answer.headers["location"].removeprefix("/api/v1")).json()
     assert (answer.status_code, answer.json()["asked"]["limit"]) == (httpx.codes.OK, 2)
     assert (job["jobType"], job["status"], job["result"]) == ("contract.searches", "COMPLETED", answer.json())
 
 
-def test_it_takes_an_idempotency_key_too(alice: Caller, key: str) -> None:
+def test_synchronous_route_accepts_an_idempotency_key(alice: Caller, key: str) -> None:
     first, again = (alice.get(SEARCH, headers={"idempotency-key": key}) for _ in range(2))
     other = alice.get(SEARCH, params={"limit": 1}, headers={"idempotency-key": key})
     assert (again.json(), again.headers["location"]) == (first.json(), first.headers["location"])
     assert (other.status_code, other.json()["code"]) == (httpx.codes.UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_it_waits_for_what_does_not_run_at_once(api: Api) -> None:
+def test_synchronous_route_waits_for_a_worker(api: Api) -> None:
     answer = api.caller("kim").get(REFRESH)
     assert (answer.status_code, answer.json()) == (httpx.codes.OK, 3)
 
 
-def test_a_result_too_large_for_an_answer_is_303_to_where_it_is(alice: Caller) -> None:
+def test_synchronous_route_redirects_to_a_large_result(alice: Caller) -> None:
     """RFC 9110 15.4.4."""
     answer = alice.get(SEARCH, params={"size": 20_000})
     assert (answer.status_code, answer.json()) == (httpx.codes.SEE_OTHER, {"location": answer.headers["location"]})
@@ -124,19 +122,19 @@ def test_a_result_too_large_for_an_answer_is_303_to_where_it_is(alice: Caller) -
     assert (result.status_code, answer.headers["location"].endswith("/result")) == (httpx.codes.SEE_OTHER, True)
 
 
-def test_a_failure_is_500_with_the_jobs_id_and_its_error(alice: Caller) -> None:
+def test_synchronous_route_is_500_when_the_job_fails(alice: Caller) -> None:
     answer = alice.get(SEARCH, params={"turn": "gives up"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.INTERNAL_SERVER_ERROR, "JOB_FAILED")
     assert answer.json()["error"]["code"] == "HOPELESS"
     assert alice.job(answer.json())["status"] == "FAILED"
 
 
-def test_what_does_not_fit_is_400_there_too(alice: Caller) -> None:
+def test_synchronous_route_is_400_for_an_invalid_field(alice: Caller) -> None:
     answer = alice.get(SEARCH, params={"limit": "two"})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/limit")
 
 
-def test_the_samples_search_has_both(alice: Caller) -> None:
+def test_text_search_has_both_routes(alice: Caller) -> None:
     later = alice.post("/search", params={"query": "lease"}, json={"limit": 2}, headers={"prefer": "respond-async"})
     at_once = alice.get("/search", params={"query": "lease", "limit": 2})
     assert (later.status_code, later.json()["jobType"]) == (httpx.codes.ACCEPTED, "text.search")
@@ -145,7 +143,7 @@ def test_the_samples_search_has_both(alice: Caller) -> None:
 
 @pytest.fixture
 def refreshing(alice: Caller) -> Iterator[str]:
-    """A job of alice's that keeps out others of its type."""
+    """Start a job of alice that holds the lock of its type."""
     answer = alice.post(REFRESH, params={"seconds": 50})
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     yield answer.json()["asyncJobId"]
@@ -153,7 +151,7 @@ def refreshing(alice: Caller) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-def test_while_another_operation_runs_both_are_409(alice: Caller, refreshing: str, method: str) -> None:
+def test_both_routes_are_409_while_the_lock_is_held(alice: Caller, refreshing: str, method: str) -> None:
     answer = alice.http.request(method, REFRESH)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
     assert answer.json()["asyncJobId"] == refreshing
@@ -161,7 +159,7 @@ def test_while_another_operation_runs_both_are_409(alice: Caller, refreshing: st
 
 @prefetch
 def too_slow(api: Api) -> tuple[Timed, Job]:
-    """The answer, and the job as it stood then."""
+    """Return the answer, and the job at that time."""
     grace = api.caller("grace")
     slow = Timed.call(lambda: grace.get(REFRESH, params={"seconds": 50}))
     job = grace.job(slow.answer.json())
@@ -169,7 +167,7 @@ def too_slow(api: Api) -> tuple[Timed, Job]:
     return slow, job
 
 
-def test_what_takes_longer_than_20_seconds_is_504_with_where_to_look_for_it() -> None:
+def test_synchronous_route_is_504_after_20_seconds_with_the_jobs_location() -> None:
     """RFC 9110 15.6.5."""
     slow, job = too_slow.result()
     problem = slow.answer.json()
@@ -191,7 +189,7 @@ def cancelled_while_waited_for(api: Api) -> httpx.Response:
         return answer.result()
 
 
-def test_a_job_that_is_cancelled_while_its_caller_waits_is_409() -> None:
+def test_synchronous_route_is_409_when_the_job_is_cancelled() -> None:
     answer = cancelled_while_waited_for.result()
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CANCELLED")
     assert answer.headers["location"] == f"/api/v1/jobs/{answer.json()['asyncJobId']}"

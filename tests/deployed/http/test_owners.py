@@ -1,4 +1,4 @@
-"""Who may call, and whose a job is: to everybody else it does not exist. Rows S1, S2, S4 and S5 of the protocol."""
+"""Authentication and ownership: for every other user a job does not exist. Rows S1, S2, S4 and S5 of the protocol."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ GUARDED = those(lambda asked: not asked.is_open)
 
 
 @pytest.mark.parametrize("asked", GUARDED, ids=str)
-def test_without_a_token_nothing_is_to_be_had(anyone: httpx.Client, asked: Asked) -> None:
+def test_request_without_a_token_is_401(anyone: httpx.Client, asked: Asked) -> None:
     """RFC 9110 15.5.2."""
     assert anyone.request(asked.method, asked.path()).status_code == httpx.codes.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic YTpi"])
-def test_what_is_no_good_token_opens_nothing(api: Api, authorization: str) -> None:
-    """RFC 6750 2.1. tests/deployed/operations/test_tokens.py tries the forged ones."""
+def test_invalid_token_is_401(api: Api, authorization: str) -> None:
+    """RFC 6750 2.1. tests/deployed/operations/test_tokens.py has the forged ones."""
     assert api.client(authorization=authorization).get("/jobs").status_code == httpx.codes.UNAUTHORIZED
 
 
-def test_an_id_token_is_no_access_token(api: Api, stack: LocalStack, outputs: Outputs) -> None:
+def test_id_token_is_not_an_access_token(api: Api, stack: LocalStack, outputs: Outputs) -> None:
     tokens = users.sign_in(outputs, stack.session, "niaj")
     assert api.client_with_token(tokens["AccessToken"]).get("/jobs").status_code == httpx.codes.OK
     assert api.client_with_token(tokens["IdToken"]).get("/jobs").status_code == httpx.codes.FORBIDDEN
@@ -46,7 +46,7 @@ NO_IDS = [
 
 
 @pytest.mark.parametrize("asked", ABOUT_A_JOB, ids=str)
-def test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404(bob: Caller, waiting: Job, asked: Asked) -> None:
+def test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404(bob: Caller, waiting: Job, asked: Asked) -> None:
     body: dict[str, Any] = {"json": {"progress": 1}} if asked.has_body else {}
     ids = [waiting["asyncJobId"], UNKNOWN, waiting["asyncJobId"].upper(), *NO_IDS]
     answers = [bob.http.request(asked.method, asked.path(async_job_id), **body) for async_job_id in ids]
@@ -54,24 +54,24 @@ def test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404(bob: Cal
     assert len({json.dumps({**answer.json(), "requestId": None}) for answer in answers}) == 1
 
 
-def test_what_another_tries_leaves_a_job_as_it_is(alice: Caller, bob: Caller, waiting: Job) -> None:
+def test_requests_of_another_owner_change_nothing(alice: Caller, bob: Caller, waiting: Job) -> None:
     for asked in ABOUT_A_JOB:
         bob.http.request(asked.method, asked.path(waiting["asyncJobId"]))
     assert alice.job(waiting) == waiting | {"estimatedEndAt": None}
 
 
-def test_anothers_jobs_are_in_no_list(bob: Caller, waiting: Job) -> None:
+def test_jobs_of_others_are_not_listed(bob: Caller, waiting: Job) -> None:
     listed = bob.get("/jobs", params={"limit": "100"}).json()["jobs"]
     assert waiting["asyncJobId"] not in [job["asyncJobId"] for job in listed]
 
 
-def test_the_owner_comes_from_the_token_and_from_nowhere_else(alice: Caller, bob: Caller) -> None:
+def test_owner_comes_from_the_token_alone(alice: Caller, bob: Caller) -> None:
     pretended = {"x-owner": bob.owner, "x-amzn-oidc-identity": bob.owner, "x-forwarded-user": bob.owner}
     job = alice.post("/jobs", json={}, headers=pretended, params={"owner": bob.owner, "sub": bob.owner}).json()
     assert alice.job(job)["status"] == "PENDING"
     assert bob.get(f"/jobs/{job['asyncJobId']}").status_code == httpx.codes.NOT_FOUND
 
 
-def test_an_owner_in_a_body_is_400(alice: Caller, bob: Caller) -> None:
+def test_owner_in_a_body_is_400(alice: Caller, bob: Caller) -> None:
     answer = alice.post("/jobs", json={"owner": bob.owner})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/owner")

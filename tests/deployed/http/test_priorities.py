@@ -1,4 +1,4 @@
-"""`delaySeconds` and `notBefore`: not sooner than asked. (`priority` and its queues: tests/deployed/operations/test_priority.py.)"""
+"""`delaySeconds`, `notBefore` and `priority`. (tests/deployed/operations/test_priority.py has the queues.)"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.prefetch import prefetch
 
 DELAY = 3
 LATE = 55
-"""Seconds. Had its message got lost, the sweeper would have sent it no sooner than a minute after its start."""
+"""Seconds. The sweeper would resend a lost message a minute after its start at the earliest."""
 
 
 def in_seconds(seconds: float) -> datetime:
@@ -26,7 +26,7 @@ def delayed(api: Api) -> Job:
     return alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": DELAY}).json())
 
 
-def test_a_delayed_job_starts_when_its_delay_is_over_and_not_before() -> None:
+def test_delayed_job_starts_after_its_delay() -> None:
     job = delayed.result()
     waited = datetime.fromisoformat(job["startedAt"]) - datetime.fromisoformat(job["createdAt"])
     assert job["status"] == "COMPLETED"
@@ -39,24 +39,26 @@ def not_before(api: Api) -> tuple[datetime, Job]:
     return at, alice.wait_for(alice.post("/jobs", json={"jobType": "sample.returns", "notBefore": at.isoformat()}).json())
 
 
-def test_a_job_starts_at_its_instant_and_not_before_whatever_the_offset_it_is_written_with() -> None:
+def test_job_starts_at_not_before_with_any_utc_offset() -> None:
     """RFC 3339 4.2."""
     at, job = not_before.result()
     waited = datetime.fromisoformat(job["startedAt"]) - at
-    # Instants are kept to the millisecond.
+    # Times are stored in milliseconds.
     assert -0.001 <= waited.total_seconds() < LATE
 
 
-def test_an_instant_that_is_past_delays_nothing(alice: Caller) -> None:
+def test_not_before_in_the_past_delays_nothing(alice: Caller) -> None:
     answer = alice.post(
         "/jobs", json={"jobType": "sample.is_quick", "notBefore": "2020-01-01T00:00:00Z"}, headers={"prefer": "wait=15"}
     )
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
 
 
-@pytest.mark.parametrize("body", [{"delaySeconds": 30}, {"notBefore": in_seconds(3600).isoformat()}], ids=["delay", "instant"])
-def test_an_accepted_job_is_not_worth_looking_at_before_it_may_start(alice: Caller, body: dict[str, Any]) -> None:
-    """RFC 9110 10.2.3. A minute is the longest pause that is told."""
+@pytest.mark.parametrize(
+    "body", [{"delaySeconds": 30}, {"notBefore": in_seconds(3600).isoformat()}], ids=["delaySeconds", "notBefore"]
+)
+def test_retry_after_of_a_delayed_job_is_at_least_its_delay(alice: Caller, body: dict[str, Any]) -> None:
+    """RFC 9110 10.2.3. A minute is the longest Retry-After."""
     answer = alice.post("/jobs", json={"jobType": "sample.returns", **body})
     assert 29 <= int(answer.headers["retry-after"]) <= 3600
     alice.post(f"/jobs/{answer.json()['asyncJobId']}/cancel")
@@ -72,21 +74,21 @@ def test_an_accepted_job_is_not_worth_looking_at_before_it_may_start(alice: Call
         {"notBefore": in_seconds(31 * 24 * 3600).isoformat()},
         {"notBefore": 5},
     ],
-    ids=["both", "no instant", "no offset", "no day of the calendar", "later than the longest retention", "a number"],
+    ids=["both", "not a time", "no offset", "not a date", "later than the longest retention", "a number"],
 )
-def test_an_instant_that_cannot_be_is_400(alice: Caller, body: dict[str, Any]) -> None:
+def test_invalid_not_before_is_400(alice: Caller, body: dict[str, Any]) -> None:
     """RFC 3339 5.6."""
     answer = alice.post("/jobs", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/notBefore")
 
 
 @pytest.mark.parametrize("priority", ["high", "standard", "low"])
-def test_a_job_shows_the_priority_that_it_was_submitted_with(alice: Caller, priority: str) -> None:
+def test_job_shows_its_priority(alice: Caller, priority: str) -> None:
     job = alice.post("/jobs", json={"priority": priority}).json()
     assert (job["priority"], alice.job(job)["priority"]) == (priority, priority)
 
 
-def test_a_priority_is_part_of_what_a_key_stands_for(alice: Caller, key: str) -> None:
+def test_priority_is_part_of_the_request(alice: Caller, key: str) -> None:
     answers = [
         alice.post("/jobs", json={"priority": priority}, headers={"idempotency-key": key})
         for priority in ("low", "low", "high")

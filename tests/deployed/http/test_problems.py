@@ -1,4 +1,4 @@
-"""Errors, whichever call they come from: RFC 9457 problems with a code, and the gateway's own, which are none."""
+"""Errors of every operation: RFC 9457 problems with a code, and the gateway's own answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Send = Callable[..., httpx.Response]
 
 @pytest.fixture
 def send(api: Api, alice: Caller, tracked: Job) -> Send:
-    """Calls an operation as who may: a worker with its token where the gateway asks for none."""
+    """Return a function that calls an operation with a valid token: the worker's where the gateway requires none."""
 
     def send(asked: Asked, **options: Any) -> httpx.Response:
         client = api.client_with_token(tracked["workerToken"]) if asked.is_open else alice.http
@@ -31,7 +31,7 @@ def send(api: Api, alice: Caller, tracked: Job) -> Send:
     return send
 
 
-def test_a_problem_has_the_members_of_its_standard_a_code_and_the_request(alice: Caller) -> None:
+def test_problem_has_the_members_of_rfc_9457_a_code_and_the_request_id(alice: Caller) -> None:
     """RFC 9457 3."""
     answer = alice.get(f"/jobs/{UNKNOWN}")
     problem = answer.json()
@@ -46,11 +46,11 @@ def test_a_problem_has_the_members_of_its_standard_a_code_and_the_request(alice:
     }
 
 
-def test_each_request_has_an_id_of_its_own(alice: Caller) -> None:
+def test_each_request_has_its_own_id(alice: Caller) -> None:
     assert len({alice.get(f"/jobs/{UNKNOWN}").json()["requestId"] for _ in range(3)}) == 3
 
 
-def test_what_is_wrong_with_an_input_is_named_by_pointer_and_in_words(alice: Caller) -> None:
+def test_invalid_input_is_named_by_pointer_and_in_words(alice: Caller) -> None:
     """RFC 6901."""
     answer = alice.post("/jobs", json={"jobType": "sample.halves", "input": {"number": 4, "a/b": 1}})
     (error,) = answer.json()["errors"]
@@ -58,7 +58,7 @@ def test_what_is_wrong_with_an_input_is_named_by_pointer_and_in_words(alice: Cal
 
 
 @pytest.mark.parametrize("asked", ALL, ids=str)
-def test_who_takes_no_json_gets_406(alice: Caller, asked: Asked) -> None:
+def test_accept_without_json_is_406(alice: Caller, asked: Asked) -> None:
     """RFC 9110 15.5.7."""
     answer = alice.http.request(asked.method, asked.path(), headers={"accept": "text/html"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
@@ -67,26 +67,26 @@ def test_who_takes_no_json_gets_406(alice: Caller, asked: Asked) -> None:
 @pytest.mark.parametrize(
     "accept", ["*/*", "application/*", "application/json", "text/html, application/json;q=0.5", "application/problem+json"]
 )
-def test_who_takes_json_among_others_gets_it(alice: Caller, accept: str) -> None:
+def test_accept_with_json_among_others_is_answered(alice: Caller, accept: str) -> None:
     """RFC 9110 12.5.1."""
     assert alice.get("/jobs", headers={"accept": accept}).status_code == httpx.codes.OK
 
 
 @pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_a_body_that_is_not_said_to_be_json_is_415(send: Send, asked: Asked) -> None:
+def test_body_of_another_content_type_is_415(send: Send, asked: Asked) -> None:
     """RFC 9110 15.5.16."""
     answer = send(asked, content=b"{}", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_a_body_that_is_cut_off_is_400(send: Send, asked: Asked) -> None:
+def test_truncated_body_is_400(send: Send, asked: Asked) -> None:
     answer = send(asked, content=b"{", headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_JSON")
 
 
 @pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_a_body_of_more_than_256_kb_is_413(send: Send, asked: Asked) -> None:
+def test_body_of_more_than_256_kb_is_413(send: Send, asked: Asked) -> None:
     """RFC 9110 15.5.14."""
     body = json.dumps("x" * (256 * 1024 - 1)).encode()
     answer = send(asked, content=body, headers=JSON)
@@ -126,16 +126,14 @@ def test_a_body_of_more_than_256_kb_is_413(send: Send, asked: Asked) -> None:
         "nothing",
     ],
 )
-def test_json_that_programs_read_differently_is_400_and_named_where_it_has_a_place(
-    alice: Caller, content: bytes, pointer: str
-) -> None:
+def test_ambiguous_json_is_400_with_its_place(alice: Caller, content: bytes, pointer: str) -> None:
     """RFC 8259 4, 6, 8.1; RFC 7493 2."""
     answer = alice.post("/jobs", content=content, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_JSON")
     assert answer.json()["errors"][0]["pointer"] == pointer
 
 
-def test_32_levels_and_38_digits_are_taken(alice: Caller) -> None:
+def test_32_levels_and_38_digits_are_accepted(alice: Caller) -> None:
     deep: Any = 0
     for _ in range(30):
         deep = [deep]
@@ -157,7 +155,7 @@ def test_32_levels_and_38_digits_are_taken(alice: Caller) -> None:
     ],
     ids=str,
 )
-def test_no_refusal_quotes_what_was_sent(alice: Caller, body: dict[str, Any]) -> None:
+def test_problem_does_not_quote_the_request(alice: Caller, body: dict[str, Any]) -> None:
     answer = alice.post("/jobs", json=body)
     assert (answer.status_code, "canary" in answer.text) == (httpx.codes.BAD_REQUEST, False)
 
@@ -182,14 +180,14 @@ def test_no_refusal_quotes_what_was_sent(alice: Caller, body: dict[str, Any]) ->
         ("GET", "/.env"),
     ],
 )
-def test_s18_what_is_no_route_is_the_gateways_404(alice: Caller, outputs: Outputs, method: str, path: str) -> None:
-    # HTTP APIs answer 404 also for a wrong method. Nothing of ours runs, and nothing is paid for.
+def test_s18_unknown_route_is_the_gateways_404(alice: Caller, outputs: Outputs, method: str, path: str) -> None:
+    # HTTP APIs answer 404 also for a wrong method. No function runs, and nothing is billed.
     answer = alice.http.request(method, f"{outputs.api_url}{path}")
     assert (answer.status_code, answer.json()) == (httpx.codes.NOT_FOUND, {"message": "Not Found"})
 
 
 @pytest.mark.parametrize("async_job_id", ["..", "..%2Fjob-types", "%2e%2e", f"%2F{UNKNOWN}", f"{UNKNOWN}%2Fresult", "%00", "*"])
-def test_s18_no_id_leads_anywhere_else(alice: Caller, outputs: Outputs, async_job_id: str) -> None:
+def test_s18_id_cannot_leave_its_route(alice: Caller, outputs: Outputs, async_job_id: str) -> None:
     url = httpx.URL(f"{outputs.api_url}/api/v1/jobs/x").copy_with(
         raw_path=f"{httpx.URL(outputs.api_url).path}/api/v1/jobs/{async_job_id}".encode()
     )

@@ -1,4 +1,4 @@
-"""POST /jobs/{asyncJobId}/retry: a job that came to nothing begins anew, under its old name."""
+"""POST /jobs/{asyncJobId}/retry: a failed or cancelled job starts again with the same id."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def retry(caller: Caller, job: Job) -> httpx.Response:
     return caller.post(f"/jobs/{job['asyncJobId']}/retry")
 
 
-def test_a_failed_job_is_202_pending_again_and_runs_with_all_its_attempts(alice: Caller) -> None:
+def test_retry_of_a_failed_job_is_202_and_has_all_its_attempts(alice: Caller) -> None:
     problem = alice.post("/jobs", json={"jobType": "sample.is_quick", "input": {"turn": "gives up"}}).json()
     failed = alice.job(problem)
     answer = retry(alice, failed)
@@ -27,7 +27,7 @@ def test_a_failed_job_is_202_pending_again_and_runs_with_all_its_attempts(alice:
     assert (ended["status"], ended["attempt"], ended["startedAt"] > failed["endedAt"]) == ("FAILED", 1, True)
 
 
-def test_a_cancelled_job_is_202_and_runs(alice: Caller, later: Later) -> None:
+def test_retry_of_a_cancelled_job_is_202_and_runs(alice: Caller, later: Later) -> None:
     job = later()
     alice.post(f"/jobs/{job['asyncJobId']}/cancel")
     answer = retry(alice, job)
@@ -36,12 +36,12 @@ def test_a_cancelled_job_is_202_and_runs(alice: Caller, later: Later) -> None:
 
 
 @pytest.mark.parametrize("state", ["waiting", "running", "completed"])
-def test_any_other_job_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+def test_retry_of_any_other_job_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
     answer = retry(alice, request.getfixturevalue(state))
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")
 
 
-def test_a_tracked_job_is_409_however_it_ended(alice: Caller, tracked: Job) -> None:
+def test_retry_of_a_tracked_job_is_409(alice: Caller, tracked: Job) -> None:
     alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
     answer = retry(alice, tracked)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")

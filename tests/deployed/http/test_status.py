@@ -1,4 +1,4 @@
-"""GET /jobs/{asyncJobId}: how a job stands, when to look again, and whether anything has changed."""
+"""GET /jobs/{asyncJobId}: the job, Retry-After, and conditional requests."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.deployed import Caller, Job
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
 
 
-def test_a_waiting_job_has_not_started(alice: Caller, waiting: Job) -> None:
+def test_waiting_job_has_not_started(alice: Caller, waiting: Job) -> None:
     job = alice.job(waiting)
     assert (job["status"], job["progress"], job["attempt"], job["startedAt"], job["endedAt"]) == ("PENDING", 0, 0, None, None)
 
 
-def test_a_running_job_tells_how_far_it_is_and_what_it_does(alice: Caller, running: Job) -> None:
+def test_running_job_shows_its_progress_and_message(alice: Caller, running: Job) -> None:
     job = alice.job(running)
     assert (job["status"], job["attempt"], job["endedAt"], job["result"]) == ("IN_PROGRESS", 1, None, None)
     assert running["progress"] <= job["progress"] < 100
@@ -26,19 +26,19 @@ def test_a_running_job_tells_how_far_it_is_and_what_it_does(alice: Caller, runni
     assert job["startedAt"] >= job["createdAt"]
 
 
-def test_a_completed_job_shows_its_result(alice: Caller, completed: Job) -> None:
+def test_completed_job_shows_its_result(alice: Caller, completed: Job) -> None:
     job = alice.job(completed)
     assert (job["status"], job["progress"], job["error"]) == ("COMPLETED", 100, None)
     assert (job["resultType"], job["result"], job["resultLocation"]) == ("INLINE", 1, None)
 
 
-def test_a_completed_job_with_a_large_result_shows_where_to_get_it(alice: Caller, large: Job) -> None:
+def test_completed_job_with_a_large_result_shows_its_location(alice: Caller, large: Job) -> None:
     job = alice.job(large)
     assert (job["status"], job["resultType"], job["result"]) == ("COMPLETED", "S3", None)
     assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
 
 
-def test_a_failed_job_shows_why(alice: Caller, failed: Job) -> None:
+def test_failed_job_shows_its_error(alice: Caller, failed: Job) -> None:
     job = alice.job(failed)
     assert (job["status"], job["resultType"], job["result"]) == ("FAILED", None, None)
     assert job["error"] == {
@@ -49,20 +49,18 @@ def test_a_failed_job_shows_why(alice: Caller, failed: Job) -> None:
     }
 
 
-def test_a_cancelled_job_has_ended_without_a_result(alice: Caller, cancelled: Job) -> None:
+def test_cancelled_job_has_ended_without_a_result(alice: Caller, cancelled: Job) -> None:
     job = alice.job(cancelled)
     assert (job["status"], job["resultType"], job["result"], job["startedAt"]) == ("CANCELLED", None, None, None)
     assert job["endedAt"] >= job["createdAt"]
 
 
-def test_the_message_and_the_metadata_of_the_submit_are_shown_until_the_job_says_something_itself(
-    alice: Caller, completed: Job
-) -> None:
+def test_message_and_metadata_of_the_submit_are_shown_until_the_job_reports(alice: Caller, completed: Job) -> None:
     job = alice.job(completed)
     assert (job["message"], job["metadata"]) == ("Queued", {"order": 7})
 
 
-def test_instants_are_in_utc_to_the_millisecond_and_in_their_order(alice: Caller, completed: Job) -> None:
+def test_times_are_in_utc_with_milliseconds_and_in_order(alice: Caller, completed: Job) -> None:
     """RFC 3339 5.6."""
     job = alice.job(completed)
     instants = [job[name] for name in ("createdAt", "startedAt", "endedAt", "updatedAt")]
@@ -70,51 +68,51 @@ def test_instants_are_in_utc_to_the_millisecond_and_in_their_order(alice: Caller
     assert instants == sorted(instants)
 
 
-def test_the_expiry_is_in_whole_seconds_since_1970(alice: Caller, completed: Job) -> None:
+def test_expiry_is_in_whole_seconds_since_1970(alice: Caller, completed: Job) -> None:
     assert isinstance(alice.job(completed)["recordExpiresAt"], int)
     assert alice.job(completed)["recordExpiresAt"] > time.time()
 
 
-def test_an_unfinished_job_says_after_how_many_seconds_it_is_worth_looking_again(alice: Caller, unfinished: Job) -> None:
+def test_unfinished_job_has_retry_after(alice: Caller, unfinished: Job) -> None:
     """RFC 9110 10.2.3."""
     answer = alice.get(f"/jobs/{unfinished['asyncJobId']}")
     assert re.fullmatch("[1-9][0-9]*", answer.headers["retry-after"])
 
 
-def test_a_delayed_job_is_not_worth_looking_at_before_it_may_start(alice: Caller, waiting: Job) -> None:
+def test_retry_after_of_a_delayed_job_is_at_least_its_delay(alice: Caller, waiting: Job) -> None:
     assert int(alice.get(f"/jobs/{waiting['asyncJobId']}").headers["retry-after"]) > 30
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
-def test_a_finished_job_is_not_worth_looking_at_again(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+def test_finished_job_has_no_retry_after(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
     answer = alice.get(f"/jobs/{request.getfixturevalue(state)['asyncJobId']}")
     assert (answer.status_code, "retry-after" in answer.headers) == (httpx.codes.OK, False)
     assert answer.json()["estimatedEndAt"] is None
 
 
 @pytest.mark.parametrize("state", ["completed", "failed", "cancelled"])
-def test_a_finished_job_never_changes(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
+def test_finished_job_never_changes(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
     job = request.getfixturevalue(state)
     alice.post(f"/jobs/{job['asyncJobId']}/cancel")
     alice.patch(f"/jobs/{job['asyncJobId']}", json={"progress": 1})
     assert alice.job(job) == job
 
 
-# ── What has not changed ───────────────────────────────────────────────────────────────────────────
+# ── Conditional requests ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_tag_of_a_finished_job_is_strong(alice: Caller, completed: Job) -> None:
+def test_tag_of_a_finished_job_is_strong(alice: Caller, completed: Job) -> None:
     """RFC 9110 8.8.3."""
     assert re.fullmatch('"[0-9a-f]+"', alice.get(f"/jobs/{completed['asyncJobId']}").headers["etag"])
 
 
-def test_the_tag_of_an_unfinished_job_is_weak(alice: Caller, unfinished: Job) -> None:
+def test_tag_of_an_unfinished_job_is_weak(alice: Caller, unfinished: Job) -> None:
     """RFC 9110 8.8.1: an estimate of its end may differ."""
     assert re.fullmatch('W/"[0-9a-f]+"', alice.get(f"/jobs/{unfinished['asyncJobId']}").headers["etag"])
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"another", {}', '"another",W/{}', "*"])
-def test_a_job_that_has_not_changed_is_304_without_a_body(alice: Caller, completed: Job, form: str) -> None:
+def test_unchanged_job_is_304_without_a_body(alice: Caller, completed: Job, form: str) -> None:
     """RFC 9110 13.1.2, 15.4.5."""
     path = f"/jobs/{completed['asyncJobId']}"
     tag = alice.get(path).headers["etag"]
@@ -122,7 +120,7 @@ def test_a_job_that_has_not_changed_is_304_without_a_body(alice: Caller, complet
     assert (answer.status_code, answer.content, answer.headers["etag"]) == (httpx.codes.NOT_MODIFIED, b"", tag)
 
 
-def test_a_weak_tag_fits_by_weak_comparison_and_its_304_says_when_to_look_again(alice: Caller, waiting: Job) -> None:
+def test_weak_tag_matches_by_weak_comparison_and_its_304_has_retry_after(alice: Caller, waiting: Job) -> None:
     """RFC 9110 13.1.2, 8.8.3.2."""
     path = f"/jobs/{waiting['asyncJobId']}"
     tag = alice.get(path).headers["etag"]
@@ -133,12 +131,12 @@ def test_a_weak_tag_fits_by_weak_comparison_and_its_304_says_when_to_look_again(
 
 
 @pytest.mark.parametrize("tag", ['"another"', 'W/"another"', "", "no tag"])
-def test_for_any_other_tag_it_is_200(alice: Caller, completed: Job, tag: str) -> None:
+def test_other_tag_is_200(alice: Caller, completed: Job, tag: str) -> None:
     answer = alice.get(f"/jobs/{completed['asyncJobId']}", headers={"if-none-match": tag})
     assert (answer.status_code, answer.json()) == (httpx.codes.OK, completed)
 
 
-def test_a_job_that_has_changed_has_another_tag(alice: Caller, tracked: Job) -> None:
+def test_changed_job_has_another_tag(alice: Caller, tracked: Job) -> None:
     path = f"/jobs/{tracked['asyncJobId']}"
     tag = alice.get(path).headers["etag"]
     alice.patch(path, json={"progress": 1})

@@ -1,4 +1,4 @@
-"""POST /jobs: what is accepted, what it is answered with, and what is refused."""
+"""POST /jobs: accepted requests, their answers, and rejected requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.support.deployed import Api, Caller
 
 
-def test_an_accepted_job_is_202_with_where_to_look_and_when(alice: Caller) -> None:
+def test_accepted_submit_is_202_with_location_and_retry_after(alice: Caller) -> None:
     """RFC 9110 15.3.3, 10.2.2, 10.2.3."""
     answer = alice.post("/jobs", json={"jobType": "sample.returns"})
     assert answer.status_code == httpx.codes.ACCEPTED
@@ -20,7 +20,7 @@ def test_an_accepted_job_is_202_with_where_to_look_and_when(alice: Caller) -> No
     assert answer.headers["retry-after"] == "2"
 
 
-def test_a_new_job_is_pending_and_nothing_has_been_done_for_it(alice: Caller) -> None:
+def test_new_job_is_pending_without_an_attempt(alice: Caller) -> None:
     job = alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600}).json()
     assert (job["jobType"], job["status"], job["progress"], job["attempt"], job["maxAttempts"]) == (
         "sample.returns",
@@ -33,14 +33,14 @@ def test_a_new_job_is_pending_and_nothing_has_been_done_for_it(alice: Caller) ->
     assert [job[name] for name in nothing_yet] == [None] * len(nothing_yet)
 
 
-def test_an_accepted_job_is_to_be_found_at_once_where_its_answer_says(alice: Caller) -> None:
+def test_accepted_job_is_immediately_at_its_location(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600})
     found = alice.get(answer.headers["location"].removeprefix("/api/v1"))
     assert (found.status_code, found.json()) == (httpx.codes.OK, answer.json())
 
 
-@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "the order 7"}], ids=["drawn", "from a key"])
-def test_an_id_is_laid_out_as_a_version_4_uuid(alice: Caller, headers: dict[str, str]) -> None:
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "the order 7"}], ids=["random", "from a key"])
+def test_id_is_a_version_4_uuid(alice: Caller, headers: dict[str, str]) -> None:
     """RFC 9562 5.4."""
     headers = {name: f'"{value} {uuid.uuid4()}"' for name, value in headers.items()}
     answer = alice.post("/jobs", json={}, headers=headers)
@@ -48,36 +48,36 @@ def test_an_id_is_laid_out_as_a_version_4_uuid(alice: Caller, headers: dict[str,
     assert (parsed.version, parsed.variant) == (4, uuid.RFC_4122)
 
 
-def test_the_message_and_the_metadata_of_a_submit_come_back_with_the_job(alice: Caller) -> None:
+def test_message_and_metadata_are_returned(alice: Caller) -> None:
     metadata = {"fileName": "contract.pdf", "tags": ["ü", {"a/b": None}], "price": 1.5}
     job = alice.post("/jobs", json={"message": "Upload queued", "metadata": metadata}).json()
     assert (alice.job(job)["message"], alice.job(job)["metadata"]) == ("Upload queued", metadata)
 
 
-def test_the_input_of_a_job_is_not_shown_again(alice: Caller) -> None:
+def test_input_is_not_returned(alice: Caller) -> None:
     body = {"jobType": "sample.is_quick", "input": {"turn": "returns"}, "delaySeconds": 600}
     job = alice.post("/jobs", json=body).json()
     assert ["input" in shown for shown in (job, alice.job(job))] == [False, False]
 
 
-def test_without_a_job_type_a_job_is_tracked_and_generic(alice: Caller) -> None:
+def test_submit_without_a_job_type_creates_a_generic_tracked_job(alice: Caller) -> None:
     job = alice.post("/jobs", json={}).json()
     assert (job["jobType"], job["maxAttempts"]) == ("generic", 0)
 
 
-def test_an_input_that_is_left_out_is_an_empty_object(alice: Caller) -> None:
+def test_input_defaults_to_an_empty_object(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"jobType": "sample.is_quick"})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
 
 
-def test_a_whole_number_is_one_number_however_it_is_written(alice: Caller) -> None:
+def test_whole_number_may_be_written_in_any_form(alice: Caller) -> None:
     """RFC 8785 3.2.2.3."""
     body = b'{"jobType": "contract.searches", "input": {"subject": "x", "limit": 44.0}}'
     answer = alice.post("/jobs", content=body, headers={"content-type": "application/json"})
     assert repr(answer.json()["result"]["asked"]["limit"]) == "44"
 
 
-def test_an_input_of_nearly_256_kb_reaches_the_job_whole(alice: Caller) -> None:
+def test_input_of_nearly_256_kb_reaches_the_job(alice: Caller) -> None:
     subject = "ü" * 130_000
     answer = alice.post("/jobs", json={"jobType": "contract.searches", "input": {"subject": subject}})
     link = alice.get(f"/jobs/{answer.json()['asyncJobId']}/result").headers["location"]
@@ -88,7 +88,7 @@ def test_an_input_of_nearly_256_kb_reaches_the_job_whole(alice: Caller) -> None:
     "content_type",
     ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"'],
 )
-def test_a_body_is_said_to_be_json_in_any_of_these_ways(alice: Caller, content_type: str) -> None:
+def test_json_content_types_are_accepted(alice: Caller, content_type: str) -> None:
     """RFC 9110 8.3.1."""
     answer = alice.post("/jobs", content=b"{}", headers={"content-type": content_type})
     assert answer.status_code == httpx.codes.ACCEPTED
@@ -113,7 +113,7 @@ def in_days(days: float) -> str:
     ],
     ids=lambda body: ", ".join(f"{name} {str(value)[:20]}" for name, value in body.items()),
 )
-def test_what_just_fits_is_accepted(alice: Caller, body: dict[str, Any]) -> None:
+def test_body_at_the_limits_is_accepted(alice: Caller, body: dict[str, Any]) -> None:
     assert alice.post("/jobs", json=body).status_code == httpx.codes.ACCEPTED
 
 
@@ -147,7 +147,7 @@ HALVES = {"jobType": "sample.halves", "input": {"number": 4}}
     ],
     ids=lambda part: str(part)[:60],
 )
-def test_what_does_not_fit_is_400_and_each_place_is_named(alice: Caller, body: Any, pointers: list[str]) -> None:
+def test_invalid_body_is_400_with_each_problem(alice: Caller, body: Any, pointers: list[str]) -> None:
     """By JSON pointers (RFC 6901)."""
     answer = alice.post("/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
@@ -158,18 +158,18 @@ def test_what_does_not_fit_is_400_and_each_place_is_named(alice: Caller, body: A
     "name",
     ["status", "progress", "attempt", "maxAttempts", "asyncJobId", "owner", "recordExpiresAt", "resultLocation", "error"],
 )
-def test_what_is_the_services_to_say_is_no_field_of_a_submit(alice: Caller, name: str) -> None:
+def test_field_of_the_service_is_rejected(alice: Caller, name: str) -> None:
     answer = alice.post("/jobs", json={"jobType": "sample.returns", name: 1})
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}"]
 
 
 @pytest.mark.parametrize("job_type", ["sample.unicorn", "zoo", "../../etc/passwd", "ZOO.RETURNS"])
-def test_an_unknown_job_type_is_refused(alice: Caller, job_type: str) -> None:
+def test_unknown_job_type_is_400(alice: Caller, job_type: str) -> None:
     answer = alice.post("/jobs", json={"jobType": job_type})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "UNKNOWN_JOB_TYPE")
 
 
-def test_what_is_refused_leaves_no_job_behind(api: Api) -> None:
+def test_rejected_submit_stores_nothing(api: Api) -> None:
     heidi = api.caller("heidi")
     for body in ({"jobType": "sample.unicorn"}, {"jobType": "sample.halves"}, {"delaySeconds": -1}):
         assert heidi.post("/jobs", json=body).status_code == httpx.codes.BAD_REQUEST

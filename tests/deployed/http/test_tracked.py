@@ -1,4 +1,4 @@
-"""Tracked jobs: somebody outside does the work and reports, as the owner or with the worker's token."""
+"""Tracked jobs: an outside worker reports, with the owner's token or with the worker's."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ METADATA = {"fileName": "contract.pdf", "fileSize": 1_024_000}
 
 @pytest.fixture
 def worker(api: Api, tracked: Job) -> httpx.Client:
-    """Who has nothing but the job's token."""
+    """Return a client with only the worker's token."""
     return api.client_with_token(tracked["workerToken"])
 
 
-def tell(worker: httpx.Client, job: Job, **report: Any) -> httpx.Response:
+def send_report(worker: httpx.Client, job: Job, **report: Any) -> httpx.Response:
     return worker.patch(f"/jobs/{job['asyncJobId']}/report", json=report)
 
 
@@ -27,10 +27,10 @@ def update(caller: Caller, job: Job, **report: Any) -> httpx.Response:
     return caller.patch(f"/jobs/{job['asyncJobId']}", json=report)
 
 
-# ── Its creation ───────────────────────────────────────────────────────────────────────────────────
+# ── Creation ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_new_tracked_job_is_202_pending_as_it_was_submitted(alice: Caller) -> None:
+def test_new_tracked_job_is_202_and_pending(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"jobType": "file_processing", "message": "Upload queued", "metadata": METADATA})
     job = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (httpx.codes.ACCEPTED, f"/api/v1/jobs/{job['asyncJobId']}")
@@ -38,7 +38,7 @@ def test_a_new_tracked_job_is_202_pending_as_it_was_submitted(alice: Caller) -> 
     assert (job["message"], job["metadata"]) == ("Upload queued", METADATA)
 
 
-def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other(alice: Caller, key: str) -> None:
+def test_worker_token_is_only_in_the_answer_that_creates_the_job(alice: Caller, key: str) -> None:
     first, again = (alice.post("/jobs", json={}, headers={"idempotency-key": key}) for _ in range(2))
     token = first.json()["workerToken"]
     assert token.startswith("ajw_")
@@ -49,11 +49,11 @@ def test_the_workers_token_is_in_the_answer_that_creates_the_job_and_in_no_other
         assert "workerToken" not in answer.text
 
 
-def test_a_job_that_runs_here_has_no_workers_token(alice: Caller) -> None:
+def test_job_that_is_not_tracked_has_no_worker_token(alice: Caller) -> None:
     assert "workerToken" not in alice.post("/jobs", json={"jobType": "sample.returns", "delaySeconds": 600}).json()
 
 
-def test_a_tracked_job_takes_no_input(alice: Caller) -> None:
+def test_tracked_job_accepts_no_input(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"input": {"x": 1}})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, "/input")
 
@@ -61,10 +61,8 @@ def test_a_tracked_job_takes_no_input(alice: Caller) -> None:
 # ── Reports ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_worker_reports_with_its_token_and_is_answered_with_the_job(
-    alice: Caller, worker: httpx.Client, tracked: Job
-) -> None:
-    answer = tell(worker, tracked, progress=45, message="Extracting document data...")
+def test_report_with_the_worker_token_returns_the_job(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+    answer = send_report(worker, tracked, progress=45, message="Extracting document data...")
     assert answer.status_code == httpx.codes.OK
     assert answer.json() == alice.job(tracked) | {"estimatedEndAt": None}
     assert (answer.json()["status"], answer.json()["progress"], answer.json()["message"]) == (
@@ -74,81 +72,81 @@ def test_a_worker_reports_with_its_token_and_is_answered_with_the_job(
     )
 
 
-def test_the_owner_reports_with_a_token_of_its_own(alice: Caller, tracked: Job) -> None:
+def test_owner_reports_with_its_own_token(alice: Caller, tracked: Job) -> None:
     answer = update(alice, tracked, progress=50)
     assert (answer.status_code, answer.json()["status"], answer.json()["progress"]) == (httpx.codes.OK, "IN_PROGRESS", 50)
 
 
-def test_the_first_report_starts_the_job_whatever_it_says(alice: Caller, tracked: Job) -> None:
+def test_first_report_starts_the_job(alice: Caller, tracked: Job) -> None:
     assert tracked["startedAt"] is None
     assert update(alice, tracked, message="Hello").json()["startedAt"] >= tracked["createdAt"]
 
 
-def test_what_a_report_leaves_out_stays_as_it_was(alice: Caller, tracked: Job) -> None:
+def test_report_keeps_omitted_fields(alice: Caller, tracked: Job) -> None:
     update(alice, tracked, progress=45, message="Reading")
     assert update(alice, tracked, progress=50).json()["message"] == "Reading"
     assert update(alice, tracked, message="Writing").json()["progress"] == 50
 
 
-def test_progress_never_goes_back(alice: Caller, tracked: Job) -> None:
+def test_progress_never_decreases(alice: Caller, tracked: Job) -> None:
     update(alice, tracked, progress=45)
     late = update(alice, tracked, progress=20)
     assert (late.status_code, late.json()["progress"]) == (httpx.codes.OK, 45)
 
 
-def test_a_result_is_shown_and_taken_like_any_other(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
-    done = tell(worker, tracked, status="COMPLETED", message="Processed", result={"documentId": "doc_123abc"}).json()
+def test_reported_result_is_shown(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+    done = send_report(worker, tracked, status="COMPLETED", message="Processed", result={"documentId": "doc_123abc"}).json()
     assert (done["status"], done["progress"], done["message"], done["resultType"]) == ("COMPLETED", 100, "Processed", "INLINE")
     assert alice.job(tracked) == done
     assert alice.get(f"/jobs/{tracked['asyncJobId']}/result").json() == {"documentId": "doc_123abc"}
 
 
-def test_a_result_elsewhere_is_303_to_where_its_worker_says(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+def test_reported_result_location_is_303_to_it(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
     """RFC 9110 15.4.4."""
     url = "https://files.example/report.pdf"
-    done = tell(worker, tracked, status="COMPLETED", resultLocation=url).json()
+    done = send_report(worker, tracked, status="COMPLETED", resultLocation=url).json()
     assert (done["resultType"], done["result"]) == ("URL", None)
     assert done["resultLocation"] == f"/api/v1/jobs/{tracked['asyncJobId']}/result"
     answer = alice.get(f"/jobs/{tracked['asyncJobId']}/result")
     assert (answer.status_code, answer.headers["location"], answer.json()) == (httpx.codes.SEE_OTHER, url, {"location": url})
 
 
-def test_a_failure_is_shown_with_its_error(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+def test_reported_failure_is_shown_with_its_error(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
     error = {"code": "BROKEN_PDF", "message": "Invalid file format"}
-    failed = tell(worker, tracked, status="FAILED", message="Processing failed", error=error).json()
+    failed = send_report(worker, tracked, status="FAILED", message="Processing failed", error=error).json()
     assert (failed["status"], failed["message"]) == ("FAILED", "Processing failed")
     assert error.items() <= failed["error"].items()
     answer = alice.get(f"/jobs/{tracked['asyncJobId']}/result")
     assert (answer.status_code, answer.json()["code"], answer.json()["error"]) == (409, "JOB_FAILED", failed["error"])
 
 
-def test_it_is_kept_for_five_minutes_from_its_end(alice: Caller, tracked: Job) -> None:
+def test_tracked_job_is_kept_for_five_minutes_after_its_end(alice: Caller, tracked: Job) -> None:
     done = update(alice, tracked, status="COMPLETED").json()
     assert 300 <= done["recordExpiresAt"] - datetime.fromisoformat(done["endedAt"]).timestamp() < 301
 
 
-def test_an_end_that_is_reported_again_is_200_and_changes_nothing(worker: httpx.Client, tracked: Job) -> None:
+def test_repeated_end_is_200_and_changes_nothing(worker: httpx.Client, tracked: Job) -> None:
     end = {"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}
-    first, again = (tell(worker, tracked, **end) for _ in range(2))
+    first, again = (send_report(worker, tracked, **end) for _ in range(2))
     assert (again.status_code, again.json()) == (httpx.codes.OK, first.json())
 
 
 @pytest.mark.parametrize(
     "late", [{"progress": 50}, {"status": "FAILED", "error": {"message": "x"}}, {"status": "COMPLETED", "result": 2}]
 )
-def test_after_the_end_any_other_report_is_409_and_told_how_the_job_ended(
+def test_other_report_after_the_end_is_409_with_the_status(
     alice: Caller, worker: httpx.Client, tracked: Job, late: dict[str, Any]
 ) -> None:
-    done = tell(worker, tracked, status="COMPLETED", result=1).json()
-    for answer in (tell(worker, tracked, **late), update(alice, tracked, **late)):
+    done = send_report(worker, tracked, status="COMPLETED", result=1).json()
+    for answer in (send_report(worker, tracked, **late), update(alice, tracked, **late)):
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_ALREADY_FINISHED")
         assert answer.json()["jobStatus"] == "COMPLETED"
     assert alice.job(tracked) == done
 
 
-def test_a_worker_whose_job_was_cancelled_is_told_to_stop(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+def test_report_of_a_cancelled_job_is_409(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
     alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
-    for answer in (tell(worker, tracked, progress=50), update(alice, tracked, progress=50)):
+    for answer in (send_report(worker, tracked, progress=50), update(alice, tracked, progress=50)):
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CANCELLED")
         assert answer.json()["jobStatus"] == "CANCELLED"
 
@@ -170,26 +168,26 @@ def test_a_worker_whose_job_was_cancelled_is_told_to_stop(alice: Caller, worker:
     ],
     ids=str,
 )
-def test_a_report_that_makes_no_sense_is_400_with_each_place(
+def test_invalid_report_is_400_with_each_problem(
     alice: Caller, worker: httpx.Client, tracked: Job, report: dict[str, Any], pointers: list[str]
 ) -> None:
-    for answer in (tell(worker, tracked, **report), update(alice, tracked, **report)):
+    for answer in (send_report(worker, tracked, **report), update(alice, tracked, **report)):
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
         assert sorted({error["pointer"] for error in answer.json()["errors"]}) == pointers
     assert alice.job(tracked)["status"] == "PENDING"
 
 
-def test_a_result_of_more_than_8_kb_is_413(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+def test_result_of_more_than_8_kb_is_413(alice: Caller, worker: httpx.Client, tracked: Job) -> None:
     """RFC 9110 15.5.14."""
     for answer in (
-        tell(worker, tracked, status="COMPLETED", result="x" * 8191),
+        send_report(worker, tracked, status="COMPLETED", result="x" * 8191),
         update(alice, tracked, status="COMPLETED", result="x" * 8191),
     ):
         assert (answer.status_code, answer.json()["code"]) == (httpx.codes.REQUEST_ENTITY_TOO_LARGE, "RESULT_TOO_LARGE")
-    assert tell(worker, tracked, status="COMPLETED", result="x" * 8190).status_code == httpx.codes.OK
+    assert send_report(worker, tracked, status="COMPLETED", result="x" * 8190).status_code == httpx.codes.OK
 
 
-def test_a_job_that_runs_here_takes_no_report_of_its_owner(alice: Caller, waiting: Job) -> None:
+def test_report_of_a_job_that_is_not_tracked_is_409(alice: Caller, waiting: Job) -> None:
     answer = update(alice, waiting, progress=50)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_TRACKED")
 
@@ -197,7 +195,7 @@ def test_a_job_that_runs_here_takes_no_report_of_its_owner(alice: Caller, waitin
 # ── The worker's token ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_wrong_token_is_the_same_401_whatever_is_wrong(
+def test_each_wrong_token_is_the_same_401(
     api: Api, alice: Caller, bob: Caller, tracked: Job, waiting: Job, anyone: httpx.Client
 ) -> None:
     """RFC 9110 15.5.2, 11.6.1; RFC 6750 3."""
@@ -205,13 +203,16 @@ def test_a_wrong_token_is_the_same_401_whatever_is_wrong(
     others, bobs = alice.post("/jobs", json={}).json(), bob.post("/jobs", json={}).json()
     answers = [
         *(
-            tell(api.client_with_token(wrong), tracked, progress=1)
+            send_report(api.client_with_token(wrong), tracked, progress=1)
             for wrong in ("x", "a.b.c", token[:-1], others["workerToken"], bobs["workerToken"])
         ),
-        *(tell(api.client_with_token(token), job, progress=1) for job in (others, bobs, waiting, {"asyncJobId": "no-id"})),
-        tell(alice.http, tracked, progress=1),
-        tell(anyone, tracked, progress=1),
-        tell(api.client(authorization=f"Basic {token}"), tracked, progress=1),
+        *(
+            send_report(api.client_with_token(token), job, progress=1)
+            for job in (others, bobs, waiting, {"asyncJobId": "no-id"})
+        ),
+        send_report(alice.http, tracked, progress=1),
+        send_report(anyone, tracked, progress=1),
+        send_report(api.client(authorization=f"Basic {token}"), tracked, progress=1),
     ]
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(401, "INVALID_WORKER_TOKEN")}
     assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
@@ -223,12 +224,12 @@ def test_a_wrong_token_is_the_same_401_whatever_is_wrong(
     ("method", "path"),
     [("GET", ""), ("GET", "/result"), ("POST", "/cancel"), ("POST", "/retry"), ("PATCH", ""), ("DELETE", "")],
 )
-def test_a_workers_token_opens_nothing_else(worker: httpx.Client, tracked: Job, method: str, path: str) -> None:
+def test_worker_token_allows_nothing_else(worker: httpx.Client, tracked: Job, method: str, path: str) -> None:
     answer = worker.request(method, f"/jobs/{tracked['asyncJobId']}{path}")
     assert answer.status_code == httpx.codes.UNAUTHORIZED
 
 
-def test_nobody_else_reports_of_it_by_a_token_of_his_own(alice: Caller, bob: Caller, tracked: Job) -> None:
+def test_other_users_report_is_404(alice: Caller, bob: Caller, tracked: Job) -> None:
     answer = update(bob, tracked, progress=1)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")
     assert alice.job(tracked)["progress"] == 0

@@ -1,4 +1,4 @@
-"""POST /uploads: large input goes past the API, into the owner's own area, and a job opens it by its key."""
+"""POST /uploads: a large input goes directly to the owner's area in the bucket, and a job opens it by its key."""
 
 from __future__ import annotations
 
@@ -36,47 +36,47 @@ def extracted(caller: Caller, key: str) -> Job:
     return caller.wait_for(caller.post("/jobs", json=body).json())
 
 
-def test_an_upload_is_201_with_all_that_its_put_needs(alice: Caller) -> None:
+def test_upload_is_201_with_everything_for_the_put(alice: Caller) -> None:
     """RFC 9110 15.3.2."""
     upload = prepared(alice, 9)
     assert (upload["method"], upload["headers"]) == ("PUT", {"content-type": PDF, "content-length": "9"})
     assert upload["key"].startswith("uploads/")
 
 
-def test_its_link_works_for_15_minutes(alice: Caller) -> None:
+def test_upload_link_expires_after_15_minutes(alice: Caller) -> None:
     upload = prepared(alice, 9)
     left = datetime.fromisoformat(upload["expiresAt"]) - datetime.now(UTC)
     assert 14 * 60 < left.total_seconds() <= 15 * 60
     assert parse_qs(urlsplit(upload["url"]).query)["X-Amz-Expires"] == ["900"]
 
 
-def test_no_two_uploads_have_one_key(alice: Caller) -> None:
+def test_each_upload_has_its_own_key(alice: Caller) -> None:
     assert prepared(alice, 9)["key"] != prepared(alice, 9)["key"]
 
 
-def test_what_was_uploaded_is_opened_by_its_owners_job(alice: Caller, document: bytes) -> None:
+def test_uploaded_object_is_opened_by_its_owners_job(alice: Caller, document: bytes) -> None:
     upload = prepared(alice, len(document))
     assert put(upload, document).status_code == httpx.codes.OK
     job = extracted(alice, upload["key"])
     assert (job["status"], job["error"]) == ("COMPLETED", None)
 
 
-def test_what_somebody_else_uploaded_is_not_there(alice: Caller, bob: Caller, document: bytes) -> None:
+def test_uploaded_object_of_another_owner_is_missing(alice: Caller, bob: Caller, document: bytes) -> None:
     upload = prepared(alice, len(document))
     assert put(upload, document).status_code == httpx.codes.OK
     job = extracted(bob, upload["key"])
     assert (job["status"], job["error"]["code"]) == ("FAILED", "INPUT_MISSING")
 
 
-def test_a_link_takes_no_object_of_another_size(alice: Caller, document: bytes) -> None:
+def test_link_rejects_another_size(alice: Caller, document: bytes) -> None:
     assert put(prepared(alice, len(document)), document + b"more").status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_link_takes_no_object_of_another_type(alice: Caller, document: bytes) -> None:
+def test_link_rejects_another_content_type(alice: Caller, document: bytes) -> None:
     assert put(prepared(alice, len(document)), document, "text/html").status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_link_takes_no_object_at_another_key(alice: Caller, document: bytes) -> None:
+def test_link_rejects_another_key(alice: Caller, document: bytes) -> None:
     upload = prepared(alice, len(document))
     elsewhere = {**upload, "url": upload["url"].replace("/uploads/", "/uploads/x")}
     assert put(elsewhere, document).status_code == httpx.codes.FORBIDDEN
@@ -94,6 +94,6 @@ def test_a_link_takes_no_object_at_another_key(alice: Caller, document: bytes) -
     ],
     ids=str,
 )
-def test_an_upload_that_cannot_be_is_400(alice: Caller, body: dict[str, Any], pointer: str) -> None:
+def test_invalid_upload_is_400(alice: Caller, body: dict[str, Any], pointer: str) -> None:
     answer = alice.post("/uploads", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (httpx.codes.BAD_REQUEST, pointer)

@@ -36,13 +36,13 @@ JOBS = "GET /api/v1/jobs"
 ELSEWHERE = {
     "S1": [
         "deployed/operations/test_tokens.py::test_s1_no_forged_token_is_taken_and_none_reaches_a_function",
-        "deployed/http/test_owners.py::test_without_a_token_nothing_is_to_be_had",
-        "deployed/http/test_tracked.py::test_a_wrong_token_is_the_same_401_whatever_is_wrong",
+        "deployed/http/test_owners.py::test_request_without_a_token_is_401",
+        "deployed/http/test_tracked.py::test_each_wrong_token_is_the_same_401",
         "deployed/security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
     ],
     "S2": [
         "deployed/operations/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
-        "deployed/http/test_owners.py::test_an_id_token_is_no_access_token",
+        "deployed/http/test_owners.py::test_id_token_is_not_an_access_token",
         "template/test_template.py::test_every_route_but_the_open_ones_needs_a_token_with_the_scope",
     ],
     "S3": [
@@ -50,7 +50,7 @@ ELSEWHERE = {
         "unit/http/test_request.py::test_token_without_a_usable_subject_is_rejected",
     ],
     "S5": [
-        "deployed/http/test_owners.py::test_anothers_job_an_unknown_one_and_what_is_no_id_are_the_same_404",
+        "deployed/http/test_owners.py::test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404",
         "deployed/security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
     ],
     "S6": [
@@ -60,24 +60,24 @@ ELSEWHERE = {
     "S10": ["unit/http/test_request.py::test_ambiguous_json_is_rejected"],
     "S13": ["unit/http/test_request.py::test_invalid_key_is_rejected"],
     "S15": [
-        "deployed/http/test_limits.py::test_a_submit_too_soon_is_429_with_when_to_come_back",
+        "deployed/http/test_limits.py::test_exceeded_rate_is_429_with_retry_after",
         "deployed/http/test_limits.py::test_too_many_unfinished_jobs_are_429_until_one_has_ended",
-        "deployed/http/test_limits.py::test_while_too_many_jobs_wait_a_submit_is_503_and_nothing_of_it_is_accepted",
+        "deployed/http/test_limits.py::test_full_queue_is_503_and_stores_nothing",
         "template/test_template.py::test_api_is_throttled_and_has_an_access_log_without_tokens",
     ],
     "S18": [
-        "deployed/http/test_problems.py::test_s18_what_is_no_route_is_the_gateways_404",
-        "deployed/http/test_problems.py::test_s18_no_id_leads_anywhere_else",
+        "deployed/http/test_problems.py::test_s18_unknown_route_is_the_gateways_404",
+        "deployed/http/test_problems.py::test_s18_id_cannot_leave_its_route",
     ],
     "S19": [
-        "deployed/http/test_headers.py::test_s19_an_unlisted_origin_is_told_nothing",
-        "deployed/http/test_headers.py::test_a_browser_of_a_listed_origin_may_make_every_call_with_every_header",
+        "deployed/http/test_headers.py::test_s19_other_origin_gets_no_cors_headers",
+        "deployed/http/test_headers.py::test_listed_origin_may_send_every_method_and_header",
     ],
     "S20": ["unit/http/test_parse.py::test_invalid_body_is_400_with_each_problem"],
     "S27": [
-        "deployed/http/test_links.py::test_s27_a_link_gives_this_result_for_five_minutes_as_a_download",
-        "deployed/http/test_links.py::test_s27_a_link_changes_nothing",
-        "deployed/http/test_links.py::test_s27_a_link_is_good_for_nothing_else",
+        "deployed/http/test_links.py::test_s27_link_downloads_the_result_for_five_minutes",
+        "deployed/http/test_links.py::test_s27_link_cannot_write",
+        "deployed/http/test_links.py::test_s27_changed_link_is_rejected",
     ],
     "S28": ["deployed/security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
     "S29": [
