@@ -27,6 +27,8 @@ SCOPE = (
     "docs/seeds.md",
     "docs/tracked.md",
     "events/*.md",
+    "layers/jobs/jobs/*.py",
+    "template.yaml",
     "tests/deployed/operations/test_docs.py",
     "tests/unit/test_documents.py",
     "tests/unit/test_words.py",

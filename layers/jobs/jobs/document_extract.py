@@ -1,4 +1,4 @@
-"""`document.extract`: what a PDF says, page by page."""
+"""`document.extract`: the text and metadata of a PDF, page by page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from asyncjobs import Fatal, JobContext, ResultStream, job
 MAX_BYTES = 100_000_000
 MAX_PAGES = 5_000
 
-# What one stream of a hostile document may unpack to and cost to read. With pypdf's own limits, five times as wide, a PDF
-# of 70 KB took 900 MB and half a minute; a densely printed page needs a hundredth of these.
+# Limits for one stream of a hostile document. With pypdf's defaults, which are five times as high, a PDF of 70 KB took
+# 900 MB and half a minute; a densely printed page needs a hundredth of these.
 _LIMITS = Configuration(
     zlib_maximum_output_length=15_000_000,
     lzw_maximum_output_length=15_000_000,
@@ -35,16 +35,16 @@ _LIMITS = Configuration(
     xform_maximum_invocations_per_extraction=500,
 )
 
-# pypdf keeps every object it has met, 12 KB a printed page. Forgetting them leaves 3; to forget after each page would have
-# the shared ones (fonts, packed objects) read again and again.
+# pypdf caches every object, 12 KB per printed page. Clearing the cache leaves 3 KB; clearing it after each page would
+# read shared objects (fonts, packed objects) again for each page.
 _PAGES_BETWEEN_FORGETTING = 50
 
-# Other bytes may come before the header; readers look for it in the first 1024.
+# Other bytes may precede the header; readers search the first 1024.
 _HEADER, _HEADER_WITHIN = b"%PDF-", 1024
 
 _CHUNK = 1_000_000
 
-# pypdf warns of every oddity it repairs and quotes the document: noise, and somebody's text in our logs.
+# pypdf logs a warning for everything it repairs, and quotes the document, whose text must not be in our logs.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)
 
 # Standard alphabet, whole groups, no line breaks.
@@ -53,14 +53,14 @@ _NO_CONTROL_CHARACTER_NOR_LEADING_SLASH = r"^[^/\x00-\x1f][^\x00-\x1f]*$"
 
 
 def _without_default(schema: JsonDict) -> None:
-    """A field that is left out or filled, so that an empty default is nothing to show to clients."""
+    """Hide the default from clients: the field is either absent or not empty."""
     del schema["default"]
 
 
 class ExtractInput(BaseModel):
     """A PDF: its bytes as `pdf`, or the `key` of an uploaded one. Give exactly one of the two."""
 
-    # No other field is allowed, so "exactly one" is a count. It stands in the schema, where submit can refuse by it.
+    # No other field is allowed, so "exactly one" is a count. The schema has it, so that submit can reject the input.
     model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     pdf: str = Field(
@@ -74,7 +74,7 @@ class ExtractInput(BaseModel):
         default="",
         max_length=512,
         pattern=_NO_CONTROL_CHARACTER_NOR_LEADING_SLASH,
-        description="Where a larger PDF lies in your inputs area.",
+        description="The key of a larger PDF in your inputs area.",
         json_schema_extra=_without_default,
     )
 
@@ -90,7 +90,7 @@ class _Wire(BaseModel):
 
 
 class Metadata(_Wire):
-    """What the document says about itself. Null where it says nothing."""
+    """The document's metadata, null where it has none."""
 
     title: str | None
     author: str | None
@@ -111,7 +111,7 @@ class Page(_Wire):
 
 
 class ExtractOutput(_Wire):
-    """The document's text. A word is what stands between white space."""
+    """The document's text. Words are separated by white space."""
 
     metadata: Metadata
     page_count: int
@@ -123,8 +123,8 @@ class ExtractOutput(_Wire):
 def extract(input: ExtractInput, context: JobContext) -> ExtractOutput | ResultStream:
     """Read a PDF: the text of each page, word counts and metadata.
 
-    Fails at once, with a code and with what to do, when the document is the reason: `NOT_A_PDF`, `BROKEN_PDF`,
-    `ENCRYPTED_PDF`, `EMPTY_PDF`, `PDF_TOO_LARGE`, `PDF_TOO_COMPLEX`. Holds one page's text at a time, whatever their number.
+    Fails without retries, with a code and advice, when the document is the reason: `NOT_A_PDF`, `BROKEN_PDF`,
+    `ENCRYPTED_PDF`, `EMPTY_PDF`, `PDF_TOO_LARGE`, `PDF_TOO_COMPLEX`. Holds one page's text at a time, for any number of pages.
     """
     context.progress(0, "Opening the document")
     with TemporaryFile() as file, apply_configuration(_LIMITS):
@@ -134,7 +134,7 @@ def extract(input: ExtractInput, context: JobContext) -> ExtractOutput | ResultS
 
 
 def _fetch(input: ExtractInput, context: JobContext, *, into: IO[bytes]) -> None:
-    # Fetched first, read afterwards: what goes wrong while reading is then the document's fault and never the network's.
+    # Fetch first, read afterwards: an error while reading is then due to the document, and never to the network.
     with context.open_input(input.key) if input.key else BytesIO(base64.b64decode(input.pdf)) as source:
         while chunk := source.read(_CHUNK):
             into.write(chunk)
@@ -166,7 +166,7 @@ def _open(file: IO[bytes]) -> tuple[PdfReader, int]:
 
 
 def _write(reader: PdfReader, page_count: int, context: JobContext) -> ResultStream:
-    """Writes an `ExtractOutput` in pieces, so that no more than a page of it is ever held."""
+    """Write an `ExtractOutput` in pieces, so that memory holds no more than one page."""
     word_count = 0
     with context.stream_result() as out:
         out.write(b'{"metadata":%b,"pageCount":%d,"pages":[' % (_json(_metadata(reader)), page_count))
@@ -208,7 +208,7 @@ def _json(model: BaseModel) -> bytes:
 
 
 def _text(value: str | None) -> str | None:
-    """The text as Unicode: a font's broken table can yield half a surrogate pair, which no UTF-8 can hold."""
+    """Return the text as valid Unicode: a font's broken table can yield half a surrogate pair, which UTF-8 cannot encode."""
     return None if value is None else str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -216,18 +216,18 @@ def _moment(information: DocumentInformation, name: str) -> datetime | None:
     try:
         moment: datetime | None = getattr(information, name)
     except ValueError:
-        return None  # many programs write dates that are none, and the text is worth having all the same
+        return None  # many programs write invalid dates, and the text is useful without them
     # ISO 32000-1, 7.9.4: without an offset, a date is in GMT.
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @contextmanager
 def _explaining(what: str) -> Iterator[None]:
-    """Turns what pypdf raises into what the sender of the document can do about it."""
+    """Turn errors of pypdf into advice for the sender of the document."""
     try:
         yield
     except (FileNotDecryptedError, DependencyError) as error:
-        # pypdf opens by itself what is encrypted without a password, but AES only where `cryptography` is installed.
+        # pypdf opens documents that are encrypted without a password, but AES only where `cryptography` is installed.
         raise Fatal(
             f"{what} is encrypted. Save a copy without encryption, for example with `qpdf --decrypt in.pdf out.pdf`, "
             "and submit that.",

@@ -1,4 +1,4 @@
-"""`text.search`: finds words in the handbook that lies beside this file, as an example of an asynchronous job."""
+"""`text.search`: find words in the handbook in `corpus/`, as an example of an asynchronous job."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class _Wire(BaseModel):
 
 
 class SearchInput(_Wire):
-    """What to look for. The query is plain text, not a pattern."""
+    """The query to search for: plain text, not a pattern."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     # Not \S: JSON Schema's and pydantic's regular expressions disagree on whether these two are space.
     query: str = Field(min_length=1, max_length=200, pattern=r"[^\s\u0085\uFEFF]", examples=["backoff"])
-    limit: int = Field(default=20, ge=1, le=100, description="How many matches to show; all are counted.")
+    limit: int = Field(default=20, ge=1, le=100, description="The number of matches to return; all are counted.")
     case_sensitive: bool = False
 
 
@@ -40,7 +40,7 @@ class Match(_Wire):
 
 
 class SearchOutput(_Wire):
-    """The first matches in reading order, and how many there are in all."""
+    """The first matches in reading order, and the number of all matches."""
 
     matches: list[Match]
     match_count: int
@@ -59,8 +59,8 @@ class SearchOutput(_Wire):
 async def search(input: SearchInput, context: JobContext) -> SearchOutput:
     """Find a text in the handbook of asynchronous jobs: file, line and the words around it.
 
-    Reads one file at a time, in a thread: searches that share an event loop run side by side, and each keeps one thread
-    busy at most.
+    Reads one file at a time, in a thread: searches that share an event loop run concurrently, and each uses at most one
+    thread.
     """
     pattern = re.compile(re.escape(input.query), re.NOFLAG if input.case_sensitive else re.IGNORECASE)
     files = sorted(CORPUS.glob("*.md"))
