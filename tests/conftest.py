@@ -20,7 +20,7 @@ from tests.support.deployed import Api, Caller, LimitedDeployment
 
 TESTS = Path(__file__).parent
 JOBS = {"sample_jobs": TESTS / "support/sample_jobs.py", "contract": TESTS / "deployed/http/jobs.py"}
-OWN_ROUTES = "        # Routes of job types' own: one for each that a `@job` declares.\n"
+ROUTES_OF_JOB_TYPES = "        # Routes of job types: one for each that a `@job` declares.\n"
 # A busy machine must not fail a property.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
@@ -48,9 +48,9 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("project") / "tree"
     trees.copy(tree, jobs=JOBS)
     template = (tree / "template.yaml").read_text()
-    assert template.count(OWN_ROUTES) == 1
+    assert template.count(ROUTES_OF_JOB_TYPES) == 1
     events = (TESTS / "deployed/http/routes.yaml").read_text()
-    (tree / "template.yaml").write_text(template.replace(OWN_ROUTES, OWN_ROUTES + events))
+    (tree / "template.yaml").write_text(template.replace(ROUTES_OF_JOB_TYPES, ROUTES_OF_JOB_TYPES + events))
     trees.generate(tree)
     return tree
 

@@ -29,6 +29,7 @@ from asyncjobs.http.handlers import Api, commands_api, queries_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT
 from asyncjobs.settings import Settings
+from tests.conftest import ROUTES_OF_JOB_TYPES
 from tests.support.factories import new_job
 from tests.template.source import ROOT, deployed, resource, resources, template
 
@@ -101,6 +102,11 @@ def test_gateway_sends_each_function_exactly_its_routes(function: str) -> None:
 
 def test_every_route_belongs_to_submit_or_status() -> None:
     assert {answers for _, answers, _ in deployed_routes()} == {"SubmitFunction", "StatusFunction"}
+
+
+def test_routes_of_job_types_have_one_place() -> None:
+    # The deployed tests add the routes of their job types there.
+    assert (ROOT / "template.yaml").read_text().count(ROUTES_OF_JOB_TYPES) == 1
 
 
 def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
