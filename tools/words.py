@@ -1,7 +1,8 @@
 """Find words that this project's prose avoids, and name better ones: `python -m tools.words [FILE ...]`.
 
-Checked are documents, docstrings, comments, messages, the template's descriptions, the Makefile and test names. A line that
-needs such a word says so, with its reason, in a comment: `words: allow "at once": the RFC's own term`.
+Checked are documents, docstrings, comments, messages, the template's descriptions, the Makefile and test names. A function's
+docstring must also begin with a verb (ruff's D401 finds verbs in a wrong mood, and accepts any other word). A line that needs
+such a word says so, with its reason, in a comment: `words: allow "at once": the RFC's own term`.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ SCOPE = (
     "events/*.md",
     "layers/jobs/jobs/*.py",
     "template.yaml",
+    "tests/*.py",
+    "tests/adapters/*.py",
     "tests/deployed/operations/test_docs.py",
-    "tests/unit/test_documents.py",
-    "tests/unit/test_words.py",
+    "tests/support/*.py",
+    "tests/template/*.py",
+    "tests/unit/**/*.py",
     "tools/words.py",
 )
 """The files to check, as globs. Each folder comes in when it is clean, until all of them are here."""
@@ -119,6 +123,12 @@ RULES = (
     ),
 )
 
+_NO_VERB = re.compile(
+    r"\b(?:About|After|All|An?|Any|At|Before|Both|By|Each|Every|Everything|For|From|How|If|In|Its?|None|Of|On|One|Only|Seconds"
+    r"|That|The|These|This|Those|Up|What|When|Where|Whether|Which|Who|Whose|Without)\b"
+)
+"""First words of a function's docstring that are not verbs."""
+
 _PATTERNS = [(re.compile(rule.avoid.replace(" ", r"\s+"), 0 if rule.case else re.IGNORECASE), rule.use) for rule in RULES]
 _ALLOWED = re.compile(r'words: allow "([^"]+)": \S')
 
@@ -155,6 +165,9 @@ def findings(name: str, source: str) -> list[Finding]:
                 allowed = [word.casefold() for line in lines[start - 1 : end] for word in _ALLOWED.findall(line)]
                 if phrase.casefold() not in allowed:
                     found[start, phrase] = Finding(name, start, phrase, use)
+    for line, word in _first_words(name, source):
+        if _NO_VERB.fullmatch(word):
+            found[line, word] = Finding(name, line, word, 'begin with a verb: "Return the ...", "Return whether ..."')
     return [found[place] for place in sorted(found)]
 
 
@@ -173,6 +186,18 @@ def _passages(name: str, source: str) -> Iterator[Passage]:
         yield Passage(1, _without_code(_without_blocks(source)))
     else:  # the code of a template, a Makefile or a script is not like prose, so none of it is left out
         yield Passage(1, _without_code(re.sub(r"^[^\S\n]*#+", "", source, flags=re.MULTILINE)))
+
+
+def _first_words(name: str, source: str) -> Iterator[tuple[int, str]]:
+    """Yield the first word of each function's docstring, except of tests and of properties, which are named by a noun."""
+    if Path(name).suffix != ".py" or Path(name).parts[0] == "tests":
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
+            docstring = ast.get_docstring(node)
+            if docstring and not is_property:
+                yield node.body[0].lineno, docstring.split(maxsplit=1)[0]
 
 
 def _comments(source: str) -> Iterator[Passage]:

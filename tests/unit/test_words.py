@@ -15,6 +15,7 @@ PLANTED = {
     "core/docstring.py": '"""Return it\n\nto whoever reads it."""\n',
     "core/attribute.py": 'LIMIT = 3\n"""A job under this lies in the record."""\n',
     "core/comment.py": "x = 1  # it is made\n# anew\n",
+    "core/mood.py": 'def lease() -> int:\n    """The length of a lease."""\n',
     "core/message.py": 'raise ValueError(f"the input {x} is gone, send it")\n',
     "tests/unit/test_x.py": "def test_what_is_refused_is_told() -> None: ...\n",
     "template.yaml": "  Limit:\n    Description: Some 20 jobs, or so.\n",
@@ -39,6 +40,8 @@ def test_finding_names_file_line_phrase_and_replacement() -> None:
     [
         ("docs/page.md", "The field `told`, and [a link](some/gone/page.md).\n\n```console\n$ echo gone\n```\n"),
         ("docs/page.md", "Who may submit? What is a job? It is no longer there.\n"),
+        ("core/property.py", '@property\ndef lease(self) -> int:\n    """The length of a lease."""\n'),
+        ("core/verb.py", 'def lease() -> int:\n    """Return the length of a lease."""\n'),
         ("core/identifier.py", 'told = {"at once": 1}  # the `whoever` option\n'),
         ("tests/unit/test_x.py", 'def test_message_is_kept() -> None:\n    assert tell("this lies in a string")\n'),
     ],
