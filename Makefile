@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check audit lock test soak fuzz build wheels bench catalog environments checks clean
+.PHONY: help run token stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
-# EXAMPLES is how many runs of the stateful test `soak` ends with, and how many requests an operation `fuzz` makes up.
-# ARCHITECTURE is what `build` builds for: the template's default, unless said otherwise.
+# UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
+# EXAMPLES is the number of runs of the stateful test at the end of `soak`, and the number of requests per operation of `fuzz`.
+# ARCHITECTURE is the processor that `build` builds for: by default the template's.
 PYTHON ?=
 PORT ?=
 FOLLOW ?=
@@ -13,15 +14,18 @@ EXAMPLES ?=
 ARCHITECTURE ?= arm64
 
 find_python = python=$$(sh tools/find-python.sh "$(PYTHON)") || exit 1
+make_environments = $(find_python); "$$python" -m tools.environments
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
-# Every shell has a USER; only one given to make is meant.
+# Every shell has a USER; only one given to make counts.
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
-# The functions are built for the Python that is here: sam wants the same minor version on the PATH.
+# The functions are built for the Python that runs here: sam requires the same minor version on the PATH.
 sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
+build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-aws/bin/python' -m tools.layer --architecture $(ARCHITECTURE)
+compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --custom-compile-command "make lock"
 # One process for each machine: they take some 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
-download = .venv-aws/bin/python -m pip download -q --disable-pip-version-check --require-hashes --dest .local/wheels
 runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 help: ## What there is to make
@@ -54,20 +58,21 @@ check: checks audit ## Format, lint, types, words, imports, template, catalog, a
 audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
 
-lock: checks ## Pin and hash what the layers' requirements.in ask for
-	@for layer in layers/*/; do (cd $$layer && $(CURDIR)/.venv-checks/bin/uv pip compile -q requirements.in -o requirements.txt \
-	  --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --custom-compile-command "make lock") || exit 1; done
+lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrade)
+	@$(make_environments) uv
+	@for file in layers/*/requirements.in $(foreach name,uv engine checks tools tests,requirements/$(name).in); do \
+	  $(compile) $(ARGS) $$file -o $${file%.in}.txt || exit 1; done
 
-soak: environments ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
+soak: tests ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.proof.soak $(ARGS)
 	@.venv/bin/python -m tests.proof.crash
 	@export ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random; \
 	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features; features=$$?; wait $$spine && exit $$features
 
-fuzz: environments ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
+fuzz: tests ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
 
-bench: environments ## Measure cold and warm calls against a bare handler, and polls against the fewest possible
+bench: tests ## Measure cold and warm calls against a bare handler, and polls against the fewest possible
 	@.venv/bin/python -m bench.cold_start
 	@.venv/bin/python -m bench.warm
 	@$(layers) .venv/bin/python -m bench.polling
@@ -75,29 +80,21 @@ bench: environments ## Measure cold and warm calls against a bare handler, and p
 catalog: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators
 	@$(layers) .venv/bin/python -m asyncjobs.codegen
 
-build: catalog wheels ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
-	@PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/.local/wheels" $(sam) build \
-	  --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
-	@.venv-aws/bin/python -m tools.precompile .aws-sam/build
-
-# sam checks the hashes of what it fetches for this machine, and none of what it fetches for another: so it gets files
-# that have been checked, and nothing else. What it looks at first is for this machine, whatever it builds for.
-wheels: environments
-	@rm -rf .local/wheels
-	@for layer in layers/*/; do \
-	  $(download) -r $${layer}requirements.txt && $(download) --only-binary :all: --no-deps --implementation cp \
-	    $(foreach glibc,2_17 2_28 2_34,--platform manylinux_$(glibc)_$(ARCHITECTURE:arm64=aarch64)) \
-	    --platform manylinux2014_$(ARCHITECTURE:arm64=aarch64) -r $${layer}requirements.txt || exit 1; done
+build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
+	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
 deploy: build ## Deploy what is built to your AWS account (asks for the rest)
 	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
-checks: environments
-	@$(find_python); "$$python" -m tools.environments --checks
-
 environments: ## Make .venv and .venv-aws (PYTHON=/path/to/python)
-	@$(find_python); "$$python" -m tools.environments
+	@$(make_environments) engine tools
+
+tests:
+	@$(make_environments) engine tests
+
+checks:
+	@$(make_environments) engine tests checks
 
 clean: stop ## Stop, and remove everything that make has made
-	@rm -rf .venv .venv-aws .venv-checks .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-aws .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,17 +8,17 @@ from contextlib import suppress
 from local import demo, logs, process, users
 from local.errors import LocalError
 from local.process import PROJECT
-from local.samples import pdfs
+from local.samples import raw_pdf
 from local.stack import LocalStack, Outputs
 
 STATE = PROJECT / ".local"
-PAGES = 600
+PAGES = 1000
 DEFAULT_PORT = 4566
-DEFAULT_USER = "demo"
+DEFAULT_USER = "alice"
 
 
 def main() -> int:
-    """The exit status."""
+    """Run one command and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m local")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("--port", type=int)
@@ -37,7 +37,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. `make run` takes it up again, `make stop` ends what is running.", file=sys.stderr)
+        print("\nInterrupted. `make run` continues, `make stop` stops the engine.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `make logs | head`
         sys.stderr.close()
@@ -48,27 +48,36 @@ def _run(port: int | None) -> None:
     began = time.monotonic()
     running = process.find(STATE)
     port = port or (running.port if running else DEFAULT_PORT)
-    stack = LocalStack(PROJECT, STATE, port=port, say=lambda what: print(f"{what} ...", flush=True))
-    stack.start()
-    outputs = stack.deploy()
+    stack = LocalStack(PROJECT, STATE, port=port, say=_say)
+    outputs = stack.up()
     bearer = users.token(outputs, stack.session, DEFAULT_USER)
     key = _upload(stack, outputs, owner=users.subject(bearer))
-    print(
-        f"Ready after {time.monotonic() - began:.1f} s. Now a job, document.extract of a report of {PAGES} pages:\n", flush=True
-    )
+    seconds = time.monotonic() - began
+    print(f"Ready after {seconds:.1f} s. Running a job, document.extract of a report of {PAGES:,} pages:", flush=True)
     job = demo.run_job(outputs.api_url, bearer, {"jobType": "document.extract", "input": {"key": key}})
-    print(f"\n{demo.summary(demo.result_of(outputs.api_url, bearer, job))}\n")
-    print(f"The API   {outputs.api_url}/api/v1")
-    print("A token   make token USER=alice")
-    print("Logs      make logs")
-    print("Stop      make stop")
-    print(f"Your job  {demo.curl(outputs.api_url, bearer, job)}")
+    status, result = demo.summary(job, demo.result_of(outputs.api_url, bearer, job)).splitlines()
+    print(
+        f"""
+Status   {status}
+Result   {result}
+The job  {demo.curl(outputs.api_url, DEFAULT_USER, job)}
+
+API      {outputs.api_url}/api/v1
+Token    make token USER={DEFAULT_USER}
+Logs     make logs
+Stop     make stop"""
+    )
+
+
+def _say(what: str) -> None:
+    sys.stdout.write(f"{what} ...\n")  # in one piece: the engine starts in another thread
+    sys.stdout.flush()
 
 
 def _upload(stack: LocalStack, outputs: Outputs, *, owner: str) -> str:
-    """Puts a real PDF into the owner's inputs area; a small one could go into the request itself."""
+    """Put a PDF into the owner's inputs area, since it is too large for a request, and return its key."""
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
-    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{owner}/report.pdf", Body=pdfs.long_report(PAGES))
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{owner}/report.pdf", Body=raw_pdf.long_report(PAGES))
     return "report.pdf"
 
 
@@ -79,7 +88,7 @@ def _token(username: str) -> None:
 
 def _logs(*, follow: bool) -> None:
     stack = LocalStack(PROJECT, STATE)
-    with suppress(KeyboardInterrupt):  # the way to end following
+    with suppress(KeyboardInterrupt):  # Ctrl-C ends following
         logs.show(stack.outputs, stack.session, follow=follow)
 
 

@@ -1,8 +1,9 @@
-"""One real job over HTTP, as a client of the API would do it."""
+"""Run one real job over HTTP, as a client of the API does."""
 
 import json
 import sys
 import time
+from datetime import datetime
 from typing import Any, TextIO
 
 import httpx
@@ -10,36 +11,40 @@ import httpx
 from local.errors import DemonstrationError
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
-_BAR_WIDTH, _LINE_WIDTH, _SUMMARY_LINES = 32, 110, 24
+_BAR_WIDTH, _LINE_WIDTH = 32, 110
 
 
 class ProgressBar:
-    """On a terminal, one line that moves; into a file or pipe, one line for each thing that happens."""
+    """On a terminal, one line that moves; in a file or pipe, one line for each status."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
         self._last = ""
 
     def show(self, job: dict[str, Any]) -> None:
-        done = round(_BAR_WIDTH * job["progress"] / 100)
-        bar = "#" * done + "." * (_BAR_WIDTH - done)
-        line = f"  {job['status']:<12} [{bar}] {job['progress']:>3} %  {job.get('message') or ''}".rstrip()
-        if line == self._last:
-            return
+        """Show the job's status, and on a terminal its progress and message."""
         if self._out.isatty():
-            self._out.write(f"\r\x1b[K{line[:_LINE_WIDTH]}")
+            done = round(_BAR_WIDTH * job["progress"] / 100)
+            bar = "#" * done + "." * (_BAR_WIDTH - done)
+            line = f"  {job['status']:<12} [{bar}] {job['progress']:>3} %  {job.get('message') or ''}"
+            self._write(f"\r\x1b[K{line[:_LINE_WIDTH]}")
         else:
-            self._out.write(f"{line}\n")
-        self._out.flush()
-        self._last = line
+            self._write(f"  {job['status']}\n")
 
     def end(self) -> None:
+        """End the line."""
         if self._out.isatty():
             self._out.write("\n")
 
+    def _write(self, text: str) -> None:
+        if text != self._last:
+            self._out.write(text)
+            self._out.flush()
+        self._last = text
+
 
 def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
-    """The finished job, with its progress shown on the way."""
+    """Submit the job, show its progress, and return it when it has completed."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
         job: dict[str, Any] = _json(client.post(f"{api_url}/api/v1/jobs", json=request), 202)
@@ -51,7 +56,7 @@ def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float
                 break
             if time.monotonic() > deadline:
                 raise DemonstrationError(f"The job is still {job['status']} after {seconds:.0f} s.")
-            time.sleep(0.05)  # a client elsewhere waits as long as Retry-After says; here someone is watching
+            time.sleep(0.05)  # other clients wait as long as Retry-After says; here a person is watching
             job = _json(client.get(f"{api_url}/api/v1/jobs/{job['asyncJobId']}"), 200)
         bar.end()
         if job["status"] != "COMPLETED":
@@ -60,7 +65,7 @@ def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float
 
 
 def result_of(api_url: str, token: str, job: dict[str, Any]) -> Any:
-    """Wherever it lies."""
+    """Return the job's result, from the API or from S3."""
     with httpx.Client(timeout=30, trust_env=False) as client:
         answer = client.get(f"{api_url}/api/v1/jobs/{job['asyncJobId']}/result", headers={"Authorization": f"Bearer {token}"})
         if answer.status_code == httpx.codes.SEE_OTHER:
@@ -69,17 +74,19 @@ def result_of(api_url: str, token: str, job: dict[str, Any]) -> Any:
         return _json(answer, 200)
 
 
-def curl(api_url: str, token: str, job: dict[str, Any]) -> str:
-    """A command that shows the job, ready to be pasted."""
-    return f"curl -s -H 'Authorization: Bearer {token}' {api_url}/api/v1/jobs/{job['asyncJobId']}"
+def curl(api_url: str, user: str, job: dict[str, Any]) -> str:
+    """Return a command that shows the job, ready to be pasted into a shell in the project's folder."""
+    return f'curl -s -H "Authorization: Bearer $(make -s token USER={user})" {api_url}/api/v1/jobs/{job["asyncJobId"]}'
 
 
-def summary(result: Any) -> str:
-    """The first lines of a result: whole, a document would fill the screen."""
-    lines = json.dumps(result, indent=2, ensure_ascii=False).splitlines()
-    shown = [line if len(line) <= _LINE_WIDTH else f"{line[: _LINE_WIDTH - 3]}..." for line in lines[:_SUMMARY_LINES]]
-    left_out = len(lines) - len(shown)
-    return "\n".join([*shown, *([f"  ... {left_out} more lines"] if left_out else [])])
+def summary(job: dict[str, Any], document: dict[str, Any]) -> str:
+    """Return two lines about a `document.extract` job and its result."""
+    submitted, ended = (datetime.fromisoformat(job[moment]) for moment in ("createdAt", "endedAt"))
+    seconds = (ended - submitted).total_seconds()
+    numbers = f"{document['pageCount']} pages, {document['wordCount']:,} words"
+    beginning = " ".join(document["pages"][0]["text"].split())
+    room = _LINE_WIDTH - len(numbers)
+    return f"{job['status']} after {seconds:.1f} s\n{numbers}: {beginning[:room]} ..."
 
 
 def _json(answer: httpx.Response, expected: int) -> Any:

@@ -43,7 +43,7 @@ def _refuse_other_versions(found: str) -> None:
     if found != EMULATOR_VERSION:
         sys.exit(
             f"The local engine is made for ministack {EMULATOR_VERSION} and found {found}: local/emulator_patches changes that version's"
-            f" inside. Put ministack=={EMULATOR_VERSION} back into requirements-aws.txt, or adapt local/emulator_patches and its tests."
+            f" inside. Put ministack=={EMULATOR_VERSION} back into requirements/engine.in, or adapt local/emulator_patches and its tests."
         )
 
 

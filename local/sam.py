@@ -1,9 +1,12 @@
-"""`sam build` and `sam deploy`, as for AWS, only quieter."""
+"""Run `sam build` and `sam deploy` as for AWS, but quietly and with the local engine's address and credentials."""
 
+import json
 import os
 import platform
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,41 +17,41 @@ from local.process import CREDENTIALS, LOOPBACK, PROJECT, REGION, last_lines
 
 @dataclass(frozen=True)
 class Tools:
-    """The two virtual environments of the project, see local/environments.py."""
+    """The programs of the project's two virtual environments, see tools/environments.py."""
 
     sam: Path = PROJECT / ".venv" / "bin" / "sam"
     lambda_python: Path = PROJECT / ".venv-aws" / "bin" / "python"
 
     def runtime(self) -> str:
-        """Lambda's name for the Python the functions will run on: the emulator runs them on its own."""
+        """Return Lambda's name for the engine's Python: the engine runs the functions on its own interpreter."""
         script = "import sys; print('python%d.%d' % sys.version_info[:2])"
         return subprocess.run([self.lambda_python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
 
 
 @dataclass(frozen=True)
 class Sam:
-    """Of the tree at `root`; what it makes goes into `state`."""
+    """The SAM CLI for the tree at `root`. It writes to `state`."""
 
     root: Path
     state: Path
     tools: Tools
 
     def build(self, parameters: Mapping[str, str]) -> None:
-        # --cached compiles and fetches a layer's packages again only when its requirements have changed.
-        self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--cached",
-                  "--cache-dir", str(self.state / "cache"), *_overrides(parameters))  # fmt: skip
-        compiler: list[str | Path] = [self.tools.lambda_python, "-m", "tools.precompile", self.state / "build"]
-        subprocess.run(compiler, check=True, cwd=PROJECT)
+        """Run `sam build`."""
+        self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--parallel",
+                  *_overrides(parameters))  # fmt: skip
 
     def deploy(self, stack_name: str, endpoint_url: str, parameters: Mapping[str, str]) -> None:
+        """Run `sam deploy`."""
         self._run("deploy", "--template-file", str(self.state / "build" / "template.yaml"), "--stack-name", stack_name,
                   "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
                   "--no-fail-on-empty-changeset", *_overrides(parameters), endpoint_url=endpoint_url)  # fmt: skip
 
     def _run(self, command: str, *options: str, endpoint_url: str = "") -> None:
-        # samconfig.toml is for AWS: what it says there about buckets, profiles or stages is not meant for here.
+        # The project's samconfig.toml is for AWS: its buckets, profiles and stages do not exist here.
         config = self.state / "samconfig.toml"
         config.touch()
+        self._claim_to_be_current()
         log = self.state / f"sam-{command}.log"
         with log.open("w") as output:
             sam = subprocess.Popen(
@@ -69,15 +72,22 @@ class Sam:
         if status != 0:
             raise SamFailedError(command, log, last_lines(log))
 
+    def _claim_to_be_current(self) -> None:
+        """Keep sam from looking for a newer version of itself, which takes up to 5 s without a network."""
+        metadata = self.state / "sam" / "metadata.json"
+        metadata.parent.mkdir(exist_ok=True)
+        metadata.write_text(json.dumps({"lastVersionCheck": time.time(), "telemetryEnabled": False}))
+
     def _environment(self, endpoint_url: str) -> dict[str, str]:
-        """The user's shell, for pip's mirrors and proxies, but none of its AWS settings."""
-        shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON"))}
+        """Return the environment of the user's shell, for its mirrors and proxies, without its AWS settings."""
+        shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON", "MAKE"))}
         no_config = str(self.state / "no-aws-config")
         return {
             **shell,
             **CREDENTIALS,
-            # sam looks for the runtime's interpreter on the PATH.
+            # sam finds the runtime's interpreter on the PATH.
             "PATH": f"{self.tools.lambda_python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "BUILD_LAYER": shlex.join(["env", f"PYTHONPATH={PROJECT}", str(self.tools.lambda_python), "-m", "tools.layer"]),
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ENDPOINT_URL": endpoint_url,
             "AWS_CONFIG_FILE": no_config,
@@ -91,13 +101,13 @@ class Sam:
 
 
 def architecture() -> str:
-    """Lambda's name for this machine's processor: the packages of the layers must run on it."""
+    """Return Lambda's name for this machine's processor: the packages of the layers must run on it."""
     machine = platform.machine().lower()
     if machine in {"x86_64", "amd64"}:
         return "x86_64"
     if machine in {"arm64", "aarch64"}:
         return "arm64"
-    raise LocalError(f"Lambda has no processor like this machine's ({machine}): the functions cannot run here.")
+    raise LocalError(f"Lambda has no processor like this machine's ({machine}), so the functions cannot run here.")
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:

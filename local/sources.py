@@ -1,15 +1,18 @@
-"""Whether what is deployed is what is in the tree."""
+"""Detect whether the tree has changed since it was built or deployed."""
 
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from local.process import PROJECT
+
 _DEPLOYED = ("functions", "layers")
+_BUILDER = PROJECT / "tools" / "layer.py"
 
 
 def fingerprint(root: Path) -> str:
-    """Changes when the template, or a file that `sam build` packs, does."""
-    digest = hashlib.sha256()
+    """Return a value that changes with the template, the files that `sam build` packs, and the way it builds layers."""
+    digest = hashlib.sha256(_BUILDER.read_bytes())
     for file in [root / "template.yaml", *sorted(_files(root))]:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode() + content)

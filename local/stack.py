@@ -6,6 +6,7 @@ with LocalStack(root=tree, state=tree / ".local") as stack:
 
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +28,7 @@ _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "
 
 @dataclass(frozen=True)
 class Outputs:
-    """Where everything is. `stack.json` holds the same in camelCase."""
+    """The addresses and names of the stack's parts. `stack.json` has the same in camelCase."""
 
     api_url: str
     endpoint_url: str
@@ -36,16 +37,24 @@ class Outputs:
     queue_url: str
     dead_letter_queue_url: str
     bucket_name: str
-    user_pool_id: str | None  # None when the stack takes tokens of another issuer
+    user_pool_id: str | None  # None when the stack accepts tokens of another issuer
     user_pool_client_id: str | None
     pid: int
     stack_name: str
 
 
-class LocalStack:
-    """`root` has the template, `state` is for what must not be lost between two calls, logs and temporary files.
+@dataclass(frozen=True)
+class Deployment:
+    """All that a build and a deployment depend on."""
 
-    Without a `port`, a free one is taken. `say` is told in a few words what takes long.
+    parameters: dict[str, str]
+    sources: str
+
+
+class LocalStack:
+    """The template in `root`, built and deployed. `state` is the folder for its records, logs and temporary files.
+
+    Without a `port`, a free one is used. `say` is called with a few words before each step that takes seconds.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class LocalStack:
         self._records = State(self.state)
         self._port, self._stack_name, self._say = port, stack_name, say
         self._tools = tools or Tools()
+        self._sam = Sam(self.root, self.state, self._tools)
 
     def __enter__(self) -> Self:
         self.start()
@@ -83,7 +93,7 @@ class LocalStack:
 
     @property
     def outputs(self) -> Outputs:
-        """Of the last finished deployment."""
+        """The outputs of the last finished deployment."""
         known = self._records.recall("stack")
         if not known or known["pid"] != self.engine.pid:
             raise NotRunningError
@@ -91,52 +101,85 @@ class LocalStack:
 
     @property
     def session(self) -> boto3.Session:
-        """Give its clients `endpoint_url`."""
+        """A session whose clients need `endpoint_url`."""
         return boto3.Session(
             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
             region_name=REGION,
         )
 
-    def start(self, env: Mapping[str, str] | None = None) -> Engine:
-        """The engine that is running, or a new one; `env` reaches a new one and its functions only."""
+    def up(self, parameters: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Outputs:
+        """Start the engine and build in parallel, then deploy. Skip the steps that are done already."""
         with self._records.alone():
-            running = process.find(self.state)
-            if running and self._port in (None, running.port):
-                return running
-            port = self._port or process.free_port()
-            process.require_free(port)  # before what runs on another port is given up for it
-            self._records.forget()
-            process.stop(self.state)
-            self._say(f"Starting the local engine on port {port}")
-            return process.start(self.state, python=self._tools.lambda_python, port=port, extra=env or {})
+            running, wanted = self._running(), self._wanted(parameters)
+            if running:
+                self._build(wanted)
+                return self._deploy(running, wanted)
+            port = self._free_port()
+            with ThreadPoolExecutor() as threads:
+                starting = threads.submit(self._start, port, env)
+                self._build(wanted)  # in the main thread, which receives Ctrl-C
+            return self._deploy(starting.result(), wanted)
+
+    def start(self, env: Mapping[str, str] | None = None) -> Engine:
+        """Return the engine that is running, or start one; `env` reaches a new one and its functions only."""
+        with self._records.alone():
+            return self._running() or self._start(self._free_port(), env)
 
     def deploy(self, parameters: Mapping[str, str] | None = None) -> Outputs:
-        """Build and deploy the tree as it is now; does nothing when it already runs."""
+        """Build and deploy the tree as it is now. Skip what is done already."""
         with self._records.alone():
-            engine = self.engine
-            wanted = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture(), **(parameters or {})}
-            deployment = {"instance": engine.instance, "parameters": wanted, "sources": sources.fingerprint(self.root)}
-            if deployment == self._records.recall("deployed"):
-                return self.outputs
-            self._records.forget()
-            sam = Sam(self.root, self.state, self._tools)
-            self._say("Building")
-            sam.build(wanted)
-            self._say("Deploying")
-            self._clear_the_way()
-            sam.deploy(self._stack_name, engine.url, wanted)
-            outputs = self._read_outputs(engine)
-            self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
-            self._records.remember("deployed", deployment)
-            return outputs
+            engine, wanted = self.engine, self._wanted(parameters)
+            self._build(wanted)
+            return self._deploy(engine, wanted)
 
     def stop(self) -> bool:
-        """Whether there was something to stop."""
+        """Stop the engine. Return False if there was none."""
         return self._records.stop()
 
+    def _running(self) -> Engine | None:
+        running = process.find(self.state)
+        return running if running and self._port in (None, running.port) else None
+
+    def _free_port(self) -> int:
+        port = self._port or process.free_port()
+        process.require_free(port)  # before the engine on another port is stopped
+        return port
+
+    def _start(self, port: int, env: Mapping[str, str] | None) -> Engine:
+        self._records.forget("stack", "deployed")
+        process.stop(self.state)
+        self._say(f"Starting the local engine on port {port}")
+        return process.start(self.state, python=self._tools.lambda_python, port=port, extra=env or {})
+
+    def _wanted(self, parameters: Mapping[str, str] | None) -> Deployment:
+        """Return what identifies a deployment."""
+        known = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture()}
+        return Deployment({**known, **(parameters or {})}, sources.fingerprint(self.root))
+
+    def _build(self, wanted: Deployment) -> None:
+        if self._records.recall("built") == asdict(wanted):
+            return
+        self._records.forget("built")
+        self._say("Building")
+        self._sam.build(wanted.parameters)
+        self._records.remember("built", asdict(wanted))
+
+    def _deploy(self, engine: Engine, wanted: Deployment) -> Outputs:
+        deployed = {"instance": engine.instance, **asdict(wanted)}
+        if self._records.recall("deployed") == deployed:
+            return self.outputs
+        self._records.forget("stack", "deployed")
+        self._say("Deploying")
+        self._clear_the_way()
+        self._sam.deploy(self._stack_name, engine.url, wanted.parameters)
+        outputs = self._read_outputs(engine)
+        self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
+        self._records.remember("deployed", deployed)
+        return outputs
+
     def _clear_the_way(self, seconds: float = 60) -> None:
-        """An interrupted or failed deployment leaves a stack that CloudFormation refuses to update."""
+        """Remove a stack that an interrupted or failed deployment left: CloudFormation refuses to update it."""
         cloudformation = self._client("cloudformation")
         deadline = time.monotonic() + seconds
         while status := self._stack(cloudformation).get("StackStatus", ""):
@@ -153,7 +196,7 @@ class LocalStack:
         stack = self._stack(self._client("cloudformation"))
         known = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         return Outputs(
-            # The URL that AWS would give has a host name that only a browser may resolve to this machine.
+            # The URL of the output has a host name that only browsers resolve to this machine.
             api_url=f"{engine.url}/_aws/execute-api/{known['ApiId']}{urlsplit(known['ApiUrl']).path.rstrip('/')}",
             endpoint_url=engine.url,
             region=REGION,

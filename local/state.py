@@ -1,4 +1,4 @@
-"""The state folder: what is on record about the stack, and the right to change it. Needs nothing installed."""
+"""The state folder: records about the stack, and the lock that changes need. Needs nothing installed."""
 
 import fcntl
 import json
@@ -14,12 +14,13 @@ from local.errors import BusyError
 
 @dataclass(frozen=True)
 class State:
-    """Of one stack."""
+    """The state of one stack."""
 
     folder: Path
 
     @contextmanager
     def alone(self) -> Iterator[None]:
+        """Hold the lock of the state folder."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("w") as lock:
             try:
@@ -29,17 +30,18 @@ class State:
             yield
 
     def stop(self) -> bool:
-        """Whether there was an engine to stop."""
+        """Stop the engine. Return False if there was none."""
         with self.alone():
-            self.forget()
+            self.forget("stack", "deployed")
             return process.stop(self.folder)
 
-    def forget(self) -> None:
-        """Before anything changes: what is on record is true at any time, also when the next step is interrupted."""
-        for record in ("stack", "deployed"):
+    def forget(self, *records: str) -> None:
+        """Remove these records before something changes. A record is true at any time, also after an interrupted step."""
+        for record in records:
             self._file(record).unlink(missing_ok=True)
 
     def recall(self, record: str) -> dict[str, Any]:
+        """Return a record, empty if there is none."""
         try:
             content: dict[str, Any] = json.loads(self._file(record).read_text())
         except (FileNotFoundError, ValueError):
@@ -47,6 +49,7 @@ class State:
         return content
 
     def remember(self, record: str, content: Mapping[str, Any]) -> None:
+        """Write a record."""
         file = self._file(record)
         draft = file.with_suffix(".new")
         draft.write_text(json.dumps(content, indent=2) + "\n")

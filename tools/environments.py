@@ -1,13 +1,18 @@
-"""Makes .venv (the tools) and .venv-aws (what Lambda has, and the local engine), and makes them again when it must.
+"""Make the virtual environments that are missing or outdated: `python -m tools.environments NAME ...`.
 
-They are two because the functions run in the second: a package that a layer forgot to bring along must be missing there.
-With --checks also .venv-checks, which is large, needed by `make check` only, and would not fit into either.
-Run by any Python 3.11 or later, with nothing installed.
+.venv-aws holds the local engine and the packages that Lambda's runtime has: the functions run in it, so a package that a layer
+does not bring along must be missing there. .venv holds the tools, first those that `make run` needs and later the tests' as
+well. .venv-checks holds the security checks, which need an older boto3 than the tools.
+
+uv installs them in seconds, and is installed into .venv-uv first. The variable UV names another uv; if it is empty, and on
+platforms for which there is no uv, pip installs them. Both check the hashes of the same locks.
+
+Any Python 3.11 or later runs this, with nothing installed.
 """
 
 import fcntl
 import hashlib
-import re
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,107 +27,149 @@ from local.state import State
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment and what is installed into it."""
+    """A virtual environment and the lock of its packages."""
 
     folder: str
-    requirements: str
+    lock: str
     contents: str  # for people
+    extends: "Environment | None" = None  # the same folder with fewer packages
 
 
-ENGINE = Environment(".venv-aws", "requirements-aws.txt", "the local engine")
-TOOLS = Environment(".venv", "requirements-dev.txt", "the tools")
-CHECKS = Environment(".venv-checks", "requirements-checks.txt", "the security checks")
+UV = Environment(".venv-uv", "requirements/uv.txt", "uv")
+ENGINE = Environment(".venv-aws", "requirements/engine.txt", "the local engine")
+TOOLS = Environment(".venv", "requirements/tools.txt", "the tools")
+TESTS = Environment(".venv", "requirements/tests.txt", "the tools and the tests' packages", extends=TOOLS)
+CHECKS = Environment(".venv-checks", "requirements/checks.txt", "the security checks")
+
+_NAMES = {"uv": UV, "engine": ENGINE, "tools": TOOLS, "tests": TESTS, "checks": CHECKS}
 
 
-def main(arguments: Sequence[str] = ()) -> int:
-    """0 when they are there."""
-    wanted = (ENGINE, TOOLS, CHECKS) if "--checks" in arguments else (ENGINE, TOOLS)
-    interpreter = Path(getattr(sys, "_base_executable", None) or sys.executable).resolve()
+def main(names: Sequence[str]) -> int:
+    """Return 0 when the environments of these names are complete."""
     state = PROJECT / ".local"
     state.mkdir(exist_ok=True)
+    maker = Maker(PROJECT, Path(getattr(sys, "_base_executable", None) or sys.executable).resolve())
     with (state / "environments.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same moment
         try:
-            missing = [environment for environment in wanted if not is_complete(PROJECT, environment, interpreter)]
+            missing = [_NAMES[name] for name in names if not maker.is_complete(_NAMES[name])]
             if ENGINE in missing:
-                State(state).stop()  # or it would go on without what it runs on
-            make_all(PROJECT, missing, interpreter)
+                State(state).stop()  # a running engine would lose the packages it runs on
+            maker.make_all(missing, os.environ.get("UV"))
         except LocalError as error:
-            _tell(str(error))
+            _say(str(error))
             return 1
         except KeyboardInterrupt:
-            _tell("Interrupted. Nothing is lost: the next make takes it up again.")
+            _say("Interrupted. The next `make` continues.")
             return 130
     return 0
 
 
-def is_complete(project: Path, environment: Environment, interpreter: Path) -> bool:
-    """Whether all that is wanted now has been installed, and still runs."""
-    stamp = _stamp(project, environment)
-    return (
-        stamp.exists()
-        and stamp.read_text() == _wanted(project, environment, interpreter)
-        and _runs(project / environment.folder / "bin" / "python")
-    )
+@dataclass(frozen=True)
+class Maker:
+    """Makes environments of one project with one interpreter."""
 
+    project: Path
+    interpreter: Path
 
-def make_all(project: Path, environments: Sequence[Environment], interpreter: Path) -> None:
-    """Side by side: half of the time is spent waiting for the network and the disk."""
-    with ThreadPoolExecutor() as threads:
-        for made in [threads.submit(make, project, environment, interpreter) for environment in environments]:
-            made.result()
+    def is_complete(self, environment: Environment) -> bool:
+        """Return whether the environment has the packages of its lock, or more, and its Python still starts."""
+        made = self._stamp(environment)
+        extensions = [extension for extension in _NAMES.values() if extension.extends == environment]
+        return any(made == self._expected(known) for known in (environment, *extensions)) and _starts(self._python(environment))
 
+    def make_all(self, environments: Sequence[Environment], uv: str | None) -> None:
+        """Make the environments in parallel. `uv` is a path, empty for pip, or None for the project's own uv."""
+        program = self._own_uv() if uv is None and environments else uv or ""
+        with ThreadPoolExecutor() as threads:
+            made = [threads.submit(self.make, environment, program) for environment in environments if environment != UV]
+            for future in made:
+                future.result()
 
-def make(project: Path, environment: Environment, interpreter: Path) -> None:
-    """From nothing. The stamp that calls it complete is written last."""
-    stamp = _stamp(project, environment)
-    stamp.unlink(missing_ok=True)
-    folder = project / environment.folder
-    version = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    _tell(f"Installing {environment.contents} into {environment.folder} ({version}; a minute the first time)")
-    log = project / ".local" / f"install{environment.folder}.log"
-    python = str(folder / "bin" / "python")
-    for command in (
-        [str(interpreter), "-m", "venv", "--clear", str(folder)],
-        [python, "-m", "pip", "install", "--disable-pip-version-check", "-r", environment.requirements],
-    ):
+    def make(self, environment: Environment, uv: str) -> None:
+        """Make one environment with this uv; with pip if it is empty, or if uv fails."""
+        try:
+            self._make(environment, uv)
+        except LocalError as error:
+            if not uv:
+                raise
+            _say(f"{error}\nTrying again with pip, which may have settings of its own, such as a mirror.")
+            self._make(environment, uv="")
+
+    def _own_uv(self) -> str:
+        """Return the path of the project's own uv, or nothing where it cannot be installed."""
+        if not self.is_complete(UV):
+            try:
+                self._make(UV, uv="")
+            except LocalError as error:
+                _say(f"{error}\nuv is not available, so pip installs the packages. That takes minutes.")
+                return ""
+        return str(self.project / UV.folder / "bin" / "uv")
+
+    def _make(self, environment: Environment, uv: str) -> None:
+        """Install everything. The stamp, which says that the environment is complete, is written last."""
+        _say(f"Installing {environment.contents} into {environment.folder} ...")
+        python = self._python(environment)
+        base = environment.extends
+        keep = base is not None and self._stamp(base) == self._expected(base) and (uv or python.with_name("pip").exists())
+        self._stamp_file(environment).unlink(missing_ok=True)
+        if not keep:
+            without_pip = ["--without-pip"] if uv else []
+            self._run(environment, [str(self.interpreter), "-m", "venv", "--clear", *without_pip, environment.folder])
+        if uv:
+            install = [uv, "pip", "install", "--python", str(python)]
+        else:
+            install = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+        self._run(environment, [*install, "--require-hashes", "-r", environment.lock])
+        self._stamp_file(environment).write_text(self._expected(environment))
+
+    def _run(self, environment: Environment, command: list[str]) -> None:
+        log = self.project / ".local" / f"install{environment.folder}.log"
         with log.open("w") as output:
-            status = subprocess.run(command, cwd=project, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+            try:
+                status = subprocess.run(
+                    command, cwd=self.project, stdout=output, stderr=subprocess.STDOUT, check=False
+                ).returncode
+            except OSError as error:
+                raise LocalError(f"{command[0]} does not start: {error}.") from error
         if status != 0:
             last = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
-            raise LocalError(f"{last}\nThat did not work (all of it is in {log}). Is the network there? Just try again.")
-    stamp.write_text(_wanted(project, environment, interpreter))
+            raise LocalError(
+                f"{last}\nInstalling {environment.contents} failed (the whole log is in {log})."
+                " Check the network, then repeat the command."
+            )
+
+    def _python(self, environment: Environment) -> Path:
+        return self.project / environment.folder / "bin" / "python"
+
+    def _stamp(self, environment: Environment) -> str | None:
+        try:
+            return self._stamp_file(environment).read_text()
+        except FileNotFoundError:
+            return None
+
+    def _stamp_file(self, environment: Environment) -> Path:
+        return self.project / environment.folder / "complete"
+
+    def _expected(self, environment: Environment) -> str:
+        """Return the stamp: the interpreter, which find-python.sh reads, and a fingerprint of what the environment depends on."""
+        # Scripts begin with the path they were made at, so an environment does not survive being moved.
+        place = (self.project / environment.folder).absolute()
+        digest = hashlib.sha256(f"{sys.version}\0{place}\0{environment.lock}\0".encode())
+        digest.update((self.project / environment.lock).read_bytes())
+        return f"{self.interpreter}\n{digest.hexdigest()}\n"
 
 
-def _stamp(project: Path, environment: Environment) -> Path:
-    return project / environment.folder / "complete"
-
-
-def _wanted(project: Path, environment: Environment, interpreter: Path) -> str:
-    """The interpreter, for find-python.sh to go on using it, and a fingerprint of what it depends on."""
-    # Scripts begin with the path they were made at, so an environment does not survive being moved.
-    digest = hashlib.sha256(f"{sys.version}\0{(project / environment.folder).absolute()}".encode())
-    for file in _requirement_files(project / environment.requirements):
-        digest.update(file.read_bytes())
-    return f"{interpreter}\n{digest.hexdigest()}\n"
-
-
-def _requirement_files(first: Path) -> list[Path]:
-    """It, and what it includes."""
-    nested = re.findall(r"^-r\s+(\S+)", first.read_text(), flags=re.MULTILINE)
-    return [first, *(file for name in nested for file in _requirement_files(first.parent / name))]
-
-
-def _runs(python: Path) -> bool:
-    """Not so when the interpreter that it links to has been removed."""
+def _starts(python: Path) -> bool:
+    """Return whether this Python starts. It does not when the interpreter that it links to has been removed."""
     try:
         return subprocess.run([python, "-c", ""], check=False).returncode == 0
     except OSError:
         return False
 
 
-def _tell(line: str) -> None:
-    """On stderr, since `make token` has nothing but the token on stdout."""
+def _say(line: str) -> None:
+    """Print to stderr, since `make token` prints nothing but the token to stdout."""
     print(line, file=sys.stderr, flush=True)
 
 

@@ -1,5 +1,6 @@
 """Stands in for sam: `build` copies the template, `deploy` makes or updates the stack. Notes each call in calls.log."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ def main(command: str, *options: str) -> None:
         calls.write(f"{command}\n")
     template = Path(option("--template-file", options)).read_text()
     if command == "build":
+        json.loads(template)
         target = Path(option("--build-dir", options))
         target.mkdir(exist_ok=True)
         (target / "template.yaml").write_text(template)

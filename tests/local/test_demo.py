@@ -25,22 +25,25 @@ def test_a_terminal_has_one_line_that_moves() -> None:
     assert "[################................]  50 %  Reading page 2 of 4" in out.getvalue()
 
 
-def test_a_file_has_a_line_for_each_thing_that_happens() -> None:
+def test_a_file_has_one_line_for_each_status() -> None:
     out = io.StringIO()
     bar = ProgressBar(out)
-    for _ in range(3):
-        bar.show(job("IN_PROGRESS", 50))
+    for status, progress in (("PENDING", 0), ("IN_PROGRESS", 10), ("IN_PROGRESS", 50), ("COMPLETED", 100)):
+        bar.show(job(status, progress))
     bar.end()
-    assert out.getvalue().count("\n") == 1
+    assert out.getvalue().split() == ["PENDING", "IN_PROGRESS", "COMPLETED"]
 
 
-def test_the_curl_can_be_pasted() -> None:
-    assert curl("http://127.0.0.1:1/x", "a.b.c", job("COMPLETED", 100)) == (
-        "curl -s -H 'Authorization: Bearer a.b.c' http://127.0.0.1:1/x/api/v1/jobs/1"
+def test_the_curl_fetches_its_token_itself() -> None:
+    assert curl("http://127.0.0.1:1/x", "alice", job("COMPLETED", 100)) == (
+        'curl -s -H "Authorization: Bearer $(make -s token USER=alice)" http://127.0.0.1:1/x/api/v1/jobs/1'
     )
 
 
-def test_a_long_result_is_cut_short() -> None:
-    shown = summary({"pages": list(range(100))}).splitlines()
-    assert shown[-1].strip() == "... 80 more lines"
-    assert len(shown) == 25
+def test_a_result_is_shown_in_two_lines() -> None:
+    ended = {"status": "COMPLETED", "createdAt": "2026-11-26T06:00:00.000Z", "endedAt": "2026-11-26T06:00:03.456Z"}
+    pages = [{"page": number, "text": "Day 1\n" + "06:30 The brig came in. " * 40} for number in range(400)]
+    status, result = summary(ended, {"pageCount": 400, "wordCount": 241_234, "pages": pages}).splitlines()
+    assert status == "COMPLETED after 3.5 s"
+    assert result.startswith("400 pages, 241,234 words: Day 1 06:30 The brig came in. 06:30")
+    assert len(result) < 120

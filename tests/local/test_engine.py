@@ -9,7 +9,7 @@ from local.process import PROJECT
 
 
 def test_the_version_that_is_installed_is_the_one_the_engine_is_made_for() -> None:
-    pinned = re.search(r"^ministack==(\S+)", (PROJECT / "requirements-aws.txt").read_text(), re.MULTILINE)
+    pinned = re.search(r"^ministack==(\S+)", (PROJECT / "requirements" / "engine.in").read_text(), re.MULTILINE)
     assert pinned
     assert pinned[1] == engine.EMULATOR_VERSION
 

@@ -1,4 +1,4 @@
-"""An environment is made when it is not there, not complete, or no longer what is wanted."""
+"""An environment is made when it is missing, incomplete or outdated."""
 
 import subprocess
 import sys
@@ -8,105 +8,153 @@ import pytest
 
 from local.errors import LocalError
 from local.process import PROJECT
-from tools import environments
-from tools.environments import Environment
+from tools.environments import TESTS, TOOLS, UV, Environment, Maker
 
-TOOLS = Environment(".venv", "requirements.txt", "the tools")
-
-# Makes an "environment" whose Python notes what it is asked to do, and is killed while it installs if told so.
+# Makes an "environment" whose Python notes the installs, and fails if it is told to. It has a uv, which does the same.
 INTERPRETER = """#!/bin/sh
-rm -rf "$4" && mkdir -p "$4/bin"
-cat > "$4/bin/python" <<END
+case " $* " in *" -m venv "*) ;; *) exit ;; esac
+for folder in "$@"; do :; done
+echo "made $folder" >> "{0}/log"
+rm -rf "$folder" && mkdir -p "$folder/bin"
+case " $* " in *" --without-pip "*) ;; *) touch "$folder/bin/pip" ;; esac
+for program in python uv; do
+cat > "$folder/bin/$program" <<END
 #!/bin/sh
-echo "\\$2" >> "{0}/log"
-[ "\\$2" != pip ] || {{ [ ! -e "{0}/no-network" ] && [ ! -e "{0}/no-network-for-$(basename "$4")" ]; }}
+[ "\\$*" = "-c " ] && exit
+for lock in "\\$@"; do :; done
+echo "$program \\$lock" >> "{0}/log"
+[ ! -e "{0}/no-network" ] && [ ! -e "{0}/no-$program" ] && [ ! -e "{0}/no-\\$(basename \\$lock)" ]
 END
-chmod +x "$4/bin/python"
+chmod +x "$folder/bin/$program"
+done
 """
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / ".local").mkdir()
-    (tmp_path / "requirements.txt").write_text("-r layer/requirements.txt\n")
-    (tmp_path / "layer").mkdir()
-    (tmp_path / "layer" / "requirements.txt").write_text("one==1\n")
-    make_interpreter(tmp_path, "python")
+    (tmp_path / "requirements").mkdir()
+    for name in ("uv", "engine", "tools", "tests", "checks"):
+        (tmp_path / "requirements" / f"{name}.txt").write_text("one==1\n")
     return tmp_path
 
 
-def make_interpreter(project: Path, name: str) -> Path:
-    interpreter = project / name
-    interpreter.write_text(INTERPRETER.format(project))
-    interpreter.chmod(0o755)
-    return interpreter
+def maker(project: Path, interpreter: str = "interpreter") -> Maker:
+    (project / interpreter).write_text(INTERPRETER.format(project))
+    (project / interpreter).chmod(0o755)
+    return Maker(project, project / interpreter)
 
 
-def ensure(project: Path, interpreter: str = "python") -> None:
-    if not environments.is_complete(project, TOOLS, project / interpreter):
-        environments.make(project, TOOLS, project / interpreter)
+def ensure(project: Path, environment: Environment = TOOLS, interpreter: str = "interpreter", uv: str | None = None) -> None:
+    made = maker(project, interpreter)
+    if not made.is_complete(environment):
+        made.make_all([environment], uv)
+
+
+def log(project: Path) -> list[str]:
+    return (project / "log").read_text().splitlines()
 
 
 def installs(project: Path) -> int:
-    return (project / "log").read_text().split().count("pip")
+    return sum(line.endswith(TOOLS.lock) for line in log(project))
 
 
-def test_it_is_made_once(project: Path) -> None:
+def test_an_environment_is_made_once(project: Path) -> None:
     ensure(project)
     ensure(project)
-    assert installs(project) == 1
+    assert log(project) == ["made .venv-uv", f"python {UV.lock}", "made .venv", f"uv {TOOLS.lock}"]
 
 
-def test_one_that_was_left_half_made_is_made_again(project: Path) -> None:
+def test_an_environment_that_was_left_incomplete_is_made_again(project: Path) -> None:
     (project / "no-network").touch()
-    with pytest.raises(LocalError, match="Just try again"):
+    with pytest.raises(LocalError, match="Check the network, then repeat"):
         ensure(project)
     (project / "no-network").unlink()
     ensure(project)
+    assert maker(project).is_complete(TOOLS)
+
+
+def test_an_environment_is_made_again_when_its_lock_changes(project: Path) -> None:
+    ensure(project)
+    (project / TOOLS.lock).write_text("one==2\n")
+    ensure(project)
     assert installs(project) == 2
 
 
-def test_it_is_made_again_when_a_requirement_changes(project: Path) -> None:
+def test_an_environment_is_made_again_for_another_interpreter(project: Path) -> None:
     ensure(project)
-    (project / "layer" / "requirements.txt").write_text("one==2\n")
-    ensure(project)
+    ensure(project, interpreter="other")
     assert installs(project) == 2
 
 
-def test_it_is_made_again_for_another_interpreter(project: Path) -> None:
-    ensure(project)
-    make_interpreter(project, "other")
-    ensure(project, "other")
-    assert installs(project) == 2
-
-
-def test_it_is_made_again_when_its_interpreter_is_gone(project: Path) -> None:
+def test_an_environment_is_made_again_when_its_interpreter_is_gone(project: Path) -> None:
     ensure(project)
     (project / ".venv" / "bin" / "python").unlink()
     ensure(project)
     assert installs(project) == 2
 
 
-def test_several_are_made_although_one_of_them_fails(project: Path) -> None:
-    fails = Environment(".venv-fails", "requirements.txt", "what cannot be had")
-    (project / "no-network-for-.venv-fails").touch()
-    with pytest.raises(LocalError, match="Just try again"):
-        environments.make_all(project, [fails, TOOLS], project / "python")
-    assert environments.is_complete(project, TOOLS, project / "python")
-    assert not environments.is_complete(project, fails, project / "python")
+def test_the_tests_packages_are_added_to_the_tools(project: Path) -> None:
+    ensure(project, TOOLS)
+    ensure(project, TESTS)
+    ensure(project, TOOLS)
+    assert log(project)[2:] == ["made .venv", f"uv {TOOLS.lock}", f"uv {TESTS.lock}"]
 
 
-def test_nothing_is_said_on_stdout(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tests_packages_come_without_the_tools_first(project: Path) -> None:
+    ensure(project, TESTS)
+    ensure(project, TOOLS)
+    assert log(project)[2:] == ["made .venv", f"uv {TESTS.lock}"]
+
+
+def test_several_environments_are_made_although_one_of_them_fails(project: Path) -> None:
+    fails = Environment(".venv-fails", "requirements/checks.txt", "packages that nobody has")
+    (project / "no-checks.txt").touch()
+    with pytest.raises(LocalError, match="Check the network, then repeat"):
+        maker(project).make_all([fails, TOOLS], None)
+    assert maker(project).is_complete(TOOLS)
+    assert not maker(project).is_complete(fails)
+
+
+def test_pip_installs_where_uv_cannot_be_installed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "no-uv.txt").touch()
+    ensure(project)
+    assert log(project)[-2:] == ["made .venv", f"python {TOOLS.lock}"]
+    assert "uv is not available" in capsys.readouterr().err
+
+
+def test_pip_installs_where_uv_fails(project: Path) -> None:
+    (project / "no-uv").touch()
+    ensure(project)
+    assert log(project)[-2:] == ["made .venv", f"python {TOOLS.lock}"]
+    assert maker(project).is_complete(TOOLS)
+
+
+def test_an_empty_uv_leaves_everything_to_pip(project: Path) -> None:
+    ensure(project, uv="")
+    ensure(project, TESTS, uv="")
+    assert log(project) == ["made .venv", f"python {TOOLS.lock}", f"python {TESTS.lock}"]
+
+
+def test_a_named_uv_is_used(project: Path) -> None:
+    named = project / "my-uv"
+    named.write_text(f'#!/bin/sh\necho mine >> "{project}/log"\n')
+    named.chmod(0o755)
+    ensure(project, uv=str(named))
+    assert log(project) == ["made .venv", "mine"]
+
+
+def test_nothing_is_printed_to_stdout(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ensure(project)
     assert capsys.readouterr().out == ""
 
 
 def find_python(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
-    command = ["/bin/sh", str(PROJECT / "local" / "find-python.sh"), *arguments]
+    command = ["/bin/sh", str(PROJECT / "tools" / "find-python.sh"), *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": path, "HOME": "/nowhere"})
 
 
-def test_a_python_on_the_path_that_starts_nothing_is_passed_over(tmp_path: Path) -> None:
+def test_a_python_on_the_path_that_does_not_start_is_passed_over(tmp_path: Path) -> None:
     for name in ("python3.13", "python3.12", "python3.11", "python3"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")
         (tmp_path / name).chmod(0o755)
@@ -116,7 +164,7 @@ def test_a_python_on_the_path_that_starts_nothing_is_passed_over(tmp_path: Path)
     assert subprocess.run([found.stdout.strip(), "-c", "import ensurepip"], check=False).returncode == 0
 
 
-def test_a_python_that_was_asked_for_and_will_not_do_is_named(tmp_path: Path) -> None:
+def test_a_requested_python_that_is_missing_is_named(tmp_path: Path) -> None:
     found = find_python(str(tmp_path / "python"), path="/usr/bin:/bin")
     assert found.returncode == 1
     assert "is not a Python 3.11" in found.stderr

@@ -1,4 +1,4 @@
-"""sam gets the pip settings of the user's shell, and none of its AWS settings."""
+"""sam receives the pip settings of the user's shell, and none of its AWS settings."""
 
 from pathlib import Path
 
@@ -22,10 +22,11 @@ def make_sam(folder: Path, script: str) -> Sam:
 def test_a_profile_of_the_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
+    monkeypatch.setenv("MAKEFLAGS", "n")
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.test/simple")
     make_sam(tmp_path, WRITES_ITS_ENVIRONMENT).deploy("stack", "http://127.0.0.1:1", {})
     seen = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
-    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN"} & seen.keys() == set()
+    assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "MAKEFLAGS"} & seen.keys() == set()
     assert seen["AWS_ACCESS_KEY_ID"] == CREDENTIALS["AWS_ACCESS_KEY_ID"]
     assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert seen["PIP_INDEX_URL"] == "https://mirror.test/simple"

@@ -82,7 +82,26 @@ def test_a_new_engine_knows_nothing_of_an_old_deployment(stack: LocalStack) -> N
     with pytest.raises(NotRunningError):
         _ = stack.outputs
     stack.deploy()
-    assert calls(stack) == ["build", "deploy"] * 2
+    assert calls(stack) == ["build", "deploy", "deploy"]
+
+
+def test_everything_that_is_missing_is_done_in_one_call(stack: LocalStack) -> None:
+    stack.stop()
+    outputs = stack.up()
+    assert stack.up() == outputs == stack.outputs
+    assert calls(stack) == ["build", "deploy"]
+
+
+def test_a_failed_build_is_tried_again(stack: LocalStack) -> None:
+    template = (stack.root / "template.yaml").read_text()
+    (stack.root / "template.yaml").write_text("fail the build")
+    with pytest.raises(SamFailedError):
+        stack.up()
+    with pytest.raises(SamFailedError):
+        stack.up()
+    (stack.root / "template.yaml").write_text(template)
+    assert stack.up().table_name == "table"
+    assert calls(stack) == ["build", "build", "build", "deploy"]
 
 
 def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) -> None:

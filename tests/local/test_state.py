@@ -12,7 +12,7 @@ def test_what_is_remembered_is_recalled_until_it_is_forgotten(tmp_path: Path) ->
     state = State(tmp_path)
     state.remember("stack", {"pid": 1})
     assert state.recall("stack") == {"pid": 1}
-    state.forget()
+    state.forget("stack")
     assert state.recall("stack") == {}
 
 

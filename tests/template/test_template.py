@@ -485,7 +485,8 @@ def test_function_that_reads_the_catalog_has_the_jobs_layer(function: str) -> No
 
 @pytest.mark.parametrize("name", ["AsyncjobsLayer", "JobsLayer"])
 def test_layer_is_built_for_the_functions_runtime(name: str) -> None:
-    assert resource(name)["Metadata"]["BuildMethod"] == template()["Globals"]["Function"]["Runtime"] == ref("PythonRuntime")
+    assert template()["Globals"]["Function"]["Runtime"] == ref("PythonRuntime")
+    assert properties(name)["CompatibleRuntimes"] == [ref("PythonRuntime")]
     assert resource(name)["Metadata"]["BuildArchitecture"] == ref("Architecture")
     assert template()["Globals"]["Function"]["Architectures"] == [ref("Architecture")]
 

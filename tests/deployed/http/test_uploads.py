@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from local.samples import pdfs
+from local.samples import raw_pdf
 from tests.support.deployed import Caller, Job
 
 PDF = "application/pdf"
@@ -17,7 +17,7 @@ PDF = "application/pdf"
 
 @pytest.fixture(scope="module")
 def document() -> bytes:
-    return pdfs.long_report(pages=3)
+    return raw_pdf.long_report(pages=3)
 
 
 def prepared(caller: Caller, size: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.samples import pdfs
+from local.samples import pdfs, raw_pdf
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import Caller, Job, log_events
 
@@ -38,7 +38,7 @@ def test_a_report_of_several_hundred_pages_is_read_from_the_inputs_area_and_its_
     alice: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
-    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/uploads/report.pdf", Body=pdfs.long_report(900))
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/uploads/report.pdf", Body=raw_pdf.long_report(900))
     submitted = alice.submit("document.extract", {"key": "uploads/report.pdf"})
     running = alice.wait_for(submitted, lambda found: 0 < found["progress"] < 100)
     assert " of 900" in running["message"]

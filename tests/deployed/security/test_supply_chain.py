@@ -1,4 +1,4 @@
-"""What is deployed besides our own lines, and what must not be in them. `make audit` runs this alone, with what it skips."""
+"""The packages that are installed and deployed, and weak code or secrets in ours. `make audit` runs this file alone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".venv-checks" / "bin"
-LAYERS = ["asyncjobs", "jobs"]
+LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements"]
+LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "tests", "tools", "uv"))]
+"""Each is an .in file, in which people name packages, and a .txt file, which `make lock` makes of it."""
 
 BASELINE = ROOT / ".secrets.baseline"
-"""What looks like a secret and is none: passwords of the emulator's users, checksums in sample events, a token's use."""
+"""Findings that are not secrets: passwords of the emulator's users, checksums in sample events, a token's use."""
 
 
 def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -24,37 +26,52 @@ def run(tool: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([TOOLS / tool, *arguments], check=False, capture_output=True, text=True, cwd=ROOT)
 
 
-# ── What is deployed ───────────────────────────────────────────────────────────────────────────────
+# ── Packages ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def pins(file: Path) -> dict[str, tuple[str, int]]:
-    """The version of each package, and how many hashes it has."""
-    text = re.sub(r"#.*", "", file.read_text()).replace("\\\n", " ")
-    found = {}
+def pins(file: Path) -> dict[str, dict[str, int]]:
+    """Return each package's versions, more than one if it depends on the platform, with their numbers of hashes."""
+    text = re.sub(r"#.*|^-[rc] .*", "", file.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found: dict[str, dict[str, int]] = {}
     for line in filter(None, map(str.strip, text.splitlines())):
-        pinned = re.fullmatch(r"([a-z0-9-]+)==([^\s;]+)(?: ;[^-]*)?((?:\s+--hash=sha256:[0-9a-f]{64})*)", line)
+        pinned = re.fullmatch(
+            r"([a-z0-9-]+)(?:\[[a-z0-9,-]+\])?==([^\s;]+)(?: ;[^-]*)?((?:\s+--hash=sha256:[0-9a-f]{64})*)", line
+        )
         assert pinned, f"{file}: {line} pins no version"
-        found[pinned[1]] = pinned[2], pinned[3].count("--hash")
+        found.setdefault(pinned[1], {})[pinned[2]] = pinned[3].count("--hash")
     return found
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_what_a_layer_brings_along_is_pinned_by_version_and_hash(layer: str) -> None:
-    locked = pins(ROOT / "layers" / layer / "requirements.txt")
-    assert [name for name, (_, hashes) in locked.items() if hashes == 0] == []
-    wanted = pins(ROOT / "layers" / layer / "requirements.in")
-    versions = {name: version for name, (version, _) in locked.items()}
-    assert {name: versions.get(name) for name in wanted} == {name: version for name, (version, _) in wanted.items()}, (
-        "requirements.in has changed since `make lock`"
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_package_is_pinned_by_version_and_hash(lock: str) -> None:
+    locked = pins(ROOT / f"{lock}.txt")
+    assert [name for name, versions in locked.items() if not all(versions.values())] == []
+    named = pins(ROOT / f"{lock}.in")
+    assert {name: locked.get(name, {}).keys() for name in named} == {
+        name: versions.keys() for name, versions in named.items()
+    }, f"{lock}.in has changed since `make lock`"
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_server(lock: str) -> None:
+    assert re.findall(r"\S*://\S*|--[a-z-]*(?:index|links)\S*", (ROOT / f"{lock}.txt").read_text()) == []
+
+
+@pytest.mark.parametrize("lock", [*LAYERS, "requirements/tools"])
+def test_the_tests_run_with_the_same_versions(lock: str) -> None:
+    tests = pins(ROOT / "requirements" / "tests.txt")
+    assert {name: versions for name, versions in pins(ROOT / f"{lock}.txt").items() if tests.get(name) != versions} == {}
+
+
+def test_every_lock_is_checked() -> None:
+    files = [*ROOT.glob("layers/*/requirements*"), *ROOT.glob("requirements*/*"), *ROOT.glob("*requirements*.*")]
+    assert sorted(str(file.relative_to(ROOT)) for file in files) == sorted(
+        f"{lock}.{kind}" for lock in LOCKS for kind in ("in", "txt")
     )
 
 
-def test_every_layer_is_looked_at() -> None:
-    assert sorted(file.parent.name for file in ROOT.glob("layers/*/requirements.txt")) == LAYERS
-
-
 def test_nothing_is_known_against_the_packages_of_the_layers() -> None:
-    files = [Path("layers", layer, "requirements.txt") for layer in LAYERS]
+    files = [Path(f"{layer}.txt") for layer in LAYERS]
     unknown = {name for file in files for name in pins(ROOT / file)}
     for service in ("pypi", "osv"):
         audited = _audit(files, service)
@@ -77,7 +94,7 @@ def _audit(files: list[Path], service: str) -> list[dict[str, Any]]:
     return packages
 
 
-# ── Our own lines ──────────────────────────────────────────────────────────────────────────────────
+# ── Our own code ───────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -106,14 +123,14 @@ def test_no_secret_is_in_any_file() -> None:
     found = _secrets(json.loads(run("detect-secrets", "scan", *files).stdout))
     known = _secrets(json.loads(BASELINE.read_text()))
     assert found - known == set(), (
-        "If these are none, have them known:"
-        " git ls-files -co --exclude-standard | xargs .venv-checks/bin/detect-secrets scan > .secrets.baseline"
+        "If these are not secrets, add them to the baseline: git ls-files -co --exclude-standard"
+        r" | grep -v 'requirements.*\.txt$\|^\.secrets' | xargs .venv-checks/bin/detect-secrets scan > .secrets.baseline"
     )
 
 
 def _is_lock_file(file: str) -> bool:
-    """Full of hashes."""
-    return file == BASELINE.name or bool(re.fullmatch(r"layers/\w+/requirements\.txt", file))
+    """Return whether the file is full of hashes."""
+    return file == BASELINE.name or file.removesuffix(".txt") in LOCKS
 
 
 def _secrets(scan: dict[str, Any]) -> set[tuple[str, str, str]]:

@@ -24,7 +24,7 @@ from asyncjobs import Fatal, JobCancelled
 from asyncjobs.testing import CollectedResult, FakeContext
 from jobs import document_extract
 from jobs.document_extract import ExtractInput, ExtractOutput, extract
-from local.samples import pdfs
+from local.samples import pdfs, raw_pdf
 
 KEY = "2026/report.pdf"
 SAMPLES = Path(__file__).parents[3] / "local/samples"
@@ -51,7 +51,7 @@ def failure(document: bytes) -> Fatal:
 
 def one_object_pages(pages: bytes, *, trailer: bytes = b"") -> bytes:
     """Return a document whose page tree is only this object."""
-    return pdfs.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", pages, b"<</Type/Page/Parent 2 0 R>>"], trailer=trailer)
+    return raw_pdf.by_hand([b"<</Type/Catalog/Pages 2 0 R>>", pages, b"<</Type/Page/Parent 2 0 R>>"], trailer=trailer)
 
 
 # ── Text and metadata ────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +90,7 @@ def test_pdf_in_the_request_equals_one_in_the_inputs_area() -> None:
 
 
 def test_page_without_text_is_an_empty_page() -> None:
-    output = read(pdfs.with_contents(b""))
+    output = read(raw_pdf.with_contents(b""))
 
     assert [(page.text, page.word_count) for page in output.pages] == [("", 0)]
 
@@ -116,7 +116,7 @@ def test_date_without_an_offset_is_utc_and_an_invalid_one_is_omitted() -> None:
 def test_lone_surrogate_is_replaced_and_a_pair_is_joined() -> None:
     halves = b"1 begincodespacerange <00><FF> endcodespacerange 2 beginbfchar\n<41> <D83D>\n<42> <DE00>\nendbfchar"
 
-    output = read(pdfs.with_contents(b"BT /F1 12 Tf (xAyABz) Tj ET", to_unicode=halves))
+    output = read(raw_pdf.with_contents(b"BT /F1 12 Tf (xAyABz) Tj ET", to_unicode=halves))
 
     assert output.pages[0].text == "x\ufffdy\N{GRINNING FACE}z"
 
@@ -201,7 +201,7 @@ def test_memory_does_not_grow_with_the_pages() -> None:
                 held.append(tracemalloc.get_traced_memory()[0])
 
     held: list[int] = []
-    document = pdfs.long_report(152)
+    document = raw_pdf.long_report(152)
     tracemalloc.start()
     try:
         run(document, context=MeasuringContext())
@@ -217,7 +217,7 @@ def test_memory_does_not_grow_with_the_pages() -> None:
 def test_document_of_several_hundred_pages_is_read_to_its_end() -> None:
     context = FakeContext()
 
-    output = ExtractOutput.model_validate_json(run(pdfs.long_report(320), context=context))
+    output = ExtractOutput.model_validate_json(run(raw_pdf.long_report(320), context=context))
 
     assert len(output.pages) == output.page_count == 320
     assert all(page.text.startswith(f"Day {page.page}, ") for page in output.pages)
@@ -235,7 +235,7 @@ def test_document_of_several_hundred_pages_is_read_to_its_end() -> None:
         pytest.param(lambda: b" " * 1024 + pdfs.report(), "NOT_A_PDF", id="a header that comes too late"),
         pytest.param(pdfs.broken_report, "BROKEN_PDF", id="half a document"),
         pytest.param(lambda: b"%PDF-1.7\n" + bytes(range(256)) * 20, "BROKEN_PDF", id="noise behind a header"),
-        pytest.param(lambda: pdfs.by_hand([b"<</Type/Catalog>>"]), "BROKEN_PDF", id="no page tree"),
+        pytest.param(lambda: raw_pdf.by_hand([b"<</Type/Catalog>>"]), "BROKEN_PDF", id="no page tree"),
         pytest.param(
             lambda: one_object_pages(b"<</Type/Pages/Kids[2 0 R]/Count 1>>"), "BROKEN_PDF", id="a page tree in a circle"
         ),
@@ -246,9 +246,11 @@ def test_document_of_several_hundred_pages_is_read_to_its_end() -> None:
         ),
         pytest.param(lambda: pdfs.encrypted_report(method=EncryptionMethod.RC4), "ENCRYPTED_PDF", id="encrypted with RC4"),
         pytest.param(
-            lambda: pdfs.with_contents(b"BT (a) Tj " + b"[" * 100_000), "PDF_TOO_COMPLEX", id="a hundred thousand nested lists"
+            lambda: raw_pdf.with_contents(b"BT (a) Tj " + b"[" * 100_000),
+            "PDF_TOO_COMPLEX",
+            id="a hundred thousand nested lists",
         ),
-        pytest.param(lambda: pdfs.with_contents(b" " * 16_000_000), "PDF_TOO_COMPLEX", id="a page that unpacks to 16 MB"),
+        pytest.param(lambda: raw_pdf.with_contents(b" " * 16_000_000), "PDF_TOO_COMPLEX", id="a page that unpacks to 16 MB"),
     ],
 )
 def test_unreadable_document_fails_with_advice(make: Callable[[], bytes], code: str) -> None:
@@ -261,7 +263,7 @@ def test_unreadable_document_fails_with_advice(make: Callable[[], bytes], code: 
 
 
 def test_damaged_page_is_named() -> None:
-    error = failure(pdfs.with_contents(b"BT (whole) Tj ET", b"BT (half) Tj ET <<<", b"BT (whole) Tj ET"))
+    error = failure(raw_pdf.with_contents(b"BT (whole) Tj ET", b"BT (half) Tj ET <<<", b"BT (whole) Tj ET"))
 
     assert error.code == "BROKEN_PDF"
     assert error.message.startswith("Page 2 of 3 is damaged")
