@@ -10,6 +10,9 @@ PYTHON ?=
 PORT ?=
 FOLLOW ?=
 ARGS ?=
+STACK ?=
+REGION ?=
+TOKEN ?=
 EXAMPLES ?=
 ARCHITECTURE ?= arm64
 
@@ -85,6 +88,9 @@ build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 
 deploy: build ## Deploy what is built to your AWS account (asks for the rest)
 	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
+
+verify: environments ## Check a deployed stack with your AWS credentials (STACK=name REGION=eu-west-1 TOKEN=...)
+	@TOKEN="$(TOKEN)" .venv/bin/python -m tools.verify --stack "$(or $(STACK),asyncjobs)" $(if $(REGION),--region "$(REGION)")
 
 environments: ## Make .venv and .venv-aws (PYTHON=/path/to/python)
 	@$(make_environments) engine tools
