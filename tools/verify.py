@@ -28,7 +28,7 @@ import boto3
 import httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.samples import pdfs
+from local.samples import raw_pdf
 
 FUNCTIONS = ("Submit", "Status", "Worker", "Sweeper", "Learner")
 FINISHED = {"COMPLETED", "FAILED", "CANCELLED"}
@@ -345,7 +345,7 @@ def _job(deployment: Deployment) -> str:
 
 @check("An upload is bound to its type and length, a large result to its link")
 def _objects(deployment: Deployment) -> str:
-    document = pdfs.long_report(_PAGES)
+    document = raw_pdf.long_report(_PAGES)
     upload = _body(
         deployment.http.post("/uploads", json={"contentType": "application/pdf", "contentLength": len(document)}),
         httpx.codes.CREATED,
