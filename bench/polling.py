@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncjobs.core.durations import MEMORY, Durations, middle_of
-from asyncjobs.estimates.poll_schedule import LONGEST_PAUSE, DurationEstimate, Report, fixed_pause
+from asyncjobs.estimates.poll_schedule import LONGEST_PAUSE, fixed_pause, pause
 
 SEED = 20261122
 JOBS_SEEN = 100
@@ -32,10 +32,10 @@ JOBS_PLAYED = 1000
 
 _WIDTH = 34
 
-Pause = Callable[[float], int]
+Schedule = Callable[[float], int]
 """Seconds until the next poll, by the age of a job in seconds."""
 
-Rule = Callable[[Durations], Pause]
+Rule = Callable[[Durations], Schedule]
 """Makes a schedule from the durations of past jobs."""
 
 
@@ -135,11 +135,11 @@ class Cost:
         return self.latency + price * self.polls
 
 
-def cost(distribution: Distribution, pause: Pause) -> Cost:
+def cost(distribution: Distribution, schedule: Schedule) -> Cost:
     """Return the cost of a schedule that starts with the job."""
     age, polls, latency = 0, 0.0, 0.0
     while age < distribution.horizon:
-        then = age + pause(age)
+        then = age + schedule(age)
         ended = distribution.ended(age)
         polls += 1 - ended
         latency += distribution.latency_by(then) - distribution.latency_by(age) - ended * (then - age)
@@ -166,7 +166,7 @@ def excess(distribution: Distribution, found: Cost) -> float:
 
 def fixed_interval(distribution: Distribution, latency: float) -> float:
     """Return the polls of a fixed interval at this latency, or of a mix of two that differ by a second."""
-    costs = [cost(distribution, lambda _, pause=pause: pause) for pause in range(1, LONGEST_PAUSE + 1)]  # type: ignore[misc]
+    costs = [cost(distribution, lambda _, seconds=seconds: seconds) for seconds in range(1, LONGEST_PAUSE + 1)]  # type: ignore[misc]
     shorter = max((one for one in costs if one.latency <= latency), key=lambda one: one.latency, default=costs[0])
     longer = min((one for one in costs if one.latency >= latency), key=lambda one: one.latency, default=costs[-1])
     return _between(shorter, longer, latency)
@@ -202,12 +202,12 @@ def _cheapest(distribution: Distribution, price: float) -> Cost:
     chosen = [1] * horizon
     for age in range(horizon - 1, -1, -1):
         best = math.inf
-        for pause in range(1, LONGEST_PAUSE + 1):
-            latency = passed[age + pause] - passed[age] - ended[age] * pause
+        for seconds in range(1, LONGEST_PAUSE + 1):
+            latency = passed[age + seconds] - passed[age] - ended[age] * seconds
             if latency > best:
                 break
-            if latency + to_come[age + pause] < best:
-                best, chosen[age] = latency + to_come[age + pause], pause
+            if latency + to_come[age + seconds] < best:
+                best, chosen[age] = latency + to_come[age + seconds], seconds
         to_come[age] = best + price * (1 - ended[age])
     return cost(distribution, lambda age: chosen[int(age)])
 
@@ -217,23 +217,22 @@ def backoff(age: float) -> int:
     return min(int(age) + 1, LONGEST_PAUSE)
 
 
-def ours(durations: Durations) -> Pause:
+def ours(durations: Durations) -> Schedule:
     """Make the product's schedule."""
-    estimate = DurationEstimate(durations)
-    return lambda age: estimate.view(age).pause(fixed=fixed_pause(age))
+    return lambda age: pause(age, durations, fixed=fixed_pause(age))
 
 
 def _rule(choose: Callable[[Durations, float, int], float]) -> Rule:
     """Make a rule from a pause by the jobs that took longer than an age, the age and the fixed pause. Few jobs: the fixed pause."""
 
-    def schedule(durations: Durations) -> Pause:
-        def pause(age: float) -> int:
+    def schedule(durations: Durations) -> Schedule:
+        def seconds(age: float) -> int:
             longer, fixed = durations.longer_than(age), fixed_pause(age)
             if longer.total < _ENOUGH:
                 return fixed
             return min(max(math.ceil(choose(longer, age, fixed)), 1), LONGEST_PAUSE)
 
-        return pause
+        return seconds
 
     return schedule
 
@@ -241,7 +240,7 @@ def _rule(choose: Callable[[Durations, float, int], float]) -> Rule:
 _ENOUGH = 10
 
 
-def _steps(durations: Durations) -> Pause:
+def _steps(durations: Durations) -> Schedule:
     """Poll at the first quarter, then by a quarter of the distance from the median to the last tenth."""
 
     def choose(_: Durations, age: float, _fixed: int) -> float:
@@ -251,32 +250,10 @@ def _steps(durations: Durations) -> Pause:
     return _rule(choose)(durations)
 
 
-def _within(early: float, late: float) -> Callable[[Durations, float, int], float]:
-    """Pause for the fixed pause, but not before the `early` share of the jobs has ended, nor after the `late` share has."""
-    return lambda longer, age, fixed: min(max(fixed, longer.quantile(early) - age), longer.quantile(late) - age)
-
-
-def _skip(early: float, late: float) -> Callable[[Durations, float, int], float]:
-    """Skip the time until the `early` share has ended; poll behind the `late` share when that is within a fixed pause."""
-
-    def choose(longer: Durations, age: float, fixed: int) -> float:
-        first, last = longer.quantile(early) - age, longer.quantile(late) - age
-        return last if last - first <= fixed else max(fixed, first)
-
-    return choose
-
-
-def _delay(share: float) -> Callable[[Durations, float, int], float]:
-    """Take the longest pause that adds no more latency on average than this share of the fixed pause."""
-
-    def choose(longer: Durations, age: float, fixed: int) -> float:
-        return next(
-            pause - 1
-            for pause in range(2, LONGEST_PAUSE + 2)
-            if pause > LONGEST_PAUSE or _mean_delay(longer, age + pause) > share * fixed
-        )
-
-    return choose
+def _short_delay(longer: Durations, age: float, fixed: int) -> float:
+    """Take the longest pause that adds no more latency on average than a tenth of the fixed pause."""
+    pauses = range(2, LONGEST_PAUSE + 1)
+    return next((seconds - 1 for seconds in pauses if _mean_delay(longer, age + seconds) > fixed / 10), LONGEST_PAUSE)
 
 
 def _mean_delay(durations: Durations, at: float) -> float:
@@ -287,12 +264,9 @@ RULES: Mapping[str, Rule] = {
     "ours": ours,
     "steps": _steps,
     "next 20 %": _rule(lambda longer, age, _: longer.quantile(0.2) - age),
-    "5..90 %": _rule(_within(0.05, 0.9)),
-    "skip 5 %": _rule(_skip(0.05, 0.9)),
-    "skip 10 %": _rule(_skip(0.1, 0.9)),
-    "delay": _rule(_delay(0.1)),
+    "short delay": _rule(_short_delay),
 }
-"""The product's schedule, and simpler ones that it is compared with."""
+"""The product's schedule, and others that are as simple."""
 
 
 def learned(distribution: Distribution, rule: Rule = ours, *, jobs: int, learners: int, after_submit: bool = False) -> Cost:
@@ -302,20 +276,20 @@ def learned(distribution: Distribution, rule: Rule = ours, *, jobs: int, learner
     for _ in range(learners):
         schedule = rule(Durations.of(distribution.draw(chance) for _ in range(jobs)).faded())
 
-        def pause(age: float, schedule: Pause = schedule) -> int:
+        def seconds(age: float, schedule: Schedule = schedule) -> int:
             return fixed_pause(age) if after_submit and age == 0 else schedule(age)
 
-        costs.append(cost(distribution, pause))
+        costs.append(cost(distribution, seconds))
     return Cost(statistics.fmean(one.polls for one in costs), statistics.fmean(one.latency for one in costs))
 
 
-def relearned(before: Distribution, now: Distribution, rule: Rule = ours, *, jobs: int) -> Cost:
+def relearned(before: Distribution, now: Distribution, *, jobs: int) -> Cost:
     """Return the cost after a type changed: its history is full of jobs from before, and has so many new ones."""
     chance = random.Random(f"{SEED} {before.name} {now.name}")
     durations = Durations.of(before.draw(chance) for _ in range(2 * MEMORY))
     for _ in range(jobs):
         durations = durations.merged(Durations.of([now.draw(chance)])).faded()
-    return cost(now, rule(durations))
+    return cost(now, ours(durations))
 
 
 @dataclass(frozen=True)
@@ -332,23 +306,24 @@ class Progress:
     def __str__(self) -> str:
         return f"{self.every} %, {self.unevenness:g}"
 
-    def reports(self, duration: float, chance: random.Random) -> list[Report]:
-        """Return the reports of one job. Heartbeats do not change them: the record has the time of its progress."""
+    def projections(self, duration: float, chance: random.Random) -> list[tuple[float, float]]:
+        """Return the age at each report of one job, and the duration that its progress projects. Heartbeats do not change it."""
         bend = math.exp(chance.gauss(0, self.unevenness))
-        return [Report(duration * (percent / 100) ** bend, percent) for percent in range(self.every, 100, self.every)]
+        reports = ((duration * (percent / 100) ** bend, percent / 100) for percent in range(self.every, 100, self.every))
+        return [(age, age / share) for age, share in reports]
 
 
 def played(distribution: Distribution, progress: Progress, *, jobs_seen: int, jobs: int) -> Cost:
     """Return the cost of the product's schedule for jobs that report progress."""
     chance = random.Random(f"{SEED} {distribution.name}")
-    estimate = DurationEstimate(Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded())
+    past = Durations.of(distribution.draw(chance) for _ in range(jobs_seen)).faded()
     polls, latency = 0, 0.0
     for _ in range(jobs):
         duration, age = distribution.draw(chance), 0.0
-        reports = progress.reports(duration, chance)
+        projections = progress.projections(duration, chance)
         while age < duration:
-            past = [report for report in reports if report.age <= age]
-            age += estimate.view(age, past[-1] if past else None).pause(fixed=fixed_pause(age))
+            projected = [seconds for reported, seconds in projections if reported <= age]
+            age += pause(age, past, projected[-1] if projected else None, fixed=fixed_pause(age))
             polls += 1
         latency += age - duration
     return Cost(polls / jobs, latency / jobs)
@@ -391,26 +366,24 @@ def _compared(distribution: Distribution, one: Cost) -> str:
     return f"{_shown(one)} {one.polls / optimum(distribution, one.latency):5.2f} {excess(distribution, one):4.2f}"
 
 
-def _print_few(distributions: Sequence[Distribution], rules: Mapping[str, Rule]) -> None:
-    seen = (0, 2, 5, 10, 20, 50, 100, 400)
+def _print_few(distributions: Sequence[Distribution]) -> None:
+    seen = (0, 5, 10, 20, 50, 100, 400)
     print("\nPolls times latency as a share of the fixed schedule's, after so many jobs (1.00: no better than the schedule):")
-    for name, rule in rules.items():
-        print(f"{name:{_WIDTH}}", *(f"{jobs:5}" for jobs in seen))
-        for distribution in distributions:
-            fixed = cost(distribution, fixed_pause)
-            found = [learned(distribution, rule, jobs=jobs, learners=LEARNERS) for jobs in seen]
-            shares = (one.polls * one.latency / fixed.polls / fixed.latency for one in found)
-            print(f"{distribution.name:{_WIDTH}}", *(f"{share:5.2f}" for share in shares))
+    print(f"{'durations':{_WIDTH}}", *(f"{jobs:5}" for jobs in seen))
+    for distribution in distributions:
+        fixed = cost(distribution, fixed_pause)
+        found = [learned(distribution, jobs=jobs, learners=LEARNERS) for jobs in seen]
+        shares = (one.polls * one.latency / fixed.polls / fixed.latency for one in found)
+        print(f"{distribution.name:{_WIDTH}}", *(f"{share:5.2f}" for share in shares))
 
 
-def _print_changes(rules: Mapping[str, Rule]) -> None:
+def _print_changes() -> None:
     since = (0, 10, 50, 100, 200, 400)
     print("\nA type of lognormal 20 s, sigma 0.25, changes: polls and latency after so many jobs since:")
-    for name, rule in rules.items():
-        print(f"{name:{_WIDTH}} {'fixed sched.':>12}", *(f"{jobs:12}" for jobs in since))
-        for now in (lognormal(40, 0.25), lognormal(10, 0.25)):
-            found = (relearned(lognormal(20, 0.25), now, rule, jobs=jobs) for jobs in since)
-            print(f"{now.name:{_WIDTH}} {_shown(cost(now, fixed_pause))}", *map(_shown, found))
+    print(f"{'now':{_WIDTH}} {'fixed sched.':>12}", *(f"{jobs:12}" for jobs in since))
+    for now in (lognormal(40, 0.25), lognormal(10, 0.25)):
+        found = (relearned(lognormal(20, 0.25), now, jobs=jobs) for jobs in since)
+        print(f"{now.name:{_WIDTH}} {_shown(cost(now, fixed_pause))}", *map(_shown, found))
 
 
 def _print_progress(distributions: Sequence[Distribution]) -> None:
@@ -443,10 +416,10 @@ def main(arguments: Sequence[str]) -> None:
         seconds = [float(line) for line in Path(arguments[0]).read_text().split()]
         _print_schedules([recorded(Path(arguments[0]).name, seconds)], learners=LEARNERS)
         return
-    _print_schedules((*CONSTANT, *SPREAD, *SHORT), learners=LEARNERS)
+    _print_schedules((*CONSTANT, *NARROW, *SPREAD, *SHORT), learners=LEARNERS)
     _print_rules((*CONSTANT, *NARROW, *SPREAD, *SHORT))
-    _print_few((*SPREAD, *SHORT), RULES)
-    _print_changes(RULES)
+    _print_few((*SPREAD, *SHORT))
+    _print_changes()
     _print_progress(SPREAD)
 
 

@@ -1,4 +1,4 @@
-"""Learns from the table's stream how long jobs take."""
+"""Adds up how long jobs take, from the table's stream."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from asyncjobs.settings import Settings
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-learner = DurationAggregator(DynamoHistory(settings.table_name), clock=utc_now)
+aggregator = DurationAggregator(DynamoHistory(settings.table_name), clock=utc_now)
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Take in a batch of the stream."""
-    learner.learn(event)
+    """Add a batch of the stream."""
+    aggregator.add(event)

@@ -10,7 +10,6 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.history import CachedHistory
-from asyncjobs.estimates.poll_schedule import DurationEstimate
 from asyncjobs.http.handlers import queries_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.queries import Queries
@@ -27,7 +26,7 @@ queries = Queries(
     clock=utc_now,
     queue=(lambda: SqsQueue(settings.queue_urls)) if settings.tells_queue_depth else None,
 )
-history = CachedHistory(DynamoHistory(settings.table_name, dynamodb), DurationEstimate)
+history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
 api = queries_api(queries, clock=utc_now, estimate=history.of)
 
 

@@ -16,7 +16,7 @@ from local.stack import LocalStack, Outputs
 from tests.support.deployed import FINISHED, Api, Caller, Job
 from tests.support.prefetch import prefetch
 
-JOB_TYPE = "sample.returns_async"  # of no other test
+JOB_TYPE = "sample.returns_async"  # no other test uses it
 SECONDS = 5
 JOBS = 36
 
@@ -27,38 +27,38 @@ def erin(caller: Callable[[str], Caller]) -> Caller:
 
 
 @prefetch
-def first_look(api: Api) -> tuple[Job, float]:
-    """At the first job of its type, and when that was: the status function keeps what it knew then for a while."""
+def first_poll(api: Api) -> tuple[Job, float]:
+    """Poll the first job of its type; return it, and when that was: the status function caches the empty history for a while."""
     erin = api.caller("erin")
-    pause, running = look_while_running(erin, erin.submit(JOB_TYPE, {"seconds": SECONDS}))
+    pause, running = poll_while_running(erin, erin.submit(JOB_TYPE, {"seconds": SECONDS}))
     age = time.time() - datetime.fromisoformat(running["createdAt"]).timestamp()
     assert pause == fixed_pause(age), age
     return running, time.monotonic()
 
 
-def test_after_some_jobs_of_a_type_a_client_is_told_when_the_next_one_will_have_ended(
+def test_durations_of_earlier_jobs_set_retry_after_and_the_estimated_end(
     erin: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
-    running, asked_at = first_look.result()
+    running, polled_at = first_poll.result()
     assert running["estimatedEndAt"] is None
 
     for _ in range(JOBS):
         erin.submit(JOB_TYPE, {"seconds": SECONDS})
     wait_until_all_have_ended(erin)
-    durations = wait_until_learnt(stack, outputs, jobs=JOBS + 1)
+    durations = wait_until_in_history(stack, outputs, jobs=JOBS + 1)
     assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=1)
 
-    time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - asked_at)))
+    time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - polled_at)))
     last = erin.submit(JOB_TYPE, {"seconds": SECONDS})
-    pause, running = look_while_running(erin, last)
+    pause, running = poll_while_running(erin, last)
     assert SECONDS - 2 <= pause <= SECONDS + 1
     ended = erin.wait_for(last)
     assert ended["estimatedEndAt"] is None
     assert abs(seconds_between(running["estimatedEndAt"], ended["endedAt"])) < 2
 
 
-def look_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
-    """What the first look at it tells, once it has started."""
+def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
+    """Return the `Retry-After` of a job that has started, and the job."""
     caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
     answer = caller.get(f"/jobs/{job['asyncJobId']}")
     assert answer.json()["status"] == "IN_PROGRESS"
@@ -66,7 +66,7 @@ def look_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
 
 
 def wait_until_all_have_ended(caller: Caller, *, seconds: float = 120) -> None:
-    """By lists, which ask nobody how long a job may take."""
+    """Wait by lists, which read no history."""
     deadline = time.monotonic() + seconds
     while True:
         answer = caller.get("/jobs", params={"limit": "100"})
@@ -77,7 +77,7 @@ def wait_until_all_have_ended(caller: Caller, *, seconds: float = 120) -> None:
         time.sleep(0.5)
 
 
-def wait_until_learnt(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 30) -> Durations:
+def wait_until_in_history(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 30) -> Durations:
     dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
     deadline = time.monotonic() + seconds
     while True:
@@ -85,7 +85,7 @@ def wait_until_learnt(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds
         durations = Durations.from_json(answer["Item"]["durations"]["S"]) if "Item" in answer else Durations()
         if durations.total >= jobs:
             return durations
-        assert time.monotonic() < deadline, f"only {durations.total} were learnt"
+        assert time.monotonic() < deadline, f"only {durations.total} are in the history"
         time.sleep(0.2)
 
 

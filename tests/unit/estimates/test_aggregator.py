@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -31,39 +32,45 @@ def history() -> FakeHistory:
 
 
 @pytest.fixture
-def learner(history: FakeHistory) -> DurationAggregator:
+def aggregator(history: FakeHistory) -> DurationAggregator:
     return DurationAggregator(history, clock=FakeClock(NOW))
 
 
-def test_ended_jobs_are_added_to_their_types(learner: DurationAggregator, history: FakeHistory) -> None:
-    learner.learn(stream_event(completed(3, job_type="a"), completed(8, job_type="b"), completed(4, job_type="a")))
+def test_ended_jobs_are_added_to_their_types(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(completed(3, job_type="a"), completed(8, job_type="b"), completed(4, job_type="a")))
     assert history.known == {"a": Durations.of([3, 4]), "b": Durations.of([8])}
 
 
-def test_duration_is_from_the_first_start_to_the_end(learner: DurationAggregator, history: FakeHistory) -> None:
+def test_duration_is_from_the_first_start_to_the_end(aggregator: DurationAggregator, history: FakeHistory) -> None:
     waited = new_job(now=NOW - timedelta(minutes=5)).claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
-    learner.learn(stream_event(waited.completed(now=NOW + timedelta(seconds=7), result=Result(text="1"))))
+    aggregator.add(stream_event(waited.completed(now=NOW + timedelta(seconds=7), result=Result(text="1"))))
     assert history.known == {"sample.returns": Durations.of([7])}
 
 
-def test_failed_jobs_count(learner: DurationAggregator, history: FakeHistory) -> None:
-    learner.learn(stream_event(running_job().failed(now=NOW + timedelta(seconds=90), error=DEADLINE_EXCEEDED)))
+def test_failed_jobs_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(running_job().failed(now=NOW + timedelta(seconds=90), error=DEADLINE_EXCEEDED)))
     assert history.known == {"sample.returns": Durations.of([90])}
 
 
-def test_job_that_never_started_does_not_count(learner: DurationAggregator, history: FakeHistory) -> None:
-    learner.learn(stream_event(new_job().failed(now=NOW + timedelta(days=1), error=DEADLINE_EXCEEDED)))
+def test_tracked_job_does_not_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    done = replace(completed(53), max_attempts=0)
+    aggregator.add(stream_event(done, completed(3)))
+    assert history.known == {"sample.returns": Durations.of([3])}
+
+
+def test_job_that_never_started_does_not_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(new_job().failed(now=NOW + timedelta(days=1), error=DEADLINE_EXCEEDED)))
     assert history.known == {}
 
 
-def test_differing_clocks_give_no_negative_duration(learner: DurationAggregator, history: FakeHistory) -> None:
-    learner.learn(stream_event(completed(-0.2)))
+def test_differing_clocks_give_no_negative_duration(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(completed(-0.2)))
     assert history.known == {"sample.returns": Durations.of([0])}
 
 
 def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
-    learner: DurationAggregator, history: FakeHistory
+    aggregator: DurationAggregator, history: FakeHistory
 ) -> None:
     history.is_down = True
     with pytest.raises(Unavailable):
-        learner.learn(stream_event(completed(3)))
+        aggregator.add(stream_event(completed(3)))

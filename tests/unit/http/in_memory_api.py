@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.codegen.openapi import document
+from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
-from asyncjobs.estimates.poll_schedule import DurationEstimate
 from asyncjobs.http.handlers import commands_api, queries_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
@@ -108,7 +108,7 @@ class InMemoryApi:
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
-    estimates: dict[str, DurationEstimate] = field(default_factory=dict)
+    estimates: dict[str, Durations] = field(default_factory=dict)
     estimates_requested: list[str] = field(default_factory=list)
     shows_queue_depth: bool = False
 
@@ -138,7 +138,7 @@ class InMemoryApi:
         self._commands = commands_api(commands, clock=self.clock, max_retention=max_retention, job_types=CATALOG)
         self._queries = queries_api(queries, clock=self.clock, estimate=self.estimate)
 
-    def estimate(self, job_type: str) -> DurationEstimate | None:
+    def estimate(self, job_type: str) -> Durations | None:
         self.estimates_requested.append(job_type)
         return self.estimates.get(job_type)
 

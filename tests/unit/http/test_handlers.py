@@ -17,7 +17,6 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import IllegalMove, Unavailable
 from asyncjobs.core.job import AsyncJob, JobKey, Priority, Result, Status, job_id_for
 from asyncjobs.core.message import JobMessage
-from asyncjobs.estimates.poll_schedule import DurationEstimate
 from asyncjobs.http.handlers import Api
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.support.events import sample
@@ -169,7 +168,7 @@ def test_retry_after_grows_with_the_age_of_the_job(api: InMemoryApi, age: float,
 
 
 def test_estimate_sets_estimated_end_and_retry_after(api: InMemoryApi) -> None:
-    api.estimates["sample.returns"] = DurationEstimate(Durations.of([20.0] * 100))
+    api.estimates["sample.returns"] = Durations.of([20.0] * 100)
     api.add_jobs(running_job())
     api.clock.advance(seconds=4)
     answer = api.call(JOB, async_job_id=JOB_ID)
@@ -180,10 +179,10 @@ def test_estimate_sets_estimated_end_and_retry_after(api: InMemoryApi) -> None:
 
 
 def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:
-    api.estimates["sample.returns"] = DurationEstimate(Durations.of([18.0, 20.0, 22.0] * 40))
+    api.estimates["sample.returns"] = Durations.of([18.0, 20.0, 22.0] * 40)
     api.add_jobs(running_job())
     first = api.call(JOB, async_job_id=JOB_ID)
-    api.clock.advance(seconds=19)
+    api.clock.advance(seconds=21)
     later = api.call(JOB, async_job_id=JOB_ID)
     again = api.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})
     assert first.body["estimatedEndAt"] != later.body["estimatedEndAt"]

@@ -1,7 +1,7 @@
-"""What the table remembers of each job type: how long its jobs took. One item a type, apart from all jobs.
+"""How long the jobs of each type took: one item per type in the jobs' table.
 
-Nothing depends on it but how often clients look, and which of two right places a job runs in. So it may be old, may miss
-jobs and may count one twice.
+Only two things depend on it: how often clients poll, and which of two correct places a job runs in. So it may be stale, miss
+jobs or count one twice.
 """
 
 from __future__ import annotations
@@ -21,14 +21,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT = timedelta(days=90)
-"""How long a type's durations are kept when no job of it ends any more."""
-
+"""How long the durations of a type are kept after its last job has ended."""
 
 _TRIES = 5
 
 
 class DynamoHistory:
-    """A `History` in the jobs' own table: `D#` and the job type is the key. Indexes do not hold it, for want of their keys."""
+    """A `History` in the jobs' table, under `D#` and the job type. No index has these items, since they lack the index keys."""
 
     def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
         self._table_name = table_name
@@ -40,7 +39,7 @@ class DynamoHistory:
         return _durations(answer.get("Item"))
 
     def add(self, job_type: str, durations: Durations, now: datetime) -> None:
-        """See `History`. Races with the learners of the stream's other shards: who finds a newer revision adds to that one."""
+        """See `History`. Functions that read other shards may write at the same time: one that finds a newer revision adds to that."""
         with clients.translated("The table"):
             current: Item | None = self._client.get_item(
                 TableName=self._table_name, Key=_key(job_type), ConsistentRead=True
@@ -58,11 +57,11 @@ class DynamoHistory:
                 except ClientError as error:
                     current = clients.conflicting_item(error)
                     if current == item:
-                        # This write's own first try, whose answer got lost.
+                        # The first try of this write succeeded, and its answer was lost.
                         return
                 else:
                     return
-        raise Unavailable("Too many add durations at the same time.")
+        raise Unavailable("Too many concurrent writes to the durations of a job type.")
 
 
 def _key(job_type: str) -> Any:
@@ -83,7 +82,7 @@ def _durations(item: Item | None) -> Durations:
     try:
         return Durations.from_json(item["durations"]["S"]) if item else Durations()
     except (KeyError, ValueError):
-        # Of another release, or broken: it is learnt anew, and the next write replaces it.
+        # From another release, or damaged: start again. The next write replaces it.
         return Durations()
 
 

@@ -1,4 +1,4 @@
-"""Learns from the table's stream how long jobs take. Off every path that a client waits for, and writes to no job."""
+"""Adds up how long jobs take, from the table's stream. No client waits for it, and it writes to no job."""
 
 from __future__ import annotations
 
@@ -19,27 +19,28 @@ class DurationAggregator:
         self._history = history
         self._clock = clock
 
-    def learn(self, event: Mapping[str, Any]) -> None:
-        """Take in a batch of the stream. One that comes again counts its jobs twice, which a histogram does not mind.
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Add a batch of the stream. A batch that is delivered again counts twice, which a histogram tolerates.
 
-        Raises `Unavailable`; Lambda then brings the batch again, and after some tries leaves it out.
+        Raises `Unavailable`; then Lambda retries the batch a few times, and skips it after that.
         """
         seconds: defaultdict[str, list[float]] = defaultdict(list)
-        for job_type, duration in _ended(event["Records"]):
+        for job_type, duration in _durations(event["Records"]):
             seconds[job_type].append(duration)
         for job_type, durations in seconds.items():
             self._history.add(job_type, Durations.of(durations), self._clock())
         log_event("DURATIONS_LEARNED", jobs=sum(map(len, seconds.values())), jobTypes=len(seconds))
 
 
-def _ended(records: list[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
-    """Type and duration of each job in the records, in seconds from its first start to its end.
+def _durations(records: list[Mapping[str, Any]]) -> Iterator[tuple[str, float]]:
+    """Yield the type of each job that ran here, and the seconds from its first start to its end.
 
-    The event filter lets only jobs through that have just completed or failed. One that never started, because its
-    deadline passed before, tells nothing of its type.
+    The event filter passes only jobs that have just completed or failed. Some of these never started: their deadline passed before.
     """
     for record in records:
         job = record["dynamodb"]["NewImage"]
-        if "startedAt" in job and "endedAt" in job:
+        # Anybody who may report a tracked job decides how long it takes, at no cost, and `Retry-After` is for all owners.
+        is_tracked = job["maxAttempts"]["N"] == "0"
+        if "startedAt" in job and "endedAt" in job and not is_tracked:
             duration = from_rfc3339(job["endedAt"]["S"]) - from_rfc3339(job["startedAt"]["S"])
             yield job["jobType"]["S"], max(duration.total_seconds(), 0.0)

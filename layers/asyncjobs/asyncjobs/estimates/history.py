@@ -1,10 +1,9 @@
-"""What past jobs of each type took, as one process remembers it."""
+"""A cache of how long past jobs of each type took."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
@@ -12,34 +11,29 @@ from asyncjobs.core.ports import History
 from asyncjobs.log import log_event
 
 FRESH = 60.0
-"""Seconds for which what was read, or that it could not be read, is not asked for again."""
-
-T = TypeVar("T")
+"""Seconds for which durations, or the failure to read them, are used without another read."""
 
 
-class CachedHistory(Generic[T]):
-    """What `tells` makes of each job type's durations: read once a minute at most, and never waited for twice."""
+class CachedHistory:
+    """Reads the durations of each job type at most once a minute and process."""
 
-    def __init__(
-        self, history: History, tells: Callable[[Durations], T], monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, history: History, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._history = history
-        self._tells = tells
         self._monotonic = monotonic
-        self._known: dict[str, tuple[float, T | None]] = {}
+        self._cached: dict[str, tuple[float, Durations | None]] = {}
 
-    def of(self, job_type: str) -> T | None:
-        """What past jobs of the type tell; None while the table does not say. Raises nothing that a request would fail by."""
+    def of(self, job_type: str) -> Durations | None:
+        """Return the durations of past jobs; None while the table is unavailable, so that no request fails for it."""
         now = self._monotonic()
-        until, known = self._known.get(job_type, (now, None))
+        until, cached = self._cached.get(job_type, (now, None))
         if until <= now:
-            known = self._read(job_type)
-            self._known[job_type] = now + FRESH, known
-        return known
+            cached = self._read(job_type)
+            self._cached[job_type] = now + FRESH, cached
+        return cached
 
-    def _read(self, job_type: str) -> T | None:
+    def _read(self, job_type: str) -> Durations | None:
         try:
-            return self._tells(self._history.get(job_type))
+            return self._history.get(job_type)
         except Unavailable:
             log_event("HISTORY_UNAVAILABLE", jobType=job_type)
             return None

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.clock import Clock, rfc3339
+from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import AsyncJobsError, InvalidInput
 from asyncjobs.core.job import AsyncJob, JobKey, Status
-from asyncjobs.estimates.poll_schedule import DurationEstimate, forecast
+from asyncjobs.estimates.poll_schedule import estimated_end, retry_after
 from asyncjobs.http.job_routes import BASE_PATH, input_of, route_key
 from asyncjobs.http.parse import (
     body_schema,
@@ -43,8 +44,8 @@ from asyncjobs.service.queries import Queries
 
 Answer = dict[str, Any]
 Route = Callable[[Request], Answer]
-Estimates = Callable[[str], DurationEstimate | None]
-"""What past jobs of a type tell; None when nothing."""
+Estimates = Callable[[str], Durations | None]
+"""The durations of past jobs of a type; None when they are unavailable."""
 
 
 class Api:
@@ -254,14 +255,14 @@ def _job_answer(
     """`besides` is what this answer tells of the job that is no part of its entity."""
     polling, body = dict[str, str](), job_body(job)
     if not job.is_finished:
-        expected = forecast(job, now, estimate(job.job_type))
-        polling = {"retry-after": str(expected.retry_after)}
-        body["estimatedEndAt"] = expected.estimated_end and rfc3339(expected.estimated_end)
+        past = estimate(job.job_type)
+        polling = {"retry-after": str(retry_after(job, now, past))}
+        body["estimatedEndAt"] = (end := estimated_end(job, now, past)) and rfc3339(end)
     return answer(status, {**body, **(extra or {})}, headers={**polling, **(headers or {})})
 
 
 def _polling(job: AsyncJob, now: datetime, estimate: Estimates = lambda _: None) -> dict[str, str]:
-    return {} if job.is_finished else {"retry-after": str(forecast(job, now, estimate(job.job_type)).retry_after)}
+    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.job_type)))}
 
 
 def _applied(preference: Preference, wait: timedelta) -> dict[str, str]:

@@ -47,7 +47,7 @@ class InlineExecutor:
         self._objects = objects
         self._catalog = catalog
         self._clock = clock
-        self._proven = CachedHistory(history, functools.partial(_is_proven_quick, threshold=threshold))
+        self._history = CachedHistory(history)
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
@@ -60,7 +60,8 @@ class InlineExecutor:
         is_allowed = is_declared if job_type.immediate is None else job_type.immediate
         if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
-        is_proven = self._proven.of(job_type.name)
+        past = self._history.of(job_type.name)
+        is_proven = None if past is None else _is_proven_quick(past, threshold=self._threshold)
         return is_declared if is_proven is None else is_proven
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
