@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
+.PHONY: help run token env stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -39,6 +39,9 @@ run: catalog ## Start everything on this machine, run a real job, leave it runni
 
 token: environments ## Print a bearer token (USER=alice)
 	@.venv/bin/python -m local token $(user)
+
+env: environments ## Print the address and credentials of the local engine as shell variables
+	@.venv/bin/python -m local env
 
 logs: environments ## Show what the functions logged (FOLLOW=1)
 	@.venv/bin/python -m local logs $(if $(FOLLOW),--follow)

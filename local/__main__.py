@@ -1,6 +1,7 @@
 """The commands behind `make run`, `make token` and `make logs`."""
 
 import argparse
+import shlex
 import sys
 import time
 from contextlib import suppress
@@ -23,6 +24,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run").add_argument("--port", type=int)
     commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
+    commands.add_parser("env")
     commands.add_parser("logs").add_argument("--follow", action="store_true")
     options = parser.parse_args()
     try:
@@ -31,6 +33,8 @@ def main() -> int:
                 _run(options.port)
             case "token":
                 _token(options.user)
+            case "env":
+                _env()
             case "logs":
                 _logs(follow=options.follow)
     except LocalError as error:
@@ -65,6 +69,7 @@ The job  {demo.curl(outputs.api_url, DEFAULT_USER, job)}
 API      {outputs.api_url}/api/v1
 Token    make token USER={DEFAULT_USER}
 Logs     make logs
+AWS CLI  eval "$(make env)"; aws dynamodb list-tables
 Stop     make stop"""
     )
 
@@ -84,6 +89,11 @@ def _upload(stack: LocalStack, outputs: Outputs, *, owner: str) -> str:
 def _token(username: str) -> None:
     stack = LocalStack(PROJECT, STATE)
     print(users.token(stack.outputs, stack.session, username))
+
+
+def _env() -> None:
+    for name, value in LocalStack(PROJECT, STATE).engine.environment.items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 def _logs(*, follow: bool) -> None:

@@ -1,8 +1,9 @@
-"""The engine as seen from outside: find it, start it, stop it."""
+"""Find, start and stop the local engine, a process of its own."""
 
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.errors import EngineDiedError, LocalError, PortTakenError
@@ -20,28 +21,37 @@ from local.errors import EngineDiedError, LocalError, PortTakenError
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
-# The emulator's own root key. It opens nothing but the emulator.
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-
-# Those that this process is the parent of, by their state folders: it has to wait for them when they end.
+# Child processes, by their state folders: their parent has to wait for them when they end.
 _children: dict[Path, "subprocess.Popen[bytes]"] = {}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """One that runs."""
+    """A running engine."""
 
     pid: int
     port: int
-    instance: str  # new with each start, as what the engine holds is lost with each stop
+    instance: str  # new with each start, because an engine loses its data when it stops
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)  # an engine of an earlier release has none, and answers everybody
 
     @property
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which AWS's tools call this engine, and nothing else."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.url,
+        }
+
 
 def find(state: Path) -> Engine | None:
-    """The engine that lives in this state folder. Asks the lock and not the pid, which may by now be somebody else's."""
+    """Return the engine of this state folder. Its lock decides, because a process id may belong to another process by now."""
     try:
         with (state / "engine.claim").open() as claim:
             if _is_held(claim.fileno()):
@@ -52,9 +62,13 @@ def find(state: Path) -> Engine | None:
 
 
 def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_released: bool = False) -> Engine:
-    """A new engine, answering. `extra` goes into its environment, and from there into that of each function."""
+    """Start an engine and wait until it answers. `extra` goes into its environment, and from there into that of each function.
+
+    Only this user may read the state folder: it holds the engine's credentials.
+    """
     if find(state):
         raise LocalError(f"An engine already runs in {state}.")
+    state.chmod(0o700)
     _reap(state)
     require_free(port)
     if not python.exists():
@@ -70,7 +84,7 @@ def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # neither Ctrl-C nor a closing terminal is meant for it
+            start_new_session=True,  # Ctrl-C and a closing terminal must not stop it
         )
     _children[state] = child
     try:
@@ -86,7 +100,7 @@ def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_
 
 
 def stop(state: Path) -> bool:
-    """Whether there was an engine to stop. Its workers and temporary files go with it."""
+    """Stop the engine with its workers, and delete its temporary files. Returns whether there was one."""
     engine = find(state)
     if engine is not None:
         _signal(engine.pid, signal.SIGTERM)
@@ -99,13 +113,13 @@ def stop(state: Path) -> bool:
 
 
 def require_free(port: int) -> None:
-    """Raises `PortTakenError`."""
+    """Raise `PortTakenError` if another program uses the port."""
     if _is_taken(port):
         raise PortTakenError(port)
 
 
 def free_port() -> int:
-    """Free now, at least."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -113,15 +127,20 @@ def free_port() -> int:
 
 
 def last_lines(log: Path, count: int = 25) -> str:
-    """To be shown to a person."""
+    """Return the end of a log, for people."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
     return "\n".join(f"  {line}" for line in lines[-count:])
 
 
 def _bare_environment(temporary: Path) -> dict[str, str]:
-    """All that the functions may see of this machine: nothing out of the user's shell, which may hold secrets."""
+    """Return the engine's whole environment: nothing of the user's shell, which may contain secrets.
+
+    AUTH enforces permissions: functions get credentials of their roles instead of these, which are the account's own.
+    """
     return {
-        **CREDENTIALS,
+        "AWS_ACCESS_KEY_ID": f"LOCAL{secrets.token_hex(8).upper()}",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+        "AUTH": "true",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "HOME": str(temporary),
@@ -146,11 +165,11 @@ def _is_taken(port: int) -> bool:
         if probe.connect_ex((LOOPBACK, port)) == 0:
             return True
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that are still being forgotten do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections do not count
         try:
             probe.bind((LOOPBACK, port))
         except PermissionError as refusal:
-            raise LocalError(f"Port {port} may not be used by you. Try: make run PORT=4566") from refusal
+            raise LocalError(f"You may not use port {port}. Try: make run PORT=4566") from refusal
         except OSError:
             return True
     return False
@@ -185,13 +204,13 @@ def _gone_within(state: Path, *, seconds: float) -> bool:
 
 
 def _signal(pid: int, signal_number: signal.Signals) -> None:
-    """The engine leads a process group, in which its workers are."""
+    """Signal the engine and its workers, which are in its process group."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal_number)
 
 
 def _reap(state: Path) -> None:
-    """Wait for the engine of this state folder, if it was our child and has ended, or it stays behind as a zombie."""
+    """Wait for the engine of this state folder if it is a child of this process, so that it does not stay as a zombie."""
     child = _children.pop(state, None)
     if child is not None:
         child.wait(5)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.errors import LocalError, SamFailedError
-from local.process import CREDENTIALS, LOOPBACK, PROJECT, REGION, last_lines
+from local.process import LOOPBACK, PROJECT, REGION, Engine, last_lines
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Sam:
         self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--parallel",
                   *_overrides(parameters))  # fmt: skip
 
-    def deploy(self, stack_name: str, endpoint_url: str, parameters: Mapping[str, str]) -> None:
+    def deploy(self, stack_name: str, engine: Engine, parameters: Mapping[str, str]) -> None:
         """Run `sam deploy`."""
         self._run("deploy", "--template-file", str(self.state / "build" / "template.yaml"), "--stack-name", stack_name,
                   "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
-                  "--no-fail-on-empty-changeset", *_overrides(parameters), endpoint_url=endpoint_url)  # fmt: skip
+                  "--no-fail-on-empty-changeset", *_overrides(parameters), engine=engine)  # fmt: skip
 
-    def _run(self, command: str, *options: str, endpoint_url: str = "") -> None:
+    def _run(self, command: str, *options: str, engine: Engine | None = None) -> None:
         # The project's samconfig.toml is for AWS: its buckets, profiles and stages do not exist here.
         config = self.state / "samconfig.toml"
         config.touch()
@@ -57,7 +57,7 @@ class Sam:
             sam = subprocess.Popen(
                 [str(self.tools.sam), command, "--config-file", str(config), *options],
                 cwd=self.root,
-                env=self._environment(endpoint_url),
+                env=self._environment(engine),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -78,18 +78,17 @@ class Sam:
         metadata.parent.mkdir(exist_ok=True)
         metadata.write_text(json.dumps({"lastVersionCheck": time.time(), "telemetryEnabled": False}))
 
-    def _environment(self, endpoint_url: str) -> dict[str, str]:
+    def _environment(self, engine: Engine | None) -> dict[str, str]:
         """Return the environment of the user's shell, for its mirrors and proxies, without its AWS settings."""
         shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_", "PYTHON", "MAKE"))}
         no_config = str(self.state / "no-aws-config")
         return {
             **shell,
-            **CREDENTIALS,
+            **(engine.environment if engine else {}),
             # sam finds the runtime's interpreter on the PATH.
             "PATH": f"{self.tools.lambda_python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "BUILD_LAYER": shlex.join(["env", f"PYTHONPATH={PROJECT}", str(self.tools.lambda_python), "-m", "tools.layer"]),
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ENDPOINT_URL": endpoint_url,
             "AWS_CONFIG_FILE": no_config,
             "AWS_SHARED_CREDENTIALS_FILE": no_config,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -7,7 +7,7 @@ with LocalStack(root=tree, state=tree / ".local") as stack:
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from local import process, sources
 from local.errors import NotRunningError, StackStuckError
-from local.process import CREDENTIALS, REGION, Engine
+from local.process import REGION, Engine
 from local.sam import Sam, Tools, architecture
 from local.state import State
 
@@ -41,6 +41,8 @@ class Outputs:
     user_pool_client_id: str | None
     pid: int
     stack_name: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -95,18 +97,15 @@ class LocalStack:
     def outputs(self) -> Outputs:
         """The outputs of the last finished deployment."""
         known = self._records.recall("stack")
-        if not known or known["pid"] != self.engine.pid:
+        if not known or known["pid"] != self.engine.pid or not self.engine.secret_access_key:
             raise NotRunningError
         return Outputs(**{name: known[_camel(name)] for name in Outputs.__dataclass_fields__})
 
     @property
     def session(self) -> boto3.Session:
-        """A session whose clients need `endpoint_url`."""
-        return boto3.Session(
-            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
-            region_name=REGION,
-        )
+        """A session with the running engine's credentials. Its clients need `endpoint_url`."""
+        engine = self.engine
+        return boto3.Session(engine.access_key_id, engine.secret_access_key, region_name=REGION)
 
     def up(self, parameters: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Outputs:
         """Start the engine and build in parallel, then deploy. Skip the steps that are done already."""
@@ -139,7 +138,7 @@ class LocalStack:
 
     def _running(self) -> Engine | None:
         running = process.find(self.state)
-        return running if running and self._port in (None, running.port) else None
+        return running if running and running.secret_access_key and self._port in (None, running.port) else None
 
     def _free_port(self) -> int:
         port = self._port or process.free_port()
@@ -172,7 +171,7 @@ class LocalStack:
         self._records.forget("stack", "deployed")
         self._say("Deploying")
         self._clear_the_way()
-        self._sam.deploy(self._stack_name, engine.url, wanted.parameters)
+        self._sam.deploy(self._stack_name, engine, wanted.parameters)
         outputs = self._read_outputs(engine)
         self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
         self._records.remember("deployed", deployed)
@@ -208,6 +207,8 @@ class LocalStack:
             user_pool_client_id=known.get("UserPoolClientId"),
             pid=engine.pid,
             stack_name=self._stack_name,
+            access_key_id=engine.access_key_id,
+            secret_access_key=engine.secret_access_key,
         )
 
     def _stack(self, cloudformation: Any) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class State:
         """Write a record."""
         file = self._file(record)
         draft = file.with_suffix(".new")
+        draft.touch()
+        draft.chmod(0o600)  # the engine's credentials are among what is written here
         draft.write_text(json.dumps(content, indent=2) + "\n")
         draft.replace(file)
 

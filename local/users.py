@@ -1,4 +1,4 @@
-"""People of the stack's own user pool, and their tokens."""
+"""Users of the stack's own user pool, and their tokens."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def token(outputs: Outputs, session: boto3.Session, username: str) -> str:
-    """A bearer token for the API. The user is made if there is none of that name."""
+    """Return a bearer token for the API. A user that does not exist is created."""
     return sign_in(outputs, session, username)["AccessToken"]
 
 
 def sign_in(outputs: Outputs, session: boto3.Session, username: str) -> AuthenticationResultTypeTypeDef:
-    """All the tokens that the user gets."""
+    """Return all tokens of a new sign-in."""
     if outputs.user_pool_id is None or outputs.user_pool_client_id is None:
         raise NoUserPoolError
     pool = session.client("cognito-idp", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))
-    password = f"Aa1!{secrets.token_urlsafe(24)}"  # of one use, so that nobody has to keep it
+    password = f"Aa1!{secrets.token_urlsafe(24)}"  # used once, so nobody has to keep it
     with suppress(pool.exceptions.UsernameExistsException):
         pool.admin_create_user(UserPoolId=outputs.user_pool_id, Username=username, MessageAction="SUPPRESS")
     pool.admin_set_user_password(UserPoolId=outputs.user_pool_id, Username=username, Password=password, Permanent=True)
@@ -41,7 +41,7 @@ def sign_in(outputs: Outputs, session: boto3.Session, username: str) -> Authenti
 
 
 def subject(token: str) -> str:
-    """Whose token it is: the owner of the jobs that are submitted with it."""
+    """Return the token's user, the owner of the jobs that it submits."""
     payload = token.split(".")[1]
     claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims["sub"]

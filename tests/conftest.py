@@ -57,9 +57,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    stack = LocalStack(tree, tmp_path_factory.mktemp("state"))
-    stack.start(env={"AUTH": "true"})  # permissions are enforced: a missing one fails as on AWS
-    with stack:
+    with LocalStack(tree, tmp_path_factory.mktemp("state")) as stack:
         stack.deploy({"StandardConcurrency": str(WORKERS)})
         yield stack
 
@@ -79,7 +77,7 @@ def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
 def limited(stack: LocalStack) -> Iterator[LimitedDeployment]:
     tools, name = Tools(), "limited"
     parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **LIMITS}
-    Sam(stack.root, stack.state, tools).deploy(name, stack.endpoint_url, parameters)
+    Sam(stack.root, stack.state, tools).deploy(name, stack.engine, parameters)
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     found = {
         resource["LogicalResourceId"]: resource["PhysicalResourceId"]

@@ -1,13 +1,14 @@
-"""Where the pinned emulator differs from AWS and it matters here: one module a service, one function a gap.
+"""Patches for the places where the pinned emulator differs from AWS: one module per service, one function per gap.
 
-Each gap has a test that fails as soon as the emulator closes it by itself: then delete the function and the test.
+Each gap has a test that fails as soon as the emulator has no such gap: then delete the function and the test.
 """
 
 from collections.abc import Callable
 
-from local.emulator_patches import dynamodb, functions, http_api, iam, mappings, metrics, s3
+from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3
 
 GAPS: tuple[Callable[[], None], ...] = (
+    guard.refuse_strangers,
     http_api.import_openapi_bodies,
     http_api.understand_cors_properties,
     http_api.keep_errors_inside,
@@ -15,7 +16,8 @@ GAPS: tuple[Callable[[], None], ...] = (
     dynamodb.stream_expiries,
     functions.answer_when_the_function_has,
     iam.count_loopback_as_secure,
-    iam.ask_for_one_message_as_for_ten,
+    iam.allow_batches_of_messages,
+    iam.derive_role_credentials_from_secret,
     mappings.read_numbers,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,
@@ -23,6 +25,6 @@ GAPS: tuple[Callable[[], None], ...] = (
 
 
 def close_all() -> None:
-    """Before the emulator starts."""
+    """Apply all patches. Call it before the emulator starts."""
     for close in GAPS:
         close()

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""DynamoDB tables: the life of an item that is given a time to live."""
+"""DynamoDB tables: time to live."""
 
 import threading
 from typing import Any
@@ -10,20 +10,19 @@ REAPER = "dynamodb-ttl-reaper"  # the emulator's thread that deletes expired ite
 
 
 def obey_time_to_live() -> None:
-    """AWS switches a table's TTL on by `TimeToLiveSpecification`. The emulator ignores the property, so that expired
-    items stay for ever.
-    """
+    """Switch a table's TTL on by `TimeToLiveSpecification`. The emulator ignores the property, so expired items stay."""
     after_provisioning("AWS::DynamoDB::Table", _set_time_to_live)
 
 
 def stream_expiries() -> None:
-    """On AWS an expiry is on the table's stream, as a REMOVE by dynamodb.amazonaws.com. The emulator's reaper deletes
-    without a word.
+    """Write each expiry to the table's stream, as AWS does: a REMOVE by dynamodb.amazonaws.com.
+
+    The emulator deletes expired items without a stream record.
     """
     tables = module("services.dynamodb")
     remove, build_record = tables._remove_item, tables._build_change_record
 
-    def remove_and_tell(table: Any, *key: Any) -> Any:
+    def remove_and_record(table: Any, *key: Any) -> Any:
         removed = remove(table, *key)
         if removed is not None and _is_reaper():
             _, _, _, region, account, _ = table["TableArn"].split(":", 5)
@@ -37,7 +36,7 @@ def stream_expiries() -> None:
             record["userIdentity"] = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
         return record
 
-    tables._remove_item, tables._build_change_record = remove_and_tell, build_signed_record
+    tables._remove_item, tables._build_change_record = remove_and_record, build_signed_record
 
 
 def _set_time_to_live(table_name: str, properties: Properties) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""The door to the emulator's inside. It is installed in .venv-aws only and has no types, hence `Any`."""
+"""Access to the emulator's modules. It is installed in .venv-aws only and has no types, hence `Any`."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,12 +9,12 @@ Properties = dict[str, Any]
 
 
 def module(name: str) -> Any:
-    """One of the emulator's own."""
+    """Return one of the emulator's modules."""
     return import_module(f"ministack.{name}")
 
 
 def before_provisioning(resource_type: str, rewrite: Callable[[Properties], Properties]) -> None:
-    """Have a resource created and updated with its properties as `rewrite` gives them back."""
+    """Create and update resources of this type with the properties that `rewrite` returns."""
     handlers = module("services.cloudformation.provisioners")._RESOURCE_HANDLERS[resource_type]
     create, update = handlers["create"], handlers["update"]
 
@@ -28,7 +28,7 @@ def before_provisioning(resource_type: str, rewrite: Callable[[Properties], Prop
 
 
 def after_provisioning(resource_type: str, react: Callable[[str, Properties], None]) -> None:
-    """Have `react` called with a resource's physical id and its properties, each time a stack creates or updates one."""
+    """Call `react` with a resource's physical id and properties whenever a stack creates or updates one."""
     handlers = module("services.cloudformation.provisioners")._RESOURCE_HANDLERS[resource_type]
     create, update = handlers["create"], handlers["update"]
 

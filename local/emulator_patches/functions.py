@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""Functions."""
+"""Lambda functions: when a call ends, and what it has logged."""
 
 import queue
 import time
@@ -21,15 +21,14 @@ _PATIENCE = 0.25  # s, as the emulator's own
 
 
 def answer_when_the_function_has() -> None:
-    """On AWS a call ends with its function. The emulator cannot tell whether a function that has logged nothing is about
-    to, so it waits 50 ms for the first line.
+    """End a call when its function returns, as AWS does. The emulator waits 50 ms for the log of a function that logs nothing.
 
-    Here the process in which a Python function runs says where the log of each call ends.
+    Here a Python function's process marks the end of each call's log.
     """
     runtime = module("core.lambda_runtime")
     script, choose = runtime._PYTHON_WORKER_SCRIPT, runtime._worker_class_for
     if script.count(_CALL) != 1:
-        raise RuntimeError("The emulator calls Python functions in another way than local/emulator_patches/functions.py knows.")
+        raise RuntimeError("The emulator runs Python functions in a new way: adapt local/emulator_patches/functions.py.")
     runtime._PYTHON_WORKER_SCRIPT = script.replace(_CALL, _CALL_AND_END_THE_LOG)
     reading = {"_read_stderr": _read, "_drain_stderr": _log_of_the_call, "_drain_stderr_bounded": _log_of_the_call}
     python_worker = type("PythonWorker", (runtime.Worker,), reading)
@@ -41,17 +40,17 @@ def answer_when_the_function_has() -> None:
 
 
 def _read(worker: Any) -> None:
-    """In a thread of its own, for as long as the process lives."""
-    lines = worker._stderr_queue  # the next process gets another
+    """Read a process's log until the process ends. Runs in its own thread."""
+    lines = worker._stderr_queue  # the next process has another
     for line in worker._proc.stderr:
         lines.put(line.rstrip("\n"))
     lines.put(_END)
 
 
 def _log_of_the_call(worker: Any) -> str:
-    """Once the call is over, or its process dead."""
-    told, source = [], worker._stderr_queue
-    # An end that came too late for its own call would else be taken for the next one's, and so on.
+    """Return what the call has logged, when it is over or its process has died."""
+    lines, source = [], worker._stderr_queue
+    # An end mark that came too late for its own call must not count for the next call.
     ends = getattr(source, "ends_due", 0) + 1
     deadline = time.monotonic() + _PATIENCE
     while ends:
@@ -61,6 +60,6 @@ def _log_of_the_call(worker: Any) -> str:
             break
         ends -= bool(end)
         if line or not end:
-            told.append(line)
+            lines.append(line)
     source.ends_due = ends
-    return "\n".join(told)
+    return "\n".join(lines)

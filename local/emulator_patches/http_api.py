@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""HTTP APIs."""
+"""HTTP APIs: definitions, CORS and errors."""
 
 import json
 from typing import Any
@@ -11,23 +11,23 @@ _ANY_METHOD = "x-amazon-apigateway-any-method"
 
 
 def import_openapi_bodies() -> None:
-    """AWS makes routes, integrations, authorizers and CORS rules out of an API's `Body`, the OpenAPI document that
-    SAM's HttpApi events become. The emulator makes an API without a single route.
+    """Create routes, integrations, authorizers and CORS rules from an API's `Body`, as AWS does.
+
+    SAM writes the HttpApi events into this OpenAPI document. The emulator creates an API without any route.
     """
     after_provisioning("AWS::ApiGatewayV2::Api", _import_body)
 
 
 def understand_cors_properties() -> None:
-    """AWS answers preflights by an API's `CorsConfiguration`. The emulator stores it as the template spells it
-    (AllowOrigins) and looks for what its own API would have stored (allowOrigins), so it refuses each one.
+    """Answer preflights by an API's `CorsConfiguration`, as AWS does.
+
+    The emulator stores the template's spelling (AllowOrigins), reads its own (allowOrigins), and rejects every preflight.
     """
     before_provisioning("AWS::ApiGatewayV2::Api", _respell_cors)
 
 
 def keep_errors_inside() -> None:
-    """When a function fails, an HTTP API answers 500 and says no more. The emulator answers 502 and tells the caller
-    the exception's text.
-    """
+    """Answer 500 without details when a function fails, as AWS does. The emulator answers 502 with the exception's text."""
     functions = module("services.lambda_svc")
     answer = functions.lambda_execute_result_to_api_proxy_response
 
@@ -63,7 +63,7 @@ def _import_body(api_id: str, properties: Properties) -> None:
 
 
 def _create_authorizer(api_id: str, name: str, scheme: Properties) -> str:
-    """The new authorizer's id."""
+    """Return the new authorizer's id."""
     authorizer = scheme["x-amazon-apigateway-authorizer"]
     if authorizer.get("type", "").lower() != "jwt":
         raise ValueError(f"Authorizer {name}: only JWT authorizers are imported locally, not {authorizer.get('type')}.")
@@ -96,7 +96,7 @@ def _create_route(api_id: str, key: str, operation: Properties, requirement: Pro
 
 
 def _requirement(security: list[dict[str, list[str]]], authorizers: dict[str, str]) -> Properties:
-    """What a route asks of its caller. `NONE` is how SAM writes that it asks for nothing."""
+    """Return a route's authorization. SAM writes `NONE` for a route that is open to everybody."""
     for name, scopes in ((name, scopes) for alternative in security for name, scopes in alternative.items()):
         if name != "NONE":
             return {"AuthorizationType": "JWT", "AuthorizerId": authorizers[name], "AuthorizationScopes": scopes}
@@ -117,5 +117,5 @@ def _respell_cors(properties: Properties) -> Properties:
 
 
 def _listed(value: Any) -> Any:
-    """The emulator hands a parameter of type CommaDelimitedList to SAM as text, AWS as a list."""
+    """Return a list. For a parameter of type CommaDelimitedList, SAM gets text from the emulator and a list from AWS."""
     return [item.strip() for item in value.split(",")] if isinstance(value, str) else value

@@ -1,12 +1,12 @@
-"""Event source mappings: what carries messages from a queue to a function."""
+"""Event source mappings, which carry messages from a queue to a function."""
 
 from local.emulator_patches.emulator import Properties, before_provisioning
 
 
 def read_numbers() -> None:
-    """A template parameter is text, and AWS reads a number from it where one is wanted.
+    """Convert a mapping's numbers, because a template parameter is text.
 
-    The emulator compares the text of a mapping's MaximumConcurrency with a number and from then on polls no queue at all.
+    The emulator compares the text of MaximumConcurrency with a number, fails, and polls no queue any more.
     """
     before_provisioning("AWS::Lambda::EventSourceMapping", _read_numbers)
 

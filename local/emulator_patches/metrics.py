@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""CloudWatch metrics that a function writes into its log."""
+"""CloudWatch metrics in a function's log (embedded metric format)."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from local.emulator_patches.emulator import module
 
 
 def read_embedded_metrics() -> None:
-    """CloudWatch turns a log line in the embedded metric format into data points. The emulator keeps the line as text."""
+    """Turn log lines in the embedded metric format into data points, as CloudWatch does. The emulator keeps only the text."""
     functions, metrics = module("services.lambda_svc"), module("services.cloudwatch")
     write_logs = functions._emit_lambda_logs
 
@@ -23,7 +23,7 @@ def read_embedded_metrics() -> None:
 
 
 def _requests(line: str) -> list[dict[str, Any]]:
-    """A PutMetricData request for each metric and set of dimensions; none for a line that only looks like the format."""
+    """Return a PutMetricData request for each metric and set of dimensions, and none for lines in other formats."""
     if '"_aws"' not in line:
         return []
     try:

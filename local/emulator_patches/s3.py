@@ -1,5 +1,5 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""S3 buckets."""
+"""S3 buckets: lifecycles."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from local.emulator_patches.emulator import Properties, after_provisioning, modu
 
 
 def obey_lifecycles() -> None:
-    """AWS gives a bucket the rules of its `LifecycleConfiguration`. The emulator ignores the property."""
+    """Give a bucket the rules of its `LifecycleConfiguration`. The emulator ignores the property."""
     after_provisioning("AWS::S3::Bucket", _set_lifecycle)
 
 
@@ -21,23 +21,23 @@ def _set_lifecycle(bucket: str, properties: Properties) -> None:
 
 
 def _rule(rule: Properties) -> dict[str, Any]:
-    """A template's rule as S3's own API spells it."""
+    """Return a template's rule in the spelling of S3's API."""
     left = dict(rule)
-    spelt: dict[str, Any] = {"Status": left.pop("Status"), "Filter": {"Prefix": left.pop("Prefix", "")}}
+    rule_of_api: dict[str, Any] = {"Status": left.pop("Status"), "Filter": {"Prefix": left.pop("Prefix", "")}}
     if "Id" in left:
-        spelt["ID"] = left.pop("Id")
+        rule_of_api["ID"] = left.pop("Id")
     if "ExpirationInDays" in left:
-        spelt["Expiration"] = {"Days": int(left.pop("ExpirationInDays"))}
+        rule_of_api["Expiration"] = {"Days": int(left.pop("ExpirationInDays"))}
     if "ExpiredObjectDeleteMarker" in left:
-        spelt["Expiration"] = {"ExpiredObjectDeleteMarker": left.pop("ExpiredObjectDeleteMarker")}
+        rule_of_api["Expiration"] = {"ExpiredObjectDeleteMarker": left.pop("ExpiredObjectDeleteMarker")}
     if "NoncurrentVersionExpiration" in left:
         days = left.pop("NoncurrentVersionExpiration")["NoncurrentDays"]
-        spelt["NoncurrentVersionExpiration"] = {"NoncurrentDays": int(days)}
+        rule_of_api["NoncurrentVersionExpiration"] = {"NoncurrentDays": int(days)}
     if "AbortIncompleteMultipartUpload" in left:
         days = left.pop("AbortIncompleteMultipartUpload")["DaysAfterInitiation"]
-        spelt["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": int(days)}
+        rule_of_api["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": int(days)}
     if left:
         raise ValueError(
-            f"Lifecycle rule: {', '.join(left)} is not known to the local engine; add it to local/emulator_patches/s3.py."
+            f"Lifecycle rule: {', '.join(left)} is unknown to the local engine. Add it to local/emulator_patches/s3.py."
         )
-    return spelt
+    return rule_of_api

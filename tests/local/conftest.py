@@ -1,12 +1,15 @@
 """Two engines: one as `make run` starts it, one with the emulator as its makers release it. The same stack on both."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from local import process
 from local.process import REGION, Engine
@@ -20,41 +23,78 @@ class Deployed:
     engine: Engine
     outputs: dict[str, str]
 
+    @property
+    def session(self) -> boto3.Session:
+        return session(self.engine.access_key_id, self.engine.secret_access_key)
+
     def client(self, service: Any) -> Any:
-        return client(self.engine, service)
+        return self.session.client(service, endpoint_url=self.engine.url)
+
+    @property
+    def s3(self) -> Any:
+        """Signs links as the library does."""
+        return self.session.client("s3", endpoint_url=self.engine.url, config=Config(signature_version="s3v4"))
 
     def url(self, api: str, path: str) -> str:
         return f"{self.engine.url}/_aws/execute-api/{self.outputs[api]}{path}"
 
 
-def client(engine: Engine, service: Any, key: str = "test", secret: str = "test") -> Any:
-    session = boto3.Session(aws_access_key_id=key, aws_secret_access_key=secret, region_name=REGION)
-    return session.client(service, endpoint_url=engine.url)
+def session(key: str, secret: str, token: str | None = None) -> boto3.Session:
+    return boto3.Session(key, secret, token, region_name=REGION)
+
+
+class Page(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>A page</title>")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the terminal free."""
 
 
 @pytest.fixture(scope="session")
-def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def pages_port() -> Iterator[int]:
+    """The port of a web server with an empty page, under every name of this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def app_url(pages_port: int) -> str:
+    """A front end of the deployed API, which the template's CORS names."""
+    return f"http://localhost:{pages_port}"
+
+
+@pytest.fixture(scope="session")
+def twin(tmp_path_factory: pytest.TempPathFactory, app_url: str) -> Iterator[Deployed]:
     """As `make run` starts it."""
-    yield from _deployed(tmp_path_factory.mktemp("twin"), as_released=False)
+    yield from _deployed(tmp_path_factory.mktemp("twin"), app_url, as_released=False)
 
 
 @pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def released(tmp_path_factory: pytest.TempPathFactory, app_url: str) -> Iterator[Deployed]:
     """With all gaps open."""
-    yield from _deployed(tmp_path_factory.mktemp("released"), as_released=True)
+    yield from _deployed(tmp_path_factory.mktemp("released"), app_url, as_released=True)
 
 
-def _deployed(state: Path, *, as_released: bool) -> Iterator[Deployed]:
+def _deployed(state: Path, app_url: str, *, as_released: bool) -> Iterator[Deployed]:
     tools = Tools()
     engine = process.start(
         state,
         python=tools.lambda_python,
         port=process.free_port(),
-        extra={"AUTH": "true", "SEEN": "by functions"},
+        extra={"SEEN": "by functions"},
         as_released=as_released,
     )
     try:
-        cloudformation = client(engine, "cloudformation")
+        keys = session(engine.access_key_id, engine.secret_access_key)
+        cloudformation = keys.client("cloudformation", endpoint_url=engine.url)
         cloudformation.create_stack(
             StackName="gaps",
             TemplateBody=TEMPLATE,
@@ -63,6 +103,7 @@ def _deployed(state: Path, *, as_released: bool) -> Iterator[Deployed]:
             Parameters=[
                 {"ParameterKey": "Runtime", "ParameterValue": tools.runtime()},
                 {"ParameterKey": "Concurrency", "ParameterValue": "3"},
+                {"ParameterKey": "AppUrl", "ParameterValue": app_url},
             ],
         )
         cloudformation.get_waiter("stack_create_complete").wait(StackName="gaps", WaiterConfig={"Delay": 1, "MaxAttempts": 60})

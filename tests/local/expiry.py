@@ -1,4 +1,4 @@
-"""What is on a table's stream after an item came, and expired. Prints it as JSON.
+"""Print the records on a table's stream, as JSON, after an item was put and expired.
 
 Runs in .venv-aws, inside the emulator, as its reaper comes round only once a minute. `close` closes the gap first.
 """

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 from local import users
 from local.process import PROJECT, REGION
 from local.sam import Tools
-from local.stack import LocalStack, Outputs
-from tests.local.conftest import Deployed, client
+from local.stack import Outputs
+from tests.local.conftest import Deployed, session
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def test_released_has_no_routes_of_a_sam_template(released: Deployed) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x.y.z"}])
-def test_a_guarded_route_turns_strangers_away(twin: Deployed, headers: dict[str, str]) -> None:
+def test_a_route_with_an_authorizer_rejects_invalid_tokens(twin: Deployed, headers: dict[str, str]) -> None:
     assert httpx.get(twin.url("SamApi", "/guarded"), headers=headers).status_code == 401
 
 
@@ -85,7 +85,7 @@ def test_a_failing_function_is_500_and_keeps_its_reason(twin: Deployed) -> None:
     assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
 
-def test_released_tells_the_reason(released: Deployed) -> None:
+def test_released_returns_the_reason(released: Deployed) -> None:
     answer = httpx.get(released.url("PlainApi", "/fail"))
     assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
 
@@ -147,7 +147,7 @@ def test_an_expiry_is_on_the_stream() -> None:
     assert (record["eventName"], record["userIdentity"]["principalId"]) == ("REMOVE", "dynamodb.amazonaws.com")
 
 
-def test_released_expires_without_a_word() -> None:
+def test_released_streams_no_expiry() -> None:
     assert [record["eventName"] for record in _stream_after_an_expiry()] == ["INSERT"]
 
 
@@ -189,11 +189,11 @@ def test_released_denies_each_call(released: Deployed) -> None:
         _objects_seen_by_a_user(released)
 
 
-def test_who_may_send_one_message_may_send_ten(twin: Deployed) -> None:
+def test_permission_to_send_one_message_covers_batches(twin: Deployed) -> None:
     assert _messages_sent_by_a_user(twin) == 1
 
 
-def test_released_asks_for_a_permission_that_aws_does_not_know(released: Deployed) -> None:
+def test_released_requires_a_permission_that_does_not_exist_on_aws(released: Deployed) -> None:
     with pytest.raises(ClientError, match="sqs:SendMessageBatch"):
         _messages_sent_by_a_user(released)
 
@@ -222,8 +222,10 @@ def token(twin: Deployed) -> str:
         user_pool_client_id=twin.outputs["PoolClient"],
         pid=twin.engine.pid,
         stack_name="gaps",
+        access_key_id=twin.engine.access_key_id,
+        secret_access_key=twin.engine.secret_access_key,
     )
-    return users.token(outputs, LocalStack(PROJECT, PROJECT / ".local").session, "alice")
+    return users.token(outputs, twin.session, "alice")
 
 
 def _quickest_silent_call(deployed: Deployed) -> float:
@@ -261,7 +263,8 @@ def _client_of_a_user(deployed: Deployed, service: str, *, may: str) -> Any:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName=user, PolicyName="may", PolicyDocument=policy)
     key = iam.create_access_key(UserName=user)["AccessKey"]
-    return client(deployed.engine, service, key["AccessKeyId"], key["SecretAccessKey"])
+    keys: Any = session(key["AccessKeyId"], key["SecretAccessKey"])
+    return keys.client(service, endpoint_url=deployed.engine.url)
 
 
 def _calls_counted_after_one(deployed: Deployed) -> float:

@@ -1,4 +1,4 @@
-"""The engine runs the one version that local/emulator_patches knows from the inside."""
+"""The engine runs the one version of the emulator that local/emulator_patches is made for."""
 
 import re
 

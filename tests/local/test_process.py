@@ -1,4 +1,4 @@
-"""One engine a state folder, on loopback only, and nobody else's process is touched."""
+"""One engine per state folder, on loopback only, and no other process is touched."""
 
 import json
 import os
@@ -38,10 +38,18 @@ def test_an_engine_that_runs_is_found(state: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells it this way")
-def test_an_engine_listens_on_loopback_and_nowhere_else(state: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc")
+def test_the_only_socket_of_an_engine_is_on_loopback(state: Path) -> None:
     engine = start(state)
     assert listening_addresses(engine.pid) == [f"{LOOPBACK_HEX}:{engine.port:04X}"]
+
+
+@pytest.mark.slow
+def test_only_this_user_can_read_the_credentials(state: Path) -> None:
+    state.chmod(0o755)
+    (state / "engine.claim").touch(mode=0o644)  # of an earlier release
+    start(state)
+    assert [path.stat().st_mode & 0o777 for path in (state, state / "engine.claim")] == [0o700, 0o600]
 
 
 @pytest.mark.slow
@@ -55,7 +63,7 @@ def test_a_stopped_engine_leaves_nothing_behind(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_engine_that_was_killed_is_gone_and_the_next_one_starts(state: Path) -> None:
+def test_an_engine_starts_after_the_last_one_was_killed(state: Path) -> None:
     engine = start(state)
     os.kill(engine.pid, signal.SIGKILL)
     wait_until_gone(state)
@@ -90,7 +98,7 @@ def test_a_taken_port_is_named_with_the_way_out(state: Path) -> None:
             start(state, port)
 
 
-def test_an_engine_that_dies_at_once_gives_its_last_words(state: Path) -> None:
+def test_the_error_of_an_engine_that_does_not_start_has_the_end_of_its_log(state: Path) -> None:
     broken = state / "python"
     broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
     broken.chmod(0o755)

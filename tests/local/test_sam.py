@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from local.errors import SamFailedError
-from local.process import CREDENTIALS
+from local.process import Engine
 from local.sam import Sam, Tools
 
 WRITES_ITS_ENVIRONMENT = "#!/bin/sh\nenv > environment\n"
+ENGINE = Engine(pid=1, port=1, instance="x", access_key_id="key", secret_access_key="secret")
 FAILS = "#!/bin/sh\necho first\necho 'Build Failed: no such layer'\nexit 1\n"
 
 
@@ -24,10 +25,10 @@ def test_a_profile_of_the_user_is_not_used(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
     monkeypatch.setenv("MAKEFLAGS", "n")
     monkeypatch.setenv("PIP_INDEX_URL", "https://mirror.test/simple")
-    make_sam(tmp_path, WRITES_ITS_ENVIRONMENT).deploy("stack", "http://127.0.0.1:1", {})
+    make_sam(tmp_path, WRITES_ITS_ENVIRONMENT).deploy("stack", ENGINE, {})
     seen = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
     assert {"AWS_PROFILE", "AWS_SESSION_TOKEN", "MAKEFLAGS"} & seen.keys() == set()
-    assert seen["AWS_ACCESS_KEY_ID"] == CREDENTIALS["AWS_ACCESS_KEY_ID"]
+    assert (seen["AWS_ACCESS_KEY_ID"], seen["AWS_SECRET_ACCESS_KEY"]) == ("key", "secret")
     assert seen["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1"
     assert seen["PIP_INDEX_URL"] == "https://mirror.test/simple"
     assert seen["PATH"].startswith(str(Tools().lambda_python.parent))

@@ -1,4 +1,4 @@
-"""What is deployed is what is in the tree, with no more work than that takes."""
+"""A deployment has what the tree has, and an unchanged tree is not deployed again."""
 
 import json
 import os
@@ -49,13 +49,15 @@ def calls(stack: LocalStack) -> list[str]:
     return (stack.root / "calls.log").read_text().split()
 
 
-def test_outputs_are_told_and_written_down(stack: LocalStack) -> None:
+def test_outputs_are_returned_and_stored(stack: LocalStack) -> None:
     outputs = stack.deploy()
     written = json.loads((stack.state / "stack.json").read_text())
     assert outputs.api_url == f"{stack.endpoint_url}/_aws/execute-api/a1b2c3d4"
     assert written["apiUrl"] == outputs.api_url
     assert written["deadLetterQueueUrl"] == "dead"
     assert written["pid"] == stack.engine.pid
+    assert written["secretAccessKey"] == stack.engine.secret_access_key
+    assert (stack.state / "stack.json").stat().st_mode & 0o777 == 0o600
     assert stack.outputs == outputs
 
 
@@ -74,7 +76,7 @@ def test_a_changed_tree_is_deployed_again(stack: LocalStack) -> None:
     assert calls(stack) == ["build", "deploy"] * 2
 
 
-def test_a_new_engine_knows_nothing_of_an_old_deployment(stack: LocalStack) -> None:
+def test_a_new_engine_has_no_deployment(stack: LocalStack) -> None:
     stack.deploy()
     os.kill(stack.engine.pid, signal.SIGKILL)
     wait_until_gone(stack.state)
@@ -104,6 +106,16 @@ def test_a_failed_build_is_tried_again(stack: LocalStack) -> None:
     assert calls(stack) == ["build", "build", "build", "deploy"]
 
 
+def test_an_engine_of_an_earlier_release_is_replaced(stack: LocalStack) -> None:
+    stack.deploy()
+    claim = stack.state / "engine.claim"
+    released = {name: value for name, value in json.loads(claim.read_text()).items() if "key" not in name}
+    claim.write_text(json.dumps(released))
+    with pytest.raises(NotRunningError):
+        _ = stack.outputs
+    assert stack.start().instance != released["instance"]
+
+
 def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) -> None:
     write_template(stack.root, IMPOSSIBLE)
     with pytest.raises(SamFailedError):
@@ -112,7 +124,7 @@ def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) ->
     assert stack.deploy().table_name == "table"
 
 
-def test_nothing_is_known_after_a_stop(stack: LocalStack) -> None:
+def test_no_outputs_are_left_after_a_stop(stack: LocalStack) -> None:
     stack.deploy()
     assert stack.stop()
     assert not stack.stop()

@@ -74,9 +74,7 @@ def main() -> int:
 def deployed(folder: Path) -> Iterator[LocalStack]:
     """A stack with jobs of every way to end, and the longest retention there is, which is the one that the document names."""
     copy = tree.make(folder / "tree", jobs={"fuzz": FOLDER / "jobs.py"})
-    stack = LocalStack(copy, folder / "state")
-    stack.start(env={"AUTH": "true"})
-    with stack:
+    with LocalStack(copy, folder / "state") as stack:
         stack.deploy({"MaxRetentionDays": "90"})
         yield stack
 

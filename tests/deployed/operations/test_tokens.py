@@ -123,7 +123,7 @@ def guarded(stack: LocalStack, issuer: Issuer) -> Guarded:
     tools, name = Tools(), "of-another-issuer"
     parameters = {"JwtIssuer": issuer.url, "JwtAudience": AUDIENCE, "JwtScope": SCOPE}
     Sam(stack.root, stack.state, tools).deploy(
-        name, stack.endpoint_url, {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **parameters}
+        name, stack.engine, {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **parameters}
     )
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     found = {

@@ -52,10 +52,10 @@ class Armed:
 
 
 THROTTLING: dict[str, dict[str, Any]] = {
-    "store": {"code": "ProvisionedThroughputExceededException"},
+    "dynamodb_jobs": {"code": "ProvisionedThroughputExceededException"},
     # The proxy puts a namespace before SQS's code, which then means nothing to the SDK; it goes by the status.
-    "queue": {"code": "RequestThrottled", "status": 503},
-    "objects": {"code": "SlowDown", "status": 503},
+    "sqs": {"code": "RequestThrottled", "status": 503},
+    "s3": {"code": "SlowDown", "status": 503},
 }
 UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload")
 """Operations whose answer has no body. The proxy loses an answer by cutting its body, so here the function loses it."""

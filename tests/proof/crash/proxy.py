@@ -12,8 +12,16 @@ from typing import Any, Self
 
 import httpx
 
-# Seeded, so that a soak draws the same faults in the same order of requests.
-_START = "import random, sys; random.seed(int(sys.argv.pop(1))); from microburst.cli import main; main()"
+# Seeded, so that a soak draws the same faults in the same order of requests. And it passes on the host that the functions
+# called and signed; left to itself, it names the engine's, and the signature no longer fits.
+_START = """
+import random, sys
+from microburst import cli, forward
+random.seed(int(sys.argv.pop(1)))
+outbound = forward.Upstream._outbound_headers
+forward.Upstream._outbound_headers = lambda self, request: {**outbound(self, request), "host": request.host}
+cli.main()
+"""
 
 Rule = Mapping[str, Any]
 

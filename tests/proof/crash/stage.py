@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import secrets
 import signal
 import threading
 import time
@@ -14,12 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import boto3
 import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local import process, users
-from local.process import Engine
+from local.process import REGION, Engine
 from local.stack import LocalStack, Outputs
 from tests.proof.crash.history import History
 from tests.proof.crash.proxy import Proxy
@@ -88,7 +90,10 @@ class Stage:
     ) -> None:
         self.folder = folder
         self.starts_log = folder / "starts.log"
-        self._env = {**env, "STARTS_LOG": str(self.starts_log)}
+        # The engine has the same credentials after a restart, so that clients and links stay valid, as on AWS.
+        keys = {"AWS_ACCESS_KEY_ID": "LOCALSTAGE", "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30)}
+        self._env = {**env, **keys, "STARTS_LOG": str(self.starts_log)}
+        self._session = boto3.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         self.concurrency = concurrency
         self._sweepers = sweepers
         self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
@@ -112,7 +117,7 @@ class Stage:
             self._closing.enter_context(self.proxy)
             self.outputs = self._stack.deploy(self._parameters)
             self.history = self._closing.enter_context(
-                History(self._stack.session, self.outputs.endpoint_url, self.outputs.table_name)
+                History(self._session, self.outputs.endpoint_url, self.outputs.table_name)
             )
             self._sweeper = self._sweeper_name()
             for _ in range(self._sweepers):
@@ -154,11 +159,11 @@ class Stage:
     def sign_in(self, name: str) -> Caller:
         """A user with a connection and a token of its own."""
         with self._signing_in:
-            return Caller(self.outputs, users.token(self.outputs, self._stack.session, name), self._doors)
+            return Caller(self.outputs, users.token(self.outputs, self._session, name), self._doors)
 
     def client(self, service: Any) -> Any:
         """Straight to the engine, past the proxy."""
-        return self._stack.session.client(service, endpoint_url=f"http://127.0.0.1:{self._port}", config=_PATIENT)
+        return self._session.client(service, endpoint_url=f"http://127.0.0.1:{self._port}", config=_PATIENT)
 
     def starts(self) -> list[tuple[str, int]]:
         """Each start of an attempt that a job noted: its id and the attempt's number."""

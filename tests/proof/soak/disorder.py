@@ -17,7 +17,7 @@ from typing import Any, Self
 from tests.proof.crash.faults import THROTTLING
 from tests.proof.crash.stage import Stage
 
-_SERVICES = {"dynamodb": THROTTLING["store"], "sqs": THROTTLING["queue"], "s3": THROTTLING["objects"]}
+_SERVICES = {"dynamodb": THROTTLING["dynamodb_jobs"], "sqs": THROTTLING["sqs"], "s3": THROTTLING["s3"]}
 _OUTAGE_SECONDS = 6
 _STARTING_SECONDS = 12
 

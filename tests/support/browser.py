@@ -1,0 +1,131 @@
+"""Chromium without a window, driven through a pipe. Debian's package is enough: no driver, no library."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_OPTIONS = (
+    "--headless",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--no-proxy-server",
+)
+_READS, _WRITES = 3, 4
+"""The descriptors at which the browser reads commands and writes answers."""
+
+
+class Browser:
+    """One tab of it."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands, self._answers = commands, answers
+        self._numbers = itertools.count(1)
+        self._received = b""
+        self._session = ""
+        target = self._send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self._send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+
+    def open(self, url: str) -> None:
+        """Go there, and wait until the page is complete."""
+        self._send("Page.navigate", url=url)
+        self.wait_for("document.readyState == 'complete' && location.href != 'about:blank'")
+
+    def run(self, script: str) -> Any:
+        """The value of the script's last expression; awaited, if it is a promise."""
+        answer = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def wait_for(self, condition: str, *, seconds: float = 20) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.run(condition):
+            assert time.monotonic() < deadline, (
+                f"{condition} at {self.run('location.href')}:\n{self.run('document.body.innerText')}"
+            )
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self._session = ""
+        self._send("Browser.close")
+
+    def _send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        command = {
+            "id": number,
+            "method": method,
+            "params": parameters,
+            **({"sessionId": self._session} if self._session else {}),
+        }
+        os.write(self._commands, json.dumps(command).encode() + b"\0")
+        while True:
+            message = self._receive()
+            if message.get("id") == number:
+                assert "error" not in message, message["error"]
+                result: dict[str, Any] = message["result"]
+                return result
+
+    def _receive(self, seconds: float = 60) -> dict[str, Any]:
+        while b"\0" not in self._received:
+            ready, _, _ = select.select([self._answers], [], [], seconds)
+            part = os.read(self._answers, 1 << 16) if ready else b""
+            if not part:
+                raise RuntimeError("The browser says nothing.")
+            self._received += part
+        message, _, self._received = self._received.partition(b"\0")
+        found: dict[str, Any] = json.loads(message)
+        return found
+
+
+@contextmanager
+def chromium(profile: Path, *, options: Sequence[str] = ()) -> Iterator[Browser]:
+    """A browser with a profile of its own, which ends with the block. Skips the test where there is none."""
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
+        pytest.skip("This test needs Chromium: apt-get install chromium")
+    reads_commands, commands = os.pipe()
+    answers, writes_answers = os.pipe()
+    log = os.open(profile.with_suffix(".log"), os.O_WRONLY | os.O_CREAT)
+    # High numbers first, or one of these would be overwritten by the next.
+    high = [os.dup2(descriptor, 100 + descriptor) for descriptor in (reads_commands, writes_answers, log)]
+    at = [(os.POSIX_SPAWN_DUP2, descriptor, place) for descriptor, place in zip(high, (_READS, _WRITES, 2), strict=True)]
+    arguments = [program, *_OPTIONS, f"--user-data-dir={profile}", *options]
+    pid = os.posix_spawn(program, arguments, os.environ, file_actions=at, setpgroup=0)
+    for descriptor in (*high, reads_commands, writes_answers, log):
+        os.close(descriptor)
+    try:
+        browser = Browser(commands, answers)
+        yield browser
+        browser.close()
+    finally:
+        os.close(commands)
+        os.close(answers)
+        _end(pid)
+
+
+def _end(pid: int, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.killpg(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return
+        time.sleep(0.02)
+    with suppress(ProcessLookupError):  # its helpers, if they are slow to follow
+        os.killpg(pid, signal.SIGKILL)
