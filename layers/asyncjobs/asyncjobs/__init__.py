@@ -1,4 +1,4 @@
-"""Asynchronous jobs for an HTTP API on AWS. This page is what the author of a job needs."""
+"""Asynchronous jobs for an HTTP API on AWS. This module has everything that the author of a job needs."""
 
 from asyncjobs.context import JobContext, ResultStream
 from asyncjobs.core.errors import Fatal, JobCancelled, JobInterrupted, LeaseLost, Retry, TimeLimitExceeded

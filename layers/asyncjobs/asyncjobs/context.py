@@ -1,4 +1,4 @@
-"""What a running job may ask for and tell: the one object that is handed to it."""
+"""The context: the object that a running job receives."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import BinaryIO, Protocol, Self
 class ResultStream(Protocol):
     """A result that is written piece by piece. Use it in a `with`, then return it from the job.
 
-    A small result ends up in the job's own record; a larger one goes to S3 in parts while it is written, so that memory
-    stays flat (about 8 MB) whatever its size. Leaving the `with` by an exception discards it.
+    A small result is stored in the job's own record. A larger one goes to S3 in parts while it is written, so that memory
+    use stays constant (about 8 MB) for any size. Leaving the `with` by an exception discards the result.
     """
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
     def write(self, data: bytes, /) -> int:
-        """Append the bytes; returns how many."""
+        """Append the bytes and return their number."""
         ...
 
 
 class JobContext(Protocol):
-    """An attempt, as the job sees it. `asyncjobs.testing.FakeContext` is one for unit tests."""
+    """An attempt's interface for the job. `asyncjobs.testing.FakeContext` is one for unit tests."""
 
     @property
     def async_job_id(self) -> str:
@@ -30,17 +30,17 @@ class JobContext(Protocol):
 
     @property
     def attempt(self) -> int:
-        """Which attempt this is, from 1."""
+        """The number of this attempt, from 1."""
         ...
 
     @property
     def max_attempts(self) -> int:
-        """How many there may be."""
+        """The largest number of attempts."""
         ...
 
     @property
     def effect_key(self) -> str:
-        """The same on every attempt at this job, and on no other: pass it downstream as the idempotency key."""
+        """The same on every attempt at this job, and on no other job: use it as idempotency key for services you call."""
         ...
 
     @property
@@ -50,14 +50,14 @@ class JobContext(Protocol):
 
     @property
     def logger(self) -> logging.LoggerAdapter[logging.Logger]:
-        """Logs JSON lines that carry the job's id, type and attempt. Never log payloads."""
+        """A logger of JSON lines with the job's id, type and attempt. Never log payloads."""
         ...
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """Tell how far the job is, 0 to 100, and in a few words what it does now.
+        """Report the progress, 0 to 100, and a short message.
 
-        Call it as often as you like: a background writer sends the newest at most once a second. What goes back is
-        ignored, what lies outside 0 to 100 is clamped, a message is cut at 256 characters.
+        Call it as often as you like: a background writer sends the newest values at most once a second. A lower value than
+        before is ignored, a value outside 0 to 100 is clamped, and a message is cut at 256 characters.
 
         Raises `JobCancelled` or `LeaseLost` when the job must stop, at most about a second after the fact for a job that
         reports progress.
@@ -65,19 +65,19 @@ class JobContext(Protocol):
         ...
 
     def check(self) -> None:
-        """Find out whether the job must stop, and raise what `progress` would, without telling anything new.
+        """Raise what `progress` would if the job must stop, without a new report.
 
         It costs the same: at most one write a second.
         """
         ...
 
     def stream_result(self, content_type: str = "application/json") -> ResultStream:
-        """A stream to write a large result to. Only JSON can end up in the job's own record; other types go to S3."""
+        """Open a stream for a large result. Only JSON can be stored in the job's own record; other types go to S3."""
         ...
 
     def open_input(self, key: str) -> BinaryIO:
-        """The object `key` in the inputs area of the job's owner, to be read as a stream.
+        """Open the object `key` in the inputs area of the job's owner as a stream.
 
-        Raises `Fatal` (`INPUT_MISSING`) when it is not there.
+        Raises `Fatal` (`INPUT_MISSING`) when it does not exist.
         """
         ...

@@ -1,4 +1,4 @@
-"""For the tests of a job: a context that needs no AWS."""
+"""A context for the tests of a job, without AWS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncjobs.core.errors import Fatal, JobInterrupted
 
 
 class CollectedResult:
-    """A `ResultStream` that keeps what is written."""
+    """A `ResultStream` that keeps the written bytes."""
 
     def __init__(self, content_type: str) -> None:
         self.content_type = content_type
@@ -29,13 +29,13 @@ class CollectedResult:
         return self._buffer.write(data)
 
     def getvalue(self) -> bytes:
-        """Everything that was written."""
+        """Return all bytes that were written."""
         return self._buffer.getvalue()
 
 
 @dataclass
 class FakeContext:
-    """A `JobContext` for one call of a job in a test. Set `interruption` to have the next report raise it."""
+    """A `JobContext` for one call of a job in a test. The next report raises `interruption`, if set."""
 
     async_job_id: str = "00000000-0000-4000-8000-000000000000"
     attempt: int = 1
@@ -56,7 +56,7 @@ class FakeContext:
         return logging.LoggerAdapter(logging.getLogger("asyncjobs.job"), {})
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        """Remember the report."""
+        """Append the report to `reports`."""
         self.reports.append((percent, message))
         self.check()
 
@@ -66,11 +66,11 @@ class FakeContext:
             raise self.interruption
 
     def stream_result(self, content_type: str = "application/json") -> CollectedResult:
-        """A stream that keeps what is written."""
+        """Return a stream that keeps the written bytes."""
         return CollectedResult(content_type)
 
     def open_input(self, key: str) -> BinaryIO:
-        """One of `inputs`."""
+        """Open one of `inputs`."""
         if key not in self.inputs:
             raise Fatal(f"There is no object {key!r} in the inputs area.", code="INPUT_MISSING")
         return io.BytesIO(self.inputs[key])

@@ -1,4 +1,4 @@
-"""JSON with one text for one value, for fingerprints and for what is stored."""
+"""JSON with one text for each value, for fingerprints and storage."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 _LEAST_WITH_EXPONENT = 1e21
-"""From here on JSON's canonical form writes numbers with an exponent, so that they stay what they are."""
+"""From here on the canonical form writes numbers with an exponent, so they stay floats."""
 
 
 def canonical_json(value: Any) -> bytes:
-    """The value as JSON: the same bytes for the same value, whether its author wrote 44 or 44.0, as in RFC 8785 (3.2.2.3)."""
+    """Return the value as JSON: the same bytes for the same value, whether written as 44 or 44.0 (RFC 8785, 3.2.2.3)."""
     return json.dumps(_canonical(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
 
 

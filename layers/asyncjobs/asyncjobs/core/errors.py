@@ -1,7 +1,7 @@
 """Every error of this library, on one page.
 
-Two roots, because two kinds of reader catch them: `AsyncJobsError` is an ordinary exception; `JobInterrupted` says that
-a running job must stop now, and is no `Exception`, so that a job's own `except Exception` cannot swallow it.
+There are two roots. `AsyncJobsError` is an ordinary exception. `JobInterrupted` stops a running job; it is not an
+`Exception`, so that a job's own `except Exception` cannot catch it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _CODE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class AsyncJobsError(Exception):
-    """The root of what can go wrong."""
+    """The root of all ordinary errors."""
 
 
 # ── Raised by a job ────────────────────────────────────────────────────────────────────────────────
 
 
 class JobError(AsyncJobsError):
-    """An ending that a job chose itself. Its message and code are shown to the API's client."""
+    """An ending that the job chose. The API's client reads its message and code."""
 
     default_code = "JOB_ERROR"
 
@@ -35,17 +35,17 @@ class JobError(AsyncJobsError):
         self.message = str(message)
         self.code = self.default_code if code is None else code
         if not _CODE.fullmatch(self.code):
-            raise ValueError(f"{code!r} is no code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'.")
+            raise ValueError(f"{code!r} is not a code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'.")
 
 
 class Fatal(JobError):
-    """Raise it to fail the job at once: another attempt would end the same way."""
+    """Fail the job without another attempt, which would end the same way."""
 
 
 class Retry(JobError):
-    """Raise it to be tried again, after `after` (seconds or a timedelta) or, with none given, after the usual backoff.
+    """Run the job again after `after` (seconds or a timedelta), or without it after the usual backoff.
 
-    It uses up an attempt; a `Retry` from the last one fails the job.
+    Each `Retry` uses up an attempt; the last attempt's fails the job.
     """
 
     default_code = "JOB_RETRIED"
@@ -56,15 +56,15 @@ class Retry(JobError):
 
 
 class JobInterrupted(BaseException):
-    """The root of what stops a running job from outside. Let it pass: `finally` runs, nothing of the job is recorded."""
+    """The root of interruptions of a running job. Let them pass: `finally` runs, and nothing of the attempt is recorded."""
 
 
 class JobCancelled(JobInterrupted):
-    """Somebody cancelled the job while it ran."""
+    """The job was cancelled while it ran."""
 
 
 class LeaseLost(JobInterrupted):
-    """Another attempt has taken the job over, or it has ended; what this one still does cannot be recorded."""
+    """Another attempt has taken the job over, or the job has ended; this attempt can record nothing any more."""
 
 
 class TimeLimitExceeded(JobInterrupted):
@@ -75,11 +75,11 @@ class TimeLimitExceeded(JobInterrupted):
 
 
 class InvalidJob(AsyncJobsError):
-    """The `@job` decorator was given something that cannot become a job type; the message says what to change."""
+    """The `@job` decorator has invalid options; the message says what to change."""
 
 
 class StaleCatalog(AsyncJobsError):
-    """The catalog is missing, or does not say what the decorators say; `make catalog` writes it anew."""
+    """The catalog is missing or differs from the decorators; `make catalog` writes it."""
 
 
 class UnknownJobType(AsyncJobsError):
@@ -95,7 +95,7 @@ class UnknownJobType(AsyncJobsError):
 
 @dataclass(frozen=True)
 class InputProblem:
-    """One thing wrong with an input: where (a JSON pointer, RFC 6901) and what."""
+    """An invalid place in an input: a JSON pointer (RFC 6901) and what is wrong there."""
 
     pointer: str
     detail: str
@@ -110,7 +110,7 @@ class InvalidInput(AsyncJobsError):
 
 
 class InvalidReport(InvalidInput):
-    """A report of a tracked job that makes no sense. `problems` names each place."""
+    """The report of a tracked job is invalid. `problems` names each place."""
 
 
 class ResultTooLarge(AsyncJobsError):
@@ -123,11 +123,11 @@ class ResultTooLarge(AsyncJobsError):
 
 
 class JobNotTracked(AsyncJobsError):
-    """The job runs here; nobody outside can report of it."""
+    """The job runs here, so no outside worker can report on it."""
 
 
 class JobHasEnded(AsyncJobsError):
-    """A report came too late; `status` says how the job ended."""
+    """The report came after the job's end; `status` is the final one."""
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The job is {status}.")
@@ -135,11 +135,11 @@ class JobHasEnded(AsyncJobsError):
 
 
 class InvalidWorkerToken(AsyncJobsError):
-    """The token is no token, or not this job's, or its job is gone: nobody is told which."""
+    """The token is malformed, or for another job, or its job is deleted: the answer is the same for all."""
 
 
 class JobNotFound(AsyncJobsError):
-    """There is no such job, or it is somebody else's, or it has expired: nobody is told which."""
+    """The job does not exist, belongs to another owner, or has expired: the answer is the same for all."""
 
 
 class JobAlreadyFinished(AsyncJobsError):
@@ -151,7 +151,7 @@ class JobNotFinished(AsyncJobsError):
 
 
 class JobNotRetryable(AsyncJobsError):
-    """The job neither failed nor was cancelled, so there is nothing to do again; or nobody here would do it (a tracked one)."""
+    """The job neither failed nor was cancelled; or it is tracked, so no worker here could run it."""
 
 
 class IdempotencyKeyReused(AsyncJobsError):
@@ -159,11 +159,11 @@ class IdempotencyKeyReused(AsyncJobsError):
 
 
 class InvalidCursor(AsyncJobsError):
-    """The cursor was not made for this list, or was damaged."""
+    """The cursor is damaged, or belongs to another list."""
 
 
 class NotAdmitted(AsyncJobsError):
-    """The job was not taken, for now: nothing of it is kept. Asking again after `retry_after` is worth it."""
+    """The job was rejected for now, and nothing of it is stored. Retry after `retry_after`."""
 
     def __init__(self, message: str, *, retry_after: timedelta, quota: Quota | None = None) -> None:
         super().__init__(message)
@@ -172,19 +172,19 @@ class NotAdmitted(AsyncJobsError):
 
 
 class SubmitRateExceeded(NotAdmitted):
-    """The owner submits more often than one may."""
+    """The owner's submit rate is above the limit."""
 
 
 class TooManyLiveJobs(NotAdmitted):
-    """The owner has as many unfinished jobs as one may have."""
+    """The owner has as many unfinished jobs as the limit allows."""
 
 
 class Busy(NotAdmitted):
-    """More jobs wait than the deployment lets wait, whosever they are."""
+    """More jobs of all owners wait than the limit allows."""
 
 
 class AnotherIsRunning(NotAdmitted):
-    """Another job holds the lock that this one needs; `async_job_id` names it if it is the caller's own."""
+    """Another job holds the lock that this one needs; `async_job_id` names it if it belongs to the caller."""
 
     def __init__(self, *, retry_after: timedelta, async_job_id: str | None) -> None:
         super().__init__("Another job holds the lock.", retry_after=retry_after)
@@ -192,14 +192,14 @@ class AnotherIsRunning(NotAdmitted):
 
 
 class IllegalMove(AsyncJobsError):
-    """A change of state that the job's state does not allow: a mistake in this library, never in its use."""
+    """The job's state does not allow this change: a bug in this library, never in its use."""
 
 
 # ── Raised by the adapters ─────────────────────────────────────────────────────────────────────────
 
 
 class Unavailable(AsyncJobsError):
-    """An AWS service did not answer, or refused for now, also after the SDK's own retries. Later may be better."""
+    """An AWS service did not answer, or refused for now, also after the SDK's own retries. Try later."""
 
 
 class InputMissing(AsyncJobsError):
@@ -207,4 +207,4 @@ class InputMissing(AsyncJobsError):
 
 
 class MalformedMessage(AsyncJobsError):
-    """A queue message that no job can be made of."""
+    """A queue message is not a job message."""

@@ -1,7 +1,7 @@
 """What an asynchronous job is and how it may change. Pure: no clock, no AWS, no HTTP.
 
-Each change is a method that returns the changed job; each is allowed only from some states, which it checks. Whether the
-change *happens* is decided by the store, which swaps the old job for the new one only if nobody else changed it first.
+Each change is a method that returns the changed job, and checks that the job's state allows the change. The store decides
+whether the change *happens*: it swaps the old job for the new one only if no other write changed the job first.
 """
 
 from __future__ import annotations
@@ -24,43 +24,43 @@ MAX_ATTEMPTS_LIMIT = 10
 MAX_DEADLINE = timedelta(days=1)
 
 SHORT_TIMEOUT = timedelta(minutes=1)
-"""Up to this time limit an attempt is covered by one lease; above it, by short leases that it renews."""
+"""Up to this timeout, one lease covers an attempt; above it, the attempt renews short leases."""
 
 GRACE = timedelta(seconds=5)
-"""What an attempt has left for its `finally` once its time limit has been raised in it."""
+"""The time for an attempt's `finally` blocks after `TimeLimitExceeded` was raised in it."""
 
 LEASE_MARGIN = timedelta(seconds=10)
-"""How much longer than its attempt a lease lasts: more than the clocks of two Lambda hosts ever differ."""
+"""How much longer than its attempt a lease lasts: more than the clocks of two Lambda hosts differ."""
 
 HEARTBEAT = timedelta(seconds=8)
 SHORT_LEASE = 3 * HEARTBEAT
-"""Two heartbeats may be lost before the lease is. A dead worker is noticed at most SHORT_LEASE + SWEEP_INTERVAL later."""
+"""Two heartbeats may be lost without losing the lease. A dead worker is noticed after at most SHORT_LEASE + SWEEP_INTERVAL."""
 
 SWEEP_INTERVAL = timedelta(minutes=1)
 MAX_QUEUE_DELAY = timedelta(minutes=15)
-"""The longest SQS delays a message. A job that starts later is sent by the sweeper, up to a sweep interval late."""
+"""The longest delay of an SQS message. The sweeper sends jobs that start later, up to a sweep interval late."""
 MAX_SWEEP_BACKOFF = timedelta(minutes=16)
 MAX_LOCK_BACKOFF = timedelta(minutes=4)
-"""The same for a job that waits for a lock: the longest it goes on waiting when the one before it ended and could not say so."""
+"""The same for a job that waits for a lock: the longest additional wait when the wake-up after the previous job is lost."""
 
 RETRY_BACKOFF = timedelta(seconds=2)
 MAX_RETRY_BACKOFF = timedelta(minutes=5)
 
 MIN_RETENTION = timedelta(minutes=1)
-"""How long a job is kept after its end at least, whatever its retention counts from: somebody is to see how it ended."""
+"""How long a job is kept after its end at least, whatever its retention counts from, so that its client can read the end."""
 
 UNFINISHED_RETENTION = timedelta(days=7)
-"""How long after its deadline a record that nobody ended would still be there. The sweeper ends it long before."""
+"""How long after its deadline an unfinished record expires. The sweeper ends the job long before."""
 
 DUE_SHARDS = 4
-"""Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a living table."""
+"""Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a table with jobs."""
 
 MAX_MESSAGE_LENGTH = 256
 MAX_ERROR_MESSAGE = 1024
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "PENDING"
     IN_PROGRESS = "IN_PROGRESS"
@@ -79,14 +79,14 @@ RETRYABLE = frozenset({Status.FAILED, Status.CANCELLED})
 
 
 class RetentionFrom(StrEnum):
-    """What a job's retention counts from."""
+    """The start of a job's retention."""
 
     CREATION = "CREATION"
     END = "END"
 
 
 class Priority(StrEnum):
-    """Which queue a job waits in. Each has workers of its own, so it waits behind jobs of its own priority and no others."""
+    """The queue that a job waits in. Each has its own workers, so a job waits only for jobs of its own priority."""
 
     HIGH = "high"
     STANDARD = "standard"
@@ -94,7 +94,7 @@ class Priority(StrEnum):
 
 
 class ResultType(StrEnum):
-    """Where a result lies: in the job itself, in the bucket, or where an outside worker says."""
+    """The place of a result: the job's record, the bucket, or a URL that an outside worker reported."""
 
     INLINE = "INLINE"
     S3 = "S3"
@@ -103,7 +103,7 @@ class ResultType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """Why an attempt, or the job, failed. All of it may be shown to the job's owner."""
+    """The reason why an attempt or a job failed. The job's owner may read all of it."""
 
     code: str
     message: str
@@ -113,7 +113,7 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result: its JSON text, or where in the bucket it lies, or where else."""
+    """A result: its JSON text, its location in the bucket, or its URL elsewhere."""
 
     text: str | None = None
     location: str | None = None
@@ -122,7 +122,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class JobKey:
-    """What names a job. The owner is part of it, so no key of one owner reaches a job of another."""
+    """The name of a job. The owner is part of it, so a key of one owner never reaches a job of another."""
 
     owner: str
     async_job_id: str
@@ -130,37 +130,37 @@ class JobKey:
 
 @dataclass(frozen=True, slots=True)
 class LockOwner:
-    """A job in one of its generations: who holds a lock."""
+    """A job in one of its generations, as the owner of a lock."""
 
     key: JobKey
     generation: str
 
     @classmethod
     def of(cls, job: AsyncJob) -> LockOwner:
-        """The job as it stands now."""
+        """Return the job in its present generation."""
         return cls(job.key, job.generation)
 
     def is_over(self, job: AsyncJob | None, now: datetime) -> bool:
-        """Whether this generation has ended, from what stands there as the job. Once over, it is so for ever."""
+        """Return whether this generation has ended, given the stored job. Once over, it stays over."""
         return job is None or job.generation != self.generation or job.is_finished or job.is_expired(now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsyncJob:
-    """A job, as it stands at one moment."""
+    """A job at one moment."""
 
     owner: str
     async_job_id: str
     job_type: str
     status: Status = Status.PENDING
     generation: str
-    """Made anew by each submit that creates a record; messages and writes of an earlier record do not fit it."""
+    """Created by each submit that creates a record, so messages and writes of an earlier record do not match."""
     request_hash: bytes
     priority: Priority = Priority.STANDARD
     attempt: int = 0
-    """Attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) names one invocation: the fencing token."""
+    """The number of attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) is the fencing token."""
     max_attempts: int
-    """0 for a tracked job: none is ever begun here."""
+    """0 for a tracked job: no attempt is ever begun here."""
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None
@@ -171,13 +171,13 @@ class AsyncJob:
     retention_from: RetentionFrom = RetentionFrom.END
     not_before: datetime | None = None
     due_at: datetime | None
-    """When the sweeper looks at the job next. None exactly when it is finished."""
+    """When the sweeper reads the job next. None if and only if the job is finished."""
     sweeps: int = 0
     claimed_by: str | None = None
     lease_until: datetime | None = None
     progress: int = 0
     progress_at: datetime | None = None
-    """When it was first told to be so far: heartbeats and messages that come after move `updated_at` and not this."""
+    """When the present progress was first reported. Later heartbeats and messages move `updated_at` only."""
     message: str | None = None
     input: str | None = None
     input_location: str | None = None
@@ -185,27 +185,27 @@ class AsyncJob:
     result: Result | None = None
     error: JobFailure | None = None
     live_owner: str | None = None
-    """The owner, for as long as the job counts among the owner's live ones; None when nobody counts them, and at the end."""
+    """The owner, while the job counts among the owner's live jobs; None without such a limit, and after the end."""
     exclusive_key: str | None = None
-    """The lock that it runs under, and how many may hold it: see `exclusive`. None for most jobs, which need none."""
+    """The lock that the job runs under, and how many jobs may hold it: see `limits.locks`. None without a lock."""
     waits_since: datetime | None = None
-    """Since when it could have begun, had it the lock. None once it has begun, or ended, or if it needs none."""
+    """Since when the job waits for its lock. None after it has begun or ended, or without a lock."""
 
-    # ── What it is ─────────────────────────────────────────────────────────────────────────────────
+    # ── Properties ─────────────────────────────────────────────────────────────────────────────────
 
     @property
     def key(self) -> JobKey:
-        """Its name."""
+        """The job's name."""
         return JobKey(self.owner, self.async_job_id)
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has ended."""
+        """Whether the job has ended."""
         return self.status.is_finished
 
     @property
     def result_type(self) -> ResultType | None:
-        """Where its result lies; None while there is none."""
+        """The place of the result; None while there is none."""
         if self.result is None:
             return None
         if self.result.url is not None:
@@ -214,28 +214,28 @@ class AsyncJob:
 
     @property
     def effect_key(self) -> str:
-        """The same on every attempt: what a job passes to others, so that they recognise a repeated effect."""
+        """The same key on every attempt, so that services that the job calls recognize a repeated effect."""
         return f"{self.async_job_id}.{self.generation}"
 
     @property
     def is_tracked(self) -> bool:
-        """Whether somebody outside does the work and reports of it. No attempt is left to claim, so no worker of ours does."""
+        """Whether an outside worker does the work. No attempt can be claimed, so none of our workers runs it."""
         return self.max_attempts == 0
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether it counts as gone. DynamoDB deletes expired records days later, so every reader asks."""
+        """Return whether the job counts as deleted. DynamoDB deletes expired records days later, so every reader checks."""
         return self.record_expires_at <= now
 
     def is_claimed_by(self, claimant: str) -> bool:
-        """Whether this very invocation holds it: so a claim whose answer got lost is recognised."""
+        """Return whether this invocation has claimed the job, to recognize a claim whose answer was lost."""
         return self.status is Status.IN_PROGRESS and self.claimed_by == claimant
 
     def is_same_attempt(self, other: AsyncJob) -> bool:
-        """Whether one and the same attempt holds both, so that only its own reports lie between them."""
+        """Return whether both belong to the same attempt, so that they differ only by its own reports."""
         return all(getattr(self, field) == getattr(other, field) for field in FENCE)
 
     def is_claimable(self, now: datetime) -> bool:
-        """Whether an attempt may begin: it waits and may start, or its holder's lease has run out."""
+        """Return whether an attempt may begin: the job waits and may start, or the lease of its last attempt has ended."""
         if self.is_expired(now) or self.deadline_at <= now or self.attempt >= self.max_attempts:
             return False
         if self.status is Status.PENDING:
@@ -243,25 +243,25 @@ class AsyncJob:
         return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
 
     def is_put_of(self, job: AsyncJob) -> bool:
-        """Whether this is what came of the job's put: of its generation, and no other attempt than the put began."""
+        """Return whether this record comes from the job's put: same generation, and no attempt but the one of the put."""
         return self.generation == job.generation and job.claimed_by in (None, self.claimed_by)
 
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
-        """The new job with its input, before it is stored: the JSON text itself, or where in the bucket it lies."""
+        """Add the input to a new job before it is stored: the JSON text itself, or its location in the bucket."""
         return replace(self, input=text, input_location=location)
 
     def counted(self) -> AsyncJob:
-        """The new job as one that counts among its owner's live ones until it ends, before it is stored."""
+        """Count a new job among its owner's live jobs until it ends, before it is stored."""
         return replace(self, live_owner=self.owner)
 
     def exclusively(self, key: str) -> AsyncJob:
-        """The new job as one that runs under that lock only, before it is stored."""
+        """Put a new job under a lock, before it is stored."""
         return replace(self, exclusive_key=key, waits_since=self.not_before or self.created_at)
 
-    # ── What the worker does ───────────────────────────────────────────────────────────────────────
+    # ── Changes by a worker ────────────────────────────────────────────────────────────────────────
 
     def claimed(self, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob:
-        """An attempt begins. The store makes this change without reading first, by the rule of `is_claimable`."""
+        """Begin an attempt. The store makes this change without reading first, by the rule of `is_claimable`."""
         _require(self.is_claimable(now), "claimed")
         late_sweep = self.due_at is None or self.due_at > lease_until
         return replace(
@@ -272,7 +272,7 @@ class AsyncJob:
             lease_until=lease_until,
             started_at=self.started_at or now,
             updated_at=now,
-            # A new attempt counts its own progress.
+            # Each attempt counts its own progress.
             progress=0,
             progress_at=None,
             waits_since=None,
@@ -281,7 +281,7 @@ class AsyncJob:
         )
 
     def reported(self, *, now: datetime, progress: int, message: str | None, lease_until: datetime) -> AsyncJob:
-        """The attempt tells how far it is, and that it lives. Progress never goes back; the lease never gets shorter."""
+        """Record progress and a heartbeat. Progress never decreases; the lease never gets shorter."""
         if self.lease_until is None:
             raise IllegalMove("Only a job in progress reports.")
         return replace(
@@ -292,20 +292,20 @@ class AsyncJob:
         )
 
     def completed(self, *, now: datetime, result: Result) -> AsyncJob:
-        """The attempt succeeded. Its result's bytes must exist already."""
+        """End the job with a result, which must be stored already."""
         _require(self.status is Status.IN_PROGRESS, "completed")
         return replace(self._ended(Status.COMPLETED, now), progress=100, result=result, error=None)
 
     def failed(self, *, now: datetime, error: JobFailure) -> AsyncJob:
-        """It ends without a result."""
+        """End the job without a result."""
         return replace(self._ended(Status.FAILED, now), error=error)
 
     def released(self, *, now: datetime, error: JobFailure, after: timedelta) -> AsyncJob:
-        """The attempt failed, and another one may begin in a while."""
+        """End the attempt, so that another one may begin after a delay."""
         _require(self.status is Status.IN_PROGRESS and self.attempt < self.max_attempts, "released")
-        # No later than the deadline, when there is nothing left to wait for.
+        # No later than the deadline, at which the job ends anyway.
         after = max(timedelta(0), min(after, self.deadline_at - now))
-        # No finer than the record holds it: else this write would not recognise itself when its answer gets lost.
+        # No finer than the record holds it: otherwise a lost answer to this write could not be recognized.
         not_before = to_milliseconds(now + after)
         return replace(
             self,
@@ -319,10 +319,10 @@ class AsyncJob:
             updated_at=now,
         )
 
-    # ── What an outside worker does ────────────────────────────────────────────────────────────────
+    # ── Changes by an outside worker ───────────────────────────────────────────────────────────────
 
     def advanced(self, *, now: datetime, progress: int | None, message: str | None) -> AsyncJob:
-        """Somebody outside works on it, and tells how far it is. The first report starts it; progress never goes back."""
+        """Record an outside worker's report. The first report starts the job; progress never decreases."""
         _require(self.is_tracked and not self.is_finished, "advanced")
         return replace(
             self._so_far(progress or 0, now),
@@ -332,24 +332,24 @@ class AsyncJob:
             updated_at=now,
         )
 
-    # ── What its owner does ────────────────────────────────────────────────────────────────────────
+    # ── Changes by the owner ───────────────────────────────────────────────────────────────────────
 
     def cancelled(self, *, now: datetime) -> AsyncJob:
-        """It ends now; a running attempt learns of it with its next report."""
+        """End the job now; a running attempt notices at its next report."""
         return self._ended(Status.CANCELLED, now)
 
     def withdrawn(self, *, now: datetime) -> AsyncJob:
-        """It ends before it began: another job was quicker to take its lock, and its submit is refused.
+        """End the job before it began: another job took its lock first, and its submit is rejected.
 
-        Nobody was told of it but who asked for it at the same moment by the same key; so it is not kept for long.
+        Only a simultaneous request with the same key can have its id, so the job is not kept for long.
         """
         ended = replace(self._ended(Status.CANCELLED, now), error=ANOTHER_IS_RUNNING)
         return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))
 
     def retried(self, *, max_attempts: int, timeout: timedelta, deadline: timedelta, now: datetime) -> AsyncJob:
-        """It begins anew, with all its attempts and its whole deadline before it.
+        """Start the job again, with all its attempts and its whole deadline.
 
-        In a generation of its own: no message, no write and no bytes of the one before fit it.
+        The new generation matches no message, write or object of the earlier one.
         """
         _require(self.status in RETRYABLE, "retried")
         return AsyncJob(
@@ -373,14 +373,14 @@ class AsyncJob:
         )
 
     def marked_deleted(self, *, now: datetime) -> AsyncJob:
-        """It counts as gone from now on, and expires earlier than before: who compares when it does, notices."""
-        _require(self.is_finished, "forgotten")
+        """Mark the job as deleted: it is expired from now on. A write that compares the expiry then loses."""
+        _require(self.is_finished, "deleted")
         return replace(self, record_expires_at=min(self.record_expires_at - timedelta(seconds=1), now.replace(microsecond=0)))
 
-    # ── What the sweeper does ──────────────────────────────────────────────────────────────────────
+    # ── Changes by the sweeper ─────────────────────────────────────────────────────────────────────
 
     def ended_by_time(self, now: datetime) -> AsyncJob | None:
-        """The failed job, if its deadline has passed or its last attempt is lost; None if it may go on."""
+        """Return the failed job if its deadline has passed or its last attempt is lost; None if it may continue."""
         if self.is_finished:
             return None
         if self.deadline_at <= now:
@@ -390,7 +390,7 @@ class AsyncJob:
         return None
 
     def rescheduled(self, now: datetime) -> AsyncJob:
-        """The job to be looked at again: when its lease ends or its delay is over, or, if it was due, ever less often."""
+        """Move the due time to the end of the lease or delay; if the job was due already, by a growing backoff."""
         if self.is_claimable(now):
             most = MAX_SWEEP_BACKOFF if self.waits_since is None else MAX_LOCK_BACKOFF
             backoff = min(SWEEP_INTERVAL * 2**self.sweeps, most)
@@ -399,8 +399,8 @@ class AsyncJob:
         if self.is_tracked:
             waits_for = self.deadline_at
         if waits_for is None:
-            raise IllegalMove("Only a job that is due or waits is postponed.")
-        # A lease that ends this very millisecond is still held: look a moment later, or the swap would change nothing.
+            raise IllegalMove("Only a job that is due or waits is rescheduled.")
+        # A lease that ends in this millisecond is still held: one millisecond later, or the swap would change nothing.
         return replace(self, due_at=min(max(waits_for, now) + timedelta(milliseconds=1), self.deadline_at))
 
     # ── Shared ─────────────────────────────────────────────────────────────────────────────────────
@@ -429,17 +429,17 @@ class AsyncJob:
 
 
 FENCE = ("generation", "status", "attempt", "claimed_by")
-"""What must be unchanged for a holder's write to count: no claim, release, cancel or end came between."""
+"""Fields that an attempt's write compares: no claim, release, cancel or end came in between."""
 FENCE_AND_LEASE = (*FENCE, "lease_until")
-"""The same for who takes a job from its holder by time: a heartbeat in between must stop it."""
+"""For a takeover by time, which a heartbeat in between must stop."""
 FENCE_AND_REPORT = (*FENCE, "updated_at")
-"""The same for a report: one that was held up on its way must not undo a later one."""
+"""For a report: a delayed one must not undo a later one."""
 FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress", "message")
-"""The same for reports of several workers, whose clocks differ: within one millisecond `updated_at` tells nothing."""
+"""For reports of several workers, whose clocks differ: within one millisecond, `updated_at` does not distinguish them."""
 FENCE_AND_DUE = (*FENCE, "due_at")
-"""The same for who looks after a due job: of two sweepers only one goes on."""
+"""For sweeping a due job: of two sweepers, only one continues."""
 FENCE_AND_EXPIRY = (*FENCE, "record_expires_at")
-"""The same for who begins a finished job anew: a deletion in between changes nothing but when it expires."""
+"""For a retry of a finished job: a deletion in between changes only the expiry."""
 
 
 def submitted(
@@ -460,7 +460,7 @@ def submitted(
     input: str | None = None,
     metadata: str | None = None,
 ) -> AsyncJob:
-    """A new job. It is due for the sweeper from the first moment on, so that accepting it is one write and no promise."""
+    """Return a new job. It is due for the sweeper from its first write on, so accepting it takes one write."""
     start = now + delay
     return AsyncJob(
         owner=key.owner,
@@ -483,7 +483,7 @@ def submitted(
 
 
 class _Schedule(TypedDict):
-    """What follows from when a job may start: it must be over by its deadline, and somebody must look at it before."""
+    """The times that follow from a job's start: its deadline, its expiry and its first sweep."""
 
     deadline_at: datetime
     record_expires_at: datetime
@@ -492,21 +492,21 @@ class _Schedule(TypedDict):
 
 def _schedule(*, start: datetime, delay: timedelta, max_attempts: int, timeout: timedelta, deadline: timedelta) -> _Schedule:
     deadline_at = start + deadline
-    # Never later than the first claim's lease ends: the claim then need not move it, which would cost two writes more.
+    # Never later than the end of the first claim's lease, so the claim need not move it, which would cost two more writes.
     pause = timedelta(0) if delay > MAX_QUEUE_DELAY else min(lease_length(timeout), SWEEP_INTERVAL)
     return _Schedule(
         deadline_at=deadline_at,
         record_expires_at=to_whole_seconds(deadline_at + UNFINISHED_RETENTION),
-        # A tracked job's deadline is all that the sweeper has to do with it.
+        # The sweeper only ends a tracked job at its deadline.
         due_at=min(start + pause, deadline_at) if max_attempts else deadline_at,
     )
 
 
 def job_id_for(owner: str, idempotency_key: str | None) -> str:
-    """A new job's id, laid out as a version 4 UUID (RFC 9562).
+    """Return a new job's id with the layout of a version 4 UUID (RFC 9562).
 
-    Derived from the key when there is one, so that every retry of a submit addresses the same record; random otherwise.
-    The owner's length goes in too, so that no other owner and key run together to the same text.
+    It is derived from the key if there is one, so that every retry of a submit addresses the same record; otherwise it is
+    random. The owner's length is hashed, too, so that no other owner and key give the same text.
     """
     if idempotency_key is None:
         return str(uuid.uuid4())
@@ -523,30 +523,30 @@ def present_job(job: AsyncJob | None, now: datetime) -> AsyncJob:
 
 
 def due_shard(async_job_id: str) -> str:
-    """The partition of the due index that a job lies in."""
+    """Return the partition of the due index for a job."""
     return str(zlib.crc32(async_job_id.encode()) % DUE_SHARDS)
 
 
 def _require(allowed: bool, move: str) -> None:  # noqa: FBT001 - a condition, not a switch
     if not allowed:
-        raise IllegalMove(f"A job that stands as this one does cannot be {move.lower()}.")
+        raise IllegalMove(f"A job in this state cannot be {move.lower()}.")
 
 
 def is_short(timeout: timedelta) -> bool:
-    """Whether attempts with this time limit run on one lease, without heartbeats."""
+    """Return whether attempts with this timeout run on one lease, without heartbeats."""
     return timeout <= SHORT_TIMEOUT
 
 
 def lease_length(timeout: timedelta) -> timedelta:
-    """How long a lease lasts when it is taken."""
+    """Return the length of a new lease."""
     if not is_short(timeout):
         return SHORT_LEASE
-    # Not under the sweep interval: a lease that ends before the sweeper would look anyway only costs index writes.
+    # Not below the sweep interval: the sweeper would not notice a shorter lease's end earlier, and it costs index writes.
     return max(timeout + GRACE + LEASE_MARGIN, SWEEP_INTERVAL)
 
 
 def retry_backoff(attempt: int, *, jitter: random.Random) -> timedelta:
-    """How long to wait after this attempt: anything up to a bound that doubles each time (full jitter)."""
+    """Return the delay after this attempt: random, up to a bound that doubles each time (full jitter)."""
     bound = min(RETRY_BACKOFF * 2 ** (attempt - 1), MAX_RETRY_BACKOFF)
     return timedelta(seconds=jitter.uniform(0, bound.total_seconds()))
 

@@ -15,28 +15,28 @@ _VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class JobMessage:
-    """A hint that a job may be run now: all a worker needs to claim it without reading."""
+    """A hint that a job may run now, with everything that a worker needs to claim it without reading."""
 
     key: JobKey
     generation: str
     job_type: str
     exclusive_key: str | None = None
-    """The lock that the job runs under; None for most."""
+    """The lock that the job runs under; None without a lock."""
     priority: Priority = field(default=Priority.STANDARD, compare=False)
-    """Which queue it is sent to. Not in its body: where a message lies tells it, and whoever receives it needs it no more."""
+    """The queue to send to. It is not in the body: the queue itself is the priority, and receivers do not need it."""
 
     @classmethod
     def of(cls, job: AsyncJob) -> JobMessage:
-        """The message for the job."""
+        """Return the message for the job."""
         return cls(job.key, job.generation, job.job_type, job.exclusive_key, job.priority)
 
     @property
     def group(self) -> str:
-        """The owner as SQS may know it, who shares a queue fairly between groups: 64 hexadecimal digits that name nobody."""
+        """The owner's group, between which SQS shares a queue fairly: 64 hexadecimal digits, not the name."""
         return hashlib.sha256(self.key.owner.encode()).hexdigest()
 
     def to_body(self) -> str:
-        """The message as SQS holds it."""
+        """Return the message's text for SQS."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -50,7 +50,7 @@ class JobMessage:
 
     @classmethod
     def parse(cls, body: str) -> JobMessage:
-        """The message that `to_body` wrote. Raises `MalformedMessage` for anything else, a newer version's too."""
+        """Read the output of `to_body`. Raises `MalformedMessage` for anything else, including a newer version."""
         try:
             fields: Any = json.loads(body)
             version, *texts = (fields[name] for name in ("version", "owner", "asyncJobId", "gen", "jobType"))
@@ -59,6 +59,6 @@ class JobMessage:
             raise MalformedMessage(f"Not a job message: {type(error).__name__}.") from error
         texts.append("none" if exclusive_key is None else exclusive_key)
         if version != _VERSION or not all(isinstance(text, str) and text for text in texts):
-            raise MalformedMessage("Not a job message of a version this worker knows.")
+            raise MalformedMessage("Not a job message, or of a version that this worker does not support.")
         owner, async_job_id, generation, job_type, _ = texts
         return cls(JobKey(owner, async_job_id), generation, job_type, exclusive_key)

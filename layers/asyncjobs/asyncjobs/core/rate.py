@@ -1,7 +1,8 @@
-"""How often an owner may submit: a token bucket whose whole state is one instant. Pure: no clock, no AWS, no HTTP.
+"""The submit rate of an owner: a token bucket whose whole state is one time. Pure: no clock, no AWS, no HTTP.
 
-The bucket holds `burst` tokens, a submit takes one, and every `interval` one comes back. When it will be full again says all
-there is to know of it (the generic cell rate algorithm): so it is one attribute, and taking a token one conditional write.
+The bucket holds `burst` tokens, a submit takes one, and every `interval` one comes back. The time when it will be full
+again is its whole state (the generic cell rate algorithm). So it is one attribute, and taking a token is one conditional
+write.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an owner has left, as a client is told."""
+    """The rest of an owner's rate, as shown to the client."""
 
     burst: int
     window: timedelta
-    """How long an empty bucket takes to be full."""
+    """How long an empty bucket takes to fill."""
     remaining: int
     next_token: timedelta
     """How long until there is one more than `remaining`."""
@@ -24,28 +25,28 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class SubmitRate:
-    """At most `burst` at once and, in the long run, `per_minute` a minute: never more than `burst + time / interval`."""
+    """At most `burst` in a burst and `per_minute` a minute in the long run: never more than `burst + time / interval`."""
 
     per_minute: int
     burst: int
 
     @property
     def interval(self) -> timedelta:
-        """Between two tokens: rounded up to the millisecond, which is what the table holds."""
+        """The time between two tokens, rounded up to the millisecond, the table's unit."""
         return timedelta(milliseconds=-(-60_000 // self.per_minute))
 
     def latest_full_at(self, now: datetime) -> datetime:
-        """A bucket that will be full by this time, and no later, has a token now."""
+        """Return the latest `full_at` of a bucket that has a token now."""
         return now + (self.burst - 1) * self.interval
 
     def draw(self, full_at: datetime | None, now: datetime) -> tuple[bool, datetime]:
-        """Take a token, if there is one: whether there was, and when the bucket is full from now on. None is a full bucket."""
+        """Take a token if there is one. Return whether there was, and the new `full_at`. None is a full bucket."""
         if full_at is not None and full_at > self.latest_full_at(now):
             return False, full_at
         return True, (now if full_at is None else max(full_at, now)) + self.interval
 
     def quota(self, full_at: datetime, now: datetime) -> Quota:
-        """What is left in a bucket that will be full at `full_at`."""
+        """Return the rest of a bucket that will be full at `full_at`."""
         taken = max(0, -((now - full_at) // self.interval))
         remaining = max(0, self.burst - taken)
         # Of `taken` tokens the last one comes back at `full_at`, and each other an interval before the next.
