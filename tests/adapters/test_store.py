@@ -453,6 +453,15 @@ def test_list_has_the_owners_jobs_newest_first_in_pages(store: Store) -> None:
     assert position is None
 
 
+def test_list_reads_up_to_a_hundred_jobs(store: Store) -> None:
+    jobs = [job_number(number) for number in range(101)]
+    for job in jobs:
+        store.add_if_absent(job, NOW)
+    first, position = store.list_by_owner(OWNER, limit=100)
+    assert first == jobs[:0:-1]
+    assert store.list_by_owner(OWNER, limit=100, after=position) == (jobs[:1], None)
+
+
 def test_due_has_exactly_the_unfinished_due_jobs(store: Store) -> None:
     due, later, ended = job_number(1), job_number(100), job_number(2)
     for job in (due, later, ended):

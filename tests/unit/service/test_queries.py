@@ -18,7 +18,7 @@ from asyncjobs.core.errors import (
 from asyncjobs.core.job import AsyncJob, Result, Status
 from asyncjobs.core.ports import ListPosition
 from asyncjobs.service.commands import Commands
-from asyncjobs.service.queries import JobsQuery, Queries
+from asyncjobs.service.queries import JobsPage, JobsQuery, Queries
 from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, running_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeStore
 from tests.unit.service.conftest import CATALOG
@@ -117,14 +117,57 @@ def test_pages_hold_each_job_once_and_are_never_too_long(kinds: list[str], limit
     ]
 
 
-def test_selective_filter_ends_a_page_early_with_a_next_page(queries: Queries, store: FakeStore) -> None:
+def test_one_call_finds_the_few_jobs_of_a_filter_among_hundreds(queries: Queries, store: FakeStore) -> None:
+    wanted = [listed(number, job_type="a") for number in (0, 250)]
+    fill(store, [listed(number, job_type="b") for number in range(500)])
+    fill(store, wanted)
+    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2)) == JobsPage(wanted[::-1], None)
+
+
+def test_filtered_page_continues_behind_its_last_job(queries: Queries, store: FakeStore) -> None:
+    wanted = [listed(number, job_type="a") for number in (0, 250)]
+    fill(store, [listed(number, job_type="b") for number in range(500)])
+    fill(store, wanted)
+    assert walk(queries, JobsQuery(job_type="a", limit=1)) == [[wanted[1]], [wanted[0]]]
+
+
+def test_selective_filter_ends_a_page_after_500_jobs(queries: Queries, store: FakeStore) -> None:
     # No filter makes one call read the whole table.
     wanted = listed(0, job_type="a")
-    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 12))])
+    fill(store, [wanted, *(listed(number, job_type="b") for number in range(1, 511))])
     first = queries.jobs(OWNER, JobsQuery(job_type="a", limit=2))
     assert first.jobs == []
-    assert first.next == ListPosition(listed(2).created_at, listed(2).async_job_id)
-    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)).jobs == [wanted]
+    assert first.next == ListPosition(listed(11).created_at, listed(11).async_job_id)
+    assert queries.jobs(OWNER, JobsQuery(job_type="a", limit=2, after=first.next)) == JobsPage([wanted], None)
+
+
+def test_list_without_a_filter_reads_no_more_jobs_than_it_returns() -> None:
+    store = CountingStore()
+    queries = Queries(store=store, objects=FakeObjects(), catalog=CATALOG, clock=FakeClock(NOW))
+    fill(store, [listed(number) for number in range(10)])
+    assert len(queries.jobs(OWNER, JobsQuery(limit=3)).jobs) == 3
+    assert store.limits == [3]
+
+
+def test_full_page_is_filled_past_many_expired_jobs(queries: Queries, store: FakeStore, clock: FakeClock) -> None:
+    fill(store, [listed(number, record_expires_at=NOW) for number in range(5, 50)])
+    fill(store, [listed(number) for number in range(5)])
+    clock.now = NOW + timedelta(seconds=60)
+    assert len(queries.jobs(OWNER, JobsQuery(limit=5)).jobs) == 5
+
+
+class CountingStore(FakeStore):
+    """Remembers how many jobs each read of a list could return."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits: list[int] = []
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: ListPosition | None = None
+    ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
+        self.limits.append(limit)
+        return super().list_by_owner(owner, limit=limit, after=after)
 
 
 def test_job_types_are_those_of_the_catalog(queries: Queries) -> None:

@@ -28,6 +28,11 @@ class JobsQuery:
     limit: int = 20
     after: ListPosition | None = None
 
+    @property
+    def is_filtered(self) -> bool:
+        """Whether some jobs may not belong to the list."""
+        return self.status is not None or self.job_type is not None
+
     def matches(self, job: AsyncJob) -> bool:
         """Whether the job belongs to the list."""
         return self.status in (None, job.status) and self.job_type in (None, job.job_type)
@@ -41,10 +46,13 @@ class JobsPage:
     next: ListPosition | None
 
 
+_READ_AT_ONCE = 100
+_MOST_READS = 5
+"""A page of a list costs no more than these reads, however few of the jobs it is for."""
+
+
 class Queries:
     """Everything that can be read."""
-
-    _MOST_PAGES = 5
 
     def __init__(
         self,
@@ -91,11 +99,18 @@ class Queries:
         return self._objects.link(job.result.location)
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:
-        """The owner's jobs, newest first. A page may be short, even empty, with more behind it. Raises `Unavailable`."""
+        """Return the owner's jobs, newest first. Raises `Unavailable`.
+
+        A page ends when it is full or after 500 jobs were read, whether they belong to it or not. So it may be short, even
+        empty, with more behind it.
+        """
         found: list[AsyncJob] = []
         position = query.after
-        for _ in range(self._MOST_PAGES):
-            page, position = self._store.list_by_owner(owner, limit=query.limit, after=position)
+        # Without a filter nearly all jobs belong to the list: only the expired ones do not.
+        size = _READ_AT_ONCE if query.is_filtered else query.limit
+        for _ in range(_MOST_READS):
+            page, position = self._store.list_by_owner(owner, limit=size, after=position)
+            size = _READ_AT_ONCE
             for job in page:
                 if query.matches(job) and not job.is_expired(self._clock()):
                     found.append(job)
