@@ -1,7 +1,7 @@
-"""What in a new OpenAPI document would break a client that was written for an old one.
+"""Find changes in a new OpenAPI document that break a client of an old one.
 
-A client sends what the old document allows, so the new one may demand no more; and it reads what the old document promises, so
-the new one may promise no less. Additions break nothing: clients are told to expect members and codes they do not know.
+A client sends requests that the old document allows, so the new one may require no more; and it reads answers that the old one
+promises, so the new one may promise no less. Additions break nothing: clients must expect unknown members and codes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ _METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 _LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _SAME = ("pattern", "format", "const", "multipleOf", "uniqueItems", "propertyNames", "not")
-"""Keywords of which we do not know which of two is the narrower: any change of one may be."""
+"""Keywords without an order from wide to narrow: any change may be narrower."""
 
 
 class Direction(Enum):
-    """Who writes what a schema describes."""
+    """Which side writes the value of a schema."""
 
     REQUEST = "request"
     RESPONSE = "response"
 
 
 def breaks(old: Json, new: Json) -> list[str]:
-    """Each break in a line that says where; none if every old client goes on working."""
+    """Return a line with the place of each break; none if every old client still works."""
     return list(_Comparison(old, new).paths())
 
 
@@ -157,7 +157,7 @@ class _Comparison:
                 yield from self._schema(f"{where}/{name}", schema, after[name], direction)
 
     def _choices(self, where: str, old: Json, new: Json, direction: Direction) -> Iterator[str]:
-        """`allOf` demands each part; of `oneOf` and `anyOf`, a request may use each old one, and an answer is one of them."""
+        """Compare `allOf`, which requires each part, and `oneOf` and `anyOf`: a request may use any old one, an answer is one."""
         for keyword in ("allOf", "oneOf", "anyOf"):
             before, after = _parts(old, keyword), _parts(new, keyword)
             lost, added = before.keys() - after.keys(), after.keys() - before.keys()
@@ -181,7 +181,7 @@ def _name(schema: Any) -> str:
 
 
 def _resolved(document: Json, part: Any) -> Any:
-    """What is meant; the members beside a `$ref` are laid over it."""
+    """Return the target of a `$ref`, with the members beside it laid over it."""
     while isinstance(part, dict) and "$ref" in part:
         found: Any = document
         for step in part["$ref"].removeprefix("#/").split("/"):
@@ -204,7 +204,7 @@ def _among(values: list[Any], others: list[Any]) -> bool:
 
 
 def _parts(schema: Json, keyword: str) -> dict[str, Any]:
-    """By what names them: where they lie, or else their types or their place."""
+    """Return the parts by their names: a `$ref`, or else the types or the position."""
     parts = schema.get(keyword, ())
     return {_name(part) or _plain(part) or str(place): part for place, part in enumerate(parts)}
 

@@ -1,4 +1,4 @@
-"""Whether an answer is one of those that an OpenAPI document names."""
+"""Check that an answer is documented in an OpenAPI document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncjobs.http.job_routes import BASE_PATH
 
 
 class Contract:
-    """What a document says, read strictly: clients are told to expect new members, but we name each that there is."""
+    """A document, read strictly: clients must expect unknown members, but every present one is documented."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = copy.deepcopy(dict(document))
@@ -23,18 +23,18 @@ class Contract:
         self._validators: dict[str, jsonschema_rs.Validator] = {}
 
     def check(self, route: str, status: int, headers: Mapping[str, str], text: str) -> None:
-        """Fails with what is wrong with the answer."""
+        """Fail with the difference if the answer is not documented."""
         method, path = route.split()
         where = f"{route}: {status}"
         answers = self._document["paths"][path.removeprefix(BASE_PATH)][method.lower()]["responses"]
-        assert str(status) in answers, f"{where} is in no document"
+        assert str(status) in answers, f"{where} is not documented"
         answer = answers[str(status)]
         self._check_headers(where, answer.get("headers", {}), headers)
         if "content" not in answer:
             assert not text, f"{where} has a body"
             return
         media_type = headers["content-type"]
-        assert media_type in answer["content"], f"{where} {media_type} is in no document"
+        assert media_type in answer["content"], f"{where} {media_type} is not documented"
         faults = [
             f"{fault.instance_path}: {fault.message}"
             for fault in self._validator(f"{where} {media_type}", answer["content"][media_type]["schema"]).iter_errors(
@@ -52,7 +52,7 @@ class Contract:
             "strict-transport-security",
         }
         known = {name.lower(): header for name, header in documented.items()}
-        assert headers.keys() <= known.keys() | of_every_answer, f"{where} has headers that are in no document"
+        assert headers.keys() <= known.keys() | of_every_answer, f"{where} has undocumented headers"
         missing = [name for name, header in known.items() if header.get("required") and name not in headers]
         assert not missing, f"{where} lacks {missing}"
 

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests.deployed.openapi.fuzz: ask the deployed local stack for all that the OpenAPI document allows, and for more."""
+"""python -m tests.deployed.openapi.fuzz: send the deployed local stack every request that the OpenAPI document allows, and more."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from tests.proof.crash.history import FINISHED
 
 FOLDER = Path(__file__).parent
 SCENARIO = 5
-"""A scenario is several requests, each made up anew, and counts as so many examples."""
+"""A scenario is several generated requests and counts as this many examples."""
 
 _ENDING: tuple[dict[str, Any], ...] = (
     {"jobType": "fuzz.returns", "input": {"text": "small"}},
-    *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # submits make up none so large
+    *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # no generated submit is so large
     {"jobType": "fuzz.fails", "input": {}},
 )
 _WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
@@ -40,39 +40,39 @@ _WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySecond
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What schemathesis said, and what it was answered: by operation and status."""
+    """The outcome of schemathesis, and the answers by operation and status."""
 
     exit_status: int
-    asked: Counter[str]  # by operation, each of the document's
+    requested: Counter[str]  # requests by operation, with every documented one
     answers: Counter[str]
     scenarios: int
     text: str
 
-    def given_up(self, examples: int) -> list[str]:
-        """What was asked less often than it should: schemathesis does so in silence."""
-        few = [f"{name} {count}" for name, count in self.asked.items() if count < examples]
+    def too_few(self, examples: int) -> list[str]:
+        """Return operations with too few requests: schemathesis does not report them."""
+        few = [f"{name} {count}" for name, count in self.requested.items() if count < examples]
         return few if self.scenarios >= examples // SCENARIO else [*few, f"scenarios {self.scenarios}"]
 
 
 def main() -> int:
-    """The exit status."""
+    """Run schemathesis and return the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m tests.deployed.openapi.fuzz", description=__doc__, epilog="More goes to schemathesis."
+        prog="python -m tests.deployed.openapi.fuzz", description=__doc__, epilog="Other options go to schemathesis."
     )
-    parser.add_argument("--examples", type=int, default=10_000, help="an operation")
+    parser.add_argument("--examples", type=int, default=10_000, help="per operation")
     options, further = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder, deployed(Path(folder)) as stack:
         fuzzed = fuzz(stack, examples=options.examples, further=further, say=lambda line: print(line, flush=True))
     for name, count in sorted(fuzzed.answers.items()):
         print(f"{count:8} {name}")
-    given_up = fuzzed.given_up(options.examples)
-    print(f"Given up: {', '.join(given_up) or 'nothing'}")
-    return fuzzed.exit_status or int(bool(given_up))
+    too_few = fuzzed.too_few(options.examples)
+    print(f"Given up: {', '.join(too_few) or 'nothing'}")
+    return fuzzed.exit_status or int(bool(too_few))
 
 
 @contextmanager
 def deployed(folder: Path) -> Iterator[LocalStack]:
-    """A stack with jobs of every way to end, and the longest retention there is, which is the one that the document names."""
+    """Start a stack with jobs of every outcome and the longest retention, which is the documented one."""
     copy = tree.make(folder / "tree", jobs={"fuzz": FOLDER / "jobs.py"})
     with LocalStack(copy, folder / "state") as stack:
         stack.deploy({"MaxRetentionDays": "90"})
@@ -82,12 +82,12 @@ def deployed(folder: Path) -> Iterator[LocalStack]:
 def fuzz(
     stack: LocalStack, *, examples: int, further: Sequence[str] = (), say: Callable[[str], None] = lambda _: None
 ) -> Fuzzed:
-    """Let schemathesis run all its phases, so many examples an operation; `say` gets its lines as they come."""
+    """Run all phases of schemathesis with this many examples per operation; `say` receives its lines as they come."""
     base = f"{stack.outputs.api_url}/api/v1"
     token = users.token(stack.outputs, stack.session, "fuzz")
     folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
     folder.mkdir()
-    settings = (FOLDER / "schemathesis.toml").read_text()  # which names a file beside it
+    settings = (FOLDER / "schemathesis.toml").read_text()  # which names another file of its folder
     scenarios = f"[phases.stateful.generation]\nmax-examples = {examples // SCENARIO}\n"
     (folder / "schemathesis.toml").write_text(f"{settings}\n{scenarios}")
     with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
@@ -112,22 +112,22 @@ def fuzz(
         },
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        text = "".join(_told(process.stdout, say))
+        text = "".join(_echoed(process.stdout, say))
     if not answers.exists():
-        raise RuntimeError(f"schemathesis asked nothing:\n{text}")
+        raise RuntimeError(f"schemathesis sent no request:\n{text}")
     return _counted(document, json.loads(answers.read_text()), process.returncode, text)
 
 
 def _counted(document: dict[str, Any], answers: dict[str, int], exit_status: int, text: str) -> Fuzzed:
-    asked = Counter({operation["operationId"]: 0 for operation in _operations(document)})
+    requested = Counter({operation["operationId"]: 0 for operation in _operations(document)})
     for name, count in answers.items():
-        asked[name.split()[0]] += count
+        requested[name.split()[0]] += count
     scenarios = re.search(r"Scenarios:\s+(\d+)", text)
-    return Fuzzed(exit_status, asked, Counter(answers), int(scenarios[1]) if scenarios else 0, text)
+    return Fuzzed(exit_status, requested, Counter(answers), int(scenarios[1]) if scenarios else 0, text)
 
 
 def _with_something_to_vary(document: dict[str, Any]) -> dict[str, Any]:
-    """Give each operation that takes nothing a parameter that is in no document: else it would be asked the same once."""
+    """Add an undocumented parameter to each operation without any: otherwise it would receive a single request."""
     for operation in _operations(document):
         if not operation.keys() & {"parameters", "requestBody"}:
             operation["parameters"] = [{"in": "query", "name": "undocumented", "schema": {}}]
@@ -138,14 +138,14 @@ def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [operation for methods in document["paths"].values() for operation in methods.values()]
 
 
-def _told(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
+def _echoed(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
     for line in lines:
         say(line.rstrip("\n"))
         yield line
 
 
 def _seed(client: httpx.Client) -> list[str]:
-    """The ids of jobs that stand in every way in which a job may when somebody asks for it."""
+    """Create jobs in every state and return their ids."""
     ended = [_submit(client, body) for body in _ENDING]
     waiting, cancelled = _submit(client, _WAITING), _submit(client, _WAITING)
     client.post(f"/jobs/{cancelled}/cancel").raise_for_status()

@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - schemathesis knows hooks by the names of their arguments
-"""What schemathesis is told besides the document: what no schema can say, and to note what was answered."""
+# ruff: noqa: ARG001 - schemathesis finds hooks by the names of their arguments
+"""Hooks for schemathesis: rules that no schema can express, and a count of the answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _answers: Counter[str] = Counter()
 
 @schemathesis.hook
 def filter_body(context: Any, body: Any) -> bool:
-    """Leave out what is refused for its bytes, digits or depth: tests/unit and tests/deployed/security send that."""
+    """Leave out bodies that are rejected for their bytes, digits or depth: tests/unit and tests/deployed/security have those."""
     try:
         parse_json(json.dumps(body).encode())
         return not isinstance(body, dict) or len(canonical_json(body.get("metadata"))) <= MAX_METADATA
@@ -37,7 +37,7 @@ def filter_body(context: Any, body: Any) -> bool:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Let no deletion take the jobs that the others ask for."""
+    """Keep deletions from the jobs that other requests name."""
     if case.operation.definition.raw["operationId"] == "deleteJob" and case.path_parameters.get("asyncJobId") in _seeded():
         case.path_parameters["asyncJobId"] = str(uuid.uuid4())
 
@@ -62,25 +62,25 @@ _classify = stateful._classify_suite_error
 
 
 class _Context(StatefulContext):
-    """Counts the scenarios in which something was asked: in one of four, nothing is."""
+    """Counts the scenarios that sent a request: one of four sends none."""
 
-    asked = 0
+    sent = 0
 
     def reset_scenario(self) -> None:
-        self.asked += self.current_step_status is not None
+        self.sent += self.current_step_status is not None
         super().reset_scenario()
 
 
 def _go_on(exc: Any, *, ctx: Any, settings: Any, **rest: Any) -> Any:
-    """Begin anew, with another seed, until there were as many scenarios as asked for.
+    """Start again with another seed until the requested number of scenarios is reached.
 
-    Two scenarios may begin alike and be answered differently, since jobs end meanwhile. Hypothesis cannot go on from there, and
-    schemathesis calls it a day, in silence.
+    Two scenarios may begin with the same requests and get different answers, since jobs end meanwhile. Hypothesis stops there,
+    and schemathesis ends without a message.
     """
-    status, again, told = _classify(exc, ctx=ctx, settings=settings, **rest)
-    is_unlike = (isinstance(exc, Flaky) or is_inconsistent_replay(exc)) and not told
-    return status, again or (is_unlike and ctx.asked < settings.max_examples), told
+    status, again, reported = _classify(exc, ctx=ctx, settings=settings, **rest)
+    is_unlike = (isinstance(exc, Flaky) or is_inconsistent_replay(exc)) and not reported
+    return status, again or (is_unlike and ctx.sent < settings.max_examples), reported
 
 
-stateful.StatefulContext = _Context  # type: ignore[attr-defined]  # who makes one looks it up there
+stateful.StatefulContext = _Context  # type: ignore[attr-defined]  # its user looks it up there
 stateful._classify_suite_error = _go_on

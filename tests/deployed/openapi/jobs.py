@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - a job takes both its arguments
-"""Jobs of every way to end, which the fuzzed stack has besides the project's own: copied into its jobs layer."""
+# ruff: noqa: ARG001 - a job has both arguments
+"""Jobs with every outcome, in addition to the project's own. They are copied into the jobs layer of the fuzzed stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Text(BaseModel):
 
 
 class Size(BaseModel):
-    """How many bytes; from some 8 KB on, a result lies in the bucket."""
+    """A number of bytes; a result above 8 KB is stored in the bucket."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -32,11 +32,11 @@ def returns(input: Text, context: JobContext) -> Text:
 
 @job("fuzz.fails", expected_seconds=1)
 def fails(input: Text, context: JobContext) -> None:
-    """Fail at once."""
-    raise Fatal("As asked.", code="AS_ASKED")
+    """Fail without a retry."""
+    raise Fatal("As requested.", code="AS_REQUESTED")
 
 
 @job("fuzz.returns_much", expected_seconds=1)
 def returns_much(input: Size, context: JobContext) -> str:
-    """Return as many bytes as asked for."""
+    """Return a text of the given size."""
     return "x" * input.size

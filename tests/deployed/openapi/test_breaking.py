@@ -1,4 +1,4 @@
-"""A change that would break a client of the last release fails here; and each kind of break is known as one."""
+"""No change breaks a client of the last release, and each kind of breaking change is found."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.factories import job_type
 
 RELEASED = Path(__file__).with_name("released.json")
 
-MEANT = (
+INTENDED = (
     # A query of nothing but U+0085 or U+FEFF was accepted, and its job failed.
     "query: pattern is '[^\\\\s\\\\u0085\\\\uFEFF]'",
     "query 'query': pattern is '[^\\\\s\\\\u0085\\\\uFEFF]'",
 )
-"""How the breaks since the last release end that nobody's client can mind. A release empties it."""
+"""The ends of lines about intended breaks since the last release, which affect no working client. A release empties it."""
 
 READS = job_type(
     "api.reads",
@@ -227,22 +227,22 @@ ADDITIONS: dict[str, Change] = {
 }
 
 
-def test_nothing_breaks_a_client_of_the_last_release() -> None:
-    # Is this break meant? Then it is another version of the API. CONTRIBUTING.md says when released.json changes.
+def test_document_breaks_no_client_of_the_last_release() -> None:
+    # An intended break needs another version of the API. CONTRIBUTING.md says when released.json changes.
     found = breaks(json.loads(RELEASED.read_text()), json.loads(openapi_path().read_text()))
-    assert [line for line in found if not line.endswith(MEANT)] == []
+    assert [line for line in found if not line.endswith(INTENDED)] == []
 
 
-def test_what_stays_as_it_is_breaks_nothing() -> None:
+def test_unchanged_document_breaks_nothing() -> None:
     assert breaks(OLD, copy.deepcopy(OLD)) == []
 
 
-@pytest.mark.parametrize(("change", "told"), BREAKS.values(), ids=BREAKS.keys())
-def test_a_break_is_told(change: Change, told: str) -> None:
+@pytest.mark.parametrize(("change", "line"), BREAKS.values(), ids=BREAKS.keys())
+def test_breaking_change_is_found(change: Change, line: str) -> None:
     found = breaks(OLD, changed(change))
-    assert [line for line in found if line.endswith(told)], found
+    assert [each for each in found if each.endswith(line)], found
 
 
 @pytest.mark.parametrize("change", ADDITIONS.values(), ids=ADDITIONS.keys())
-def test_an_addition_is_no_break(change: Change) -> None:
+def test_addition_breaks_nothing(change: Change) -> None:
     assert breaks(OLD, changed(change)) == []

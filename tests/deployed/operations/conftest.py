@@ -1,4 +1,4 @@
-"""What running on the deployed stack is like."""
+"""Behavior of the running stack: costs, permissions, priorities, killed workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job costs, counted by the engine that serves it."""
+"""What a job costs: the capacity that the engine reports for each request."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OWNER = "user-0123456789abcdef-0123456789abcdef"
 
 
 class Bill:
-    """Adds up what the engine says that each call consumed."""
+    """The sum of the capacity that the engine reports for each request."""
 
     calls: Counter[str]
     table: float
@@ -41,7 +41,7 @@ class Bill:
         self.clear()
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Start again from zero."""
         self.calls, self.table, self.indexes = Counter(), 0.0, Counter()
 
     def watch(self, client: Any) -> Any:
@@ -67,8 +67,8 @@ def bill() -> Bill:
 
 
 @pytest.fixture
-def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.FixtureRequest) -> tuple[Commands, Executor]:
-    """The real service and executor, in this process, on a table and a queue of the stack's shape; with limits, if given."""
+def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.FixtureRequest) -> tuple[Commands, Executor]:
+    """Compose the real service and executor in this process, over a table and a queue as in the stack, perhaps with limits."""
     dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
     sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
     url = sqs.create_queue(QueueName="costs")["QueueUrl"]
@@ -100,34 +100,34 @@ def house(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fixtu
     )
 
 
-def run_one(house: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
-    commands, executor = house
+def run_one(service: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
+    commands, executor = service
     job = commands.submit(OWNER, request, idempotency_key=key).job
     executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
     return job
 
 
-def test_a_short_job_costs_five_write_units_and_one_for_the_list_and_one_message(
-    house: tuple[Commands, Executor], bill: Bill
+def test_short_job_costs_five_write_units_one_for_the_list_and_one_message(
+    service: tuple[Commands, Executor], bill: Bill
 ) -> None:
-    run_one(house, SubmitRequest(job_type="sample.returns", input={}, message="Queued", metadata={"tags": ["a"]}))
+    run_one(service, SubmitRequest(job_type="sample.returns", input={}, message="Queued", metadata={"tags": ["a"]}))
     assert bill.calls == {"PutItem": 1, "UpdateItem": 2, "SendMessage": 1}
     assert bill.table + bill.indexes["due"] <= 5
     assert bill.indexes["byOwner"] <= 1
-    assert bill.table >= 3, "nothing was counted"
+    assert bill.table >= 3, "no capacity was counted"
 
 
-def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read_and_a_write(
-    house: tuple[Commands, Executor], bill: Bill
+def test_tracked_job_costs_two_writes_with_their_indexes_and_a_read_and_a_write_per_report(
+    service: tuple[Commands, Executor], bill: Bill
 ) -> None:
-    commands, _ = house
+    commands, _ = service
     request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
     job = commands.submit(OWNER, request).job
     for progress in (20, 40, 60):
         commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
     commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
     assert bill.calls == {"PutItem": 1, "GetItem": 4, "UpdateItem": 4}
-    # Consistent reads of up to 4 KB are a unit each; so are writes of up to 1 KB.
+    # A consistent read of up to 4 KB is one unit, and so is a write of up to 1 KB.
     assert bill.table == 4 + 5
     assert bill.indexes == {"due": 2, "byOwner": 1}
 
@@ -135,69 +135,69 @@ def test_a_tracked_job_costs_two_writes_and_their_indexes_and_each_report_a_read
 LIMITS = {"rate": SubmitRate(per_minute=6000, burst=10), "max_live": 100, "max_backlog": 1000}
 
 
-@pytest.mark.parametrize("house", [LIMITS], indirect=True)
-def test_all_limits_together_cost_three_write_units_a_job_and_a_look_at_the_queue(
-    house: tuple[Commands, Executor], bill: Bill
+@pytest.mark.parametrize("service", [LIMITS], indirect=True)
+def test_all_limits_together_cost_three_write_units_and_a_read_of_the_queue(
+    service: tuple[Commands, Executor], bill: Bill
 ) -> None:
     request = SubmitRequest(job_type="sample.returns", input={}, message="Queued", metadata={"tags": ["a"]})
-    run_one(house, request, key="limited")
+    run_one(service, request, key="limited")
     assert bill.calls == {"GetQueueAttributes": 1, "Query": 1, "PutItem": 1, "UpdateItem": 3, "SendMessage": 1}
     assert 1 <= bill.indexes["live"] <= 2 + 0.5
-    # The token is a write of the table's, too: four of them instead of three.
+    # The token is a write to the table: four instead of three.
     assert bill.table + bill.indexes["due"] <= 5 + 1
     assert bill.indexes["byOwner"] <= 1
 
 
-def test_a_quick_job_costs_four_write_units_and_one_for_the_list_and_no_message(
-    house: tuple[Commands, Executor], bill: Bill
+def test_quick_job_costs_four_write_units_one_for_the_list_and_no_message(
+    service: tuple[Commands, Executor], bill: Bill
 ) -> None:
     request = SubmitRequest(job_type="sample.is_quick", input={"turn": "returns"})
-    assert house[0].submit(OWNER, request).job.is_finished
+    assert service[0].submit(OWNER, request).job.is_finished
     # The durations of a job type are read once a minute.
     assert bill.calls == {"GetItem": 1, "PutItem": 1, "UpdateItem": 1}
     assert bill.table == 0.5 + 2
     bill.clear()
-    assert house[0].submit(OWNER, request).job.is_finished
+    assert service[0].submit(OWNER, request).job.is_finished
     assert bill.calls == {"PutItem": 1, "UpdateItem": 1}
     assert bill.table == 2
     assert bill.indexes == {"due": 2, "byOwner": 1}
 
 
-def test_dedupe_costs_one_write_unit_a_submit(house: tuple[Commands, Executor], bill: Bill) -> None:
+def test_deduplication_costs_one_write_unit_per_submit(service: tuple[Commands, Executor], bill: Bill) -> None:
     request = SubmitRequest(job_type="sample.is_asked_again", input={})
-    first = house[0].submit(OWNER, request).job
+    first = service[0].submit(OWNER, request).job
     assert bill.calls == {"PutItem": 2, "SendMessage": 1}
     assert bill.table == 1 + 1
     bill.clear()
-    # Both are refused: AWS charges them all the same, but does not say so in a refusal. The message goes out again.
-    assert house[0].submit(OWNER, request).job == first
+    # Both writes are refused: AWS bills them, but does not report it. The message is sent again.
+    assert service[0].submit(OWNER, request).job == first
     assert bill.calls == {"PutItem": 2, "SendMessage": 1}
 
 
-def test_a_retry_costs_a_write_unit_and_the_due_indexs_and_a_message(house: tuple[Commands, Executor], bill: Bill) -> None:
-    job = run_one(house, SubmitRequest(job_type="sample.gives_up", input={}), key="retried")
+def test_retry_costs_a_write_unit_that_of_the_due_index_and_a_message(service: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(service, SubmitRequest(job_type="sample.gives_up", input={}), key="retried")
     bill.clear()
-    house[0].retry(OWNER, job.async_job_id)
+    service[0].retry(OWNER, job.async_job_id)
     assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1}
-    # The first look is a consistent read.
+    # The first read is consistent.
     assert bill.table == 1 + 1
     assert bill.indexes == {"due": 1}
 
 
-def test_a_deletion_costs_two_write_units_and_the_lists(house: tuple[Commands, Executor], bill: Bill) -> None:
-    job = run_one(house, SubmitRequest(job_type="sample.returns", input={}), key="deleted")
+def test_delete_costs_two_write_units_and_that_of_the_list(service: tuple[Commands, Executor], bill: Bill) -> None:
+    job = run_one(service, SubmitRequest(job_type="sample.returns", input={}), key="deleted")
     bill.clear()
-    house[0].delete(OWNER, job.async_job_id)
+    service[0].delete(OWNER, job.async_job_id)
     assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "DeleteItem": 1}
     assert bill.table == 1 + 2
     assert bill.indexes == {"byOwner": 1}
 
 
 @pytest.mark.parametrize(("name", "reads"), [("sample.takes_turns", 1), ("sample.is_alone", 3)])
-def test_a_lock_that_is_free_costs_three_write_units_and_up_to_four_read_units(
-    house: tuple[Commands, Executor], bill: Bill, name: str, reads: int
+def test_free_lock_costs_three_write_units_and_up_to_four_read_units(
+    service: tuple[Commands, Executor], bill: Bill, name: str, reads: int
 ) -> None:
-    run_one(house, SubmitRequest(job_type=name, input={}), key=name)
+    run_one(service, SubmitRequest(job_type=name, input={}), key=name)
     assert bill.calls == {"GetItem": reads, "PutItem": 1, "UpdateItem": 2 + 1, "Query": 1, "SendMessage": 1}
     assert bill.table == reads + 3 + 1
     assert bill.indexes == {"waiting": 2 + 0.5, "due": 2, "byOwner": 1}

@@ -1,4 +1,4 @@
-"""The commands in the documents answer as shown there."""
+"""The commands in the documents print the output that is shown there."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def steps(document: str) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(("document", "least"), [("README.md", 1), ("docs/http-api.md", 20), ("docs/tracked.md", 4)], ids=str)
-def test_every_command_answers_as_shown(document: str, least: int, stack: LocalStack, alice: Caller, tmp_path: Path) -> None:
-    # A reader is slower than this test, and has run a job before.
+def test_every_command_prints_the_documented_output(
+    document: str, least: int, stack: LocalStack, alice: Caller, tmp_path: Path
+) -> None:
+    # A reader is slower than this test and has already run a job.
     alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
     listed = [(command, shown) for command, shown in steps(document) if not command.startswith("make ")]
     script = "\n".join(f"{_typed(command, alice)}\necho '{MARK}'" for command, _ in listed)
@@ -52,10 +54,10 @@ def test_every_command_answers_as_shown(document: str, least: int, stack: LocalS
 
 def _typed(command: str, caller: Caller) -> str:
     if command.startswith("TOKEN="):
-        # In the document, make prints one, for the stack of `make run` only.
+        # In the document, make prints a token, for the stack of `make run` only.
         return f"TOKEN={caller.http.headers['authorization'].removeprefix('Bearer ')}"
     if command.startswith("TAG="):
-        # The command before may have ended its wait before the job ended.
+        # The wait of the previous command may have ended before the job.
         return f'until curl -s $API/jobs/$JOB -H "$ME" | grep -q \'"COMPLETED"\'; do sleep 0.2; done\n{command}'
     return command
 

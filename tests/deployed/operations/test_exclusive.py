@@ -1,4 +1,4 @@
-"""One at a time: those who wait take turns, and no two ever run together. (What a submit is answered: `contract_http`.)"""
+"""Exclusive jobs: waiting ones run in order, and no two at the same time. (tests/deployed/http has the answers.)"""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ def waits(job: Job) -> bool:
 
 
 def ran(caller: Caller, jobs: Sequence[Job], *, seconds: float = 60) -> list[tuple[float, float]]:
-    """When each of them began and ended."""
+    """Return when each of the jobs began and ended."""
     done = [caller.wait_for(job, seconds=seconds) for job in jobs]
     assert {job["status"] for job in done} == {"COMPLETED"}
     return [(job["result"]["began"], job["result"]["ended"]) for job in done]
 
 
-def at_once(times: Sequence[tuple[float, float]]) -> int:
-    """How many ran at the same time at most."""
+def most_together(times: Sequence[tuple[float, float]]) -> int:
+    """Return the largest number of jobs that ran at the same time."""
     return max(sum(began <= moment < ended for began, ended in times) for moment, _ in times)
 
 
-def test_jobs_take_turns_in_the_order_of_coming_and_never_two_at_once(bob: Caller, stack: LocalStack) -> None:
+def test_exclusive_jobs_run_in_order_and_never_two_at_the_same_time(bob: Caller, stack: LocalStack) -> None:
     jobs = [bob.submit("sample.takes_turns", {"seconds": 15})]
     bob.wait_for(jobs[0], is_running)
     jobs += [bob.submit("sample.takes_turns", {"seconds": 0.5}) for _ in range(4)]
     for job in jobs[1:]:
         assert "JOB_WAITS" in [line["message"] for line in log_events(stack, job, until="JOB_WAITS")]
-    assert is_running(bob.job(jobs[0])), "not all have asked for the lock while it was held"
-    # Each end wakes the next: nobody waits for the sweeper.
+    assert is_running(bob.job(jobs[0])), "the lock was released before every job had tried it"
+    # Each end wakes the next job without the sweeper.
     times = ran(bob, jobs)
     assert times[-1][1] - times[0][1] < 20
-    assert at_once(times) == 1
+    assert most_together(times) == 1
     assert times == sorted(times)
     assert all(job["attempt"] == 1 for job in map(bob.job, jobs))
 
 
-def test_a_cancelled_holder_makes_room_at_once(bob: Caller) -> None:
-    holder = bob.submit("sample.takes_turns", {"seconds": 60})
-    bob.wait_for(holder, is_running)
-    heir = bob.submit("sample.takes_turns", {"seconds": 0})
+def test_cancelled_job_releases_the_lock_immediately(bob: Caller) -> None:
+    lock_owner = bob.submit("sample.takes_turns", {"seconds": 60})
+    bob.wait_for(lock_owner, is_running)
+    next_job = bob.submit("sample.takes_turns", {"seconds": 0})
     time.sleep(2)
-    assert waits(bob.job(heir))
-    assert bob.post(f"/jobs/{holder['asyncJobId']}/cancel").is_success
-    assert bob.wait_for(heir, seconds=15)["status"] == "COMPLETED"
+    assert waits(bob.job(next_job))
+    assert bob.post(f"/jobs/{lock_owner['asyncJobId']}/cancel").is_success
+    assert bob.wait_for(next_job, seconds=15)["status"] == "COMPLETED"
 
 
-def test_two_may_run_where_two_are_let_and_no_third(alice: Caller) -> None:
+def test_limit_of_two_allows_two_jobs_and_not_three(alice: Caller) -> None:
     jobs = [alice.submit("sample.takes_turns_of_two", {"seconds": 2}) for _ in range(5)]
-    assert at_once(ran(alice, jobs)) == 2
+    assert most_together(ran(alice, jobs)) == 2

@@ -18,7 +18,7 @@ ENOUGH = 20
 
 @dataclass(frozen=True)
 class Turn:
-    """How a type's submits were answered: by `before`, so many times, and then by `after`."""
+    """The status of a type's submits: `before` for a number of times, then `after`."""
 
     before: int
     times: int
@@ -28,7 +28,7 @@ class Turn:
 
 @prefetch
 def proves_quick(api: Api) -> Turn:
-    """It takes a minute, for which a process keeps what it knew. So does the other."""
+    """Submit until the answer changes. It takes a minute, for which a process caches durations."""
     return submit_until_it_turns(api.caller("frank"), "sample.proves_quick")
 
 
@@ -38,7 +38,7 @@ def proves_slow(api: Api) -> Turn:
 
 
 def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 400) -> Turn:
-    """Submit one job after the other, until one is answered otherwise than the first."""
+    """Submit one job after another until the status differs from the first."""
     deadline = time.monotonic() + seconds
     before, times = None, 0
     while True:
@@ -55,14 +55,14 @@ def submit_until_it_turns(caller: Caller, job_type: str, *, seconds: float = 400
         assert time.monotonic() < deadline, f"after {times} jobs it is still {before}"
 
 
-def test_a_type_declared_slow_that_proves_quick_is_answered_with_its_result() -> None:
+def test_type_declared_slow_that_is_quick_returns_its_result() -> None:
     turn = proves_quick.result()
     assert (turn.before, turn.after) == (httpx.codes.ACCEPTED, httpx.codes.OK)
     assert turn.times >= ENOUGH
     assert (turn.job["status"], turn.job["attempt"], turn.job["result"]) == ("COMPLETED", 1, 1)
 
 
-def test_a_type_declared_quick_that_proves_slow_goes_to_the_queue(caller: Callable[[str], Caller]) -> None:
+def test_type_declared_quick_that_is_slow_goes_to_the_queue(caller: Callable[[str], Caller]) -> None:
     turn = proves_slow.result()
     assert (turn.before, turn.after) == (httpx.codes.OK, httpx.codes.ACCEPTED)
     assert turn.times >= ENOUGH

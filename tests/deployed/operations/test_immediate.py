@@ -1,4 +1,4 @@
-"""Jobs that run at once, in the submit function: which attempts there are of them, whatever becomes of the first one."""
+"""Quick jobs in the submit function: their attempts after each end of the first one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ def quick(caller: Caller, turn: str = "returns", job_type: str = "sample.is_quic
 
 
 @pytest.mark.parametrize("job_type", ["sample.is_quick", "sample.is_quick_async"])
-def test_a_quick_job_is_accepted_started_and_completed_once(alice: Caller, stack: LocalStack, job_type: str) -> None:
+def test_quick_job_is_accepted_started_and_completed_once(alice: Caller, stack: LocalStack, job_type: str) -> None:
     job = quick(alice, job_type=job_type).json()
     names = [line["message"] for line in log_events(stack, job, until="JOB_COMPLETED")]
     assert names == ["JOB_ACCEPTED", "JOB_STARTED", "JOB_COMPLETED"]
 
 
-def test_a_quick_job_that_raises_goes_on_in_the_queue_as_its_next_attempt(alice: Caller, stack: LocalStack) -> None:
+def test_quick_job_that_raises_is_retried_in_the_queue(alice: Caller, stack: LocalStack) -> None:
     answer = quick(alice, "raises")
     assert (answer.status_code, answer.json()["status"], answer.json()["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
     assert alice.wait_for(answer.json())["result"] == 2
@@ -28,7 +28,7 @@ def test_a_quick_job_that_raises_goes_on_in_the_queue_as_its_next_attempt(alice:
     assert sorted(line["attempt"] for line in lines if line["message"] == "JOB_STARTED") == [1, 2]
 
 
-def test_a_quick_job_that_takes_its_process_along_is_accepted_all_the_same(alice: Caller, key: str) -> None:
+def test_quick_job_that_kills_its_process_is_accepted(alice: Caller, key: str) -> None:
     assert quick(alice, "dies", **{"idempotency-key": key}).status_code >= 500
     again = quick(alice, "dies", **{"idempotency-key": key})
     assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")

@@ -22,10 +22,10 @@ def encoded(file: str) -> str:
     return base64.b64encode((SAMPLES / file).read_bytes()).decode()
 
 
-# ── The main job ───────────────────────────────────────────────────────────────────────────────────
+# ── Jobs of the project ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_small_pdf_is_extracted_and_its_result_comes_inline_or_by_link(alice: Caller) -> None:
+def test_small_pdf_is_extracted_with_an_inline_or_linked_result(alice: Caller) -> None:
     job = alice.wait_for(alice.submit("document.extract", {"pdf": encoded("report.pdf")}))
     assert (job["status"], job["progress"], job["attempt"]) == ("COMPLETED", 100, 1)
     result = fetch_result(alice, job)
@@ -34,7 +34,7 @@ def test_a_small_pdf_is_extracted_and_its_result_comes_inline_or_by_link(alice: 
     assert result["wordCount"] == sum(page["wordCount"] for page in result["pages"]) > 500
 
 
-def test_a_report_of_several_hundred_pages_is_read_from_the_inputs_area_and_its_result_lands_in_s3(
+def test_pdf_of_several_hundred_pages_is_read_from_the_inputs_area_with_its_result_in_s3(
     alice: Caller, stack: LocalStack, outputs: Outputs
 ) -> None:
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
@@ -50,7 +50,7 @@ def test_a_report_of_several_hundred_pages_is_read_from_the_inputs_area_and_its_
     assert fetch_result(alice, job)["pageCount"] == 900
 
 
-def test_somebody_elses_upload_is_out_of_reach(alice: Caller, bob: Caller, stack: LocalStack, outputs: Outputs) -> None:
+def test_upload_of_another_owner_is_missing(alice: Caller, bob: Caller, stack: LocalStack, outputs: Outputs) -> None:
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
     s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{alice.owner}/mine.pdf", Body=(SAMPLES / "report.pdf").read_bytes())
     for key in ("mine.pdf", f"../{alice.owner}/mine.pdf"):
@@ -59,7 +59,7 @@ def test_somebody_elses_upload_is_out_of_reach(alice: Caller, bob: Caller, stack
 
 
 @pytest.mark.parametrize(("file", "code"), [("broken.pdf", "BROKEN_PDF"), ("encrypted.pdf", "ENCRYPTED_PDF")])
-def test_a_pdf_that_cannot_be_read_fails_at_once_and_says_what_to_do(alice: Caller, file: str, code: str) -> None:
+def test_unreadable_pdf_fails_with_advice(alice: Caller, file: str, code: str) -> None:
     job = alice.wait_for(alice.submit("document.extract", {"pdf": encoded(file)}))
     assert (job["status"], job["attempt"], job["error"]["code"], job["error"]["retryable"]) == ("FAILED", 1, code, False)
     assert "Traceback" not in job["error"]["message"]
@@ -68,7 +68,7 @@ def test_a_pdf_that_cannot_be_read_fails_at_once_and_says_what_to_do(alice: Call
     assert answer.json()["error"] == job["error"]
 
 
-def test_the_handbook_is_searched_by_a_coroutine(alice: Caller) -> None:
+def test_handbook_is_searched_by_a_coroutine(alice: Caller) -> None:
     job = alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
     assert job["status"] == "COMPLETED"
     assert job["resultType"] == "INLINE"
@@ -76,10 +76,10 @@ def test_the_handbook_is_searched_by_a_coroutine(alice: Caller) -> None:
     assert "lease" in json.dumps(job["result"]).lower()
 
 
-# ── Ways of ending ─────────────────────────────────────────────────────────────────────────────────
+# ── Outcomes ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_job_that_is_to_be_tried_again_succeeds_at_its_last_attempt(alice: Caller, stack: LocalStack) -> None:
+def test_job_that_raises_retry_succeeds_in_its_last_attempt(alice: Caller, stack: LocalStack) -> None:
     job = alice.wait_for(alice.submit("sample.succeeds_at_last"))
     assert (job["status"], job["result"], job["attempt"], job["error"]) == ("COMPLETED", 3, 3, None)
     names = [line["message"] for line in log_events(stack, job, until="JOB_COMPLETED")]
@@ -88,22 +88,20 @@ def test_a_job_that_is_to_be_tried_again_succeeds_at_its_last_attempt(alice: Cal
     assert names.count("JOB_COMPLETED") == 1
 
 
-def test_a_job_that_always_raises_fails_after_its_attempts_and_shows_nothing_of_its_insides(
-    alice: Caller, stack: LocalStack
-) -> None:
+def test_job_that_always_raises_fails_after_its_attempts_without_details(alice: Caller, stack: LocalStack) -> None:
     job = alice.wait_for(alice.submit("sample.raises"), seconds=60)
     assert (job["status"], job["attempt"], job["error"]["code"]) == ("FAILED", 3, "JOB_RAISED")
     assert "canary" not in json.dumps(job)
     assert "canary" not in json.dumps(log_events(stack, job, until="JOB_FAILED"))
 
 
-def test_a_job_that_exceeds_its_time_limit_fails_and_cleans_up(alice: Caller, stack: LocalStack) -> None:
+def test_job_that_exceeds_its_timeout_fails_and_runs_finally(alice: Caller, stack: LocalStack) -> None:
     job = alice.wait_for(alice.submit("sample.sleeps", {"seconds": 30}))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "TIME_LIMIT_EXCEEDED")
     assert "cleaned up" in [line["message"] for line in log_events(stack, job, until="cleaned up")]
 
 
-def test_a_job_cancelled_while_it_runs_is_cancelled_at_once_and_stops(alice: Caller, stack: LocalStack) -> None:
+def test_running_job_is_cancelled_immediately_and_stops(alice: Caller, stack: LocalStack) -> None:
     job = alice.submit("sample.works", {"seconds": 60})
     alice.wait_for(job, lambda found: found["progress"] > 0)
     answer = alice.post(f"/jobs/{job['asyncJobId']}/cancel")
@@ -112,7 +110,7 @@ def test_a_job_cancelled_while_it_runs_is_cancelled_at_once_and_stops(alice: Cal
 
 
 def stopped_within(stack: LocalStack, job: Job, *, seconds: float) -> None:
-    """The running attempt found out, and ended: it would have gone on for a minute."""
+    """Return whether the running attempt ended in time; without the cancel it would run for a minute."""
     end = time.monotonic() + seconds
     while not any(
         line["message"] == "JOB_FENCED" and line["reason"] == "JobCancelled"
@@ -122,9 +120,7 @@ def stopped_within(stack: LocalStack, job: Job, *, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def test_a_large_input_goes_through_the_bucket_and_a_large_result_too(
-    alice: Caller, stack: LocalStack, outputs: Outputs
-) -> None:
+def test_large_input_and_large_result_go_through_the_bucket(alice: Caller, stack: LocalStack, outputs: Outputs) -> None:
     job = alice.wait_for(alice.submit("sample.streams", {"size": 9_000_000, "note": "x" * 5000}))
     assert job["resultType"] == "S3"
     assert len(fetch_result(alice, job)) == 9_000_000

@@ -1,4 +1,4 @@
-"""The rate limit when clients come at once, to as many functions as it takes. (What is answered: `contract_http`.)"""
+"""The rate limit under concurrent requests to many functions. (tests/deployed/http has the answers.)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIENTS, SECONDS = 4, 5.0
 SHORT = {"jobType": "sample.returns", "input": {}}
 
 
-def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_time(limited: LimitedDeployment) -> None:
+def test_concurrent_clients_get_no_more_than_the_burst_and_the_refill(limited: LimitedDeployment) -> None:
     many = limited.api.caller("many")
     began = time.monotonic()
 
@@ -34,9 +34,9 @@ def test_clients_at_once_get_no_more_than_the_burst_and_what_comes_back_in_that_
     accepted = {key for key, answer in answers if answer.status_code == httpx.codes.ACCEPTED}
     refused = [answer for _, answer in answers if answer.status_code == httpx.codes.TOO_MANY_REQUESTS]
     assert len(accepted) + len(refused) == len(answers)
-    assert refused, "too few came to be too many"
+    assert refused, "too few requests to exceed the rate"
     assert BURST <= len(accepted) <= BURST + seconds / INTERVAL_SECONDS
     assert {answer.json()["code"] for answer in refused} == {"SUBMIT_RATE_EXCEEDED"}
-    # What was refused has never been there, and what was accepted has.
+    # Accepted jobs are stored, and no others.
     listed = {job["asyncJobId"] for job in many.get("/jobs", params={"limit": 100}).json()["jobs"]}
     assert listed == {job_id_for(many.owner, key) for key in accepted}

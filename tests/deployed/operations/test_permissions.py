@@ -1,7 +1,7 @@
-"""What each function may do, asked of the engine that enforces it (AUTH=true): this much, and nothing else.
+"""The permissions of each function, by calls to the engine that enforces them (AUTH=true).
 
-A probe is deployed with the function's own role, so that it calls with what Lambda gives to that role and to nobody else.
-Only the log groups are left out: the engine lets functions log without asking. tests/template has them.
+A probe is deployed with the function's own role, so that it calls with that role's credentials. Only the log groups are left
+out: the engine does not enforce permissions for logs. tests/template has them.
 """
 
 from __future__ import annotations
@@ -77,14 +77,14 @@ ALLOWED = {
         "dynamodb:Query waiting",
         *(f"sqs:SendMessage {priority}" for priority in QUEUES),
     },
-    # Of the keys that its condition names; the engine asks for no condition on keys, and reads the stream without being
-    # allowed to. tests/template has both.
+    # For the keys of its condition. The engine ignores conditions on keys, and reads the stream without a permission.
+    # tests/template has both.
     "LearnerFunction": {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
     },
 }
-"""Of `calls`, those that may succeed."""
+"""The calls that a function may make, of `calls`."""
 
 Call = tuple[str, str, dict[str, Any]]
 Physical = Callable[[str], str]
@@ -92,7 +92,7 @@ Physical = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def physical(stack: LocalStack) -> Physical:
-    """A resource's id, by its name in the template."""
+    """Return a function that finds a resource's physical id by its name in the template."""
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     stack_name = stack.outputs.stack_name
 
@@ -105,7 +105,7 @@ def physical(stack: LocalStack) -> Physical:
 
 @pytest.fixture(scope="module")
 def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
-    """Calls that change nothing when they are allowed: on a job that is not there, or on a condition that does not hold."""
+    """Return calls that change nothing if they are allowed: for an unknown job, or with a false condition."""
     bucket, dead = outputs.bucket_name, outputs.dead_letter_queue_url
     pk = {"pk": {"S": "J#nobody#none"}}
     only_if_there = {"TableName": outputs.table_name, "ConditionExpression": "attribute_exists(pk)"}
@@ -196,7 +196,7 @@ def query(outputs: Outputs, key: str, **options: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("function", ALLOWED)
-def test_a_function_may_do_what_its_code_does_and_is_denied_all_else(
+def test_function_may_do_what_its_code_does_and_is_denied_everything_else(
     stack: LocalStack, physical: Physical, calls: dict[str, Call], function: str
 ) -> None:
     functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)

@@ -1,6 +1,6 @@
-"""In turn, on the deployed stack: no priority waits for another, and each message is in its own queue under its owner's group.
+"""Priorities: none waits for another, and each message is in its own queue with its owner's group.
 
-That SQS then shares a queue fairly between groups is AWS's doing; the emulator keeps the group, and does not.
+SQS shares a queue fairly between groups; the emulator keeps the group but does not share.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Queues:
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def groups(self, priority: str, count: int) -> dict[str, str]:
-        """The group of each job's message, once there are so many. They stay where they are."""
+        """Return the group of each job's message when there are that many. The messages stay in the queue."""
         found: dict[str, str] = {}
         end = time.monotonic() + 20
         while len(found) < count:
@@ -62,11 +62,11 @@ class Queues:
             )
             for message in answer.get("Messages", []):
                 found[JobMessage.parse(message["Body"]).key.async_job_id] = message["Attributes"]["MessageGroupId"]
-            time.sleep(1)  # each look counts as a delivery, and there may be twenty of a message
+            time.sleep(1)  # each receive counts as a delivery, and a message may have twenty
         return found
 
     def worker_paused(self, priority: str) -> AbstractContextManager[None]:
-        """Meanwhile nobody reads that queue."""
+        """Stop the worker from reading that queue inside the `with` block."""
         return worker_paused(self._stack, self._urls[priority], worker_name=self.physical("WorkerFunction"))
 
     def sweep(self) -> None:
@@ -95,15 +95,13 @@ def runs(job: Job) -> bool:
     return bool(job["status"] == "IN_PROGRESS")
 
 
-def test_a_priority_that_there_is_not_is_400_with_its_place(alice: Caller) -> None:
+def test_invalid_priority_is_400_with_its_place(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"jobType": "sample.returns", "priority": "urgent"})
     assert answer.status_code == httpx.codes.BAD_REQUEST
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/priority"]
 
 
-def test_while_every_standard_worker_is_busy_and_more_wait_the_other_priorities_go_on(
-    alice: Caller, bob: Caller, queues: Queues
-) -> None:
+def test_other_priorities_run_while_every_standard_worker_is_busy(alice: Caller, bob: Caller, queues: Queues) -> None:
     busy = [submit(alice, 60) for _ in range(WORKERS)]
     for job in busy:
         alice.wait_for(job, runs, seconds=45)
@@ -111,7 +109,7 @@ def test_while_every_standard_worker_is_busy_and_more_wait_the_other_priorities_
     others = [submit(bob, 0.5, priority=priority) for priority in ("high", "low")]
     done = [bob.wait_for(job) for job in others]
     assert [(job["status"], job["priority"]) for job in done] == [("COMPLETED", "high"), ("COMPLETED", "low")]
-    # And it has been so all the while.
+    # The workers were busy the whole time.
     assert [alice.job(job)["status"] for job in busy] == ["IN_PROGRESS"] * WORKERS
     assert [alice.job(job)["status"] for job in behind] == ["PENDING"] * 3
     assert queues.backlog("standard") >= 3
@@ -119,19 +117,17 @@ def test_while_every_standard_worker_is_busy_and_more_wait_the_other_priorities_
     assert [alice.wait_for(job)["status"] for job in behind] == ["COMPLETED"] * 3
 
 
-def test_a_low_job_ends_in_time_under_a_stream_of_high_ones_that_outruns_their_workers(
-    alice: Caller, bob: Caller, queues: Queues
-) -> None:
+def test_low_job_ends_in_time_under_an_overload_of_high_ones(alice: Caller, bob: Caller, queues: Queues) -> None:
     stream: list[Job] = []
     stopping = threading.Event()
 
-    def pour() -> None:
+    def submit_repeatedly() -> None:
         while not stopping.is_set():
             stream.append(submit(alice, 5, priority="high"))
             stopping.wait(0.3)
 
-    pouring = threading.Thread(target=pour)
-    pouring.start()
+    submitting = threading.Thread(target=submit_repeatedly)
+    submitting.start()
     try:
         wait_until(lambda: queues.backlog("high") >= 3, seconds=60)
         low = [submit(bob, 0.5, priority="low") for _ in range(3)]
@@ -139,17 +135,17 @@ def test_a_low_job_ends_in_time_under_a_stream_of_high_ones_that_outruns_their_w
         behind = queues.backlog("high")
     finally:
         stopping.set()
-        pouring.join()
+        submitting.join()
         cancel(alice, stream)
     assert [job["status"] for job in done] == ["COMPLETED"] * 3
-    assert behind >= 3, "the stream did not outrun its workers"
+    assert behind >= 3, "the stream of jobs did not overload its workers"
 
 
-def test_low_jobs_are_sent_to_the_low_queue_by_submit_and_by_the_sweeper_under_their_owners_groups(
+def test_submit_and_sweeper_send_low_jobs_to_the_low_queue_in_their_owners_groups(
     alice: Caller, bob: Caller, stack: LocalStack, queues: Queues
 ) -> None:
     with queues.worker_paused("low"):
-        # What is to begin in an hour, submit leaves to the sweeper.
+        # Submit leaves a job that starts in an hour to the sweeper.
         swept = [(caller, submit(caller, 0, priority="low", delaySeconds=3600)) for caller in (alice, bob)]
         sent = [(caller, submit(caller, 0, priority="low")) for caller in (alice, bob)]
         now = milliseconds_value(datetime.now(UTC))
@@ -168,8 +164,8 @@ def test_low_jobs_are_sent_to_the_low_queue_by_submit_and_by_the_sweeper_under_t
     assert {caller.wait_for(job)["status"] for caller, job in (*swept, *sent)} == {"COMPLETED"}
 
 
-def test_a_low_job_that_is_tried_again_comes_back_from_its_own_queue(bob: Caller) -> None:
+def test_retried_low_job_returns_from_its_own_queue(bob: Caller) -> None:
     answer = bob.post("/jobs", json={"jobType": "sample.succeeds_at_last", "priority": "low"})
-    # Had its message not been returned there, it would come back after an hour and a half, and before that by a sweep.
+    # A message that was not returned there would arrive after an hour and a half, or earlier by a sweep.
     done = bob.wait_for(answer.json(), seconds=25)
     assert (done["status"], done["attempt"]) == ("COMPLETED", 3)

@@ -1,6 +1,6 @@
-"""Whose tokens are taken, when the stack is told to take those of another issuer: rows S1 to S3 of the protocol.
+"""Tokens of another issuer that the stack is configured for: rows S1 to S3 of the protocol.
 
-The issuer is ours, so that each forged token can be wrong in one thing and right in all others.
+The issuer is part of the test, so that each forged token can be wrong in one part and right in all others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Claims = Mapping[str, Any]
 
 @dataclass
 class Issuer:
-    """Signs tokens, and shows its public key where the gateway looks for it."""
+    """An issuer that signs tokens and serves its public key to the gateway."""
 
     server: ThreadingHTTPServer
     key: rsa.RSAPrivateKey = field(default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048))
@@ -41,7 +41,7 @@ class Issuer:
         return f"http://127.0.0.1:{self.server.server_port}"
 
     def claims(self, **changes: Any) -> dict[str, Any]:
-        """What a good token says; `None` leaves a claim out."""
+        """Return the claims of a valid token with changes; `None` omits a claim."""
         now = int(time.time())
         claims = {"iss": self.url, "aud": AUDIENCE, "sub": "alice", "scope": SCOPE, "iat": now, "exp": now + 300, **changes}
         return {name: value for name, value in claims.items() if value is not None}
@@ -76,7 +76,7 @@ def _encoded(data: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[Issuer]:
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             pages: dict[str, Any] = {
                 "/.well-known/openid-configuration": {"issuer": found.url, "jwks_uri": f"{found.url}/jwks"},
@@ -89,9 +89,9 @@ def issuer() -> Iterator[Issuer]:
             self.wfile.write(json.dumps(page).encode())
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         found = Issuer(server)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -102,7 +102,7 @@ def issuer() -> Iterator[Issuer]:
 
 @dataclass(frozen=True)
 class Guarded:
-    """A second deployment of what the stack has built, which takes this issuer's tokens."""
+    """A second deployment of the same build that accepts this issuer's tokens."""
 
     api_url: str
     log_groups: tuple[str, ...]
@@ -113,7 +113,7 @@ class Guarded:
         return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False)
 
     def lines(self) -> int:
-        """Everything that functions logged: a call of any leaves at least one line."""
+        """Return all log lines of functions: each invocation logs at least one."""
         groups = {group["logGroupName"] for group in self.logs.describe_log_groups()["logGroups"]} & set(self.log_groups)
         return sum(len(self.logs.filter_log_events(logGroupName=group)["events"]) for group in groups)
 
@@ -137,20 +137,20 @@ def guarded(stack: LocalStack, issuer: Issuer) -> Guarded:
     )
 
 
-def test_a_good_token_of_the_issuer_is_taken(guarded: Guarded, issuer: Issuer) -> None:
+def test_valid_token_of_the_issuer_is_accepted(guarded: Guarded, issuer: Issuer) -> None:
     assert guarded.get(issuer.token()).status_code == httpx.codes.OK
     assert guarded.get(issuer.token(aud=["another", AUDIENCE], scope=f"other {SCOPE}")).status_code == httpx.codes.OK
 
 
 @pytest.mark.usefixtures("guarded")
-def test_with_another_issuer_the_stack_has_no_users_of_its_own(stack: LocalStack) -> None:
+def test_stack_with_another_issuer_has_no_user_pool(stack: LocalStack) -> None:
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     resources = cloudformation.describe_stack_resources(StackName="of-another-issuer")["StackResources"]
     assert "AWS::Cognito::UserPool" not in {resource["ResourceType"] for resource in resources}
 
 
 def forged(issuer: Issuer) -> dict[str, str]:
-    """Tokens that are wrong in one thing each."""
+    """Return tokens that are each wrong in one part."""
     attacker = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     good, now = issuer.token(), int(time.time())
     header, payload, signature = good.split(".")
@@ -178,7 +178,7 @@ def forged(issuer: Issuer) -> dict[str, str]:
     }
 
 
-def test_s1_no_forged_token_is_taken_and_none_reaches_a_function(guarded: Guarded, issuer: Issuer) -> None:
+def test_s1_forged_token_is_401_and_reaches_no_function(guarded: Guarded, issuer: Issuer) -> None:
     before = guarded.lines()
     answers = {name: guarded.get(token).status_code for name, token in forged(issuer).items()}
     assert answers == dict.fromkeys(answers, httpx.codes.UNAUTHORIZED)
@@ -186,7 +186,7 @@ def test_s1_no_forged_token_is_taken_and_none_reaches_a_function(guarded: Guarde
 
 
 @pytest.mark.parametrize("scope", [None, "", "other", f"{SCOPE}s", SCOPE.upper()])
-def test_s2_a_token_without_the_scope_is_403(guarded: Guarded, issuer: Issuer, scope: str | None) -> None:
+def test_s2_token_without_the_scope_is_403(guarded: Guarded, issuer: Issuer, scope: str | None) -> None:
     before = guarded.lines()
     assert guarded.get(issuer.token(scope=scope)).status_code == httpx.codes.FORBIDDEN
     assert guarded.lines() == before
@@ -194,12 +194,12 @@ def test_s2_a_token_without_the_scope_is_403(guarded: Guarded, issuer: Issuer, s
 
 @pytest.mark.parametrize("subject", [None, "", "a#b", "a\x00b", "x" * 129, "ü"], ids=ascii)
 @pytest.mark.parametrize("path", ["/jobs", "/job-types", "/jobs/00000000-0000-4000-8000-000000000000"])
-def test_s3_a_token_that_names_no_owner_is_403(guarded: Guarded, issuer: Issuer, subject: str | None, path: str) -> None:
+def test_s3_token_without_an_owner_is_403(guarded: Guarded, issuer: Issuer, subject: str | None, path: str) -> None:
     answer = guarded.get(issuer.token(sub=subject), path)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.FORBIDDEN, "OWNER_MISSING")
 
 
-def test_a_token_is_good_for_nothing_at_the_stack_of_another_issuer(stack: LocalStack, issuer: Issuer) -> None:
+def test_token_of_another_issuer_is_401(stack: LocalStack, issuer: Issuer) -> None:
     headers = {"authorization": f"Bearer {issuer.token()}"}
     answer = httpx.get(f"{stack.outputs.api_url}/api/v1/jobs", headers=headers, trust_env=False)
     assert answer.status_code == httpx.codes.UNAUTHORIZED

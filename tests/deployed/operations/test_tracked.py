@@ -1,4 +1,4 @@
-"""Tracked jobs when nobody is there to report, and code that reports without HTTP. (What a report is answered: `contract_http`.)"""
+"""Tracked jobs without reports, their log, and reports without HTTP. (tests/deployed/http has the answers.)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def create(caller: Caller) -> Job:
     return job
 
 
-def test_what_is_logged_of_a_tracked_job_is_its_life_and_not_its_token(alice: Caller, stack: LocalStack) -> None:
+def test_log_has_the_events_of_a_tracked_job_and_not_its_token(alice: Caller, stack: LocalStack) -> None:
     job = create(alice)
     for report in ({"progress": 45}, {"progress": 60}, {"status": "COMPLETED"}):
         assert alice.patch(f"/jobs/{job['asyncJobId']}", json=report).is_success
@@ -28,7 +28,7 @@ def test_what_is_logged_of_a_tracked_job_is_its_life_and_not_its_token(alice: Ca
 
 @prefetch
 def silent(api: Api) -> list[Job]:
-    """Jobs whose deadline is past: one that nobody reported of, and one whose worker has fallen silent."""
+    """Create two jobs past their deadline: one without a report, and one whose worker stopped reporting."""
     alice = api.caller("alice")
     jobs = [create(alice), create(alice)]
     alice.patch(f"/jobs/{jobs[1]['asyncJobId']}", json={"progress": 45})
@@ -44,7 +44,7 @@ def silent(api: Api) -> list[Job]:
     return jobs
 
 
-def test_its_deadline_ends_a_job_whose_worker_is_silent(alice: Caller) -> None:
+def test_deadline_ends_a_tracked_job_without_reports(alice: Caller) -> None:
     for job in silent.result():
         ended = alice.wait_for(job, seconds=90)
         assert (ended["status"], ended["error"]["code"], ended["attempt"]) == ("FAILED", "DEADLINE_EXCEEDED", 0)

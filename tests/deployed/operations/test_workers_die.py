@@ -1,6 +1,6 @@
 """Workers that are killed in the middle of a job. A takeover takes up to a minute and a half, so every test of it is prefetched.
 
-All are of high priority: the standard workers have the other tests' jobs to do, which would be waited for besides.
+All jobs have high priority: the standard workers are busy with the jobs of other tests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SECONDS = 12
 
 
 @dataclass(frozen=True)
-class Killing:
+class KilledWorker:
     """A worker that was killed in the middle of a job."""
 
     job: Job
@@ -27,67 +27,67 @@ class Killing:
     at: float
 
 
-def kill_the_worker_of(caller: Caller, job: Job) -> Killing:
+def kill_the_worker_of(caller: Caller, job: Job) -> KilledWorker:
     running = caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS" and found["progress"] > 0)
     pid = int(running["message"].split()[1])
     os.kill(pid, signal.SIGKILL)
-    killed = Killing(running, pid, time.time())
+    killed = KilledWorker(running, pid, time.time())
     while pid_is_alive(pid):
-        assert time.time() < killed.at + 10, "it is not to be killed"
+        assert time.time() < killed.at + 10, "the process does not end"
         time.sleep(0.01)
     return killed
 
 
 @prefetch
-def killing(api: Api) -> Killing:
+def killed_worker(api: Api) -> KilledWorker:
     alice = api.caller("alice")
     return kill_the_worker_of(alice, alice.submit("sample.works", {"seconds": SECONDS}, priority="high"))
 
 
-def test_a_killed_worker_is_replaced_within_90_seconds_of_its_death(alice: Caller) -> None:
-    killed = killing.result()
+def test_killed_worker_is_replaced_within_90_seconds(alice: Caller) -> None:
+    killed = killed_worker.result()
     done = alice.wait_for(killed.job, seconds=150)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
     assert str(killed.pid) not in done["message"]
-    # From beginning to end, it has then worked for so long. Of the 90 s, lease and sweep may take 84: on a machine that is slow to
-    # begin a job, beginning it once more takes longer than the rest.
+    # The job itself takes SECONDS. Of the 90 s, lease and sweep may take 84; on a machine that starts jobs slowly, the second
+    # start takes longer than the rest.
     slowness = timestamp(killed.job["startedAt"]) - timestamp(killed.job["createdAt"])
     assert timestamp(done["endedAt"]) - SECONDS < killed.at + 90 + 3 * slowness
 
 
 @prefetch
-def suicide(api: Api) -> Job:
+def dying(api: Api) -> Job:
     return api.caller("alice").submit("sample.dies_once", priority="high")
 
 
-def test_a_job_whose_process_is_killed_is_done_by_another_attempt(alice: Caller) -> None:
-    done = alice.wait_for(suicide.result(), seconds=150)
+def test_job_that_kills_its_process_is_completed_by_another_attempt(alice: Caller) -> None:
+    done = alice.wait_for(dying.result(), seconds=150)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
 
 
 @dataclass(frozen=True)
-class Widowed:
-    """A killed holder of a lock, and who waits for that lock."""
+class KilledLockOwner:
+    """The killed owner of a lock, and the job that waits for the lock."""
 
-    holder: Killing
-    heir: Job
+    lock_owner: KilledWorker
+    next_job: Job
 
 
 @prefetch
-def widowed(api: Api) -> Widowed:
+def killed_lock_owner(api: Api) -> KilledLockOwner:
     carol = api.caller("carol")
     job = carol.submit("sample.takes_turns", {"seconds": 10}, priority="high")
     carol.wait_for(job, lambda found: found["progress"] > 0)
-    heir = carol.submit("sample.takes_turns", {"seconds": 0}, priority="high")
-    return Widowed(kill_the_worker_of(carol, job), heir)
+    next_job = carol.submit("sample.takes_turns", {"seconds": 0}, priority="high")
+    return KilledLockOwner(kill_the_worker_of(carol, job), next_job)
 
 
-def test_a_holder_whose_worker_was_killed_keeps_nobody_waiting_for_longer_than_it_takes_itself(api: Api) -> None:
-    carol, found = api.caller("carol"), widowed.result()
-    holder, heir = (carol.wait_for(job, seconds=150) for job in (found.holder.job, found.heir))
-    assert found.holder.at < holder["result"]["began"] < found.holder.at + 120
-    assert holder["result"]["ended"] <= heir["result"]["began"] < holder["result"]["ended"] + 15
-    assert [job["attempt"] for job in (holder, heir)] == [2, 1]
+def test_lock_of_a_killed_worker_is_released_soon_after_its_job_ends(api: Api) -> None:
+    carol, found = api.caller("carol"), killed_lock_owner.result()
+    lock_owner, next_job = (carol.wait_for(job, seconds=150) for job in (found.lock_owner.job, found.next_job))
+    assert found.lock_owner.at < lock_owner["result"]["began"] < found.lock_owner.at + 120
+    assert lock_owner["result"]["ended"] <= next_job["result"]["began"] < lock_owner["result"]["ended"] + 15
+    assert [job["attempt"] for job in (lock_owner, next_job)] == [2, 1]
 
 
 def timestamp(instant: str) -> float:

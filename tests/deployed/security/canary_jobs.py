@@ -1,6 +1,6 @@
-"""Jobs that meet a secret, and end in every way there is."""
+"""Jobs that receive a secret and have every outcome."""
 
-# ruff: noqa: ARG001 - a job takes a context, whether it needs one or not
+# ruff: noqa: ARG001 - a job has both arguments
 from __future__ import annotations
 
 from typing import Any
@@ -11,49 +11,49 @@ from asyncjobs import Fatal, JobContext, Retry, job
 
 
 class Secret(BaseModel):
-    """What was sent."""
+    """An input with a secret."""
 
     secret: str
 
 
 class Picky(BaseModel):
-    """Refuses what its schema allows, in pydantic's words: they quote the value."""
+    """A model that rejects what its schema allows. pydantic's message quotes the value."""
 
     secret: str
 
     def model_post_init(self, _context: object) -> None:
-        """Refuse it."""
-        raise ValueError(f"I do not like {self.secret}")
+        """Reject the value."""
+        raise ValueError(f"rejected: {self.secret}")
 
 
 @job("canary.returns")
 def returns(input: Secret, context: JobContext) -> dict[str, str]:
-    """Return it."""
+    """Return the secret."""
     context.progress(50, input.secret)
     return {input.secret: input.secret}
 
 
 @job("canary.returns_much")
 def returns_much(input: Secret, context: JobContext) -> str:
-    """Return it many times."""
+    """Return the secret many times."""
     return input.secret * 2000
 
 
 @job("canary.returns_nonsense")
 def returns_nonsense(input: Secret, context: JobContext) -> Any:
-    """Return it as no JSON can hold it."""
+    """Return the secret in a value that JSON cannot hold."""
     return {input.secret}
 
 
 @job("canary.returns_wrong_type")
 def returns_wrong_type(input: Secret, context: JobContext) -> int:
-    """Return it where a number was declared."""
+    """Return the secret instead of the declared number."""
     return input.secret  # type: ignore[return-value]
 
 
 @job("canary.raises", max_attempts=1)
 def raises(input: Secret, context: JobContext) -> None:
-    """Raise it, twice."""
+    """Raise the secret in an exception with a cause."""
     try:
         int(input.secret)
     except ValueError as error:
@@ -62,25 +62,25 @@ def raises(input: Secret, context: JobContext) -> None:
 
 @job("canary.raises_many", max_attempts=1)
 async def raises_many(input: Secret, context: JobContext) -> None:
-    """Raise it in a group."""
+    """Raise the secret in an exception group."""
     raise ExceptionGroup(input.secret, [ValueError(input.secret), KeyError(input.secret)])
 
 
 @job("canary.gives_up")
 def gives_up(input: Secret, context: JobContext) -> None:
-    """Tell the client."""
+    """Fail with the secret for the client."""
     raise Fatal(f"This is wrong: {input.secret}", code="WRONG")
 
 
 @job("canary.tries_again", max_attempts=2)
 def tries_again(input: Secret, context: JobContext) -> None:
-    """Tell the client, later."""
+    """Request a retry with the secret for the client."""
     raise Retry(f"Not yet: {input.secret}", after=1)
 
 
 @job("canary.exits", max_attempts=1)
 def exits(input: Secret, context: JobContext) -> None:
-    """Exit with it."""
+    """Exit with the secret."""
     raise SystemExit(input.secret)
 
 

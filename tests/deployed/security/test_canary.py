@@ -1,4 +1,4 @@
-"""Row S28: what users send, and what their jobs say, is in no log line, whichever way it goes."""
+"""Row S28: no log line holds what users send or jobs return."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFINITIONS = [found for found in map(definition_of, vars(canary_jobs).values())
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What is logged, by a logger configured as a function configures it."""
+    """Configure the logger as a function does, and return its output."""
     logger, out = logging.getLogger("asyncjobs"), io.StringIO()
     before = (logger.handlers, logger.level, logger.propagate)
     with monkeypatch.context() as patch:
@@ -43,7 +43,7 @@ def names(written: io.StringIO) -> set[str]:
 
 
 @pytest.mark.parametrize("job_type", [found.name for found in DEFINITIONS])
-def test_s28_no_line_holds_what_users_sent_or_jobs_said(
+def test_s28_log_has_no_payload_of_a_job(
     world: World, written: io.StringIO, capfd: pytest.CaptureFixture[str], job_type: str
 ) -> None:
     body = {"jobType": job_type, "input": {"secret": CANARY}, "metadata": {CANARY: CANARY}, "message": CANARY}
@@ -60,7 +60,7 @@ def test_s28_no_line_holds_what_users_sent_or_jobs_said(
     assert CANARY not in "".join(capfd.readouterr())
 
 
-def test_s28_no_line_holds_what_was_refused(world: World, written: io.StringIO) -> None:
+def test_s28_log_has_no_rejected_request(world: World, written: io.StringIO) -> None:
     for body in (CANARY, f'{{"jobType": "{CANARY}"}}', f'{{"jobType": "canary.raises", "input": {{"secret": ["{CANARY}"]}}}}'):
         assert world.call("POST /api/v1/jobs", CANARY, body=body).status == 400
     assert world.call("GET /api/v1/jobs", CANARY, query={"cursor": CANARY}).status == 400
@@ -68,7 +68,7 @@ def test_s28_no_line_holds_what_was_refused(world: World, written: io.StringIO) 
     assert CANARY not in written.getvalue()
 
 
-def test_s28_no_line_holds_what_is_in_a_message_or_in_an_error_that_nobody_foresaw(world: World, written: io.StringIO) -> None:
+def test_s28_log_has_no_malformed_message_and_no_text_of_an_unforeseen_error(world: World, written: io.StringIO) -> None:
     world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY})
     world.store.failures.append(RuntimeError(CANARY))
     world.work()
@@ -78,18 +78,21 @@ def test_s28_no_line_holds_what_is_in_a_message_or_in_an_error_that_nobody_fores
 
 
 @pytest.mark.parametrize("error", [None, {"code": "CANARY_7F3A9", "message": CANARY}])
-def test_s28_no_line_holds_what_an_outside_worker_reports_or_its_token(
-    world: World, written: io.StringIO, error: dict[str, str] | None
-) -> None:
+def test_s28_log_has_no_report_and_no_worker_token(world: World, written: io.StringIO, error: dict[str, str] | None) -> None:
     created = world.submit(CANARY, metadata={CANARY: CANARY}, message=CANARY).body
     headers = {"authorization": f"Bearer {created['workerToken']}"}
 
-    def tell(**report: object) -> int:
+    def report_status(**report: object) -> int:
         route = "PATCH /api/v1/jobs/{asyncJobId}/report"
         return world.call(route, async_job_id=created["asyncJobId"], headers=headers, body=json.dumps(report)).status
 
     end = {"status": "COMPLETED", "result": CANARY} if error is None else {"status": "FAILED", "error": error}
-    assert [tell(message=CANARY), tell(unknown=CANARY), tell(**end), tell(message=CANARY)] == [200, 400, 200, 409]
+    assert [
+        report_status(message=CANARY),
+        report_status(unknown=CANARY),
+        report_status(**end),
+        report_status(message=CANARY),
+    ] == [200, 400, 200, 409]
     assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{end['status']}"} <= names(written)
     for secret in (CANARY, CANARY.upper().replace("-", "_"), created["workerToken"], created["workerToken"][-40:]):
         assert secret not in written.getvalue()

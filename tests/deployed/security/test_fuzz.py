@@ -1,5 +1,5 @@
-"""Whatever comes in at a door, the answer is one of those there are. Body, cursor, key and message have properties of their own
-in tests/unit; here whole requests and batches are made up, and stored records are damaged."""
+"""Generated requests, batches and damaged records: each has a valid answer. tests/unit has properties of body, cursor, key
+and message."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def maps(*names: str) -> st.SearchStrategy[dict[str, str] | None]:
 
 @st.composite
 def events(draw: st.DrawFn) -> dict[str, Any]:
-    """Events of the gateway's shape, in which everything that a client chooses may be anything."""
+    """Draw an event of the gateway with any value in each part that a client controls."""
     body = draw(st.none() | TEXTS | BODIES.map(json.dumps) | st.binary(max_size=60).map(lambda b: base64.b64encode(b).decode()))
     return {
         "pathParameters": draw(maps("asyncJobId")),
@@ -83,7 +83,7 @@ FOREIGN = st.sampled_from([GOOD, GOOD[:-1], GOOD.replace("sample.returns", "no.s
 
 @FUZZ
 @given(st.lists(FOREIGN | TEXTS | JSON.map(json.dumps) | st.binary(max_size=20).map(lambda b: b.decode("latin-1")), max_size=4))
-def test_a_batch_of_anything_brings_back_only_messages_of_its_own(bodies: list[str]) -> None:
+def test_any_batch_returns_only_its_own_messages(bodies: list[str]) -> None:
     world = World()
     world.store.jobs[new_job().key] = new_job()
     failures = world.deliver(*bodies)
@@ -114,7 +114,7 @@ ITEMS = [to_item(new_job()), to_item(running_job())]
 
 @FUZZ
 @given(st.sampled_from(ITEMS), st.data())
-def test_a_damaged_record_is_read_or_refused_with_a_plain_error(item: Item, data: st.DataObject) -> None:
+def test_damaged_record_is_read_or_rejected_with_a_plain_error(item: Item, data: st.DataObject) -> None:
     damaged = copy.deepcopy(item)
     for name in data.draw(st.sets(st.sampled_from(sorted(item)), min_size=1, max_size=3)):
         damage = data.draw(DAMAGES)

@@ -1,8 +1,8 @@
 """The security rows of the protocol (section 6), S1 to S29: each request, and its exact answer.
 
-What is here goes through `Api.handle`. `ELSEWHERE` says where the rest is: what only the gateway or the bucket can show runs
-on the deployed stack, what unit tests show exhaustively is not repeated. Rows that are not there belong to what does not
-exist yet: S12 (no call demands a key), S21 to S26 (no callbacks).
+These rows go through `Api.handle`. `ELSEWHERE` names the tests of the others: those that need the gateway or the bucket run on
+the deployed stack, and those that unit tests cover are not repeated. The missing rows belong to features that do not exist yet:
+S12 (no request requires a key), S21 to S26 (no callbacks).
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ JOBS = "GET /api/v1/jobs"
 
 ELSEWHERE = {
     "S1": [
-        "deployed/operations/test_tokens.py::test_s1_no_forged_token_is_taken_and_none_reaches_a_function",
+        "deployed/operations/test_tokens.py::test_s1_forged_token_is_401_and_reaches_no_function",
         "deployed/http/test_owners.py::test_request_without_a_token_is_401",
         "deployed/http/test_tracked.py::test_each_wrong_token_is_the_same_401",
-        "deployed/security/test_isolation.py::test_the_token_of_one_job_does_nothing_for_another",
+        "deployed/security/test_isolation.py::test_worker_token_of_one_job_is_rejected_for_another",
     ],
     "S2": [
-        "deployed/operations/test_tokens.py::test_s2_a_token_without_the_scope_is_403",
+        "deployed/operations/test_tokens.py::test_s2_token_without_the_scope_is_403",
         "deployed/http/test_owners.py::test_id_token_is_not_an_access_token",
         "template/test_template.py::test_every_route_but_the_open_ones_needs_a_token_with_the_scope",
     ],
     "S3": [
-        "deployed/operations/test_tokens.py::test_s3_a_token_that_names_no_owner_is_403",
+        "deployed/operations/test_tokens.py::test_s3_token_without_an_owner_is_403",
         "unit/http/test_request.py::test_token_without_a_usable_subject_is_rejected",
     ],
     "S5": [
         "deployed/http/test_owners.py::test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404",
-        "deployed/security/test_isolation.py::test_nobody_can_tell_whether_others_are_there",
+        "deployed/security/test_isolation.py::test_owner_cannot_observe_other_owners",
     ],
     "S6": [
         "unit/http/test_parse.py::test_damaged_cursor_is_400",
@@ -79,15 +79,15 @@ ELSEWHERE = {
         "deployed/http/test_links.py::test_s27_link_cannot_write",
         "deployed/http/test_links.py::test_s27_changed_link_is_rejected",
     ],
-    "S28": ["deployed/security/test_canary.py::test_s28_no_line_holds_what_users_sent_or_jobs_said"],
+    "S28": ["deployed/security/test_canary.py::test_s28_log_has_no_payload_of_a_job"],
     "S29": [
         "template/test_template.py::test_functions_are_reached_only_through_the_gateway",
-        "deployed/operations/test_permissions.py::test_a_function_may_do_what_its_code_does_and_is_denied_all_else",
+        "deployed/operations/test_permissions.py::test_function_may_do_what_its_code_does_and_is_denied_everything_else",
     ],
 }
 
 
-def test_what_is_elsewhere_is_there() -> None:
+def test_tests_elsewhere_exist() -> None:
     tests = Path(__file__).parents[2]
     for row, names in ELSEWHERE.items():
         for name in names:
@@ -98,7 +98,7 @@ def test_what_is_elsewhere_is_there() -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A request that is not to be had, its answer, and what `errors` names."""
+    """A rejected request, its answer, and the pointers in `errors`."""
 
     number: str
     what: str
@@ -109,7 +109,7 @@ class Row:
     pointers: list[str] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
-    """Of the answer, besides those that every answer has."""
+    """Headers of the answer, in addition to those of every answer."""
 
     def __str__(self) -> str:
         return f"{self.number} {self.what}"
@@ -271,7 +271,7 @@ ROWS = [
 
 @pytest.fixture
 def world() -> World:
-    """With jobs of both, in each state."""
+    """Return a world with jobs of both owners in each state."""
     world = World()
     running = running_job()
     jobs = [
@@ -289,7 +289,7 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_the_answer_is_exactly_this(world: World, row: Row) -> None:
+def test_answer_is_exactly_that_of_the_row(world: World, row: Row) -> None:
     before = dict(world.store.jobs)
     body = {"progress": 1} if row.route == UPDATE and "jobType" in row.body else row.body
     options = {"body": json.dumps(body), **row.options}
@@ -310,7 +310,7 @@ def test_the_answer_is_exactly_this(world: World, row: Row) -> None:
     assert (world.store.jobs, world.store.writes, world.queue.sent, world.objects.stored) == (before, 0, [], {})
 
 
-def test_s4_an_owner_in_a_header_or_in_a_submits_query_is_nobody(world: World) -> None:
+def test_s4_owner_in_a_header_or_query_is_ignored(world: World) -> None:
     answer = world.call(
         SUBMIT,
         body=json.dumps({"jobType": "sample.returns"}),
@@ -321,7 +321,7 @@ def test_s4_an_owner_in_a_header_or_in_a_submits_query_is_nobody(world: World) -
     assert [key.owner for key in world.store.jobs if key.async_job_id == answer.body["asyncJobId"]] == ["alice"]
 
 
-def test_s5_every_404_is_the_same_to_the_letter(world: World) -> None:
+def test_s5_every_404_is_identical(world: World) -> None:
     answers = [
         world.call(route, async_job_id=async_job_id, body='{"progress": 1}')
         for route in (JOB, RESULT, CANCEL, UPDATE)
@@ -330,14 +330,14 @@ def test_s5_every_404_is_the_same_to_the_letter(world: World) -> None:
     assert all(answer == answers[0] for answer in answers)
 
 
-def test_s6_a_cursor_of_anothers_list_is_refused(world: World) -> None:
+def test_s6_cursor_of_another_owner_is_400(world: World) -> None:
     world.store.jobs |= {job.key: job for job in (new_job(owner="bob", async_job_id=an_id(number)) for number in (50, 51))}
     cursor = world.call(JOBS, "bob", query={"limit": "1"}).body["nextCursor"]
     answer = world.call(JOBS, query={"limit": "1", "cursor": cursor})
     assert (answer.status, answer.code) == (400, "INVALID_CURSOR")
 
 
-def test_s14_a_key_for_another_request_is_422_and_changes_nothing(world: World) -> None:
+def test_s14_key_of_another_request_is_422_and_changes_nothing(world: World) -> None:
     world.submit(key="k", jobType="sample.returns", message="canary")
     before = dict(world.store.jobs)
     answer = world.submit(key="k", jobType="sample.returns")
@@ -346,13 +346,13 @@ def test_s14_a_key_for_another_request_is_422_and_changes_nothing(world: World) 
     assert world.store.jobs == before
 
 
-def test_s15_an_overloaded_table_is_503_with_when_to_come_back(world: World) -> None:
+def test_s15_overloaded_table_is_503_with_retry_after(world: World) -> None:
     world.store.failures.append(Unavailable("Throttled."))
     answer = world.submit(jobType="sample.returns")
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (503, "UNAVAILABLE", "2")
 
 
-def test_s16_cancelling_a_cancelled_job_is_200(world: World) -> None:
+def test_s16_cancel_of_a_cancelled_job_is_200(world: World) -> None:
     answer = world.call(CANCEL, async_job_id=CANCELLED)
     assert (answer.status, answer.body["status"]) == (200, "CANCELLED")
     assert world.store.writes == 0

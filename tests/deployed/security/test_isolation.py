@@ -1,4 +1,4 @@
-"""Two users of one service: whatever the one does, the other cannot even tell."""
+"""Two users of one service: neither can observe the other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ABOUT_ONE_JOB = {
     "tell as owner": "PATCH /api/v1/jobs/{asyncJobId}",
     "tell as worker": "PATCH /api/v1/jobs/{asyncJobId}/report",
 }
-TOLD = json.dumps({"progress": 50, "message": "Half of it"})
+REPORT = json.dumps({"progress": 50, "message": "Half of it"})
 BODIES: dict[str, dict[str, Any]] = {
     "inline": {"jobType": "sample.returns_much", "input": {"size": 3}},
     "in the bucket": {"jobType": "sample.returns_much", "input": {"size": 9000}},
@@ -37,7 +37,7 @@ KEYS = st.sampled_from(["k", "kk", "a"])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("submit"), st.booleans(), KEYS, st.sampled_from(sorted(BODIES))),
-        # A job of one's own or the other's, by whose key its id was made.
+        # A job of the same owner or of the other one, with the id of that owner's key.
         st.tuples(st.sampled_from(sorted(ABOUT_ONE_JOB)), st.booleans(), KEYS, st.booleans()),
         st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
         st.tuples(st.sampled_from(["work", "sweep"]), st.just(None), st.just(None), st.just(None)),
@@ -46,8 +46,8 @@ STEPS = st.lists(
 )
 
 
-class Twice:
-    """The same days of the first user twice: alone in the world, and together with the second."""
+class TwoWorlds:
+    """Two worlds with the same steps of the first user: alone, and together with the second user."""
 
     def __init__(self, owners: tuple[str, str]) -> None:
         self.owners = owners
@@ -55,7 +55,7 @@ class Twice:
         self._cursors: dict[str, str] = {}
         self._tokens: dict[tuple[int, str, str], str] = {}
 
-    def live(self, step: tuple[Any, ...]) -> None:
+    def step(self, step: tuple[Any, ...]) -> None:
         kind, is_first, *_ = step
         if kind in ("work", "sweep"):
             getattr(self.together, kind)()
@@ -66,7 +66,7 @@ class Twice:
             self._act(self.together, step)
 
     def records_of_the_first(self, world: World) -> list[AsyncJob]:
-        # But for what is random: the generation, the claimant, and the place in the bucket.
+        # Without random values: the generation, the claimant, and the location in the bucket.
         own = [job for job in world.store.jobs.values() if job.owner == self.owners[0]]
         return sorted(
             (replace(job, generation="", claimed_by=None, result=None) for job in own), key=lambda job: job.async_job_id
@@ -87,32 +87,32 @@ class Twice:
                 self._cursors[key] = answer.body["nextCursor"]
             return answer
         whose = self.owners[0 if is_first == detail else 1]
-        # A worker has the token of one of its owner's jobs, and tries it on any.
+        # A worker has the token of one of its owner's jobs and sends it for any job.
         token = next((token for (of, who, _), token in self._tokens.items() if (of, who) == (id(world), owner)), "")
         headers = {"authorization": f"Bearer {token}"} if kind == "tell as worker" else {}
-        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=TOLD)
+        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=REPORT)
 
     def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
-        """What the first user sees of an answer, but for what is random."""
+        """Return the first user's view of the answer without random values."""
         cursors = dict(self._cursors)
         answer = self._act(world, step)
         if world is self.together:
-            self._cursors = cursors  # both worlds are asked with the same one
+            self._cursors = cursors  # both worlds receive the same cursor
         return answer.status, re.sub(r"results/[^?]*|ajw_[\w-]*", "", f"{answer.headers}{answer.text}")
 
 
 @settings(max_examples=150)
 @given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS)
-def test_nobody_can_tell_whether_others_are_there(owners: tuple[str, str], steps: list[tuple[Any, ...]]) -> None:
-    days = Twice(owners)
+def test_owner_cannot_observe_other_owners(owners: tuple[str, str], steps: list[tuple[Any, ...]]) -> None:
+    worlds = TwoWorlds(owners)
     for step in steps:
-        days.live(step)
-    assert days.records_of_the_first(days.together) == days.records_of_the_first(days.alone)
+        worlds.step(step)
+    assert worlds.records_of_the_first(worlds.together) == worlds.records_of_the_first(worlds.alone)
 
 
 @settings(max_examples=150)
 @given(st.tuples(OWNERS, OWNERS), st.tuples(KEYS, KEYS), st.booleans())
-def test_the_token_of_one_job_does_nothing_for_another(
+def test_worker_token_of_one_job_is_rejected_for_another(
     owners: tuple[str, str], keys: tuple[str, str], is_finished: bool
 ) -> None:
     assume((owners[0], keys[0]) != (owners[1], keys[1]))
@@ -123,8 +123,8 @@ def test_the_token_of_one_job_does_nothing_for_another(
     before = dict(world.store.jobs)
     headers = {"authorization": f"Bearer {first['workerToken']}"}
     answer = world.call(
-        ABOUT_ONE_JOB["tell as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=TOLD
+        ABOUT_ONE_JOB["tell as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=REPORT
     )
     assert (answer.status, answer.code, world.store.jobs) == (401, "INVALID_WORKER_TOKEN", before)
-    own = world.call(ABOUT_ONE_JOB["tell as worker"], async_job_id=first["asyncJobId"], headers=headers, body=TOLD)
+    own = world.call(ABOUT_ONE_JOB["tell as worker"], async_job_id=first["asyncJobId"], headers=headers, body=REPORT)
     assert (own.status, own.body["progress"]) == (200, 50)

@@ -53,7 +53,7 @@ def test_every_package_is_pinned_by_version_and_hash(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_no_server(lock: str) -> None:
+def test_lock_names_no_server(lock: str) -> None:
     assert re.findall(r"\S*://\S*|--[a-z-]*(?:index|links)\S*", (ROOT / f"{lock}.txt").read_text()) == []
 
 
@@ -70,7 +70,7 @@ def test_every_lock_is_checked() -> None:
     )
 
 
-def test_nothing_is_known_against_the_packages_of_the_layers() -> None:
+def test_packages_of_the_layers_have_no_known_vulnerability() -> None:
     files = [Path(f"{layer}.txt") for layer in LAYERS]
     unknown = {name for file in files for name in pins(ROOT / file)}
     for service in ("pypi", "osv"):
@@ -106,13 +106,13 @@ def _audit(files: list[Path], service: str) -> list[dict[str, Any]]:
     ],
     ids=["deployed", "around it"],
 )
-def test_no_line_is_of_a_kind_that_is_known_to_be_weak(folders: list[str], skipped: list[str]) -> None:
+def test_bandit_finds_nothing(folders: list[str], skipped: list[str]) -> None:
     template = "{relpath}:{line} {test_id} {msg}"
     done = run("bandit", "-q", "-r", *folders, "--skip", ",".join(skipped), "-f", "custom", "--msg-template", template)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_no_secret_is_in_any_file() -> None:
+def test_no_file_holds_a_secret() -> None:
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("NOT SCANNED: without git, nobody knows which of the files here would be published.")

@@ -1,4 +1,4 @@
-"""The whole service in one process: both halves of the API, the worker and the sweeper, over fakes and with the zoo's jobs."""
+"""The whole service in one process: the API, the worker and the sweeper over fakes, with the sample jobs."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 LONG = timedelta(minutes=15)
 
 
-def zoo_catalog() -> Catalog:
+def sample_catalog() -> Catalog:
     definitions = [definition_of(value) for value in vars(sample_jobs).values()]
     described = {found.name: found.describe() for found in definitions if found is not None}
     return Catalog({**described, GENERIC: tracked_job(GENERIC)})
 
 
-CATALOGUE = zoo_catalog()
+CATALOG = sample_catalog()
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as its reader sees it."""
+    """An answer as the client sees it."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,20 +48,20 @@ class Answer:
 
     @property
     def code(self) -> str | None:
-        """A problem's."""
+        """Return the code of a problem."""
         found: str | None = self.body.get("code")
         return found
 
 
 @dataclass
 class World:
-    """What there is, and how users and Lambda call it."""
+    """A service over fakes, called as users and Lambda call it."""
 
     store: FakeStore = field(default_factory=FakeStore)
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
-    catalog: Catalog = CATALOGUE
+    catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
@@ -84,7 +84,7 @@ class World:
         headers: Mapping[str, str] | None = None,
         **event: Any,
     ) -> Answer:
-        """A call of a user whose token the gateway has let pass."""
+        """Send a request of a user whose token the gateway accepted."""
         asked = as_owner(sample("submit"), owner)
         del asked["headers"]["idempotency-key"]
         asked["headers"] |= headers or {}
@@ -94,7 +94,7 @@ class World:
         return self.answer(asked)
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
-        """To an event of the gateway."""
+        """Handle an event of the gateway."""
         answer = (self._queries if event["routeKey"].startswith("GET") else self._commands).handle(event)
         return Answer(answer["statusCode"], answer["headers"], answer["body"])
 
@@ -103,19 +103,19 @@ class World:
         return self.call("POST /api/v1/jobs", owner, headers=headers, body=json.dumps(body))
 
     def work(self) -> None:
-        """Deliver each message that is in the queue."""
+        """Deliver each message of the queue."""
         bodies = [message.to_body() for message in self.queue.sent]
         self.queue.sent.clear()
         for body in bodies:
             self.deliver(body)
 
     def deliver(self, *bodies: str) -> list[str]:
-        """A batch of messages, whoever wrote them; the numbers of those that are to come back."""
+        """Deliver a batch of messages, and return the numbers of those that return to the queue."""
         records = [{"messageId": str(n), "receiptHandle": "r", "body": body} for n, body in enumerate(bodies)]
         answer = self._worker.handle({"Records": records}, request_id="request", remaining=lambda: LONG)
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def sweep(self) -> None:
-        """A minute later."""
+        """Sweep a minute later."""
         self.clock.advance(seconds=60)
         self._sweeper.sweep(lambda: LONG)
