@@ -19,6 +19,8 @@ ARCHITECTURE ?= arm64
 find_python = python=$$(sh tools/find-python.sh "$(PYTHON)") || exit 1
 make_environments = $(find_python); "$$python" -m tools.environments
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
+# Documents with tables that follow from the code.
+documents = docs/http-api.md
 # Every shell has a USER; only one given to make counts.
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that runs here: sam requires the same minor version on the PATH.
@@ -59,7 +61,7 @@ check: checks audit ## Format, lint, types, words, imports, template, catalog, a
 	@.venv/bin/python -m tools.words
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
-	@$(layers) .venv/bin/python -m asyncjobs.codegen --check
+	@$(layers) .venv/bin/python -m asyncjobs.codegen --check $(documents)
 
 audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -83,8 +85,8 @@ bench: tests ## Measure cold and warm calls against a bare handler, and polls ag
 	@.venv/bin/python -m bench.warm
 	@$(layers) .venv/bin/python -m bench.polling
 
-catalog: environments ## Write the list of job types and the OpenAPI document, from the jobs' decorators
-	@$(layers) .venv/bin/python -m asyncjobs.codegen
+catalog: environments ## Write the catalog of job types, the OpenAPI document and the documents' tables, from the code
+	@$(layers) .venv/bin/python -m asyncjobs.codegen $(documents)
 
 build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)

@@ -36,6 +36,8 @@ SCOPE = (
     "layers/asyncjobs/asyncjobs/core/*.py",
     "layers/asyncjobs/asyncjobs/estimates/*.py",
     "layers/asyncjobs/asyncjobs/testing.py",
+    "layers/asyncjobs/asyncjobs/codegen/*.py",
+    "layers/asyncjobs/asyncjobs/http/*.py",
     "layers/jobs/jobs/*.py",
     "local/emulator_patches/*.py",
     "local/engine.py",
@@ -53,6 +55,8 @@ SCOPE = (
     "tests/support/*.py",
     "tests/template/*.py",
     "tests/unit/**/*.py",
+    "tests/unit/codegen/*.py",
+    "tests/unit/http/*.py",
     "tools/words.py",
 )
 """The files to check, as globs. Each folder comes in when it is clean, until all of them are here."""

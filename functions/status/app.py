@@ -10,7 +10,7 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.history import CachedHistory
-from asyncjobs.http.handlers import queries_api
+from asyncjobs.http.query_routes import queries_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings

@@ -9,7 +9,8 @@ from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
-from asyncjobs.http.handlers import commands_api
+from asyncjobs.http.api import Handlers
+from asyncjobs.http.command_routes import commands_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.settings import Settings
@@ -35,7 +36,17 @@ inline_executor = InlineExecutor(threshold=settings.immediate_threshold, history
 commands = Commands(
     queue=queue, max_retention=settings.max_retention, inline_executor=inline_executor, admission=admission, **parts
 )
-api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalog"])
+
+
+def tracked() -> Handlers:
+    """Return the handlers of tracked jobs' reports. They are imported by the first report: few cold starts have one."""
+    from asyncjobs.http.tracked_routes import tracked_handlers
+    from asyncjobs.tracking.reports import Reports
+
+    return tracked_handlers(Reports(store=store, clock=utc_now))
+
+
+api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalog"], more=tracked)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

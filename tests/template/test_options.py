@@ -113,6 +113,7 @@ def test_expected_alarms_exist() -> None:
         "OldestDueAlarm",
         "WorkersLostAlarm",
         "ApiFailsAlarm",
+        "RequestsFailedAlarm",
         "SubmitErrorsAlarm",
         "StatusErrorsAlarm",
         "WorkerErrorsAlarm",
@@ -136,9 +137,14 @@ def test_missing_data_is_an_alarm_only_for_the_sweeper() -> None:
 
 
 def test_alarms_on_custom_metrics_name_fields_of_log_lines() -> None:
-    for name in ("SweeperSilentAlarm", "OldestDueAlarm"):
+    metrics = {
+        "SweeperSilentAlarm": "oldestDueAgeMs",
+        "OldestDueAlarm": "oldestDueAgeMs",
+        "RequestsFailedAlarm": "RequestsFailed",
+    }
+    for name, metric in metrics.items():
         alarm = properties(name)
-        assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, "oldestDueAgeMs")
+        assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, metric)
         assert alarm["Dimensions"] == [{"Name": "application", "Value": {"Ref": "AWS::StackName"}}]
     assert template()["Globals"]["Function"]["Environment"]["Variables"]["APPLICATION"] == {"Ref": "AWS::StackName"}
 

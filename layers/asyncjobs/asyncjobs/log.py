@@ -27,6 +27,7 @@ _METRICS = {
     "JOB_RETRIED": {"JobsRetried": _COUNT},
     "JOB_CANCELLED": {"JobsCancelled": _COUNT},
     "JOB_FENCED": {"AttemptsFenced": _COUNT},
+    "REQUEST_FAILED": {"RequestsFailed": _COUNT},
     "SWEPT": {"oldestDueAgeMs": "Milliseconds"},
 }
 """The events that are counted. One of them is one EMF line: log and metric for the price of a line."""

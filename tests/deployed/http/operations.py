@@ -43,9 +43,9 @@ _OWN_ROUTES = [
 ALL = [
     Asked(
         operation.route.partition(" ")[0],
-        operation.route.partition(" ")[2].removeprefix("/api/v1"),
+        operation.route.partition(" ")[2],
         has_body=operation.body is not None,
-        is_open=operation.is_open,
+        is_open=operation.security != "bearer",
     )
     for operation in OPERATIONS
 ] + _OWN_ROUTES

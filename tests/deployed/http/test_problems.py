@@ -39,10 +39,10 @@ def test_problem_has_the_members_of_rfc_9457_a_code_and_the_request_id(alice: Ca
     assert problem.pop("requestId")
     assert problem == {
         "type": "urn:asyncjobs:problem:JOB_NOT_FOUND",
-        "title": "There is no such job",
+        "title": "Job not found",
         "status": answer.status_code,
         "code": "JOB_NOT_FOUND",
-        "detail": "It does not exist, is not yours, or has expired.",
+        "detail": "Check the id. The job does not exist, belongs to another owner, or has expired.",
     }
 
 

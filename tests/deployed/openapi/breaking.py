@@ -6,7 +6,7 @@ promises, so the new one may promise no less. Additions break nothing: clients m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -107,7 +107,7 @@ class _Comparison:
             return
         if pair[0] and pair[1]:
             self._seen.add(pair)
-        old, new = _resolved(self._old, old), _resolved(self._new, new)
+        old, new = _merged(_resolved(self._old, old)), _merged(_resolved(self._new, new))
         if isinstance(old, bool) or isinstance(new, bool):
             narrow = new if direction is Direction.REQUEST else old
             if old != new and narrow is not True:
@@ -123,7 +123,8 @@ class _Comparison:
 
     def _values(self, where: str, old: Json, new: Json, direction: Direction) -> Iterator[str]:
         narrow, wide = (new, old) if direction is Direction.REQUEST else (old, new)
-        lost = _types(wide) - _types(narrow)
+        documents = (self._new, self._old) if direction is Direction.REQUEST else (self._old, self._new)
+        lost = _types(documents[1], wide) - _types(documents[0], narrow)
         if lost:
             yield f"{where}: {'no longer' if direction is Direction.REQUEST else 'also'} {', '.join(sorted(lost))}"
         for keyword in _SAME:
@@ -157,9 +158,12 @@ class _Comparison:
                 yield from self._schema(f"{where}/{name}", schema, after[name], direction)
 
     def _choices(self, where: str, old: Json, new: Json, direction: Direction) -> Iterator[str]:
-        """Compare `allOf`, which requires each part, and `oneOf` and `anyOf`: a request may use any old one, an answer is one."""
-        for keyword in ("allOf", "oneOf", "anyOf"):
-            before, after = _parts(old, keyword), _parts(new, keyword)
+        """Compare `allOf`, which requires each part, and `anyOf`: a request may use any old one, an answer is one.
+
+        `oneOf` counts as `anyOf`: no client depends on a value that fits only one.
+        """
+        for keyword, parts in (("allOf", _demanded), ("anyOf", _alternatives)):
+            before, after = parts(old), parts(new)
             lost, added = before.keys() - after.keys(), after.keys() - before.keys()
             is_narrowed_by_more = keyword == "allOf" or not before
             if direction is Direction.REQUEST:
@@ -190,12 +194,54 @@ def _resolved(document: Json, part: Any) -> Any:
     return part
 
 
+def _merged(schema: Any) -> Any:
+    """Return the schema with the parts of its `allOf` that are in place as its own members, unless both have one."""
+    if not isinstance(schema, dict):
+        return schema
+    merged, parts = dict(schema), []
+    for part in schema.get("allOf", ()):
+        rest = {key: value for key, value in part.items() if key not in ("properties", "required")}
+        if (
+            "$ref" in part
+            or rest.keys() & merged.keys()
+            or part.get("properties", {}).keys() & merged.get("properties", {}).keys()
+        ):
+            parts.append(part)
+            continue
+        merged |= rest
+        if "properties" in part:
+            merged["properties"] = {**merged.get("properties", {}), **part["properties"]}
+        if "required" in part:
+            merged["required"] = [*merged.get("required", ()), *part["required"]]
+    return {**merged, "allOf": parts} if parts else {key: value for key, value in merged.items() if key != "allOf"}
+
+
 _ALL_TYPES = frozenset({"null", "boolean", "integer", "number", "string", "array", "object"})
+_TYPES_OF_VALUES = {
+    type(None): "null",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    list: "array",
+    dict: "object",
+}
 
 
-def _types(schema: Json) -> frozenset[str]:
-    named = schema.get("type", _ALL_TYPES)
-    types = {named} if isinstance(named, str) else set(named)
+def _types(document: Json, schema: Any) -> frozenset[str]:
+    """Return the types that a value may have: those that are named, or those of the values or the alternatives."""
+    schema = _resolved(document, schema)
+    if not isinstance(schema, dict):
+        return _ALL_TYPES
+    if "type" in schema:
+        types = {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    elif "enum" in schema or "const" in schema:
+        values = schema["enum"] if "enum" in schema else [schema["const"]]
+        types = {_TYPES_OF_VALUES[type(value)] for value in values}
+    elif alternatives := _alternatives(schema):
+        types = set().union(*(_types(document, part) for part in alternatives.values()))
+    else:
+        return _ALL_TYPES
     return frozenset(types | ({"integer"} if "number" in types else set()))
 
 
@@ -203,9 +249,16 @@ def _among(values: list[Any], others: list[Any]) -> bool:
     return all(value in others for value in values)
 
 
-def _parts(schema: Json, keyword: str) -> dict[str, Any]:
+def _demanded(schema: Json) -> dict[str, Any]:
+    return _named(schema.get("allOf", ()))
+
+
+def _alternatives(schema: Json) -> dict[str, Any]:
+    return _named([*schema.get("oneOf", ()), *schema.get("anyOf", ())])
+
+
+def _named(parts: Sequence[Any]) -> dict[str, Any]:
     """Return the parts by their names: a `$ref`, or else the types or the position."""
-    parts = schema.get(keyword, ())
     return {_name(part) or _plain(part) or str(place): part for place, part in enumerate(parts)}
 
 

@@ -19,8 +19,9 @@ from schemathesis.engine.run.stateful import _executor as stateful
 from schemathesis.engine.run.stateful.context import StatefulContext
 
 from asyncjobs.core.canonical_json import canonical_json
-from asyncjobs.http.parse import MAX_METADATA
-from asyncjobs.http.request import Problem, parse_json
+from asyncjobs.http.bodies import MAX_METADATA
+from asyncjobs.http.problems import Problem
+from asyncjobs.http.strict_json import parse_json
 
 _answers: Counter[str] = Counter()
 

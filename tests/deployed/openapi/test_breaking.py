@@ -61,6 +61,14 @@ def operation(document: dict[str, Any], path: str, method: str = "get") -> Any:
     return document["paths"][path][method]
 
 
+def parameter(document: dict[str, Any], name: str) -> Any:
+    return next(found for found in operation(document, "/jobs")["parameters"] if found["name"] == name)
+
+
+def problem(document: dict[str, Any]) -> Any:
+    return operation(document, "/jobs")["responses"]["400"]["content"]["application/problem+json"]["schema"]
+
+
 def schema(document: dict[str, Any], name: str) -> Any:
     return document["components"]["schemas"][name]
 
@@ -109,15 +117,15 @@ BREAKS: dict[str, tuple[Change, str]] = {
         "GET /jobs: query 'owner' is required",
     ),
     "a parameter becomes required": (
-        lambda d: d["components"]["parameters"]["Limit"].update(required=True),
+        lambda d: parameter(d, "limit").update(required=True),
         "GET /jobs: query 'limit' is required",
     ),
     "a parameter may be less": (
-        lambda d: d["components"]["parameters"]["Limit"]["schema"].update(maximum=50),
+        lambda d: parameter(d, "limit")["schema"].update(maximum=50),
         "GET /jobs: query 'limit': maximum is 50",
     ),
     "a parameter must look so": (
-        lambda d: d["components"]["parameters"]["Cursor"]["schema"].update(pattern="^x"),
+        lambda d: parameter(d, "cursor")["schema"].update(pattern="^x"),
         "GET /jobs: query 'cursor': pattern is '^x'",
     ),
     "a body becomes required": (
@@ -128,8 +136,8 @@ BREAKS: dict[str, tuple[Change, str]] = {
     ),
     "a body is gone": (lambda d: operation(d, "/jobs", "post").pop("requestBody"), "POST /jobs: body is gone"),
     "a job type is gone": (
-        lambda d: schema(d, "SubmitRequest")["oneOf"].pop(),
-        "POST /jobs: body: oneOf #/components/schemas/api.counts.submit is gone",
+        lambda d: schema(d, "SubmitRequest")["anyOf"].pop(),
+        "POST /jobs: body: anyOf #/components/schemas/api.counts.submit is gone",
     ),
     "a new input is required": (
         lambda d: schema(d, "api.reads.input")["required"].append("mode"),
@@ -160,8 +168,20 @@ BREAKS: dict[str, tuple[Change, str]] = {
         "/input/anything: anyOf string is new",
     ),
     "an input must fit one more schema": (
+        lambda d: inputs(d)["anything"].update(allOf=[{"$ref": "#/components/schemas/Status"}]),
+        "/input/anything: allOf #/components/schemas/Status is new",
+    ),
+    "an input must fit one more schema that is written in place": (
         lambda d: inputs(d)["anything"].update(allOf=[{"type": "string"}]),
-        "/input/anything: allOf string is new",
+        "/input/anything: no longer array, boolean, integer, null, number, object",
+    ),
+    "a problem has another status": (
+        lambda d: problem(d)["properties"].update(status={"const": 422}),
+        "GET /jobs: 400/status: const is 422",
+    ),
+    "an answer is no longer a problem": (
+        lambda d: problem(d).pop("allOf"),
+        "GET /jobs: 400: allOf #/components/schemas/Problem is gone",
     ),
     "an input is closed": (
         lambda d: schema(d, "api.counts.input").update(additionalProperties=False),
@@ -211,7 +231,7 @@ ADDITIONS: dict[str, Change] = {
         {"Idempotency-Replayed": {"required": True, "schema": {"const": "true"}}}
     ),
     "a parameter": lambda d: operation(d, "/jobs")["parameters"].append({"name": "new", "in": "query", "schema": {}}),
-    "a wider parameter": lambda d: d["components"]["parameters"]["Limit"]["schema"].update(maximum=1000),
+    "a wider parameter": lambda d: parameter(d, "limit")["schema"].update(maximum=1000),
     "a job type": lambda d: d.update(document([READS, job_type("api.counts", input_schema={"type": "object"}), job_type("b")])),
     "an input": lambda d: inputs(d).update(new={"type": "string"}),
     "a value of an input": lambda d: inputs(d)["mode"]["enum"].append("best"),
@@ -221,7 +241,12 @@ ADDITIONS: dict[str, Change] = {
     "an input without bounds": lambda d: [inputs(d)["pages"].pop(bound) for bound in ("minimum", "maximum")],
     "a member of an answer": lambda d: job(d)["properties"].update(new={"type": "string"}),
     "a status": lambda d: schema(d, "Status")["enum"].append("PAUSED"),
-    "a code": lambda d: schema(d, "Problem")["properties"]["code"]["enum"].append("NEW"),
+    "a code": lambda d: problem(d)["properties"]["code"]["enum"].append("NEW"),
+    "a part of allOf in its place": lambda d: problem(d).update(
+        allOf=[*problem(d)["allOf"], {"properties": problem(d).pop("properties")}]
+    ),
+    "oneOf for anyOf": lambda d: schema(d, "SubmitRequest").update(oneOf=schema(d, "SubmitRequest").pop("anyOf")),
+    "the type of an enum": lambda d: inputs(d)["mode"].update(type="string"),
     "an operation that needs no token any more": lambda d: operation(d, "/jobs").update(security=[]),
     "words": lambda d: job(d).update(description="Other words."),
 }

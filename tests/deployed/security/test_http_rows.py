@@ -54,10 +54,10 @@ ELSEWHERE = {
         "deployed/security/test_isolation.py::test_owner_cannot_observe_other_owners",
     ],
     "S6": [
-        "unit/http/test_parse.py::test_damaged_cursor_is_400",
-        "unit/http/test_parse.py::test_made_up_cursor_is_400",
+        "unit/http/test_cursor.py::test_damaged_cursor_is_400",
+        "unit/http/test_cursor.py::test_made_up_cursor_is_400",
     ],
-    "S10": ["unit/http/test_request.py::test_ambiguous_json_is_rejected"],
+    "S10": ["unit/http/test_strict_json.py::test_ambiguous_json_is_rejected"],
     "S13": ["unit/http/test_request.py::test_invalid_key_is_rejected"],
     "S15": [
         "deployed/http/test_limits.py::test_exceeded_rate_is_429_with_retry_after",
@@ -73,7 +73,7 @@ ELSEWHERE = {
         "deployed/http/test_headers.py::test_s19_other_origin_gets_no_cors_headers",
         "deployed/http/test_headers.py::test_listed_origin_may_send_every_method_and_header",
     ],
-    "S20": ["unit/http/test_parse.py::test_invalid_body_is_400_with_each_problem"],
+    "S20": ["unit/http/test_bodies.py::test_invalid_body_is_400_with_each_problem"],
     "S27": [
         "deployed/http/test_links.py::test_s27_link_downloads_the_result_for_five_minutes",
         "deployed/http/test_links.py::test_s27_link_cannot_write",

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from asyncjobs.http.handlers import commands_api, queries_api
+from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
+from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
@@ -67,7 +70,10 @@ class World:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
         most = timedelta(days=30)
         self._commands = commands_api(
-            Commands(queue=self.queue, max_retention=most, **parts), clock=self.clock, max_retention=most
+            Commands(queue=self.queue, max_retention=most, **parts),
+            clock=self.clock,
+            max_retention=most,
+            more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
         )
         self._queries = queries_api(Queries(**parts), clock=self.clock)
         executor = Executor(jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait
+from tests.unit.http.in_memory_api import Answer, InMemoryApi, SimulatedWait
 
 
 @pytest.fixture
@@ -15,3 +15,9 @@ def api() -> InMemoryApi:
 @pytest.fixture
 def wait(api: InMemoryApi) -> SimulatedWait:
     return api.wait
+
+
+@pytest.fixture
+def tracked(api: InMemoryApi) -> Answer:
+    """Return the answer to the submit of a tracked job."""
+    return api.submit({"message": "Upload queued", "metadata": {"fileName": "contract.pdf"}})

@@ -11,13 +11,16 @@ from typing import Any
 from asyncjobs.codegen.openapi import document
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
-from asyncjobs.http.handlers import commands_api, queries_api
+from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.query_routes import QUERIES, queries_api
+from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import Waiter
 from asyncjobs.service.queries import Queries
+from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.events import as_owner, sample
 from tests.support.factories import NOW, OWNER, job_type, new_job
@@ -38,6 +41,7 @@ HEALTH = "GET /api/v1/health"
 OPENAPI = "GET /api/v1/openapi.json"
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
+QUERY_ROUTES = {operation.route_key for operation in QUERIES}
 ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
@@ -135,7 +139,13 @@ class InMemoryApi:
             waiter=waiter,
             queue=(lambda: self.queue) if self.shows_queue_depth else None,
         )
-        self._commands = commands_api(commands, clock=self.clock, max_retention=max_retention, job_types=CATALOG)
+        self._commands = commands_api(
+            commands,
+            clock=self.clock,
+            max_retention=max_retention,
+            job_types=CATALOG,
+            more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
+        )
         self._queries = queries_api(queries, clock=self.clock, estimate=self.estimate)
 
     def estimate(self, job_type: str) -> Durations | None:
@@ -175,7 +185,7 @@ class InMemoryApi:
             request["pathParameters"] = dict(path)
         if query is not None:
             request["queryStringParameters"] = dict(query)
-        api = self._queries if route in self._queries._routes else self._commands
+        api = self._queries if route in QUERY_ROUTES else self._commands
         answer = api.handle(request)
         CONTRACT.check(route, answer["statusCode"], answer["headers"], answer["body"])
         return Answer(answer["statusCode"], answer["headers"], answer["body"])

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
-from asyncjobs.core.errors import Unavailable
+import pytest
+
+from asyncjobs.core.errors import AnotherIsRunning, AsyncJobsError, IllegalMove, InputProblem, NotAdmitted, Unavailable
 from asyncjobs.core.rate import SubmitRate
+from asyncjobs.http.problems import invalid_request, to_problem
 from tests.support.factories import JOB_ID
-from tests.unit.http.in_memory_api import BODY, CANCEL, JOB, InMemoryApi
+from tests.unit.http.in_memory_api import (
+    BODY,
+    CANCEL,
+    JOB,
+    InMemoryApi,
+)
+
+
+def test_invalid_request_names_each_place() -> None:
+    problem = invalid_request(InputProblem("/a", "is required"), InputProblem("/b", "is not a known field"))
+    assert problem.extensions == {
+        "errors": [{"pointer": "/a", "detail": "is required"}, {"pointer": "/b", "detail": "is not a known field"}]
+    }
+
 
 SIX_A_MINUTE = {"rate": SubmitRate(per_minute=6, burst=2)}
 
@@ -44,9 +61,31 @@ def test_full_queue_is_503_but_a_replay_is_accepted() -> None:
     assert api.submit(BODY, key="k").headers["idempotency-replayed"] == "true"
 
 
-def test_unavailable_table_is_503(api: InMemoryApi) -> None:
+def test_unavailable_table_is_503_with_retry_after(api: InMemoryApi) -> None:
     api.store.failures.append(Unavailable("throttled"))
-    assert api.call(JOB, async_job_id=JOB_ID).status == 503
+    answer = api.call(JOB, async_job_id=JOB_ID)
+    assert (answer.status, answer.body["code"], answer.headers["retry-after"]) == (503, "UNAVAILABLE", "2")
+
+
+def test_unavailable_says_that_a_submit_without_a_key_may_create_a_second_job(api: InMemoryApi) -> None:
+    """An applied put whose answer was lost looks like a failed one: only a key makes the repeated submit find its job."""
+    api.store.failures.append(Unavailable("answer lost"))
+    detail = api.submit(BODY).body["detail"]
+    assert "same Idempotency-Key" in detail
+    assert "without a key, a repeated submit may create a second job" in detail
+
+
+@pytest.mark.parametrize("error", NotAdmitted.__subclasses__(), ids=lambda error: error.__name__)
+def test_each_refusal_has_a_problem_with_retry_after(error: type[NotAdmitted]) -> None:
+    options = {"async_job_id": None} if error is AnotherIsRunning else {"message": ""}
+    problem = to_problem(error(retry_after=timedelta(seconds=1.5), **options))
+    assert problem is not None
+    assert problem.headers["retry-after"] == "2"
+
+
+@pytest.mark.parametrize("error", [IllegalMove("x"), AsyncJobsError("x"), ValueError("x")], ids=repr)
+def test_error_that_only_a_bug_raises_has_no_problem(error: Exception) -> None:
+    assert to_problem(error) is None
 
 
 def test_exclusive_job_is_409_with_the_id_of_the_callers_running_job(api: InMemoryApi) -> None:
@@ -65,9 +104,9 @@ def test_problem_has_the_members_of_rfc_9457_a_code_and_the_request_id(api: InMe
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.body == {
         "type": "urn:asyncjobs:problem:JOB_NOT_FOUND",
-        "title": "There is no such job",
+        "title": "Job not found",
         "status": 404,
         "code": "JOB_NOT_FOUND",
-        "detail": "It does not exist, is not yours, or has expired.",
+        "detail": "Check the id. The job does not exist, belongs to another owner, or has expired.",
         "requestId": "JKJaXmPLvHcESHA=",
     }

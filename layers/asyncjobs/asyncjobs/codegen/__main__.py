@@ -1,22 +1,25 @@
-"""Writes what is made from the jobs' decorators: the catalog, and the OpenAPI document beside it.
+"""Write the files that follow from the code: the catalog of job types, the OpenAPI document, and tables in documents.
 
-Run it with `python -m asyncjobs.codegen`; with `--check` it only tells what is stale.
+`python -m asyncjobs.codegen [DOCUMENT ...]` writes them; with `--check` it only names the files that are stale.
 """
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from asyncjobs.codegen import openapi
+from asyncjobs.codegen import openapi, tables
 from asyncjobs.jobtypes import catalog
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files that are not as they should be, or with `--check` name them and return 1."""
+    """Write each file that is stale, or with `--check` name it and return 1."""
     job_types = catalog.collect()
+    documents = [Path(argument) for argument in arguments if argument != "--check"]
     files = {
         catalog.catalog_path(): catalog.to_json(job_types),
         catalog.openapi_path(): openapi.to_json(openapi.document(job_types)),
+        **{path: tables.with_tables(path.read_text()) for path in documents},
     }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     for path in stale:

@@ -1,4 +1,4 @@
-"""To the wire: how jobs, job types and quotas look to clients."""
+"""Jobs, job types and quotas as clients receive them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import epoch_milliseconds, rfc3339
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.http.job_routes import BASE_PATH
+from asyncjobs.http.operations import BASE_PATH
 from asyncjobs.jobtypes.decorator import JobType
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def job_body(job: AsyncJob) -> dict[str, Any]:
-    """The job, but for what moves with each look."""
+    """Return the job, without the members that change while the job does not."""
     result = job.result
     return {
         "asyncJobId": job.async_job_id,
@@ -43,7 +43,7 @@ def job_body(job: AsyncJob) -> dict[str, Any]:
 
 
 def error_body(job: AsyncJob) -> dict[str, Any] | None:
-    """What the job's last attempt came to; None while nothing has gone wrong."""
+    """Return the error of the job's last attempt, or None."""
     error = job.error
     if error is None:
         return None
@@ -51,7 +51,7 @@ def error_body(job: AsyncJob) -> dict[str, Any] | None:
 
 
 def job_type_body(job_type: JobType) -> dict[str, Any]:
-    """What a client may want to know of a job type."""
+    """Return what a client needs to use the job type."""
     return {
         "jobType": job_type.name,
         "description": job_type.description,
@@ -67,7 +67,7 @@ def job_type_body(job_type: JobType) -> dict[str, Any]:
 
 
 def rate_headers(quota: Quota | None) -> dict[str, str]:
-    """`RateLimit` and its policy (draft-ietf-httpapi-ratelimit-headers-10): `r` more at once, and another one in `t` seconds."""
+    """Return `RateLimit` and its policy (draft-ietf-httpapi-ratelimit-headers-10): `r` submits now, one more in `t` seconds."""
     if quota is None:
         return {}
     return {
@@ -77,5 +77,5 @@ def rate_headers(quota: Quota | None) -> dict[str, str]:
 
 
 def whole_seconds(duration: timedelta) -> int:
-    """Rounded up: who comes back then does not come too early."""
+    """Return the duration in seconds, rounded up, so that a client that waits so long is not too early."""
     return math.ceil(duration.total_seconds())

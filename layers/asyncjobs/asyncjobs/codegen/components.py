@@ -1,0 +1,157 @@
+"""Components of the OpenAPI document that several operations use: parameters, headers and schemas, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncjobs.core.job import MAX_ATTEMPTS_LIMIT, Priority, ResultType, RetentionFrom, Status
+from asyncjobs.http.bodies import MAX_METADATA
+from asyncjobs.http.request import IDEMPOTENCY_KEY
+from asyncjobs.http.schemas import (
+    ANY_OBJECT,
+    BOOLEAN,
+    SECONDS,
+    STRING,
+    TIME,
+    URI,
+    URI_REFERENCE,
+    UUID,
+    Json,
+    answer_object,
+    described,
+    header,
+    nullable,
+    ref,
+)
+from asyncjobs.tracking.reports import SCHEMA as REPORT_SCHEMA
+
+
+def _enum(description: str, values: type[Status | Priority | RetentionFrom | ResultType]) -> Json:
+    return {"type": "string", "enum": [each.value for each in values], "description": description}
+
+
+_MAX_ATTEMPTS: Json = {"type": "integer", "minimum": 0, "maximum": MAX_ATTEMPTS_LIMIT}
+
+PARAMETERS: Mapping[str, Json] = {
+    "asyncJobId": {"name": "asyncJobId", "in": "path", "required": True, "description": "The job's id.", "schema": UUID},
+    "IdempotencyKey": header(
+        "Idempotency-Key",
+        "Identifies the request: repeated with the same key, it returns the same job. 1 to 255 visible ASCII characters; a "
+        "quoted string (RFC 9651) and a bare token with the same text are the same key.",
+        {"type": "string", "pattern": IDEMPOTENCY_KEY},
+    ),
+    "Prefer": header(
+        "Prefer",
+        "`respond-async`: answer without waiting. `wait=N`: wait up to N seconds (at most 20) for the finished job. "
+        "Unknown preferences are ignored (RFC 7240).",
+        STRING,
+    ),
+}
+
+HEADERS: Mapping[str, Json] = {
+    "Location": described("The URL of the job or of its result.", {"schema": URI_REFERENCE}),
+    "Retry-After": described(
+        "The number of seconds to wait before the next request.", {"schema": {"type": "integer", "minimum": 0}}
+    ),
+    "Idempotency-Replayed": described("An earlier request with this key created the job.", {"schema": {"const": "true"}}),
+    "Vary": described("The answer depends on the `Prefer` header.", {"schema": {"const": "Prefer"}}),
+    "Preference-Applied": described("The preferences that the answer met.", {"schema": STRING}),
+    "ETag": described("Identifies this state of the job.", {"schema": STRING}),
+    "RateLimit": described("The rest of your submit rate, if there is a limit.", {"schema": STRING}),
+    "RateLimit-Policy": described("Your submit rate limit, if there is one.", {"schema": STRING}),
+    "WWW-Authenticate": described("The kind of token that is required.", {"schema": {"const": "Bearer"}}),
+    "Cache-Control": described("How long a copy may be used.", {"schema": STRING}),
+}
+
+SCHEMAS: Mapping[str, Json] = {
+    "Status": _enum("The state of a job. COMPLETED, FAILED and CANCELLED are final, except for a retry.", Status),
+    "Priority": _enum("The queue in which a job waits. Jobs wait only for jobs with the same priority.", Priority),
+    "RetentionFrom": _enum("The start of a job's retention. A job is kept for at least a minute after its end.", RetentionFrom),
+    "ResultType": _enum("Where a job's result is: in `result` (INLINE), or at `resultLocation`.", ResultType),
+    "Metadata": described(f"An object of your own, up to {MAX_METADATA} bytes. The job shows it unchanged.", ANY_OBJECT),
+    "JobError": answer_object(
+        "Why a job failed.",
+        {
+            "code": described("The reason, for programs.", STRING),
+            "message": described("The reason, for people.", STRING),
+            "type": described("The class of the error.", STRING),
+            "retryable": described("Whether the same job may succeed if it is submitted again.", BOOLEAN),
+        },
+    ),
+    "AsyncJob": answer_object(
+        "A job.",
+        {
+            "asyncJobId": UUID,
+            "jobType": STRING,
+            "status": ref("Status"),
+            "priority": ref("Priority"),
+            "progress": described("Percent.", {"type": "integer", "minimum": 0, "maximum": 100}),
+            "message": described("The latest message of the job, or of the request that submitted it.", nullable(STRING)),
+            "metadata": described("The metadata of the request that submitted it.", nullable(ANY_OBJECT)),
+            "attempt": described("The number of attempts that have started.", {"type": "integer", "minimum": 0}),
+            "maxAttempts": described("0 for a tracked job.", _MAX_ATTEMPTS),
+            "createdAt": TIME,
+            "updatedAt": TIME,
+            "startedAt": described("When the first attempt started.", nullable(TIME)),
+            "endedAt": nullable(TIME),
+            "estimatedEndAt": described("When the job will probably end, if there is an estimate.", nullable(TIME)),
+            "recordExpiresAt": described(
+                "When the job and its result are deleted, in seconds since 1970.", {"type": "integer"}
+            ),
+            "resultType": described("Null while there is no result.", nullable(ref("ResultType"))),
+            "result": described("The result, if it is small.", nullable(ref("Result"))),
+            "resultLocation": described("The URL of a large result.", nullable(URI_REFERENCE)),
+            "error": nullable(ref("JobError")),
+            "workerToken": described(
+                "The secret of the worker of a tracked job. Only the answer that created the job has it.", STRING
+            ),
+            "queueDepth": described(
+                "About how many messages of all owners are in the job's queue. Only for a job that can start, if the "
+                "deployment shows it, and not after a `wait`.",
+                {"type": "integer", "minimum": 0},
+            ),
+        },
+        optional=("workerToken", "queueDepth"),
+    ),
+    "Report": described("A worker's report on a tracked job.", REPORT_SCHEMA),
+    "JobType": answer_object(
+        "What a client needs to use a job type.",
+        {
+            "jobType": STRING,
+            "description": STRING,
+            "inputSchema": described("A JSON Schema (2020-12).", ANY_OBJECT),
+            "outputSchema": described("A JSON Schema (2020-12).", ANY_OBJECT),
+            "expectedSeconds": described("How long a job usually takes.", SECONDS),
+            "tracked": described("Whether the work is done by an outside worker.", BOOLEAN),
+            "timeoutSeconds": described("How long an attempt may take.", SECONDS),
+            "maxAttempts": described("0 for a tracked type.", _MAX_ATTEMPTS),
+            "priority": described("The priority of a job that is submitted without one.", ref("Priority")),
+            "retentionSeconds": described("How long a job is kept that is submitted without `retentionSeconds`.", SECONDS),
+        },
+    ),
+    "InputProblem": answer_object(
+        "An invalid place in a request.",
+        {
+            "pointer": described("A JSON pointer into the body, or `/` and the name of a parameter.", STRING),
+            "detail": STRING,
+        },
+    ),
+    "Problem": answer_object(
+        "An error (RFC 9457).",
+        {
+            "type": described("The code as a URI.", URI),
+            "title": STRING,
+            "status": described("The status of the answer.", {"type": "integer", "minimum": 400, "maximum": 599}),
+            # Not an enum: a client that was generated today must be able to read a code of tomorrow.
+            "code": described("The error, for programs. Each answer lists its codes; further ones may be added.", STRING),
+            "detail": described("The error, for people, and what to do next.", STRING),
+            "requestId": described("Include it in support requests.", STRING),
+            "errors": {"type": "array", "items": ref("InputProblem")},
+            "asyncJobId": UUID,
+            "error": described("Why the job failed.", nullable(ref("JobError"))),
+            "jobStatus": described("How the job ended.", ref("Status")),
+        },
+        optional=("errors", "asyncJobId", "error", "jobStatus"),
+    ),
+    "GatewayError": answer_object("An error of API Gateway itself.", {"message": nullable(STRING)}, optional=("message",)),
+}

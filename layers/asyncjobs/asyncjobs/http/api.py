@@ -1,0 +1,49 @@
+"""The entry point of both API functions: from an event of API Gateway to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asyncjobs import log
+from asyncjobs.http.answers import Answer, problem_answer
+from asyncjobs.http.problems import Problem, to_problem
+from asyncjobs.http.request import Request
+
+Handlers = Mapping[str, Callable[[Request], Answer]]
+"""The handler of each route."""
+
+
+class Api:
+    """Answers each request by the handler of its route. Every error is answered with a problem."""
+
+    def __init__(self, handlers: Handlers, more: Callable[[], Handlers] | None = None) -> None:
+        """Make the API. `more` returns further handlers: for routes whose modules few cold starts need."""
+        self._handlers = handlers
+        self._more = more
+
+    def handle(self, event: Mapping[str, Any]) -> Answer:
+        """Answer an event of an HTTP API (payload format 2.0)."""
+        request = Request(event)
+        try:
+            request.check_accept()
+            return self._handler(request.route)(request)
+        except Exception as error:  # noqa: BLE001 - a bug, too, is answered with the id in its log line
+            return problem_answer(to_problem(error) or _internal_error(request, error), request.request_id)
+
+    def _handler(self, route: str) -> Callable[[Request], Answer]:
+        if route not in self._handlers and self._more is not None:
+            self._handlers, self._more = {**self._handlers, **self._more()}, None
+        return self._handlers[route]
+
+
+def _internal_error(request: Request, error: Exception) -> Problem:
+    """Log the error with its traceback, and return a problem that says nothing of it."""
+    log.log_event(
+        "REQUEST_FAILED",
+        requestId=request.request_id,
+        route=request.route,
+        errorType=type(error).__name__,
+        stack=log.stack(error),
+    )
+    return Problem("INTERNAL_ERROR")

@@ -1,0 +1,43 @@
+"""Cursors: places in an owner's list of jobs, opaque to clients."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from asyncjobs.core.canonical_json import canonical_json
+from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds
+from asyncjobs.core.errors import InvalidCursor
+from asyncjobs.core.ports import ListPosition
+from asyncjobs.http.request import JOB_ID
+from asyncjobs.service.queries import JobsQuery
+
+
+def to_cursor(owner: str, query: JobsQuery, position: ListPosition) -> str:
+    """Return the cursor of a place in the list.
+
+    It needs no secret: it holds no owner, so any cursor leads to a place in the caller's own list. The checksum rejects a
+    cursor that was damaged or made for another list.
+    """
+    place = [epoch_milliseconds(position.created_at), position.async_job_id]
+    return base64.urlsafe_b64encode(json.dumps([*place, _checksum(owner, query, place)]).encode()).decode().rstrip("=")
+
+
+def from_cursor(owner: str, query: JobsQuery, cursor: str) -> ListPosition:
+    """Return the place of a cursor. Raise `InvalidCursor`."""
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        milliseconds, async_job_id, _ = json.loads(text)
+        position = ListPosition(from_epoch_milliseconds(milliseconds), async_job_id)
+        is_genuine = JOB_ID.fullmatch(async_job_id) and to_cursor(owner, query, position) == cursor
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise InvalidCursor from error
+    if not is_genuine:
+        raise InvalidCursor
+    return position
+
+
+def _checksum(owner: str, query: JobsQuery, place: list[Any]) -> str:
+    return hashlib.sha256(canonical_json([owner, query.status, query.job_type, place])).hexdigest()[:16]

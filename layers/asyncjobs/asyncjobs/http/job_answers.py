@@ -1,0 +1,71 @@
+"""Answers with a job in them, and the problems of a job that has no result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from asyncjobs.core.clock import rfc3339
+from asyncjobs.core.durations import Durations
+from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.estimates.poll_schedule import estimated_end, retry_after
+from asyncjobs.http.answers import Answer, answer
+from asyncjobs.http.problems import Problem
+from asyncjobs.http.render import error_body, job_body
+
+Estimates = Callable[[str], Durations | None]
+"""The durations of past jobs of a type; None when they are unavailable."""
+
+
+def no_estimate(_job_type: str) -> None:
+    """Return None for every job type."""
+
+
+def job_answer(
+    status: int,
+    job: AsyncJob,
+    now: datetime,
+    headers: Mapping[str, str] | None = None,
+    *,
+    body: Mapping[str, Any] | None = None,
+    estimate: Estimates = no_estimate,
+    extra: Mapping[str, Any] | None = None,
+) -> Answer:
+    """Return an answer with the job (`body`, if the caller has made it), and `extra` members that are not part of it."""
+    polling, members = dict[str, str](), {**(body or job_body(job)), **(extra or {})}
+    if not job.is_finished:
+        past = estimate(job.job_type)
+        polling = {"retry-after": str(retry_after(job, now, past))}
+        members["estimatedEndAt"] = (end := estimated_end(job, now, past)) and rfc3339(end)
+    return answer(status, members, headers={**polling, **(headers or {})})
+
+
+def polling_headers(job: AsyncJob, now: datetime, estimate: Estimates = no_estimate) -> dict[str, str]:
+    """Return when to poll next; nothing for a job that has finished."""
+    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.job_type)))}
+
+
+def no_result(job: AsyncJob, now: datetime, estimate: Estimates) -> Problem:
+    """Return why the job has no result."""
+    code = _CODES.get(job.status, "JOB_NOT_COMPLETED")
+    headers = polling_headers(job, now, estimate)
+    return Problem(code, headers=headers, asyncJobId=job.async_job_id, error=error_body(job))
+
+
+def failed_while_waiting(job: AsyncJob, headers: Mapping[str, str]) -> Problem:
+    """Return why the job failed, to a caller that waited for it."""
+    return Problem("JOB_FAILED", waiting=True, headers=headers, asyncJobId=job.async_job_id, error=error_body(job))
+
+
+def no_result_in_time(job: AsyncJob, now: datetime, headers: Mapping[str, str]) -> Problem:
+    """Return why there is no result, to a caller that waited for the bare result."""
+    if job.status is Status.FAILED:
+        return failed_while_waiting(job, headers)
+    code = _CODES.get(job.status, "JOB_NOT_COMPLETED")
+    detail = None if job.is_finished else "The job is still running. Get it at the URL in Location."
+    headers = {**headers, **polling_headers(job, now)}
+    return Problem(code, detail, waiting=True, headers=headers, asyncJobId=job.async_job_id)
+
+
+_CODES = {Status.FAILED: "JOB_FAILED", Status.CANCELLED: "JOB_CANCELLED"}

@@ -1,0 +1,192 @@
+"""The operations that read: one job, its result, a list of jobs, the job types, and the API itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
+from asyncjobs.http.api import Api
+from asyncjobs.http.cursor import to_cursor
+from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers
+from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
+from asyncjobs.http.parameters import jobs_query, wait_of
+from asyncjobs.http.render import job_body, job_type_body
+from asyncjobs.http.request import Request
+from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, nullable, query, ref
+from asyncjobs.jobtypes.catalog import openapi_text
+from asyncjobs.service.queries import Queries
+
+JOBS_PAGE = Schema(
+    "JobsPage",
+    answer_object(
+        "A page of a list of jobs.",
+        {
+            "jobs": {"type": "array", "items": ref("AsyncJob")},
+            "nextCursor": described("The cursor of the next page; null at the end of the list.", nullable(STRING)),
+        },
+    ),
+)
+RESULT_LINK = Schema("ResultLink", answer_object("The URL in `Location`.", {"location": URI}))
+JOB_TYPES = Schema("JobTypes", answer_object("All job types.", {"jobTypes": {"type": "array", "items": ref("JobType")}}))
+HEALTH = Schema("Health", answer_object("The API answers.", {"status": {"const": "ok"}}))
+OPEN_API = Schema(
+    "OpenApi",
+    answer_object(
+        "An OpenAPI 3.1 document.",
+        {
+            "openapi": STRING,
+            "info": ANY_OBJECT,
+            "servers": {"type": "array", "items": ANY_OBJECT},
+            "security": {"type": "array", "items": ANY_OBJECT},
+            "paths": ANY_OBJECT,
+            "components": ANY_OBJECT,
+        },
+        optional=("servers", "security", "components"),
+    ),
+)
+
+
+def queries_api(queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate) -> Api:
+    """Return the API's part that reads. It estimates the end of jobs that have not finished."""
+    return Api(handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES))
+
+
+class QueryRoutes:
+    """The operations that read."""
+
+    def __init__(self, queries: Queries, clock: Clock, estimate: Estimates) -> None:
+        self._queries = queries
+        self._clock = clock
+        self._estimate = estimate
+
+    @Operation(
+        "GET /jobs",
+        parameters=(
+            query("status", "List only jobs with this status.", ref("Status")),
+            query("jobType", "List only jobs of this type.", STRING),
+            query("limit", "The maximum number of jobs.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
+            query("cursor", "The `nextCursor` of the previous page. Send it with the same filters.", STRING),
+        ),
+        answers={200: Success("A page of the list.", JOBS_PAGE)},
+        errors=("INVALID_REQUEST", "INVALID_CURSOR", "UNAVAILABLE"),
+    )
+    def list_jobs(self, request: Request) -> Answer:
+        """List your jobs, newest first.
+
+        A page may be short, or even empty, before the end of the list: continue until `nextCursor` is null.
+        """
+        owner = request.owner
+        wanted = jobs_query(owner, request.query)
+        page = self._queries.jobs(owner, wanted)
+        cursor = None if page.next is None else to_cursor(owner, wanted, page.next)
+        return answer(200, {"jobs": [job_body(job) for job in page.jobs], "nextCursor": cursor})
+
+    @Operation(
+        "GET /jobs/{asyncJobId}",
+        parameters=(
+            query(
+                "wait",
+                "How many seconds to wait for a change of the job's status or progress.",
+                {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
+            ),
+            header(
+                "If-None-Match",
+                "The `ETag` of your copy of the job. The answer is 304 if the job has not changed, and a `wait` lasts until it "
+                "does.",
+                STRING,
+            ),
+        ),
+        answers={
+            200: Success(
+                "The job. Until it has finished, `Retry-After` says when to poll again.",
+                "AsyncJob",
+                always=("ETag",),
+                sometimes=("Retry-After",),
+                links=("getJobResult", "cancelJob"),
+            ),
+            304: Success("The job has not changed.", always=("ETag",), sometimes=("Retry-After",)),
+        },
+        errors=("INVALID_REQUEST", "UNAVAILABLE"),
+    )
+    def get_job(self, request: Request) -> Answer:
+        """Get a job.
+
+        With `wait`, the answer comes as soon as the job differs from the `ETag` in `If-None-Match`; without that header, as
+        soon as the job changes.
+        """
+        key, wait = request.job_key, wait_of(request.query)
+        known = request.known_tags
+        if wait:
+            job = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known), wait)
+        else:
+            job = self._queries.job(key.owner, key.async_job_id)
+        body = job_body(job)
+        tag = entity_tag(body)
+        # Weak while the answer may have members that change without the job: an estimate of its end, the queue's depth.
+        etag = tag if job.is_finished else f"W/{tag}"
+        if known & {tag, "*"}:
+            return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._estimate)})
+        # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
+        depth = None if wait else self._queries.queue_depth(job)
+        extra = {} if depth is None else {"queueDepth": depth}
+        return job_answer(200, job, self._clock(), {"etag": etag}, body=body, estimate=self._estimate, extra=extra)
+
+    @Operation(
+        "GET /jobs/{asyncJobId}/result",
+        answers={
+            200: Success("The result.", "Result"),
+            303: Success(
+                "The result is at a link that works for 5 minutes. Follow it without the `Authorization` header.",
+                RESULT_LINK,
+                always=("Location",),
+            ),
+        },
+        errors=("JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
+    )
+    def get_job_result(self, request: Request) -> Answer:
+        """Get a job's result."""
+        key = request.job_key
+        job = self._queries.job(key.owner, key.async_job_id)
+        if job.status is not Status.COMPLETED:
+            raise no_result(job, self._clock(), self._estimate)
+        link = self._queries.link(job)
+        if link is not None:
+            return answer(303, {"location": link}, headers={"location": link})
+        return answer(200, text=job.result.text if job.result else None)
+
+    @Operation("GET /job-types", answers={200: Success("All job types.", JOB_TYPES)})
+    def list_job_types(self, request: Request) -> Answer:
+        """List the job types, with the schemas of their input and output."""
+        _ = request.owner
+        return answer(200, {"jobTypes": [job_type_body(job_type) for job_type in self._queries.job_types()]})
+
+    @Operation("GET /health", answers={200: Success("The API answers.", HEALTH)}, security=None)
+    def get_health(self, _request: Request) -> Answer:
+        """Check whether the API answers."""
+        return answer(200, {"status": "ok"})
+
+    @Operation(
+        "GET /openapi.json",
+        answers={200: Success("This document.", OPEN_API, always=("Cache-Control",))},
+        security=None,
+    )
+    def get_open_api(self, _request: Request) -> Answer:
+        """Get this document."""
+        return answer(200, text=openapi_text(), headers={"cache-control": "public, max-age=300"})
+
+
+QUERIES = operations_of(QueryRoutes)
+
+
+def _differs_from(known: frozenset[str]) -> Callable[[AsyncJob], bool]:
+    """Return whether a job is news to a client that has these entity tags, or has the first state that is read here."""
+
+    def is_news(job: AsyncJob) -> bool:
+        nonlocal known
+        tag = entity_tag(job_body(job))
+        known = known or frozenset({tag})
+        return job.is_finished or tag not in known
+
+    return is_news

@@ -1,0 +1,104 @@
+"""JSON that every program reads alike. Anything else is rejected by a problem that names the place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+from asyncjobs.http.problems import Problem
+from asyncjobs.jobtypes.json_schema import pointer
+
+MAX_DEPTH = 32
+MAX_DIGITS = 38
+"""The precision of DynamoDB's numbers, and about that of clients in other languages."""
+
+_UNCLEAN = re.compile("[\x00\ud800-\udfff]")
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the value of the JSON text in the bytes.
+
+    Raise a `Problem` (400), with a JSON pointer where there is one, for bytes that are not UTF-8, a byte order mark, NaN and
+    infinities, numbers of more than 38 digits, a duplicate name, a depth of more than 32, NUL and lone surrogates.
+    """
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_object_without_duplicates,
+            parse_int=_short_int,
+            parse_float=_finite_float,
+            parse_constant=_no_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise invalid_json("", "The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise invalid_json("", f"The body is nested deeper than {MAX_DEPTH} levels.") from error
+    except _Rejected as error:
+        raise invalid_json("", str(error)) from error
+    except ValueError as error:
+        # The parser's own message quotes nothing of the body, only where it stopped.
+        where = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise invalid_json("", f"The body is not JSON{where}.") from error
+    for path, part in _walk(value):
+        if isinstance(part, (dict, list)) and len(path) >= MAX_DEPTH:
+            raise invalid_json(pointer(path), f"The body is nested deeper than {MAX_DEPTH} levels.")
+        if isinstance(part, str) and not _is_clean(part):
+            where = pointer(path) if _is_clean("".join(map(str, path))) else ""
+            raise invalid_json(where, "A text contains NUL or a lone surrogate.")
+    return value
+
+
+def invalid_json(where: str, reason: str) -> Problem:
+    """Return the problem with the JSON pointer of the place and a sentence that says what is wrong there."""
+    return Problem(
+        "INVALID_JSON", f"{reason} Correct the body and send it again.", errors=[{"pointer": where, "detail": reason}]
+    )
+
+
+class _Rejected(ValueError):
+    """JSON to other parsers, but not to this one."""
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise _Rejected("An object has the same name twice.")
+    return value
+
+
+def _short_int(digits: str) -> int:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
+        raise _Rejected(f"A number has more than {MAX_DIGITS} digits.")
+    return int(digits)
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise _Rejected("A number is too large.")
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _Rejected(f"{name} is not JSON.")
+
+
+def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Yield each value and each name with its path. The depth is the client's choice, so this does not recurse."""
+    todo: list[tuple[tuple[str | int, ...], Any]] = [((), value)]
+    while todo:
+        path, part = todo.pop()
+        yield path, part
+        if isinstance(part, dict):
+            for name, member in part.items():
+                yield (*path, name), name
+                todo.append(((*path, name), member))
+        elif isinstance(part, list):
+            todo += [((*path, index), member) for index, member in enumerate(part)]
+
+
+def _is_clean(text: str) -> bool:
+    return _UNCLEAN.search(text) is None

@@ -1,0 +1,83 @@
+"""Errors become problems, also those that a bug raises; handlers that few cold starts need are loaded late."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.errors import IllegalMove, JobNotFound
+from asyncjobs.http.answers import Answer
+from asyncjobs.http.api import Api
+from asyncjobs.http.request import Request
+from tests.support.events import sample
+from tests.unit.conftest import Lines
+from tests.unit.http.in_memory_api import CONTRACT, HEALTH, JOB
+
+EVENT = {**sample("status"), "routeKey": HEALTH}
+
+
+def api_that_raises(error: BaseException) -> Api:
+    def handle(_request: Request) -> Answer:
+        raise error
+
+    return Api({HEALTH: handle})
+
+
+def test_library_error_is_answered_with_its_problem() -> None:
+    assert api_that_raises(JobNotFound()).handle(EVENT)["statusCode"] == 404
+
+
+@pytest.mark.parametrize("error", [KeyError("canary"), IllegalMove("canary"), RecursionError("canary")], ids=repr)
+def test_bug_is_answered_with_a_problem_that_names_the_request(error: Exception) -> None:
+    answer = api_that_raises(error).handle(EVENT)
+    CONTRACT.check(HEALTH, answer["statusCode"], answer["headers"], answer["body"])
+    problem = json.loads(answer["body"])
+    assert (answer["statusCode"], problem["code"]) == (500, "INTERNAL_ERROR")
+    assert (problem["title"], problem["requestId"]) == ("Internal error", "JKJaXmPLvHcESHA=")
+    assert "`requestId`" in problem["detail"]
+    assert "canary" not in json.dumps(answer)
+
+
+def test_bug_is_logged_once_with_its_place_and_the_request(lines: Lines) -> None:
+    api_that_raises(KeyError("canary")).handle(EVENT)
+    (line,) = lines.events
+    assert (
+        line.items()
+        >= {
+            "message": "REQUEST_FAILED",
+            "requestId": "JKJaXmPLvHcESHA=",
+            "route": HEALTH,
+            "errorType": "KeyError",
+        }.items()
+    )
+    assert line["stack"][-1].endswith(" handle")
+    assert "canary" not in lines.text()
+
+
+def test_expected_error_is_not_logged(lines: Lines) -> None:
+    api_that_raises(JobNotFound()).handle(EVENT)
+    assert lines.events == []
+
+
+def test_interrupted_process_is_not_answered() -> None:
+    with pytest.raises(SystemExit):
+        api_that_raises(SystemExit()).handle(EVENT)
+
+
+def test_further_handlers_are_loaded_once_and_only_for_their_routes() -> None:
+    loads = list[str]()
+
+    def answer(_request: Request) -> Answer:
+        return {"statusCode": 204}
+
+    def more() -> dict[str, Any]:
+        loads.append("loaded")
+        return {JOB: answer}
+
+    api = Api({HEALTH: answer}, more)
+    api.handle(EVENT)
+    assert loads == []
+    assert [api.handle(sample("status"))["statusCode"] for _ in range(2)] == [204, 204]
+    assert loads == ["loaded"]

@@ -1,0 +1,149 @@
+"""Bodies are parsed, or rejected with the place of each problem."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.http.in_memory_api import (
+    BODY,
+    InMemoryApi,
+)
+
+
+def test_input_defaults_to_an_empty_object(api: InMemoryApi) -> None:
+    api.submit({"jobType": "api.takes_anything"})
+    (job,) = api.store.jobs.values()
+    assert job.input == "{}"
+
+
+def test_input_may_be_null(api: InMemoryApi) -> None:
+    api.submit({"jobType": "api.takes_anything", "input": None})
+    (job,) = api.store.jobs.values()
+    assert job.input == "null"
+
+
+INVALID_BODIES = [
+    ({"jobType": None}, ["/jobType"]),
+    ({"input": {"pages": 9}}, ["/input"]),
+    ({"jobType": ""}, ["/jobType"]),
+    ({"jobType": 7}, ["/jobType"]),
+    ({"jobType": None}, ["/jobType"]),
+    ({"jobType": "x" * 51}, ["/jobType"]),
+    ([], [""]),
+    (None, [""]),
+    ("api.reads", [""]),
+    ({**BODY, "delaySeconds": -1}, ["/delaySeconds"]),
+    ({**BODY, "delaySeconds": 30 * 24 * 3600 + 1}, ["/delaySeconds"]),
+    ({**BODY, "retentionFrom": "NOW"}, ["/retentionFrom"]),
+    *(({**BODY, "priority": value}, ["/priority"]) for value in ("urgent", "HIGH", "", 1, None, ["high"])),
+    ({**BODY, "delaySeconds": 1, "notBefore": "2026-11-21T13:00:00Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "tomorrow"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-21T13:00:00"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-31T13:00:00Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-11-21T13:00:00Z\n"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "0001-01-01T00:00:00+23:00"}, ["/notBefore"]),
+    ({**BODY, "notBefore": "2026-12-21T12:00:01Z"}, ["/notBefore"]),
+    ({**BODY, "notBefore": 5}, ["/notBefore"]),
+    ({**BODY, "delaySeconds": 0.5}, ["/delaySeconds"]),
+    ({**BODY, "delaySeconds": True}, ["/delaySeconds"]),
+    ({**BODY, "delaySeconds": "10"}, ["/delaySeconds"]),
+    ({**BODY, "delaySeconds": 10**37}, ["/delaySeconds"]),
+    ({**BODY, "retentionSeconds": 59}, ["/retentionSeconds"]),
+    ({**BODY, "retentionSeconds": 30 * 24 * 3600 + 1}, ["/retentionSeconds"]),
+    ({**BODY, "retentionSeconds": True}, ["/retentionSeconds"]),
+    ({**BODY, "message": "x" * 257}, ["/message"]),
+    ({**BODY, "message": 7}, ["/message"]),
+    ({**BODY, "metadata": []}, ["/metadata"]),
+    ({**BODY, "metadata": {"text": "x" * 1024}}, ["/metadata"]),
+    ({**BODY, "metadata": {"text": "ü" * 507}}, ["/metadata"]),
+    *(
+        ({**BODY, name: 1}, [f"/{name}"])
+        for name in (
+            "status",
+            "attempt",
+            "owner",
+            "asyncJobId",
+            "recordExpiresAt",
+            "resultLocation",
+            "progress",
+            "gen",
+            "maxAttempts",
+            "tenantId",
+            "__proto__",
+            "JobType",
+        )
+    ),
+    ({"jobType": "api.reads"}, ["/input/pages"]),
+    ({"jobType": "api.reads", "input": None}, ["/input"]),
+    ({"jobType": "api.reads", "input": {"pages": 0}}, ["/input/pages"]),
+    ({"jobType": "api.reads", "input": {"pages": "9"}}, ["/input/pages"]),
+    ({"jobType": "api.reads", "input": {"pages": 9, "a/b": 1}}, ["/input/a~1b"]),
+    ({"jobType": "api.reads", "input": {"pages": None, "title": "x" * 11}}, ["/input/pages", "/input/title"]),
+    ({"delaySeconds": -1, "owner": "bob"}, ["/delaySeconds", "/owner"]),
+]
+
+
+@pytest.mark.parametrize(("body", "pointers"), INVALID_BODIES, ids=[json.dumps(body)[:60] for body, _ in INVALID_BODIES])
+def test_invalid_body_is_400_with_each_problem(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
+    answer = api.submit(body)
+    assert (answer.status, answer.body["code"]) == (400, "INVALID_REQUEST")
+    assert answer.pointers == pointers
+    assert (api.store.writes, api.queue.sent, api.objects.stored) == (0, [], {})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"delaySeconds": 900},
+        {"delaySeconds": 30 * 24 * 3600},
+        {"retentionFrom": "CREATION"},
+        {"priority": "high"},
+        {"priority": "standard"},
+        {"priority": "low"},
+        {"notBefore": "2026-11-21T14:00:00.123456+01:00"},
+        {"notBefore": "2020-01-01T00:00:00Z"},
+        {"delaySeconds": 0},
+        {"delaySeconds": 1.0},
+        {"retentionSeconds": 60},
+        {"retentionSeconds": 30 * 24 * 3600},
+        {"message": "ü" * 256},
+        {"metadata": {}},
+        {"metadata": {"text": "ü" * 506}},
+    ],
+    ids=lambda changes: json.dumps(changes)[:40],
+)
+def test_body_at_the_limits_is_accepted(api: InMemoryApi, changes: dict[str, Any]) -> None:
+    assert api.submit({**BODY, **changes}).status == 202
+
+
+def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
+    for body in (
+        {"jobType": "canary"},
+        {**BODY, "message": ["canary"]},
+        {**BODY, "input": {"pages": "canary"}},
+        {**BODY, "input": "canary"},
+        {**BODY, "metadata": "canary"},
+    ):
+        assert "canary" not in api.submit(body).text
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [
+        ({}, ["/contentLength"]),
+        ({"contentLength": 0}, ["/contentLength"]),
+        ({"contentLength": 5 * 1024**3 + 1}, ["/contentLength"]),
+        ({"contentLength": 1.5}, ["/contentLength"]),
+        ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b\n"}, ["/contentType"]),
+        ({"contentLength": 1, "key": "mine"}, ["/key"]),
+        ([], [""]),
+    ],
+)
+def test_invalid_upload_is_400_with_each_problem(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
+    answer = api.upload(body)
+    assert (answer.status, answer.pointers) == (400, pointers)

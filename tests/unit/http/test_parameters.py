@@ -1,0 +1,41 @@
+"""Query parameters are parsed, or rejected with the place of each problem."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.factories import JOB_ID, running_job
+from tests.unit.http.in_memory_api import (
+    JOB,
+    JOBS,
+    InMemoryApi,
+)
+
+
+@pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])
+def test_invalid_wait_is_400(api: InMemoryApi, query: str, pointer: str) -> None:
+    api.add_jobs(running_job())
+    answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": query})
+    assert (answer.status, answer.pointers) == (400, [pointer])
+
+
+def test_unknown_parameter_is_400(api: InMemoryApi) -> None:
+    api.add_jobs(running_job())
+    assert api.call(JOB, async_job_id=JOB_ID, query={"wiat": "5"}).pointers == ["/wiat"]
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "101", "1000000000", "10.5", "1e1", "true", "", " 5", "5\n", "05", "٣", "0x5"])
+def test_page_size_is_1_to_100(api: InMemoryApi, limit: str) -> None:
+    answer = api.call(JOBS, query={"limit": limit})
+    assert (answer.status, answer.pointers) == (400, ["/limit"])
+
+
+@pytest.mark.parametrize("status", ["pending", "RUNNING", "", "PENDING,FAILED", "finished", "__class__"])
+def test_invalid_status_is_400(api: InMemoryApi, status: str) -> None:
+    answer = api.call(JOBS, query={"status": status})
+    assert (answer.status, answer.pointers) == (400, ["/status"])
+
+
+def test_each_invalid_parameter_is_named(api: InMemoryApi) -> None:
+    answer = api.call(JOBS, query={"owner": "bob", "status": "x", "limit": "x"})
+    assert answer.pointers == ["/limit", "/owner", "/status"]
