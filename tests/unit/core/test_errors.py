@@ -9,6 +9,7 @@ import pytest
 from asyncjobs.core.errors import (
     Fatal,
     InputProblem,
+    InvalidErrorCode,
     InvalidInput,
     JobCancelled,
     JobError,
@@ -27,9 +28,11 @@ def test_error_has_its_own_code_or_that_of_its_class(error: JobError, code: str)
 
 
 @pytest.mark.parametrize("code", ["", "lower", "1A", "A B", "A-B", "A\n", "A" * 65])
-def test_invalid_code_is_rejected_where_it_is_raised(code: str) -> None:
-    with pytest.raises(ValueError, match="use capitals"):
-        Fatal("m", code=code)
+@pytest.mark.parametrize("kind", [Fatal, Retry])
+def test_invalid_code_is_rejected_where_it_is_raised(kind: type[JobError], code: str) -> None:
+    with pytest.raises(InvalidErrorCode, match=r"use capitals.*ended with: Remove the password\.") as raised:
+        kind("Remove the password.", code=code)
+    assert raised.value.code == "INVALID_ERROR_CODE"
 
 
 @pytest.mark.parametrize(

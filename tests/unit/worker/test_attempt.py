@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from asyncjobs.core.errors import Fatal, TimeLimitExceeded
+from asyncjobs.core.errors import Fatal, JobError, Retry, TimeLimitExceeded
 from asyncjobs.core.job import JobFailure, Status
 from tests.support.factories import NOW
 from tests.support.fakes import FakeObjects, FakeStore
@@ -68,6 +68,23 @@ def test_fatal_fails_the_job_with_its_message_and_code(store: FakeStore, submit:
     assert failure(store, job) == JobFailure(
         code="HOPELESS", message="This will never work: change the input.", type="Fatal", retryable=False
     )
+
+
+@pytest.mark.parametrize("kind", [Fatal, Retry])
+def test_invalid_error_code_fails_the_job_with_its_message(
+    store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch, kind: type[JobError]
+) -> None:
+    def raises(_attempt: object, _definition: object) -> None:
+        raise kind("Remove the password.", code="broken-pdf")
+
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", raises)
+    job = submit("sample.returns")
+    assert run(job) is None
+    assert stored(store, job).status is Status.FAILED
+    error = failure(store, job)
+    assert (error.code, error.type, error.retryable) == ("INVALID_ERROR_CODE", "InvalidErrorCode", False)
+    assert "'broken-pdf'" in error.message
+    assert "Remove the password." in error.message
 
 
 def test_lone_surrogate_in_an_error_message_is_replaced(

@@ -35,11 +35,20 @@ class JobError(AsyncJobsError):
         self.message = str(message)
         self.code = self.default_code if code is None else code
         if not _CODE.fullmatch(self.code):
-            raise ValueError(f"{code!r} is not a code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'.")
+            raise InvalidErrorCode(
+                f"{code!r} is not an error code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'. "
+                f"The job ended with: {message}"
+            )
 
 
 class Fatal(JobError):
     """Fail the job without another attempt, which would end the same way."""
+
+
+class InvalidErrorCode(Fatal):
+    """A `Fatal` or `Retry` has an invalid code. The job fails: another attempt would come to the same mistake."""
+
+    default_code = "INVALID_ERROR_CODE"
 
 
 class Retry(JobError):

@@ -46,7 +46,7 @@ class JobsPage:
     next: ListPosition | None
 
 
-_READ_AT_ONCE = 100
+_JOBS_PER_READ = 100
 _MOST_READS = 5
 """A page of a list costs no more than these reads, however few of the jobs it is for."""
 
@@ -107,10 +107,10 @@ class Queries:
         found: list[AsyncJob] = []
         position = query.after
         # Without a filter nearly all jobs belong to the list: only the expired ones do not.
-        size = _READ_AT_ONCE if query.is_filtered else query.limit
+        size = _JOBS_PER_READ if query.is_filtered else query.limit
         for _ in range(_MOST_READS):
             page, position = self._store.list_by_owner(owner, limit=size, after=position)
-            size = _READ_AT_ONCE
+            size = _JOBS_PER_READ
             for job in page:
                 if query.matches(job) and not job.is_expired(self._clock()):
                     found.append(job)
