@@ -1,4 +1,4 @@
-"""Two engines: one as `make run` starts it, one with the emulator as its makers release it. The same stack on both."""
+"""Two engines with the same stack: one as `make run` starts it, one with the emulator as released."""
 
 import threading
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ class Deployed:
 
     @property
     def s3(self) -> Any:
-        """Signs links as the library does."""
+        """Return a client that signs links as the library does."""
         return self.session.client("s3", endpoint_url=self.engine.url, config=Config(signature_version="s3v4"))
 
     def url(self, api: str, path: str) -> str:
@@ -56,7 +56,7 @@ class Page(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def pages_port() -> Iterator[int]:
-    """The port of a web server with an empty page, under every name of this machine."""
+    """Serve an empty page under every name of this machine, and return the port."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -67,19 +67,19 @@ def pages_port() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def app_url(pages_port: int) -> str:
-    """A front end of the deployed API, which the template's CORS names."""
+    """Return the URL of a front end that the template's CORS configuration allows."""
     return f"http://localhost:{pages_port}"
 
 
 @pytest.fixture(scope="session")
 def twin(tmp_path_factory: pytest.TempPathFactory, app_url: str) -> Iterator[Deployed]:
-    """As `make run` starts it."""
+    """Start an engine as `make run` does."""
     yield from _deployed(tmp_path_factory.mktemp("twin"), app_url, as_released=False)
 
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory, app_url: str) -> Iterator[Deployed]:
-    """With all gaps open."""
+    """Start the emulator as released, without patches."""
     yield from _deployed(tmp_path_factory.mktemp("released"), app_url, as_released=True)
 
 
@@ -96,18 +96,20 @@ def _deployed(state: Path, app_url: str, *, as_released: bool) -> Iterator[Deplo
         keys = session(engine.access_key_id, engine.secret_access_key)
         cloudformation = keys.client("cloudformation", endpoint_url=engine.url)
         cloudformation.create_stack(
-            StackName="gaps",
+            StackName="patches",
             TemplateBody=TEMPLATE,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-            # As sam passes them: as text.
+            # sam passes them as text.
             Parameters=[
                 {"ParameterKey": "Runtime", "ParameterValue": tools.runtime()},
                 {"ParameterKey": "Concurrency", "ParameterValue": "3"},
                 {"ParameterKey": "AppUrl", "ParameterValue": app_url},
             ],
         )
-        cloudformation.get_waiter("stack_create_complete").wait(StackName="gaps", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-        stack = cloudformation.describe_stacks(StackName="gaps")["Stacks"][0]
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName="patches", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+        )
+        stack = cloudformation.describe_stacks(StackName="patches")["Stacks"][0]
         yield Deployed(engine, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
     finally:
         process.stop(state)

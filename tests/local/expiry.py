@@ -1,6 +1,6 @@
 """Print the records on a table's stream, as JSON, after an item was put and expired.
 
-Runs in .venv-aws, inside the emulator, as its reaper comes round only once a minute. `close` closes the gap first.
+Runs in .venv-aws, inside the emulator, since its reaper runs only once a minute. `patched` applies the patch first.
 """
 
 import json
@@ -13,7 +13,7 @@ from local.emulator_patches.emulator import module
 
 def main() -> None:
     tables = module("services.dynamodb")
-    if "close" in sys.argv:
+    if "patched" in sys.argv:
         dynamodb.stream_expiries()
     tables._create_table({
         "TableName": "table",
@@ -27,7 +27,7 @@ def main() -> None:
     [(pk, rows)] = table["items"].items()
     [sk] = rows
     [reaper] = [thread for thread in threading.enumerate() if thread.name == dynamodb.REAPER]
-    assert "_remove_item" in reaper._target.__code__.co_names  # type: ignore[attr-defined]  # what the real one calls
+    assert "_remove_item" in reaper._target.__code__.co_names  # type: ignore[attr-defined]  # called by the real one
     stand_in = threading.Thread(name=reaper.name, target=lambda: tables._remove_item(table, pk, sk))
     stand_in.start()
     stand_in.join()

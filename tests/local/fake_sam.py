@@ -1,4 +1,4 @@
-"""Stands in for sam: `build` copies the template, `deploy` makes or updates the stack. Notes each call in calls.log."""
+"""A fake sam: `build` copies the template, `deploy` creates or updates the stack. Each call is appended to calls.log."""
 
 import json
 import sys

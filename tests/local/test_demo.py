@@ -1,4 +1,4 @@
-"""What `make run` shows."""
+"""The output of `make run`."""
 
 import io
 
@@ -14,7 +14,7 @@ def job(status: str, progress: int) -> dict[str, object]:
     return {"asyncJobId": "1", "status": status, "progress": progress, "message": "Reading page 2 of 4"}
 
 
-def test_a_terminal_has_one_line_that_moves() -> None:
+def test_terminal_shows_one_line_that_is_rewritten() -> None:
     out = Terminal()
     bar = ProgressBar(out)
     bar.show(job("IN_PROGRESS", 50))
@@ -25,7 +25,7 @@ def test_a_terminal_has_one_line_that_moves() -> None:
     assert "[################................]  50 %  Reading page 2 of 4" in out.getvalue()
 
 
-def test_a_file_has_one_line_for_each_status() -> None:
+def test_file_has_one_line_for_each_status() -> None:
     out = io.StringIO()
     bar = ProgressBar(out)
     for status, progress in (("PENDING", 0), ("IN_PROGRESS", 10), ("IN_PROGRESS", 50), ("COMPLETED", 100)):
@@ -34,13 +34,13 @@ def test_a_file_has_one_line_for_each_status() -> None:
     assert out.getvalue().split() == ["PENDING", "IN_PROGRESS", "COMPLETED"]
 
 
-def test_the_curl_fetches_its_token_itself() -> None:
+def test_printed_curl_fetches_its_token() -> None:
     assert curl("http://127.0.0.1:1/x", "alice", job("COMPLETED", 100)) == (
         'curl -s -H "Authorization: Bearer $(make -s token USER=alice)" http://127.0.0.1:1/x/api/v1/jobs/1'
     )
 
 
-def test_a_result_is_shown_in_two_lines() -> None:
+def test_result_is_shown_in_two_lines() -> None:
     ended = {"status": "COMPLETED", "createdAt": "2026-11-26T06:00:00.000Z", "endedAt": "2026-11-26T06:00:03.456Z"}
     pages = [{"page": number, "text": "Day 1\n" + "06:30 The brig came in. " * 40} for number in range(400)]
     status, result = summary(ended, {"pageCount": 400, "wordCount": 241_234, "pages": pages}).splitlines()

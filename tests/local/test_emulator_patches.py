@@ -1,6 +1,6 @@
-"""Each gap is closed here, and is still open in the emulator as released.
+"""Each patch works, and the emulator as released still needs it.
 
-When one of the second kind fails, the emulator does it by itself: delete the gap in local/emulator_patches, and its tests.
+When a `test_released` fails, the emulator no longer needs the patch: delete it in local/emulator_patches, with its tests.
 """
 
 import base64
@@ -26,30 +26,30 @@ pytestmark = pytest.mark.slow
 # ── HTTP APIs ──
 
 
-def test_routes_of_a_sam_template_are_there(twin: Deployed) -> None:
+def test_routes_of_a_sam_template_are_created(twin: Deployed) -> None:
     answer = httpx.get(twin.url("SamApi", "/open/a%20b"))
     assert (answer.status_code, answer.json()["path"]) == (200, "/open/a b")
 
 
-def test_released_has_no_routes_of_a_sam_template(released: Deployed) -> None:
+def test_released_creates_no_routes_of_a_sam_template(released: Deployed) -> None:
     assert httpx.get(released.url("SamApi", "/open/x")).status_code == 404
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer x.y.z"}])
-def test_a_route_with_an_authorizer_rejects_invalid_tokens(twin: Deployed, headers: dict[str, str]) -> None:
+def test_route_with_an_authorizer_rejects_invalid_tokens(twin: Deployed, headers: dict[str, str]) -> None:
     assert httpx.get(twin.url("SamApi", "/guarded"), headers=headers).status_code == 401
 
 
-def test_an_access_token_opens_a_guarded_route(twin: Deployed, token: str) -> None:
+def test_route_with_an_authorizer_accepts_an_access_token(twin: Deployed, token: str) -> None:
     assert httpx.get(twin.url("SamApi", "/guarded"), headers={"Authorization": f"Bearer {token}"}).status_code == 200
 
 
-def test_a_token_without_the_route_s_scope_is_forbidden(twin: Deployed, token: str) -> None:
+def test_token_without_the_routes_scope_is_403(twin: Deployed, token: str) -> None:
     assert httpx.get(twin.url("SamApi", "/other"), headers={"Authorization": f"Bearer {token}"}).status_code == 403
 
 
-@pytest.mark.usefixtures("token")  # it makes alice
-def test_an_id_token_is_no_access_token(twin: Deployed) -> None:
+@pytest.mark.usefixtures("token")  # it creates alice
+def test_id_token_is_not_an_access_token(twin: Deployed) -> None:
     pool = twin.client("cognito-idp")
     pool.admin_set_user_password(UserPoolId=twin.outputs["Pool"], Username="alice", Password="Correct1!horse", Permanent=True)
     answer = pool.initiate_auth(
@@ -62,30 +62,30 @@ def test_an_id_token_is_no_access_token(twin: Deployed) -> None:
 
 
 @pytest.mark.parametrize("origin", ["http://one.test", "http://two.test"])
-def test_preflights_of_a_sam_template_s_origins_pass(twin: Deployed, origin: str) -> None:
+def test_preflight_of_a_listed_origin_is_accepted(twin: Deployed, origin: str) -> None:
     answer = httpx.options(twin.url("SamApi", "/guarded"), headers={"Origin": origin, "Access-Control-Request-Method": "GET"})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, origin)
 
 
-def test_preflights_of_other_origins_do_not_pass(twin: Deployed) -> None:
+def test_preflight_of_another_origin_is_rejected(twin: Deployed) -> None:
     answer = httpx.options(twin.url("SamApi", "/guarded"), headers={"Origin": "http://evil.test"})
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_preflights_of_a_plain_api_pass(twin: Deployed) -> None:
+def test_preflight_of_a_plain_api_is_accepted(twin: Deployed) -> None:
     assert httpx.options(twin.url("PlainApi", "/x"), headers={"Origin": "http://one.test"}).status_code == 204
 
 
-def test_released_refuses_preflights_of_a_plain_api(released: Deployed) -> None:
+def test_released_rejects_the_preflight_of_a_plain_api(released: Deployed) -> None:
     assert httpx.options(released.url("PlainApi", "/x"), headers={"Origin": "http://one.test"}).status_code == 403
 
 
-def test_a_failing_function_is_500_and_keeps_its_reason(twin: Deployed) -> None:
+def test_failing_function_is_500_without_its_reason(twin: Deployed) -> None:
     answer = httpx.get(twin.url("PlainApi", "/fail"))
     assert (answer.status_code, answer.json()) == (500, {"message": "Internal Server Error"})
 
 
-def test_released_returns_the_reason(released: Deployed) -> None:
+def test_released_returns_the_reason_of_a_failing_function(released: Deployed) -> None:
     answer = httpx.get(released.url("PlainApi", "/fail"))
     assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
 
@@ -93,37 +93,37 @@ def test_released_returns_the_reason(released: Deployed) -> None:
 # ── Functions ──
 
 
-def test_a_call_that_logs_nothing_ends_with_its_function(twin: Deployed) -> None:
+def test_invocation_without_a_log_line_ends_with_its_function(twin: Deployed) -> None:
     assert _quickest_silent_call(twin) < 0.045
 
 
-def test_released_waits_for_a_first_line(released: Deployed) -> None:
+def test_released_waits_for_a_first_log_line(released: Deployed) -> None:
     assert _quickest_silent_call(released) > 0.05
 
 
-def test_what_a_call_logs_is_in_its_log_and_in_no_other(twin: Deployed) -> None:
+def test_lines_of_an_invocation_are_only_in_its_own_log(twin: Deployed) -> None:
     first, second = ([f"{word} {number}" for number in range(100)] for word in ("first", "second"))
     assert [line for line in _log_of_a_call(twin, first) if line.startswith(("first", "second"))] == first
     assert [line for line in _log_of_a_call(twin, second) if line.startswith(("first", "second"))] == second
 
 
-def test_what_a_call_has_logged_before_it_failed_is_in_its_log(twin: Deployed) -> None:
+def test_lines_before_a_failure_are_in_the_log(twin: Deployed) -> None:
     assert "a last word" in _log_of_a_call(twin, ["a last word"], path="/fail")
 
 
 # ── Queues ──
 
 
-def test_only_the_messages_reported_as_failed_come_back(twin: Deployed) -> None:
+def test_only_messages_reported_as_failed_return(twin: Deployed) -> None:
     queues = twin.client("sqs")
-    httpx.get(twin.url("PlainApi", "/x"))  # a function that has to start first may take longer than messages stay hidden
+    httpx.get(twin.url("PlainApi", "/x"))  # a cold start may take longer than messages stay hidden
     for body in ("good", "bad", "good"):
         queues.send_message(QueueUrl=twin.outputs["Queue"], MessageBody=body)
     dead = queues.receive_message(QueueUrl=twin.outputs["DeadLetterQueue"], WaitTimeSeconds=15, MaxNumberOfMessages=10)
     assert [message["Body"] for message in dead["Messages"]] == ["bad"]
 
 
-def test_released_polls_no_queue_whose_mapping_s_numbers_come_from_parameters(released: Deployed) -> None:
+def test_released_polls_no_queue_with_parameters_in_its_mapping(released: Deployed) -> None:
     queues = released.client("sqs")
     queues.send_message(QueueUrl=released.outputs["Queue"], MessageBody="good")
     time.sleep(2)
@@ -134,7 +134,7 @@ def test_released_polls_no_queue_whose_mapping_s_numbers_come_from_parameters(re
 # ── DynamoDB ──
 
 
-def test_a_table_s_time_to_live_is_on(twin: Deployed) -> None:
+def test_time_to_live_is_enabled(twin: Deployed) -> None:
     assert _time_to_live(twin) == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
 
 
@@ -142,8 +142,8 @@ def test_released_ignores_time_to_live(released: Deployed) -> None:
     assert _time_to_live(released) == {"TimeToLiveStatus": "DISABLED"}
 
 
-def test_an_expiry_is_on_the_stream() -> None:
-    record = _stream_after_an_expiry("close")[-1]
+def test_expiry_is_on_the_stream() -> None:
+    record = _stream_after_an_expiry("patched")[-1]
     assert (record["eventName"], record["userIdentity"]["principalId"]) == ("REMOVE", "dynamodb.amazonaws.com")
 
 
@@ -154,7 +154,7 @@ def test_released_streams_no_expiry() -> None:
 # ── S3 and CloudWatch ──
 
 
-def test_a_bucket_has_its_lifecycle(twin: Deployed) -> None:
+def test_bucket_has_its_lifecycle(twin: Deployed) -> None:
     rules = twin.client("s3").get_bucket_lifecycle_configuration(Bucket=twin.outputs["Bucket"])["Rules"]
     assert [(rule["ID"], rule.get("Expiration"), rule.get("AbortIncompleteMultipartUpload")) for rule in rules] == [
         ("expire", {"Days": 32}, None),
@@ -169,22 +169,22 @@ def test_released_ignores_lifecycles(released: Deployed) -> None:
         released.client("s3").get_bucket_lifecycle_configuration(Bucket=released.outputs["Bucket"])
 
 
-def test_an_embedded_metric_is_a_metric(twin: Deployed) -> None:
+def test_embedded_metric_is_stored(twin: Deployed) -> None:
     assert _calls_counted_after_one(twin) >= 1
 
 
-def test_released_does_not_read_embedded_metrics(released: Deployed) -> None:
+def test_released_ignores_embedded_metrics(released: Deployed) -> None:
     assert _calls_counted_after_one(released) == 0
 
 
 # ── IAM ──
 
 
-def test_a_policy_against_plain_http_lets_this_machine_s_calls_pass(twin: Deployed) -> None:
+def test_policy_against_plain_http_allows_requests_of_this_machine(twin: Deployed) -> None:
     assert _objects_seen_by_a_user(twin) == 0
 
 
-def test_released_denies_each_call(released: Deployed) -> None:
+def test_released_denies_every_request_under_that_policy(released: Deployed) -> None:
     with pytest.raises(ClientError, match="AccessDenied"):
         _objects_seen_by_a_user(released)
 
@@ -193,15 +193,15 @@ def test_permission_to_send_one_message_covers_batches(twin: Deployed) -> None:
     assert _messages_sent_by_a_user(twin) == 1
 
 
-def test_released_requires_a_permission_that_does_not_exist_on_aws(released: Deployed) -> None:
+def test_released_requires_a_permission_that_aws_does_not_have(released: Deployed) -> None:
     with pytest.raises(ClientError, match="sqs:SendMessageBatch"):
         _messages_sent_by_a_user(released)
 
 
-# ── Where the functions run ──
+# ── Environment of functions ─────────────────────────────────────────────────────────────────────────
 
 
-def test_functions_see_what_is_given_and_nothing_of_the_user_s_shell(twin: Deployed) -> None:
+def test_functions_have_only_their_own_environment(twin: Deployed) -> None:
     environment = httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]
     assert environment["SEEN"] == "by functions"
     assert environment["AWS_ENDPOINT_URL"] == twin.engine.url
@@ -221,7 +221,7 @@ def token(twin: Deployed) -> str:
         user_pool_id=twin.outputs["Pool"],
         user_pool_client_id=twin.outputs["PoolClient"],
         pid=twin.engine.pid,
-        stack_name="gaps",
+        stack_name="patches",
         access_key_id=twin.engine.access_key_id,
         secret_access_key=twin.engine.secret_access_key,
     )
@@ -272,9 +272,9 @@ def _calls_counted_after_one(deployed: Deployed) -> float:
     now = datetime.now(UTC)
     time.sleep(0.2)
     points = deployed.client("cloudwatch").get_metric_statistics(
-        Namespace="gaps",
+        Namespace="patches",
         MetricName="Calls",
-        Dimensions=[{"Name": "application", "Value": "gaps"}],
+        Dimensions=[{"Name": "application", "Value": "patches"}],
         StartTime=now - timedelta(minutes=5),
         EndTime=now + timedelta(minutes=5),
         Period=60,
@@ -283,8 +283,8 @@ def _calls_counted_after_one(deployed: Deployed) -> float:
     return float(sum(point["Sum"] for point in points))
 
 
-def _stream_after_an_expiry(*close: str) -> list[dict[str, Any]]:
-    command = [str(Tools().lambda_python), "-m", "tests.local.expiry", *close]
+def _stream_after_an_expiry(*options: str) -> list[dict[str, Any]]:
+    command = [str(Tools().lambda_python), "-m", "tests.local.expiry", *options]
     done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     records: list[dict[str, Any]] = json.loads(done.stdout)
     return records

@@ -8,12 +8,12 @@ from local import engine
 from local.process import PROJECT
 
 
-def test_the_version_that_is_installed_is_the_one_the_engine_is_made_for() -> None:
+def test_installed_version_is_the_supported_one() -> None:
     pinned = re.search(r"^ministack==(\S+)", (PROJECT / "requirements" / "engine.in").read_text(), re.MULTILINE)
     assert pinned
     assert pinned[1] == engine.EMULATOR_VERSION
 
 
-def test_another_version_is_refused_with_a_sentence() -> None:
+def test_other_version_is_rejected_with_a_reason() -> None:
     with pytest.raises(SystemExit, match=r"is made for ministack .* and found 99\.0"):
         engine._refuse_other_versions("99.0")

@@ -10,7 +10,7 @@ from local.errors import LocalError
 from local.process import PROJECT
 from tools.environments import TESTS, TOOLS, UV, Environment, Maker
 
-# Makes an "environment" whose Python notes the installs, and fails if it is told to. It has a uv, which does the same.
+# Makes an "environment" whose Python notes the installs, and fails on demand. It has a uv, which does the same.
 INTERPRETER = """#!/bin/sh
 case " $* " in *" -m venv "*) ;; *) exit ;; esac
 for folder in "$@"; do :; done
@@ -59,13 +59,13 @@ def installs(project: Path) -> int:
     return sum(line.endswith(TOOLS.lock) for line in log(project))
 
 
-def test_an_environment_is_made_once(project: Path) -> None:
+def test_environment_is_made_once(project: Path) -> None:
     ensure(project)
     ensure(project)
     assert log(project) == ["made .venv-uv", f"python {UV.lock}", "made .venv", f"uv {TOOLS.lock}"]
 
 
-def test_an_environment_that_was_left_incomplete_is_made_again(project: Path) -> None:
+def test_incomplete_environment_is_made_again(project: Path) -> None:
     (project / "no-network").touch()
     with pytest.raises(LocalError, match="Check the network, then repeat"):
         ensure(project)
@@ -74,40 +74,40 @@ def test_an_environment_that_was_left_incomplete_is_made_again(project: Path) ->
     assert maker(project).is_complete(TOOLS)
 
 
-def test_an_environment_is_made_again_when_its_lock_changes(project: Path) -> None:
+def test_environment_is_made_again_when_its_lock_changes(project: Path) -> None:
     ensure(project)
     (project / TOOLS.lock).write_text("one==2\n")
     ensure(project)
     assert installs(project) == 2
 
 
-def test_an_environment_is_made_again_for_another_interpreter(project: Path) -> None:
+def test_environment_is_made_again_for_another_interpreter(project: Path) -> None:
     ensure(project)
     ensure(project, interpreter="other")
     assert installs(project) == 2
 
 
-def test_an_environment_is_made_again_when_its_interpreter_is_gone(project: Path) -> None:
+def test_environment_is_made_again_when_its_interpreter_is_missing(project: Path) -> None:
     ensure(project)
     (project / ".venv" / "bin" / "python").unlink()
     ensure(project)
     assert installs(project) == 2
 
 
-def test_the_tests_packages_are_added_to_the_tools(project: Path) -> None:
+def test_test_packages_are_added_to_the_tools(project: Path) -> None:
     ensure(project, TOOLS)
     ensure(project, TESTS)
     ensure(project, TOOLS)
     assert log(project)[2:] == ["made .venv", f"uv {TOOLS.lock}", f"uv {TESTS.lock}"]
 
 
-def test_the_tests_packages_come_without_the_tools_first(project: Path) -> None:
+def test_test_packages_are_installed_without_the_tools(project: Path) -> None:
     ensure(project, TESTS)
     ensure(project, TOOLS)
     assert log(project)[2:] == ["made .venv", f"uv {TESTS.lock}"]
 
 
-def test_several_environments_are_made_although_one_of_them_fails(project: Path) -> None:
+def test_other_environments_are_made_although_one_fails(project: Path) -> None:
     fails = Environment(".venv-fails", "requirements/checks.txt", "packages that nobody has")
     (project / "no-checks.txt").touch()
     with pytest.raises(LocalError, match="Check the network, then repeat"):
@@ -116,27 +116,27 @@ def test_several_environments_are_made_although_one_of_them_fails(project: Path)
     assert not maker(project).is_complete(fails)
 
 
-def test_pip_installs_where_uv_cannot_be_installed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pip_installs_if_uv_cannot_be_installed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "no-uv.txt").touch()
     ensure(project)
     assert log(project)[-2:] == ["made .venv", f"python {TOOLS.lock}"]
     assert "uv is not available" in capsys.readouterr().err
 
 
-def test_pip_installs_where_uv_fails(project: Path) -> None:
+def test_pip_installs_if_uv_fails(project: Path) -> None:
     (project / "no-uv").touch()
     ensure(project)
     assert log(project)[-2:] == ["made .venv", f"python {TOOLS.lock}"]
     assert maker(project).is_complete(TOOLS)
 
 
-def test_an_empty_uv_leaves_everything_to_pip(project: Path) -> None:
+def test_empty_uv_means_pip(project: Path) -> None:
     ensure(project, uv="")
     ensure(project, TESTS, uv="")
     assert log(project) == ["made .venv", f"python {TOOLS.lock}", f"python {TESTS.lock}"]
 
 
-def test_a_named_uv_is_used(project: Path) -> None:
+def test_named_uv_is_used(project: Path) -> None:
     named = project / "my-uv"
     named.write_text(f'#!/bin/sh\necho mine >> "{project}/log"\n')
     named.chmod(0o755)
@@ -154,7 +154,7 @@ def find_python(*arguments: str, path: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, check=False, capture_output=True, text=True, env={"PATH": path, "HOME": "/nowhere"})
 
 
-def test_a_python_on_the_path_that_does_not_start_is_passed_over(tmp_path: Path) -> None:
+def test_python_that_does_not_start_is_skipped(tmp_path: Path) -> None:
     for name in ("python3.13", "python3.12", "python3.11", "python3"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")
         (tmp_path / name).chmod(0o755)
@@ -164,7 +164,7 @@ def test_a_python_on_the_path_that_does_not_start_is_passed_over(tmp_path: Path)
     assert subprocess.run([found.stdout.strip(), "-c", "import ensurepip"], check=False).returncode == 0
 
 
-def test_a_requested_python_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_missing_requested_python_is_named(tmp_path: Path) -> None:
     found = find_python(str(tmp_path / "python"), path="/usr/bin:/bin")
     assert found.returncode == 1
     assert "is not a Python 3.11" in found.stderr

@@ -1,6 +1,6 @@
 """The engine answers signed requests, and the few that a web page or a client without credentials needs.
 
-What it refuses is answered by the emulator as released: see the tests that begin with `test_released`.
+The emulator as released answers the refused ones: see the tests that begin with `test_released`.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ OWN_PAGE = {"sec-fetch-site": "same-origin"}
 NAVIGATION = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 FRAME = NAVIGATION | {"sec-fetch-dest": "iframe"}
 CLAIMED = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=test/20260101/us-east-1/lambda/aws4_request&X-Amz-Signature=0"
-"""A query that only says who signed: what a simple request can carry, since a page may set no Authorization header in it."""
+"""A query with only the key of the signer, which a simple request can carry: a page may set no Authorization header in it."""
 FUNCTIONS = "/2015-03-31/functions"
 SIGN_IN = {
     "content-type": "application/x-amz-json-1.1",
@@ -69,7 +69,7 @@ def signed(deployed: Deployed, url: str, service: str, *, secret: str = "", **he
     ],
 )
 @pytest.mark.parametrize("headers", [{}, PAGE, OWN_PAGE], ids=["program", "page", "own page"])
-def test_a_request_without_a_signature_is_refused(twin: Deployed, method: str, path: str, headers: dict[str, str]) -> None:
+def test_request_without_a_signature_is_refused(twin: Deployed, method: str, path: str, headers: dict[str, str]) -> None:
     answer = call(twin, method, path, headers)
     assert answer.status_code == httpx.codes.FORBIDDEN
     assert "access-control-allow-origin" not in answer.headers
@@ -93,13 +93,13 @@ def test_released_lists_queues_for_any_page(released: Deployed) -> None:
 # ── Signatures ──
 
 
-def test_the_engine_s_own_credentials_are_answered(twin: Deployed) -> None:
+def test_request_with_the_engines_credentials_is_answered(twin: Deployed) -> None:
     assert twin.client("sts").get_caller_identity()["Arn"] == "arn:aws:iam::000000000000:root"
 
 
 @pytest.mark.parametrize("service", ["lambda", "dynamodb", "s3", "sqs", "cloudformation"])
 @pytest.mark.parametrize("key", ["test", "000000000000", None])
-def test_a_key_that_anybody_can_name_is_refused(twin: Deployed, service: str, key: str | None) -> None:
+def test_well_known_key_is_refused(twin: Deployed, service: str, key: str | None) -> None:
     strange: Any = session(key or twin.engine.access_key_id, "test").client(
         service,  # type: ignore[call-overload]  # one of many
         endpoint_url=twin.engine.url,
@@ -115,30 +115,30 @@ def test_a_key_that_anybody_can_name_is_refused(twin: Deployed, service: str, ke
         getattr(strange, call)()
 
 
-def test_released_takes_a_known_key_with_any_signature(released: Deployed) -> None:
+def test_released_accepts_a_known_key_with_any_signature(released: Deployed) -> None:
     strange: Any = session("test", "no secret").client("lambda", endpoint_url=released.engine.url)
     assert strange.list_functions()["Functions"]
 
 
-def test_an_unknown_key_is_refused(twin: Deployed) -> None:
+def test_unknown_key_is_refused(twin: Deployed) -> None:
     strange: Any = session("AKIAUNKNOWN", "secret").client("dynamodb", endpoint_url=twin.engine.url)
     with pytest.raises(ClientError, match="security token included in the request is invalid"):
         strange.list_tables()
 
 
-def test_a_page_is_refused_whatever_it_signs(twin: Deployed) -> None:
+def test_signed_request_of_a_page_is_refused(twin: Deployed) -> None:
     url = f"{twin.engine.url}{FUNCTIONS}"
     headers = signed(twin, url, "lambda")
     assert httpx.get(url, headers=headers).status_code == httpx.codes.OK
     assert httpx.get(url, headers={**headers, **PAGE}).status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_signature_is_for_one_request(twin: Deployed) -> None:
+def test_signature_is_valid_for_one_request(twin: Deployed) -> None:
     headers = signed(twin, f"{twin.engine.url}{FUNCTIONS}", "lambda")
     assert httpx.get(f"{twin.engine.url}{FUNCTIONS}?Marker=x", headers=headers).status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_signed_body_cannot_be_exchanged(twin: Deployed) -> None:
+def test_signed_body_cannot_be_replaced(twin: Deployed) -> None:
     keys = Credentials(twin.engine.access_key_id, twin.engine.secret_access_key)
     target = {"x-amz-target": "DynamoDB_20120810.ListTables", "content-type": "application/x-amz-json-1.0"}
     request = AWSRequest("POST", f"{twin.engine.url}/", headers=target, data=b"{}")
@@ -148,13 +148,13 @@ def test_a_signed_body_cannot_be_exchanged(twin: Deployed) -> None:
     assert "InvalidSignatureException" in call(twin, "POST", "/", sent, content=b'{"Limit": 1}').text
 
 
-def test_the_emulator_s_administration_is_closed_to_all(twin: Deployed) -> None:
+def test_administration_of_the_emulator_is_refused(twin: Deployed) -> None:
     url = f"{twin.engine.url}/_ministack/transfer/sftp-ports"
     answer = httpx.get(url, headers=signed(twin, url, "lambda"))
     assert answer.status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_large_body_reaches_the_emulator_whole(twin: Deployed) -> None:
+def test_large_body_reaches_the_emulator(twin: Deployed) -> None:
     s3, body = twin.client("s3"), bytes(range(256)) * 20_000
     s3.put_object(Bucket=twin.outputs["Bucket"], Key="large", Body=body)
     assert s3.get_object(Bucket=twin.outputs["Bucket"], Key="large")["Body"].read() == body
@@ -166,7 +166,7 @@ def test_a_large_body_reaches_the_emulator_whole(twin: Deployed) -> None:
 
 @pytest.mark.parametrize("host", ["evil.test:{port}", "evil.test", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.test:{port}"])
 @pytest.mark.parametrize("path", ["/_ministack/health", "/_aws/execute-api/{api}/open/x", "/oauth2/authorize"])
-def test_another_host_name_is_refused(twin: Deployed, host: str, path: str) -> None:
+def test_other_host_name_is_refused(twin: Deployed, host: str, path: str) -> None:
     headers = {"host": host.format(port=twin.engine.port)}
     assert call(twin, "GET", path.format(api=twin.outputs["SamApi"]), headers).status_code == httpx.codes.FORBIDDEN
 
@@ -176,11 +176,11 @@ def test_localhost_is_this_host(twin: Deployed) -> None:
     assert call(twin, "GET", "/_ministack/health", headers).status_code == httpx.codes.OK
 
 
-def test_released_answers_under_any_name(released: Deployed) -> None:
+def test_released_answers_under_any_host_name(released: Deployed) -> None:
     assert call(released, "GET", "/_ministack/health", {"host": "evil.test"}).status_code == httpx.codes.OK
 
 
-def test_a_container_may_sign_for_the_name_that_it_has_for_this_machine(twin: Deployed) -> None:
+def test_container_may_sign_for_its_name_of_this_machine(twin: Deployed) -> None:
     headers = signed(twin, f"http://host.docker.internal:{twin.engine.port}{FUNCTIONS}", "lambda")
     assert call(twin, "GET", FUNCTIONS, headers).status_code == httpx.codes.OK
 
@@ -189,13 +189,13 @@ def test_a_container_may_sign_for_the_name_that_it_has_for_this_machine(twin: De
 
 
 @pytest.mark.parametrize("headers", [{}, PAGE, OWN_PAGE, FRAME], ids=["program", "page", "own page", "frame"])
-def test_a_deployed_api_decides_by_itself(twin: Deployed, headers: dict[str, str]) -> None:
+def test_deployed_api_decides_itself(twin: Deployed, headers: dict[str, str]) -> None:
     assert httpx.get(twin.url("SamApi", "/open/x"), headers=headers).status_code == httpx.codes.OK
     assert httpx.get(twin.url("SamApi", "/guarded"), headers=headers).status_code == httpx.codes.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("stage", ["$default", "prod", ""])
-def test_pushing_to_a_websocket_takes_a_signature(twin: Deployed, stage: str) -> None:
+def test_push_to_a_websocket_needs_a_signature(twin: Deployed, stage: str) -> None:
     path = f"/_aws/execute-api/{twin.outputs['SamApi']}/{stage}/@connections/1"
     assert call(twin, "POST", path, content=b"x").status_code == httpx.codes.FORBIDDEN
     assert call(twin, "POST", path.replace("@", "%40"), content=b"x").status_code == httpx.codes.FORBIDDEN
@@ -207,7 +207,7 @@ def test_pushing_to_a_websocket_takes_a_signature(twin: Deployed, stage: str) ->
 
 
 @pytest.mark.parametrize("path", ["/", FUNCTIONS, "/_ministack/health"])
-def test_a_websocket_opens_to_a_deployed_api_only(twin: Deployed, path: str) -> None:
+def test_websocket_opens_only_to_a_deployed_api(twin: Deployed, path: str) -> None:
     upgrade = {
         "connection": "upgrade",
         "upgrade": "websocket",
@@ -228,12 +228,12 @@ def link(twin: Deployed) -> str:
     return url
 
 
-def test_a_page_may_use_a_link_that_was_signed_for_it(link: str) -> None:
+def test_page_may_use_a_link_that_was_signed_for_it(link: str) -> None:
     answer = httpx.get(link, headers=PAGE)
     assert (answer.text, answer.headers["access-control-allow-origin"]) == ("text", "*")
 
 
-def test_a_page_may_upload_by_a_link(twin: Deployed) -> None:
+def test_page_may_upload_by_a_link(twin: Deployed) -> None:
     where = {"Bucket": twin.outputs["Bucket"], "Key": "upload", "ContentType": "text/x"}
     link = twin.s3.generate_presigned_url("put_object", where, ExpiresIn=60)
     preflight = {**PAGE, "access-control-request-method": "PUT", "access-control-request-headers": "content-type"}
@@ -242,26 +242,26 @@ def test_a_page_may_upload_by_a_link(twin: Deployed) -> None:
     assert httpx.put(link, headers={**PAGE, "content-type": "text/y"}, content=b"x").status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_link_is_for_one_request(link: str) -> None:
+def test_link_is_valid_for_one_request(link: str) -> None:
     assert httpx.put(link, content=b"x").status_code == httpx.codes.FORBIDDEN
     assert httpx.get(link.replace("b.txt", "c.txt")).status_code == httpx.codes.FORBIDDEN
     assert httpx.get(link.replace("Expires=60", "Expires=61")).status_code == httpx.codes.FORBIDDEN
     assert httpx.get(f"{link}&versionId=1").status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_link_cannot_become_another_service_s_call(link: str) -> None:
+def test_link_cannot_become_a_request_to_another_service(link: str) -> None:
     target = {"x-amz-target": "DynamoDB_20120810.ListTables"}
     assert httpx.get(link, headers=target).status_code == httpx.codes.FORBIDDEN
     claimed = {"authorization": f"AWS4-HMAC-SHA256 {CLAIMED}"}
     assert httpx.get(link, headers=claimed).status_code == httpx.codes.FORBIDDEN
 
 
-def test_a_link_to_another_service_is_refused(twin: Deployed) -> None:
+def test_link_to_another_service_is_refused(twin: Deployed) -> None:
     link = twin.client("sqs").generate_presigned_url("list_queues", {}, ExpiresIn=60)
     assert httpx.get(link).status_code == httpx.codes.FORBIDDEN
 
 
-def test_an_expired_link_is_refused(twin: Deployed) -> None:
+def test_expired_link_is_refused(twin: Deployed) -> None:
     where = {"Bucket": twin.outputs["Bucket"], "Key": "a b.txt"}
     link = twin.s3.generate_presigned_url("get_object", where, ExpiresIn=1)
     time.sleep(2)
@@ -297,14 +297,14 @@ def test_an_expired_link_is_refused(twin: Deployed) -> None:
         ("POST", f"/?{CLAIMED}", SIGN_IN, False),
     ],
 )
-def test_sign_in_pages_are_open_as_far_as_a_sign_in_needs(
+def test_sign_in_pages_are_open_as_far_as_needed(
     twin: Deployed, method: str, path: str, headers: dict[str, str], *, is_answered: bool
 ) -> None:
     answer = call(twin, method, path, headers, content=b"{}" if method == "POST" else None)
     assert answer.text.startswith("The local engine answers signed requests") is not is_answered
 
 
-def test_a_sign_in_page_posts_to_itself_in_browsers_that_only_name_an_origin(twin: Deployed) -> None:
+def test_sign_in_page_posts_to_itself_in_browsers_that_only_send_an_origin(twin: Deployed) -> None:
     answer = call(twin, "POST", "/login", {"origin": twin.engine.url})
     assert answer.status_code != httpx.codes.FORBIDDEN
 
@@ -312,20 +312,20 @@ def test_a_sign_in_page_posts_to_itself_in_browsers_that_only_name_an_origin(twi
 # ── Credentials ──
 
 
-def test_each_engine_has_credentials_of_its_own(twin: Deployed, released: Deployed) -> None:
+def test_each_engine_has_its_own_credentials(twin: Deployed, released: Deployed) -> None:
     assert twin.engine.access_key_id != released.engine.access_key_id
     assert twin.engine.secret_access_key != released.engine.secret_access_key
     assert len(twin.engine.secret_access_key) == 40
     assert twin.engine.secret_access_key not in repr(twin.engine)
 
 
-def test_a_function_s_credentials_cannot_be_guessed(twin: Deployed) -> None:
+def test_credentials_of_a_function_cannot_be_guessed(twin: Deployed) -> None:
     httpx.get(twin.url("SamApi", "/open/x"))  # its process has them from its start
     with pytest.raises(ClientError, match=r"InvalidClientTokenId|security token included in the request is invalid"):
         _as_emulator_derives(twin).get_caller_identity()
 
 
-def test_released_gives_functions_credentials_that_anybody_can_guess(released: Deployed) -> None:
+def test_released_gives_functions_guessable_credentials(released: Deployed) -> None:
     released.client("lambda").invoke(FunctionName=released.outputs["Function"], Payload=json.dumps({"rawPath": "/silent"}))
     assert ":assumed-role/" in _as_emulator_derives(released).get_caller_identity()["Arn"]
 

@@ -38,7 +38,7 @@ def build(source: Path, artifacts: Path, **environment: str) -> int:
     ).returncode
 
 
-def test_a_layer_has_packages_and_modules_compiled(source: Path, tmp_path: Path) -> None:
+def test_layer_has_compiled_packages_and_modules(source: Path, tmp_path: Path) -> None:
     assert build(source, tmp_path / "layer", UV=str(tmp_path / "uv")) == 0
     python = tmp_path / "layer" / "python"
     modules = sorted(file.relative_to(python).as_posix() for file in python.rglob("*") if file.is_file())
@@ -46,14 +46,14 @@ def test_a_layer_has_packages_and_modules_compiled(source: Path, tmp_path: Path)
     assert len([file for file in modules if file.endswith(".pyc")]) == 3
 
 
-def test_compiled_modules_do_not_depend_on_dates_and_name_lambdas_folder(source: Path, tmp_path: Path) -> None:
+def test_compiled_modules_ignore_dates_and_name_lambdas_folder(source: Path, tmp_path: Path) -> None:
     build(source, tmp_path / "layer", UV=str(tmp_path / "uv"))
     compiled = Path(importlib.util.cache_from_source(str(tmp_path / "layer" / "python" / "top.py"))).read_bytes()
     assert int.from_bytes(compiled[4:8], "little") == 0b01  # by hash, unchecked
     assert b"/opt/python/top.py" in compiled
 
 
-def test_a_layer_without_its_packages_is_not_built(source: Path, tmp_path: Path) -> None:
+def test_layer_without_its_packages_is_not_built(source: Path, tmp_path: Path) -> None:
     (tmp_path / "uv").write_text("#!/bin/sh\nexit 3\n")
     assert build(source, tmp_path / "layer", UV=str(tmp_path / "uv")) == 3
     assert not (tmp_path / "layer").exists()
@@ -68,7 +68,7 @@ def test_every_install_checks_hashes(uv: str, architecture: str | None) -> None:
 
 
 @pytest.mark.parametrize("uv", ["/bin/uv", ""])
-def test_a_layer_for_lambda_has_wheels_of_its_processor_only(uv: str) -> None:
+def test_layer_for_lambda_has_only_wheels_for_its_processor(uv: str) -> None:
     command = " ".join(layer.install_command(Path("modules"), "arm64", uv=uv))
     assert "--only-binary :all:" in command
     assert "aarch64" in command
@@ -76,5 +76,5 @@ def test_a_layer_for_lambda_has_wheels_of_its_processor_only(uv: str) -> None:
 
 
 @pytest.mark.parametrize("uv", ["/bin/uv", ""])
-def test_a_layer_for_this_machine_names_no_platform(uv: str) -> None:
+def test_layer_for_this_machine_names_no_platform(uv: str) -> None:
     assert "platform" not in " ".join(layer.install_command(Path("modules"), None, uv=uv))

@@ -1,4 +1,4 @@
-"""Log lines as a person reads them."""
+"""Log lines in a readable form."""
 
 import json
 
@@ -7,7 +7,7 @@ from local.logs import readable
 GROUP = "/aws/cloudformation/asyncjobs/WorkerLog"
 
 
-def test_a_line_begins_with_time_function_and_level() -> None:
+def test_line_begins_with_time_function_and_level() -> None:
     message = json.dumps({"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "message": "JOB_STARTED", "attempt": 1})
     assert shown(message)[5:] == ":05.678  worker   INFO    JOB_STARTED attempt=1"
 
@@ -17,11 +17,11 @@ def test_metric_definitions_are_not_shown() -> None:
     assert "CloudWatchMetrics" not in shown(json.dumps(message))
 
 
-def test_what_is_not_json_is_shown_as_it_is() -> None:
+def test_other_text_is_shown_unchanged() -> None:
     assert shown("Traceback: [oh]\n").endswith("worker   Traceback: [oh]")
 
 
-def test_what_lambda_says_of_each_invocation_is_left_out() -> None:
+def test_lambdas_own_lines_are_left_out() -> None:
     assert readable(GROUP, 0, "REPORT RequestId: 1 Duration: 2 ms") is None
 
 

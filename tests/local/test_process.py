@@ -32,14 +32,14 @@ def start(state: Path, port: int | None = None) -> Engine:
 
 
 @pytest.mark.slow
-def test_an_engine_that_runs_is_found(state: Path) -> None:
+def test_running_engine_is_found(state: Path) -> None:
     engine = start(state)
     assert process.find(state) == engine
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux's /proc")
-def test_the_only_socket_of_an_engine_is_on_loopback(state: Path) -> None:
+def test_only_socket_of_an_engine_is_on_loopback(state: Path) -> None:
     engine = start(state)
     assert listening_addresses(engine.pid) == [f"{LOOPBACK_HEX}:{engine.port:04X}"]
 
@@ -53,7 +53,7 @@ def test_only_this_user_can_read_the_credentials(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_engine_leaves_nothing_behind(state: Path) -> None:
+def test_stopped_engine_leaves_nothing(state: Path) -> None:
     engine = start(state)
     assert process.stop(state)
     assert process.find(state) is None
@@ -63,7 +63,7 @@ def test_a_stopped_engine_leaves_nothing_behind(state: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_engine_starts_after_the_last_one_was_killed(state: Path) -> None:
+def test_engine_starts_after_the_last_one_was_killed(state: Path) -> None:
     engine = start(state)
     os.kill(engine.pid, signal.SIGKILL)
     wait_until_gone(state)
@@ -78,7 +78,7 @@ def test_two_engines_cannot_share_a_state_folder(state: Path) -> None:
     assert process.find(state) == engine
 
 
-def test_a_foreign_process_with_the_pid_of_a_dead_engine_is_left_alone(state: Path) -> None:
+def test_other_process_with_the_pid_of_a_dead_engine_is_not_touched(state: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True) as stranger:
         try:
             (state / "engine.claim").write_text(json.dumps({"pid": stranger.pid, "port": 1, "instance": "x"}))
@@ -89,7 +89,7 @@ def test_a_foreign_process_with_the_pid_of_a_dead_engine_is_left_alone(state: Pa
             stranger.kill()
 
 
-def test_a_taken_port_is_named_with_the_way_out(state: Path) -> None:
+def test_used_port_is_named_with_advice(state: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -98,7 +98,7 @@ def test_a_taken_port_is_named_with_the_way_out(state: Path) -> None:
             start(state, port)
 
 
-def test_the_error_of_an_engine_that_does_not_start_has_the_end_of_its_log(state: Path) -> None:
+def test_error_of_a_failed_start_has_the_end_of_the_log(state: Path) -> None:
     broken = state / "python"
     broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
     broken.chmod(0o755)

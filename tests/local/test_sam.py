@@ -20,7 +20,7 @@ def make_sam(folder: Path, script: str) -> Sam:
     return Sam(folder, folder, Tools(sam=program))
 
 
-def test_a_profile_of_the_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_of_the_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "secret")
     monkeypatch.setenv("MAKEFLAGS", "n")
@@ -34,6 +34,6 @@ def test_a_profile_of_the_user_is_not_used(tmp_path: Path, monkeypatch: pytest.M
     assert seen["PATH"].startswith(str(Tools().lambda_python.parent))
 
 
-def test_a_failure_shows_the_end_of_what_sam_said(tmp_path: Path) -> None:
+def test_error_of_a_failure_has_the_end_of_sams_output(tmp_path: Path) -> None:
     with pytest.raises(SamFailedError, match="no such layer"):
         make_sam(tmp_path, FAILS).build({})

@@ -1,4 +1,4 @@
-"""What makes a new deployment necessary."""
+"""The fingerprint of the deployed files decides whether a deployment is needed."""
 
 from pathlib import Path
 
@@ -18,20 +18,20 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "file", ["template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py", "layers/jobs/jobs/new.py"]
 )
-def test_a_change_is_seen(tree: Path, file: str) -> None:
+def test_changed_file_changes_the_fingerprint(tree: Path, file: str) -> None:
     before = fingerprint(tree)
     (tree / file).write_text("changed")
     assert fingerprint(tree) != before
 
 
-def test_a_move_is_seen(tree: Path) -> None:
+def test_renamed_file_changes_the_fingerprint(tree: Path) -> None:
     before = fingerprint(tree)
     (tree / "layers/jobs/jobs/one.py").rename(tree / "layers/jobs/jobs/two.py")
     assert fingerprint(tree) != before
 
 
 @pytest.mark.parametrize("file", ["README.md", "layers/jobs/jobs/__pycache__/one.pyc", "functions/submit/.app.py.swp"])
-def test_what_is_not_deployed_does_not_count(tree: Path, file: str) -> None:
+def test_file_that_is_not_deployed_does_not_change_the_fingerprint(tree: Path, file: str) -> None:
     before = fingerprint(tree)
     (tree / file).parent.mkdir(exist_ok=True)
     (tree / file).write_text("new")

@@ -61,13 +61,13 @@ def test_outputs_are_returned_and_stored(stack: LocalStack) -> None:
     assert stack.outputs == outputs
 
 
-def test_an_unchanged_tree_is_not_deployed_again(stack: LocalStack) -> None:
+def test_unchanged_tree_is_not_deployed_again(stack: LocalStack) -> None:
     stack.deploy()
     stack.deploy()
     assert calls(stack) == ["build", "deploy"]
 
 
-def test_a_changed_tree_is_deployed_again(stack: LocalStack) -> None:
+def test_changed_tree_is_deployed_again(stack: LocalStack) -> None:
     stack.deploy()
     (stack.root / "functions").mkdir()
     (stack.root / "functions" / "app.py").write_text("new")
@@ -76,7 +76,7 @@ def test_a_changed_tree_is_deployed_again(stack: LocalStack) -> None:
     assert calls(stack) == ["build", "deploy"] * 2
 
 
-def test_a_new_engine_has_no_deployment(stack: LocalStack) -> None:
+def test_new_engine_has_no_deployment(stack: LocalStack) -> None:
     stack.deploy()
     os.kill(stack.engine.pid, signal.SIGKILL)
     wait_until_gone(stack.state)
@@ -87,14 +87,14 @@ def test_a_new_engine_has_no_deployment(stack: LocalStack) -> None:
     assert calls(stack) == ["build", "deploy", "deploy"]
 
 
-def test_everything_that_is_missing_is_done_in_one_call(stack: LocalStack) -> None:
+def test_one_call_does_everything_that_is_missing(stack: LocalStack) -> None:
     stack.stop()
     outputs = stack.up()
     assert stack.up() == outputs == stack.outputs
     assert calls(stack) == ["build", "deploy"]
 
 
-def test_a_failed_build_is_tried_again(stack: LocalStack) -> None:
+def test_failed_build_is_repeated(stack: LocalStack) -> None:
     template = (stack.root / "template.yaml").read_text()
     (stack.root / "template.yaml").write_text("fail the build")
     with pytest.raises(SamFailedError):
@@ -106,7 +106,7 @@ def test_a_failed_build_is_tried_again(stack: LocalStack) -> None:
     assert calls(stack) == ["build", "build", "build", "deploy"]
 
 
-def test_an_engine_of_an_earlier_release_is_replaced(stack: LocalStack) -> None:
+def test_engine_of_an_earlier_release_is_replaced(stack: LocalStack) -> None:
     stack.deploy()
     claim = stack.state / "engine.claim"
     released = {name: value for name, value in json.loads(claim.read_text()).items() if "key" not in name}
@@ -116,7 +116,7 @@ def test_an_engine_of_an_earlier_release_is_replaced(stack: LocalStack) -> None:
     assert stack.start().instance != released["instance"]
 
 
-def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) -> None:
+def test_failed_first_deployment_does_not_block_the_next(stack: LocalStack) -> None:
     write_template(stack.root, IMPOSSIBLE)
     with pytest.raises(SamFailedError):
         stack.deploy()
@@ -124,7 +124,7 @@ def test_a_failed_first_deployment_does_not_block_the_next(stack: LocalStack) ->
     assert stack.deploy().table_name == "table"
 
 
-def test_no_outputs_are_left_after_a_stop(stack: LocalStack) -> None:
+def test_stop_removes_the_outputs(stack: LocalStack) -> None:
     stack.deploy()
     assert stack.stop()
     assert not stack.stop()

@@ -16,7 +16,7 @@ def test_records_are_kept_until_they_are_deleted(tmp_path: Path) -> None:
     assert state.recall("stack") == {}
 
 
-def test_an_incomplete_record_counts_as_none(tmp_path: Path) -> None:
+def test_incomplete_record_counts_as_none(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text('{"pid": ')
     assert State(tmp_path).recall("stack") == {}
 

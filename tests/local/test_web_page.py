@@ -1,6 +1,6 @@
-"""What a web page that is open in a browser of this machine may do to the engine, tried in Chromium.
+"""Attacks on the engine by a web page that is open in a browser of this machine, tried in Chromium.
 
-Each attack works on the emulator as released, which shows that it is one.
+Each attack works on the emulator as released, which proves the attack.
 """
 
 import base64
@@ -79,7 +79,7 @@ ATTACKS = {
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Names that end in .test are this machine, as those of an attacker's DNS would be (rebinding)."""
+    """Start a browser for which names in .test are this machine, as with an attacker's DNS (rebinding)."""
     names = "--host-resolver-rules=MAP *.test 127.0.0.1"
     with chromium(tmp_path_factory.mktemp("browser") / "profile", options=[names]) as browser:
         yield browser
@@ -87,7 +87,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def app(twin: Deployed, app_url: str) -> str:
-    """The page of a front end whose origin may call the API."""
+    """Open the page of a front end whose origin may call the API."""
     cors = {
         "AllowOrigins": ["http://one.test", "http://two.test", app_url],
         "AllowMethods": ["GET"],
@@ -98,7 +98,7 @@ def app(twin: Deployed, app_url: str) -> str:
 
 
 def attack(browser: Browser, deployed: Deployed, mark: Path) -> dict[str, str]:
-    """Each attack, in order, and what the page could read."""
+    """Run each attack in order, and return what the page could read."""
     function = {
         "Runtime": f"python{'.'.join(map(str, sys.version_info[:2]))}",
         "Handler": "index.handler",
@@ -112,7 +112,7 @@ def attack(browser: Browser, deployed: Deployed, mark: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("host", EVIL_HOSTS)
-def test_a_page_cannot_create_run_read_or_change_anything(
+def test_page_cannot_create_run_read_or_change_anything(
     browser: Browser, twin: Deployed, pages_port: int, host: str, tmp_path: Path
 ) -> None:
     before = _made(twin)
@@ -121,14 +121,14 @@ def test_a_page_cannot_create_run_read_or_change_anything(
     assert (_made(twin), (tmp_path / "mark").exists()) == (before, False)
 
 
-def test_a_page_of_the_api_itself_cannot_either(browser: Browser, twin: Deployed, tmp_path: Path) -> None:
+def test_page_of_the_api_itself_cannot_either(browser: Browser, twin: Deployed, tmp_path: Path) -> None:
     before = _made(twin)
     browser.open(twin.url("SamApi", "/open/x"))
     assert set(attack(browser, twin, tmp_path / "mark").values()) <= {"blocked", "unreadable"}
     assert (_made(twin), (tmp_path / "mark").exists()) == (before, False)
 
 
-def test_released_lets_any_page_do_all_of_it(browser: Browser, released: Deployed, pages_port: int, tmp_path: Path) -> None:
+def test_released_allows_any_page_all_of_it(browser: Browser, released: Deployed, pages_port: int, tmp_path: Path) -> None:
     browser.open(f"http://evil.localhost:{pages_port}/")
     read = attack(browser, released, tmp_path / "mark")
     assert {name for name, what in read.items() if what == "blocked"} <= {"opens a WebSocket"}
@@ -138,7 +138,7 @@ def test_released_lets_any_page_do_all_of_it(browser: Browser, released: Deploye
 
 
 @pytest.mark.parametrize("path", ["/", "/2015-03-31/functions", "/_ministack/health"])
-def test_a_name_that_an_attacker_points_here_shows_nothing(browser: Browser, twin: Deployed, path: str) -> None:
+def test_rebound_host_name_shows_nothing(browser: Browser, twin: Deployed, path: str) -> None:
     browser.open(f"http://rebound.test:{twin.engine.port}{path}")
     assert browser.run("document.body.innerText").startswith("The local engine answers signed requests.")
 
@@ -146,17 +146,17 @@ def test_a_name_that_an_attacker_points_here_shows_nothing(browser: Browser, twi
 # ── What the page of an app may do ──
 
 
-def test_an_app_of_the_template_s_origins_calls_the_api(browser: Browser, twin: Deployed, app: str) -> None:
+def test_app_of_a_listed_origin_calls_the_api(browser: Browser, twin: Deployed, app: str) -> None:
     browser.open(app)
     assert _fetch(browser, twin.url("SamApi", "/open/x"))["status"] == 200
 
 
-def test_a_page_of_another_origin_cannot_read_the_api(browser: Browser, twin: Deployed, pages_port: int) -> None:
+def test_page_of_another_origin_cannot_read_the_api(browser: Browser, twin: Deployed, pages_port: int) -> None:
     browser.open(f"http://evil.localhost:{pages_port}/")
     assert _fetch(browser, twin.url("SamApi", "/open/x")) == {"status": 0}
 
 
-def test_an_app_follows_a_signed_link(browser: Browser, twin: Deployed, app: str) -> None:
+def test_app_follows_a_signed_link(browser: Browser, twin: Deployed, app: str) -> None:
     s3, where = twin.s3, {"Bucket": twin.outputs["Bucket"], "Key": "result"}
     browser.open(app)
     put = s3.generate_presigned_url("put_object", {**where, "ContentType": "text/x"}, ExpiresIn=60)
@@ -165,7 +165,7 @@ def test_an_app_follows_a_signed_link(browser: Browser, twin: Deployed, app: str
     assert got == {"status": 200, "text": "of the app"}
 
 
-def test_an_app_s_user_signs_in(browser: Browser, twin: Deployed, app: str) -> None:
+def test_user_of_an_app_signs_in(browser: Browser, twin: Deployed, app: str) -> None:
     pool = twin.client("cognito-idp")
     pool.admin_create_user(UserPoolId=twin.outputs["Pool"], Username="ada", MessageAction="SUPPRESS")
     pool.admin_set_user_password(UserPoolId=twin.outputs["Pool"], Username="ada", Password=PASSWORD, Permanent=True)
@@ -196,7 +196,7 @@ def test_an_app_s_user_signs_in(browser: Browser, twin: Deployed, app: str) -> N
 
 
 def _fetch(browser: Browser, url: str, method: str = "GET", body: str | None = None, **headers: str) -> dict[str, Any]:
-    """The answer as the page sees it; status 0 when it may not."""
+    """Return the answer as the page sees it; status 0 if it may not."""
     options = json.dumps({"method": method, "headers": headers, **({} if body is None else {"body": body})})
     read = "async answer => ({status: answer.status, text: await answer.text()}), () => ({status: 0})"
     answer: dict[str, Any] = browser.run(f"fetch({json.dumps(url)}, {options}).then({read})")
@@ -204,7 +204,7 @@ def _fetch(browser: Browser, url: str, method: str = "GET", body: str | None = N
 
 
 def _made(deployed: Deployed) -> set[str]:
-    """The names of all functions and queues."""
+    """Return the names of all functions and queues."""
     functions = deployed.client("lambda").list_functions()["Functions"]
     queues = deployed.client("sqs").list_queues()["QueueUrls"]
     return {function["FunctionName"] for function in functions} | {url.rpartition("/")[2] for url in queues}
