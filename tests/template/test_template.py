@@ -425,8 +425,11 @@ def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
 # ── Functions ──────────────────────────────────────────────────────────────────────────────────────
 
 
+LIBRARY = ROOT / "layers" / "asyncjobs" / "asyncjobs"
+
+
 def source_of(module: str) -> ast.AST:
-    return ast.parse((ROOT / "layers" / "asyncjobs" / "asyncjobs" / f"{module}.py").read_text())
+    return ast.parse((LIBRARY / f"{module}.py").read_text())
 
 
 def app(function: str) -> ast.AST:
@@ -782,11 +785,43 @@ def test_transform_adds_no_role() -> None:
     assert sorted(made) == sorted(resources("AWS::IAM::Role"))
 
 
-@pytest.mark.parametrize("module", ["attempt", "sqs_batch", "executor", "heartbeat"])
-def test_worker_code_never_sends_to_its_own_queue(module: str) -> None:
-    # Lambda stops such a chain after 16 hops: only the sweeper, whose chain starts at the schedule, resends.
-    sends = {"send", "send_all"}
-    assert not sends & {node.attr for node in ast.walk(source_of(f"worker/{module}")) if isinstance(node, ast.Attribute)}
+# ── Recursive loops ────────────────────────────────────────────────────────────────────────────────
+# Lambda stops a chain function -> queue -> the same function after 16 messages.
+
+
+def test_worker_sends_to_its_own_queues_only_when_it_hands_a_lock_over() -> None:
+    assert senders("WorkerFunction") == {"limits.locks"}
+
+
+def test_loops_are_allowed_to_the_one_function_that_sends_to_queues_that_it_reads() -> None:
+    looping = [name for name in FUNCTIONS if events(name, "SQS") and senders(name)]
+    assert looping == [name for name in FUNCTIONS if "RecursiveLoop" in properties(name)] == ["WorkerFunction"]
+    assert deployed()["Resources"]["WorkerFunction"]["Properties"]["RecursiveLoop"] == "Allow"
+
+
+def senders(function: str) -> set[str]:
+    """Return the library's modules that send messages, among those that a function imports."""
+    trees = {"": app(function)}
+    new = {""}
+    while new:
+        new = {name for tree in map(trees.__getitem__, new) for name in imported(tree)} - trees.keys()
+        trees |= {name: source_of(name.replace(".", "/")) for name in new}
+    return {name for name, tree in trees.items() if {"send", "send_all"} & called(tree)}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Return the library's modules that a module imports, wherever in it."""
+    froms = [
+        node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asyncjobs")
+    ]
+    names = {name for node in froms for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
+    library = {".".join(file.relative_to(LIBRARY).with_suffix("").parts) for file in LIBRARY.rglob("*.py")}
+    return library & {str(name).removeprefix("asyncjobs.") for name in names}
+
+
+def called(tree: ast.AST) -> set[str]:
+    """Return the names of the methods that a module calls."""
+    return {node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)}
 
 
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────

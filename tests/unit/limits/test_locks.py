@@ -551,6 +551,27 @@ def test_sweeper_soon_sends_a_job_that_could_not_be_woken(
         sweeper.sweep(lambda: timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(("name", "most_messages"), [("lock.queues", 49), ("lock.pairs", 2 * 50)])
+def test_fifty_waiting_jobs_run_in_one_chain_of_messages_and_each_message_follows_an_ended_job(
+    name: str, most_messages: int, commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, clock: FakeClock
+) -> None:
+    jobs = []
+    for _ in range(50):
+        jobs.append(submit(commands, name).job)
+        clock.advance(seconds=1)
+    first, *_ = [begin(executor, store, job) for job in jobs]  # the others find the lock taken, and their messages are used up
+    queue.sent.clear()
+    assert isinstance(first, AsyncJob)
+    executor.run_claimed(first, QUARTER_HOUR)
+    hops = [1] * len(queue.sent)
+    for message, hop in zip(queue.sent, hops, strict=False):  # both grow
+        executor.run(message, claimant="w", remaining=QUARTER_HOUR)
+        hops += [hop + 1] * (len(queue.sent) - len(hops))
+    ended = [job for job in jobs if stored(store, job).status is Status.COMPLETED]
+    assert len(ended) >= 49  # of a pair, the second lock is held by a job that this test leaves running
+    assert 16 < max(hops) <= len(queue.sent) <= most_messages
+
+
 def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore, executor: Executor, lines: Lines) -> None:
     holder = submit(commands, "lock.queues").job
     claim = begin(executor, store, holder)
