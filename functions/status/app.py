@@ -1,6 +1,9 @@
 """Queries: one job, its result, a list of jobs, the job types."""
 
-from typing import Any
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log
 from asyncjobs.aws import clients
@@ -15,16 +18,29 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings
 
+if TYPE_CHECKING:
+    from asyncjobs.limits.backlog import Backlog
+
 settings = Settings.from_environment()
 log.configure(settings.application)
 # Two clients would take longer to make than to use.
 dynamodb = clients.dynamodb()
+
+
+@cache
+def backlog() -> Backlog:
+    """Return how long the queues are. Imported, with its client, for the first job that waits: most polls are of others."""
+    from asyncjobs.limits.backlog import Backlog
+
+    return Backlog(SqsQueue(settings.queue_urls), utc_now)
+
+
 queries = Queries(
     store=DynamoStore(settings.table_name, dynamodb),
     objects=S3Objects(settings.bucket_name),
     catalog=Catalog.read(),
     clock=utc_now,
-    queue=(lambda: SqsQueue(settings.queue_urls)) if settings.tells_queue_depth else None,
+    backlog=backlog if settings.tells_queue_depth else None,
 )
 history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
 api = queries_api(queries, clock=utc_now, estimate=history.of)

@@ -1,6 +1,9 @@
 """Commands: submit a job; cancel, retry or delete one. Quick jobs run here at once."""
 
-from typing import Any
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs import log
 from asyncjobs.aws import clients
@@ -14,39 +17,79 @@ from asyncjobs.http.command_routes import commands_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.settings import Settings
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+
+if TYPE_CHECKING:
+    from asyncjobs.limits.locks import Locks
+    from asyncjobs.tracking.worker_token import WorkerToken
+    from asyncjobs.worker.executor import Executor
 
 settings = Settings.from_environment()
 log.configure(settings.application)
 dynamodb = clients.dynamodb()
-store, queue, admission = DynamoStore(settings.table_name, dynamodb), SqsQueue(settings.queue_urls), None
-if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
-    # Not imported where nothing is limited: a cold start pays for each module.
-    from asyncjobs.limits.admission import Admission
+store = DynamoStore(settings.table_name, dynamodb)
+queue = SqsQueue(settings.queue_urls)
+objects = S3Objects(settings.bucket_name)
+catalog = Catalog.read()
 
-    admission = Admission.of(settings, store=store, queue=queue, clock=utc_now)
-parts: Any = {
-    "store": store,
-    "objects": S3Objects(settings.bucket_name),
-    "catalog": Catalog.read(),
-    "clock": utc_now,
-}
-history = DynamoHistory(settings.table_name, dynamodb)
-inline_executor = InlineExecutor(threshold=settings.immediate_threshold, history=history, **parts)
-commands = Commands(
-    queue=queue, max_retention=settings.max_retention, inline_executor=inline_executor, admission=admission, **parts
-)
+
+# A cold start pays for each module that it imports, and most processes need none of these.
+
+
+@cache
+def locks() -> Locks:
+    """Return the locks of exclusive jobs."""
+    from asyncjobs.limits.locks import Locks
+
+    return Locks(store=store, queue=queue, clock=utc_now)
+
+
+def new_worker_token(owner: str) -> WorkerToken:
+    """Return a token for a new tracked job of this owner."""
+    from asyncjobs.tracking.worker_token import WorkerToken
+
+    return WorkerToken.new(owner)
+
+
+@cache
+def executor() -> Executor:
+    """Return what runs quick jobs."""
+    from asyncjobs.worker.executor import Executor
+
+    return Executor(store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, at_most=AT_MOST)
 
 
 def tracked() -> Handlers:
-    """Return the handlers of tracked jobs' reports. They are imported by the first report: few cold starts have one."""
+    """Return the handlers of tracked jobs' reports. They are imported by the first report."""
     from asyncjobs.http.tracked_routes import tracked_handlers
     from asyncjobs.tracking.reports import Reports
 
     return tracked_handlers(Reports(store=store, clock=utc_now))
 
 
-api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=parts["catalog"], more=tracked)
+admission = None
+if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
+    from asyncjobs.limits.admission import Admission
+
+    admission = Admission.of(settings, store=store, queue=queue, clock=utc_now)
+commands = Commands(
+    store=store,
+    queue=queue,
+    objects=objects,
+    catalog=catalog,
+    clock=utc_now,
+    max_retention=settings.max_retention,
+    locks=locks,
+    new_worker_token=new_worker_token,
+    admission=admission,
+    inline_executor=InlineExecutor(
+        threshold=settings.immediate_threshold,
+        history=DynamoHistory(settings.table_name, dynamodb),
+        executor=executor,
+        clock=utc_now,
+    ),
+)
+api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=catalog, more=tracked)
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:

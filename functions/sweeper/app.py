@@ -7,12 +7,14 @@ from asyncjobs import log
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
+from asyncjobs.limits.locks import Locks
 from asyncjobs.settings import Settings
 from asyncjobs.worker.sweeper import Sweeper
 
 settings = Settings.from_environment()
 log.configure(settings.application)
-sweeper = Sweeper(store=DynamoStore(settings.table_name), queue=SqsQueue(settings.queue_urls), clock=utc_now)
+store, queue = DynamoStore(settings.table_name), SqsQueue(settings.queue_urls)
+sweeper = Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue, clock=utc_now), clock=utc_now)
 
 
 class LambdaContext(Protocol):

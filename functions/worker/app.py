@@ -9,6 +9,7 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.limits.locks import Locks
 from asyncjobs.settings import Settings
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.sqs_batch import BatchWorker
@@ -17,7 +18,8 @@ settings = Settings.from_environment()
 log.configure(settings.application)
 queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
-executor = Executor(store=store, objects=objects, catalog=Catalog.read(), clock=utc_now, queue=queue)
+locks = Locks(store=store, queue=queue, clock=utc_now)
+executor = Executor(store=store, objects=objects, catalog=Catalog.read(), locks=locks, clock=utc_now)
 worker = BatchWorker(executor, queue)
 
 

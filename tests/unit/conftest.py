@@ -19,6 +19,7 @@ from asyncjobs.worker.executor import Executor
 from tests.support import sample_jobs
 from tests.support.factories import NOW
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_executor
 
 
 @pytest.fixture
@@ -49,9 +50,10 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture
-def executor(store: FakeStore, objects: FakeObjects, catalog: Catalog, clock: FakeClock) -> Executor:
-    return Executor(
+def executor(store: FakeStore, queue: FakeQueue, objects: FakeObjects, catalog: Catalog, clock: FakeClock) -> Executor:
+    return make_executor(
         store=store,
+        queue=queue,
         objects=objects,
         catalog=catalog,
         clock=clock,

@@ -19,13 +19,14 @@ from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
 from asyncjobs.limits.admission import Admission
-from asyncjobs.service.commands import Commands, SubmitRequest
-from asyncjobs.tracking.reports import Report
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.submit import SubmitRequest
+from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import InlineExecutor
 from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
 from tests.support.fakes import FakeObjects
+from tests.support.parts import make_commands, make_executor, make_inline_executor
 
 OWNER = "user-0123456789abcdef-0123456789abcdef"
 
@@ -78,26 +79,13 @@ def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fix
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
     queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None
-    commands = Commands(
-        store=store,
-        queue=queue,
-        objects=objects,
-        catalog=catalog,
-        clock=utc_now,
-        max_retention=timedelta(days=30),
+    ports: Any = {"store": store, "queue": queue, "objects": objects, "catalog": catalog, "clock": utc_now}
+    commands = make_commands(
+        **ports,
         admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
-        inline_executor=InlineExecutor(
-            threshold=timedelta(seconds=0.5),
-            store=store,
-            objects=objects,
-            catalog=catalog,
-            clock=utc_now,
-            history=DynamoHistory(outputs.table_name, dynamodb),
-        ),
+        inline_executor=make_inline_executor(**ports, history=DynamoHistory(outputs.table_name, dynamodb)),
     )
-    return commands, Executor(
-        store=store, objects=objects, catalog=catalog, clock=utc_now, queue=queue, jitter=random.Random(1)
-    )
+    return commands, make_executor(**ports, jitter=random.Random(1))
 
 
 def run_one(service: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
@@ -123,9 +111,10 @@ def test_tracked_job_costs_two_writes_with_their_indexes_and_a_read_and_a_write_
     commands, _ = service
     request = SubmitRequest(job_type=GENERIC, input={}, message="Queued", metadata={"tags": ["a"]})
     job = commands.submit(OWNER, request).job
+    reports = Reports(store=commands._store, clock=utc_now)
     for progress in (20, 40, 60):
-        commands.reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
-    commands.reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
+        reports.by_owner(job.key, Report(progress=progress, message=f"Page {progress}"))
+    reports.by_owner(job.key, Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}))
     assert bill.calls == {"PutItem": 1, "GetItem": 4, "UpdateItem": 4}
     # A consistent read of up to 4 KB is one unit, and so is a write of up to 1 KB.
     assert bill.table == 4 + 5

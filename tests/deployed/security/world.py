@@ -14,16 +14,14 @@ from asyncjobs.http.query_routes import queries_api
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
-from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
-from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.sqs_batch import BatchWorker
-from asyncjobs.worker.sweeper import Sweeper
 from tests.support import sample_jobs
 from tests.support.events import as_owner, sample
 from tests.support.factories import NOW
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands, make_executor, make_sweeper
 
 LONG = timedelta(minutes=15)
 
@@ -68,17 +66,18 @@ class World:
 
     def __post_init__(self) -> None:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
-        most = timedelta(days=30)
         self._commands = commands_api(
-            Commands(queue=self.queue, max_retention=most, **parts),
+            make_commands(queue=self.queue, **parts),
             clock=self.clock,
-            max_retention=most,
+            max_retention=timedelta(days=30),
             more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
         )
         self._queries = queries_api(Queries(**parts), clock=self.clock)
-        executor = Executor(jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts)
+        executor = make_executor(
+            queue=self.queue, jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts
+        )
         self._worker = BatchWorker(executor, self.queue)
-        self._sweeper = Sweeper(store=self.store, queue=self.queue, clock=self.clock)
+        self._sweeper = make_sweeper(store=self.store, queue=self.queue, clock=self.clock)
 
     def call(
         self,

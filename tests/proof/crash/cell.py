@@ -74,7 +74,7 @@ class Cell:
 
     def lose_message(self) -> None:
         """Have the queue refuse the job's message, in a way that the SDK does not try again: now only a sweep finds it."""
-        call = crashpoints.call_name("sqs.SqsQueue.send:SendMessage", "send < Commands._send")
+        call = crashpoints.call_name("sqs.SqsQueue.send:SendMessage", "send < Sender.send")
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "error": {"code": "OverLimit", "status": 429}}])
 
@@ -133,7 +133,7 @@ class Cell:
 
     def delay_put(self, seconds: float) -> None:
         """Have the next put of the job's record stand still on its way."""
-        call = crashpoints.call_name("dynamodb_jobs.DynamoStore.add_if_absent:PutItem", "add_if_absent < Commands._accept")
+        call = crashpoints.call_name("dynamodb_jobs.DynamoStore.add_if_absent:PutItem", "add_if_absent < SubmitPipeline._put")
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
 

@@ -121,7 +121,7 @@ def _detail(operation: str, body: str) -> str:
 def _at_once(frame: Any, body: str) -> str:
     """Whether it is done for an attempt that the submit function makes, as its claimant or its caller tells; or after one."""
     job = frame.f_locals.get("job")
-    if frame.f_code.co_name == "_send" and getattr(job, "attempt", 0):
+    if frame.f_code.co_qualname == "Sender.send" and getattr(job, "attempt", 0):
         return " > handed over"
     is_at_once = '"submit/' in body
     while frame.f_back is not None and not is_at_once:

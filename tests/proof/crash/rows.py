@@ -154,7 +154,7 @@ def is_locked(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def is_withdrawn(_row: Row, cell: Cell) -> None:
+def is_rolled_back(_row: Row, cell: Cell) -> None:
     """Another job is accepted while the record of this one is on its way. Refused, it is over; else it waits, and is done."""
     cell.delay_put(1.5)
     cell.arm()
@@ -331,17 +331,23 @@ ROWS = (
     Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog.waiting", asks_the_queue, own_user=True),
     Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
     Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
-    Row("submit without a token reads the job", _GET, "get < Commands._accepted_before", is_repeated_too_often, own_user=True),
-    Row("submit keeps a large input", _PUT_INPUT, "put_input < Commands._with_input", creates, input_size=3000),
+    Row(
+        "submit without a token reads the job",
+        _GET,
+        "get < SubmitPipeline._replay_or_refuse",
+        is_repeated_too_often,
+        own_user=True,
+    ),
+    Row("submit keeps a large input", _PUT_INPUT, "put_input < SubmitPipeline._store_input", creates, input_size=3000),
     Row(
         "submit names the job",
         _NAME,
-        "reserve_dedupe_key < Commands._submit_once",
+        "reserve_dedupe_key < SubmitPipeline._reserve",
         is_named,
         "crash.returns_once",
         own_user=True,
     ),
-    Row("submit creates the record", _PUT, "add_if_absent < Commands._accept", creates),
+    Row("submit creates the record", _PUT, "add_if_absent < SubmitPipeline._put", creates),
     Row(
         "whoever wants a lock reads it",
         _LOCK_OWNER,
@@ -353,10 +359,10 @@ ROWS = (
     Row("whoever wants a lock reads its holder", _GET, "get < Locks._look", follows, "crash.is_alone", own_user=True),
     Row("submit takes the lock", _LOCK, "lock_if_unchanged < Locks.take", is_locked, "crash.is_alone", own_user=True),
     Row(
-        "submit withdraws the job",
+        "submit rolls the job back",
         _SWAP,
-        "swap_if_unchanged < Commands._withdrawn_for > CANCELLED",
-        is_withdrawn,
+        "swap_if_unchanged < SubmitPipeline._rolled_back > CANCELLED",
+        is_rolled_back,
         "crash.is_alone",
         own_user=True,
         needs_calm=True,
@@ -389,7 +395,7 @@ ROWS = (
         needs_calm=True,
     ),
     Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
-    Row("submit sends the message", _SEND, "send < Commands._send", sends),
+    Row("submit sends the message", _SEND, "send < Sender.send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(
         "cancel ends the job",
@@ -512,7 +518,7 @@ ROWS = (
     Row(
         "submit creates and claims a quick job",
         _PUT,
-        "add_if_absent < Commands._accept > at once",
+        "add_if_absent < SubmitPipeline._put > at once",
         begins_at_once,
         "crash.is_quick",
         _second_if(Fault.ALL_LOST, Fault.KILLED_AFTER),
@@ -562,7 +568,7 @@ ROWS = (
     Row(
         "submit hands a quick job over",
         _SEND,
-        "send < Commands._send > handed over",
+        "send < Sender.send > handed over",
         runs_at_once,
         "crash.is_quick_later",
         _always(2),

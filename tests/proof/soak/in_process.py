@@ -23,18 +23,19 @@ from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_TIMEOUT, definition_of
-from asyncjobs.service.commands import Commands, SubmitRequest
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
 from asyncjobs.worker.sqs_batch import BatchWorker
-from asyncjobs.worker.sweeper import Sweeper
 from tests.proof.soak import jobs
 from tests.proof.soak.jobs import Kind, Task
 from tests.proof.soak.processes import Fault, Killed, Process, ProcessObjects, ProcessQueue, ProcessStore
 from tests.proof.soak.tally import Ending, Ledger, Numbers, tally
 from tests.proof.soak.watched import WatchedStore
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects
+from tests.support.parts import make_commands, make_executor, make_sweeper
 
 _VISIBILITY = timedelta(seconds=5400)
 _MAX_RECEIVES = 20
@@ -224,7 +225,7 @@ class World:
 
     def sweep(self) -> None:
         with self._process() as process:
-            sweeper = Sweeper(
+            sweeper = make_sweeper(
                 store=ProcessStore(self.store, process), queue=ProcessQueue(self.queue, process), clock=self.clock
             )
             try:
@@ -286,38 +287,30 @@ class World:
             self._running.pop()
 
     def _commands(self, process: Process) -> Commands:
-        store, objects = ProcessStore(self.store, process), ProcessObjects(self.objects, process)
         inline_executor = InlineExecutor(
             threshold=timedelta(seconds=0.5),
-            store=store,
-            objects=objects,
-            catalog=self._catalog,
-            clock=self.clock,
             history=FakeHistory(),
-        )
-        # With the seed's chance and clock, which it would not know of.
-        vars(inline_executor)["_executor"] = self._executor(process, at_most=AT_MOST)
-        return Commands(
-            store=store,
-            queue=ProcessQueue(self.queue, process),
-            objects=objects,
-            catalog=self._catalog,
+            executor=lambda: self._executor(process, at_most=AT_MOST),
             clock=self.clock,
-            max_retention=timedelta(days=30),
-            inline_executor=inline_executor,
         )
+        return make_commands(**self._ports(process), inline_executor=inline_executor)
 
     def _executor(self, process: Process, *, at_most: timedelta = MAX_TIMEOUT) -> Executor:
-        return Executor(
-            store=ProcessStore(self.store, process),
-            objects=ProcessObjects(self.objects, process),
-            catalog=self._catalog,
-            clock=self.clock,
-            queue=ProcessQueue(self.queue, process),
+        return make_executor(
+            **self._ports(process),
             at_most=at_most,
             jitter=self.chance,
             sleep=lambda seconds: self.clock.advance(seconds=seconds),
         )
+
+    def _ports(self, process: Process) -> dict[str, Any]:
+        return {
+            "store": ProcessStore(self.store, process),
+            "queue": ProcessQueue(self.queue, process),
+            "objects": ProcessObjects(self.objects, process),
+            "catalog": self._catalog,
+            "clock": self.clock,
+        }
 
 
 def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] = lambda _: None) -> Numbers:

@@ -23,7 +23,8 @@ from asyncjobs.core.job import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, Jo
 from asyncjobs.core.placement import JSON
 from asyncjobs.core.ports import Lost, ResultWriter
 from asyncjobs.service import commands, queries
-from asyncjobs.service.commands import Commands, SubmitRequest
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.worker import sweeper
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.stateful.machine import Machine

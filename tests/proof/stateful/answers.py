@@ -18,7 +18,7 @@ from asyncjobs.core.errors import (
 )
 from asyncjobs.core.job import RETRYABLE, AsyncJob, JobKey, Status
 from asyncjobs.core.message import JobMessage
-from asyncjobs.service.commands import Submission
+from asyncjobs.service.submit import Submission
 from tests.proof.stateful.ledger import Generation, Ledger, violated
 from tests.proof.stateful.scheduler import Invocation
 from tests.proof.stateful.world import Asked, Delivered, Request, World, key_of
@@ -80,8 +80,8 @@ class Answers:
         elif isinstance(error, AnotherIsRunning):
             self._ledger.saw("a submit refused for a lock")
             # A sweep may have looked at it first.
-            withdrawn = all(any(each.is_withdrawal(write, new) for write, _, new in each.writes) for each in created)
-            if not self._ledger.is_in_the_way(self._ledger.lock_of(request), invocation) or not withdrawn:
+            rolled_back = all(any(each.is_rollback(write, new) for write, _, new in each.writes) for each in created)
+            if not self._ledger.is_in_the_way(self._ledger.lock_of(request), invocation) or not rolled_back:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
             if created:

@@ -194,8 +194,8 @@ class Audit:
             self._judge_report(write, old, new)
         elif new.attempt != old.attempt or (old.status, new.status) == (Status.PENDING, Status.IN_PROGRESS):
             self._judge_claim(generation, write, old, new)
-        elif generation.is_withdrawal(write, new):
-            self._judge_withdrawal(generation, write, old)
+        elif generation.is_rollback(write, new):
+            self._judge_rollback(generation, write, old)
         elif write.by.role in HOLDERS:
             self._judge_holder(generation, write, old, new)
         if new.is_finished:
@@ -255,14 +255,14 @@ class Audit:
             self._ledger.saw("a job that waits for a lock")
         self._ledger.saw("a job begun under a lock")
 
-    def _judge_withdrawal(self, generation: Generation, write: Write, old: AsyncJob) -> None:
+    def _judge_rollback(self, generation: Generation, write: Write, old: AsyncJob) -> None:
         if (
             old.exclusive_key is None
             or old.attempt
             or not self._ledger.is_in_the_way(self._ledger.lock_of(generation.request), write.by)
         ):
             violated("lock", f"{write.by} withdrew {old.key}, which nothing was in the way of.")
-        self._ledger.saw("a job withdrawn")
+        self._ledger.saw("a job rolled back")
 
     def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
         if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
@@ -326,7 +326,7 @@ class Audit:
                 self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
             asked = self._ledger.asked_by(write.by)
-            is_due = asked is not None and (asked.key == new.key or generation.is_withdrawal(write, new))
+            is_due = asked is not None and (asked.key == new.key or generation.is_rollback(write, new))
         elif code == "DEADLINE_EXCEEDED":
             is_due = write.by.role in {"sweeper", "report"} and old.deadline_at <= now
         elif code == "WORKER_LOST":

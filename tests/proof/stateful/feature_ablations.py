@@ -20,7 +20,7 @@ from asyncjobs.core.job import FENCE, AsyncJob, LockOwner, Status
 from asyncjobs.core.ports import Lost
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service import commands
-from asyncjobs.service.commands import Commands
+from asyncjobs.service.sender import Sender
 from asyncjobs.tracking import reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.attempt import Outcome, Stopped
@@ -41,10 +41,10 @@ class PutsWithoutClaim(DynamoStore):
         return super().add_if_absent(unclaimed, now)
 
 
-_send = Commands._send
+_send = Sender.send
 
 
-def _send_only_what_was_never_begun(self: Commands, job: AsyncJob) -> None:
+def _send_only_what_was_never_begun(self: Sender, job: AsyncJob) -> None:
     if not job.attempt:
         _send(self, job)
 
@@ -105,13 +105,13 @@ def _take_the_first(_self: Locks, holders: Mapping[str, LockOwner | None]) -> tu
     return next(iter(holders)), ()
 
 
-class _Trust:
-    """Stands where a worker asks for locks."""
+class TrustsTheSubmit(Locks):
+    """A worker's locks, which leave taking and waking to the submit."""
 
-    def take(self, _exclusive_key: str, _holder: LockOwner) -> None:
+    def take(self, exclusive_key: str, holder: LockOwner) -> None:
         return None
 
-    def wake(self, _ended: AsyncJob) -> None: ...
+    def wake(self, ended: AsyncJob) -> None: ...
 
 
 def _lock_whatever_it_names(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ FEATURE_ABLATIONS = {
     ),
     "quick jobs handed over without a message": Ablation(
         machine=Features,
-        parts=Parts(patches=((Commands, "_send", _send_only_what_was_never_begun),)),
+        parts=Parts(patches=((Sender, "send", _send_only_what_was_never_begun),)),
         caught_as=caught("F30"),
         job_types=("play.quick", "play.quick_raises"),
     ),
@@ -189,7 +189,7 @@ FEATURE_ABLATIONS = {
     ),
     "claims that do not ask for the lock": Ablation(
         machine=Features,
-        parts=Parts(patches=((Executor, "_locks", _Trust()),)),
+        parts=Parts(worker_locks=TrustsTheSubmit),
         caught_as=caught("lock"),
         job_types=("play.pair",),
     ),

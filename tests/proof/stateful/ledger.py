@@ -42,7 +42,7 @@ class Generation:
     deleted_with: int | None = None
     """The number of the write by which it was gone for everybody."""
 
-    def is_withdrawal(self, write: Write, new: AsyncJob) -> bool:
+    def is_rollback(self, write: Write, new: AsyncJob) -> bool:
         """Whether its own submit takes it back."""
         return write.by is self.by and new.status is Status.CANCELLED
 

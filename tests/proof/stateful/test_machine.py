@@ -36,7 +36,7 @@ SIGHTS = {
         "a waiting job woken",
         "a submit refused for a lock",
         "a running job joined",
-        "a job withdrawn",
+        "a job rolled back",
         "a report by the owner",
         "a report by token",
         "a report after the deadline",

@@ -127,7 +127,7 @@ def test_the_same_holds_for_one_that_was_retried_before_it_was_deleted() -> None
         assert len(state.world.jobs()) == 1
 
 
-def test_a_job_that_a_sweep_has_looked_at_is_withdrawn_all_the_same() -> None:
+def test_a_job_that_a_sweep_has_looked_at_is_rolled_back_all_the_same() -> None:
     # Not a flaw: the harness took the sweep's write for the end.
     asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
     with replay("play.alone", "play.alone_waits", jobs=2) as state:

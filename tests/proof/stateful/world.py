@@ -26,12 +26,14 @@ from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Statu
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType, definition_of
-from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.limits.locks import Locks
+from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsQuery, Queries
-from asyncjobs.tracking.reports import Report
+from asyncjobs.service.submit import Submission, SubmitRequest
+from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.inline import AT_MOST, InlineExecutor
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
 from tests.proof.stateful import jobs
@@ -162,6 +164,7 @@ class Parts:
     objects: Callable[..., S3Objects] = S3Objects
     commands: type[Commands] = Commands
     inline_executor: type[InlineExecutor] = InlineExecutor
+    worker_locks: type[Locks] = Locks
     sweeps: bool = True
     bury: Callable[[DynamoStore, str, datetime], None] | None = None
     """What is done to the job of a dead letter. Nothing is, in the product."""
@@ -232,15 +235,27 @@ class World:
             "catalog": Catalog(self.job_types),
             "clock": self.clock,
         }
-        inline_executor = parts.inline_executor(threshold=QUICK, history=FakeHistory(), **common)
-        executor = Executor(queue=sqs, **common)
-        for each in (executor, inline_executor._executor):
-            each._jitter = random.Random(7)
-            each._sleep = lambda _seconds: self.scheduler.pause("between tries")
-        self.commands = parts.commands(queue=sqs, max_retention=timedelta(days=30), inline_executor=inline_executor, **common)
+        locks = Locks(store=self.store, queue=sqs, clock=self.clock)
+
+        def executor(locks: Locks, **changes: Any) -> Executor:
+            pause = functools.partial(self.scheduler.pause, "between tries")
+            return Executor(locks=locks, jitter=random.Random(7), sleep=lambda _: pause(), **common, **changes)
+
+        inline = executor(locks, at_most=AT_MOST)
+        self.commands = parts.commands(
+            queue=sqs,
+            max_retention=timedelta(days=30),
+            locks=lambda: locks,
+            new_worker_token=WorkerToken.new,
+            inline_executor=parts.inline_executor(
+                threshold=QUICK, history=FakeHistory(), executor=lambda: inline, clock=self.clock
+            ),
+            **common,
+        )
         self.queries = Queries(**common)
-        self.worker = BatchWorker(executor, sqs)
-        self.sweeper = Sweeper(store=self.store, queue=sqs, clock=self.clock)
+        self.reports = Reports(store=self.store, clock=self.clock)
+        self.worker = BatchWorker(executor(parts.worker_locks(store=self.store, queue=sqs, clock=self.clock)), sqs)
+        self.sweeper = Sweeper(store=self.store, queue=sqs, locks=locks, clock=self.clock)
 
     def close(self) -> None:
         """Throw it away."""
@@ -330,7 +345,7 @@ class World:
         """A tracked job's owner, or a worker with its token, reports."""
 
         def work() -> AsyncJob:
-            reports = self.commands.reports
+            reports = self.reports
             job = reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
             self.scheduler.pause("answer", Kind.END)
             return job

@@ -408,10 +408,14 @@ def test_exclusive_job_waits_until_it_starts_and_keeps_its_lock_for_a_retry() ->
     assert (retried.exclusive_key, retried.waits_since) == ("1#cache", later_on)
 
 
-def test_withdrawn_job_has_an_error_and_a_short_retention() -> None:
-    withdrawn = new_job().exclusively("1#cache").withdrawn(now=NOW)
-    assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
-    assert (withdrawn.due_at, withdrawn.waits_since, withdrawn.record_expires_at) == (None, None, NOW + timedelta(minutes=1))
+def test_rolled_back_job_has_an_error_and_a_short_retention() -> None:
+    rolled_back = new_job().exclusively("1#cache").rolled_back(now=NOW)
+    assert (rolled_back.status, rolled_back.error and rolled_back.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
+    assert (rolled_back.due_at, rolled_back.waits_since, rolled_back.record_expires_at) == (
+        None,
+        None,
+        NOW + timedelta(minutes=1),
+    )
 
 
 def test_generation_is_over_when_its_job_ended_expired_or_was_retried() -> None:

@@ -17,14 +17,15 @@ from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.limits.admission import Admission
-from asyncjobs.service.commands import Commands
-from asyncjobs.service.long_poll import Waiter
+from asyncjobs.limits.backlog import Backlog
+from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.events import as_owner, sample
 from tests.support.factories import NOW, OWNER, job_type, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands
 
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
@@ -119,25 +120,25 @@ class InMemoryApi:
     def __post_init__(self) -> None:
         max_retention = timedelta(days=30)
         self.wait = SimulatedWait(self)
-        waiter = Waiter(self.clock, self.wait.sleep)
+        long_poll = LongPoll(self.clock, self.wait.sleep)
         admission = self.limits and Admission(store=self.store, queue=self.queue, clock=self.clock, **self.limits)
-        commands = Commands(
+        commands = make_commands(
             store=self.store,
             queue=self.queue,
             objects=self.objects,
             catalog=CATALOG,
             clock=self.clock,
-            max_retention=max_retention,
-            waiter=waiter,
+            long_poll=long_poll,
             admission=admission or None,
         )
+        backlog = Backlog(self.queue, self.clock)
         queries = Queries(
             store=self.store,
             objects=self.objects,
             catalog=CATALOG,
             clock=self.clock,
-            waiter=waiter,
-            queue=(lambda: self.queue) if self.shows_queue_depth else None,
+            long_poll=long_poll,
+            backlog=(lambda: backlog) if self.shows_queue_depth else None,
         )
         self._commands = commands_api(
             commands,

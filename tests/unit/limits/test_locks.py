@@ -29,12 +29,14 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import Exclusive, definition_of, job
-from asyncjobs.limits.locks import Locks, exclusive_key
-from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.limits.locks import Locks
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, OWNER, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands, make_executor, make_sweeper
 from tests.unit.conftest import Lines
 
 QUARTER_HOUR = timedelta(minutes=15)
@@ -88,12 +90,12 @@ class RacingStore(FakeStore):
     """A store in which another writer comes first: before each write of a lock, the next of `rivals` runs."""
 
     rivals: list[Callable[[], object]] = field(default_factory=list)
-    before_a_withdrawal: Callable[[AsyncJob], None] | None = None
+    before_a_rollback: Callable[[AsyncJob], None] | None = None
     reads: int = 0
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        if new.status is Status.CANCELLED and self.before_a_withdrawal is not None:
-            self.before_a_withdrawal(old)
+        if new.status is Status.CANCELLED and self.before_a_rollback is not None:
+            self.before_a_rollback(old)
         return super().swap_if_unchanged(old, new, unchanged)
 
     def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
@@ -125,17 +127,17 @@ def catalog() -> Catalog:
 
 @pytest.fixture
 def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, catalog: Catalog) -> Commands:
-    return Commands(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock, max_retention=timedelta(days=30))
+    return make_commands(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock)
 
 
 @pytest.fixture
 def executor(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock, catalog: Catalog) -> Executor:
-    return Executor(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock)
+    return make_executor(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock)
 
 
 @pytest.fixture
 def sweeper(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Sweeper:
-    return Sweeper(store=store, queue=queue, clock=clock)
+    return make_sweeper(store=store, queue=queue, clock=clock)
 
 
 def put(store: FakeStore, number: int, *, key: str = KEY, **changes: Any) -> AsyncJob:
@@ -171,14 +173,14 @@ def begin(executor: Executor, store: FakeStore, job: AsyncJob, *, by: str = "w")
 def test_lock_is_global_or_per_owner_or_per_input() -> None:
     def keys(scope: Any) -> int:
         lock = Exclusive("cache", scope=scope)
-        return len({exclusive_key(lock, owner, value) for owner in ("alice", "bob") for value in (b"1", b"2")})
+        return len({Locks.exclusive_key(lock, owner, value) for owner in ("alice", "bob") for value in (b"1", b"2")})
 
     assert (keys("GLOBAL"), keys("OWNER"), keys("INPUT")) == (1, 2, 4)
 
 
 def test_other_owner_or_name_gives_another_lock() -> None:
     locks = [
-        exclusive_key(Exclusive(name, scope=scope), owner, b"{}")
+        Locks.exclusive_key(Exclusive(name, scope=scope), owner, b"{}")
         for name in ("cache", "cache.a")
         for scope in ("GLOBAL", "OWNER", "INPUT")
         for owner in ("a", "cache", "cache.a")
@@ -339,7 +341,7 @@ def test_delayed_job_is_accepted_and_takes_the_lock_when_it_starts(commands: Com
     assert later.waits_since == NOW + timedelta(hours=1)
 
 
-def test_slower_submit_withdraws_its_job(
+def test_slower_submit_rolls_its_job_back(
     commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue, clock: FakeClock
 ) -> None:
     rival = put(store, 1)
@@ -348,11 +350,11 @@ def test_slower_submit_withdraws_its_job(
         submit(commands, "lock.rejects", key="k")
     assert store.rivals == []
     assert refused.value.async_job_id == rival.async_job_id
-    [withdrawn] = [job for key, job in store.jobs.items() if key != rival.key]
-    assert (withdrawn.status, withdrawn.error and withdrawn.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
-    assert (withdrawn.due_at, withdrawn.waits_since, queue.sent) == (None, None, [])
+    [rolled_back] = [job for key, job in store.jobs.items() if key != rival.key]
+    assert (rolled_back.status, rolled_back.error and rolled_back.error.code) == (Status.CANCELLED, "JOB_CREATION_FAILED")
+    assert (rolled_back.due_at, rolled_back.waits_since, queue.sent) == (None, None, [])
     # A concurrent caller with the same key received the job and can read its end. Afterwards the key is free.
-    assert commands.cancel(OWNER, withdrawn.async_job_id) == withdrawn
+    assert commands.cancel(OWNER, rolled_back.async_job_id) == rolled_back
     clock.advance(seconds=62)
     store.jobs[rival.key] = rival.cancelled(now=clock.now)
     assert not submit(commands, "lock.rejects", key="k").replayed
@@ -375,7 +377,7 @@ def test_slower_submit_joins_the_faster_one(commands: Commands, store: RacingSto
     assert submit(commands, "lock.joins").job == rival
 
 
-def test_job_that_started_before_its_withdrawal_is_accepted(
+def test_job_that_started_before_its_rollback_is_accepted(
     commands: Commands, store: RacingStore, locks: Locks, executor: Executor
 ) -> None:
     # The submit pauses after it read the lock owner. The owner ends, and the sweeper starts the new job.
@@ -387,7 +389,7 @@ def test_job_that_started_before_its_withdrawal_is_accepted(
         begun.append(begin(executor, store, old))
 
     store.rivals = [lambda: take(locks, rival)]
-    store.before_a_withdrawal = start_the_new_job
+    store.before_a_rollback = start_the_new_job
     job = submit(commands, "lock.rejects").job
     assert isinstance(begun[0], AsyncJob)
     assert stored(store, job).status is Status.IN_PROGRESS

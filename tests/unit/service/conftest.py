@@ -16,6 +16,7 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
 from tests.support.factories import job_type
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands
 
 PAGES = {"type": "object", "properties": {"pages": {"type": "integer"}}}
 CATALOG = Catalog(
@@ -47,7 +48,7 @@ def store() -> RacingStore:
 
 @pytest.fixture
 def commands(store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock) -> Commands:
-    return Commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock, max_retention=timedelta(days=30))
+    return make_commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.service.long_poll import Waiter
+from asyncjobs.service.long_poll import LongPoll
 from tests.support.factories import NOW, new_job, running_job
 from tests.support.fakes import FakeClock
 
@@ -29,8 +29,8 @@ class Reads:
 
 
 def wait(clock: FakeClock, reads: Reads, seconds: float) -> AsyncJob:
-    waiter = Waiter(clock, sleep=lambda seconds: clock.advance(seconds=seconds))
-    return waiter.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds))
+    long_poll = LongPoll(clock, sleep=lambda seconds: clock.advance(seconds=seconds))
+    return long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds))
 
 
 def test_finished_job_is_read_once(clock: FakeClock) -> None:
@@ -70,4 +70,4 @@ def test_unavailable_table_is_raised(clock: FakeClock) -> None:
         raise Unavailable("throttled")
 
     with pytest.raises(Unavailable):
-        Waiter(clock).wait(fails, lambda job: job.is_finished, timedelta(seconds=1))
+        LongPoll(clock).wait(fails, lambda job: job.is_finished, timedelta(seconds=1))

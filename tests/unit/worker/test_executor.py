@@ -16,7 +16,8 @@ from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from tests.support.factories import NOW, new_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeStore
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_executor
 from tests.unit.conftest import Lines
 from tests.unit.worker.conftest import QUARTER_HOUR, Run, Submit, stored
 
@@ -131,7 +132,7 @@ def test_claim_with_a_lost_answer_is_repeated(objects: FakeObjects, catalog: Cat
     store = AnswerLostStore()
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
-    executor = Executor(store=store, objects=objects, catalog=catalog, clock=clock)
+    executor = make_executor(store=store, queue=FakeQueue(), objects=objects, catalog=catalog, clock=clock)
     assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
     assert (stored(store, job).status, stored(store, job).attempt, store.claims) == (Status.COMPLETED, 1, 2)
 
@@ -185,7 +186,7 @@ def test_cancelled_or_replaced_attempt_records_nothing(
     store = LateStore(meanwhile)
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
-    executor = Executor(store=store, objects=objects, catalog=catalog, clock=clock)
+    executor = make_executor(store=store, queue=FakeQueue(), objects=objects, catalog=catalog, clock=clock)
     assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
     assert stored(store, job).result is None
     assert ("JOB_FENCED", reason) in [(line["message"], line.get("reason")) for line in lines.events]
@@ -211,8 +212,13 @@ def test_result_is_recorded_through_a_few_seconds_of_throttling(
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
     store.refusals = refusals
-    executor = Executor(
-        store=store, objects=objects, catalog=catalog, clock=clock, sleep=lambda seconds: clock.advance(seconds=seconds)
+    executor = make_executor(
+        store=store,
+        queue=FakeQueue(),
+        objects=objects,
+        catalog=catalog,
+        clock=clock,
+        sleep=lambda seconds: clock.advance(seconds=seconds),
     )
     again_after = executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR)
     assert stored(store, job).status is status

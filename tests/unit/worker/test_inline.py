@@ -17,11 +17,14 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import Exclusive
-from asyncjobs.service.commands import Commands, Submission, SubmitRequest
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker import inline
+from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import InlineExecutor
 from tests.support.factories import NOW, OWNER, job_type
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands, make_executor
 from tests.unit.conftest import Lines
 
 HALF_A_SECOND = timedelta(seconds=0.5)
@@ -32,23 +35,49 @@ def history() -> FakeHistory:
     return FakeHistory()
 
 
-MakeFirstWorker = Callable[[timedelta], InlineExecutor]
+MakeInlineExecutor = Callable[[timedelta], InlineExecutor]
+
+
+@pytest.fixture
+def executors() -> list[Executor]:
+    """Return the executors that the inline executor has made."""
+    return []
 
 
 @pytest.fixture
 def make_inline_executor(
-    store: FakeStore, objects: FakeObjects, catalog: Catalog, clock: FakeClock, history: FakeHistory
-) -> MakeFirstWorker:
+    store: FakeStore,
+    queue: FakeQueue,
+    objects: FakeObjects,
+    catalog: Catalog,
+    clock: FakeClock,
+    history: FakeHistory,
+    executors: list[Executor],
+) -> MakeInlineExecutor:
     """Return a function that makes an inline executor with a threshold."""
 
+    def make_executor_here() -> Executor:
+        executors.append(
+            make_executor(
+                store=store,
+                queue=queue,
+                objects=objects,
+                catalog=catalog,
+                clock=clock,
+                at_most=inline.AT_MOST,
+                sleep=lambda _seconds: None,
+            )
+        )
+        return executors[-1]
+
     def make(threshold: timedelta) -> InlineExecutor:
-        return InlineExecutor(threshold=threshold, store=store, objects=objects, catalog=catalog, clock=clock, history=history)
+        return InlineExecutor(threshold=threshold, history=history, executor=make_executor_here, clock=clock)
 
     return make
 
 
 @pytest.fixture
-def inline_executor(make_inline_executor: MakeFirstWorker) -> InlineExecutor:
+def inline_executor(make_inline_executor: MakeInlineExecutor) -> InlineExecutor:
     return make_inline_executor(HALF_A_SECOND)
 
 
@@ -61,19 +90,14 @@ def commands(
     clock: FakeClock,
     inline_executor: InlineExecutor,
 ) -> Commands:
-    return Commands(
+    return make_commands(
         store=store,
         queue=queue,
         objects=objects,
         catalog=catalog,
         clock=clock,
-        max_retention=timedelta(days=30),
         inline_executor=inline_executor,
     )
-
-
-def has_run_something(inline_executor: InlineExecutor) -> bool:
-    return "_executor" in vars(inline_executor)
 
 
 def submit(commands: Commands, name: str = "sample.is_quick", turn: str = "returns", **options: Any) -> Submission:
@@ -122,13 +146,13 @@ def test_quick_job_costs_two_writes(commands: Commands, store: FakeStore) -> Non
     ids=["asked for", "delayed", "forbidden by its type", "slow"],
 )
 def test_other_jobs_are_sent_and_no_job_code_is_loaded(
-    commands: Commands, queue: FakeQueue, inline_executor: InlineExecutor, name: str, options: dict[str, Any]
+    commands: Commands, queue: FakeQueue, executors: list[Executor], name: str, options: dict[str, Any]
 ) -> None:
     request = {"sample.works": {"seconds": 1}}.get(name, {"turn": "returns"})
     delay = options.pop("delay", timedelta(0))
     job = commands.submit(OWNER, SubmitRequest(job_type=name, input=request, delay=delay), **options).job
     assert (job.status, queue.sent) == (Status.PENDING, [JobMessage.of(job)])
-    assert not has_run_something(inline_executor)
+    assert executors == []
 
 
 def test_job_with_a_single_attempt_is_sent(inline_executor: InlineExecutor) -> None:
@@ -179,7 +203,7 @@ def test_replay_of_a_running_job_does_not_start_it(commands: Commands, store: Fa
 
 
 def test_job_whose_put_was_answered_late_does_not_run_inline(
-    commands: Commands, store: FakeStore, inline_executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, store: FakeStore, executors: list[Executor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
@@ -195,11 +219,11 @@ def test_job_whose_put_was_answered_late_does_not_run_inline(
     monkeypatch.setattr(store, "add_if_absent", add_and_answer_late)
     submission = submit(commands)
     assert (submission.job.claimed_by, submission.job.attempt, submission.replayed) == ("worker", 2, False)
-    assert not has_run_something(inline_executor)
+    assert executors == []
 
 
 def test_unrecorded_result_is_computed_again_after_the_lease(
-    commands: Commands, store: FakeStore, queue: FakeQueue, inline_executor: InlineExecutor, monkeypatch: pytest.MonkeyPatch
+    commands: Commands, store: FakeStore, queue: FakeQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
 
@@ -209,7 +233,6 @@ def test_unrecorded_result_is_computed_again_after_the_lease(
         return outcome
 
     monkeypatch.setattr(store, "add_if_absent", add_then_fail)
-    monkeypatch.setattr(inline_executor._executor, "_sleep", lambda _: None)
     job = submit(commands).job
     assert (job.status, job.attempt, queue.sent) == (Status.IN_PROGRESS, 1, [])
     assert job.lease_until is not None
@@ -297,7 +320,7 @@ def test_type_that_may_not_run_inline_is_sent_without_a_read(
     assert history.reads == 1
 
 
-def test_disabled_inline_execution_reads_nothing(make_inline_executor: MakeFirstWorker, history: FakeHistory) -> None:
+def test_disabled_inline_execution_reads_nothing(make_inline_executor: MakeInlineExecutor, history: FakeHistory) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
     off = make_inline_executor(timedelta(milliseconds=-1))
     assert not off.takes(DECLARED_SLOW)
@@ -325,13 +348,13 @@ def test_declared_duration_counts_while_the_table_is_unavailable(
     assert not inline_executor.takes(DECLARED_SLOW)
 
 
-def test_higher_threshold_makes_longer_jobs_quick(make_inline_executor: MakeFirstWorker, history: FakeHistory) -> None:
+def test_higher_threshold_makes_longer_jobs_quick(make_inline_executor: MakeInlineExecutor, history: FakeHistory) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([SLOW] * 400)}
     assert make_inline_executor(timedelta(seconds=3)).takes(DECLARED_SLOW)
 
 
 def test_threshold_below_half_a_second_only_proves_jobs_slow(
-    make_inline_executor: MakeFirstWorker, history: FakeHistory
+    make_inline_executor: MakeInlineExecutor, history: FakeHistory
 ) -> None:
     inline_executor = make_inline_executor(timedelta(seconds=0.2))
     history.known = {DECLARED_QUICK.name: Durations.of([QUICK] * 400), DECLARED_SLOW.name: Durations.of([QUICK] * 400)}

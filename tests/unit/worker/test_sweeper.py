@@ -15,12 +15,13 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, new_job, new_tracked_job, running_job
 from tests.support.fakes import FakeClock, FakeQueue, FakeStore
+from tests.support.parts import make_sweeper
 from tests.unit.conftest import Lines
 
 
 @pytest.fixture
 def sweeper(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Sweeper:
-    return Sweeper(store=store, queue=queue, clock=clock)
+    return make_sweeper(store=store, queue=queue, clock=clock)
 
 
 def a_minute() -> timedelta:
@@ -69,7 +70,7 @@ def test_unavailable_queue_delays_no_other_and_batches_are_full(store: FakeStore
     for number in range(45):
         job = new_job(async_job_id=f"job-{number}", priority=list(Priority)[number % 3])
         at_due_time(store, clock, job)
-    sweep = Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    sweep = make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     high, standard, low = ({priority} for priority in Priority)
     assert sorted(queue.batches, key=repr) == sorted([(n, p) for p in (high, standard, low) for n in (10, 5)], key=repr)
     assert (sweep.sent, {message.priority for message in queue.sent}) == (30, {Priority.STANDARD, Priority.LOW})
@@ -163,7 +164,7 @@ def test_job_that_only_a_stale_index_shows_is_left_alone(queue: FakeQueue, clock
     store = StaleIndex()
     later, ended = new_job(), running_job(async_job_id="0" * 8 + "-0000-4000-8000-" + "0" * 12).cancelled(now=NOW)
     store.jobs = {later.key: later, ended.key: ended, JobKey("alice", "gone"): ended}
-    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     assert (queue.sent, store.writes) == ([], 0)
 
 
@@ -181,7 +182,7 @@ class RacingStore(FakeStore):
 def test_only_one_of_two_sweepers_sends_a_job(queue: FakeQueue, clock: FakeClock) -> None:
     store = RacingStore()
     job = at_due_time(store, clock, new_job())
-    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     assert store.jobs[job.key] != job, "the other sweeper did not come first"
     assert queue.sent == []
 
@@ -203,7 +204,7 @@ def test_unreadable_record_does_not_delay_the_others(queue: FakeQueue, clock: Fa
     for job in jobs:
         at_due_time(store, clock, job)
     store.poison = jobs[1].key
-    Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     assert queue.sent == [JobMessage.of(jobs[0]), JobMessage.of(jobs[2])]
     assert "SWEEP_FAILED" in lines.names()
 
@@ -220,7 +221,7 @@ def test_moved_jobs_are_sent_even_if_the_table_fails_afterwards(queue: FakeQueue
     for job in jobs:
         at_due_time(store, clock, job)
     with pytest.raises(Unavailable):
-        Sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+        make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     assert queue.sent == [JobMessage.of(jobs[0])]
 
 

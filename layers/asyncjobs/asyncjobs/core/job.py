@@ -338,10 +338,10 @@ class AsyncJob:
         """End the job now; a running attempt notices at its next report."""
         return self._ended(Status.CANCELLED, now)
 
-    def withdrawn(self, *, now: datetime) -> AsyncJob:
-        """End the job before it began: another job took its lock first, and its submit is rejected.
+    def rolled_back(self, *, now: datetime) -> AsyncJob:
+        """End the job before it began: another job took its lock first, and its submit is refused.
 
-        Only a simultaneous request with the same key can have its id, so the job is not kept for long.
+        The record is not kept for long: only a request with the same key at the same moment can have seen it.
         """
         ended = replace(self._ended(Status.CANCELLED, now), error=ANOTHER_IS_RUNNING)
         return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))

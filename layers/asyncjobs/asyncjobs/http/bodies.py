@@ -14,7 +14,7 @@ from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.schemas import Schema
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.decorator import GENERIC
-from asyncjobs.service.commands import SubmitRequest
+from asyncjobs.service.submit import SubmitRequest
 
 MAX_METADATA = 1024
 """Bytes. Metadata is stored in the record, and each write costs by the record's size."""

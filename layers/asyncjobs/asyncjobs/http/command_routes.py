@@ -21,8 +21,9 @@ from asyncjobs.http.render import rate_headers
 from asyncjobs.http.request import Preference, Request
 from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, answer_object, described
 from asyncjobs.jobtypes.decorator import JobType
-from asyncjobs.service.commands import Commands, SubmitRequest
+from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import MAX_WAIT
+from asyncjobs.service.submit import SubmitRequest
 
 UPLOAD_REQUEST = Schema(
     "UploadRequest",

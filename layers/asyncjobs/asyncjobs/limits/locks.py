@@ -12,32 +12,22 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import MAX_DEADLINE, UNFINISHED_RETENTION, AsyncJob, LockOwner
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store
-from asyncjobs.jobtypes.decorator import Exclusive
 from asyncjobs.log import log_event
+
+if TYPE_CHECKING:
+    from asyncjobs.jobtypes.decorator import Exclusive
 
 _KEPT = MAX_DEADLINE + UNFINISHED_RETENTION + timedelta(days=1)
 """How long after it was taken a lock may be forgotten: its holder's record has expired by then, whatever became of it."""
 _STALE = 3
 """How many entries of the index are looked at beyond those wanted: it still shows some that have just begun."""
-
-
-def exclusive_key(exclusive: Exclusive, owner: str, input_json: bytes) -> str:
-    """What a job's record and its messages say of the lock: how many may hold it, and which it is.
-
-    All that shares a lock has this text in common. No owner holds a `#`, so it is no other lock's.
-    """
-    parts = [str(exclusive.limit), exclusive.name]
-    if exclusive.scope != "GLOBAL":
-        parts.append(owner)
-    if exclusive.scope == "INPUT":
-        parts.append(hashlib.sha256(input_json).hexdigest())
-    return "#".join(parts)
 
 
 class Locks:
@@ -48,6 +38,19 @@ class Locks:
         self._store = store
         self._queue = queue
         self._clock = clock
+
+    @staticmethod
+    def exclusive_key(exclusive: Exclusive, owner: str, input_json: bytes) -> str:
+        """Return the text by which a job's record and messages name its lock: how many may hold it, and which lock it is.
+
+        Jobs share a lock when they have the same text. No owner contains a `#`, so two locks never share one.
+        """
+        parts = [str(exclusive.limit), exclusive.name]
+        if exclusive.scope != "GLOBAL":
+            parts.append(owner)
+        if exclusive.scope == "INPUT":
+            parts.append(hashlib.sha256(input_json).hexdigest())
+        return "#".join(parts)
 
     def in_the_way(self, job: AsyncJob) -> AsyncJob | None:
         """A job that holds the lock while this one wants it, its own owner's if possible; None if the lock could be had now.

@@ -1,4 +1,4 @@
-"""Waiting for a job on behalf of a caller, who would otherwise ask again and again."""
+"""Wait for a job in place of a client, which would otherwise poll."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob
 
 MAX_WAIT = timedelta(seconds=20)
-"""The API Gateway ends a call after 30 s; our own answer must come before."""
+"""API Gateway ends a request after 30 s; the answer must come before that."""
 _FIRST_PAUSE = timedelta(seconds=0.1)
 _LAST_PAUSE = timedelta(seconds=1)
 
 
-class Waiter:
-    """Reads a job until it is as its caller wants it, some 25 times in the longest wait."""
+class LongPoll:
+    """Reads a job until it is in the state that the caller waits for: about 25 reads in the longest wait."""
 
     def __init__(self, clock: Clock, sleep: Callable[[float], None] = time.sleep) -> None:
         self._clock = clock
         self._sleep = sleep
 
     def wait(self, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
-        """The job as soon as `until` says so, or as it stands when the time is up. Raises what `read` raises."""
+        """Return the job when `until` is true for it, or as it is when the time is up. Raises what `read` raises."""
         ends_at = self._clock() + min(at_most, MAX_WAIT)
         pause = _FIRST_PAUSE
         while not until(job := read()):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, JobKey, Status, present_job
-from asyncjobs.core.ports import ListPosition, Objects, Queue, Store
+from asyncjobs.core.ports import ListPosition, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
-from asyncjobs.service.long_poll import Waiter
+from asyncjobs.service.long_poll import LongPoll
 
 if TYPE_CHECKING:
     from asyncjobs.limits.backlog import Backlog
@@ -34,13 +33,13 @@ class JobsQuery:
         return self.status is not None or self.job_type is not None
 
     def matches(self, job: AsyncJob) -> bool:
-        """Whether the job belongs to the list."""
+        """Return whether the job belongs to the list."""
         return self.status in (None, job.status) and self.job_type in (None, job.job_type)
 
 
 @dataclass(frozen=True, slots=True)
 class JobsPage:
-    """A piece of the list, and where the next one begins; None at the end."""
+    """A part of the list, and where the next one begins; None at the end."""
 
     jobs: Sequence[AsyncJob]
     next: ListPosition | None
@@ -52,7 +51,7 @@ _MOST_READS = 5
 
 
 class Queries:
-    """Everything that can be read."""
+    """Everything that reads jobs."""
 
     def __init__(
         self,
@@ -61,39 +60,39 @@ class Queries:
         objects: Objects,
         catalog: Catalog,
         clock: Clock,
-        waiter: Waiter | None = None,
-        queue: Callable[[], Queue] | None = None,
+        long_poll: LongPoll | None = None,
+        backlog: Callable[[], Backlog] | None = None,
     ) -> None:
-        """`queue` is called when a queue is to be looked at for the first time; without it none is."""
-        self._queue = queue
+        """`backlog` is called for a job that waits in a queue. Without it, no answer has a queue's length."""
         self._store = store
         self._objects = objects
         self._catalog = catalog
         self._clock = clock
-        self._waiter = waiter or Waiter(clock)
+        self._long_poll = long_poll or LongPoll(clock)
+        self._backlog = backlog
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
-        """The job as it stands now. Raises `JobNotFound`, `Unavailable`."""
+        """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
         return present_job(self._store.get(JobKey(owner, async_job_id)), self._clock())
 
     def wait_for_job(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
-        """The job as soon as `until` says so, or as it stands after `at_most` (20 s at the most).
+        """Return the job when `until` is true for it, or as it is after `at_most` (20 s at the most).
 
         Raises `JobNotFound`, `Unavailable`.
         """
-        return self._waiter.wait(lambda: self.job(owner, async_job_id), until, at_most)
+        return self._long_poll.wait(lambda: self.job(owner, async_job_id), until, at_most)
 
     def queue_depth(self, job: AsyncJob) -> int | None:
-        """About how many messages wait in the queue that the job waits in, everybody's; None where that would tell nothing.
+        """Return about how many messages, of all owners, wait in the job's queue. None when the number would say nothing.
 
-        So it is for a job that does not wait, may not begin yet, or may wait for a lock; when nobody is to know; and when
-        the queue does not answer.
+        That is: for a job that does not wait in a queue, cannot start yet, or may wait for a lock; when the deployment does
+        not show the number; and when the queue does not answer.
         """
         waits = job.status is Status.PENDING and job.is_claimable(self._clock()) and job.exclusive_key is None
-        return self._backlog.waiting(job.priority) if waits and self._backlog is not None else None
+        return self._backlog().waiting(job.priority) if waits and self._backlog is not None else None
 
     def link(self, job: AsyncJob) -> str | None:
-        """A short-lived URL of the result, or where else its worker has put it; None if it lies in the job itself."""
+        """Return a short-lived URL of the result, or the URL that its worker reported; None if the job itself holds the result."""
         if job.result is None or job.result.location is None:
             return None if job.result is None else job.result.url
         return self._objects.link(job.result.location)
@@ -121,14 +120,5 @@ class Queries:
         return JobsPage(found, position)
 
     def job_types(self) -> Iterable[JobType]:
-        """Every job type."""
+        """Return every job type."""
         return self._catalog
-
-    @cached_property
-    def _backlog(self) -> Backlog | None:
-        """Imported, and its client made, for the first job that waits: most polls are of jobs that run or have ended."""
-        if self._queue is None:
-            return None
-        from asyncjobs.limits.backlog import Backlog  # noqa: PLC0415 - see above
-
-        return Backlog(self._queue(), self._clock)

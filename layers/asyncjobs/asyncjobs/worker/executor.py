@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import random
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded, Unavailable, UnknownJobType
@@ -23,16 +21,14 @@ from asyncjobs.core.job import (
     retry_backoff,
 )
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.ports import Lost, Objects, Queue, Store
+from asyncjobs.core.ports import Lost, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
+from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
 from asyncjobs.worker.attempt import TIME_LIMIT_EXCEEDED, Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.timeouts import call_with_timeout, exit_after
-
-if TYPE_CHECKING:
-    from asyncjobs.limits.locks import Locks
 
 TRY_LATER = timedelta(seconds=30)
 """When a message comes back whose job could not be claimed or recorded because the table did not answer."""
@@ -55,18 +51,15 @@ class Executor:
         store: Store,
         objects: Objects,
         catalog: Catalog,
+        locks: Locks,
         clock: Clock,
-        queue: Queue | None = None,
         at_most: timedelta = MAX_TIMEOUT,
         jitter: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`at_most` is the longest an attempt may take here, whatever its type allows; then it is handed over to the queue.
-
-        `queue` is where the end of an exclusive job is made known to those who wait for its lock.
-        """
+        """`at_most` is the longest an attempt may take here, whatever its type allows; then the queue gets the job."""
         self._store = store
-        self._queue = queue
+        self._locks = locks
         self._objects = objects
         self._catalog = catalog
         self._clock = clock
@@ -134,13 +127,6 @@ class Executor:
         with self._heartbeat(claim) as heartbeat:
             outcome = await self._attempt(heartbeat, limit).run_async()
         return self._record(claim, heartbeat, outcome)
-
-    @functools.cached_property
-    def _locks(self) -> Locks:
-        """Imported for the first exclusive job: most processes run none."""
-        from asyncjobs.limits.locks import Locks  # noqa: PLC0415
-
-        return Locks(store=self._store, queue=self._queue, clock=self._clock)
 
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
 

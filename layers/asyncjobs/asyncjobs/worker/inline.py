@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import secrets
+from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import GRACE, AsyncJob, lease_length
-from asyncjobs.core.ports import History, Objects, Store
+from asyncjobs.core.ports import History
 from asyncjobs.estimates.history import CachedHistory
-from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
 from asyncjobs.worker.timeouts import exit_after
@@ -36,16 +35,13 @@ class InlineExecutor:
         self,
         *,
         threshold: timedelta,
-        store: Store,
-        objects: Objects,
-        catalog: Catalog,
-        clock: Clock,
         history: History,
+        executor: Callable[[], Executor],
+        clock: Clock,
     ) -> None:
+        """`executor` is called for the first job to run: most processes run none. It takes no longer than `AT_MOST`."""
         self._threshold = threshold
-        self._store = store
-        self._objects = objects
-        self._catalog = catalog
+        self._executor = executor
         self._clock = clock
         self._history = CachedHistory(history)
 
@@ -74,24 +70,18 @@ class InlineExecutor:
         log_event("JOB_STARTED", job)
         remaining = AT_MOST + GRACE
         try:
-            if self._executor.is_async(job.job_type):
+            executor = self._executor()
+            if executor.is_async(job.job_type):
                 import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
 
                 with exit_after(remaining):
-                    ended = asyncio.run(self._executor.run_claimed_async(job, remaining))
+                    ended = asyncio.run(executor.run_claimed_async(job, remaining))
             else:
-                ended = self._executor.run_claimed(job, remaining)
+                ended = executor.run_claimed(job, remaining)
         except Unavailable:
             # When its lease is over, the sweeper has it made again.
             return job
         return ended or job
-
-    @functools.cached_property
-    def _executor(self) -> Executor:
-        """Imported when there is a first job to run: most processes need none."""
-        from asyncjobs.worker.executor import Executor  # noqa: PLC0415
-
-        return Executor(store=self._store, objects=self._objects, catalog=self._catalog, clock=self._clock, at_most=AT_MOST)
 
 
 def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:

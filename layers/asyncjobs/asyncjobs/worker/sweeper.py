@@ -6,12 +6,10 @@ dies, message, worker or sweeper, the next sweep finds the job.
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from asyncjobs import log
 from asyncjobs.core.clock import Clock
@@ -19,10 +17,8 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey, Priority
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store
+from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
-
-if TYPE_CHECKING:
-    from asyncjobs.limits.locks import Locks
 
 _BATCH = 10
 _TO_SEND = timedelta(seconds=10)
@@ -42,9 +38,10 @@ class Sweep:
 class Sweeper:
     """Sweeps the due index."""
 
-    def __init__(self, *, store: Store, queue: Queue, clock: Clock) -> None:
+    def __init__(self, *, store: Store, queue: Queue, locks: Locks, clock: Clock) -> None:
         self._store = store
         self._queue = queue
+        self._locks = locks
         self._clock = clock
 
     def sweep(self, remaining: Callable[[], timedelta]) -> Sweep:
@@ -109,13 +106,6 @@ class Sweeper:
         if self._store.swap_if_unchanged(job, job.rescheduled(now), FENCE_AND_DUE) is not None:
             return None
         return JobMessage.of(job) if job.is_claimable(now) else None
-
-    @functools.cached_property
-    def _locks(self) -> Locks:
-        """Imported when the first exclusive job is ended: most sweeps end none."""
-        from asyncjobs.limits.locks import Locks  # noqa: PLC0415
-
-        return Locks(store=self._store, queue=self._queue, clock=self._clock)
 
     def _send(self, messages: Sequence[JobMessage], sweep: Sweep) -> None:
         """What the queue does not take now stays in the index, with a later due time: late, not lost."""

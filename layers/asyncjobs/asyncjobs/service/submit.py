@@ -1,0 +1,346 @@
+"""Submit a job: one draft passes through the steps from a valid request to the answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from asyncjobs.core.canonical_json import canonical_json
+from asyncjobs.core.clock import Clock, rfc3339
+from asyncjobs.core.errors import AnotherIsRunning, IdempotencyKeyReused, NotAdmitted, Unavailable
+from asyncjobs.core.job import (
+    RETRYABLE,
+    AsyncJob,
+    JobKey,
+    LockOwner,
+    Priority,
+    RetentionFrom,
+    Status,
+    job_id_for,
+    submitted,
+)
+from asyncjobs.core.placement import INLINE_INPUT_LIMIT
+from asyncjobs.core.ports import Objects, Store
+from asyncjobs.jobtypes import json_schema
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.log import log_event
+
+if TYPE_CHECKING:
+    from asyncjobs.core.rate import Quota
+    from asyncjobs.limits.admission import Admission
+    from asyncjobs.limits.locks import Locks
+    from asyncjobs.service.sender import Sender
+    from asyncjobs.tracking.worker_token import WorkerToken
+    from asyncjobs.worker.inline import InlineExecutor
+
+_RETRY_LOCK_AFTER = timedelta(seconds=10)
+"""When a client should submit again while the lock is held: nobody can say when the other job ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitRequest:
+    """What a client submits. Its shape is valid; its input is not checked yet."""
+
+    job_type: str
+    input: Any = None
+    metadata: Mapping[str, Any] | None = None
+    message: str | None = None
+    priority: Priority | None = None
+    delay: timedelta = timedelta(0)
+    not_before: datetime | None = None
+    retention: timedelta | None = None
+    retention_from: RetentionFrom | None = None
+
+    def fingerprint(self) -> bytes:
+        """Return the same digest for requests with the same content, whatever the order of their fields."""
+        content = (
+            self.job_type,
+            self.input,
+            self.metadata,
+            self.message,
+            self.delay.total_seconds(),
+            self.not_before and rfc3339(self.not_before),
+            self.retention and self.retention.total_seconds(),
+            self.retention_from,
+        )
+        # Omitted when unset, so that fingerprints from earlier releases still match.
+        return hashlib.sha256(canonical_json(content if self.priority is None else (*content, self.priority))).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The accepted job. `replayed` says that an earlier request had created it.
+
+    `quota` is what the owner's submit rate has left; None without such a limit. Only the request that creates a tracked job
+    gets its `worker_token`.
+    """
+
+    job: AsyncJob
+    replayed: bool
+    quota: Quota | None = None
+    worker_token: WorkerToken | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A submit between two steps."""
+
+    job: AsyncJob
+    """The new job, as far as the steps have made it."""
+    request: SubmitRequest
+    job_type: JobType
+    in_background: bool
+    may_exist: bool
+    """Whether an earlier request may have created the job: its id comes from an idempotency key or from the input."""
+    dedupe_key: str | None = None
+    worker_token: WorkerToken | None = field(default=None, repr=False)
+    quota: Quota | None = None
+    runs_inline: bool = False
+    existing: AsyncJob | None = None
+    """The record that the put found in place of a new one."""
+
+    @property
+    def needs_lock(self) -> bool:
+        """Whether the submit takes the lock. A job that waits for it, or starts later, gets it from the worker."""
+        lock = self.job_type.exclusive
+        return lock is not None and lock.policy != "QUEUE" and self.job.not_before is None
+
+
+_Step = Callable[[_Draft], _Draft | Submission]
+
+
+class SubmitPipeline:
+    """Takes a request to its submission.
+
+    The order of the steps is part of the protocol. A refused request leaves nothing behind, so the limits come before the
+    first write. The record names the input, so the input is stored first. A lock names a record that exists, so the put comes
+    before the lock; the first look at the lock only saves the write in most cases. The message comes last: it is a hint, and
+    the sweeper sends every one that is missing.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        objects: Objects,
+        catalog: Catalog,
+        clock: Clock,
+        max_retention: timedelta,
+        sender: Sender,
+        locks: Callable[[], Locks],
+        new_worker_token: Callable[[str], WorkerToken],
+        admission: Admission | None,
+        inline_executor: InlineExecutor | None,
+    ) -> None:
+        self._store = store
+        self._objects = objects
+        self._catalog = catalog
+        self._clock = clock
+        self._max_retention = max_retention
+        self._sender = sender
+        self._locks = locks
+        self._new_worker_token = new_worker_token
+        self._admission = admission
+        self._inline_executor = inline_executor
+        self._steps: tuple[_Step, ...] = (
+            self._check_lock,
+            self._admit,
+            self._store_input,
+            self._claim_inline,
+            self._put,
+            self._settle_lock,
+        )
+
+    def run(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None, in_background: bool) -> Submission:
+        """See `Commands.submit`."""
+        job_type = self._validate(request)
+        draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
+        submission = self._accept(draft)
+        while draft.dedupe_key is not None and submission.replayed and submission.job.status in RETRYABLE:
+            # The job of this input failed or was cancelled, so the input gets a new one.
+            draft = self._rename(draft, draft.dedupe_key)
+            submission = self._accept(draft)
+        return submission
+
+    def _accept(self, draft: _Draft) -> Submission:
+        for step in self._steps:
+            outcome = step(draft)
+            if isinstance(outcome, Submission):
+                return outcome
+            draft = outcome
+        return self._run_or_send(draft)
+
+    # ── Validate and name ──────────────────────────────────────────────────────────────────────────
+
+    def _validate(self, request: SubmitRequest) -> JobType:
+        job_type = self._catalog[request.job_type]
+        json_schema.check(job_type.name, job_type.input_schema, request.input)
+        return job_type
+
+    def _name(
+        self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool
+    ) -> _Draft:
+        """Draft the job under an id from the idempotency key, else from its input if its type deduplicates, else at random."""
+        dedupe_key, request_hash = None, b""
+        if idempotency_key is None and job_type.dedupe:
+            request_hash = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
+            dedupe_key = request_hash.hex()
+            async_job_id = self._reserve(owner, dedupe_key, job_type)
+        else:
+            async_job_id = job_id_for(owner, idempotency_key)
+            request_hash = request.fingerprint()
+        worker_token = self._new_worker_token(owner) if job_type.tracked else None
+        return _Draft(
+            job=self._new_job(
+                JobKey(owner, async_job_id),
+                request,
+                job_type,
+                request_hash,
+                generation=None if worker_token is None else worker_token.generation,
+            ),
+            request=request,
+            job_type=job_type,
+            in_background=in_background,
+            may_exist=idempotency_key is not None or dedupe_key is not None,
+            dedupe_key=dedupe_key,
+            worker_token=worker_token,
+        )
+
+    def _rename(self, draft: _Draft, dedupe_key: str) -> _Draft:
+        """Draft the job again, in place of the one that its input names by now."""
+        old = draft.job
+        async_job_id = self._reserve(old.owner, dedupe_key, draft.job_type, instead_of=old.async_job_id)
+        job = self._new_job(JobKey(old.owner, async_job_id), draft.request, draft.job_type, old.request_hash)
+        return replace(draft, job=job)
+
+    def _reserve(self, owner: str, dedupe_key: str, job_type: JobType, *, instead_of: str | None = None) -> str:
+        """Return the id that the input stands for. Its job may be missing: the submit that reserved it died before its put."""
+        now = self._clock()
+        return self._store.reserve_dedupe_key(
+            owner, dedupe_key, job_id_for(owner, None), now=now, until=now + job_type.dedupe, instead_of=instead_of
+        )
+
+    def _new_job(
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, generation: str | None = None
+    ) -> AsyncJob:
+        now = self._clock()
+        delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
+        retention = job_type.retention if request.retention is None else request.retention
+        job = submitted(
+            key,
+            job_type=job_type.name,
+            request_hash=request_hash,
+            priority=request.priority or job_type.priority,
+            max_attempts=job_type.max_attempts,
+            timeout=job_type.timeout,
+            deadline=job_type.deadline,
+            retention=min(retention, self._max_retention),
+            retention_from=request.retention_from or job_type.retention_from,
+            now=now,
+            generation=generation,
+            delay=delay,
+            message=request.message,
+            metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
+        )
+        if job_type.exclusive is None:
+            return job
+        return job.exclusively(self._locks().exclusive_key(job_type.exclusive, key.owner, canonical_json(request.input)))
+
+    # ── The steps, in their order ──────────────────────────────────────────────────────────────────
+
+    def _check_lock(self, draft: _Draft) -> _Draft | Submission:
+        """Answer with the conflict while another job holds the lock. This only reads: the lock is taken after the put."""
+        running = self._locks().in_the_way(draft.job) if draft.needs_lock else None
+        return draft if running is None else self._conflict(draft, running)
+
+    def _admit(self, draft: _Draft) -> _Draft | Submission:
+        if self._admission is None:
+            return draft
+        try:
+            job, quota = self._admission.admit(draft.job)
+        except NotAdmitted as refusal:
+            return self._replay_or_refuse(draft, refusal)
+        return replace(draft, job=job, quota=quota)
+
+    def _store_input(self, draft: _Draft) -> _Draft:
+        """Keep the input in the record or, a large one, in the bucket."""
+        data = canonical_json(draft.request.input)
+        if len(data) <= INLINE_INPUT_LIMIT:
+            return replace(draft, job=draft.job.with_input(text=data.decode()))
+        return replace(draft, job=draft.job.with_input(location=self._objects.put_input(draft.job, data)))
+
+    def _claim_inline(self, draft: _Draft) -> _Draft:
+        """Begin the first attempt in the same write as the record, if the job is to run in this process."""
+        inline = self._inline_executor
+        if inline is None or draft.in_background or draft.job.not_before is not None or not inline.takes(draft.job_type):
+            return draft
+        return replace(draft, job=inline.claimed(draft.job, draft.job_type), runs_inline=True)
+
+    def _put(self, draft: _Draft) -> _Draft:
+        """Create the record: from here on the job is accepted."""
+        existing = self._store.add_if_absent(draft.job, self._clock())
+        if existing is not None and existing.request_hash != draft.job.request_hash:
+            raise IdempotencyKeyReused
+        return replace(draft, existing=existing)
+
+    def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
+        """Take the lock for the new record, or end the record again if another job took the lock first."""
+        if draft.existing is not None or not draft.needs_lock:
+            return draft
+        try:
+            running = self._locks().take(draft.job.exclusive_key or "", LockOwner.of(draft.job))
+        except Unavailable:
+            # The job is accepted all the same: the worker takes the lock for it, and until then it waits.
+            return draft
+        if running is None or not self._rolled_back(draft.job):
+            return draft
+        return self._conflict(replace(draft, may_exist=False), running)
+
+    def _run_or_send(self, draft: _Draft) -> Submission:
+        job = draft.job if draft.existing is None else draft.existing
+        replayed = job.generation != draft.job.generation
+        if draft.existing is None:
+            log_event("JOB_ACCEPTED", job)
+            if draft.runs_inline and self._inline_executor is not None:
+                job = self._inline_executor.run(job)
+        if job.status is Status.PENDING and not job.is_tracked:
+            # Also for a replay: the first request may have died before it sent the message.
+            self._sender.send(job)
+        return Submission(job, replayed, draft.quota, None if replayed else draft.worker_token)
+
+    # ── Other answers ──────────────────────────────────────────────────────────────────────────────
+
+    def _rolled_back(self, job: AsyncJob) -> bool:
+        """End the record that did not get the lock. False if a worker has begun the job: then it has the lock by now."""
+        ended = job.rolled_back(now=self._clock())
+        if self._store.swap_if_unchanged(job, ended) is not None:
+            return False
+        # The end of another job may have sent this one's message instead of that of a job that waits.
+        self._locks().wake(ended)
+        return True
+
+    def _conflict(self, draft: _Draft, running: AsyncJob) -> Submission:
+        """Answer while another job holds the lock: with an earlier request's job, with that one (`JOIN`), or with a refusal."""
+        lock, is_own = draft.job_type.exclusive, running.owner == draft.job.owner
+        joins = lock is not None and lock.policy == "JOIN" and is_own and running.job_type == draft.job.job_type
+        refusal = AnotherIsRunning(retry_after=_RETRY_LOCK_AFTER, async_job_id=running.async_job_id if is_own else None)
+        return self._replay_or_refuse(draft, refusal, joined=running if joins else None)
+
+    def _replay_or_refuse(self, draft: _Draft, refusal: NotAdmitted, *, joined: AsyncJob | None = None) -> Submission:
+        """Return the job that an earlier request with the same key or input created, else `joined`, else raise the refusal.
+
+        The job is only read. A client that retries under a limit would otherwise add one message with each request.
+        """
+        existing = self._store.get(draft.job.key) if draft.may_exist else None
+        if existing is None or existing.is_expired(self._clock()):
+            if joined is not None:
+                return Submission(joined, replayed=True)
+            log_event("JOB_REFUSED", jobType=draft.job.job_type, reason=type(refusal).__name__)
+            raise refusal
+        if existing.request_hash != draft.job.request_hash:
+            raise IdempotencyKeyReused
+        return Submission(existing, replayed=True, quota=refusal.quota)
