@@ -28,15 +28,15 @@ sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
 build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-aws/bin/python' -m tools.layer --architecture $(ARCHITECTURE)
 compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock"
-# One process for each machine: they take some 25 minutes.
+# One process for each machine: they take about 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
 runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
-help: ## What there is to make
+help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: catalog ## Start everything on this machine, run a real job, leave it running (PORT=4567)
+run: catalog ## Start everything on this machine, run a job, leave the stack running (PORT=4567)
 	@.venv/bin/python -m local run $(if $(PORT),--port $(PORT))
 
 token: environments ## Print a bearer token (USER=alice)
@@ -45,10 +45,10 @@ token: environments ## Print a bearer token (USER=alice)
 env: environments ## Print the address and credentials of the local engine as shell variables
 	@.venv/bin/python -m local env
 
-logs: environments ## Show what the functions logged (FOLLOW=1)
+logs: environments ## Show the functions' logs (FOLLOW=1)
 	@.venv/bin/python -m local logs $(if $(FOLLOW),--follow)
 
-stop: ## Stop what `make run` left running
+stop: ## Stop the stack that `make run` started
 	@$(find_python); "$$python" -m local.stop
 
 test: check ## Check, then run every test (ARGS="-k cancel")
@@ -63,7 +63,7 @@ check: checks audit ## Format, lint, types, words, imports, template, catalog, a
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
 	@$(layers) .venv/bin/python -m asyncjobs.codegen --check $(documents)
 
-audit: checks ## Look for secrets, weak code, and what is known against the deployed packages
+audit: checks ## Look for secrets, weak code and known vulnerabilities of the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
 
 lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrade)
@@ -71,13 +71,13 @@ lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrad
 	@for file in layers/*/requirements.in $(foreach name,uv engine checks tools tests,requirements/$(name).in); do \
 	  $(compile) $(ARGS) $$file -o $${file%.in}.txt || exit 1; done
 
-soak: tests ## Jobs under faults: what was lost, stuck, wrong or doubled (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
+soak: tests ## Run jobs under faults and count lost, stuck, wrong and duplicate ones (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
 	@.venv/bin/python -m tests.proof.soak $(ARGS)
 	@.venv/bin/python -m tests.proof.crash
 	@export ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random; \
 	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features; features=$$?; wait $$spine && exit $$features
 
-fuzz: tests ## Ask the deployed API for all that its OpenAPI document allows, and more (EXAMPLES=10000 ARGS="--seed 7")
+fuzz: tests ## Send the deployed API every request that its OpenAPI document allows, and invalid ones (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
 
 bench: tests ## Measure cold and warm calls against a bare handler, and polls against the fewest possible
@@ -91,7 +91,7 @@ catalog: environments ## Write the catalog of job types, the OpenAPI document an
 build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
-deploy: build ## Deploy what is built to your AWS account (asks for the rest)
+deploy: build ## Deploy the build to your AWS account, with prompts for the parameters
 	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
 verify: environments ## Check a deployed stack with your AWS credentials (STACK=name REGION=eu-west-1 TOKEN=...)
@@ -106,6 +106,6 @@ tests:
 checks:
 	@$(make_environments) engine tests checks
 
-clean: stop ## Stop, and remove everything that make has made
+clean: stop ## Stop, and delete everything that make created
 	@rm -rf .venv .venv-aws .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,1 +1,1 @@
-"""What is measured, and against what."""
+"""Benchmarks: each measures against a minimal program in the same run."""

@@ -1,4 +1,4 @@
-"""`make stop`. Needs nothing installed, so that it also works when the environments are broken or gone."""
+"""`make stop`. It needs no packages, so that it also works with broken or deleted environments."""
 
 import sys
 
@@ -8,7 +8,7 @@ from local.state import State
 
 
 def main() -> int:
-    """0 also when there was nothing to stop."""
+    """Stop the stack and return the exit code: 0 also when nothing was running."""
     try:
         stopped = State(PROJECT / ".local").stop()
     except LocalError as error:

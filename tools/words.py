@@ -19,45 +19,37 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 
 SCOPE = (
-    "*.md",
-    "bench/polling.py",
-    "docs/decisions.md",
-    "docs/http-api.md",
-    "docs/jobs.md",
-    "docs/operations.md",
-    "docs/polling.md",
-    "docs/reliability.md",
-    "docs/seeds.md",
-    "docs/tracked.md",
-    "events/*.md",
-    "functions/learner/*.py",
-    "layers/asyncjobs/asyncjobs/aws/dynamodb_history.py",
-    "layers/asyncjobs/asyncjobs/context.py",
-    "layers/asyncjobs/asyncjobs/core/*.py",
-    "layers/asyncjobs/asyncjobs/estimates/*.py",
-    "layers/asyncjobs/asyncjobs/testing.py",
-    "layers/asyncjobs/asyncjobs/codegen/*.py",
-    "layers/asyncjobs/asyncjobs/http/*.py",
-    "layers/jobs/jobs/*.py",
-    "local/emulator_patches/*.py",
-    "local/engine.py",
-    "local/process.py",
-    "local/users.py",
-    "template.yaml",
-    "tests/*.py",
-    "tests/adapters/*.py",
-    "tests/deployed/openapi/*.py",
-    "tests/deployed/operations/*.py",
-    "tests/deployed/security/*.py",
-    "tests/local/*.py",
-    "tests/support/*.py",
-    "tests/template/*.py",
-    "tests/unit/**/*.py",
-    "tests/unit/codegen/*.py",
-    "tests/unit/http/*.py",
-    "tools/words.py",
+    *("*.md", "*.toml", "*.yaml", "Makefile"),
+    *(
+        f"{folder}/**/*{suffix}"
+        for folder in ("bench", "docs", "events", "functions", "layers", "local", "tests", "tools")
+        for suffix in (".md", ".py", ".sh", ".toml", ".yaml")
+    ),
 )
-"""The files to check, as globs. Each folder comes in when it is clean, until all of them are here."""
+"""The files to check, as globs."""
+
+TEXTS = ("layers/jobs/jobs/corpus/",)
+"""Prefixes of files whose text is data."""
+
+NOT_YET = (
+    "functions/submit/",
+    "functions/sweeper/",
+    "functions/worker/",
+    "layers/asyncjobs/asyncjobs/aws/dynamodb_jobs.py",
+    "layers/asyncjobs/asyncjobs/aws/items.py",
+    "layers/asyncjobs/asyncjobs/aws/s3.py",
+    "layers/asyncjobs/asyncjobs/aws/sqs.py",
+    "layers/asyncjobs/asyncjobs/jobtypes/",
+    "layers/asyncjobs/asyncjobs/limits/",
+    "layers/asyncjobs/asyncjobs/log.py",
+    "layers/asyncjobs/asyncjobs/service/",
+    "layers/asyncjobs/asyncjobs/settings.py",
+    "layers/asyncjobs/asyncjobs/tracked.py",
+    "layers/asyncjobs/asyncjobs/tracking/",
+    "layers/asyncjobs/asyncjobs/worker/",
+    "tests/proof/",
+)
+"""Prefixes of files that still have such words: remove each when it is clean."""
 
 
 class Rule(NamedTuple):
@@ -190,10 +182,10 @@ def findings(name: str, source: str) -> list[Finding]:
     return [found[place] for place in sorted(found)]
 
 
-def files(scope: tuple[str, ...] = SCOPE) -> Iterator[str]:
-    """Return the names of the files in scope, relative to the root."""
-    for glob in scope:
-        yield from (str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(glob)) if path.is_file())
+def files() -> Iterator[str]:
+    """Yield the names of the files in scope, relative to the root."""
+    names = {str(path.relative_to(ROOT)) for glob in SCOPE for path in ROOT.glob(glob)}
+    yield from sorted(name for name in names if not name.startswith((*TEXTS, *NOT_YET)))
 
 
 def _passages(name: str, source: str) -> Iterator[Passage]:

@@ -1,4 +1,4 @@
-"""Every operation of the deployed API, as one may ask for it."""
+"""Every operation of the deployed API, as requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.deployed import UNKNOWN, Caller, Job
 
 @dataclass(frozen=True)
 class Asked:
-    """An operation's method and a path of it. Who names no job asks for an unknown one."""
+    """An operation's method and path. Without a job id, the path has an unknown one."""
 
     method: str
     template: str
