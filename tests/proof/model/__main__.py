@@ -1,4 +1,4 @@
-"""Prints the model check as Markdown: `PYTHONPATH=layers/asyncjobs python -m tests.proof.model`, with `larger` for more of it."""
+"""Print the model check as Markdown: `PYTHONPATH=layers/asyncjobs python -m tests.proof.model`, with `larger` for more variants."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Row = tuple[Variant, Finding]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when all that must hold does, and each mistake is caught."""
+    """Return 0 if every promise holds and each mistake is caught."""
     rows = explored(LARGER if "larger" in arguments else (*BUILT, *DESIGNED, *SPARE, *MISTAKES))
     sys.stdout.writelines(f"{line}\n" for line in page(rows))
     return 0 if all(variant.is_as_expected(finding) for variant, finding in rows) else 1
 
 
 def explored(variants: Sequence[Variant]) -> Sequence[Row]:
-    """Each variant with what was found."""
+    """Explore each variant."""
     return list(zip(variants, explore_all(variants), strict=True))
 
 
 def page(rows: Sequence[Row]) -> Iterator[str]:
-    """The tables, and under each mistake's the way to it."""
+    """Yield the lines of the tables, with the trace of each mistake."""
     holding = [row for row in rows if not row[0].breaks]
     states = sum(finding.states for _, finding in holding)
     wrong = sum(1 for _, finding in holding if finding.problem)

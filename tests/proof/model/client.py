@@ -1,4 +1,4 @@
-"""What the owner of a job does: `service.py`. Submit, which may run the job itself; cancel; retry."""
+"""The requests of a job's owner (`service/`): submit, which may run the job itself; cancel; retry."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Steps = Iterator[Step[State]]
 
 
 def client_steps(setting: Setting, state: State) -> Steps:
-    """What the client and the functions that it calls may do."""
+    """Yield the steps of the client and of the functions that it calls."""
     yield from _begins(setting, state)
     for i, call in enumerate(state.calls):
         if call.at != IDLE:
@@ -50,7 +50,7 @@ def client_steps(setting: Setting, state: State) -> Steps:
 
 
 def _begins(setting: Setting, state: State) -> Steps:
-    """The client calls, and the submit puts: one step, since nobody else sees a call that has put nothing."""
+    """Yield the call and its put as one step, since a call without a put is invisible to others."""
     if not state.submits_left:
         return
     begun = state._replace(submits_left=state.submits_left - 1)
@@ -97,14 +97,14 @@ def _puts(setting: Setting, state: State, i: int) -> Steps:
 
 
 def _sends(setting: Setting, state: State, i: int, generation: int, before: str) -> Steps:
-    """Write and send are one step: a message not sent yet is to everybody like one that waits in the queue."""
+    """Yield the write and the send as one step: an unsent message looks like one that waits in the queue."""
     done = _with_call(state, i, Call())
     yield Step(f"{before} and sends the message", sent(done, generation, messages=setting.messages))
     yield Step(f"{before} and dies before it sends the message", done, is_fault=True)
 
 
 def _submits_immediately(setting: Setting, state: State, i: int) -> Steps:
-    """Create and claim with one put; whoever finds the job there leaves it to others."""
+    """Create and claim the job with one put; a submit that finds the job does not run it."""
     item, worker = state.item, state.workers[i]
     if item is None or state.is_expired:
         put = job.submitted_and_claimed(state.gens + 1, i)
@@ -134,7 +134,7 @@ def _with_call(state: State, i: int, call: Call) -> State:
 
 
 def _cancels(setting: Setting, state: State) -> Steps:
-    """Read, then swap, in a loop, until it is cancelled or there is nothing to cancel."""
+    """Read and swap in a loop until the job is cancelled or cannot be."""
     cancel = state.cancel
     if cancel.at == IDLE:
         if state.cancels_left and _can_be_cancelled(state):
@@ -150,7 +150,7 @@ def _cancels(setting: Setting, state: State) -> Steps:
         "ends it",
         old=seen,
         new=job.cancelled(seen),
-        # The product compares reports, too, for the sake of its answer.
+        # The product also compares the report, for its answer.
         unchanged=() if setting.flaw is Flaw.CANCEL_UNCONDITIONAL else setting.guard(*FENCE),
         then=_cancel_is_over,
         again=lambda after, meant: after._replace(cancel=cancel._replace(meant=meant)),
@@ -183,7 +183,7 @@ def _cancel_is_over(state: State) -> State:
 
 
 def _retries(setting: Setting, state: State) -> Steps:
-    """From FAILED or CANCELLED only: a new generation, from the first attempt on."""
+    """Retry from FAILED or CANCELLED only: a new generation with all its attempts."""
     retry = state.retry
     if retry.at == IDLE:
         if state.user_retries_left and _can_be_retried(state):
@@ -197,7 +197,7 @@ def _retries(setting: Setting, state: State) -> Steps:
             old=retry.seen,
             new=retry.meant,
             unchanged=setting.guard(*FENCE),
-            # One step, as for the submit. Dying in between is to everybody as if the queue lost the message.
+            # One step, as for the submit. A crash in between looks as if the queue lost the message.
             then=lambda after: sent(after._replace(retry=Change()), generation, messages=setting.messages),
             again=lambda after, meant: after._replace(retry=retry._replace(meant=meant)),
             refused=lambda after: iter([Step("the retry finds that another came first", after._replace(retry=Change()))]),

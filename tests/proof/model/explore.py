@@ -1,8 +1,7 @@
-"""Visits every state of a model, and tells the shortest way to what must not be. Knows nothing of jobs.
+"""Visit every state of a model and return the shortest trace to a violation. It is independent of jobs.
 
-Safety: no reachable state, and no step, is wrong. Liveness: once faults and clients have stopped, whatever the order of
-the steps that remain, they come to an end, and the end is one where the model may rest. That is more than "an end can be
-reached": no schedule goes round in circles, and none runs into a dead end.
+Safety: no reachable state and no step is wrong. Liveness: without faults and clients, the remaining steps end in any order, in
+a state where the model may rest. That is more than "an end is reachable": no schedule has a cycle, and none a dead end.
 """
 
 from __future__ import annotations
@@ -18,43 +17,43 @@ S = TypeVar("S")
 
 
 class Step(NamedTuple, Generic[S]):
-    """What may happen next. `wrong` says which promise the step itself breaks."""
+    """A possible next step. `wrong` names the promise that the step itself breaks."""
 
     label: str
     state: S
     is_fault: bool = False
-    """Whether somebody or something outside must do it: a client, a fault, an unlucky clock. Liveness does without."""
+    """Whether the step comes from outside: a client, a fault, a wrong clock. Liveness must not need it."""
     wrong: str = ""
 
 
 class Model(Protocol[S]):
-    """What can be explored. States must be hashable, and finitely many."""
+    """A model with a finite number of hashable states."""
 
     @property
     def start(self) -> S:
-        """The first state."""
+        """Return the first state."""
         ...
 
     def steps(self, state: S) -> Iterable[Step[S]]:
-        """All that may happen next, always in the same order."""
+        """Return all possible next steps, always in the same order."""
         ...
 
     def wrong_change(self, before: S, after: S) -> str:
-        """Which promise is broken by going from the one to the other; empty if none is."""
+        """Return the promise that the change from one state to the other breaks; empty if none."""
         ...
 
     def wrong(self, state: S) -> str:
-        """Which promise is broken in the state; empty if none is."""
+        """Return the promise that the state breaks; empty if none."""
         ...
 
     def may_rest(self, state: S) -> bool:
-        """Whether it is well if nothing happens any more."""
+        """Return whether the state is a valid end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was explored, and the first thing found wrong with it."""
+    """The number of explored states and the first violation."""
 
     states: int
     problem: str = ""
@@ -62,7 +61,7 @@ class Finding:
 
 
 def explore(model: Model[S]) -> Finding:
-    """Every state, breadth first: so the first problem that is met has the shortest trace."""
+    """Explore every state, breadth first, so that the first violation has the shortest trace."""
     with _no_collector():
         return _Exploration(model).run()
 
@@ -74,7 +73,7 @@ class _Exploration(Generic[S]):
         self._numbers = {model.start: 0}
         self._reached: list[tuple[int, str]] = [(0, "")]
         self._onward: list[list[int]] = []
-        """For each state, where it goes by itself."""
+        """The next states of each state without faults."""
 
     def run(self) -> Finding:
         for number, state in enumerate(self._states):
@@ -91,7 +90,7 @@ class _Exploration(Generic[S]):
                 if not step.is_fault:
                     onward.append(following)
             self._onward.append(onward)
-        return self._stuck() or self._circling() or self._finding()
+        return self._stuck() or self._states_with_a_cycle() or self._finding()
 
     def _stuck(self) -> Finding | None:
         for number, state in enumerate(self._states):
@@ -99,8 +98,8 @@ class _Exploration(Generic[S]):
                 return self._finding("L1 nothing will ever happen to the job", self._trace(number))
         return None
 
-    def _circling(self) -> Finding | None:
-        """Take away, again and again, the states from which every way comes to an end. What is left goes in circles."""
+    def _states_with_a_cycle(self) -> Finding | None:
+        """Remove states from which every path ends, until none is left to remove. The remaining states have a cycle."""
         backward: list[list[int]] = [[] for _ in self._states]
         for number, onward in enumerate(self._onward):
             for following in onward:
@@ -114,10 +113,10 @@ class _Exploration(Generic[S]):
                     ending.append(number)
         for number, ways in enumerate(ways_left):
             if ways:
-                return self._finding("L1 it may go on in circles", (*self._trace(number), *self._circle(number, ways_left)))
+                return self._finding("L1 the steps may form a cycle", (*self._trace(number), *self._cycle(number, ways_left)))
         return None
 
-    def _circle(self, number: int, ways_left: Sequence[int]) -> Iterator[str]:
+    def _cycle(self, number: int, ways_left: Sequence[int]) -> Iterator[str]:
         been: set[int] = set()
         while number not in been:
             been.add(number)
@@ -141,7 +140,7 @@ class _Exploration(Generic[S]):
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """States never form cycles, and looking for some among millions of tuples would take longer than all the rest."""
+    """Disable the garbage collector: states form no reference cycles, and a search among millions of tuples is slow."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

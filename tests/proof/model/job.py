@@ -1,8 +1,8 @@
-"""A job's item as the model sees it, its moves, and the one way to write it: `lifecycle.py` and `store.py` without clocks.
+"""A job's item in the model, its transitions, and the one way to write it: `core/job.py` and the store without clocks.
 
-Only what a condition compares or an invariant asks about is kept. An instant is not *when* but *which one*: a lease is the
-number of heartbeats that its attempt has sent, a due time is the one that stands or one that stood before. Whether it has
-passed is decided anew, either way, wherever the code compares it with a clock: so every drift of every clock is covered.
+The item has only fields that a condition or an invariant compares. A time is not *when* but *which one*: a lease is the number
+of heartbeats that its attempt has sent, a due time is the present one or an earlier one. Wherever the code compares a time with
+a clock, the model explores both outcomes: so every drift of every clock is covered.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from asyncjobs.core.job import FINISHED as FINISHED_STATUSES
 from asyncjobs.core.job import Status
 
-# As plain text: hashing the members of an enum would take most of the time.
+# Plain text: to hash the members of an enum would take most of the time.
 PENDING = Status.PENDING.value
 IN_PROGRESS = Status.IN_PROGRESS.value
 COMPLETED = Status.COMPLETED.value
@@ -23,26 +23,26 @@ FINISHED = frozenset(status.value for status in FINISHED_STATUSES)
 
 NOBODY = -1
 GONE = -2
-"""Who claimed it is an invocation that is no more, and whose place another one may have taken."""
+"""The claimant is an invocation that has ended and whose place another one may have."""
 
 NO_LEASE = -1
 NOT_DUE = -1
 DUE, EARLIER_DUE, NEW_DUE = 0, 1, 2
-"""The due time that stands; one that stood before; one about to be written. No due time ever returns."""
+"""The present due time; an earlier one; one about to be written. No due time ever returns."""
 
 Location = tuple[int, int]
-"""Where a result's bytes lie: under the generation and the attempt."""
+"""The location of a result: its generation and its attempt."""
 
 
 class Item(NamedTuple):
-    """The job, as it stands. The fields have the names by which the product's guards call them."""
+    """The present job. The fields have the names that the product's guards compare."""
 
     generation: int
     status: str
     attempt: int
     claimed_by: int
     lease_until: int
-    """Which lease. Each heartbeat writes the next one, and the progress with it: so this is the progress, too."""
+    """The number of the lease. Each heartbeat writes the next one with its progress: so this is also the progress."""
     due_at: int
     result: Location | None
 
@@ -56,7 +56,7 @@ def submitted(generation: int) -> Item:
 
 
 def claimed(item: Item, by: int) -> Item:
-    """`due_at` stays: where the code moves it, the guards that ask for it fail already by the rest of the fence."""
+    """Claim the job. `due_at` stays: where the code moves it, guards that compare it already fail by the rest of the fence."""
     return item._replace(status=IN_PROGRESS, attempt=item.attempt + 1, claimed_by=by, lease_until=0)
 
 
@@ -89,7 +89,7 @@ def rescheduled(item: Item) -> Item:
 
 
 def retried(generation: int) -> Item:
-    """What the owner's retry makes of a job that failed or was cancelled: a new generation, with nothing of the old one."""
+    """Return the job after the owner's retry: a new generation with nothing of the old one."""
     return submitted(generation)
 
 
@@ -98,10 +98,10 @@ def _ended(item: Item, status: str) -> Item:
 
 
 def swap_if_unchanged(current: Item | None, old: Item, new: Item, unchanged: Collection[str]) -> Item | None:
-    """What stands there after the write; None if it was refused. Like the store, it writes only what differs from `old`."""
+    """Return the item after the write; None if it is refused. As the store does, write only fields that differ from `old`."""
     if current is None:
         return None
-    # Spelled out: this is the model's innermost loop.
+    # Written out: this is the model's innermost loop.
     if (
         (current.generation != old.generation and "generation" in unchanged)
         or (current.status != old.status and "status" in unchanged)
@@ -115,7 +115,7 @@ def swap_if_unchanged(current: Item | None, old: Item, new: Item, unchanged: Col
 
 
 def is_written(current: Item | None, old: Item, new: Item, unchanged: Collection[str]) -> bool:
-    """Whether a refused write finds what it was to write: its own first try then, whose answer got lost."""
+    """Return whether a refused write finds its own first try, whose answer was lost."""
     if current is None:
         return False
     fields = zip(Item._fields, current, old, new, strict=True)

@@ -1,12 +1,12 @@
-"""The mutual-exclusion lock: two jobs that must not be in progress at the same time, and the item that says whose turn it is.
+"""The lock of exclusive jobs: two jobs that must not be in progress at the same time, and the item that names the lock owner.
 
-The lock names its holder, a job and its generation. It is taken from a holder only after that holder was *read* as over, and
-only if the lock still names it. No clock decides. It is for one at a time; for more there are as many such locks.
+The lock names its owner, a job and its generation. It is taken from an owner only after that owner was *read* as ended, and only
+if the lock still names it. No clock decides. One lock is for one job at a time; a limit of more has as many locks.
 
-Two rules make that enough. A job's record is there before its lock names it, so that a holder without a record is one that
-is over, never one that is yet to come. And every claim asks for the lock, whatever the submit has done.
+Two rules make that sufficient. A job's record exists before a lock names it, so that an owner without a record has ended and is
+never one that is still to come. And every claim takes the lock, whatever the submit did.
 
-A submit that finds the lock held before it has put anything leaves nothing, and is not in here.
+A submit that finds the lock held before its put stores nothing and is not part of this model.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LockOwner = tuple[int, int]
 
 MAX_ATTEMPTS = 2
 
-# Where somebody stands who wants the lock.
+# The states of a submit or worker that needs the lock.
 IDLE = "idle"
 ASKING = "asking"
-CHECKING = "checking the holder"
+CHECKING = "checking the lock owner"
 TAKING = "taking"
 HAVING = "having"
 RUNNING = "running"
@@ -40,22 +40,22 @@ class Flaw(Enum):
     """A mistake that the design does not make."""
 
     NONE = "the design"
-    TAKEN_BY_TIME = "lock taken over by time instead of by reading the holder"
-    BEFORE_THE_RECORD_GONE = "lock taken before the job's record is put; a holder without a record counts as over"
-    BEFORE_THE_RECORD_HELD = "lock taken before the job's record is put; a holder without a record counts as alive"
+    TAKEN_BY_TIME = "lock taken over by time instead of by reading its owner"
+    BEFORE_THE_RECORD_GONE = "lock taken before the job's record is put; an owner without a record counts as ended"
+    BEFORE_THE_RECORD_HELD = "lock taken before the job's record is put; an owner without a record counts as alive"
     CLAIM_DOES_NOT_ASK = "claim that trusts the submit to have taken the lock"
-    HOLDER_NOT_COMPARED = "lock taken over without comparing the holder that was read"
-    HOLDER_WITHOUT_GEN = "lock that names the job without its `gen`"
-    FREED_UNSEEN = "lock deleted at the end without comparing the holder"
+    OWNER_NOT_COMPARED = "lock taken over without comparing the owner that was read"
+    OWNER_WITHOUT_GEN = "lock that names the job without its `gen`"
+    FREED_UNSEEN = "lock deleted at the end without comparing the owner"
 
     @property
     def locks_first(self) -> bool:
-        """Whether the submit takes the lock before there is a record."""
+        """Return whether the submit takes the lock before its put."""
         return self in {Flaw.BEFORE_THE_RECORD_GONE, Flaw.BEFORE_THE_RECORD_HELD}
 
 
 class Job(NamedTuple):
-    """One of the two."""
+    """One of the two jobs."""
 
     generation: int
     status: str = PENDING
@@ -72,7 +72,7 @@ class Taker(NamedTuple):
 
 
 class State(NamedTuple):
-    """Two jobs, their lock, who wants it, and what may still come."""
+    """Two jobs, their lock, the submits and workers that need it, and the remaining steps."""
 
     jobs: tuple[Job | None, ...]
     gens: tuple[int, ...]
@@ -80,24 +80,24 @@ class State(NamedTuple):
     takers: tuple[Taker, ...]
     """The submit of each job, then the workers."""
     late: tuple[LockOwner | None, LockOwner] | None
-    """A write of the lock that is held up: the holder it compares, and the one it writes."""
+    """A delayed write of the lock: the owner that it compares, and the one that it writes."""
     submits_left: tuple[int, ...]
     crashes_left: int
     faults_left: int
-    """Answers to be lost, and writes to be held up."""
+    """The number of answers that may be lost and writes that may be delayed."""
     cancels_left: int
     retries_left: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How much may happen."""
+    """The number of possible steps of each kind."""
 
     deliveries: tuple[int, ...] = (0, 0, 1)
-    """Which job each worker is sent."""
+    """The job that each worker receives."""
     submits: tuple[int, ...] = (1, 1)
     rejects: bool = False
-    """Whether a submit that does not get the lock withdraws its job; else the job waits for the lock."""
+    """Whether a submit without the lock withdraws its job; otherwise the job waits for the lock."""
     crashes: int = 1
     faults: int = 1
     cancels: int = 1
@@ -127,7 +127,7 @@ class Lock:
         )
 
     def steps(self, state: State) -> Steps:
-        """All that may happen next."""
+        """Yield all possible next steps."""
         for job in _NAMES:
             yield from self._job_steps(state, job)
         begun = set()
@@ -144,27 +144,27 @@ class Lock:
                 begun.add(self._jobs[i])  # idle workers of the same job are alike
                 yield from self._receives(state, i)
         if state.late is not None:
-            seen, holder = state.late
-            arrived = state._replace(late=None, lock=holder if state.lock == seen else state.lock)
-            yield Step("the held up write of the lock arrives", arrived, is_fault=True)
+            seen, lock_owner = state.late
+            arrived = state._replace(late=None, lock=lock_owner if state.lock == seen else state.lock)
+            yield Step("the delayed write of the lock arrives", arrived, is_fault=True)
 
     def may_rest(self, state: State) -> bool:
-        """Each job has ended, or none was accepted."""
+        """Return whether each accepted job has ended."""
         return all(job is None or job.status in FINISHED for job in state.jobs)
 
     def wrong_change(self, before: State, after: State) -> str:
-        """All that can be wrong here is seen in the state."""
+        """Return nothing: every violation is visible in the state."""
         return ""
 
     def wrong(self, state: State) -> str:
-        """Which promise the state breaks."""
+        """Return the promise that the state breaks."""
         if all(job is not None and job.status == IN_PROGRESS for job in state.jobs):
             return "two jobs of one lock are in progress"
-        if self._flaw is Flaw.BEFORE_THE_RECORD_HELD and self._is_held_for_ever(state):
-            return "L4 the lock's holder is no more, or never was, and nobody may take the lock"
+        if self._flaw is Flaw.BEFORE_THE_RECORD_HELD and self._is_held_forever(state):
+            return "L4 the lock owner has no record, and no job may take the lock"
         return ""
 
-    def _is_held_for_ever(self, state: State) -> bool:
+    def _is_held_forever(self, state: State) -> bool:
         if state.lock is None or state.jobs[state.lock[0]] is not None:
             return False
         submit = state.takers[state.lock[0]]
@@ -176,7 +176,7 @@ class Lock:
     # ── Submit and deliver ─────────────────────────────────────────────────────────────────────────
 
     def _submits(self, state: State, i: int) -> Steps:
-        """The record, then the lock; or only the record, when the job may wait for the lock."""
+        """Put the record, then take the lock; or only put the record if the job may wait for the lock."""
         if state.jobs[i] is not None or not state.submits_left[i]:
             return
         generation = state.gens[i] + 1
@@ -191,7 +191,7 @@ class Lock:
         yield Step(f"{_NAMES[i]} is submitted and put", asks, is_fault=True)
 
     def _receives(self, state: State, i: int) -> Steps:
-        """A message of a generation that is over does no harm; one of this generation comes as long as there is need."""
+        """Receive a message: one of an ended generation is harmless, one of this generation comes as long as it is needed."""
         job = self._jobs[i]
         item = state.jobs[job]
         for generation in range(1, state.gens[job] + 1):
@@ -205,10 +205,10 @@ class Lock:
 
     def _is_claimable(self, state: State, job: int, item: Job) -> bool:
         return item.status == PENDING or (
-            item.status == IN_PROGRESS and item.attempt < MAX_ATTEMPTS and not self._holder_lives(state, job, item)
+            item.status == IN_PROGRESS and item.attempt < MAX_ATTEMPTS and not self._worker_is_alive(state, job, item)
         )
 
-    def _holder_lives(self, state: State, job: int, item: Job) -> bool:
+    def _worker_is_alive(self, state: State, job: int, item: Job) -> bool:
         return any(
             taker.at == RUNNING and (self._jobs[i], taker.generation, taker.attempt) == (job, item.generation, item.attempt)
             for i, taker in enumerate(state.takers)
@@ -233,56 +233,56 @@ class Lock:
             yield Step(f"{self._name(i)} deletes the lock", _left(state, i)._replace(lock=None))
 
     def _asks(self, state: State, i: int, taker: Taker) -> Step[State]:
-        holder = self._holder(i, taker)
-        if state.lock == holder:
+        lock_owner = self._lock_owner(i, taker)
+        if state.lock == lock_owner:
             return Step(f"{self._name(i)} has the lock", _moved(state, i, taker._replace(at=HAVING)))
         if state.lock is None:
             return Step(f"{self._name(i)} finds no lock", _moved(state, i, taker._replace(at=TAKING, seen=None)))
         at = TAKING if self._flaw is Flaw.TAKEN_BY_TIME else CHECKING
         holds = f"{self._name(i)} finds that {_NAMES[state.lock[0]]} has the lock"
-        # By time it may be taken from anybody: the clock that says so is not the holder's.
+        # By time the lock may be taken from any owner: the clock is not the owner's.
         return Step(holds, _moved(state, i, taker._replace(at=at, seen=state.lock)))
 
-    def _holder(self, i: int, taker: Taker) -> LockOwner:
-        return (self._jobs[i], 0 if self._flaw is Flaw.HOLDER_WITHOUT_GEN else taker.generation)
+    def _lock_owner(self, i: int, taker: Taker) -> LockOwner:
+        return (self._jobs[i], 0 if self._flaw is Flaw.OWNER_WITHOUT_GEN else taker.generation)
 
     def _checks(self, state: State, i: int, taker: Taker) -> Steps:
-        """Read the holder. A generation that is over stays so: what was read remains true."""
+        """Read the lock owner. An ended generation stays ended: the outcome of the read remains true."""
         if taker.seen is None:
             return
-        if self._is_over(state, taker.seen):
-            yield Step(f"{self._name(i)} reads that the holder is over", _moved(state, i, taker._replace(at=TAKING)))
+        if self._has_ended(state, taker.seen):
+            yield Step(f"{self._name(i)} reads that the lock owner has ended", _moved(state, i, taker._replace(at=TAKING)))
         elif i not in _NAMES:
             item = state.jobs[self._jobs[i]]
             waits = item is not None and (item.generation, item.status) == (taker.generation, PENDING)
-            yield Step(f"{self._name(i)} puts it off", _left(state, i), is_fault=waits)
+            yield Step(f"{self._name(i)} leaves the job to a later message", _left(state, i), is_fault=waits)
         elif self._flaw.locks_first:
             yield Step(f"{self._name(i)} is refused", _left(state, i))
         else:
-            yield Step(f"{self._name(i)} reads that the holder lives", _moved(state, i, taker._replace(at=WITHDRAWING)))
+            yield Step(f"{self._name(i)} reads that the lock owner is alive", _moved(state, i, taker._replace(at=WITHDRAWING)))
 
-    def _is_over(self, state: State, holder: LockOwner) -> bool:
-        item = state.jobs[holder[0]]
+    def _has_ended(self, state: State, lock_owner: LockOwner) -> bool:
+        item = state.jobs[lock_owner[0]]
         if item is None:
             return self._flaw is not Flaw.BEFORE_THE_RECORD_HELD
-        return item.status in FINISHED or item.generation != (holder[1] or item.generation)
+        return item.status in FINISHED or item.generation != (lock_owner[1] or item.generation)
 
     def _takes(self, state: State, i: int, taker: Taker) -> Steps:
-        holder, name = self._holder(i, taker), self._name(i)
+        lock_owner, name = self._lock_owner(i, taker), self._name(i)
         has = taker._replace(at=HAVING, seen=None)
-        if state.lock == taker.seen or self._flaw is Flaw.HOLDER_NOT_COMPARED:
-            taken = state._replace(lock=holder)
+        if state.lock == taker.seen or self._flaw is Flaw.OWNER_NOT_COMPARED:
+            taken = state._replace(lock=lock_owner)
             yield Step(f"{name} takes the lock", _moved(taken, i, has))
             if state.faults_left:
                 fewer = state.faults_left - 1
                 lost = _moved(taken, i, taker)._replace(faults_left=fewer)
                 yield Step(f"{name} takes the lock, and gets no answer", lost, is_fault=True)
-                late = state._replace(late=(taker.seen, holder), faults_left=fewer)
-                yield Step(f"{name} takes the lock, but that write is held up", late, is_fault=True)
-        elif state.lock == holder:
+                late = state._replace(late=(taker.seen, lock_owner), faults_left=fewer)
+                yield Step(f"{name} takes the lock, but that write is delayed", late, is_fault=True)
+        elif state.lock == lock_owner:
             yield Step(f"{name} takes the lock again, and finds it done", _moved(state, i, has))
         else:
-            yield Step(f"{name} finds another holder", _moved(state, i, taker._replace(at=ASKING, seen=None)))
+            yield Step(f"{name} finds another lock owner", _moved(state, i, taker._replace(at=ASKING, seen=None)))
 
     def _answers(self, state: State, i: int, taker: Taker) -> Steps:
         done = _left(state, i)
@@ -307,7 +307,7 @@ class Lock:
             claimed = Job(item.generation, IN_PROGRESS, item.attempt + 1)
             runs = Taker(RUNNING, taker.generation, attempt=claimed.attempt)
             after = _moved(state._replace(jobs=_with(state.jobs, job, claimed)), i, runs)
-            is_early = item.status == IN_PROGRESS and self._holder_lives(state, job, item)
+            is_early = item.status == IN_PROGRESS and self._worker_is_alive(state, job, item)
             yield Step(f"{self._name(i)} claims the job", after, is_fault=is_early)
             if not is_early:
                 return
@@ -316,7 +316,7 @@ class Lock:
     def _ends(self, state: State, i: int, taker: Taker) -> Steps:
         job, name = self._jobs[i], self._name(i)
         if state.jobs[job] != Job(taker.generation, IN_PROGRESS, taker.attempt):
-            yield Step(f"{name} finds the job no longer its own", _left(state, i))
+            yield Step(f"{name} finds that another attempt owns the job", _left(state, i))
             return
         frees = self._flaw is Flaw.FREED_UNSEEN
         done = _moved(state, i, Taker(FREEING)) if frees else _left(state, i)
@@ -328,7 +328,7 @@ class Lock:
             yield Step(f"{name} fails the job", _ended(done, job, FAILED))
 
     def _job_steps(self, state: State, job: int) -> Steps:
-        """What its owner, the sweeper and time do with a job."""
+        """Yield the steps of the job's owner, the sweeper and time."""
         item, name = state.jobs[job], _NAMES[job]
         if item is None:
             return
@@ -345,7 +345,7 @@ class Lock:
             cancelled = _ended(state, job, CANCELLED)._replace(cancels_left=state.cancels_left - 1)
             yield Step(f"{name} is cancelled", cancelled, is_fault=True)
         if item.status == IN_PROGRESS and item.attempt >= MAX_ATTEMPTS:
-            lives = self._holder_lives(state, job, item)
+            lives = self._worker_is_alive(state, job, item)
             yield Step(f"the sweeper gives {name} up", _ended(state, job, FAILED), is_fault=lives)
 
 

@@ -1,4 +1,4 @@
-"""The whole protocol about one job's name: who acts, what time and the queue do, and what must hold."""
+"""The whole protocol for one job id: the actors, the steps of time and queue, and the invariants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Protocol:
         self.start = start(setting)
 
     def steps(self, state: State) -> Steps:
-        """All that may happen next."""
+        """Yield all possible next steps."""
         yield from client_steps(self._setting, state)
         yield from worker_steps(self._setting, state)
         yield from sweeper_steps(self._setting, state)
@@ -34,18 +34,18 @@ class Protocol:
             yield from claim_arrives(self._setting, state)
 
     def may_rest(self, state: State) -> bool:
-        """Nothing was accepted, or it has ended."""
+        """Return whether there is no job or it has ended."""
         return state.item is None or state.item.is_finished
 
     def wrong_change(self, before: State, after: State) -> str:
-        """Which invariant the change of the item breaks."""
+        """Return the invariant that the change of the item breaks."""
         if before.item is None or before.item == after.item:
             return ""
-        return self._asked_for(_wrong_changes(before, before.item, after.item))
+        return self._first_checked(_wrong_changes(before, before.item, after.item))
 
     def wrong(self, state: State) -> str:
-        """Which invariant the state breaks."""
-        return "" if state.item is None else self._asked_for(self._wrongs(state, state.item))
+        """Return the invariant that the state breaks."""
+        return "" if state.item is None else self._first_checked(self._wrongs(state, state.item))
 
     def _wrongs(self, state: State, item: Item) -> Iterator[str]:
         if item.is_finished is not (item.due_at == NOT_DUE):
@@ -56,10 +56,10 @@ class Protocol:
             yield "I5 the record of an unfinished job expires"
         if item.status == COMPLETED:
             yield from _wrong_result(state, item)
-        yield from _wrong_holders(state)
+        yield from _wrong_claimants(state)
 
-    def _asked_for(self, wrongs: Iterator[str]) -> str:
-        return next((wrong for wrong in wrongs if wrong.split()[0] not in self._setting.not_asked), "")
+    def _first_checked(self, wrongs: Iterator[str]) -> str:
+        return next((wrong for wrong in wrongs if wrong.split()[0] not in self._setting.not_checked), "")
 
 
 def _queue_steps(setting: Setting, state: State) -> Steps:
@@ -115,7 +115,7 @@ def _wrong_result(state: State, item: Item) -> Iterator[str]:
         yield f"I2 COMPLETED by attempt {item.attempt}, with the bytes of another: of attempt {whose[0][1]}"
 
 
-def _wrong_holders(state: State) -> Iterator[str]:
+def _wrong_claimants(state: State) -> Iterator[str]:
     holders = [worker for worker in state.workers if worker.held is not None]
     if len({worker.held and (worker.held.generation, worker.held.attempt) for worker in holders}) < len(holders):
         yield "I7 two invocations run the same attempt"

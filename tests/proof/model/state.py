@@ -1,7 +1,6 @@
-"""What the model's state is made of, what may be set about it, and how it is written.
+"""The model's state, its settings, and how its item is written.
 
-One job: all that happens to its name over several generations. Everybody who may touch it is in the state, with what they
-remember of it from their last look.
+One job id over several generations. Every actor that may change it is part of the state, with its last read of the item.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tests.proof.model.job import DUE, EARLIER_DUE, GONE, NEW_DUE, Item, Locatio
 
 
 class Flaw(Enum):
-    """A mistake that the protocol does not make: each must be caught."""
+    """A mistake that the protocol does not make. Each must be caught."""
 
     NONE = "the design"
     COMPLETE_UNFENCED = "no fence on the completing write"
@@ -43,41 +42,41 @@ class Flaw(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """Who takes part, what may go wrong how often, and which mistake is made."""
+    """The actors, the number of faults of each kind, and the mistake."""
 
     workers: int = 2
     max_attempts: int = 2
     messages: int = 2
-    """How many the queue holds at once."""
+    """The number of messages that the queue holds at a time."""
     sweepers: int = 1
     submits: int = 2
-    """How often the client calls, with the same idempotency key."""
+    """The number of calls of the client, all with the same idempotency key."""
     callers: int = 1
-    """How many of these calls may be under way at once."""
+    """The number of these calls at the same time."""
     runs_immediately: bool = False
     cancels: int = 1
     user_retries: int = 0
     heartbeats: int = 0
-    """How many an attempt sends."""
+    """The number that an attempt sends."""
     crashes: int = 1
     lost_answers: int = 1
     late_writes: int = 0
     clocks_differ: bool = True
-    """Whether a lease may be taken for over while its holder lives."""
+    """Whether a lease may be read as ended while its claimant is alive."""
     has_deadline: bool = False
     expires: bool = False
     flaw: Flaw = Flaw.NONE
     not_compared: frozenset[str] = frozenset()
-    """Fields that are left out of every guard."""
-    not_asked: frozenset[str] = frozenset()
-    """Invariants that are broken by the mistake itself, and not asked for, to see what comes of it."""
+    """Fields that no guard compares."""
+    not_checked: frozenset[str] = frozenset()
+    """Invariants that the mistake itself breaks. They are not checked, to find its consequences."""
 
     def guard(self, *fields: str) -> tuple[str, ...]:
-        """The fields that a swap compares."""
+        """Return the fields that a swap compares."""
         return tuple(field for field in fields if field not in self.not_compared) if self.not_compared else fields
 
 
-# Where somebody stands.
+# The states of an actor.
 IDLE = "idle"
 SUBMITTING, SUBMITTING_AGAIN, INDEXING = "submitting", "submitting again", "indexing"
 CLAIMING, CLAIMING_AGAIN = "claiming", "claiming again"
@@ -86,28 +85,28 @@ SWAPPING = "swapping"
 
 
 class Worker(NamedTuple):
-    """A worker's invocation; or the submit function's, when it runs the job itself."""
+    """An invocation of the worker, or of the submit function that runs the job itself."""
 
     at: str = IDLE
     generation: int = 0
     """The generation that its message names; 0 for none."""
     held: Item | None = None
-    """The job, as it last wrote it."""
-    told: int = 0
-    """Its heartbeats, whether or not they came through."""
+    """The job as the worker last wrote it."""
+    heartbeats_sent: int = 0
+    """The number of its heartbeats, successful or not."""
     meant: Item | None = None
-    """What the write was to leave that it has sent and has no answer to."""
+    """The item that its unanswered write should leave."""
 
 
 class Call(NamedTuple):
-    """A call of the client's: a submit."""
+    """A submit of the client."""
 
     at: str = IDLE
     generation: int = 0
 
 
 class Change(NamedTuple):
-    """A cancel, a user's retry or a sweep of this job: it has read, and is about to write."""
+    """A cancel, a user's retry or a sweep of this job between its read and its write."""
 
     at: str = IDLE
     seen: Item | None = None
@@ -116,7 +115,7 @@ class Change(NamedTuple):
 
 
 class LateSwap(NamedTuple):
-    """A write that its sender has given up, and that may still arrive."""
+    """A write that its sender gave up and that may still arrive."""
 
     sender: str
     old: Item
@@ -125,7 +124,7 @@ class LateSwap(NamedTuple):
 
 
 class LateClaim(NamedTuple):
-    """The same for a claim."""
+    """A claim that its sender gave up and that may still arrive."""
 
     sender: str
     generation: int
@@ -133,7 +132,7 @@ class LateClaim(NamedTuple):
 
 
 class State(NamedTuple):
-    """All there is at one moment."""
+    """The whole state at one time."""
 
     item: Item | None
     queue: tuple[int, ...]
@@ -144,7 +143,7 @@ class State(NamedTuple):
     retry: Change
     sweeps: tuple[Change, ...]
     objects: frozenset[tuple[Location, Location, int]]
-    """Location, and whose bytes lie there: attempt and invocation."""
+    """The location of each object, and its writer: attempt and invocation."""
     late: LateSwap | LateClaim | None
     gens: int
     is_expired: bool
@@ -158,7 +157,7 @@ class State(NamedTuple):
 
 
 def start(setting: Setting) -> State:
-    """Nothing has happened yet."""
+    """Return the state before the first step."""
     return State(
         item=None,
         queue=(),
@@ -185,7 +184,7 @@ def start(setting: Setting) -> State:
 
 
 def wrote(state: State, item: Item) -> State:
-    """The item is written. A new due time makes the one that sweepers have seen an earlier one."""
+    """Write the item. A new due time turns the one that sweepers have read into an earlier one."""
     before = state.item
     if item.due_at == NEW_DUE:
         item = item._replace(due_at=DUE)
@@ -208,9 +207,9 @@ def swap(
     refused: Callable[[State], Iterator[Step[State]]],
     wrong: str = "",
 ) -> Iterator[Step[State]]:
-    """One conditional write and all that may become of it. The SDK repeats it when it gets no answer.
+    """Yield the possible outcomes of a conditional write. The SDK repeats it without an answer.
 
-    `then` goes on after success, `again` makes the sender repeat the write, `refused` is for another write that came first.
+    `then` continues after success, `again` makes the sender repeat the write, `refused` follows a write that came first.
     """
     left = swap_if_unchanged(state.item, old, new, unchanged)
     if left is None:
@@ -227,15 +226,15 @@ def swap(
         yield Step(f"{sender} {move}, and gets no answer", again(lost, meant), is_fault=True, wrong=wrong)
     if state.late_writes_left and state.late is None:
         late = state._replace(late_writes_left=state.late_writes_left - 1, late=LateSwap(sender, old, new, unchanged))
-        yield Step(f"{sender} {move}, but that write is held up", again(late, new), is_fault=True)
+        yield Step(f"{sender} {move}, but that write is delayed", again(late, new), is_fault=True)
 
 
 def arrive(state: State) -> Iterator[Step[State]]:
-    """The write that was held up arrives."""
+    """Yield the arrival of the delayed write."""
     late = state.late
     if isinstance(late, LateSwap):
         left = swap_if_unchanged(state.item, late.old, late.new, late.unchanged)
-        label = f"the held up write of {late.sender} arrives"
+        label = f"the delayed write of {late.sender} arrives"
         after = state._replace(late=None)
         if left is None:
             yield Step(f"{label} and is refused", after, is_fault=True)
@@ -264,15 +263,15 @@ def _earlier(item: Item | None) -> Item | None:
 
 
 def _with_meant_due_time(state: State) -> State:
-    """Who still waits for the answer to the write that has arrived finds the due time that it meant."""
+    """Give a sender that still waits for the answer of this write the due time that it meant."""
     return state._replace(
-        workers=tuple(worker._replace(meant=_standing(worker.meant)) for worker in state.workers),
-        sweeps=tuple(sweep._replace(meant=_standing(sweep.meant)) for sweep in state.sweeps),
-        retry=state.retry._replace(meant=_standing(state.retry.meant)),
+        workers=tuple(worker._replace(meant=_present(worker.meant)) for worker in state.workers),
+        sweeps=tuple(sweep._replace(meant=_present(sweep.meant)) for sweep in state.sweeps),
+        retry=state.retry._replace(meant=_present(state.retry.meant)),
     )
 
 
-def _standing(item: Item | None) -> Item | None:
+def _present(item: Item | None) -> Item | None:
     return item._replace(due_at=DUE) if item is not None and item.due_at == NEW_DUE else item
 
 
@@ -280,20 +279,20 @@ def _standing(item: Item | None) -> Item | None:
 
 
 def sent(state: State, generation: int, *, messages: int) -> State:
-    """A message is in the queue. What it cannot hold is lost, which must do no harm either."""
+    """Add a message to the queue. A full queue loses it, which must be harmless."""
     if not generation or len(state.queue) >= messages:
         return state
     return state._replace(queue=tuple(sorted((*state.queue, generation))))
 
 
 def taken(state: State, generation: int) -> State:
-    """A message is no longer in the queue."""
+    """Remove a message from the queue."""
     at = state.queue.index(generation)
     return state._replace(queue=state.queue[:at] + state.queue[at + 1 :])
 
 
 def first_idle(state: State) -> int | None:
-    """The worker that begins next. Idle ones are alike, so it need not be each of them."""
+    """Return the worker that starts next. Idle workers are equal, so one is enough."""
     return next((i for i, worker in enumerate(state.workers) if worker.at == IDLE), None)
 
 
@@ -303,7 +302,7 @@ def with_worker(state: State, i: int, worker: Worker) -> State:
 
 
 def freed(state: State, i: int) -> State:
-    """The invocation is over, one way or the other."""
+    """End the invocation."""
     state = with_worker(state, i, Worker())
     if isinstance(state.late, LateClaim) and state.late.by == i:
         state = state._replace(late=state.late._replace(by=GONE))
@@ -311,7 +310,7 @@ def freed(state: State, i: int) -> State:
 
 
 def _objects_of_use(state: State) -> frozenset[tuple[Location, Location, int]]:
-    """Without those that no record names and nobody can make a record name: they make no difference."""
+    """Return the objects that a record names or may still name. The others make no difference."""
     named = {state.item.result if state.item else None}
     named |= {worker.meant.result for worker in state.workers if worker.meant is not None}
     named |= {(worker.held.generation, worker.held.attempt) for worker in state.workers if worker.held is not None}

@@ -1,4 +1,4 @@
-"""What the sweeper does with the job: `sweeper.py`. It reads, decides, writes once, and then sends."""
+"""The sweeper (`worker/sweeper.py`): it reads, decides, writes once, and then sends."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tests.proof.model import job
 from tests.proof.model.explore import Step
 from tests.proof.model.job import NO_LEASE, NOT_DUE, PENDING, Item
 from tests.proof.model.state import IDLE, SWAPPING, Change, Flaw, Setting, State, sent, swap
-from tests.proof.model.worker import holder_lives
+from tests.proof.model.worker import claimant_is_alive
 
 Steps = Iterator[Step[State]]
 
-# What a sweep has decided.
+# The decision of a sweep.
 SEND = "send"
 WATCH = "watch"
 GIVE_UP = "give up"
@@ -29,7 +29,7 @@ _GUARDS = {SEND: FENCE_AND_DUE, WATCH: FENCE_AND_DUE, GIVE_UP: FENCE_AND_LEASE, 
 
 
 def sweeper_steps(setting: Setting, state: State) -> Steps:
-    """What the sweeps may do. Idle ones are alike: the first one begins."""
+    """Yield the steps of the sweeps. Idle ones are equal: the first one starts."""
     has_begun = False
     for i, sweep in enumerate(state.sweeps):
         if sweep.at == IDLE:
@@ -53,9 +53,9 @@ def _reads(setting: Setting, state: State, i: int) -> Steps:
     if state.is_past_deadline:
         yield decides(END_LATE, is_fault=False)
         return
-    lives = holder_lives(state)
+    lives = claimant_is_alive(state)
     if setting.sweepers > 1:
-        # With a single sweeper nobody asks whether a due time has moved.
+        # With a single sweeper no other one moves a due time.
         yield decides(WATCH, is_fault=True)
     if item.status != PENDING and (item.lease_until == NO_LEASE or (lives and not setting.clocks_differ)):
         return
@@ -69,7 +69,7 @@ def _writes(setting: Setting, state: State, i: int, sweep: Change, seen: Item) -
     purpose = sweep.purpose
 
     def then(after: State) -> State:
-        # One step. Dying between the write and the send is to everybody as if the queue lost the message.
+        # One step. A crash between the write and the send looks as if the queue lost the message.
         return sent(_over(after, i), seen.generation, messages=setting.messages) if purpose == SEND else _over(after, i)
 
     yield from swap(
@@ -95,7 +95,7 @@ def _after(setting: Setting, seen: Item, purpose: str) -> Item:
 
 
 def _wrong(setting: Setting, state: State, seen: Item, purpose: str) -> str:
-    """What is wrong when this sweep's write goes through now."""
+    """Return the violation if this sweep's write succeeds now."""
     item = state.item
     if item is None:
         return ""

@@ -1,4 +1,4 @@
-"""The explorer finds what is wrong with small models of which one can see it."""
+"""The explorer finds the known violations of small models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.proof.model.explore import Finding, Step, explore
 
 
 class Walk:
-    """A model given as what follows on each number. A negative number is reached by a fault only; 13 is bad luck."""
+    """A model as a map from each number to the next ones. A negative number is reached only by a fault; 13 is wrong."""
 
     def __init__(self, onward: Mapping[int, Sequence[int]], rests: Sequence[int] = ()) -> None:
         self.start = 0
@@ -31,35 +31,35 @@ class Walk:
         return state in self._rests
 
 
-def test_a_model_in_which_all_is_well_is_explored_to_the_end() -> None:
+def test_correct_model_is_explored_completely() -> None:
     assert explore(Walk({0: [1, 2], 1: [3], 2: [3]}, rests=[3])) == Finding(4)
 
 
-def test_the_shortest_way_to_a_wrong_state_is_told() -> None:
+def test_shortest_trace_to_a_wrong_state_is_found() -> None:
     long_and_short = {0: [5, 4], 5: [6], 6: [7], 7: [13], 4: [13]}
     assert explore(Walk(long_and_short)) == Finding(5, "bad luck", ("to 4", "to 13"))
 
 
-def test_a_wrong_step_is_found_also_between_states_that_are_well() -> None:
+def test_wrong_step_between_correct_states_is_found() -> None:
     assert explore(Walk({0: [9], 9: [20], 1: [20]})).problem == "a leap"
 
 
 @pytest.mark.parametrize("onward", [{0: [1]}, {0: [1], 1: [-2]}], ids=["nothing follows", "only a fault follows"])
-def test_a_state_that_nothing_leads_out_of_is_stuck(onward: Mapping[int, Sequence[int]]) -> None:
+def test_state_without_a_next_step_is_stuck(onward: Mapping[int, Sequence[int]]) -> None:
     finding = explore(Walk(onward, rests=[2]))
     assert (finding.problem, finding.trace) == ("L1 nothing will ever happen to the job", ("to 1",))
 
 
-def test_a_circle_is_found_though_a_way_leads_out_of_it() -> None:
+def test_cycle_with_an_exit_is_found() -> None:
     finding = explore(Walk({0: [1], 1: [2], 2: [1, 3]}, rests=[3]))
-    assert finding.problem == "L1 it may go on in circles"
+    assert finding.problem == "L1 the steps may form a cycle"
     assert finding.trace == ("(to 1)", "(to 2)", "(to 1)")
 
 
-def test_a_circle_that_needs_faults_is_none() -> None:
+def test_cycle_that_needs_faults_is_allowed() -> None:
     assert explore(Walk({0: [1], 1: [2, -1]}, rests=[2])).problem == ""
 
 
-def test_exploring_twice_finds_the_same() -> None:
+def test_exploration_is_deterministic() -> None:
     model = Walk({0: [1, 2], 1: [13], 2: [13]})
     assert explore(model) == explore(model)

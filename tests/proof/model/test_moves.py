@@ -1,4 +1,4 @@
-"""The model's moves are the product's: each changes the fields that guards compare just as `AsyncJob` does."""
+"""The model's transitions change the compared fields in the same way as `AsyncJob` does."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RELEASED = RUNNING.released(now=LATER, error=WORKER_LOST, after=timedelta(0))
 
 
 def as_item(found: AsyncJob, *, due_before: datetime | None) -> Item:
-    """The job as the model sees it, after a move from one that was due then."""
+    """Return the job as an item of the model, after a move from a job with that due time."""
     due_at = NOT_DUE if found.due_at is None else DUE if found.due_at == due_before else NEW_DUE
     return Item(
         generation=1,
@@ -85,21 +85,23 @@ def _which_lease(lease_until: datetime | None) -> int:
         "ended by its deadline",
     ],
 )
-def test_a_move_changes_what_the_products_move_changes(before: AsyncJob, after: AsyncJob, move: Callable[[Item], Item]) -> None:
+def test_model_move_changes_the_same_fields_as_the_products(
+    before: AsyncJob, after: AsyncJob, move: Callable[[Item], Item]
+) -> None:
     assert move(as_item(before, due_before=before.due_at)) == as_item(after, due_before=before.due_at)
 
 
-def test_a_new_job_is_what_the_model_begins_with() -> None:
+def test_new_job_is_the_models_first_item() -> None:
     assert job.submitted(1) == as_item(WAITING, due_before=None)
 
 
 @pytest.mark.parametrize("guard", [FENCE, FENCE_AND_LEASE, FENCE_AND_DUE])
-def test_every_field_that_a_guard_names_is_one_of_the_models(guard: tuple[str, ...]) -> None:
+def test_every_field_of_a_guard_is_in_the_model(guard: tuple[str, ...]) -> None:
     assert set(guard) <= set(Item._fields)
 
 
-def test_a_swap_leaves_alone_what_it_does_not_change() -> None:
-    # As the store does: a heartbeat that came between a cancel's look and its write is not undone.
+def test_swap_keeps_other_fields() -> None:
+    # As in the store, a heartbeat between a cancel's read and its write is not undone.
     seen = job.claimed(job.submitted(1), 0)
     beaten = job.reported(seen, 1)
     swapped = job.swap_if_unchanged(beaten, seen, job.rescheduled(seen), FENCE)
@@ -107,13 +109,13 @@ def test_a_swap_leaves_alone_what_it_does_not_change() -> None:
 
 
 @pytest.mark.parametrize("field", FENCE)
-def test_a_swap_is_refused_when_a_guarded_field_has_changed(field: str) -> None:
+def test_swap_is_refused_if_a_guarded_field_has_changed(field: str) -> None:
     seen = job.claimed(job.submitted(1), 0)
     changed = Item._make("other" if name == field else value for name, value in zip(Item._fields, seen, strict=True))
     assert job.swap_if_unchanged(changed, seen, job.failed(seen), FENCE) is None
 
 
-def test_a_refused_swap_finds_its_own_first_try_though_a_heartbeat_came_before_it() -> None:
+def test_refused_swap_recognizes_its_own_first_try_after_a_heartbeat() -> None:
     seen = job.claimed(job.submitted(1), 0)
     beaten = job.reported(seen, 1)
     moved = job.swap_if_unchanged(beaten, seen, job.rescheduled(seen), FENCE_AND_DUE)
@@ -121,6 +123,6 @@ def test_a_refused_swap_finds_its_own_first_try_though_a_heartbeat_came_before_i
     assert job.is_written(moved, seen, job.rescheduled(seen), FENCE_AND_DUE)
 
 
-def test_a_refused_swap_does_not_take_anothers_write_for_its_own() -> None:
+def test_refused_swap_does_not_recognize_another_write() -> None:
     seen = job.claimed(job.submitted(1), 0)
     assert not job.is_written(job.cancelled(seen), seen, job.failed(seen), FENCE)

@@ -1,4 +1,4 @@
-"""The protocol holds in every state that can be reached, and every mistake that we could think of is caught."""
+"""Every promise holds in every reachable state, and each known mistake is caught."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def findings() -> Mapping[str, Finding]:
 
 
 @pytest.mark.parametrize("variant", [*BUILT, *DESIGNED, *SPARE], ids=titles)
-def test_no_promise_is_broken(findings: Mapping[str, Finding], variant: Variant) -> None:
+def test_every_promise_holds(findings: Mapping[str, Finding], variant: Variant) -> None:
     finding = findings[variant.title]
     assert not finding.problem, "\n".join((finding.problem, *finding.trace))
 
 
 @pytest.mark.parametrize("variant", MISTAKES, ids=titles)
-def test_a_mistake_is_caught_by_a_short_way_to_what_it_breaks(findings: Mapping[str, Finding], variant: Variant) -> None:
+def test_mistake_is_caught_with_a_short_trace(findings: Mapping[str, Finding], variant: Variant) -> None:
     finding = findings[variant.title]
     assert finding.problem.startswith(variant.breaks)
     assert 0 < len(finding.trace) <= LONGEST_TRACE
 
 
-def test_enough_is_explored_to_mean_something(findings: Mapping[str, Finding]) -> None:
+def test_enough_states_are_explored(findings: Mapping[str, Finding]) -> None:
     assert sum(findings[variant.title].states for variant in BUILT) >= 200_000
 
 
-def test_no_two_variants_have_the_same_title() -> None:
+def test_titles_are_unique() -> None:
     assert len({variant.title for variant in ALL}) == len(ALL)

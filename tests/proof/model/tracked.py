@@ -1,6 +1,6 @@
-"""A tracked job: no worker of ours runs it. Somebody outside reports: a read, and a write if nothing has changed since.
+"""A tracked job: an outside worker reports by a read, and a write if nothing has changed since.
 
-The product's owner may report without naming a generation, and then for the one that is read: here, reports are workers'.
+In the product the owner may report without a generation, for the one that is read. In the model, reports are those of workers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, FINISHED, IN_PRO
 
 Steps = Iterator["Step[State]"]
 
-UNTOLD, HALFWAY, DONE = 0, 1, 2
+UNREPORTED, HALFWAY, DONE = 0, 1, 2
 
 
 class Flaw(Enum):
@@ -29,7 +29,7 @@ class Flaw(Enum):
 
 
 class Item(NamedTuple):
-    """The tracked job. It is due when its deadline is, and never sent."""
+    """The tracked job. It is due at its deadline and never sent."""
 
     generation: int
     status: str
@@ -38,21 +38,21 @@ class Item(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What an outside worker tells of the generation that it was given, and the write that is made of it."""
+    """The report of an outside worker for its generation, and the write of that report."""
 
     generation: int
     status: str
     progress: int
     seen: Item
-    """What was read for it."""
+    """The item that was read for it."""
 
     def is_for(self, item: Item, flaw: Flaw) -> bool:
-        """Whether anything is written, once the item is read."""
+        """Return whether the report is written after the item is read."""
         is_open = item.status in {PENDING, IN_PROGRESS} or flaw is Flaw.ENDED_IS_OPEN
         return is_open and (item.generation == self.generation or flaw is Flaw.GEN_READ)
 
-    def fits(self, item: Item, flaw: Flaw) -> bool:
-        """The condition of its write."""
+    def is_writable(self, item: Item, flaw: Flaw) -> bool:
+        """Return whether the condition of the write holds."""
         if flaw is Flaw.NOTHING_COMPARED:
             return True
         return (
@@ -62,18 +62,18 @@ class Report(NamedTuple):
         )
 
     def of(self, item: Item) -> Item:
-        """The item after it. Progress that was overtaken counts as what was told before."""
+        """Return the item after the report. Progress that was overtaken does not decrease."""
         return Item(item.generation, self.status, max(self.seen.progress, self.progress), self.status not in FINISHED)
 
 
 class State(NamedTuple):
-    """The job, the reports whose answer is waited for, one that is held up, and what may still come."""
+    """The job, the unanswered reports, a delayed one, and the remaining steps."""
 
     item: Item | None
     unanswered: tuple[Report, ...]
     late: Report | None
     cancel: Item | None
-    """What a cancel under way has read; the same for the sweeper and the owner's retry."""
+    """The item that an unfinished cancel has read; the next two are for the sweeper and the owner's retry."""
     sweep: Item | None
     retry: Item | None
     gens: int
@@ -87,7 +87,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How much may happen."""
+    """The number of possible steps of each kind."""
 
     reports: int = 3
     faults: int = 1
@@ -119,7 +119,7 @@ class Tracked:
         )
 
     def steps(self, state: State) -> Steps:
-        """All that may happen next."""
+        """Yield all possible next steps."""
         yield from _submits(state)
         yield from self._reports(state)
         yield from _reads(state)
@@ -127,18 +127,18 @@ class Tracked:
         yield from _time(state)
 
     def may_rest(self, state: State) -> bool:
-        """There is no job, or it has ended."""
+        """Return whether there is no job or it has ended."""
         return state.item is None or state.item.status in FINISHED
 
     def wrong(self, state: State) -> str:
-        """Which invariant the state breaks."""
+        """Return the invariant that the state breaks."""
         item = state.item
         if item is not None and item.is_due is (item.status in FINISHED):
             return "I11 unfinished, and not in the due index"
         return ""
 
     def wrong_change(self, before: State, after: State) -> str:
-        """Which invariant the change of the item breaks."""
+        """Return the invariant that the change of the item breaks."""
         old, new = before.item, after.item
         if old is None or old == new:
             return ""
@@ -154,7 +154,7 @@ class Tracked:
 
     def _reports(self, state: State) -> Steps:
         for generation in range(1, state.gens + 1 if state.reports_left else 1):
-            for status, progress in ((IN_PROGRESS, HALFWAY), (IN_PROGRESS, DONE), (COMPLETED, DONE), (FAILED, UNTOLD)):
+            for status, progress in ((IN_PROGRESS, HALFWAY), (IN_PROGRESS, DONE), (COMPLETED, DONE), (FAILED, UNREPORTED)):
                 sent = state._replace(reports_left=state.reports_left - 1)
                 label = f"{status} {progress} is reported of generation {generation}"
                 report = state.item and Report(generation, status, progress, state.item)
@@ -183,7 +183,7 @@ class Tracked:
 
     def _arrives(self, state: State, report: Report, label: str, *, is_fault: bool) -> Steps:
         item = state.item
-        if item is None or not report.fits(item, self._flaw):
+        if item is None or not report.is_writable(item, self._flaw):
             yield Step(f"{label}, and is refused", state, is_fault)
             return
         wrong = (
@@ -212,7 +212,7 @@ def _reads(state: State) -> Steps:
             reads = state._replace(cancel=item, cancels_left=state.cancels_left - 1)
             yield Step("the cancel reads it", reads, is_fault=True)
         if state.sweep is None:
-            # The deadline will pass: it is what ends a job whose outside worker is no more.
+            # The deadline passes eventually: it ends a job whose outside worker is lost.
             yield Step("the sweeper reads it, its deadline being over", state._replace(sweep=item))
     elif item.status != COMPLETED and state.retries_left and state.retry is None:
         reads = state._replace(retry=item, retries_left=state.retries_left - 1)
@@ -220,7 +220,7 @@ def _reads(state: State) -> Steps:
 
 
 def _swaps(state: State) -> Steps:
-    """By the fence: nothing has changed but the progress. Who loses a race comes again, if there is still something to do."""
+    """Swap by the fence: only the progress may have changed. An actor that loses a race starts again if needed."""
     if state.cancel is not None:
         yield _ends(state, state._replace(cancel=None), state.cancel, "cancel", CANCELLED)
     if state.sweep is not None:

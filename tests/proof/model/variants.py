@@ -1,4 +1,4 @@
-"""The table: settings in which the protocol must hold, and mistakes of which each must be caught."""
+"""The settings in which the protocol must hold, and the mistakes that must be caught."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from tests.proof.model.tracked import Tracked
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A row: a model, and the promise that it is to be caught breaking; empty if it is to hold."""
+    """A model, and the promise that it must be caught breaking; empty if every promise must hold."""
 
     title: str
     model: Model[Any]
     breaks: str = ""
 
     def is_as_expected(self, finding: Finding) -> bool:
-        """Whether it holds, or is caught breaking just that promise."""
+        """Return whether every promise holds, or exactly the expected one is broken."""
         return finding.problem.startswith(self.breaks) if self.breaks else not finding.problem
 
 
 def quiet(**changes: Any) -> Protocol:
-    """The protocol where nothing goes wrong and the client submits once, but for what is said."""
+    """Return the protocol without faults and with one submit, except for the given settings."""
     return Protocol(Setting(**{"submits": 1, "cancels": 0, "crashes": 0, "lost_answers": 0, **changes}))
 
 
 def flawed(flaw: Flaw, breaks: str, **changes: Any) -> Variant:
-    """The protocol with a mistake, in the quietest setting that shows it."""
+    """Return the protocol with a mistake, in the smallest setting that shows it."""
     return Variant(flaw.value, quiet(flaw=flaw, **changes), breaks)
 
 
 def blind(title: str, *fields: str, breaks: str, **changes: Any) -> Variant:
-    """The protocol with guards that do not compare these fields."""
+    """Return the protocol with guards that do not compare these fields."""
     return Variant(title, quiet(not_compared=frozenset(fields), **changes), breaks)
 
 
 def unlocked(flaw: lock.Flaw, breaks: str = "two jobs of one lock", **changes: Any) -> Variant:
-    """The lock with a mistake."""
+    """Return the lock with a mistake."""
     few = {"deliveries": (0, 1), "crashes": 0, "faults": 0, "cancels": 0, "retries": 0}
     return Variant(flaw.value, Lock(lock.Setting(flaw=flaw, **{**few, **changes})), breaks)
 
@@ -75,16 +75,16 @@ BUILT = (
         Lock(lock.Setting(deliveries=(0, 1), rejects=True, faults=0, cancels=0, retries=0)),
     ),
 )
-"""What the product does."""
+"""The behavior of the product."""
 
 SPARE = (
     blind("swaps that do not compare `attempt`", "attempt", breaks="", crashes=1, lost_answers=1),
     blind("swaps that do not compare `claimedBy`", "claimed_by", breaks="", crashes=1, lost_answers=1),
 )
-"""What the product does twice over: either may be missing, but not both."""
+"""Redundant comparisons of the product: either may be missing, but not both."""
 
 DESIGNED = (Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),)
-"""What the product does not do, and could: it refuses to retry tracked jobs."""
+"""A possible behavior that the product does not have: it does not retry tracked jobs."""
 
 MISTAKES = (
     flawed(Flaw.COMPLETE_UNFENCED, "I1", cancels=1, clocks_differ=False),
@@ -95,22 +95,22 @@ MISTAKES = (
     flawed(Flaw.RUN_WITHOUT_CLAIM, "I7"),
     flawed(Flaw.LOST_CLAIM_UNRECOGNIZED, "F27", lost_answers=2, clocks_differ=False),
     flawed(Flaw.DEAD_LETTER_FAILS, "F21"),
-    flawed(Flaw.ATTEMPT_AT_RELEASE, "I7", not_asked=frozenset({"I3"})),
-    flawed(Flaw.ATTEMPT_NOT_COUNTED, "L1 it may go on in circles", workers=1, clocks_differ=False),
+    flawed(Flaw.ATTEMPT_AT_RELEASE, "I7", not_checked=frozenset({"I3"})),
+    flawed(Flaw.ATTEMPT_NOT_COUNTED, "L1 the steps may form a cycle", workers=1, clocks_differ=False),
     flawed(Flaw.CLAIM_IGNORES_GEN, "F12", expires=True, submits=2, cancels=1),
     blind("swaps that do not compare `gen`", "generation", breaks="I8", expires=True, submits=2, cancels=1),
     blind("swaps that do not compare `status`", "status", breaks="I1", cancels=1),
     blind("swaps that compare neither `attempt` nor `claimedBy`", "attempt", "claimed_by", breaks="I8"),
     blind("sweeper that gives up without comparing the lease", "lease_until", breaks="I8", heartbeats=1, max_attempts=1),
     blind("sweeper that sends without comparing the due time", "due_at", breaks="F51", sweepers=2),
-    flawed(Flaw.SENT_LEAVES_INDEX, "L1", not_asked=frozenset({"I11"})),
-    flawed(Flaw.INDEXED_LATER, "L1", not_asked=frozenset({"I11"})),
+    flawed(Flaw.SENT_LEAVES_INDEX, "L1", not_checked=frozenset({"I11"})),
+    flawed(Flaw.INDEXED_LATER, "L1", not_checked=frozenset({"I11"})),
     flawed(Flaw.SUBMIT_REPLACES, "I4", submits=2),
     flawed(Flaw.EXPIRES_UNFINISHED, "I5", expires=True),
     flawed(Flaw.HEARTBEAT_UPSERTS, "I8", heartbeats=1),
     flawed(Flaw.HEARTBEAT_OVERTAKES, "I10", heartbeats=2, late_writes=1),
     flawed(Flaw.IMMEDIATE_WITHOUT_LEASE, "L1", runs_immediately=True, crashes=1),
-    flawed(Flaw.RETRY_KEEPS_GEN, "I7", user_retries=1, cancels=1, not_asked=frozenset({"I1"})),
+    flawed(Flaw.RETRY_KEEPS_GEN, "I7", user_retries=1, cancels=1, not_checked=frozenset({"I1"})),
     flawed(Flaw.RETRY_KEEPS_EXPIRY, "I5", user_retries=1, cancels=1, expires=True),
     Variant(tracked.Flaw.ENDED_IS_OPEN.value, Tracked(tracked.Setting(flaw=tracked.Flaw.ENDED_IS_OPEN)), "I1"),
     Variant(tracked.Flaw.PROGRESS_NOT_COMPARED.value, Tracked(tracked.Setting(flaw=tracked.Flaw.PROGRESS_NOT_COMPARED)), "I10"),
@@ -120,11 +120,11 @@ MISTAKES = (
     unlocked(lock.Flaw.BEFORE_THE_RECORD_GONE, rejects=True),
     unlocked(lock.Flaw.BEFORE_THE_RECORD_HELD, "L4", rejects=True, crashes=1),
     unlocked(lock.Flaw.CLAIM_DOES_NOT_ASK, rejects=True),
-    unlocked(lock.Flaw.HOLDER_NOT_COMPARED),
-    unlocked(lock.Flaw.HOLDER_WITHOUT_GEN, cancels=1, retries=1),
+    unlocked(lock.Flaw.OWNER_NOT_COMPARED),
+    unlocked(lock.Flaw.OWNER_WITHOUT_GEN, cancels=1, retries=1),
     unlocked(lock.Flaw.FREED_UNSEEN, cancels=1, retries=1),
 )
-"""What the protocol does not do, each for the reason that its trace shows."""
+"""Mistakes that the protocol does not make. The trace of each shows the reason."""
 
 LARGER = (
     Variant("two simultaneous sweepers, a cancel, a crash, a lost answer", Protocol(Setting(submits=1, sweepers=2))),
@@ -139,11 +139,11 @@ LARGER = (
         Lock(lock.Setting(deliveries=(0, 1), rejects=True, cancels=0, retries=0)),
     ),
 )
-"""The same with more at once: some minutes, and not in the tests."""
+"""Larger combinations, which take minutes and are not part of the tests."""
 
 
 def explore_all(variants: Sequence[Variant]) -> Sequence[Finding]:
-    """What each exploration found. They share the cores; each by itself is the same every time."""
-    # Not forked: the tests around may have started threads.
+    """Explore all variants in parallel. Each exploration is deterministic."""
+    # Spawned, not forked: other tests may have started threads.
     with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(explore, [variant.model for variant in variants]))

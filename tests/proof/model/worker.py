@@ -1,4 +1,4 @@
-"""What an invocation of the worker does: `executor.py`, `attempt.py` and `heartbeat.py`."""
+"""An invocation of the worker: `worker/executor.py`, `attempt.py` and `heartbeat.py`."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from tests.proof.model.state import (
 Steps = Iterator[Step[State]]
 
 
-def holder_lives(state: State) -> bool:
-    """Whether the invocation that holds the job still works on it."""
+def claimant_is_alive(state: State) -> bool:
+    """Return whether the claimant still works on the job."""
     item = state.item
     if item is None or item.claimed_by < 0:
         return False
@@ -48,16 +48,16 @@ def holder_lives(state: State) -> bool:
 
 
 def is_own_claim(worker: Worker, item: Item, i: int) -> bool:
-    """Whether the claim that it has sent, and has no answer to, stands there.
+    """Return whether the item holds the worker's own unanswered claim.
 
-    The attempt tells it from the claim of an earlier invocation in the same place. The product's claimants are all different.
+    The attempt distinguishes it from a claim of an earlier invocation in the same place. The product's claimants are unique.
     """
     meant = worker.meant
     return meant is not None and item.claimed_by == i and item.generation == meant.generation and item.attempt >= meant.attempt
 
 
 def worker_steps(setting: Setting, state: State) -> Steps:
-    """What the workers may do."""
+    """Yield the steps of the workers."""
     idle = first_idle(state)
     if idle is not None:
         yield from _receives(setting, state, idle)
@@ -85,7 +85,7 @@ def worker_steps(setting: Setting, state: State) -> Steps:
 
 
 def _receives(setting: Setting, state: State, i: int) -> Steps:
-    """Receive and claim are one step: before its claim, nobody can tell a message received from one that waits."""
+    """Yield receive and claim as one step: before its claim, a received message looks like one that waits."""
     for generation in sorted(set(state.queue)):
         worker, message = Worker(CLAIMING, generation), f"w{i} receives generation {generation}"
         received = with_worker(taken(state, generation), i, worker)
@@ -98,7 +98,7 @@ def _receives(setting: Setting, state: State, i: int) -> Steps:
 
 def _claims_or_not(setting: Setting, state: State, i: int) -> Steps:
     worker, item = state.workers[i], state.item
-    if item is None or not _is_to_be_had(setting, state, item, worker.generation):
+    if item is None or not _is_claimable(setting, state, item, worker.generation):
         yield Step("there is nothing to claim", freed(state, i))
     elif item.status == PENDING:
         yield from _claims(setting, state, i, item)
@@ -110,13 +110,13 @@ def _claims_or_not(setting: Setting, state: State, i: int) -> Steps:
         yield from _takes_over_or_not(setting, state, i, item)
 
 
-def _is_to_be_had(setting: Setting, state: State, item: Item, generation: int) -> bool:
+def _is_claimable(setting: Setting, state: State, item: Item, generation: int) -> bool:
     fits = item.generation == generation or setting.flaw is Flaw.CLAIM_IGNORES_GEN
     return fits and not (item.is_finished or state.is_expired or state.is_past_deadline)
 
 
 def _takes_over_or_not(setting: Setting, state: State, i: int, item: Item) -> Steps:
-    lives = holder_lives(state)
+    lives = claimant_is_alive(state)
     may_look_over = item.lease_until != NO_LEASE and (setting.clocks_differ or not lives)
     if item.attempt < setting.max_attempts and may_look_over:
         yield from _claims(setting, state, i, item, is_fault=lives)
@@ -147,12 +147,12 @@ def _running(state: State, i: int, item: Item) -> State:
 
 
 def claim_arrives(setting: Setting, state: State) -> Steps:
-    """A claim that was held up arrives. Its clock stood still: no lease is over by it, and no delay."""
+    """Yield the arrival of a delayed claim. It has the time of its start: by it no lease and no delay has ended."""
     late, item = state.late, state.item
     if not isinstance(late, LateClaim):
         return
     after, label = state._replace(late=None), f"the held up claim of {late.sender} arrives"
-    if item is None or item.status != PENDING or not _is_to_be_had(setting, state, item, late.generation):
+    if item is None or item.status != PENDING or not _is_claimable(setting, state, item, late.generation):
         yield Step(f"{label} and is refused", after, is_fault=True)
     else:
         yield Step(label, wrote(after, job.claimed(item, late.by)), is_fault=True)
@@ -163,16 +163,16 @@ def claim_arrives(setting: Setting, state: State) -> Steps:
 
 def _heartbeats(setting: Setting, state: State, i: int) -> Steps:
     worker = state.workers[i]
-    if worker.held is None or worker.told >= setting.heartbeats:
+    if worker.held is None or worker.heartbeats_sent >= setting.heartbeats:
         return
-    told = worker._replace(told=worker.told + 1)
-    reported = job.reported(worker.held, told.told)
+    heartbeats_sent = worker._replace(heartbeats_sent=worker.heartbeats_sent + 1)
+    reported = job.reported(worker.held, heartbeats_sent.heartbeats_sent)
     if setting.flaw is Flaw.HEARTBEAT_UPSERTS:
-        over = reported if state.item is None else state.item._replace(lease_until=told.told)
-        yield Step(f"w{i} sends a heartbeat", with_worker(wrote(state, over), i, told), wrong=_not_held(state, i))
+        over = reported if state.item is None else state.item._replace(lease_until=heartbeats_sent.heartbeats_sent)
+        yield Step(f"w{i} sends a heartbeat", with_worker(wrote(state, over), i, heartbeats_sent), wrong=_not_held(state, i))
         return
-    yield Step(f"w{i} cannot send a heartbeat", with_worker(state, i, told), is_fault=True)
-    # The product compares `updated_at` (FENCE_AND_REPORT): here the lease says which report was the last.
+    yield Step(f"w{i} cannot send a heartbeat", with_worker(state, i, heartbeats_sent), is_fault=True)
+    # The product compares `updated_at` (FENCE_AND_REPORT): here the lease is the number of the last report.
     compared = FENCE if setting.flaw is Flaw.HEARTBEAT_OVERTAKES else FENCE_AND_LEASE
     yield from swap(
         state,
@@ -181,9 +181,9 @@ def _heartbeats(setting: Setting, state: State, i: int) -> Steps:
         old=worker.held,
         new=reported,
         unchanged=setting.guard(*compared),
-        then=lambda after: with_worker(after, i, told._replace(held=reported)),
-        # It is not repeated by itself: the next one tells more. Until then the attempt does not know that it stands there.
-        again=lambda after, _: with_worker(after, i, told),
+        then=lambda after: with_worker(after, i, heartbeats_sent._replace(held=reported)),
+        # It is not repeated: the next one has more. Until then the attempt does not know that the write succeeded.
+        again=lambda after, _: with_worker(after, i, heartbeats_sent),
         refused=lambda after: _heartbeat_refused(after, i),
         wrong=_not_held(state, i),
     )
@@ -192,7 +192,7 @@ def _heartbeats(setting: Setting, state: State, i: int) -> Steps:
 def _heartbeat_refused(state: State, i: int) -> Steps:
     item, worker = state.item, state.workers[i]
     if item is not None and _not_held(state, i) == "":
-        # An earlier heartbeat of its own, whose answer got lost, stands there.
+        # The item holds an earlier heartbeat of its own, whose answer was lost.
         yield Step(f"w{i} finds an earlier heartbeat of its own", with_worker(state, i, worker._replace(held=item)))
     else:
         yield Step(f"w{i}'s heartbeat is refused: it stops", freed(state, i))
@@ -241,7 +241,7 @@ def _completes(setting: Setting, state: State, i: int) -> Steps:
 
 
 def _records(setting: Setting, state: State, i: int, ended: Item) -> Steps:
-    """Write what has become of the attempt. After a release its message returns; after an end, or a refusal, it is gone."""
+    """Record the outcome of the attempt. Its message returns after a release; it is deleted after an end or a refusal."""
     worker = state.workers[i]
     held = worker.held
     if held is None:
@@ -263,7 +263,7 @@ def _records(setting: Setting, state: State, i: int, ended: Item) -> Steps:
         unchanged=() if is_unfenced else setting.guard(*FENCE),
         then=then,
         again=lambda after, meant: with_worker(after, i, worker._replace(at=RECORDING, meant=meant)),
-        refused=lambda after: iter([Step(f"w{i} {_MOVES[ended.status]}, but it is no longer its own", freed(after, i))]),
+        refused=lambda after: iter([Step(f"w{i} {_MOVES[ended.status]}, but another attempt owns it", freed(after, i))]),
         wrong=_not_held(state, i),
     )
 
@@ -272,14 +272,14 @@ _MOVES = {job.COMPLETED: "completes it", job.FAILED: "fails it", job.PENDING: "r
 
 
 def _dies(setting: Setting, state: State, i: int) -> Steps:
-    """Its message returns, unless it had none, or the queue loses it, which is a step of its own."""
+    """Yield the worker's crash. Its message returns; that the queue loses it is another step."""
     if state.crashes_left:
         dead = freed(state, i)._replace(crashes_left=state.crashes_left - 1)
         yield Step(f"w{i} dies", sent(dead, state.workers[i].generation, messages=setting.messages), is_fault=True)
 
 
 def _not_held(state: State, i: int) -> str:
-    """What is wrong when this worker's write goes through now."""
+    """Return the violation if this worker's write succeeds now."""
     item, held = state.item, state.workers[i].held
     if item is None or held is None:
         return "I8 a record comes into being by a heartbeat"
