@@ -157,3 +157,21 @@ def test_parameters_of_a_route_have_their_schema_in_place() -> None:
 
 def test_name_of_a_route_is_made_of_its_words() -> None:
     assert operation_id("POST /import/{file_name}/now") == "postImportFileNameNow"
+
+
+def test_most_specific_output_comes_first_since_clients_take_the_first_that_fits() -> None:
+    anything = job_type("a.anything", output_schema={"type": "object"})
+    pages = job_type("b.pages", output_schema={"type": "object", "required": ["text", "pages"]})
+    text = job_type("c.text", output_schema={"type": "object", "required": ["text"]})
+    result = document([anything, text, pages])["components"]["schemas"]["Result"]
+    assert [each["$ref"].rpartition("/")[2] for each in result["anyOf"]] == [
+        "b.pages.output",
+        "c.text.output",
+        "a.anything.output",
+    ]
+
+
+def test_synchronous_route_answers_with_the_output_of_its_type() -> None:
+    built = document([job_type("a.b", synchronous_routes=("GET /now",))])
+    schema = built["paths"]["/now"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/a.b.output"}

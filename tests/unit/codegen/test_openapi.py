@@ -121,3 +121,9 @@ def test_each_body_has_an_example_that_fits(operation: Operation) -> None:
     body = described(operation)["requestBody"]["content"]["application/json"]
     whole = {**body["schema"], "components": DOCUMENT["components"]}
     assert jsonschema_rs.validator_for(whole, offline=True).is_valid(body["example"])
+
+
+@each_operation
+def test_403_begins_with_the_gateways_error_since_a_generated_client_reads_the_first_content(operation: Operation) -> None:
+    if operation.security == "bearer":
+        assert list(described(operation)["responses"]["403"]["content"]) == ["application/json", "application/problem+json"]

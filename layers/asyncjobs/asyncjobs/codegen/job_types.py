@@ -36,7 +36,8 @@ def schemas_of(job_types: Iterable[JobType], operations: Iterable[Operation]) ->
     found: dict[str, Json] = {
         # Not oneOf: a submit without a `jobType` and with it are alike but for that, and both are of the type `generic`.
         "SubmitRequest": {"anyOf": [ref(f"{type_.name}.submit") for type_ in types] or [False]},
-        "Result": {"anyOf": [ref(f"{type_.name}.output") for type_ in types] or [False]},
+        # The most specific first: generated clients read a result as the first one that it fits.
+        "Result": {"anyOf": [ref(f"{type_.name}.output") for type_ in sorted(types, key=_specificity)] or [False]},
     }
     for type_ in types:
         found[f"{type_.name}.submit"] = _submit_schema(type_)
@@ -76,6 +77,10 @@ def parameters_of(job_type: JobType, route: str) -> Iterator[Json]:
             # Several values are one text with commas: the gateway joins repeated parameters in this way.
             **({} if in_path else {"explode": False}),
         }
+
+
+def _specificity(job_type: JobType) -> int:
+    return -len(job_type.output_schema.get("required", ()))
 
 
 def _submit_schema(job_type: JobType) -> Json:

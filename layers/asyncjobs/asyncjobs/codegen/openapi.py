@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from itertools import groupby
 
 from asyncjobs.codegen.components import HEADERS, PARAMETERS, SCHEMAS
@@ -129,6 +130,7 @@ def _operation(operation: Operation) -> Json:
     }
     return {
         "operationId": name_of(operation),
+        "tags": [_tag(operation)],
         "summary": summary_of(operation),
         **({"description": description} if description else {}),
         **security[operation.security],
@@ -136,6 +138,13 @@ def _operation(operation: Operation) -> Json:
         **_request_body(operation),
         "responses": _responses(operation),
     }
+
+
+def _tag(operation: Operation) -> str:
+    """Return the group of the operation in tools and clients: its job type, or the first word of its path."""
+    if operation.job_type is not None:
+        return operation.job_type.name
+    return operation.route.partition("/")[2].partition("/")[0].partition(".")[0]
 
 
 def _docstring(operation: Operation) -> tuple[str, str]:
@@ -223,6 +232,9 @@ def _success(success: Success) -> Json:
 def _failure(operation: Operation, status: int, codes: list[str], *, with_gateway: bool) -> Json:
     meanings = [f"`{code}`: {ERRORS[code].title}. {ERRORS[code].detail}" for code in codes]
     content: Json = {}
+    if status == HTTPStatus.FORBIDDEN and with_gateway:
+        # First, since generated clients read the first one: a missing scope is more common than a missing subject.
+        content["application/json"] = {"schema": ref("GatewayError")}
     if codes:
         # Beside the reference, not in a second part of allOf: so client generators make one model of all problems.
         narrowed = {"status": {"const": status}, "code": {"enum": codes}}

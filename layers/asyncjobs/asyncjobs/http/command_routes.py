@@ -75,10 +75,6 @@ _SUBMITTED = {
         links=("getJob", "getJobResult", "cancelJob"),
     ),
 }
-_RESULT = {
-    200: Success("The result.", "Result", always=("Location",), sometimes=_RATE),
-    303: Success("The result is too large for this answer. Get it here.", RESULT_PLACE, always=("Location",), sometimes=_RATE),
-}
 _NOT_ADMITTED = ("SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY", "UNAVAILABLE")
 _NOT_SUBMITTED = ("JOB_CREATION_FAILED", "IDEMPOTENCY_KEY_REUSED", *_NOT_ADMITTED)
 
@@ -246,7 +242,10 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
             route,
             description="The request waits up to 20 s for the bare result. If the job takes longer, it is at `Location`.",
             parameters=("IdempotencyKey",),
-            answers=_RESULT,
+            answers={
+                200: Success("The result.", f"{job_type.name}.output", always=("Location",), sometimes=_RATE),
+                303: Success("The result is too large for this answer.", RESULT_PLACE, always=("Location",), sometimes=_RATE),
+            },
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
             waiting_errors=("JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED"),
             handler=_with_input(job_type, CommandRoutes.answer_with_result),
