@@ -316,7 +316,7 @@ ABLATIONS = {
         job_types=("play.raises", "play.retries"),
     ),
     "raises when a message is gone": Ablation(
-        parts=Parts(patches=((sqs, "_GONE", frozenset[str]()), (BatchWorker, "_return", _return_strictly))),
+        parts=Parts(patches=((sqs, "_DELETED", frozenset[str]()), (BatchWorker, "_return", _return_strictly))),
         caught_as=caught("F18"),
         job_types=("play.raises", "play.retries"),
         rules=("deliver", "deliver_again", "go_on", "finish"),

@@ -1,8 +1,8 @@
-"""The jobs in DynamoDB: one item a job, each write one conditional write on it. It swaps, it does not decide.
+"""The jobs in DynamoDB: one item per job, and one conditional write per change. The store swaps, and never decides.
 
-All writes on an item happen one after the other, so each race comes down to which write came first; the loser is told
-what stands there now. A write whose answer got lost is repeated by the SDK and then loses against itself: each method
-recognises that, by finding exactly what it meant to write.
+DynamoDB orders all writes on an item, so the first write decides each race, and the losing one gets the stored item. The
+SDK repeats a write whose answer was lost, and the repeated write loses against the first. Each method recognizes that by
+the values that it would write.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _BATCH_TRIES = 3
 _BUCKET_RETENTION = timedelta(days=1)
-"""How much longer than until it is full a bucket is kept: an owner who comes every day does not have it made anew."""
+"""How long a full bucket is kept, so that daily users do not recreate it."""
 
 
 class DynamoStore:
@@ -53,7 +53,7 @@ class DynamoStore:
         self._client = client or clients.dynamodb()
 
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
-        """See `Store`. Races with other submits of the same idempotency key: one of them creates, the others find it."""
+        """See `Store`. Races with other submits of the same idempotency key: one of them creates the job, the others get it."""
         try:
             with clients.translated("The table"):
                 self._client.put_item(
@@ -71,7 +71,7 @@ class DynamoStore:
     def reserve_dedupe_key(
         self, owner: str, name: str, async_job_id: str, *, now: datetime, until: datetime, instead_of: str | None = None
     ) -> str:
-        """See `Store`. Races with other submits of the same input: each of them is told the same job."""
+        """See `Store`. Races with other submits of the same input: each of them gets the same job."""
         values = {":now": seconds_value(now), ":replaced": {"S": instead_of or ""}}
         try:
             with clients.translated("The table"):
@@ -89,7 +89,7 @@ class DynamoStore:
     def claim_if_claimable(
         self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
     ) -> AsyncJob | Lost:
-        """See `Store`. Races with other deliveries of the message, the sweeper's too, and with cancel."""
+        """See `Store`. Races with other messages of the job, including the sweeper's, and with cancel."""
         claim = self._claim(key, generation=generation, by=by, now=now, lease_until=lease_until, move_due=False)
         if isinstance(claim, Lost) and _only_due_too_late(
             claim.current, generation=generation, now=now, lease_until=lease_until
@@ -114,11 +114,11 @@ class DynamoStore:
             return f":{prefix}{attribute}"
 
         changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
-        gone = [attribute for attribute in before if attribute not in after]
+        removed = [attribute for attribute in before if attribute not in after]
         guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
         update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
-        if gone:
-            update += " REMOVE " + ", ".join(name(a) for a in gone)
+        if removed:
+            update += " REMOVE " + ", ".join(name(a) for a in removed)
         condition = " AND ".join(
             f"{name(a)} = {value('old_', a, before)}" if a in before else f"attribute_not_exists({name(a)})" for a in guards
         )
@@ -135,13 +135,13 @@ class DynamoStore:
                 )
         except ClientError as error:
             current = _current(error)
-            if current is not None and _same(to_item(current), after, (*changed, *gone, *guards)):
+            if current is not None and _same(to_item(current), after, (*changed, *removed, *guards)):
                 return None
             return Lost(current)
         return None
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:
-        """See `Store`. Races with a submit that uses the expired record's idempotency key anew."""
+        """See `Store`. Races with a submit that uses the expired record's idempotency key again."""
         try:
             with clients.translated("The table"):
                 self._client.delete_item(
@@ -161,7 +161,7 @@ class DynamoStore:
     def list_by_owner(
         self, owner: str, *, limit: int, after: ListPosition | None = None
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
-        """See `Store`. The index holds keys only, so that it costs one write a job; the jobs are fetched by them."""
+        """See `Store`. The index has only keys, so it costs one write per job; the jobs are read by these keys."""
         query: dict[str, Any] = {
             "TableName": self._table_name,
             "IndexName": "byOwner",
@@ -187,7 +187,7 @@ class DynamoStore:
         return jobs, position
 
     def due(self, now: datetime) -> Iterator[JobKey]:
-        # Each minute begins with another shard: what one sweep has no time left for, the next ones begin with.
+        # Each minute begins with another shard, so that a sweep that runs out of time never skips the same shard again.
         first = epoch_milliseconds(now) // 60_000
         for shard in ((first + offset) % DUE_SHARDS for offset in range(DUE_SHARDS)):
             start: dict[str, Any] = {}
@@ -207,10 +207,10 @@ class DynamoStore:
                 start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
-        """See `Store`. Races with the owner's other submits, which the condition puts in order.
+        """See `Store`. Races with the owner's other submits, which the condition orders.
 
-        First as if the bucket was full, as it mostly is, and if it was not, on from where it stands: nothing needs to be
-        read before. A write whose answer got lost is repeated by the SDK and takes a second token; nobody gains by that.
+        The first write assumes a full bucket, as it mostly is. If it fails, a second write continues from the stored value.
+        So no read is needed. The SDK repeats a write whose answer was lost, which takes a second token.
         """
         taken, full_at = self._take_token(
             owner,
@@ -233,7 +233,7 @@ class DynamoStore:
         )
 
     def count_live(self, owner: str, *, at_most: int) -> int:
-        """See `Store`. The index is sparse: it loses a job with the write that ends it, so nobody keeps count."""
+        """See `Store`. The index is sparse: the write that ends a job removes it, so there is no counter."""
         count, start = 0, dict[str, Any]()
         while count < at_most:
             with clients.translated("The table"):
@@ -258,14 +258,14 @@ class DynamoStore:
         return parse_lock_owner(answer["Item"]["holder"]["S"]) if "Item" in answer else None
 
     def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
-        """See `Store`. Races with every other job that wants the lock; whoever loses has to look again who holds it now."""
+        """See `Store`. Races with every other job that needs the lock; after a loss, the caller reads the lock again."""
         try:
             with clients.translated("The table"):
                 self._client.update_item(
                     TableName=self._table_name,
                     Key=lock_key(name),
                     UpdateExpression="SET holder = :holder, recordExpiresAt = :until",
-                    # Its own first try, whose answer got lost, named it already.
+                    # An own first try whose answer was lost has written this holder already.
                     ConditionExpression="attribute_not_exists(pk) OR holder = :seen OR holder = :holder",
                     ExpressionAttributeValues={
                         ":holder": lock_owner_value(holder),
@@ -279,7 +279,7 @@ class DynamoStore:
         return True
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
-        """See `Store`. The index is sparse: it loses a job with the claim that begins it, or the write that ends it."""
+        """See `Store`. The index is sparse: the claim that begins a job removes it, or the write that ends it."""
         keys, start = list[JobKey](), dict[str, Any]()
         while len(keys) < at_most:
             with clients.translated("The table"):
@@ -312,20 +312,20 @@ class DynamoStore:
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
-            stands = clients.conflicting_item(error)
-            if stands is None:
-                # It was there a moment ago, so it was not full, and expires a day after it is: somebody's clock or hand is off.
+            stored = clients.conflicting_item(error)
+            if stored is None:
+                # The item existed, and expires a day after it is full: a clock is skewed, or the item was deleted by hand.
                 raise Unavailable("The owner's bucket has just been removed.") from error
-            return False, _full_at(stands)
+            return False, _full_at(stored)
         return True, _full_at(answer["Attributes"])
 
     def _claim(
         self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime, move_due: bool
     ) -> AsyncJob | Lost:
-        """The claim as one write. `move_due` makes it the dearer one that brings a far-off `dueAt` back to the lease's end.
+        """Claim the job by one write. With `move_due`, the more expensive write also moves `dueAt` back to the lease's end.
 
-        Only jobs that the sweeper had already looked at need that. A claim that left `dueAt` far behind its lease would
-        have its death noticed late.
+        Only jobs that the sweeper has already moved need that. With `dueAt` long after the lease, a lost worker would be
+        noticed late.
         """
         update = (
             "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
@@ -340,7 +340,7 @@ class DynamoStore:
             update += ", dueAt = :lease, sweeps = :zero"
         else:
             condition += " AND dueAt <= :lease"
-        # Nothing to most jobs, and then nothing to pay for.
+        # Most jobs do not have these attributes, and then pay nothing.
         update += " REMOVE waitsSince, progressAt"
         try:
             with clients.translated("The table"):
@@ -402,6 +402,6 @@ def _only_due_too_late(current: AsyncJob | None, *, generation: str, now: dateti
 
 
 def _current(error: ClientError) -> AsyncJob | None:
-    """What stood there when a condition failed; any other error is raised again."""
+    """Return the stored job when a condition failed. Any other error is raised again."""
     item = clients.conflicting_item(error)
     return None if item is None else from_item(item)

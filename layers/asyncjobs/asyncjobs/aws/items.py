@@ -1,4 +1,4 @@
-"""A job as a DynamoDB item, and back."""
+"""Convert jobs to DynamoDB items and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asyncjobs.core.job import (
 
 Item = dict[str, Any]
 
-# The fields that guard a swap, by the attributes that hold them.
+# Fields that a swap can compare, with their attributes.
 GUARD_ATTRIBUTES = {
     "generation": "gen",
     "status": "status",
@@ -39,7 +39,7 @@ GUARD_ATTRIBUTES = {
 
 
 def to_item(job: AsyncJob) -> Item:
-    """The job as its item. What is not there costs nothing: each byte is paid for again with each write."""
+    """Return the job's item. Empty fields have no attribute, since each write pays for each byte."""
     attributes: dict[str, Any] = {
         "pk": {"S": pk(job.key)},
         "owner": {"S": job.owner},
@@ -82,7 +82,7 @@ def to_item(job: AsyncJob) -> Item:
 
 
 def from_item(item: Item) -> AsyncJob:
-    """The job that `to_item` wrote. Attributes it does not know are left alone: a newer release may have written them."""
+    """Read the output of `to_item`. Unknown attributes are ignored: a newer release may have written them."""
 
     def text(name: str) -> str | None:
         return item[name]["S"] if name in item else None
@@ -139,7 +139,7 @@ def _result(item: Item) -> Result:
 
 
 def to_dedupe_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:
-    """A name that stands for a job. It is in none of the indexes, and the table's TTL removes it."""
+    """Return the item that assigns a name to a job. It is in no index, and the table's TTL removes it."""
     return {
         "pk": {"S": f"N#{owner}#{name}"},
         "asyncJobId": {"S": async_job_id},
@@ -148,48 +148,48 @@ def to_dedupe_item(owner: str, name: str, async_job_id: str, until: datetime) ->
 
 
 def pk(key: JobKey) -> str:
-    """The primary key's text. The owner is in it, and holds no `#`: no text is the key of two jobs."""
+    """Return the primary key's text. It has the owner, who has no `#`, so no text is the key of two jobs."""
     return f"J#{key.owner}#{key.async_job_id}"
 
 
 def parse_pk(text: str) -> JobKey:
-    """The key that `pk` wrote."""
+    """Read the output of `pk`."""
     _, owner, async_job_id = text.split("#")
     return JobKey(owner, async_job_id)
 
 
 def primary_key(key: JobKey) -> dict[str, Any]:
-    """The item's primary key."""
+    """Return the item's primary key."""
     return {"pk": {"S": pk(key)}}
 
 
 def bucket_key(owner: str) -> dict[str, Any]:
-    """The primary key of the owner's bucket of submits. It has none of the indexes' attributes, and lies in none of them."""
+    """Return the primary key of the owner's token bucket. Such an item has no attribute of an index, so it is in none."""
     return {"pk": {"S": f"R#{owner}"}}
 
 
 def lock_key(name: str) -> dict[str, Any]:
-    """The primary key of a lock. It has none of the indexes' attributes, and lies in none of them."""
+    """Return the primary key of a lock. Such an item has no attribute of an index, so it is in none."""
     return {"pk": {"S": f"L#{name}"}}
 
 
 def lock_owner_value(holder: LockOwner) -> dict[str, Any]:
-    """The holder as its lock names it: what conditions compare."""
+    """Return the lock's attribute for this owner, which conditions compare."""
     return {"S": f"{pk(holder.key)}#{holder.generation}"}
 
 
 def parse_lock_owner(text: str) -> LockOwner:
-    """The holder that `holder_value` wrote."""
+    """Read the output of `lock_owner_value`."""
     key, _, generation = text.rpartition("#")
     return LockOwner(parse_pk(key), generation)
 
 
 def milliseconds_value(instant: datetime) -> dict[str, Any]:
-    """The instant as a number of milliseconds: what conditions compare."""
+    """Return the time as a number of milliseconds, which conditions compare."""
     return {"N": str(epoch_milliseconds(instant))}
 
 
 def seconds_value(instant: datetime) -> dict[str, Any]:
-    """The instant as a number of seconds: what DynamoDB's TTL asks for."""
+    """Return the time as a number of seconds, as DynamoDB's TTL requires."""
     milliseconds = epoch_milliseconds(instant)
     return {"N": str(milliseconds // 1000) if milliseconds % 1000 == 0 else f"{milliseconds / 1000:.3f}"}

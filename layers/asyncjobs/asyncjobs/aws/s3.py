@@ -1,7 +1,7 @@
-"""What is too large for the table, in S3: inputs under `inputs/`, results under `results/`.
+"""Large inputs and results in S3: inputs under `inputs/`, results under `results/`.
 
-An object is written once and before the record that names it, under a name that no other attempt uses. So a job that is
-COMPLETED always names bytes that exist and are its own; what a lost attempt left behind, the bucket's lifecycle removes.
+An object is written once, before the record that names it, under a name that no other attempt uses. So a COMPLETED job
+always names an existing object of its own. The bucket's lifecycle deletes objects of lost attempts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PART = 8 * 1024 * 1024
 
 
 class S3Objects:
-    """`Objects` in an S3 bucket. The client is made when first needed: few requests need one, and it takes a while."""
+    """`Objects` in an S3 bucket. The client is made at its first use: few requests need it, and it takes time."""
 
     def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
         self._bucket_name = bucket_name
@@ -40,7 +40,7 @@ class S3Objects:
         return self._known_client
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
-        # Of this generation alone: who deletes an earlier one of the same name must not reach it.
+        # The generation is in the name, so that the deletion of an earlier one does not delete this input.
         location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
         with clients.translated("The bucket"):
             self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
@@ -71,7 +71,7 @@ class S3Objects:
         return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)
 
     def delete_all(self, job: AsyncJob) -> None:
-        """See `Objects`. A result in the bucket is one of its attempts', so nothing has to be listed."""
+        """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
         locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
         if job.input_location is not None:
             locations.append(job.input_location)
@@ -85,7 +85,7 @@ class S3Objects:
             raise Unavailable(f"The bucket kept {len(answer['Errors'])} objects.")
 
     def link(self, location: str) -> str:
-        """See `Objects`. Signed anew each time: a URL dies with the credentials it was signed with."""
+        """See `Objects`. Each call signs a new URL, since a URL expires with the credentials that signed it."""
         return self._client.generate_presigned_url(
             "get_object",
             Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},
@@ -100,13 +100,13 @@ class S3Objects:
             if clients.error_code(error) in {"NoSuchKey", "404"}:
                 raise InputMissing(location) from error
             raise
-        # In a `with`, boto3's own stream turns into another one, which knows neither the length nor the checksum.
+        # In a `with`, botocore's own stream becomes another one, which checks neither the length nor the checksum.
         body: Any = answer["Body"]
         return io.BufferedReader(body)
 
 
 class _S3ResultWriter:
-    """Keeps a small result, uploads a larger one in parts of 8 MB while it is written."""
+    """A writer that keeps a small result, and uploads a larger one in parts of 8 MB while it is written."""
 
     def __init__(self, client: S3Client, bucket_name: str, location: str, content_type: str) -> None:
         self._client = client
@@ -146,7 +146,7 @@ class _S3ResultWriter:
         if self._upload_id is None or self._result is not None:
             return
         with contextlib.suppress(ClientError, Unavailable), clients.translated("The bucket"):
-            # Should this fail, the bucket's lifecycle aborts the upload a day later.
+            # If this fails, the bucket's lifecycle aborts the upload a day later.
             self._client.abort_multipart_upload(**self._object, UploadId=self._upload_id)
 
     def _finish(self, rest: bytes) -> Result:

@@ -1,4 +1,4 @@
-"""The queues in SQS. They make jobs start at once; the table remembers them, so a message lost or doubled does no harm."""
+"""The queues in SQS. They only reduce latency: the table has the jobs, so lost and duplicate messages do no harm."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _MAX_VISIBILITY = timedelta(hours=11)
-"""SQS hides a message for 12 hours at most, counted from when it was received: some minutes ago."""
-_GONE = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
-"""What SQS calls the receipt handle of a message that was deleted meanwhile."""
+"""SQS hides a message for 12 hours at most, counted from its receipt some minutes ago."""
+_DELETED = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
+"""SQS's error codes for the receipt handle of a message that was deleted meanwhile."""
 _BATCH = 10
 
 
@@ -40,7 +40,7 @@ class SqsQueue:
             )
 
     def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
-        """See `Queue`. A batch may be refused in part, inside an answer that says 200."""
+        """See `Queue`. SQS may refuse a part of a batch in an answer with status 200."""
         refused: list[JobMessage] = []
         for batch in _batches(messages):
             with clients.translated("The queue"):
@@ -62,9 +62,9 @@ class SqsQueue:
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
-        """See `Queue`. A message that is gone by now needs no return: it was delivered twice, and the other one is done.
+        """See `Queue`. A deleted message needs no return: it was delivered twice, and the other delivery is done.
 
-        Raises `KeyError` for a queue that is none of ours.
+        Raises `KeyError` for the ARN of any other queue.
         """
         name = source.rpartition(":")[2]
         urls = {url.rpartition("/")[2]: url for url in self._urls.values()}
@@ -76,12 +76,12 @@ class SqsQueue:
                     VisibilityTimeout=_whole_seconds(min(delay, _MAX_VISIBILITY)),
                 )
         except ClientError as error:
-            if clients.error_code(error) not in _GONE:
+            if clients.error_code(error) not in _DELETED:
                 raise
 
 
 def _batches(messages: Sequence[JobMessage]) -> Iterator[Sequence[JobMessage]]:
-    """The messages of each queue, as many as it takes at once."""
+    """Yield batches of messages, each for one queue."""
     for priority in Priority:
         of_one_queue = [message for message in messages if message.priority is priority]
         for start in range(0, len(of_one_queue), _BATCH):
@@ -89,5 +89,5 @@ def _batches(messages: Sequence[JobMessage]) -> Iterator[Sequence[JobMessage]]:
 
 
 def _whole_seconds(duration: timedelta) -> int:
-    """Rounded up: a message that comes back too early finds nothing to do."""
+    """Round up: a message that returns too early finds nothing to do."""
     return max(0, math.ceil(duration.total_seconds()))
