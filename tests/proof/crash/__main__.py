@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests.proof.crash: run the matrix, print it as Markdown; exits with 1 unless every cell is right."""
+"""python -m tests.proof.crash: run the matrix and print it as Markdown; exit with 1 unless every cell is right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main() -> int:
     arguments.add_argument("--rows", default="", help="only those whose name contains this")
     arguments.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments.add_argument("--times", action="store_true", help="tell how long each cell took, too")
-    # What was started is stopped, too, when somebody ends this politely.
+    # SIGTERM also stops the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments.parse_args()
     began = time.monotonic()

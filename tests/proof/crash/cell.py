@@ -1,4 +1,4 @@
-"""One cell of the matrix: a job of its own, a fault at one of its calls, and what must have come of it, seen from outside."""
+"""One cell of the matrix: its own job, a fault at one of its AWS calls, and the outcome as seen from outside."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.proof.crash.history import Life, State
 from tests.proof.crash.jobs import MEGABYTE, digest
 from tests.proof.crash.stage import Caller, Stage
 
-PATIENCE = 300.0
+LONGEST_WAIT = 300.0
 OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND, FAILED = (
     http.HTTPStatus.OK,
     http.HTTPStatus.ACCEPTED,
@@ -34,12 +34,12 @@ OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND, FAILED = (
 
 
 class NotFired(AssertionError):
-    """The job ended without having met its fault, or where it was to: two cells' faults may meet in one batch of messages."""
+    """The job ended without its fault, or with it in another place: the faults of two cells may hit one batch of messages."""
 
 
 @dataclass
 class Cell:
-    """`arm` it, act, and say how it `ends`."""
+    """A job with a fault: `arm` the fault, act, and check the end with `ends`."""
 
     stage: Stage
     caller: Caller
@@ -51,7 +51,7 @@ class Cell:
     note: str = field(default_factory=lambda: uuid.uuid4().hex)
     key: str | None = field(default_factory=lambda: uuid.uuid4().hex)
     known_as: str | None = None
-    """The job's id, where no key says it beforehand."""
+    """The job's id, if it does not follow from the key."""
     fields: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     armed: Armed | None = None
@@ -73,13 +73,13 @@ class Cell:
         )
 
     def lose_message(self) -> None:
-        """Have the queue refuse the job's message, in a way that the SDK does not try again: now only a sweep finds it."""
+        """Make the queue refuse the job's message with an error that the SDK does not retry: only a sweep finds the job."""
         call = crashpoints.call_name("sqs.SqsQueue.send:SendMessage", "send < Sender.send")
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "error": {"code": "OverLimit", "status": 429}}])
 
     def upload(self) -> None:
-        """Put the note where `crash.reads_upload` reads it."""
+        """Upload the note for `crash.reads_upload`."""
         self.note = f"uploads/{self.job_id}.txt"
         self.stage.client("s3").put_object(
             Bucket=self.stage.outputs.bucket_name,
@@ -97,19 +97,19 @@ class Cell:
     # ── Act ────────────────────────────────────────────────────────────────────────────────────────
 
     def submit(self) -> httpx.Response:
-        # A tracked job has nothing to be given: it has no function.
+        # A tracked job has no input.
         given = {} if self.job_type == GENERIC else {"note": self.note}
         return self.caller.submit(self.job_type, given, self.key, self.headers, **self.fields)
 
     def is_cancelled(self) -> None:
-        """Submit it such that it waits, and cancel it."""
+        """Submit the job with a delay, and cancel it."""
         self.fields["delaySeconds"] = 600
         self.is_accepted(replayed=False)
         answer = self.caller.cancel(self.job_id)
         assert answer.json()["status"] == "CANCELLED", _shown(answer)
 
     def is_accepted(self, *, replayed: bool | None = None) -> None:
-        """Submit it; the answer is the job, that with the key's id."""
+        """Submit the job, and check that the answer is the job with the id of the key."""
         answer = self.submit()
         assert answer.status_code in {OK, ACCEPTED}, f"submit: {_shown(answer)}"
         assert answer.json()["asyncJobId"] == self.job_id
@@ -117,7 +117,7 @@ class Cell:
             assert (answer.headers.get("idempotency-replayed") == "true") is replayed, "replayed or not"
 
     def answers_as_faulted(self, answer: httpx.Response, *, otherwise: int = OK) -> None:
-        """The answer to the very request that was faulted."""
+        """Check the answer to the request with the fault."""
         if self.fault.kills:
             assert answer.status_code >= http.HTTPStatus.INTERNAL_SERVER_ERROR, _shown(answer)
         elif self.fault.gives_up:
@@ -126,38 +126,38 @@ class Cell:
             assert answer.status_code == otherwise, _shown(answer)
 
     def submit_rival(self, job_type: str) -> str | None:
-        """Another job of the same caller. Returns its id; None if another one's lock refused it."""
+        """Submit another job of the same caller, and return its id; None if the lock of another job rejected it."""
         answer = self.caller.submit(job_type, {"note": "rival"}, uuid.uuid4().hex)
         assert answer.status_code in {ACCEPTED, CONFLICT}, _shown(answer)
         return str(answer.json()["asyncJobId"]) if answer.status_code == ACCEPTED else None
 
     def delay_put(self, seconds: float) -> None:
-        """Have the next put of the job's record stand still on its way."""
+        """Delay the next put of the job's record."""
         call = crashpoints.call_name("dynamodb_jobs.DynamoStore.add_if_absent:PutItem", "add_if_absent < SubmitPipeline._put")
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
 
-    # ── Look ───────────────────────────────────────────────────────────────────────────────────────
+    # ── Check ────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_absent(self) -> None:
-        """Nothing was accepted."""
+        """Check that no job was accepted."""
         answer = self.caller.job(self.job_id)
         assert answer.status_code == NOT_FOUND, _shown(answer)
         assert not self.life().states, f"there is a record: {self.life()}"
 
-    def goes_on(self) -> bool:
-        """Whether the cancelled job has begun anew."""
+    def is_retried_already(self) -> bool:
+        """Return whether the cancelled job has been retried."""
         answer = self.caller.job(self.job_id)
         assert answer.status_code == OK, _shown(answer)
         return bool(answer.json()["status"] != "CANCELLED")
 
-    def has_begun_anew(self) -> None:
-        """Wait until the stream shows its second generation."""
-        life = self.stage.history.wait(self.job_id, lambda life: len(life.generations()) > 1, seconds=PATIENCE)
-        assert len(life.generations()) > 1, f"it did not begin anew: {life}"
+    def has_second_generation(self) -> None:
+        """Wait until the stream shows the job's second generation."""
+        life = self.stage.history.wait(self.job_id, lambda life: len(life.generations()) > 1, seconds=LONGEST_WAIT)
+        assert len(life.generations()) > 1, f"no second generation: {life}"
 
-    def is_gone(self) -> None:
-        """Nothing is left of it: not for its owner, not in the table, not in the bucket; its key makes a new one."""
+    def is_deleted_completely(self) -> None:
+        """Check that nothing is left of the job, for its owner, in the table or in the bucket, and that its key makes a new one."""
         self._has_fired()
         answer = self.caller.job(self.job_id)
         assert answer.status_code == NOT_FOUND, _shown(answer)
@@ -169,25 +169,25 @@ class Cell:
             left = self.stage.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
             assert not left, left
         self.is_accepted(replayed=False)
-        self.has_begun_anew()
+        self.has_second_generation()
         assert not self.life().faults(), f"{self.life().faults()}: {self.life()}"
 
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())
 
     def is_finished(self) -> Life:
-        """Wait for the end, of which there is one."""
-        life = self.stage.history.wait(self.job_id, lambda life: life.is_over, seconds=PATIENCE)
+        """Wait for the end of the job."""
+        life = self.stage.history.wait(self.job_id, lambda life: life.is_over, seconds=LONGEST_WAIT)
         assert life.is_over, f"stuck: {life}"
         return life
 
-    def had_its_time(self) -> None:
-        """Wait for the end of a quick job. One that was handed over first, on a busy machine, has to be made once more."""
+    def had_enough_time(self) -> None:
+        """Wait for the end of a quick job. One that was handed over first, on a busy machine, must run once more."""
         if any("HANDED_OVER" in state.get("error", "") for state in self.is_finished().states):
-            raise NotFired("it took too long where it was submitted")
+            raise NotFired("it took too long in the submit function")
 
     def ends(self, status: str, *, attempts: int, error: str | None = None) -> None:
-        """It has ended, like this and once, and whoever asks is told so; the same submit again finds the same job."""
+        """Check that the job ended once with this outcome, that its owner can read it, and that a replay returns it."""
         life = self.is_finished()
         self._has_fired()
         last = life.last or {}
@@ -207,12 +207,12 @@ class Cell:
         return self.armed is not None and self.armed.fired() > 0
 
     def _has_fired(self) -> None:
-        assert self.armed is not None, "it was never armed"
-        # What was applied may end the job long before the SDK has given up on the answer.
-        deadline = time.monotonic() + PATIENCE / 10
+        assert self.armed is not None, "the fault was never armed"
+        # An applied write may end the job long before the SDK gives up on the answer.
+        deadline = time.monotonic() + LONGEST_WAIT / 10
         while self.armed.fired() < self.armed.least:
             if time.monotonic() > deadline:
-                raise NotFired(f"its fault fired {self.armed.fired()} of {self.armed.least} times: {self.life()}")
+                raise NotFired(f"the fault fired {self.armed.fired()} of {self.armed.least} times: {self.life()}")
             time.sleep(0.5)
 
     def _has_result(self, last: State) -> None:
@@ -221,7 +221,7 @@ class Cell:
             assert last["result"] == f'"{wanted}"', last["result"]
             return
         location = last["resultLocation"]
-        assert location == f"results/{self.job_id}/{last['gen']}/{last['attempt']}", "it names another attempt's bytes"
+        assert location == f"results/{self.job_id}/{last['gen']}/{last['attempt']}", "it names the bytes of another attempt"
         body = self.stage.client("s3").get_object(Bucket=self.stage.outputs.bucket_name, Key=location)["Body"].read()
         streamed = wanted * (MEGABYTE // 64) * 9
         long = streamed if self.job_type == "crash.streams" else f'"{wanted * 300}"'

@@ -1,8 +1,8 @@
-"""Goes into the test's copy of the tree and runs inside the deployed functions, where their first line imports it.
+"""Crash points in the deployed functions of the test's copy of the tree: the first line of each function imports this module.
 
-It writes onto each AWS request where in the library it comes from and which jobs it is about, for the proxy's rules to
-match, and it does what a proxy cannot: end the process right before or right after a call, and lose an answer that has no
-body to cut. What is to happen is a file in a folder; whoever renames it does it, once, and the renamed file is the proof.
+It adds headers to each AWS request, with its place in the library and its jobs, for the proxy's rules to match. And it does what
+a proxy cannot: end the process right before or after a call, and lose an answer that has no body to cut. An armed fault is a file
+in a folder; the process that renames the file executes the fault, once, and the renamed file is the proof.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def call_name(site: str, purpose: str) -> str:
-    """The place of a call, as its request says it."""
+    """Return the place of a call, as in the header of its request."""
     return f"{site} | {purpose} |"
 
 
 def armed_name(what: str, call: str, about: str) -> str:
-    """The file that has `what` happen to the next call from that place about that job."""
+    """Return the name of the file that arms `what` for the next call from that place about that job."""
     return f"{what}-{hashlib.sha256(f'{call}{about}'.encode()).hexdigest()[:32]}"
 
 
 def arm(folder: Path, what: str, call: str, about: str, *, times: int = 1) -> list[Path]:
-    """Have it happen. Returns the files that will be there once it has."""
+    """Arm the fault, and return the files that exist once it has fired."""
     armed = [folder / f"{armed_name(what, call, about)}.{number}" for number in range(times)]
     for file in armed:
         file.touch()
@@ -46,7 +46,7 @@ def arm(folder: Path, what: str, call: str, about: str, *, times: int = 1) -> li
 
 
 def _register(session: Session) -> None:
-    """Have every client of the session go through the crash points."""
+    """Send the requests of every client of the session through the crash points."""
     events = session.get_component("event_emitter")
     events.register("before-call", _before_call)
     events.register("after-call", _after_call)
@@ -67,7 +67,7 @@ def _after_call(*, context: Any, **_: Any) -> None:
 
 
 def _before_send(*, request: Any, **_: Any) -> None:
-    """Let the request through, and lose the answer."""
+    """Send the request and lose the answer."""
     call, about = (request.headers.get(name, b"") for name in (CALL, ABOUT))
     if _is_armed(LOST, _text(call), _text(about).split()):
         URLLib3Session().send(request)
@@ -87,7 +87,7 @@ def _is_armed(what: str, call: str, about: list[str]) -> bool:
 
 
 def _place(operation: str, params: Any) -> tuple[str, list[str]]:
-    """The adapter's function that calls AWS, the one it was entered by, and who called that: read off the stack."""
+    """Return the place of a call from its stack frames: the adapter's function, its entry, and the caller of that; and the jobs."""
     site, entry, frame = "", "", sys._getframe(1)
     body = params.get("body") or b""
     text = "" if operation.endswith(("Object", "Part")) else _text(body)
@@ -99,16 +99,16 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
             entry = frame.f_code.co_name
         elif site and module.startswith("asyncjobs."):
             break
-    # A receipt handle tells nothing, so the worker's own variable has to; nor does the queue's length tell who asks for it.
+    # A receipt handle names no job, so the worker's variable does; a read of the queue length has only its caller's owner.
     record = frame.f_locals.get("record")
-    asking = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
-    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {asking}")
-    detail = _detail(operation, text) + _at_once(frame, text)
+    reader = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
+    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {reader}")
+    detail = _detail(operation, text) + _inline(frame, text)
     return call_name(site, f"{entry} < {frame.f_code.co_qualname}{detail}"), list(dict.fromkeys(about))
 
 
 def _detail(operation: str, body: str) -> str:
-    """What an update is for, where its place does not tell: the status that it writes, or that it moves the due time too."""
+    """Return the purpose of an update beyond its place: the status that it writes, or that it also moves the due time."""
     if operation != "UpdateItem":
         return ""
     update = json.loads(body)
@@ -118,16 +118,16 @@ def _detail(operation: str, body: str) -> str:
     return " > move_due" if "dueAt = :lease" in update["UpdateExpression"] else ""
 
 
-def _at_once(frame: Any, body: str) -> str:
-    """Whether it is done for an attempt that the submit function makes, as its claimant or its caller tells; or after one."""
+def _inline(frame: Any, body: str) -> str:
+    """Return whether the call belongs to an attempt in the submit function, by its claimant or its caller, or follows one."""
     job = frame.f_locals.get("job")
     if frame.f_code.co_qualname == "Sender.send" and getattr(job, "attempt", 0):
         return " > handed over"
-    is_at_once = '"submit/' in body
-    while frame.f_back is not None and not is_at_once:
+    is_inline = '"submit/' in body
+    while frame.f_back is not None and not is_inline:
         frame = frame.f_back
-        is_at_once = frame.f_globals.get("__name__") == "asyncjobs.worker.inline"
-    return " > at once" if is_at_once else ""
+        is_inline = frame.f_globals.get("__name__") == "asyncjobs.worker.inline"
+    return " > inline" if is_inline else ""
 
 
 def _text(value: Any) -> str:

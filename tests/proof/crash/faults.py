@@ -1,4 +1,4 @@
-"""What can happen to one AWS call, and how it is made to happen to exactly that call."""
+"""The faults of an AWS call, and how each is injected into exactly that call."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.proof.crash import crashpoints
 from tests.proof.crash.proxy import Proxy
 
 SDK_TRIES: int = vars(clients._QUICK)["retries"]["total_max_attempts"]
-"""How often the product has the SDK try a call."""
+"""The number of tries of the SDK, as the product configures it."""
 
 
 class Fault(StrEnum):
-    """The matrix's columns."""
+    """A column of the matrix."""
 
     FAILS = "fails before"
     LOST = "applied, answer lost"
@@ -29,7 +29,7 @@ class Fault(StrEnum):
 
     @property
     def gives_up(self) -> bool:
-        """Whether all tries of the SDK fail, so that the library is told that AWS is not available."""
+        """Return whether all tries of the SDK fail, so that the library raises `Unavailable`."""
         return self in {Fault.FAILS, Fault.ALL_LOST, Fault.THROTTLED_5}
 
     @property
@@ -38,31 +38,31 @@ class Fault(StrEnum):
 
     @property
     def is_applied(self) -> bool:
-        """Whether AWS has done what it was asked for by the time the call is over."""
+        """Return whether AWS has applied the request by the end of the call."""
         return self not in {Fault.FAILS, Fault.THROTTLED_5, Fault.KILLED_BEFORE}
 
 
 @dataclass(frozen=True)
 class Armed:
-    """A fault that waits for its call."""
+    """A fault that waits for its call. `fired` returns the number of times that it fired."""
 
     fired: Callable[[], int]
     least: int
-    """How often it must have fired to have been this fault at all."""
+    """The number of times that it must fire to be this fault."""
 
 
 THROTTLING: dict[str, dict[str, Any]] = {
     "dynamodb_jobs": {"code": "ProvisionedThroughputExceededException"},
-    # The proxy puts a namespace before SQS's code, which then means nothing to the SDK; it goes by the status.
+    # The proxy adds a namespace to SQS's code, which the SDK does not recognize; it uses the status.
     "sqs": {"code": "RequestThrottled", "status": 503},
     "s3": {"code": "SlowDown", "status": 503},
 }
 UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload")
 """Operations whose answer has no body. The proxy loses an answer by cutting its body, so here the function loses it."""
 STREAMED = "GetObject"
-"""The operation whose body the SDK leaves to be read by who called it, and does not try again."""
+"""The operation whose body the caller reads, and which the SDK does not retry during that."""
 LOST_BODIES = 2
-"""How many of those are lost as "every answer": as many as still leave the job an attempt."""
+"""The number of those that "every answer" loses: as many as leave the job an attempt."""
 
 _EFFECTS: dict[Fault, tuple[int, dict[str, Any]]] = {
     Fault.FAILS: (SDK_TRIES, {"reset": True}),
@@ -74,7 +74,7 @@ _KILLED = {Fault.KILLED_BEFORE: crashpoints.KILLED_BEFORE, Fault.KILLED_AFTER: c
 
 
 def arm(fault: Fault, *, site: str, purpose: str, about: str, proxy: Proxy, folder: Path) -> Armed:
-    """Have it happen to the next call from that place that is about this job."""
+    """Arm the fault for the next call from that place about this job."""
     call = crashpoints.call_name(site, purpose)
     if fault.kills:
         return _in_the_function(folder, _KILLED[fault], call, about, times=1)
@@ -103,5 +103,5 @@ def _in_the_proxy(proxy: Proxy, call: str, about: str, effect: dict[str, Any], *
     if about != crashpoints.ANYTHING:
         headers[crashpoints.ABOUT] = about
     [rule] = proxy.add([{"headers": headers, "times": times, **effect}])
-    # A job whose call was given up may have no need to make it a fifth time.
+    # A job whose call failed may not need a fifth one.
     return Armed(lambda: len(proxy.fired(rule)), min(times, SDK_TRIES))

@@ -1,4 +1,4 @@
-"""Every state that any job has been in, from the table's stream: it shows what the table forgets."""
+"""Every state of every job, from the table's stream."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from asyncjobs.core.job import Status
 
 State = Mapping[str, Any]
-"""An item's attributes, without their types, and the `EPOCH` of the engine that it was seen in."""
+"""An item's attributes without their types, and the `EPOCH` of the engine that wrote it."""
 EPOCH = "~epoch"
 JOB = "J#"
-"""How the keys of jobs begin. The learner keeps items of another kind in the same table."""
+"""The prefix of the keys of jobs. The table has other items too."""
 
 FINISHED = frozenset(status.value for status in Status if status.is_finished)
 _STARTS = (Status.PENDING.value, Status.IN_PROGRESS.value)
@@ -41,15 +41,15 @@ class Life:
         return self.last is not None and self.last["status"] in FINISHED
 
     def generations(self) -> list[list[State]]:
-        """Its states, by generation: a retry, or a submit after its deletion, begins another one."""
+        """Return the states of each generation: a retry, or a submit after a deletion, begins another one."""
         return [list(states) for _, states in itertools.groupby(self.states, key=lambda state: state["gen"])]
 
     def endings(self) -> int:
-        """How often, at most, one generation changed into a finished status."""
+        """Return the largest number of times that one generation changed into a finished status."""
         return max(map(_endings, self.generations()), default=0)
 
     def faults(self) -> list[str]:
-        """What in it breaks the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
+        """Return the violations of the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
         found = [f"{_short(state)}: {fault}" for state in self.states for fault in _wrong_in(state)]
         for generation in self.generations():
             for old, new in itertools.pairwise(generation):
@@ -68,11 +68,11 @@ class Life:
 
 
 class History:
-    """Follows the stream from a thread. Lives of all jobs, by their ids."""
+    """The lives of all jobs by their ids. A thread follows the stream."""
 
     def __init__(self, session: boto3.Session, endpoint_url: str, table_name: str) -> None:
         self.lives: dict[str, Life] = {}
-        # A position in the stream means nothing to the next engine: no call may outlast this one.
+        # A position in the stream is invalid for the next engine: no call may outlast this one.
         once = Config(proxies={}, retries={"total_max_attempts": 1})
         self._client: Any = session.client("dynamodbstreams", endpoint_url=endpoint_url, config=once)
         self._epoch = 0
@@ -90,7 +90,7 @@ class History:
         self._thread.join()
 
     def wait(self, job_id: str, until: Callable[[Life], bool], *, seconds: float) -> Life:
-        """The job's life, once it is as it should be, or as far as it came in that time."""
+        """Return the job's life when `until` is true of it, or after these seconds."""
         deadline = time.monotonic() + seconds
         with self._news:
             while not until(life := self.lives.setdefault(job_id, Life())) and time.monotonic() < deadline:
@@ -102,7 +102,7 @@ class History:
             try:
                 self._read_to_the_end()
             except (BotoCoreError, ClientError):
-                # The engine is being restarted: its stream then begins anew.
+                # The engine restarts, and its stream starts again.
                 self._epoch += 1
                 self._stopping.wait(0.2)
 
@@ -115,11 +115,11 @@ class History:
             page = self._client.get_records(ShardIterator=position, Limit=1000)
             position = page.get("NextShardIterator")
             if page["Records"]:
-                self._note(page["Records"])
+                self._add(page["Records"])
             else:
                 self._stopping.wait(0.05)
 
-    def _note(self, records: list[Any]) -> None:
+    def _add(self, records: list[Any]) -> None:
         with self._news:
             for record in records:
                 image = record["dynamodb"].get("NewImage")
@@ -148,10 +148,10 @@ def _wrong_in(state: State) -> Iterator[str]:
 
 
 def _wrong_between(old: State, new: State) -> Iterator[str]:
-    if old["status"] in FINISHED and _unforgotten(old) != _unforgotten(new):
+    if old["status"] in FINISHED and _permanent(old) != _permanent(new):
         yield "I1: a finished job changed"
     if old[EPOCH] != new[EPOCH]:
-        # An engine that is stopped loses its stream; what was written in its last moments is not on it.
+        # A stopped engine loses its stream, with the writes of its last moments.
         return
     is_claim = "claimedBy" in new and new["claimedBy"] != old.get("claimedBy")
     if int(new["attempt"]) != int(old["attempt"]) + is_claim:
@@ -160,8 +160,8 @@ def _wrong_between(old: State, new: State) -> Iterator[str]:
         yield "I10: progress went back"
 
 
-def _unforgotten(state: State) -> State:
-    """All that stays for good once it has ended; its owner may have it expire earlier."""
+def _permanent(state: State) -> State:
+    """Return the attributes of an ended job that never change; its owner may shorten its expiry."""
     return {name: value for name, value in state.items() if name not in {EPOCH, "recordExpiresAt"}}
 
 

@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - a job takes both its arguments
-"""Jobs that reach each of the worker's AWS calls. Deployed by the crash matrix as jobs/crash.py."""
+# ruff: noqa: ARG001 - a job has both arguments
+"""Jobs that use each of the worker's AWS calls. The crash matrix deploys them as jobs/crash.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pydantic import BaseModel, ConfigDict
 from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 LONG = 300
-"""A time limit over a minute: short leases, which the attempt renews."""
+"""A timeout over a minute: short leases, which the attempt renews."""
 MEGABYTE = 1_000_000
 
 
 class Note(BaseModel):
-    """Any text; what is returned depends on it."""
+    """Any text. The result depends on it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -25,12 +25,12 @@ class Note(BaseModel):
 
 
 def digest(note: str) -> str:
-    """What the jobs return, so that a wrong result shows."""
+    """Return the result of the jobs, so that a wrong one is visible."""
     return hashlib.sha256(note.encode()).hexdigest()
 
 
 def note_start(context: JobContext, *, tag: str = "") -> None:
-    """Say outside of the system under test that this attempt began."""
+    """Record the start of this attempt outside the system under test."""
     log = os.open(os.environ["STARTS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         os.write(log, f"{context.async_job_id} {context.attempt} {os.getpid()} {tag}\n".encode())
@@ -41,35 +41,35 @@ def note_start(context: JobContext, *, tag: str = "") -> None:
 
 @job("crash.returns", timeout_seconds=LONG)
 def returns(input: Note, context: JobContext) -> str:
-    """Return."""
+    """Return the digest."""
     note_start(context)
     return digest(input.note)
 
 
 @job("crash.returns_soon", timeout_seconds=5)
 def returns_soon(input: Note, context: JobContext) -> str:
-    """The same on one lease, which is not renewed."""
+    """Return the digest on one lease, which is not renewed."""
     note_start(context)
     return digest(input.note)
 
 
 @job("crash.returns_once", timeout_seconds=LONG, dedupe_seconds=3600)
 def returns_once(input: Note, context: JobContext) -> str:
-    """The same, once for each note."""
+    """Return the digest, once for each note."""
     note_start(context)
     return digest(input.note)
 
 
 @job("crash.is_alone", timeout_seconds=LONG, exclusive=Exclusive("crash.alone", scope="OWNER"))
 def is_alone(input: Note, context: JobContext) -> str:
-    """The same, under a lock that refuses."""
+    """Return the digest under a lock that rejects other jobs."""
     note_start(context)
     return digest(input.note)
 
 
 @job("crash.is_long_alone", timeout_seconds=LONG, exclusive=Exclusive("crash.alone", scope="OWNER"))
 def is_long_alone(input: Note, context: JobContext) -> str:
-    """Keep that lock for a while."""
+    """Hold that lock for a while."""
     note_start(context)
     time.sleep(5)
     return digest(input.note)
@@ -77,7 +77,7 @@ def is_long_alone(input: Note, context: JobContext) -> str:
 
 @job("crash.takes_turns", timeout_seconds=LONG, exclusive=Exclusive("crash.turns", scope="OWNER", policy="QUEUE"))
 def takes_turns(input: Note, context: JobContext) -> str:
-    """Keep a lock for a while that is waited for."""
+    """Hold a lock for a while that other jobs wait for."""
     note_start(context)
     time.sleep(5)
     return digest(input.note)
@@ -85,7 +85,7 @@ def takes_turns(input: Note, context: JobContext) -> str:
 
 @job("crash.reports", timeout_seconds=LONG)
 def reports(input: Note, context: JobContext) -> str:
-    """Report, and give the report the time to be written."""
+    """Report progress, and wait until the report is written."""
     note_start(context)
     context.progress(50, "half")
     time.sleep(1)
@@ -94,7 +94,7 @@ def reports(input: Note, context: JobContext) -> str:
 
 @job("crash.gives_up", timeout_seconds=LONG)
 def gives_up(input: Note, context: JobContext) -> None:
-    """Fail for good."""
+    """Fail without a retry."""
     note_start(context)
     raise Fatal("Never.", code="HOPELESS")
 
@@ -110,14 +110,14 @@ def retries(input: Note, context: JobContext) -> str:
 
 @job("crash.dies", timeout_seconds=LONG, max_attempts=1)
 def dies(input: Note, context: JobContext) -> None:
-    """Take the process along."""
+    """End the process."""
     note_start(context)
     os._exit(9)
 
 
 @job("crash.returns_much", timeout_seconds=LONG)
 def returns_much(input: Note, context: JobContext) -> str:
-    """Return too much for the table."""
+    """Return a result that is too large for the table."""
     note_start(context)
     return digest(input.note) * 300
 
@@ -131,7 +131,7 @@ def streams(input: Note, context: JobContext) -> ResultStream:
 
 @job("crash.streams_in_vain", timeout_seconds=LONG)
 def streams_in_vain(input: Note, context: JobContext) -> str | ResultStream:
-    """Give up a streamed result in the first attempt."""
+    """Discard a streamed result in the first attempt."""
     note_start(context)
     if context.attempt == 1:
         _stream(input, context)
@@ -141,14 +141,14 @@ def streams_in_vain(input: Note, context: JobContext) -> str | ResultStream:
 
 @job("crash.is_quick", expected_seconds=0.1, timeout_seconds=6)
 def is_quick(input: Note, context: JobContext) -> str:
-    """Return, where it was submitted."""
+    """Return the digest in the submit function."""
     note_start(context)
     return digest(input.note)
 
 
 @job("crash.is_quick_and_reports", expected_seconds=0.1, timeout_seconds=6)
 def is_quick_and_reports(input: Note, context: JobContext) -> str:
-    """The same, and give a report the time to be written."""
+    """Return the digest in the submit function after a written report."""
     note_start(context)
     context.progress(50, "half")
     time.sleep(1)
@@ -157,21 +157,21 @@ def is_quick_and_reports(input: Note, context: JobContext) -> str:
 
 @job("crash.is_quick_and_much", expected_seconds=0.1, timeout_seconds=6)
 def is_quick_and_much(input: Note, context: JobContext) -> str:
-    """Return too much for the table."""
+    """Return a result that is too large for the table."""
     note_start(context)
     return digest(input.note) * 300
 
 
 @job("crash.gives_up_quickly", expected_seconds=0.1, timeout_seconds=6)
 def gives_up_quickly(input: Note, context: JobContext) -> None:
-    """Fail for good, where it was submitted."""
+    """Fail without a retry in the submit function."""
     note_start(context)
     raise Fatal("Never.", code="HOPELESS")
 
 
 @job("crash.is_quick_later", expected_seconds=0.1, timeout_seconds=6)
 def is_quick_later(input: Note, context: JobContext) -> str:
-    """Succeed at the second attempt, which is the worker's."""
+    """Succeed at the second attempt, in the worker."""
     note_start(context)
     if context.attempt == 1:
         raise Retry("Not yet.", after=1)
@@ -180,14 +180,14 @@ def is_quick_later(input: Note, context: JobContext) -> str:
 
 @job("crash.reads_upload", timeout_seconds=LONG)
 def reads_upload(input: Note, context: JobContext) -> str:
-    """Read an upload, named by the note."""
+    """Read the upload that the note names."""
     note_start(context)
     with context.open_input(input.note) as upload:
         return digest(upload.read().decode())
 
 
 def _stream(input: Note, context: JobContext) -> ResultStream:
-    # Left open: it is closed, or given up, where its last call is to be faulted.
+    # The result stays open: the caller closes or discards it, where the fault of its last call is.
     out = context.stream_result("text/plain")
     chunk = (digest(input.note) * (MEGABYTE // 64)).encode()
     for _ in range(9):

@@ -1,4 +1,4 @@
-"""The whole matrix: every row with every fault, side by side on one deployed stack."""
+"""The matrix: every row with every fault, in parallel on one deployed stack."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ LIMITS = {
     "MaxLiveJobsPerOwner": "1000",
     "MaxBacklog": "100000",
 }
-"""On, so that their calls are made, and so high that they refuse nobody."""
+"""Limits are on, so that their calls are made, and so high that they reject no submit."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a cell."""
+    """The outcome of a cell."""
 
     row: Row
     fault: Fault
@@ -43,31 +43,31 @@ Cells = Sequence[tuple[Row, Fault]]
 ALL: Cells = tuple((row, fault) for row in ROWS for fault in Fault)
 _FAULTS = tuple(Fault)
 SHARE: Cells = tuple((row, _FAULTS[(i + step) % len(_FAULTS)]) for i, row in enumerate(ROWS) for step in (0, 2, 4))
-"""What `make test` runs: each row with three faults, so that each fault meets every second or third row. The rest is `make soak`'s."""
+"""The share of `make test`: each row with three faults, so that each fault is in every second or third row. `make soak` has all."""
 
 
 def run(folder: Path, cells: Cells) -> list[Outcome]:
-    """Build, deploy, and run each cell in a thread of its own: most of the time they wait for leases to end."""
+    """Build, deploy, and run each cell in its own thread: most of the time they wait for leases to end."""
     plan = folder / "plan"
     plan.mkdir(parents=True)
     copy = tree.make(folder / "tree", jobs={"crash": JOBS})
     tree.add_crashpoints(copy)
-    # A sweep that meets a fault waits for the SDK's tries to be over; the other sweepers go on meanwhile.
+    # A sweep with a fault waits for the SDK's tries; the other sweepers continue.
     with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=LIMITS) as stage:
         _keep_expired_records(stage)
         places = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for row, fault in cells]
-        crowd = [place for place in places if not place.row.needs_calm]
-        calm = [place for place in places if place.row.needs_calm]
-        return [outcome for together in (crowd, calm) if together for outcome in _side_by_side(together)]
+        first = [place for place in places if not place.row.runs_last]
+        last = [place for place in places if place.row.runs_last]
+        return [outcome for together in (first, last) if together for outcome in _in_parallel(together)]
 
 
 def _keep_expired_records(stage: Stage) -> None:
-    """Have TTL delete nothing. AWS takes hours over it; the emulator a minute, which may fall between a deletion and its repeat."""
+    """Disable TTL. AWS takes hours to delete an item; the emulator a minute, which may be between a deletion and its repeat."""
     off = {"AttributeName": "recordExpiresAt", "Enabled": False}
     stage.client("dynamodb").update_time_to_live(TableName=stage.outputs.table_name, TimeToLiveSpecification=off)
 
 
-def _side_by_side(places: Sequence[_Place]) -> list[Outcome]:
+def _in_parallel(places: Sequence[_Place]) -> list[Outcome]:
     with ThreadPoolExecutor(len(places)) as pool:
         return list(pool.map(_outcome, places))
 
@@ -83,7 +83,7 @@ class _Place:
     caller: Caller
 
     def cell(self) -> Cell:
-        """One with a job of its own."""
+        """Return a new cell with its own job."""
         row = self.row
         cell = Cell(self.stage, self.caller, self.plan, self.fault, row.site, row.purpose, row.job_type)
         cell.note = cell.note.ljust(row.input_size, ".")
@@ -91,12 +91,12 @@ class _Place:
 
 
 def _caller(stage: Stage, row: Row, fault: Fault) -> Caller:
-    # A list shows all that its owner has, and its queries name nothing but the owner.
+    # A list shows all jobs of its owner, and its queries name only the owner.
     return stage.caller(f"{row.name} {fault}".replace(" ", "-") if row.own_user else "alice")
 
 
 def _outcome(place: _Place) -> Outcome:
-    """Of the first job that met its fault."""
+    """Return the outcome of the first job that had its fault."""
     for _ in range(_TRIES - 1):
         try:
             return _run(place)

@@ -1,4 +1,4 @@
-"""microburst: the proxy between the functions and the engine, which makes AWS fail."""
+"""microburst: the proxy between the functions and the engine that injects AWS failures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import httpx
 
-# Seeded, so that a soak draws the same faults in the same order of requests. And it passes on the host that the functions
-# called and signed; left to itself, it names the engine's, and the signature no longer fits.
+# Seeded, so that a soak draws the same faults for the same order of requests. And it forwards the host that the functions
+# called and signed: by default it sends the engine's, and the signature no longer matches.
 _START = """
 import random, sys
 from microburst import cli, forward
@@ -27,7 +27,7 @@ Rule = Mapping[str, Any]
 
 
 class Proxy:
-    """A process of its own, on loopback. Without rules it passes everything on."""
+    """A separate process on loopback. Without rules it forwards everything."""
 
     def __init__(self, *, port: int, upstream: str, log: Path, seed: int = 0) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -58,25 +58,25 @@ class Proxy:
             self._process.wait()
 
     def add(self, rules: Sequence[Rule]) -> list[int]:
-        """Add the rules behind those that are there. Returns their numbers."""
+        """Add the rules after the existing ones, and return their numbers."""
         answer = self._control.patch("/rules", json=list(rules)).raise_for_status()
         return [rule["id"] for rule in answer.json()]
 
     def clear(self) -> None:
-        """Let everything pass again."""
+        """Remove all rules."""
         self._control.request("DELETE", "/rules", json=[]).raise_for_status()
 
     def fired(self, rule: int) -> list[dict[str, Any]]:
-        """The faults that this rule has caused."""
-        found: list[dict[str, Any]] = self._ask("/fired", limit=2000, rule_id=rule)
+        """Return the faults that this rule has caused."""
+        found: list[dict[str, Any]] = self._get("/fired", limit=2000, rule_id=rule)
         return found
 
     def stats(self) -> dict[str, Any]:
-        """What passed through, and how much of it was faulted."""
-        found: dict[str, Any] = self._ask("/stats")
+        """Return the numbers of forwarded and faulted requests."""
+        found: dict[str, Any] = self._get("/stats")
         return found
 
-    def _ask(self, path: str, **query: Any) -> Any:
+    def _get(self, path: str, **query: Any) -> Any:
         return self._control.get(path, params=query).raise_for_status().json()
 
     def _answers(self) -> bool:

@@ -9,7 +9,7 @@ from tests.proof.crash.matrix import Outcome
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """A table with a row for each call: how many attempts the job took, and how it ended where that was no success."""
+    """Return a table with a row for each call: the job's attempts, and its status unless it completed."""
     right = sum(outcome.failure is None for outcome in outcomes)
     columns = [fault for fault in Fault if any(outcome.fault is fault for outcome in outcomes)]
     rows = list(dict.fromkeys(outcome.row for outcome in outcomes))

@@ -1,4 +1,4 @@
-"""The matrix's rows: each AWS call of the library for each thing that it is used for, and what must come of each fault."""
+"""The rows of the matrix: each AWS call of the library for each purpose, and the required outcome of each fault."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from asyncjobs.jobtypes.decorator import GENERIC
 from tests.proof.crash import crashpoints, faults
-from tests.proof.crash.cell import ACCEPTED, CONFLICT, FAILED, NO_CONTENT, NOT_FOUND, OK, PATIENCE, UNAVAILABLE, Cell, NotFired
+from tests.proof.crash.cell import (
+    ACCEPTED,
+    CONFLICT,
+    FAILED,
+    LONGEST_WAIT,
+    NO_CONTENT,
+    NOT_FOUND,
+    OK,
+    UNAVAILABLE,
+    Cell,
+    NotFired,
+)
 from tests.proof.crash.faults import Fault
 
 Attempts = Callable[[Fault], int]
@@ -57,7 +68,7 @@ _GIVES_UP = (Fault.FAILS, Fault.ALL_LOST, Fault.THROTTLED_5)
 
 @dataclass(frozen=True)
 class Row:
-    """A call for a purpose. `act` makes it happen; `attempts` says how many attempts the job then needs."""
+    """A call for a purpose. `act` causes it; `attempts` is the number of attempts that the job then needs."""
 
     name: str
     site: str
@@ -69,8 +80,8 @@ class Row:
     error: str | None = None
     input_size: int = 0
     own_user: bool = False
-    needs_calm: bool = False
-    """Two of its requests must meet within seconds: it runs when the crowd of the others is gone."""
+    runs_last: bool = False
+    """Two of its requests must overlap within seconds: it runs after all others."""
 
     def run(self, cell: Cell) -> None:
         self.act(self, cell)
@@ -79,15 +90,15 @@ class Row:
         cell.ends(self.status, attempts=self.attempts(cell.fault), error=self.error)
 
 
-# ── What happens in them ───────────────────────────────────────────────────────────────────────────
+# ── Actions ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def creates(row: Row, cell: Cell) -> None:
-    """The submit's answer tells the truth: 503 and nothing there, or 202; where it got lost, the job is done all the same."""
+    """Check the submit's answer: 503 without a job, or 202; a job whose answer was lost is completed."""
     cell.arm(cell.caller.owner if row.own_user else None)
     cell.answers_as_faulted(cell.submit(), otherwise=202)
     if cell.fault.is_applied and row.site == _PUT:
-        # Nobody asks again: the record alone makes it run.
+        # Without a replay, the record alone makes the job run.
         cell.is_finished()
     elif cell.fault.kills or cell.fault.gives_up:
         cell.is_absent()
@@ -95,25 +106,25 @@ def creates(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def begins_at_once(row: Row, cell: Cell) -> None:
-    """The record and its first attempt are one write: it is there with a lease, or nothing is. A lost answer runs it, too."""
+def starts_inline(row: Row, cell: Cell) -> None:
+    """Check that one write stores the record with its first lease, or nothing. A job whose answer was lost also runs."""
     cell.arm()
     answer = cell.submit()
     if cell.fault.is_applied:
-        cell.had_its_time()
+        cell.had_enough_time()
     cell.answers_as_faulted(answer, otherwise=OK)
     if not cell.fault.is_applied:
         cell.is_absent()
         cell.is_accepted(replayed=False)
-        cell.had_its_time()
+        cell.had_enough_time()
     row.ends(cell)
 
 
-def runs_at_once(row: Row, cell: Cell) -> None:
-    """The fault meets the submit function at work. It is accepted, so the answer says how it stands; or there is none."""
+def runs_inline(row: Row, cell: Cell) -> None:
+    """Inject the fault into the running submit function. The job is accepted: the answer has its state, or there is none."""
     cell.arm()
     answer = cell.submit()
-    cell.had_its_time()
+    cell.had_enough_time()
     if cell.fault.kills:
         cell.answers_as_faulted(answer)
     elif row.status == "FAILED":
@@ -123,8 +134,8 @@ def runs_at_once(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def is_named(row: Row, cell: Cell) -> None:
-    """The same input again is the same job, whether or not the first submit was told so."""
+def is_deduplicated(row: Row, cell: Cell) -> None:
+    """Check that the same input is the same job, whether or not the first submit got an answer."""
     cell.key = None
     cell.arm(cell.caller.owner)
     first = cell.submit()
@@ -138,13 +149,13 @@ def is_named(row: Row, cell: Cell) -> None:
 
 
 def follows(row: Row, cell: Cell) -> None:
-    """The lock names a job that is over, which a submit has to read."""
-    cell.stage.history.wait(cell.submit_rival(row.job_type) or "", lambda life: life.is_over, seconds=PATIENCE)
+    """Submit while the lock names an ended job, which the submit must read."""
+    cell.stage.history.wait(cell.submit_rival(row.job_type) or "", lambda life: life.is_over, seconds=LONGEST_WAIT)
     creates(row, cell)
 
 
 def is_locked(row: Row, cell: Cell) -> None:
-    """Once the record stands, the job is accepted, whatever becomes of its lock: then it waits for it."""
+    """Check that a stored job is accepted whatever happens to its lock; it then waits for the lock."""
     cell.arm(cell.caller.owner)
     answer = cell.submit()
     if cell.fault.kills:
@@ -155,7 +166,7 @@ def is_locked(row: Row, cell: Cell) -> None:
 
 
 def is_rolled_back(_row: Row, cell: Cell) -> None:
-    """Another job is accepted while the record of this one is on its way. Refused, it is over; else it waits, and is done."""
+    """Submit another job while the put of this one is delayed. If rejected, this one has ended; otherwise it waits and completes."""
     cell.delay_put(1.5)
     cell.arm()
     with ThreadPoolExecutor(1) as pool:
@@ -164,9 +175,9 @@ def is_rolled_back(_row: Row, cell: Cell) -> None:
         rival = cell.submit_rival("crash.is_long_alone")
         answer = submit.result()
     if not cell.has_met_its_fault():
-        # One of the two was too late to meet the other. What runs must not be in the way of the next try.
-        cell.stage.history.wait(rival or cell.job_id, lambda life: life.is_over, seconds=PATIENCE)
-        raise NotFired("the two submits did not meet")
+        # The two submits did not overlap. A running job must not disturb the next try.
+        cell.stage.history.wait(rival or cell.job_id, lambda life: life.is_over, seconds=LONGEST_WAIT)
+        raise NotFired("the two submits did not overlap")
     cell.answers_as_faulted(answer, otherwise=CONFLICT)
     if cell.fault.is_applied:
         cell.ends("CANCELLED", attempts=0, error="JOB_CREATION_FAILED")
@@ -174,16 +185,16 @@ def is_rolled_back(_row: Row, cell: Cell) -> None:
         cell.ends("COMPLETED", attempts=1)
 
 
-def is_next(row: Row, cell: Cell) -> None:
-    """It waits for another job's lock, and the fault meets who would wake it."""
+def is_woken(row: Row, cell: Cell) -> None:
+    """Inject the fault into the wake of a job that waits for the lock of another one."""
     cell.submit_rival(row.job_type)
     cell.arm(cell.caller.owner)
     cell.is_accepted(replayed=False)
     row.ends(cell)
 
 
-def is_waited_for(row: Row, cell: Cell) -> None:
-    """A submit that cannot see how its job comes along says at least that it is accepted."""
+def is_submitted_with_a_wait(row: Row, cell: Cell) -> None:
+    """Check that a submit with a wait that cannot read its job still answers that it is accepted."""
     cell.headers["prefer"] = "wait=15"
     cell.arm()
     answer = cell.submit()
@@ -196,7 +207,7 @@ def is_waited_for(row: Row, cell: Cell) -> None:
 
 
 def sends(row: Row, cell: Cell) -> None:
-    """Once the record stands, the job is accepted, whatever becomes of its message."""
+    """Check that a stored job is accepted whatever happens to its message."""
     cell.arm()
     answer = cell.submit()
     if cell.fault.kills:
@@ -206,10 +217,10 @@ def sends(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def asks_the_queue(row: Row, cell: Cell) -> None:
-    """A queue that does not tell how long it is keeps nobody out. Each process asks every few seconds; until then, again."""
+def reads_the_queue_length(row: Row, cell: Cell) -> None:
+    """Check that an unavailable queue length rejects no submit. Each process reads it every few seconds: submit until then."""
     cell.arm(cell.caller.owner)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LONGEST_WAIT
     while not (answer := cell.submit()).is_server_error and not cell.has_met_its_fault() and time.monotonic() < deadline:
         time.sleep(0.5)
     if cell.fault.kills:
@@ -220,8 +231,8 @@ def asks_the_queue(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def is_repeated_too_often(row: Row, cell: Cell) -> None:
-    """Whoever submits more often than one may still learns of the job that was accepted before."""
+def is_replayed_beyond_the_rate(row: Row, cell: Cell) -> None:
+    """Check that a replay beyond the rate returns the accepted job."""
     cell.is_accepted(replayed=False)
     cell.is_finished()
     cell.use_up_rate()
@@ -231,14 +242,14 @@ def is_repeated_too_often(row: Row, cell: Cell) -> None:
 
 
 def runs(row: Row, cell: Cell) -> None:
-    """The fault meets the worker or the sweeper on its way."""
+    """Inject the fault into the worker or the sweeper."""
     cell.arm()
     cell.is_accepted(replayed=False)
     row.ends(cell)
 
 
 def is_found_by_a_sweep(row: Row, cell: Cell) -> None:
-    """The job's message is lost, and the fault meets who looks for such jobs."""
+    """Lose the job's message, and inject the fault into the sweep that finds the job."""
     cell.arm(crashpoints.ANYTHING if row.site == _DUE else None)
     cell.lose_message()
     cell.is_accepted(replayed=False)
@@ -251,7 +262,7 @@ def reads_upload(row: Row, cell: Cell) -> None:
 
 
 def cancels(row: Row, cell: Cell) -> None:
-    """A cancel whose answer was no 200 is repeated, and then is one."""
+    """Check that a repeated cancel is 200."""
     cell.fields["delaySeconds"] = 600
     cell.is_accepted(replayed=False)
     cell.arm()
@@ -262,32 +273,32 @@ def cancels(row: Row, cell: Cell) -> None:
 
 
 def is_retried(row: Row, cell: Cell) -> None:
-    """A retry tells the truth; after one that got no answer, the job goes on, or may be retried again."""
+    """Check the retry's answer; after one without an answer, the job is retried or may be retried again."""
     cell.is_cancelled()
     cell.arm()
     cell.answers_as_faulted(cell.caller.retry(cell.job_id), otherwise=ACCEPTED)
-    if not cell.goes_on():
+    if not cell.is_retried_already():
         again = cell.caller.retry(cell.job_id)
         assert again.status_code == ACCEPTED, again.text
-    cell.has_begun_anew()
+    cell.has_second_generation()
     row.ends(cell)
 
 
 def is_deleted(_row: Row, cell: Cell) -> None:
-    """A deletion whose answer got lost is repeated; then the job is gone, with its bytes, and its key is free."""
+    """Check that after a repeated delete the job and its bytes are deleted and its key is free."""
     cell.is_accepted(replayed=False)
     cell.is_finished()
     cell.arm()
     cell.answers_as_faulted(cell.caller.delete(cell.job_id), otherwise=NO_CONTENT)
     again = cell.caller.delete(cell.job_id)
     assert again.status_code in {NO_CONTENT, NOT_FOUND}, again.text
-    cell.is_gone()
+    cell.is_deleted_completely()
 
 
 def is_reported(row: Row, cell: Cell) -> None:
-    """A report whose answer was no 200 is repeated, and then is one, whether or not it had been recorded."""
+    """Check that a repeated report is 200, whether or not the first one was recorded."""
     cell.is_accepted(replayed=False)
-    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It is in vain."}}
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It cannot succeed."}}
     cell.arm()
     cell.answers_as_faulted(cell.caller.report(cell.job_id, **report))
     again = cell.caller.report(cell.job_id, **report)
@@ -295,8 +306,8 @@ def is_reported(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def is_looked_at(row: Row, cell: Cell) -> None:
-    """A query that fails changes nothing, and works when it is repeated."""
+def is_read(row: Row, cell: Cell) -> None:
+    """Check that a failed query changes nothing and succeeds when it is repeated."""
     cell.is_accepted(replayed=False)
     cell.is_finished()
     cell.arm()
@@ -315,27 +326,27 @@ def is_listed(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-# ── Which there are ────────────────────────────────────────────────────────────────────────────────
+# ── Rows ─────────────────────────────────────────────────────────────────────────────────────────────
 
 _UPLOADS = _second_if(*_GIVES_UP, *_KILLS)
 
 
 def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
-    """A body is read after the SDK's tries are over, so that each lost one is a lost attempt."""
+    """Return the attempts for a body, which is read after the SDK's tries: each lost one is a lost attempt."""
     return {Fault.THROTTLED: 1, Fault.ALL_LOST: 1 + faults.LOST_BODIES}.get(fault, 2)
 
 
 _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
-    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog.waiting", asks_the_queue, own_user=True),
+    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog.waiting", reads_the_queue_length, own_user=True),
     Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
     Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
     Row(
         "submit without a token reads the job",
         _GET,
         "get < SubmitPipeline._replay_or_refuse",
-        is_repeated_too_often,
+        is_replayed_beyond_the_rate,
         own_user=True,
     ),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < SubmitPipeline._store_input", creates, input_size=3000),
@@ -343,7 +354,7 @@ ROWS = (
         "submit names the job",
         _NAME,
         "reserve_dedupe_key < SubmitPipeline._reserve",
-        is_named,
+        is_deduplicated,
         "crash.returns_once",
         own_user=True,
     ),
@@ -365,36 +376,36 @@ ROWS = (
         is_rolled_back,
         "crash.is_alone",
         own_user=True,
-        needs_calm=True,
+        runs_last=True,
     ),
     Row(
         "the worker asks who waits",
         _WAITING,
         "waiting < Locks._claimable",
-        is_next,
+        is_woken,
         "crash.takes_turns",
         own_user=True,
-        needs_calm=True,
+        runs_last=True,
     ),
     Row(
         "the worker reads who waits",
         _GET,
         "get < Locks._claimable",
-        is_next,
+        is_woken,
         "crash.takes_turns",
         own_user=True,
-        needs_calm=True,
+        runs_last=True,
     ),
     Row(
         "the worker wakes who waits",
         _SEND_ALL,
         "send_all < Locks.wake",
-        is_next,
+        is_woken,
         "crash.takes_turns",
         own_user=True,
-        needs_calm=True,
+        runs_last=True,
     ),
-    Row("submit waits for the job", _GET, "get < Commands._read", is_waited_for),
+    Row("submit waits for the job", _GET, "get < Commands._read", is_submitted_with_a_wait),
     Row("submit sends the message", _SEND, "send < Sender.send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(
@@ -440,7 +451,7 @@ ROWS = (
         status="FAILED",
         error="HOPELESS",
     ),
-    Row("a query reads the job", _GET, "get < Queries.job", is_looked_at),
+    Row("a query reads the job", _GET, "get < Queries.job", is_read),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row(
@@ -448,7 +459,7 @@ ROWS = (
         _CLAIM,
         "claim_if_claimable < Executor._claim",
         runs,
-        # On one lease: after a sweep, a job on short leases would be claimed by the other call.
+        # On one lease: after a sweep, the other call would claim a job with short leases.
         "crash.returns_soon",
         attempts=_second_if(Fault.KILLED_AFTER),
     ),
@@ -518,40 +529,40 @@ ROWS = (
     Row(
         "submit creates and claims a quick job",
         _PUT,
-        "add_if_absent < SubmitPipeline._put > at once",
-        begins_at_once,
+        "add_if_absent < SubmitPipeline._put > inline",
+        starts_inline,
         "crash.is_quick",
         _second_if(Fault.ALL_LOST, Fault.KILLED_AFTER),
     ),
     Row(
         "a quick job's heartbeat reports",
         _SWAP,
-        "swap_if_unchanged < Heartbeat.beat > at once",
-        runs_at_once,
+        "swap_if_unchanged < Heartbeat.beat > inline",
+        runs_inline,
         "crash.is_quick_and_reports",
         _second_if(*_KILLS),
     ),
     Row(
         "a quick job's large result is put",
         _PUT_RESULT,
-        "__exit__ < Attempt._succeeded > at once",
-        runs_at_once,
+        "__exit__ < Attempt._succeeded > inline",
+        runs_inline,
         "crash.is_quick_and_much",
         _UPLOADS,
     ),
     Row(
         "submit completes a quick job",
         _SWAP,
-        f"{_END} > COMPLETED > at once",
-        runs_at_once,
+        f"{_END} > COMPLETED > inline",
+        runs_inline,
         "crash.is_quick",
         _second_if(Fault.KILLED_BEFORE),
     ),
     Row(
         "submit fails a quick job",
         _SWAP,
-        f"{_END} > FAILED > at once",
-        runs_at_once,
+        f"{_END} > FAILED > inline",
+        runs_inline,
         "crash.gives_up_quickly",
         _second_if(Fault.KILLED_BEFORE),
         "FAILED",
@@ -560,8 +571,8 @@ ROWS = (
     Row(
         "submit releases a quick job",
         _SWAP,
-        f"{_END} > PENDING > at once",
-        runs_at_once,
+        f"{_END} > PENDING > inline",
+        runs_inline,
         "crash.is_quick_later",
         _always(2),
     ),
@@ -569,7 +580,7 @@ ROWS = (
         "submit hands a quick job over",
         _SEND,
         "send < Sender.send > handed over",
-        runs_at_once,
+        runs_inline,
         "crash.is_quick_later",
         _always(2),
     ),

@@ -1,4 +1,4 @@
-"""The library's AWS calls, as its source has them: so that none can be added without a row in the matrix."""
+"""The AWS calls in the library's source, so that none can be added without a row in the matrix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS = frozenset({"self._store", "self._queue", "self._objects"})
 
 
 def call_sites() -> frozenset[str]:
-    """Each place in an adapter that sends a request: `dynamodb_jobs.DynamoStore.get:GetItem`."""
+    """Return each place in an adapter that sends a request: `dynamodb_jobs.DynamoStore.get:GetItem`."""
     return frozenset(
         f"{module}.{function}:{operation}"
         for module in ADAPTERS
@@ -26,7 +26,7 @@ def call_sites() -> frozenset[str]:
 
 
 def modules_with_calls() -> frozenset[str]:
-    """The library's modules that send requests."""
+    """Return the library's modules that send requests."""
     return frozenset(
         path.stem
         for path in LIBRARY.rglob("*.py")
@@ -35,7 +35,7 @@ def modules_with_calls() -> frozenset[str]:
 
 
 def uses() -> frozenset[str]:
-    """Each place outside the adapters that uses one: `get < Queries.job`. What it is for lies there and not in the adapter."""
+    """Return each place outside the adapters that uses one, which is its purpose: `get < Queries.job`."""
     return frozenset(
         f"{call.attr} < {function}"
         for path in sorted(LIBRARY.rglob("*.py"))
@@ -46,7 +46,7 @@ def uses() -> frozenset[str]:
 
 
 def _calls(module: Path) -> Iterator[tuple[str, ast.Attribute]]:
-    """Every `x.y()` of the module, with the method that it stands in."""
+    """Yield every `x.y()` of the module with its method."""
     for definition in ast.parse(module.read_text()).body:
         if not isinstance(definition, ast.ClassDef):
             continue
@@ -59,5 +59,5 @@ def _calls(module: Path) -> Iterator[tuple[str, ast.Attribute]]:
 
 
 def _operation(method: str) -> str:
-    """AWS's name for what boto3 calls by this one."""
+    """Return AWS's name of a boto3 method."""
     return "".join(word.capitalize() for word in method.split("_"))

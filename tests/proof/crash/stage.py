@@ -1,4 +1,4 @@
-"""The deployed stack under test, with the proxy between its functions and the engine, and somebody who sweeps all the time."""
+"""The deployed stack under test, with the proxy between its functions and the engine, and continuous sweeps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PATIENT = Config(proxies={}, read_timeout=70, retries={"total_max_attempts": 1}
 
 
 class Caller:
-    """A user of the API. It gets each answer as it is: failures are what the tests are about."""
+    """A user of the API. Each answer is returned unchecked, since failures are expected."""
 
     def __init__(self, outputs: Outputs, token: str, doors: threading.Semaphore) -> None:
         self.owner: str = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["sub"]
@@ -68,13 +68,13 @@ class Caller:
         self._http.close()
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        # Each request at the same time is one more function process on this machine.
+        # Each concurrent request is another function process on this machine.
         with self._doors:
             return self._http.request(method, path, **options)
 
 
 class Stage:
-    """Built and deployed on entry, gone on exit."""
+    """The stack: deployed on entry, stopped on exit."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class Stage:
             )
             self._sweeper = self._sweeper_name()
             for _ in range(self._sweepers):
-                sweeping = threading.Thread(target=self._sweep_all_the_time, name="sweeping", daemon=True)
+                sweeping = threading.Thread(target=self._sweep_continuously, name="sweeping", daemon=True)
                 sweeping.start()
                 self._closing.callback(sweeping.join)
             self._closing.callback(self._stopping.set)
@@ -133,15 +133,15 @@ class Stage:
         self._closing.close()
 
     def find_engine(self) -> Engine | None:
-        """None while it is being restarted."""
+        """Return the engine; None during a restart."""
         return process.find(self._stack.state)
 
     def start_engine(self) -> None:
-        """As it was started first."""
+        """Start the engine again with the same options."""
         self._stack.start(env=self._env)
 
     def restart_engine(self) -> None:
-        """End it the way that lets it save its state, and start it again. Its workers go with it."""
+        """Stop the engine so that it saves its state, and start it again. Its workers end too."""
         os.killpg(self._stack.engine.pid, signal.SIGTERM)
         deadline = time.monotonic() + 60
         while self.find_engine() is not None:
@@ -151,22 +151,22 @@ class Stage:
         self.start_engine()
 
     def caller(self, name: str) -> Caller:
-        """A user, signed in. Not to be called from several threads."""
+        """Return a signed-in user. It is not thread-safe."""
         if name not in self._callers:
             self._callers[name] = self.sign_in(name)
         return self._callers[name]
 
     def sign_in(self, name: str) -> Caller:
-        """A user with a connection and a token of its own."""
+        """Sign a user in with its own connection and token."""
         with self._signing_in:
             return Caller(self.outputs, users.token(self.outputs, self._session, name), self._doors)
 
     def client(self, service: Any) -> Any:
-        """Straight to the engine, past the proxy."""
+        """Return a client that calls the engine directly, not through the proxy."""
         return self._session.client(service, endpoint_url=f"http://127.0.0.1:{self._port}", config=_PATIENT)
 
     def starts(self) -> list[tuple[str, int]]:
-        """Each start of an attempt that a job noted: its id and the attempt's number."""
+        """Return each recorded start of an attempt: the job's id and the attempt's number."""
         lines = (line.split() for line in self.starts_log.read_text().splitlines())
         return [(fields[0], int(fields[1])) for fields in lines]
 
@@ -182,8 +182,8 @@ class Stage:
         ]
         return next(name for name in names if "Sweeper" in name)
 
-    def _sweep_all_the_time(self) -> None:
-        """Instead of each minute. A sweep that fails is somebody's fault injection, or a restart."""
+    def _sweep_continuously(self) -> None:
+        """Sweep continuously instead of every minute. A sweep fails by an injected fault or a restart."""
         client = self.client("lambda")
         while not self._stopping.wait(0.5):
             try:

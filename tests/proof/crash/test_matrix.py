@@ -14,13 +14,13 @@ from tests.proof.crash.rows import Row
 
 @pytest.fixture(scope="session")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[Row, Fault], Outcome]:
-    """The cells, run side by side once."""
+    """Run all cells in parallel once."""
     found = matrix.run(tmp_path_factory.mktemp("crash"), matrix.SHARE)
     return {(outcome.row, outcome.fault): outcome for outcome in found}
 
 
 @pytest.mark.parametrize(("row", "fault"), matrix.SHARE, ids=lambda part: part.name if isinstance(part, Row) else str(part))
-def test_a_job_comes_to_its_right_end_when(row: Row, fault: Fault, outcomes: Mapping[tuple[Row, Fault], Outcome]) -> None:
+def test_job_has_its_required_outcome(row: Row, fault: Fault, outcomes: Mapping[tuple[Row, Fault], Outcome]) -> None:
     outcome = outcomes[row, fault]
     assert outcome.failure is None, f"{outcome.failure}\n{outcome.life}"
     assert outcome.fired > 0

@@ -1,4 +1,4 @@
-"""No AWS call of the library without a row in the matrix, and no row without a call."""
+"""Every AWS call of the library has a row in the matrix, and every row a call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.proof.crash.rows import ROWS
 NO_REQUEST = {
     "link < Queries.link": "signing sends nothing",
     "upload_link < Commands.upload": "signing sends nothing",
-    "open_result < Attempt._succeeded": "a writer; its calls have rows of their own",
-    "open_result < Attempt.stream_result": "a writer; its calls have rows of their own",
+    "open_result < Attempt._succeeded": "a writer; its calls have their own rows",
+    "open_result < Attempt.stream_result": "a writer; its calls have their own rows",
 }
 
 NOT_DEPLOYED = {
-    "add_if_absent < TrackedJobs.create_job": "runs in somebody else's function; its call is `Commands.submit`'s",
+    "add_if_absent < TrackedJobs.create_job": "runs in a function of the user; its call is the same as in `Commands.submit`",
 }
 
 
@@ -25,23 +25,23 @@ def test_every_call_site_of_the_library_has_a_row() -> None:
     assert {row.site for row in ROWS} == sites.call_sites()
 
 
-def test_what_sends_requests_is_in_the_matrix_or_named_as_apart() -> None:
+def test_every_module_with_requests_is_in_the_matrix_or_excluded() -> None:
     assert sites.modules_with_calls() == {*sites.ADAPTERS, *sites.APART}
 
 
-def test_every_use_of_an_adapter_has_a_row_or_sends_nothing() -> None:
+def test_every_use_of_an_adapter_has_a_row_or_sends_no_request() -> None:
     in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
     assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()
 
 
-def test_the_share_has_every_row_and_every_fault() -> None:
+def test_share_has_every_row_and_every_fault() -> None:
     assert {row for row, _ in matrix.SHARE} == set(ROWS)
     assert {fault for _, fault in matrix.SHARE} == set(Fault)
 
 
-def test_no_two_rows_fault_the_same_call() -> None:
+def test_each_row_has_its_own_call() -> None:
     assert [call for call, times in Counter((row.site, row.purpose) for row in ROWS).items() if times > 1] == []
 
 
-def test_the_sdk_tries_every_call_equally_often_and_less_than_five_times() -> None:
+def test_sdk_tries_every_call_equally_often_and_less_than_five_times() -> None:
     assert vars(clients._BULKY)["retries"]["total_max_attempts"] == SDK_TRIES < 5

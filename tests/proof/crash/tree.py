@@ -1,4 +1,4 @@
-"""A copy of the project with something added to it: other jobs, shorter waits. The project itself stays as it is."""
+"""A copy of the project with more jobs and shorter waits. The project itself is not changed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SHORTER = {
     "MAX_SWEEP_BACKOFF = timedelta(minutes=16)": "MAX_SWEEP_BACKOFF = timedelta(seconds=20)",
     "LEASE_MARGIN = timedelta(seconds=10)": "LEASE_MARGIN = timedelta(seconds=3)",
 }
-"""The product's waits, and what they are in the copy. Leases of 7.5 s still last longer than the SDK tries one call (7 s),
-and the sweep interval is still longer than a lease, so that what comes first in the product comes first here."""
+"""The product's waits and those of the copy. Leases of 7.5 s are still longer than the SDK's tries of one call (7 s), and the sweep
+interval is still longer than a lease, so that events have the same order as in the product."""
 
 
 def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
-    """The copy, with short waits and these jobs beside the project's own."""
+    """Make the copy, with short waits and with these jobs in addition to the project's own."""
     copy(tree, jobs=jobs)
     _shorten_waits(tree / _JOB)
     generate(tree)
@@ -32,7 +32,7 @@ def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
 
 
 def copy(tree: Path, *, jobs: Mapping[str, Path]) -> None:
-    """Of what is deployed, with these jobs beside the project's own."""
+    """Copy the deployed files, with these jobs in addition to the project's own."""
     tree.mkdir(parents=True)
     for name in _DEPLOYED:
         source = ROOT / name
@@ -45,7 +45,7 @@ def copy(tree: Path, *, jobs: Mapping[str, Path]) -> None:
 
 
 def generate(tree: Path) -> None:
-    """What `make catalog` does."""
+    """Generate the catalog, as `make catalog` does."""
     subprocess.run(
         [sys.executable, "-m", "asyncjobs.codegen"],
         check=True,
@@ -54,7 +54,7 @@ def generate(tree: Path) -> None:
 
 
 def add_crashpoints(tree: Path) -> None:
-    """Have each function of the copy import them before anything else."""
+    """Make each function of the copy import the crash points first."""
     shutil.copy(Path(__file__).with_name("crashpoints.py"), tree / "layers/asyncjobs/crashpoints.py")
     for function in tree.glob("functions/*/app.py"):
         function.write_text(f"import crashpoints  # noqa: F401\n{function.read_text()}")
