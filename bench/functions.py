@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from local.sam import Sam, Tools, architecture
+from tests.template.source import variables
 
 ROOT = Path(__file__).parents[1]
 STATE = ROOT / ".local" / "bench"
@@ -98,21 +99,16 @@ def bare(function: str, folder: Path) -> list[str]:
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """Return the variables that the template gives the functions, and Lambda's own."""
+    """Return the variables that the template gives the functions by default, and Lambda's own."""
+    queues = {name: f"{endpoint}/{name}" for name in ("HighQueue", "Queue", "LowQueue")}
     return {
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        "APPLICATION": "bench",
-        "TABLE_NAME": "jobs",
-        "HIGH_QUEUE_URL": f"{endpoint}/high",
-        "QUEUE_URL": f"{endpoint}/queue",
-        "LOW_QUEUE_URL": f"{endpoint}/low",
-        "BUCKET_NAME": "jobs",
-        # submit then reads what jobs of the type took. They took long, so this one goes to the queue.
-        "IMMEDIATE_MILLISECONDS": "500",
+        # By default submit reads how long jobs of the type took. They took long, so this one goes to the queue.
+        **variables({"AWS::StackName": "bench", "Table": "jobs", "Bucket": "jobs", **queues}),
         # A layer is mounted read-only: a module that it does not hold compiled is compiled at each cold start.
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -1,4 +1,4 @@
-"""The functions' log lines, as a person reads them."""
+"""Show the functions' log lines in a form for people."""
 
 import json
 import time
@@ -13,11 +13,11 @@ from botocore.config import Config
 from local.stack import Outputs
 
 _NOISE = ("START RequestId", "END RequestId", "REPORT RequestId")
-_NOT_SHOWN_AGAIN = {"time", "level", "message", "application", "_aws"}
+_NOT_SHOWN_AGAIN = {"timestamp", "level", "message", "application", "_aws"}
 
 
 def show(outputs: Outputs, session: boto3.Session, *, follow: bool) -> None:
-    """Oldest first; with `follow`, those to come as well."""
+    """Print the lines, oldest first; with `follow`, also new ones as they come."""
     client = session.client("logs", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))
     shown: Counter[tuple[str, str]] = Counter()  # events, by group and stream
     while True:
@@ -33,13 +33,13 @@ def show(outputs: Outputs, session: boto3.Session, *, follow: bool) -> None:
 
 
 def readable(group: str, timestamp: int, message: str) -> tuple[datetime, str] | None:
-    """When, and what. None for what Lambda itself says about each invocation."""
+    """Return the time and the text of a line. None for the lines that Lambda itself writes about each invocation."""
     if message.startswith(_NOISE) or not message.strip():
         return None
     source = group.rsplit("/", 1)[-1].removesuffix("Log").lower()
     try:
         line = json.loads(message)
-        moment = datetime.fromisoformat(line["time"])
+        moment = datetime.fromisoformat(line["timestamp"])
         rest = " ".join(f"{key}={_plain(value)}" for key, value in line.items() if key not in _NOT_SHOWN_AGAIN)
         text = f"{line['level']:<7} {line['message']} {rest}".rstrip()
     except (ValueError, KeyError, TypeError):

@@ -1,14 +1,16 @@
-"""Commands: submit a job; cancel, retry or delete one. Quick jobs run here at once."""
+"""Commands: submit a job; cancel, retry or delete one. Quick jobs run here, inline."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from asyncjobs import log
+from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
+
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
     from asyncjobs.tracking.worker_token import WorkerToken
     from asyncjobs.worker.executor import Executor
 
-settings = Settings.from_environment()
-log.configure(settings.application)
+settings = Settings()
+logger = lambda_logger(settings.application, settings.log_level)
 dynamodb = clients.dynamodb()
 store = DynamoStore(settings.table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
@@ -92,6 +94,7 @@ commands = Commands(
 api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=catalog, more=tracked)
 
 
+@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP)
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer an HTTP API event."""
     return api.handle(event)

@@ -1,28 +1,25 @@
-"""Each minute: sends what is due, takes over what is lost, ends what is past its deadline."""
+"""Send due jobs, take over lost ones, end those past their deadline; each minute."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from asyncjobs import log
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.limits.locks import Locks
 from asyncjobs.settings import Settings
 from asyncjobs.worker.sweeper import Sweeper
 
-settings = Settings.from_environment()
-log.configure(settings.application)
+settings = Settings()
+logger = lambda_logger(settings.application, settings.log_level)
 store, queue = DynamoStore(settings.table_name), SqsQueue(settings.queue_urls)
 sweeper = Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue, clock=utc_now), clock=utc_now)
 
 
-class LambdaContext(Protocol):
-    """What Lambda tells about the invocation."""
-
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
+@logger.inject_lambda_context
 def handler(_event: dict[str, Any], context: LambdaContext) -> None:
     """Sweep once."""
     sweeper.sweep(lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))

@@ -1,10 +1,12 @@
-"""Runs the jobs that queue messages name."""
+"""Run the jobs that queue messages name."""
 
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from asyncjobs import log
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
@@ -14,8 +16,8 @@ from asyncjobs.settings import Settings
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.sqs_batch import BatchWorker
 
-settings = Settings.from_environment()
-log.configure(settings.application)
+settings = Settings()
+logger = lambda_logger(settings.application, settings.log_level, with_exception_text=settings.log_exception_text)
 queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
 locks = Locks(store=store, queue=queue, clock=utc_now)
@@ -23,14 +25,7 @@ executor = Executor(store=store, objects=objects, catalog=Catalog.read(), locks=
 worker = BatchWorker(executor, queue)
 
 
-class LambdaContext(Protocol):
-    """What Lambda tells about the invocation."""
-
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
+@logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run an SQS batch."""
 

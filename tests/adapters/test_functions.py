@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +15,11 @@ import boto3
 import pytest
 
 from tests.adapters.conftest import create_table
-from tests.support.events import sample
-from tests.template.source import ROOT
+from tests.support.events import LambdaContext, sample
+from tests.support.lines import unconfigured_logger
+from tests.template.source import ROOT, variables
 
 Handler = Callable[[dict[str, Any], Any], Any]
-
-
-class LambdaContext:
-    """The context that Lambda passes to a handler."""
-
-    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 900_000
 
 
 @dataclass
@@ -34,6 +28,7 @@ class Stack:
 
     queue_url: str
     handlers: dict[str, Handler]
+    log: io.StringIO
 
     def invoke(self, function: str, event: dict[str, Any]) -> Any:
         return self.handlers[function](event, LambdaContext())
@@ -43,6 +38,9 @@ class Stack:
             event["pathParameters"]["asyncJobId"] = async_job_id
         answer = self.invoke(function, event)
         return answer["statusCode"], json.loads(answer["body"])
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
     def delivered(self) -> dict[str, Any]:
         """Return the SQS event with the oldest message of the queue."""
@@ -71,18 +69,16 @@ def load(function: str) -> Handler:
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """Create an empty table, queue and bucket, and load the functions with their names."""
     request.getfixturevalue("aws_account")
-    logger = logging.getLogger("asyncjobs")
-    before = (logger.handlers, logger.level, logger.propagate)
     queue_url = boto3.client("sqs").create_queue(QueueName="functions")["QueueUrl"]
     boto3.client("s3").create_bucket(Bucket="functions")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("APPLICATION", "orders")
-        patch.setenv("TABLE_NAME", create_table(boto3.client("dynamodb")))
-        patch.setenv("QUEUE_URL", queue_url)
-        patch.setenv("BUCKET_NAME", "functions")
-        patch.setenv("MAX_RETENTION_DAYS", "30")
-        yield Stack(queue_url, {name: load(name) for name in ("submit", "status", "worker", "sweeper", "learner")})
-    logger.handlers, logger.level, logger.propagate = before
+    made = {"AWS::StackName": "orders", "Table": create_table(boto3.client("dynamodb")), "Bucket": "functions"}
+    with unconfigured_logger(), pytest.MonkeyPatch.context() as patch:
+        for name, value in variables({**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue"), queue_url)}).items():
+            patch.setenv(name, value)
+        patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
+        with redirect_stdout(io.StringIO()) as log:  # where the functions log
+            handlers = {name: load(name) for name in ("submit", "status", "worker", "sweeper", "learner")}
+        yield Stack(queue_url, handlers, log)
 
 
 def test_job_is_submitted_run_and_read(stack: Stack) -> None:
@@ -92,6 +88,14 @@ def test_job_is_submitted_run_and_read(stack: Stack) -> None:
     status, job = stack.call("status", sample("status"), accepted["asyncJobId"])
     assert (status, job["status"], job["attempt"]) == (200, "COMPLETED", 1)
     assert job["result"]["matchCount"] > 0
+
+
+@pytest.mark.parametrize(("function", "event"), [("status", "status"), ("submit", "cancel")])
+def test_request_id_of_a_problem_is_in_the_functions_log(stack: Stack, function: str, event: str) -> None:
+    _, problem = stack.call(function, sample(event))
+    line = stack.lines()[-1]
+    assert line["message"] == "PROBLEM_ANSWERED"
+    assert (line["requestId"], line["errorCode"]) == (problem["requestId"], problem["code"])
 
 
 def test_sample_cancel_ends_the_job(stack: Stack) -> None:

@@ -8,12 +8,12 @@ GROUP = "/aws/cloudformation/asyncjobs/WorkerLog"
 
 
 def test_line_begins_with_time_function_and_level() -> None:
-    message = json.dumps({"time": "2026-01-02T03:04:05.678Z", "level": "INFO", "message": "JOB_STARTED", "attempt": 1})
+    message = json.dumps({"timestamp": "2026-01-02T03:04:05.678Z", "level": "INFO", "message": "JOB_STARTED", "attempt": 1})
     assert shown(message)[5:] == ":05.678  worker   INFO    JOB_STARTED attempt=1"
 
 
 def test_metric_definitions_are_not_shown() -> None:
-    message = {"time": "2026-01-02T03:04:05Z", "level": "INFO", "message": "X", "_aws": {"CloudWatchMetrics": []}}
+    message = {"timestamp": "2026-01-02T03:04:05Z", "level": "INFO", "message": "X", "_aws": {"CloudWatchMetrics": []}}
     assert "CloudWatchMetrics" not in shown(json.dumps(message))
 
 

@@ -7,6 +7,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+
+class LambdaContext:
+    """What Lambda passes about an invocation."""
+
+    function_name = "asyncjobs-Function"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:asyncjobs-Function"
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 900_000
+
+
 FOLDER = Path(__file__).parents[2] / "events"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -50,6 +51,17 @@ def resource(name: str) -> dict[str, Any]:
 def resources(kind: str) -> dict[str, dict[str, Any]]:
     """Return all resources of a type, by name."""
     return {name: found for name, found in template()["Resources"].items() if found["Type"] == kind}
+
+
+def variables(made: Mapping[str, str]) -> dict[str, str]:
+    """Return all variables that the template gives its functions, with its defaults and the resources in `made`."""
+    values = {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()} | dict(made)
+    functions = [
+        template()["Globals"]["Function"],
+        *(found["Properties"] for found in resources("AWS::Serverless::Function").values()),
+    ]
+    given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
+    return {name: values[value["Ref"]] for found in given for name, value in found.items()}
 
 
 @functools.cache

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
-from asyncjobs.log import NAMESPACE
-from tests.template.source import resource, resources, template
+from asyncjobs.aws.log_lines import NAMESPACE
+from tests.template.source import deployed, resource, resources, template
 
 OFF = {
     "AlarmTopicArn": "",
@@ -38,6 +39,32 @@ OWN_KEY = {"Ref": "KmsKeyArn"}
 def properties(name: str) -> dict[str, Any]:
     found: dict[str, Any] = resource(name)["Properties"]
     return found
+
+
+def test_lambda_writes_all_its_own_lines_by_default() -> None:
+    parameter = template()["Parameters"]["SystemLogLevel"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("INFO", ["INFO", "WARN"])
+    assert template()["Conditions"]["FewSystemLines"] == {"Fn::Equals": [{"Ref": "SystemLogLevel"}, "WARN"]}
+    for found in deployed()["Resources"].values():
+        if found["Type"] == "AWS::Lambda::Function":
+            config = found["Properties"]["LoggingConfig"]
+            # At INFO, lines as JSON are longer than lines of text.
+            assert config["LogFormat"] == {"Fn::If": ["FewSystemLines", "JSON", "Text"]}
+            assert config["SystemLogLevel"] == {"Fn::If": ["FewSystemLines", "WARN", NOTHING]}
+            # Lambda would set the root logger to a lower one, and botocore logs what it sends at DEBUG.
+            assert "ApplicationLogLevel" not in config
+
+
+def test_only_the_worker_may_log_the_text_of_exceptions() -> None:
+    given = {name for name, found in resources("AWS::Serverless::Function").items() if "LOG_EXCEPTION_TEXT" in str(found)}
+    assert given == {"WorkerFunction"}
+    assert template()["Parameters"]["LogExceptionText"]["Default"] == "true"
+
+
+def test_log_levels_are_those_of_python() -> None:
+    parameter = template()["Parameters"]["LogLevel"]
+    assert parameter["Default"] == "INFO"
+    assert set(parameter["AllowedValues"]) < logging.getLevelNamesMapping().keys()
 
 
 @pytest.mark.parametrize("parameter", OFF)

@@ -15,6 +15,7 @@ import pytest
 from asyncjobs import log
 from asyncjobs.aws.dynamodb_history import _key as history_key
 from asyncjobs.aws.items import to_item
+from asyncjobs.aws.log_lines import NAMESPACE
 from asyncjobs.core.job import (
     GRACE,
     MAX_ATTEMPTS_LIMIT,
@@ -187,7 +188,7 @@ def worker_events() -> dict[str, dict[str, Any]]:
 
 
 def test_each_priority_has_its_own_queue_and_all_are_alike() -> None:
-    urls = Settings.from_environment({**dict.fromkeys(["APPLICATION", "TABLE_NAME"], "x"), **worker_urls()}).queue_urls
+    urls = Settings(worker_urls()).queue_urls
     assert urls == {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
     assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue"}
     assert all(properties(name) == properties("Queue") for name in QUEUES)
@@ -375,8 +376,6 @@ def test_bucket_removes_objects_and_unfinished_uploads() -> None:
 def test_allowed_retention_is_that_of_the_code() -> None:
     parameter = template()["Parameters"]["MaxRetentionDays"]
     assert max(timedelta(days=int(days)) for days in parameter["AllowedValues"]) == MAX_RETENTION
-    unset = Settings.from_environment({"APPLICATION": "a", "TABLE_NAME": "t"})
-    assert unset.max_retention == timedelta(days=int(parameter["Default"]))
 
 
 def test_bucket_is_private() -> None:
@@ -447,16 +446,14 @@ def environment(function: str) -> set[str]:
 
 def settings_variables() -> dict[str, set[str]]:
     """Return the environment variables of each setting."""
-    (made,) = (
-        node for node in ast.walk(source_of("settings")) if isinstance(node, ast.Call) and ast.unparse(node.func) == "cls"
-    )
     return {
-        str(keyword.arg): {
-            node.value
-            for node in ast.walk(keyword.value)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isupper()
+        setting.name: {
+            str(node.args[0].value)
+            for node in ast.walk(setting)
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "self._read" and isinstance(node.args[0], ast.Constant)
         }
-        for keyword in made.keywords
+        for setting in class_of("settings", "Settings").body
+        if isinstance(setting, ast.FunctionDef) and not setting.name.startswith("_")
     }
 
 
@@ -470,8 +467,14 @@ def test_function_has_exactly_the_variables_that_it_reads(function: str) -> None
 
 
 def test_every_setting_is_read_by_a_function() -> None:
-    assert settings_variables().keys() == Settings.__dataclass_fields__.keys()
     assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_reads_all_its_settings_while_it_starts(function: str) -> None:
+    # A missing variable then fails the first invocation, not the first one that happens to need it.
+    deferred = [node for node in ast.walk(app(function)) if isinstance(node, ast.FunctionDef | ast.Lambda)]
+    assert not [node for node in deferred if attributes_of(node, "settings")]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -840,8 +843,8 @@ def test_alarms_exist_only_with_a_recipient(name: str) -> None:
 
 
 def test_alarms_use_the_metric_names_of_the_code() -> None:
-    written = {metric for metrics in log._METRICS.values() for metric in metrics}
-    watched = [found["Properties"] for found in ALARMS.values() if found["Properties"].get("Namespace") == log.NAMESPACE]
+    written = {metric for metrics in log.METRICS.values() for metric in metrics}
+    watched = [found["Properties"] for found in ALARMS.values() if found["Properties"].get("Namespace") == NAMESPACE]
     by_code = [found for found in watched if isinstance(found["MetricName"], str)]
     by_filter = [found for found in watched if not isinstance(found["MetricName"], str)]
     assert by_code
@@ -849,7 +852,7 @@ def test_alarms_use_the_metric_names_of_the_code() -> None:
     assert all(found["Dimensions"] == [{"Name": "application", "Value": ref("AWS::StackName")}] for found in by_code)
     (filtered,) = properties("WorkersLost")["MetricTransformations"]
     assert [found["MetricName"] for found in by_filter] == [filtered["MetricName"]]
-    assert filtered["MetricNamespace"] == log.NAMESPACE
+    assert filtered["MetricNamespace"] == NAMESPACE
 
 
 def test_lost_worker_filter_matches_its_log_line() -> None:

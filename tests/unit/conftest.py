@@ -15,6 +15,7 @@ import pytest
 from asyncjobs.jobtypes import catalog as catalogs
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import definition_of
+from asyncjobs.log import exception_fields, exception_of
 from asyncjobs.worker.executor import Executor
 from tests.support import sample_jobs
 from tests.support.factories import NOW
@@ -70,7 +71,10 @@ class Lines(logging.Handler):
         self.events: list[dict[str, Any]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.events.append({"message": record.getMessage(), **getattr(record, "fields", {})})
+        error = exception_of(record)
+        self.events.append(
+            {"message": record.getMessage(), **getattr(record, "fields", {}), **(exception_fields(error) if error else {})}
+        )
 
     def names(self) -> list[str]:
         return [event["message"] for event in self.events]

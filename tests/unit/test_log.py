@@ -1,180 +1,143 @@
-"""Lines for people and programs: the same few keys, metrics on them, and nothing that quotes a payload."""
+"""Events: each has a level and metrics, is documented, and holds none of a job's contents."""
 
 from __future__ import annotations
 
-import io
+import ast
 import json
 import logging
-import sys
-from collections.abc import Callable, Iterator
-from datetime import datetime
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asyncjobs import log
 from asyncjobs.core.job import JobFailure, Result
-from asyncjobs.log import log_event
-from tests.support.factories import JOB_ID, NOW, new_job, running_job
+from asyncjobs.log import LEVELS, METRICS, log_event
+from tests.support.factories import JOB_ID, new_job, running_job
+from tests.unit.conftest import Lines
 
-Lines = Callable[[], list[dict[str, Any]]]
-
-METRICS = {
-    "JOB_ACCEPTED": {"JobsAccepted"},
-    "JOB_REFUSED": {"JobsRefused"},
-    "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred"},
-    "JOB_COMPLETED": {"JobsCompleted", "durationMs"},
-    "JOB_FAILED": {"JobsFailed"},
-    "JOB_RETRIED": {"JobsRetried"},
-    "JOB_CANCELLED": {"JobsCancelled"},
-    "JOB_FENCED": {"AttemptsFenced"},
-}
-"""What an operator's dashboards and alarms are made of: to be renamed only with a line in the changelog."""
+ROOT = Path(__file__).parents[2]
+SOURCES = [*(ROOT / "layers/asyncjobs/asyncjobs").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
+ERRORS = {name for name in LEVELS if name.endswith(("_FAILED", "_MALFORMED"))}
+WARNINGS = {name for name in LEVELS if name.endswith(("_RETRIED", "_FENCED", "_DEFERRED", "_UNAVAILABLE"))}
 
 
-@pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    """The lines written so far, by a logger configured as a function configures it."""
-    logger, out = logging.getLogger("asyncjobs"), io.StringIO()
-    before = (logger.handlers, logger.level, logger.propagate)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", out)
-        log.configure("orders")
-    yield lambda: [json.loads(line) for line in out.getvalue().splitlines()]
-    logger.handlers, logger.level, logger.propagate = before
+def calls() -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, ast.Call]]:
+    """Yield each call of `log_event` in the source, with the function that makes it."""
+    for path in SOURCES:
+        for function in ast.walk(ast.parse(path.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                for node in ast.walk(function):
+                    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "log_event":
+                        yield function, node
 
 
-def test_a_line_says_when_what_and_about_which_job(written: Lines) -> None:
+def names_in_source() -> set[str]:
+    """Return the names that are logged: those in the calls, and where a call chooses one, those in the function that chooses."""
+    names = set[str]()
+    for function, call in calls():
+        place = call.args[0] if isinstance(call.args[0], ast.Constant) else function
+        constants = {node.value for node in ast.walk(place) if isinstance(node, ast.Constant)}
+        names |= {name for name in constants if isinstance(name, str) and re.fullmatch("[A-Z]+(_[A-Z]+)*", name)}
+    return names
+
+
+def fields_in_source() -> set[str]:
+    return {str(keyword.arg) for _, call in calls() for keyword in call.keywords} - {"exception"}
+
+
+def documented() -> dict[str, dict[str, str]]:
+    """Return each row of the table of events in the operator's guide, by the event's name."""
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z]+) \|(.*?)\|(.*)\|$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE)
+    return {name: {"level": level, "metrics": metrics, "meaning": meaning} for name, level, metrics, meaning in rows}
+
+
+# ── Every event has its level, its metrics and its place in the documents ──────────────────────────
+
+
+def test_every_event_in_the_source_has_a_level_and_no_other_has() -> None:
+    assert names_in_source() == LEVELS.keys()
+
+
+def test_every_event_is_documented_and_no_other_is() -> None:
+    assert documented().keys() == LEVELS.keys()
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_the_documents_give_an_events_level_metrics_and_meaning(name: str) -> None:
+    row = documented()[name]
+    assert row["level"] == logging.getLevelName(LEVELS[name])
+    assert set(re.findall(r"`(\w+)`", row["metrics"])) == METRICS.get(name, {}).keys()
+    assert len(row["meaning"]) > 10
+
+
+def test_every_field_is_documented_which_is_where_a_payload_would_be_seen() -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("## Log events")[2].partition("\n## ")[0]
+    assert fields_in_source() <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_failures_are_errors_and_what_is_tried_again_is_a_warning() -> None:
+    assert {name for name, level in LEVELS.items() if level == logging.ERROR} == ERRORS
+    assert {name for name, level in LEVELS.items() if level == logging.WARNING} == WARNINGS
+    assert set(LEVELS.values()) == {logging.INFO, logging.WARNING, logging.ERROR}
+
+
+def test_only_events_are_counted() -> None:
+    assert METRICS.keys() <= LEVELS.keys()
+
+
+# ── What an event holds ────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_event_about_a_job_holds_its_id_type_and_attempt(lines: Lines) -> None:
     log_event("JOB_STARTED", running_job())
-    (line,) = written()
-    assert datetime.fromisoformat(line.pop("time")).tzinfo is not None
-    assert line == {
-        "level": "INFO",
-        "message": "JOB_STARTED",
-        "asyncJobId": JOB_ID,
-        "jobType": "sample.returns",
-        "attempt": 1,
-        "status": "IN_PROGRESS",
-    }
+    assert lines.events == [{"message": "JOB_STARTED", "asyncJobId": JOB_ID, "jobType": "sample.returns", "attempt": 1}]
 
 
-def test_an_event_adds_its_own_fields(written: Lines) -> None:
+def test_an_event_before_the_first_attempt_has_none(lines: Lines) -> None:
+    log_event("JOB_ACCEPTED", new_job())
+    assert lines.events == [{"message": "JOB_ACCEPTED", "asyncJobId": JOB_ID, "jobType": "sample.returns"}]
+
+
+def test_an_event_adds_its_own_fields(lines: Lines) -> None:
     log_event("CLAIM_DEFERRED", asyncJobId="x", reason="UNAVAILABLE")
-    (line,) = written()
-    assert (line["asyncJobId"], line["reason"]) == ("x", "UNAVAILABLE")
+    assert lines.events == [{"message": "CLAIM_DEFERRED", "asyncJobId": "x", "reason": "UNAVAILABLE"}]
 
 
-def test_each_event_is_one_line_whatever_it_holds(written: Lines) -> None:
-    log_event("MESSAGE_MALFORMED", reason="two\nlines\r\nand “quotes”")
-    (line,) = written()
-    assert line["reason"] == "two\nlines\r\nand “quotes”"
-
-
-def test_what_json_does_not_know_is_written_as_text(written: Lines) -> None:
-    log_event("SEND_DEFERRED", at=NOW)
-    (line,) = written()
-    assert line["at"] == str(NOW)
-
-
-def test_a_line_is_not_printed_a_second_time_by_lambdas_own_handler(written: Lines) -> None:
-    lambdas = io.StringIO()
-    handler = logging.StreamHandler(lambdas)
-    logging.getLogger().addHandler(handler)
-    log_event("JOB_STARTED", running_job())
-    logging.getLogger().removeHandler(handler)
-    assert len(written()) == 1
-    assert lambdas.getvalue() == ""
-
-
-# ── Metrics ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_what_is_counted_is_a_metric_in_cloudwatchs_embedded_format(written: Lines, name: str) -> None:
-    log_event(name, running_job(), durationMs=12)
-    (line,) = written()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "asyncjobs"
-    assert {metric["Name"] for metric in directive["Metrics"]} == METRICS[name]
-    assert all(type(line[metric["Name"]]) in (int, float) for metric in directive["Metrics"])
-    assert {metric["Unit"] for metric in directive["Metrics"]} <= {"Count", "Milliseconds"}
-    assert abs(line["_aws"]["Timestamp"] - datetime.fromisoformat(line["time"]).timestamp() * 1000) < 60_000
-
-
-@pytest.mark.parametrize("name", METRICS)
-def test_a_metric_is_kept_by_application_and_by_job_type(written: Lines, name: str) -> None:
-    log_event(name, running_job())
-    (line,) = written()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["application"], ["application", "jobType"]]
-    assert (line["application"], line["jobType"]) == ("orders", "sample.returns")
-
-
-def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Lines) -> None:
-    log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
-    (line,) = written()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["application"]]
-    assert directive["Metrics"] == [{"Name": "oldestDueAgeMs", "Unit": "Milliseconds"}]
-    assert line["oldestDueAgeMs"] == 1500
-
-
-def test_a_metric_whose_value_is_not_known_is_not_announced(written: Lines) -> None:
-    # CloudWatch drops a whole line that announces a metric it does not hold.
-    log_event("JOB_COMPLETED", running_job())
-    (line,) = written()
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert [metric["Name"] for metric in directive["Metrics"]] == ["JobsCompleted"]
-
-
-def test_what_is_not_counted_costs_no_metric(written: Lines) -> None:
-    log_event("JOB_STARTED", running_job())
-    (line,) = written()
-    assert "_aws" not in line
-
-
-# ── Nothing that quotes a payload ──────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("name", ["JOB_STARTED", *METRICS])
-def test_a_line_about_a_job_holds_none_of_its_contents(written: Lines, name: str) -> None:
-    error = JobFailure(code="CANARY", message="canary", type="canary", retryable=True)
-    job = new_job(
-        input="canary", input_location="canary", metadata="canary", message="canary", result=Result("canary"), error=error
-    )
-    log_event(name, job)
-    assert "canary" not in json.dumps(written()).lower()
-
-
-def test_the_owner_is_not_in_a_line(written: Lines) -> None:
-    log_event("JOB_ACCEPTED", new_job(owner="somebody@example.com"))
-    assert "somebody" not in json.dumps(written())
-
-
-def test_an_exception_is_named_and_placed_but_not_quoted(written: Lines) -> None:
-    logger = log.for_job(running_job())
+def test_an_exception_is_named_and_placed_but_not_quoted(lines: Lines) -> None:
     try:
         int("canary")
-    except ValueError:
-        logger.exception("It went wrong.")
-    (line,) = written()
-    assert (line["message"], line["level"], line["errorType"]) == ("It went wrong.", "ERROR", "ValueError")
-    assert [frame.rpartition(" ")[2] for frame in line["stack"]] == ["test_an_exception_is_named_and_placed_but_not_quoted"]
-    assert "canary" not in json.dumps(line)
+    except ValueError as error:
+        log_event("DELIVERY_FAILED", exception=error)
+    (event,) = lines.events
+    assert event["errorType"] == "ValueError"
+    (frame,) = event["traceback"]
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ test_an_exception_is_named_and_placed_but_not_quoted", frame)
+    assert "canary" not in lines.text()
 
 
-def test_an_exception_that_is_not_there_disturbs_nothing(written: Lines) -> None:
-    log.for_job(running_job()).error("Nothing was raised.", exc_info=True)
-    (line,) = written()
-    assert line["message"] == "Nothing was raised."
-    assert "stack" not in line
+@pytest.mark.parametrize("name", LEVELS)
+def test_an_event_holds_none_of_the_jobs_contents(lines: Lines, name: str) -> None:
+    contents: dict[str, Any] = dict.fromkeys(("input", "input_location", "metadata", "message", "owner"), "canary")
+    error = JobFailure(code="CANARY", message="canary", type="canary", retryable=True)
+    log_event(name, new_job(**contents, result=Result("canary"), error=error))
+    assert lines.names() == [name]
+    assert "canary" not in json.dumps(lines.events).lower()
 
 
-# ── The job's own logger ───────────────────────────────────────────────────────────────────────────
+# ── Levels ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_jobs_own_lines_carry_what_ours_do(written: Lines) -> None:
-    log.for_job(running_job()).info("Read %d pages.", 9)
-    (line,) = written()
-    assert line["message"] == "Read 9 pages."
-    assert {name: line[name] for name in log.job_fields(running_job())} == log.job_fields(running_job())
+@pytest.mark.parametrize("name", LEVELS)
+def test_an_event_below_the_level_is_left_out_unless_it_counts_a_metric(lines: Lines, name: str) -> None:
+    logging.getLogger("asyncjobs").setLevel(logging.CRITICAL)
+    log_event(name)
+    assert lines.names() == ([name] if name in METRICS else [])
+
+
+def test_a_jobs_own_lines_carry_what_ours_do(lines: Lines) -> None:
+    job = running_job()
+    log.for_job(job).info("Read %d pages.", 9)
+    assert lines.events == [{"message": "Read 9 pages.", **log.job_fields(job)}]

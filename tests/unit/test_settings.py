@@ -1,4 +1,4 @@
-"""Settings are read from the environment variables of the template."""
+"""Settings from the template's environment variables."""
 
 from __future__ import annotations
 
@@ -7,57 +7,73 @@ from datetime import timedelta
 import pytest
 
 from asyncjobs.core.job import Priority
-from asyncjobs.settings import Settings
+from asyncjobs.settings import SettingMissing, Settings
+
+ENVIRONMENT = {
+    "APPLICATION": "orders",
+    "LOG_LEVEL": "WARNING",
+    "LOG_EXCEPTION_TEXT": "true",
+    "TABLE_NAME": "table",
+    "HIGH_QUEUE_URL": "https://high",
+    "QUEUE_URL": "https://queue",
+    "LOW_QUEUE_URL": "https://low",
+    "BUCKET_NAME": "bucket",
+    "MAX_RETENTION_DAYS": "90",
+    "IMMEDIATE_MILLISECONDS": "500",
+    "SUBMIT_RATE_PER_MINUTE": "60",
+    "SUBMIT_BURST": "20",
+    "MAX_LIVE_JOBS_PER_OWNER": "100",
+    "MAX_BACKLOG": "5000",
+    "TELL_QUEUE_DEPTH": "true",
+    "PATH": "/bin",
+}
+EXPECTED = {
+    "application": "orders",
+    "log_level": "WARNING",
+    "log_exception_text": True,
+    "table_name": "table",
+    "queue_urls": {Priority.HIGH: "https://high", Priority.STANDARD: "https://queue", Priority.LOW: "https://low"},
+    "bucket_name": "bucket",
+    "max_retention": timedelta(days=90),
+    "immediate_threshold": timedelta(seconds=0.5),
+    "submit_rate_per_minute": 60,
+    "submit_burst": 20,
+    "max_live": 100,
+    "max_backlog": 5000,
+    "shows_queue_depth": True,
+}
+SETTINGS = [name for name, value in vars(Settings).items() if isinstance(value, property)]
 
 
-def test_every_variable_is_read() -> None:
-    environment = {
-        "APPLICATION": "orders",
-        "TABLE_NAME": "table",
-        "HIGH_QUEUE_URL": "https://high",
-        "QUEUE_URL": "https://queue",
-        "LOW_QUEUE_URL": "https://low",
-        "BUCKET_NAME": "bucket",
-        "MAX_RETENTION_DAYS": "90",
-        "IMMEDIATE_MILLISECONDS": "500",
-        "SUBMIT_RATE_PER_MINUTE": "60",
-        "SUBMIT_BURST": "20",
-        "MAX_LIVE_JOBS_PER_OWNER": "100",
-        "MAX_BACKLOG": "5000",
-        "TELL_QUEUE_DEPTH": "true",
-        "PATH": "/bin",
-    }
-    assert Settings.from_environment(environment) == Settings(
-        application="orders",
-        table_name="table",
-        queue_urls={Priority.HIGH: "https://high", Priority.STANDARD: "https://queue", Priority.LOW: "https://low"},
-        bucket_name="bucket",
-        max_retention=timedelta(days=90),
-        immediate_threshold=timedelta(seconds=0.5),
-        submit_rate_per_minute=60,
-        submit_burst=20,
-        max_live=100,
-        max_backlog=5000,
-        tells_queue_depth=True,
-    )
+def test_every_setting_is_expected_below() -> None:
+    assert set(SETTINGS) == EXPECTED.keys()
 
 
-def test_optional_variable_may_be_absent() -> None:
-    settings = Settings.from_environment({"APPLICATION": "orders", "TABLE_NAME": "table"})
-    assert (settings.queue_urls, settings.bucket_name) == (dict.fromkeys(Priority, ""), "")
-    assert (settings.submit_rate_per_minute, settings.max_live, settings.max_backlog) == (0, 0, 0)
-    assert settings.tells_queue_depth is False
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting_has_the_value_of_its_variable(name: str) -> None:
+    assert getattr(Settings(ENVIRONMENT), name) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("missing", ["APPLICATION", "TABLE_NAME"])
-def test_missing_required_variable_is_named(missing: str) -> None:
-    environment = {"APPLICATION": "orders", "TABLE_NAME": "table"}
-    del environment[missing]
-    with pytest.raises(KeyError, match=missing):
-        Settings.from_environment(environment)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_setting_without_its_variable_raises_an_error_that_names_it(name: str) -> None:
+    with pytest.raises(SettingMissing, match=r"^The environment variable [A-Z_]+ is not set\. ") as raised:
+        getattr(Settings({}), name)
+    assert str(raised.value).split()[3] in ENVIRONMENT
 
 
-def test_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APPLICATION", "orders")
+@pytest.mark.parametrize("missing", ["HIGH_QUEUE_URL", "QUEUE_URL", "LOW_QUEUE_URL"])
+def test_one_missing_queue_is_named(missing: str) -> None:
+    environment = {name: value for name, value in ENVIRONMENT.items() if name != missing}
+    with pytest.raises(SettingMissing, match=f" {missing} "):
+        _ = Settings(environment).queue_urls
+
+
+def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", "table of this process")
-    assert Settings.from_environment().table_name == "table of this process"
+    assert Settings().table_name == "table of this process"
+
+
+def test_a_switch_is_off_unless_it_is_true() -> None:
+    environment = {"TELL_QUEUE_DEPTH": "false", "LOG_EXCEPTION_TEXT": "false"}
+    assert not Settings(environment).shows_queue_depth
+    assert not Settings(environment).log_exception_text

@@ -1,107 +1,102 @@
-"""JSON log lines, one short sentence and the same few keys each time; metrics ride on them (CloudWatch EMF).
+"""What the library logs: events by name, each with its level and the metrics that it counts.
 
-Never in a line: payloads, exception messages (they quote payloads), tokens, URLs of results.
+An event holds the same few keys each time, and never payloads, tokens or URLs of results. An exception's text may quote a
+payload. So an event carries the exception itself, and `asyncjobs.aws.log_lines`, which makes the lines, decides what to write
+of it. docs/operations.md lists all events.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-import time
-import traceback
+from traceback import walk_tb
 from typing import Any
 
-from asyncjobs.core.clock import from_epoch_milliseconds, rfc3339
 from asyncjobs.core.job import AsyncJob
 
-NAMESPACE = "asyncjobs"
-
-_COUNT = "Count"
-_METRICS = {
-    "JOB_ACCEPTED": {"JobsAccepted": _COUNT},
-    "JOB_REFUSED": {"JobsRefused": _COUNT},
-    "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred": _COUNT},
-    "JOB_COMPLETED": {"JobsCompleted": _COUNT, "durationMs": "Milliseconds"},
-    "JOB_FAILED": {"JobsFailed": _COUNT},
-    "JOB_RETRIED": {"JobsRetried": _COUNT},
-    "JOB_CANCELLED": {"JobsCancelled": _COUNT},
-    "JOB_FENCED": {"AttemptsFenced": _COUNT},
-    "REQUEST_FAILED": {"RequestsFailed": _COUNT},
-    "SWEPT": {"oldestDueAgeMs": "Milliseconds"},
+LEVELS = {
+    "JOB_ACCEPTED": logging.INFO,
+    "JOB_REFUSED": logging.INFO,
+    "JOB_ENQUEUE_DEFERRED": logging.WARNING,
+    "JOB_WAITS": logging.INFO,
+    "JOB_STARTED": logging.INFO,
+    "JOB_COMPLETED": logging.INFO,
+    "JOB_RETRIED": logging.WARNING,
+    "JOB_FAILED": logging.ERROR,
+    "JOB_CANCELLED": logging.INFO,
+    "JOB_FENCED": logging.WARNING,
+    "JOB_RETRY_ACCEPTED": logging.INFO,
+    "JOB_DELETED": logging.INFO,
+    "PROBLEM_ANSWERED": logging.INFO,
+    "REQUEST_FAILED": logging.ERROR,
+    "DELIVERY_IGNORED": logging.INFO,
+    "DELIVERY_FAILED": logging.ERROR,
+    "MESSAGE_MALFORMED": logging.ERROR,
+    "CLAIM_DEFERRED": logging.WARNING,
+    "HEARTBEAT_DEFERRED": logging.WARNING,
+    "RECORD_DEFERRED": logging.WARNING,
+    "RETURN_DEFERRED": logging.WARNING,
+    "SEND_DEFERRED": logging.WARNING,
+    "WAKE_DEFERRED": logging.WARNING,
+    "SWEPT": logging.INFO,
+    "SWEEP_FAILED": logging.ERROR,
+    "HISTORY_UNAVAILABLE": logging.WARNING,
+    "DURATIONS_LEARNED": logging.INFO,
 }
-"""The events that are counted. One of them is one EMF line: log and metric for the price of a line."""
+"""The events. Failures are errors; retries, deferred calls and lost races are warnings."""
 
-_logger = logging.getLogger("asyncjobs")
-_application = ""
+COUNT, MILLISECONDS = "Count", "Milliseconds"
+METRICS = {
+    "JOB_ACCEPTED": {"JobsAccepted": COUNT},
+    "JOB_REFUSED": {"JobsRefused": COUNT},
+    "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred": COUNT},
+    "JOB_COMPLETED": {"JobsCompleted": COUNT, "durationMs": MILLISECONDS},
+    "JOB_RETRIED": {"JobsRetried": COUNT},
+    "JOB_FAILED": {"JobsFailed": COUNT},
+    "JOB_CANCELLED": {"JobsCancelled": COUNT},
+    "JOB_FENCED": {"AttemptsFenced": COUNT},
+    "REQUEST_FAILED": {"RequestsFailed": COUNT},
+    "SWEPT": {"oldestDueAgeMs": MILLISECONDS},
+}
+"""The metrics of the events that are counted, with their units. A count rises by one; another value is a field of the event."""
+
+LOGGER = logging.getLogger("asyncjobs")
 
 
-def configure(application: str) -> None:
-    """Write lines to standard output, which Lambda ships to CloudWatch. `application` tells stacks apart in metrics."""
-    global _application  # noqa: PLW0603 - one process is one function of one stack
-    _application = application
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_JsonFormatter())
-    _logger.handlers = [handler]
-    _logger.setLevel(logging.INFO)
-    # Lambda's own handler on the root would print each line a second time.
-    _logger.propagate = False
+def log_event(name: str, job: AsyncJob | None = None, *, exception: BaseException | None = None, **fields: Any) -> None:
+    """Log an event. Fields are camelCase, as everywhere in JSON.
 
-
-def log_event(name: str, job: AsyncJob | None = None, **fields: Any) -> None:
-    """Say that something was decided. Fields are camelCase, as everywhere in JSON."""
+    An event that counts a metric is logged whatever the level: an alarm must not depend on how much is logged.
+    """
+    level, metrics = LEVELS[name], METRICS.get(name)
+    if not metrics and not LOGGER.isEnabledFor(level):
+        return
     about = job_fields(job) if job is not None else {}
-    _logger.info(name, extra={"fields": {**about, **fields, **_metrics(name, {**about, **fields})}})
+    # Not as the record's own exc_info: any other handler would write the exception's text.
+    extra = {"fields": {**about, **fields}, "metrics": metrics, "exception": exception}
+    LOGGER.handle(LOGGER.makeRecord(LOGGER.name, level, "", 0, name, (), None, extra=extra))
 
 
 def job_fields(job: AsyncJob) -> dict[str, Any]:
-    """What every line about a job carries."""
-    return {"asyncJobId": job.async_job_id, "jobType": job.job_type, "attempt": job.attempt, "status": job.status.value}
+    """Return what every line about a job carries: its id, its type and, from the first on, its attempt.
+
+    The event's name says the job's status.
+    """
+    fields = {"asyncJobId": job.async_job_id, "jobType": job.job_type}
+    return {**fields, "attempt": job.attempt} if job.attempt else fields
 
 
 def for_job(job: AsyncJob) -> logging.LoggerAdapter[logging.Logger]:
-    """The logger that is handed to a running job."""
-    return logging.LoggerAdapter(_logger.getChild("job"), {"fields": job_fields(job)})
+    """Return the logger for a running job's own lines."""
+    return logging.LoggerAdapter(LOGGER.getChild("job"), {"fields": job_fields(job)})
 
 
-def stack(error: BaseException) -> tuple[str, ...]:
-    """Where it was raised, without its own words: those may quote what the job worked on."""
-    return tuple(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__))
+def exception_of(record: logging.LogRecord) -> BaseException | None:
+    """Return the exception of an event, or of a line that a job's code logs."""
+    error: BaseException | None = getattr(record, "exception", None)
+    return error if error is not None or not record.exc_info else record.exc_info[1]
 
 
-def _metrics(name: str, fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that make CloudWatch count the line, by the application and by the application and job type."""
-    metrics = _METRICS.get(name)
-    if metrics is None:
-        return {}
-    dimensions = [["application"], ["application", "jobType"]] if "jobType" in fields else [["application"]]
-    return {
-        "application": _application,
-        **{metric: 1 for metric, unit in metrics.items() if unit == _COUNT},
-        "_aws": {
-            "Timestamp": time.time_ns() // 1_000_000,
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": NAMESPACE,
-                    "Dimensions": dimensions,
-                    "Metrics": [
-                        {"Name": metric, "Unit": unit} for metric, unit in metrics.items() if metric in fields or unit == _COUNT
-                    ],
-                }
-            ],
-        },
-    }
-
-
-class _JsonFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": rfc3339(from_epoch_milliseconds(int(record.created * 1000))),
-            "level": record.levelname,
-            "message": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        error = record.exc_info[1] if record.exc_info else None
-        if error is not None:
-            line |= {"errorType": type(error).__name__, "stack": stack(error)}
-        return json.dumps(line, ensure_ascii=False, default=str)
+def exception_fields(error: BaseException) -> dict[str, Any]:
+    """Return the exception's type and where it was raised, without its text."""
+    frames = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}" for frame, line in walk_tb(error.__traceback__)]
+    return {"errorType": type(error).__name__, "traceback": frames}

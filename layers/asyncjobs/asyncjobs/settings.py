@@ -1,48 +1,98 @@
-"""The only reader of the environment: what the template tells the functions."""
+"""The environment variables that the template gives the functions. Only this module reads them."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 
-@dataclass(frozen=True)
 class Settings:
-    """Where this stack's things are. What a function has no business with is empty there."""
+    """The settings of one function. Reading one that the template did not give the function raises `SettingMissing`.
 
-    application: str
-    table_name: str
-    queue_urls: Mapping[str, str]
-    """By priority."""
-    bucket_name: str
-    max_retention: timedelta
-    immediate_threshold: timedelta
-    submit_rate_per_minute: int
-    submit_burst: int
-    max_live: int
-    max_backlog: int
-    tells_queue_depth: bool
+    A function reads all its settings while it starts, so an incomplete deployment fails at its first invocation, with the variable's name.
+    """
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Read them. `KeyError` names a variable that every function needs and the template did not give."""
-        return cls(
-            application=environment["APPLICATION"],
-            table_name=environment["TABLE_NAME"],
-            queue_urls={
-                "high": environment.get("HIGH_QUEUE_URL", ""),
-                "standard": environment.get("QUEUE_URL", ""),
-                "low": environment.get("LOW_QUEUE_URL", ""),
-            },
-            bucket_name=environment.get("BUCKET_NAME", ""),
-            max_retention=timedelta(days=int(environment.get("MAX_RETENTION_DAYS", "30"))),
-            immediate_threshold=timedelta(milliseconds=int(environment.get("IMMEDIATE_MILLISECONDS", "-1"))),
-            # The limits on submits. 0 is no limit.
-            submit_rate_per_minute=int(environment.get("SUBMIT_RATE_PER_MINUTE", "0")),
-            submit_burst=int(environment.get("SUBMIT_BURST", "1")),
-            max_live=int(environment.get("MAX_LIVE_JOBS_PER_OWNER", "0")),
-            max_backlog=int(environment.get("MAX_BACKLOG", "0")),
-            tells_queue_depth=environment.get("TELL_QUEUE_DEPTH") == "true",
-        )
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._environment = environment
+
+    @property
+    def application(self) -> str:
+        """The name of the stack."""
+        return self._read("APPLICATION")
+
+    @property
+    def log_level(self) -> str:
+        """The lowest level that is logged: DEBUG, INFO, WARNING or ERROR."""
+        return self._read("LOG_LEVEL")
+
+    @property
+    def log_exception_text(self) -> bool:
+        """Whether the text of an exception that job code raises is logged."""
+        return self._read("LOG_EXCEPTION_TEXT") == "true"
+
+    @property
+    def table_name(self) -> str:
+        """The table of the jobs."""
+        return self._read("TABLE_NAME")
+
+    @property
+    def queue_urls(self) -> Mapping[str, str]:
+        """The queue of each priority."""
+        return {
+            "high": self._read("HIGH_QUEUE_URL"),
+            "standard": self._read("QUEUE_URL"),
+            "low": self._read("LOW_QUEUE_URL"),
+        }
+
+    @property
+    def bucket_name(self) -> str:
+        """The bucket of inputs and results."""
+        return self._read("BUCKET_NAME")
+
+    @property
+    def max_retention(self) -> timedelta:
+        """The longest that a job may be kept."""
+        return timedelta(days=int(self._read("MAX_RETENTION_DAYS")))
+
+    @property
+    def immediate_threshold(self) -> timedelta:
+        """How long a type's jobs may usually take to run inline. A negative duration turns inline execution off."""
+        return timedelta(milliseconds=int(self._read("IMMEDIATE_MILLISECONDS")))
+
+    @property
+    def submit_rate_per_minute(self) -> int:
+        """Submits that one caller may make a minute; 0 for no limit."""
+        return int(self._read("SUBMIT_RATE_PER_MINUTE"))
+
+    @property
+    def submit_burst(self) -> int:
+        """The burst of submits that one caller may make."""
+        return int(self._read("SUBMIT_BURST"))
+
+    @property
+    def max_live(self) -> int:
+        """Unfinished jobs that one caller may have; 0 for no limit."""
+        return int(self._read("MAX_LIVE_JOBS_PER_OWNER"))
+
+    @property
+    def max_backlog(self) -> int:
+        """Messages that may wait in a queue before submits of its priority are rejected; 0 for no limit."""
+        return int(self._read("MAX_BACKLOG"))
+
+    @property
+    def shows_queue_depth(self) -> bool:
+        """Whether a pending job shows how many messages wait in its queue."""
+        return self._read("TELL_QUEUE_DEPTH") == "true"
+
+    def _read(self, name: str) -> str:
+        try:
+            return self._environment[name]
+        except KeyError:
+            raise SettingMissing(
+                f"The environment variable {name} is not set. The template sets it; deploy it again."
+            ) from None
+
+
+class SettingMissing(Exception):
+    """A function was deployed without a variable that it needs."""

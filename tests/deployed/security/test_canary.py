@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import sys
 from collections.abc import Iterator
 
 import pytest
 
-from asyncjobs import log
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
 from tests.deployed.security import canary_jobs
 from tests.deployed.security.world import World
+from tests.support.lines import Written, written_lines
 
 CANARY = "canary-7f3a9"
 DEFINITIONS = [found for found in map(definition_of, vars(canary_jobs).values()) if found is not None]
 
 
 @pytest.fixture
-def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """Configure the logger as a function does, and return its output."""
-    logger, out = logging.getLogger("asyncjobs"), io.StringIO()
-    before = (logger.handlers, logger.level, logger.propagate)
-    with monkeypatch.context() as patch:
-        patch.setattr(sys, "stdout", out)
-        log.configure("app")
-    yield out
-    logger.handlers, logger.level, logger.propagate = before
+def written() -> Iterator[Written]:
+    """Collect the lines of a function that logs no texts of exceptions, as all but the worker do."""
+    with written_lines() as written:
+        yield written
 
 
 @pytest.fixture
@@ -38,13 +30,9 @@ def world() -> World:
     return World(catalog=Catalog({**types, GENERIC: tracked_job(GENERIC)}))
 
 
-def names(written: io.StringIO) -> set[str]:
-    return {json.loads(line)["message"] for line in written.getvalue().splitlines()}
-
-
 @pytest.mark.parametrize("job_type", [found.name for found in DEFINITIONS])
 def test_s28_log_has_no_payload_of_a_job(
-    world: World, written: io.StringIO, capfd: pytest.CaptureFixture[str], job_type: str
+    world: World, written: Written, capfd: pytest.CaptureFixture[str], job_type: str
 ) -> None:
     body = {"jobType": job_type, "input": {"secret": CANARY}, "metadata": {CANARY: CANARY}, "message": CANARY}
     headers = {"idempotency-key": CANARY, "authorization": f"Bearer {CANARY}", "x-note": CANARY}
@@ -55,30 +43,30 @@ def test_s28_log_has_no_payload_of_a_job(
         world.sweep()
     job = world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=accepted.body["asyncJobId"]).body
     assert job["status"] in ("COMPLETED", "FAILED")
-    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{job['status']}"} <= names(written)
-    assert CANARY not in written.getvalue()
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{job['status']}"} <= written.names()
+    assert CANARY not in written.text
     assert CANARY not in "".join(capfd.readouterr())
 
 
-def test_s28_log_has_no_rejected_request(world: World, written: io.StringIO) -> None:
+def test_s28_log_has_no_rejected_request(world: World, written: Written) -> None:
     for body in (CANARY, f'{{"jobType": "{CANARY}"}}', f'{{"jobType": "canary.raises", "input": {{"secret": ["{CANARY}"]}}}}'):
         assert world.call("POST /api/v1/jobs", CANARY, body=body).status == 400
     assert world.call("GET /api/v1/jobs", CANARY, query={"cursor": CANARY}).status == 400
     assert world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=CANARY).status == 404
-    assert CANARY not in written.getvalue()
+    assert CANARY not in written.text
 
 
-def test_s28_log_has_no_malformed_message_and_no_text_of_an_unforeseen_error(world: World, written: io.StringIO) -> None:
+def test_s28_log_has_no_malformed_message_and_no_text_of_an_unforeseen_error(world: World, written: Written) -> None:
     world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY})
     world.store.failures.append(RuntimeError(CANARY))
     world.work()
     world.deliver(CANARY, json.dumps({"version": 1, "owner": CANARY}))
-    assert {"DELIVERY_FAILED", "MESSAGE_MALFORMED"} <= names(written)
-    assert CANARY not in written.getvalue()
+    assert {"DELIVERY_FAILED", "MESSAGE_MALFORMED"} <= written.names()
+    assert CANARY not in written.text
 
 
 @pytest.mark.parametrize("error", [None, {"code": "CANARY_7F3A9", "message": CANARY}])
-def test_s28_log_has_no_report_and_no_worker_token(world: World, written: io.StringIO, error: dict[str, str] | None) -> None:
+def test_s28_log_has_no_report_and_no_worker_token(world: World, written: Written, error: dict[str, str] | None) -> None:
     created = world.submit(CANARY, metadata={CANARY: CANARY}, message=CANARY).body
     headers = {"authorization": f"Bearer {created['workerToken']}"}
 
@@ -93,6 +81,19 @@ def test_s28_log_has_no_report_and_no_worker_token(world: World, written: io.Str
         report_status(**end),
         report_status(message=CANARY),
     ] == [200, 400, 200, 409]
-    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{end['status']}"} <= names(written)
+    assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{end['status']}"} <= written.names()
     for secret in (CANARY, CANARY.upper().replace("-", "_"), created["workerToken"], created["workerToken"][-40:]):
-        assert secret not in written.getvalue()
+        assert secret not in written.text
+
+
+def test_s28_worker_logs_the_text_of_an_exception_of_job_code_only_where_the_deployment_permits_it(world: World) -> None:
+    with written_lines(with_exception_text=True) as written:
+        accepted = world.submit(CANARY, jobType="canary.raises", input={"secret": CANARY}).body
+        world.work()
+        (line,) = [line for line in written.lines() if CANARY in json.dumps(line)]
+        assert (line["message"], line["errorType"]) == ("JOB_FAILED", "LookupError")
+        assert CANARY in line.pop("exceptionText")
+        assert CANARY not in json.dumps(line)
+    job = world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=accepted["asyncJobId"])
+    assert job.body["error"]["type"] == "LookupError"
+    assert CANARY not in json.dumps(job.body["error"])

@@ -40,25 +40,24 @@ def test_bug_is_answered_with_a_problem_that_names_the_request(error: Exception)
     assert "canary" not in json.dumps(answer)
 
 
-def test_bug_is_logged_once_with_its_place_and_the_request(lines: Lines) -> None:
+def test_bug_is_logged_once_with_its_place(lines: Lines) -> None:
     api_that_raises(KeyError("canary")).handle(EVENT)
     (line,) = lines.events
     assert (
         line.items()
         >= {
             "message": "REQUEST_FAILED",
-            "requestId": "JKJaXmPLvHcESHA=",
             "route": HEALTH,
             "errorType": "KeyError",
         }.items()
     )
-    assert line["stack"][-1].endswith(" handle")
+    assert line["traceback"][-1].endswith("handle")
     assert "canary" not in lines.text()
 
 
-def test_expected_error_is_not_logged(lines: Lines) -> None:
+def test_expected_error_is_logged_with_its_code(lines: Lines) -> None:
     api_that_raises(JobNotFound()).handle(EVENT)
-    assert lines.events == []
+    assert lines.events == [{"message": "PROBLEM_ANSWERED", "route": HEALTH, "errorCode": "JOB_NOT_FOUND"}]
 
 
 def test_interrupted_process_is_not_answered() -> None:

@@ -14,7 +14,7 @@ from asyncjobs.http.error_codes import ERRORS, ErrorCode
 from tests.template.source import ROOT
 
 TABLE = ROOT / "layers/asyncjobs/asyncjobs/http/error_codes.py"
-LOG_EVENTS = {"REQUEST_FAILED"}
+LOG_EVENTS = {"PROBLEM_ANSWERED", "REQUEST_FAILED"}
 each_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 
 

@@ -15,6 +15,7 @@ from asyncjobs.jobtypes import catalog
 from asyncjobs.jobtypes.catalog import Catalog, catalog_path, collect, openapi_text, to_json
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from tests.support.factories import job_type
+from tests.template.source import variables
 from tests.unit.conftest import JOB, JobsPackage
 
 # ── Committed catalog ────────────────────────────────────────────────────────────────────────────────
@@ -28,9 +29,8 @@ def test_api_answers_without_importing_a_job_or_pydantic() -> None:
     # In its own process, since other tests have imported everything here. Each cold start pays for each import.
     script = """
 import importlib.util, os, sys
-os.environ |= {"APPLICATION": "a", "TABLE_NAME": "t", "QUEUE_URL": "q", "BUCKET_NAME": "b", "AWS_DEFAULT_REGION": "us-east-1",
-               "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-from tests.support.events import sample
+os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+from tests.support.events import LambdaContext, sample
 
 def handler(name):
     spec = importlib.util.spec_from_file_location(name, f"functions/{name}/app.py")
@@ -42,8 +42,8 @@ submit = handler("submit")
 status = handler("status")
 assert not [name for name in sys.modules if name.split(".")[0] == "jsonschema_rs"], "before a submit"
 answers = [
-    status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, None),
-    submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, None),
+    status({**sample("status"), "routeKey": "GET /api/v1/job-types"}, LambdaContext()),
+    submit({**sample("submit"), "body": '{"jobType": "text.search", "input": {"query": 7}}'}, LambdaContext()),
 ]
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
@@ -53,9 +53,15 @@ print(*sorted({f"asyncjobs.{name}" for name in late} & sys.modules.keys()))
 assert all(importlib.util.find_spec(f"asyncjobs.{name}") for name in late), "a name in this list is out of date"
 """
     root = Path(__file__).parents[3]
+    given = variables(dict.fromkeys(("AWS::StackName", "Table", "Bucket", "HighQueue", "Queue", "LowQueue"), "x"))
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=root, env={"PYTHONPATH": path}, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=root,
+        env={"PYTHONPATH": path, **given, "LOG_LEVEL": "ERROR"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.stdout.split(), done.returncode) == ([], 0), done.stderr
 

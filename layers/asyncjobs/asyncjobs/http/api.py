@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncjobs import log
 from asyncjobs.http.answers import Answer, problem_answer
 from asyncjobs.http.problems import Problem, to_problem
 from asyncjobs.http.request import Request
+from asyncjobs.log import log_event
 
 Handlers = Mapping[str, Callable[[Request], Answer]]
 """The handler of each route."""
@@ -28,8 +28,8 @@ class Api:
         try:
             request.check_accept()
             return self._handler(request.route)(request)
-        except Exception as error:  # noqa: BLE001 - a bug, too, is answered with the id in its log line
-            return problem_answer(to_problem(error) or _internal_error(request, error), request.request_id)
+        except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
+            return problem_answer(_logged_problem(request, error), request.request_id)
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
         if route not in self._handlers and self._more is not None:
@@ -37,13 +37,14 @@ class Api:
         return self._handlers[route]
 
 
-def _internal_error(request: Request, error: Exception) -> Problem:
-    """Log the error with its traceback, and return a problem that says nothing of it."""
-    log.log_event(
-        "REQUEST_FAILED",
-        requestId=request.request_id,
-        route=request.route,
-        errorType=type(error).__name__,
-        stack=log.stack(error),
-    )
-    return Problem("INTERNAL_ERROR")
+def _logged_problem(request: Request, error: Exception) -> Problem:
+    """Return the error's problem, and log it: the line has the request id that the client reads.
+
+    A bug is logged with its traceback; its problem says nothing of it.
+    """
+    problem = to_problem(error)
+    if problem is None:
+        log_event("REQUEST_FAILED", route=request.route, exception=error)
+        return Problem("INTERNAL_ERROR")
+    log_event("PROBLEM_ANSWERED", route=request.route, errorCode=problem.code)
+    return problem

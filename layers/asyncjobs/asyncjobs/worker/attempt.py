@@ -40,11 +40,11 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Errored:
-    """The attempt failed. `after` is when the job itself wants to be tried again; `stack` is for the operator's log."""
+    """The attempt failed. `after` is the delay that the job itself requested; `exception` is for the operator's log."""
 
     failure: JobFailure
     after: timedelta | None = None
-    stack: tuple[str, ...] = ()
+    exception: BaseException | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,7 @@ class Attempt:
                 code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable
             ),
             after=error.after if isinstance(error, Retry) else None,
-            # Where it happened, without the error's own words: those may quote what the job worked on.
-            stack=log.stack(error),
+            exception=error,
         )
 
     # ── What the job asks of it: see JobContext ────────────────────────────────────────────────────

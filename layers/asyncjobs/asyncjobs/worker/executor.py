@@ -246,10 +246,11 @@ class Executor:
 
     def _report(self, claim: AsyncJob, ended: AsyncJob, outcome: Succeeded | Errored) -> None:
         name = {Status.COMPLETED: "JOB_COMPLETED", Status.FAILED: "JOB_FAILED"}.get(ended.status, "JOB_RETRIED")
-        fields: dict[str, object] = {"durationMs": _milliseconds(self._clock() - claim.updated_at)}
+        took = _milliseconds(self._clock() - claim.updated_at)
         if isinstance(outcome, Errored):
-            fields |= {"errorCode": outcome.failure.code, "errorType": outcome.failure.type, "stack": outcome.stack}
-        log_event(name, ended, **fields)
+            log_event(name, ended, durationMs=took, errorCode=outcome.failure.code, exception=outcome.exception)
+        else:
+            log_event(name, ended, durationMs=took)
 
 
 def _comes_back(job: AsyncJob | None) -> timedelta | None:

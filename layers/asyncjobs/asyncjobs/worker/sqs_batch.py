@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from asyncjobs import log
 from asyncjobs.core.errors import MalformedMessage
 from asyncjobs.core.job import GRACE
 from asyncjobs.core.message import JobMessage
@@ -99,5 +98,5 @@ def _isolated(record: Record, answers: dict[str, timedelta | None]) -> Iterator[
     try:
         yield
     except Exception as error:  # noqa: BLE001 - Lambda would bring back the others too, and make them run again
-        log_event("DELIVERY_FAILED", messageId=record["messageId"], errorType=type(error).__name__, stack=log.stack(error))
+        log_event("DELIVERY_FAILED", messageId=record["messageId"], exception=error)
         answers[record["messageId"]] = TRY_LATER

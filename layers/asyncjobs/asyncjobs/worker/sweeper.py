@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from asyncjobs import log
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey, Priority
@@ -80,7 +79,7 @@ class Sweeper:
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            log_event("SWEEP_FAILED", asyncJobId=key.async_job_id, errorType=type(error).__name__, stack=log.stack(error))
+            log_event("SWEEP_FAILED", asyncJobId=key.async_job_id, exception=error)
             return ()
         return () if message is None else (message,)
 

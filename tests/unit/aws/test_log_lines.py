@@ -1,0 +1,331 @@
+"""Lines for people, programs and CloudWatch: the same few keys, metrics on them, and nothing that quotes a payload."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from aws_lambda_powertools.metrics import MetricUnit
+
+from asyncjobs import log
+from asyncjobs.aws import log_lines
+from asyncjobs.core.errors import Fatal
+from asyncjobs.log import METRICS, log_event
+from tests.support.events import LambdaContext
+from tests.support.factories import JOB_ID, NOW, new_job, running_job
+from tests.support.lines import Written, unconfigured_logger, written_lines
+
+GATEWAY_ID = "JKJaXmPLvHcESHA="
+TRACE = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=557abcec3ee5a047;Sampled="
+COUNTED = {
+    "JOB_ACCEPTED": {"JobsAccepted"},
+    "JOB_REFUSED": {"JobsRefused"},
+    "JOB_ENQUEUE_DEFERRED": {"EnqueuesDeferred"},
+    "JOB_COMPLETED": {"JobsCompleted", "durationMs"},
+    "JOB_FAILED": {"JobsFailed"},
+    "JOB_RETRIED": {"JobsRetried"},
+    "JOB_CANCELLED": {"JobsCancelled"},
+    "JOB_FENCED": {"AttemptsFenced"},
+    "REQUEST_FAILED": {"RequestsFailed"},
+}
+"""What an operator's dashboards and alarms are made of: to be renamed only with a line in the changelog."""
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Written]:
+    monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
+    with written_lines() as written:
+        yield written
+
+
+def raise_canary() -> None:
+    raise KeyError("canary")
+
+
+def log_raised(raise_error: Callable[[], None]) -> None:
+    try:
+        raise_error()
+    except Exception as raised:  # noqa: BLE001 - as the worker does
+        log_event("DELIVERY_FAILED", exception=raised)
+
+
+# ── One line an event ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_line_holds_time_level_event_and_job(written: Written) -> None:
+    log_event("JOB_STARTED", running_job())
+    (line,) = written.lines()
+    assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is not None
+    assert line == {
+        "level": "INFO",
+        "message": "JOB_STARTED",
+        "asyncJobId": JOB_ID,
+        "jobType": "sample.returns",
+        "attempt": 1,
+    }
+
+
+@pytest.mark.parametrize(("name", "level"), [("SWEPT", "INFO"), ("JOB_RETRIED", "WARNING"), ("JOB_FAILED", "ERROR")])
+def test_a_line_has_its_events_level(written: Written, name: str, level: str) -> None:
+    log_event(name)
+    (line,) = written.lines()
+    assert line["level"] == level
+
+
+def test_an_event_is_one_line_whatever_it_holds(written: Written) -> None:
+    log_event("MESSAGE_MALFORMED", reason="two\nlines\r\nand “quotes”")
+    (line,) = written.lines()
+    assert line["reason"] == "two\nlines\r\nand “quotes”"
+
+
+def test_a_value_that_is_not_json_is_written_as_text(written: Written) -> None:
+    log_event("SEND_DEFERRED", at=NOW)
+    (line,) = written.lines()
+    assert line["at"] == str(NOW)
+
+
+def test_lambdas_own_handler_does_not_print_the_line_again(written: Written) -> None:
+    lambdas = io.StringIO()
+    handler = logging.StreamHandler(lambdas)
+    logging.getLogger().addHandler(handler)
+    log_event("JOB_STARTED", running_job())
+    logging.getLogger().removeHandler(handler)
+    assert len(written.lines()) == 1
+    assert lambdas.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("level", "shown"), [("DEBUG", ["d", "i", "w"]), ("INFO", ["i", "w"]), ("WARNING", ["w"]), ("ERROR", [])]
+)
+def test_the_jobs_lines_below_the_level_are_left_out(level: str, shown: list[str]) -> None:
+    with written_lines(level) as written:
+        logger = log.for_job(running_job())
+        logger.debug("d")
+        logger.info("i")
+        logger.warning("w")
+        assert [line["message"] for line in written.lines()] == shown
+
+
+def test_the_level_is_ours_also_where_lambda_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lambda sets it to INFO where it filters the platform's lines.
+    monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", "INFO")
+    with written_lines("ERROR") as written:
+        log.for_job(running_job()).warning("too low")
+        assert written.text == ""
+
+
+# ── Which request a line belongs to ────────────────────────────────────────────────────────────────
+
+
+def test_a_line_of_an_api_function_has_the_request_id_that_a_problem_shows(written: Written) -> None:
+    written.invoke(lambda: log_event("JOB_STARTED", running_job()), correlation_id=GATEWAY_ID)
+    (line,) = written.lines()
+    assert line["requestId"] == GATEWAY_ID
+
+
+def test_a_line_of_another_function_has_lambdas_request_id(written: Written) -> None:
+    written.invoke(lambda: log_event("JOB_STARTED", running_job()))
+    (line,) = written.lines()
+    assert line["requestId"] == LambdaContext.aws_request_id
+
+
+def test_a_jobs_own_line_has_the_request_id_too(written: Written) -> None:
+    written.invoke(lambda: log.for_job(running_job()).info("Halfway."))
+    (line,) = written.lines()
+    assert line["requestId"] == LambdaContext.aws_request_id
+
+
+def test_only_lines_of_a_cold_start_say_so(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aws_lambda_powertools.logging.logger.is_cold_start", True)
+    for _ in range(2):
+        written.invoke(lambda: log_event("JOB_STARTED", running_job()))
+    cold, warm = written.lines()
+    assert cold["coldStart"] is True
+    assert "coldStart" not in warm
+
+
+@pytest.mark.parametrize("sampled", ["1", "1;Lineage=25:a:1"])
+def test_a_line_names_the_trace_that_x_ray_has(written: Written, monkeypatch: pytest.MonkeyPatch, sampled: str) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE + sampled)
+    log_event("JOB_STARTED", running_job())
+    (line,) = written.lines()
+    assert line["traceId"] == "1-5759e988-bd862e3fe1be46a994272793"
+
+
+@pytest.mark.parametrize("trace", ["", TRACE + "0"])
+def test_a_line_names_no_trace_that_x_ray_does_not_have(written: Written, monkeypatch: pytest.MonkeyPatch, trace: str) -> None:
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
+    log_event("JOB_STARTED", running_job())
+    (line,) = written.lines()
+    assert "traceId" not in line
+
+
+# ── Metrics ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_metrics_are_those_that_dashboards_know() -> None:
+    assert {name: set(metrics) for name, metrics in METRICS.items()} == {**COUNTED, "SWEPT": {"oldestDueAgeMs"}}
+    assert {unit for metrics in METRICS.values() for unit in metrics.values()} <= {unit.value for unit in MetricUnit}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_counted_event_is_a_metric_on_the_same_line(written: Written, name: str) -> None:
+    log_event(name, running_job(), durationMs=12)
+    (line,) = written.lines()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Namespace"] == "asyncjobs"
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]} == METRICS[name]
+    assert all(type(line[metric["Name"]]) is int for metric in directive["Metrics"])
+    assert abs(line["_aws"]["Timestamp"] - datetime.fromisoformat(line["timestamp"]).timestamp() * 1000) < 60_000
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_metric_is_kept_by_application_and_by_job_type(written: Written, name: str) -> None:
+    for _ in range(2):
+        log_event(name, running_job())
+    for line in written.lines():
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Dimensions"] == [["application"], ["application", "jobType"]]
+        assert (line["application"], line["jobType"]) == ("orders", "sample.returns")
+
+
+def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Written) -> None:
+    log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
+    (line,) = written.lines()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["application"]]
+    assert directive["Metrics"] == [{"Name": "oldestDueAgeMs", "Unit": "Milliseconds"}]
+    assert line["oldestDueAgeMs"] == 1500
+
+
+def test_a_metric_without_a_value_is_not_announced(written: Written) -> None:
+    # CloudWatch drops a whole line that announces a metric it does not hold.
+    log_event("JOB_COMPLETED", running_job())
+    (line,) = written.lines()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert [metric["Name"] for metric in directive["Metrics"]] == ["JobsCompleted"]
+
+
+def test_an_event_that_is_not_counted_costs_no_metric(written: Written) -> None:
+    log_event("JOB_STARTED", running_job())
+    assert "_aws" not in written.text
+
+
+def test_a_metric_is_written_whatever_the_level() -> None:
+    with written_lines("ERROR") as written:
+        log_event("SWEPT", oldestDueAgeMs=0)
+        assert written.names() == {"SWEPT"}
+
+
+# ── Nothing that quotes a payload ──────────────────────────────────────────────────────────────────
+
+
+def test_a_line_holds_nothing_that_others_append_to_the_logger(written: Written) -> None:
+    logger = logging.getLogger("asyncjobs")
+    logger.info("Somebody's line.", extra={"input": "canary", "fields": {"count": 1}})
+    (line,) = written.lines()
+    assert (line["message"], line["count"]) == ("Somebody's line.", 1)
+    assert "canary" not in written.text
+
+
+def test_a_line_holds_nothing_of_lambdas_context_but_the_request_id(written: Written) -> None:
+    written.invoke(lambda: log_event("JOB_STARTED", running_job()))
+    assert "function" not in written.text
+
+
+def test_an_exceptions_text_is_not_in_a_line(written: Written) -> None:
+    try:
+        raise_canary()
+    except KeyError:
+        log.for_job(running_job()).exception("It went wrong.")
+    log_raised(raise_canary)
+    logged, event = written.lines()
+    assert (logged["message"], logged["level"], logged["errorType"]) == ("It went wrong.", "ERROR", "KeyError")
+    assert [frame.rpartition(" ")[2] for frame in logged["traceback"]][-1] == "raise_canary"
+    assert event["errorType"] == "KeyError"
+    assert "canary" not in written.text.replace("raise_canary", "")
+
+
+def test_the_worker_may_write_an_exceptions_text() -> None:
+    with written_lines(with_exception_text=True) as written:
+        log_raised(raise_canary)
+        (line,) = written.lines()
+        assert line["exceptionText"] == "'canary'"
+
+
+def test_what_a_job_raises_for_its_owner_is_in_no_line() -> None:
+    def raise_fatal() -> None:
+        raise Fatal("canary")
+
+    with written_lines(with_exception_text=True) as written:
+        log_raised(raise_fatal)
+        (line,) = written.lines()
+        assert "exceptionText" not in line
+
+
+def test_a_long_text_is_cut() -> None:
+    def raise_at_length() -> None:
+        raise ValueError("x" * 100_000)
+
+    with written_lines(with_exception_text=True) as written:
+        log_raised(raise_at_length)
+        (line,) = written.lines()
+        assert line["exceptionText"] == "x" * log_lines._MAX_TEXT
+
+
+def test_an_exception_without_a_text_of_its_own_costs_no_line() -> None:
+    class Unprintable(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    def raise_unprintable() -> None:
+        raise Unprintable
+
+    with written_lines(with_exception_text=True) as written:
+        log_raised(raise_unprintable)
+        (line,) = written.lines()
+        assert (line["errorType"], line["exceptionText"]) == ("Unprintable", None)
+
+
+def test_a_lone_surrogate_costs_no_line(written: Written) -> None:
+    log_event("MESSAGE_MALFORMED", reason="a\ud800b")
+    (line,) = written.lines()
+    assert line["reason"] == "a?b"
+
+
+def test_exc_info_without_an_exception_changes_nothing(written: Written) -> None:
+    log.for_job(running_job()).error("Nothing was raised.", exc_info=True)
+    (line,) = written.lines()
+    assert line["message"] == "Nothing was raised."
+    assert "traceback" not in line
+
+
+# ── What it costs ──────────────────────────────────────────────────────────────────────────────────
+
+BEFORE_POWERTOOLS = """\
+{"time": "2026-11-21T12:00:00.000Z", "level": "INFO", "message": "JOB_ACCEPTED", "asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "jobType": "sample.returns", "attempt": 0, "status": "PENDING", "application": "orders", "JobsAccepted": 1, "_aws": {"Timestamp": 1795673972071, "CloudWatchMetrics": [{"Namespace": "asyncjobs", "Dimensions": [["application"], ["application", "jobType"]], "Metrics": [{"Name": "JobsAccepted", "Unit": "Count"}]}]}}
+{"time": "2026-11-21T12:00:00.000Z", "level": "INFO", "message": "JOB_STARTED", "asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "jobType": "sample.returns", "attempt": 1, "status": "IN_PROGRESS"}
+{"time": "2026-11-21T12:00:00.000Z", "level": "INFO", "message": "JOB_COMPLETED", "asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "jobType": "sample.returns", "attempt": 1, "status": "COMPLETED", "durationMs": 123, "application": "orders", "JobsCompleted": 1, "_aws": {"Timestamp": 1795673972071, "CloudWatchMetrics": [{"Namespace": "asyncjobs", "Dimensions": [["application"], ["application", "jobType"]], "Metrics": [{"Name": "JobsCompleted", "Unit": "Count"}, {"Name": "durationMs", "Unit": "Milliseconds"}]}]}}
+"""
+"""The lines of a short job when they had no request id, and no Powertools behind them."""
+
+
+def test_a_short_job_logs_no_more_bytes_than_before_it_named_its_requests(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aws_lambda_powertools.logging.logger.is_cold_start", False)
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE + "0")  # as on AWS without tracing
+    written.invoke(lambda: log_event("JOB_ACCEPTED", new_job()), correlation_id=GATEWAY_ID)
+    with unconfigured_logger(), written_lines() as worker:
+
+        def work() -> None:
+            log_event("JOB_STARTED", running_job())
+            log_event("JOB_COMPLETED", running_job(), durationMs=123)
+
+        worker.invoke(work)
+        lines = written.text + worker.text
+    assert len(lines.splitlines()) == len(BEFORE_POWERTOOLS.splitlines())
+    assert len(lines) <= len(BEFORE_POWERTOOLS), lines
