@@ -126,7 +126,7 @@ def test_dotted_words_are_a_valid_name(name: str) -> None:
     "name", ["", "A", "a-b", "a b", ".a", "a.", "a..b", "1a", "a.1", "_a", "a/b", "ä", "a\n", "x" * 51], ids=ascii
 )
 def test_invalid_name_is_rejected(name: str) -> None:
-    with pytest.raises(InvalidJob, match="no name for a job type"):
+    with pytest.raises(InvalidJob, match="not a valid name for a job type"):
         job(name)
 
 
@@ -142,7 +142,7 @@ def test_method_and_path_are_a_valid_route(route: str) -> None:
     "route", ["/import", "POST import", "post /import", "POST /", "POST /a//b", "POST /{a", "POST /a b", "POST /a\n"]
 )
 def test_invalid_route_is_rejected(route: str) -> None:
-    with pytest.raises(InvalidJob, match="is no route"):
+    with pytest.raises(InvalidJob, match="is not a route"):
         job("a", route=route)
 
 

@@ -1,4 +1,4 @@
-"""The catalog: every job type, as a JSON file beside the jobs, so that nobody has to import them to know them.
+"""The catalog: every job type, in a JSON file beside the jobs, so that they can be read without importing the jobs.
 
 The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
 one it runs. `asyncjobs.codegen` writes it from the decorators, and the OpenAPI document beside it.
@@ -28,14 +28,14 @@ _DURATIONS = ("expected", "timeout", "retention", "deadline", "dedupe")
 
 
 class Catalog:
-    """The job types there are, by name."""
+    """All job types, by name."""
 
     def __init__(self, job_types: Mapping[str, JobType]) -> None:
         self._job_types = job_types
 
     @classmethod
     def read(cls, path: Path | None = None) -> Catalog:
-        """The catalog of the jobs package, wherever it is on the path. Raises `StaleCatalog` when there is none."""
+        """Read the catalog of the jobs package, which may be anywhere on the path. Raises `StaleCatalog` when there is none."""
         path = path or catalog_path()
         try:
             entries = json.loads(path.read_bytes())
@@ -44,7 +44,7 @@ class Catalog:
         return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
 
     def __getitem__(self, name: str) -> JobType:
-        """The job type. Raises `UnknownJobType`."""
+        """Return the job type. Raises `UnknownJobType`."""
         try:
             return self._job_types[name]
         except KeyError:
@@ -55,7 +55,7 @@ class Catalog:
 
 
 def catalog_path() -> Path:
-    """Where the catalog lies. Finds the jobs package without running any of it."""
+    """Return the catalog's path. Finds the jobs package without running any of it."""
     spec = importlib.util.find_spec(JOBS_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise StaleCatalog(f"There is no package {JOBS_PACKAGE!r} on the path: the jobs layer is missing.")
@@ -63,12 +63,12 @@ def catalog_path() -> Path:
 
 
 def openapi_path() -> Path:
-    """Where the OpenAPI document lies: beside the catalog."""
+    """Return the path of the OpenAPI document: beside the catalog."""
     return catalog_path().with_name(_OPENAPI_FILE)
 
 
 def openapi_text() -> str:
-    """The OpenAPI document as it is. Raises `StaleCatalog` when there is none."""
+    """Read the OpenAPI document. Raises `StaleCatalog` when there is none."""
     try:
         return openapi_path().read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -100,7 +100,7 @@ def collect() -> Catalog:
 
 
 def _declared(value: object, module: str) -> JobType | None:
-    """The job type that the value of a module declares there; None for anything else."""
+    """Return the job type that this value of a module declares; None for anything else."""
     if isinstance(value, JobType):
         return value
     definition = definition_of(value)
@@ -108,7 +108,7 @@ def _declared(value: object, module: str) -> JobType | None:
 
 
 def to_json(catalog: Catalog) -> str:
-    """The catalog as its file holds it: the same text for the same decorators."""
+    """Return the catalog's file: the same text for the same decorators."""
     return json.dumps({job_type.name: _to_entry(job_type) for job_type in catalog}, indent=1) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Job types and the `@job` decorator that makes them from functions."""
+"""Job types, and the `@job` decorator that makes them from functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 MAX_TIMEOUT = timedelta(minutes=15) - 2 * GRACE
-"""The worker function's timeout, less what an attempt needs around the job."""
+"""The worker function's timeout, less the time that an attempt needs around the job."""
 MAX_RETENTION = timedelta(days=90)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -33,7 +33,7 @@ _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z]
 _TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
 
 GENERIC = "generic"
-"""The tracked job type that is always there, and what a submit without a job type means."""
+"""The tracked job type that always exists, and the type of a submit without one."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,12 +44,12 @@ class Exclusive:
 
     Job types that name the same lock share it; they must agree on its scope and limit.
 
-    - `scope`: who shares it: all owners; each owner for itself; or only jobs of one owner with the same input.
-    - `policy`: what becomes of a submit while it is held: `REJECT` answers 409 `JOB_CREATION_FAILED`; `JOIN` answers with the
-      running job if it is the caller's own and of the same type, and rejects otherwise; `QUEUE` accepts, and the job waits.
+    - `scope`: which jobs share it: those of all owners, of each owner, or of one owner with the same input.
+    - `policy`: the answer to a submit while it is held. `REJECT` answers 409 `JOB_CREATION_FAILED`. `JOIN` answers with the
+      running job if it belongs to the caller and has the same type, and rejects otherwise. `QUEUE` accepts, and the job waits.
     - `limit`: 1 to 10. Each costs a claim one read unit.
 
-    Raises `InvalidJob` when one of them is none of these.
+    Raises `InvalidJob` for any other value.
     """
 
     name: str
@@ -59,7 +59,9 @@ class Exclusive:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or len(self.name) > _MAX_NAME_LENGTH:
-            raise InvalidJob(f"{self.name!r} is no name for a lock: use lower-case words joined by dots, such as 'cache'.")
+            raise InvalidJob(
+                f"{self.name!r} is not a valid name for a lock: use lower-case words joined by dots, such as 'cache'."
+            )
         for option, value in (("scope", self.scope), ("policy", self.policy)):
             allowed = typing.get_args(typing.get_type_hints(Exclusive)[option])
             if value not in allowed:
@@ -70,7 +72,7 @@ class Exclusive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """What is known of a job type without its code."""
+    """A job type without its code."""
 
     name: str
     module: str
@@ -92,7 +94,7 @@ class JobType:
     input_schema: Mapping[str, Any]
     output_schema: Mapping[str, Any]
     tracked: bool = False
-    """Whether it has no function here: an outside worker reports of its jobs."""
+    """Whether it has no function here: an outside worker reports on its jobs."""
 
 
 def job(
@@ -111,31 +113,32 @@ def job(
     route: str | Sequence[str] = (),
     synchronous_route: str | Sequence[str] = (),
 ) -> Callable[[F], F]:
-    """Make the function below a job type. It stays the function it is, so a test just calls it.
+    """Make the function below a job type. The function itself does not change, so a test just calls it.
 
     The function, `def` or `async def`, takes its input and a `JobContext` and returns its output. The annotations of
-    input and output are anything pydantic knows; input that does not fit is refused before the job is accepted.
+    input and output are types that pydantic supports; input that does not fit is rejected before the job is accepted.
 
-    - `name`: what clients submit: lower case, words joined by dots, 50 characters at most.
+    - `name`: the job type that clients submit: lower-case words joined by dots, 50 characters at most.
     - `expected_seconds`: how long it usually takes.
-    - `timeout_seconds`: the longest one attempt may take, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
+    - `timeout_seconds`: the longest time of one attempt, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
-    - `retention_from`: what that counts from: the job's end, or its creation. At least a minute from the end in any case.
-    - `immediate`: whether the submit function may run it at once when it is quick and has attempts to spare. True: when its past
-      jobs have proven quick or, while they prove nothing, `expected_seconds` says so (0.5 or less, unless the deployment says
-      otherwise). None: the same, if `expected_seconds` says so. False: never; for what needs the worker's memory, role or network.
+    - `retention_from`: the start of the retention: the job's end, or its creation. In any case at least a minute from the end.
+    - `immediate`: whether the submit function may run the job when it is quick and has attempts left. True: if measured
+      durations show that it is quick or, without enough of them, its `expected_seconds` does (0.5 or less, unless the
+      deployment has another threshold). None: the same, but only if its `expected_seconds` is quick. False: never, for jobs
+      that need the worker's memory, role or network.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
-      cancelled; up to 90 days, 0 is never. It costs a submit one write unit more. An `Idempotency-Key` goes before it.
-    - `priority`: which queue its jobs wait in, unless a submit says otherwise: behind jobs of that priority, and no others.
-    - `exclusive`: the lock that it runs under: see `Exclusive`. Such a job never runs in the submit function.
-    - `route`: routes of its own, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
+      cancelled; up to 90 days, 0 is never. It costs a submit one more write unit. An `Idempotency-Key` takes precedence.
+    - `priority`: the queue that its jobs wait in, unless a submit sets another: they wait only for jobs of that priority.
+    - `exclusive`: the lock that its jobs run under: see `Exclusive`. Such a job never runs in the submit function.
+    - `route`: its own routes, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
       and the answer is that of `POST /jobs`. Each needs its line in the template.
-    - `synchronous_route`: the same for callers that know nothing of jobs: they wait, up to 20 s, for the bare result.
-    - `deadline_seconds`: how long after its submit a job may go on at all, waiting and retries included; up to a day.
+    - `synchronous_route`: routes for callers without support for jobs: they wait, up to 20 s, for the bare result.
+    - `deadline_seconds`: when the job must have ended, counted from its submit, waiting and retries included; up to a day.
 
-    Raises `InvalidJob` at once when an option is out of range or the function cannot be a job.
+    Raises `InvalidJob` when an option is out of range or the function cannot be a job.
     """
     _check_name(name)
     definition = functools.partial(
@@ -175,17 +178,17 @@ def tracked_job(
     retention_seconds: int = 5 * 60,
     deadline_seconds: float = 24 * 3600,
 ) -> JobType:
-    """Declare a job type that has no function here: an outside worker does the work and reports of it.
+    """Declare a job type without a function: an outside worker does the work and reports on it.
 
-    Keep what it returns in a variable of a module in the jobs layer; the catalog finds it there.
+    Assign the returned job type to a variable of a module in the jobs layer; the catalog finds it there.
 
-    - `name`: what clients submit, by the rule of `@job`.
+    - `name`: the job type that clients submit, by the rule of `@job`.
     - `description`: one sentence for `GET /api/v1/job-types`.
-    - `expected_seconds`: how long it usually takes; for clients to know, up to a day.
+    - `expected_seconds`: how long it usually takes, up to a day; clients can read it.
     - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
     - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to a day.
 
-    Raises `InvalidJob` at once when an option is out of range.
+    Raises `InvalidJob` when an option is out of range.
     """
     _check_name(name)
     deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE)
@@ -207,7 +210,7 @@ def tracked_job(
         exclusive=None,
         routes=(),
         synchronous_routes=(),
-        # Whoever does the work has its input already; `metadata` is for what readers should know.
+        # The outside worker has its input already; `metadata` is for the job's readers.
         input_schema={"type": "object", "maxProperties": 0},
         output_schema={},
         tracked=True,
@@ -235,12 +238,12 @@ class JobDefinition:
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
-        """Makes the job's input from JSON."""
+        """The adapter that makes the job's input from JSON."""
         return self._adapter(self.function.__code__.co_varnames[0])
 
     @functools.cached_property
     def output_adapter(self) -> TypeAdapter[Any]:
-        """Checks what the job returned."""
+        """The adapter that checks the job's output."""
         return self._adapter("return")
 
     @property
@@ -249,7 +252,7 @@ class JobDefinition:
         return inspect.iscoroutinefunction(self.function)
 
     def describe(self) -> JobType:
-        """The job type without its code. Raises `InvalidJob` when an annotation has no JSON Schema."""
+        """Return the job type without its code. Raises `InvalidJob` when an annotation has no JSON Schema."""
         return JobType(
             name=self.name,
             module=self.function.__module__,
@@ -293,9 +296,9 @@ class JobDefinition:
 
 
 def load(job_type: JobType) -> JobDefinition:
-    """Import the job's module and find the job in it.
+    """Import the job's module and return the job.
 
-    Raises `StaleCatalog` when it is not there, and whatever the module raises while it is imported.
+    Raises `StaleCatalog` when it is not there, and any error that the module raises while it is imported.
     """
     definition = definition_of(getattr(importlib.import_module(job_type.module), job_type.function, None))
     if definition is None or definition.name != job_type.name:
@@ -304,13 +307,13 @@ def load(job_type: JobType) -> JobDefinition:
 
 
 def definition_of(function: object) -> JobDefinition | None:
-    """What `@job` made of the function; None for anything else."""
+    """Return the definition that `@job` made of the function; None for anything else."""
     definition = getattr(function, _MARK, None)
     return definition if isinstance(definition, JobDefinition) else None
 
 
 def _without_stream(annotation: Any) -> Any:
-    """What a streamed result has to look like in the end: the rest of `Output | ResultStream`."""
+    """Return the type of a streamed result: the rest of `Output | ResultStream`."""
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return Any if annotation is ResultStream else annotation
     rest = tuple(member for member in typing.get_args(annotation) if member is not ResultStream)
@@ -321,7 +324,7 @@ def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     routes = (given,) if isinstance(given, str) else tuple(given)
     for route in routes:
         if not _ROUTE.fullmatch(route):
-            raise InvalidJob(f"{name}: {route!r} is no route: write a method and a path, such as 'POST /import/{{name}}'.")
+            raise InvalidJob(f"{name}: {route!r} is not a route: write a method and a path, such as 'POST /import/{{name}}'.")
         if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
             raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
     return routes
@@ -330,7 +333,7 @@ def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
 def _check_name(name: str) -> None:
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME_LENGTH:
         raise InvalidJob(
-            f"{name!r} is no name for a job type: use lower-case words joined by dots, such as 'document.extract', "
+            f"{name!r} is not a valid name for a job type: use lower-case words joined by dots, such as 'document.extract', "
             f"at most {_MAX_NAME_LENGTH} characters."
         )
 

@@ -1,4 +1,4 @@
-"""Checks values against JSON Schemas, without the job's code and without pydantic."""
+"""Check values against JSON Schemas, without the job's code and without pydantic."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _MOST_PROBLEMS = 20
 
 
 def check(name: str, schema: Mapping[str, Any], value: Any) -> None:
-    """Raises `InvalidInput` with each place where the value does not fit, and never a word of what it held.
+    """Raise `InvalidInput` with each place where the value does not fit, without quoting the value.
 
-    `name` stands for the schema: the same name must always come with the same one.
+    `name` identifies the schema: the same name must always have the same schema.
     """
     problems = [problem for error in _validator(name, schema).iter_errors(value) for problem in _problems(error)]
     if problems:
@@ -24,7 +24,7 @@ def check(name: str, schema: Mapping[str, Any], value: Any) -> None:
 
 
 def pointer(path: Iterable[str | int]) -> str:
-    """The path as a JSON pointer (RFC 6901)."""
+    """Return the path as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
@@ -40,7 +40,7 @@ def _validator(name: str, schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 
 def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
-    """One problem a field: what is missing and what is too much is named by its own pointer, not by its parent's."""
+    """Return one problem per field: a missing or unknown field has its own pointer, not its parent's."""
     from jsonschema_rs import ValidationErrorKind  # noqa: PLC0415 - see `_validator`
 
     path = error.instance_path

@@ -1,4 +1,4 @@
-"""Whether a job is taken at all: not too many from one owner, not more than can be worked off. Before anything of it is kept."""
+"""Admission: limits on an owner's submits and jobs, and on a queue's backlog, checked before anything is stored."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from asyncjobs.limits.backlog import Backlog
 from asyncjobs.settings import Settings
 
 _LATER = timedelta(seconds=10)
-"""When to ask again where nobody can know: jobs end when they end."""
+"""When to retry where the right time cannot be known, since jobs end at any time."""
 
 
 class Admission:
-    """The limits of a deployment: an owner's rate (None: none), an owner's live jobs, messages that wait in a queue (0: no limit)."""
+    """The limits of a deployment: an owner's rate (None: no limit), its live jobs, and a queue's backlog (0: no limit)."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Admission:
 
     @classmethod
     def of(cls, settings: Settings, *, store: Store, queue: Queue, clock: Clock) -> Self:
-        """The limits that are set."""
+        """Return the limits of these settings."""
         per_minute = settings.submit_rate_per_minute
         return cls(
             store=store,
@@ -51,15 +51,15 @@ class Admission:
         )
 
     def admit(self, job: AsyncJob) -> tuple[AsyncJob, Quota | None]:
-        """The new job as it may be stored, and what its owner's rate has left (None without one).
+        """Return the new job as it may be stored, and the rest of its owner's rate (None without one).
 
         Raises `Busy`, `TooManyLiveJobs`, `SubmitRateExceeded`, or `Unavailable` (the put would fail, too). The token comes
-        last: only a job that nothing else stands in the way of costs one.
+        last, so that a job which another limit rejects takes none.
         """
         owner = job.owner
-        # A tracked job never goes to a queue. One that does not answer sheds nobody: a job is taken also while it is down.
+        # A tracked job never goes to a queue. A queue that does not answer rejects nothing: jobs are accepted while it is down.
         if self._max_backlog and not job.is_tracked and (self._backlog.waiting(job.priority) or 0) >= self._max_backlog:
-            raise Busy("Too many jobs wait.", retry_after=_LATER)
+            raise Busy("The queue is full.", retry_after=_LATER)
         if self._max_live:
             if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:
                 raise TooManyLiveJobs(f"{self._max_live} jobs of this owner are unfinished.", retry_after=_LATER)

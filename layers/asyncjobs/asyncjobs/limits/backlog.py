@@ -1,4 +1,4 @@
-"""How many messages wait, as of the last look at each queue: asking costs a request, and each time would be too often."""
+"""The number of waiting messages of each queue, read every few seconds, since each read costs a request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from asyncjobs.core.job import Priority
 from asyncjobs.core.ports import Queue
 
 _AGE = timedelta(seconds=5)
-"""How long a look at a queue is good for. SQS itself counts only about, and some seconds late."""
+"""How long a count is valid. SQS itself only counts approximately, and some seconds late."""
 _SILENCE = timedelta(minutes=1)
-"""How long a queue that did not answer is not asked again: it takes some 8 s to give up, and somebody waits for it."""
+"""How long a queue that did not answer is not read again: giving up takes about 8 s, while a caller waits."""
 
 
 class Backlog:
-    """What a process knows of the queues."""
+    """The counts that this process has read."""
 
     def __init__(self, queue: Queue, clock: Clock) -> None:
         self._queue = queue
@@ -24,13 +24,13 @@ class Backlog:
         self._seen: dict[Priority, tuple[int | None, datetime]] = {}
 
     def waiting(self, priority: Priority) -> int | None:
-        """About how many messages wait in the queue of that priority; None if it did not answer when it was asked last."""
+        """Return about how many messages wait in that priority's queue; None if it did not answer the last time."""
         now = self._clock()
-        count, look_again_at = self._seen.get(priority, (None, now))
-        if now >= look_again_at:
+        count, read_again_at = self._seen.get(priority, (None, now))
+        if now >= read_again_at:
             try:
-                count, known_for = self._queue.backlog(priority), _AGE
+                count, valid_for = self._queue.backlog(priority), _AGE
             except Unavailable:
-                count, known_for = None, _SILENCE
-            self._seen[priority] = count, now + known_for
+                count, valid_for = None, _SILENCE
+            self._seen[priority] = count, now + valid_for
         return count

@@ -1,9 +1,9 @@
-"""One at a time: the locks that exclusive jobs run under. A lock is an item beside the jobs and names who holds it.
+"""The locks of exclusive jobs. A lock is an item beside the jobs that names its owner: a job and its generation.
 
-A holder is never asked to give its lock back. Whoever wants the lock reads the holder, and takes it from one that is over,
-if the lock still names that one. So a holder that died keeps it no longer than until the sweeper has ended its job; no clock
-decides, and there is nothing to forget. Two rules make that enough. A lock only names a job whose record stands: so one without
-a record is over, never yet to come. And every claim asks for the lock, whatever the submit did. tests/proof/model/lock.py checks it.
+No job gives its lock back. A job that needs the lock reads the owner's job. If that is over, the job writes its own name, if
+the lock still names the owner that was read. So a job whose worker died keeps its lock until the sweeper ends the job; no
+clock decides. Two rules make this correct. A lock only names a job whose record is stored, so an owner without a record is
+over, and never yet to come. And every claim takes the lock, whatever the submit did. tests/proof/model/lock.py checks this.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from asyncjobs.jobtypes.decorator import Exclusive
 
 _KEPT = MAX_DEADLINE + UNFINISHED_RETENTION + timedelta(days=1)
-"""How long after it was taken a lock may be forgotten: its holder's record has expired by then, whatever became of it."""
+"""How long after it was taken a lock expires: later than its owner's record."""
 _STALE = 3
-"""How many entries of the index are looked at beyond those wanted: it still shows some that have just begun."""
+"""How many more index entries are read than jobs needed: the index still has some that have just begun."""
 
 
 class Locks:
-    """Takes locks, and wakes those who wait for one."""
+    """Takes locks, and wakes jobs that wait for one."""
 
     def __init__(self, *, store: Store, queue: Queue | None, clock: Clock) -> None:
-        """Without a queue nobody is woken: the sweeper sends those who wait, some minutes later."""
+        """Take no queue if no job is to be woken: the sweeper then sends waiting jobs some minutes later."""
         self._store = store
         self._queue = queue
         self._clock = clock
@@ -53,18 +53,18 @@ class Locks:
         return "#".join(parts)
 
     def in_the_way(self, job: AsyncJob) -> AsyncJob | None:
-        """A job that holds the lock while this one wants it, its own owner's if possible; None if the lock could be had now.
+        """Return a job that holds the lock, one of the same owner if possible; None if the lock is free.
 
-        Only a look: it neither needs the job's record nor takes anything. Raises `Unavailable`.
+        This only reads, and does not need the job's record. Raises `Unavailable`.
         """
         slot, running = self._look(self._lock_owners(job.exclusive_key or ""))
         return None if slot is not None else _own_first(running, job.owner)
 
     def take(self, exclusive_key: str, holder: LockOwner) -> AsyncJob | None:
-        """Take the lock for a job whose record stands. None: it has it; otherwise a job that holds it. Raises `Unavailable`.
+        """Take the lock for a job whose record is stored. Return None, or a job that holds the lock. Raises `Unavailable`.
 
-        Asked again it says the same, until the job is over. Two deliveries of one job at once may take two of several slots;
-        the second one is lost to others until then.
+        Repeated calls return the same until the job is over. Two simultaneous deliveries of one job may take two of several
+        slots; other jobs cannot use the second one until then.
         """
         while True:
             holders = self._lock_owners(exclusive_key)
@@ -75,12 +75,12 @@ class Locks:
                 return _own_first(running, holder.key.owner)
             if self._store.lock_if_unchanged(slot, holder, seen=holders[slot], until=self._clock() + _KEPT):
                 return None
-            # Somebody was quicker, and begins a job by that: this ends.
+            # Another job took the slot first and begins, so this loop ends.
 
     def wake(self, ended: AsyncJob) -> None:
-        """Send the jobs that have waited longest for the lock of one that has ended: as many as may hold it.
+        """Send the jobs that have waited longest for the lock of an ended job: as many as may hold it.
 
-        It only makes it quick. Whoever is not sent now, because this dies or the index lags, is due for the sweeper.
+        Best effort: the sweeper sends any job that is missed here, because this process dies or the index is late.
         """
         if ended.exclusive_key is None or self._queue is None:
             return
@@ -107,7 +107,7 @@ class Locks:
         return holders
 
     def _look(self, holders: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
-        """The first slot to be had, or who holds them all."""
+        """Return the first free slot, or the jobs that hold all of them."""
         running: list[AsyncJob] = []
         for slot, holder in holders.items():
             job = None if holder is None else self._store.get(holder.key)
@@ -122,7 +122,7 @@ def _limit(exclusive_key: str) -> int:
 
 
 def _slots(exclusive_key: str) -> Sequence[str]:
-    """The locks' names: one for each that may hold it, and the same after its limit was changed."""
+    """Return the names of the lock's items: one for each job that may hold it, the same before and after a change of the limit."""
     limit, _, name = exclusive_key.partition("#")
     return [f"{name}#{number}" for number in range(int(limit))]
 

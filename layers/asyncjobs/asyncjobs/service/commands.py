@@ -91,7 +91,7 @@ class Commands:
     ) -> Submission:
         """Accept a job. Once this returns, the job will run, whatever happens to its message.
 
-        A job of a quick type has already run, unless it starts later or the caller wants it `in_background`.
+        A job of a quick type has already run, unless it starts later or the request is `in_background`.
 
         Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
         same key).
