@@ -32,11 +32,6 @@ TEXTS = ("layers/jobs/jobs/corpus/",)
 """Prefixes of files whose text is data."""
 
 NOT_YET = (
-    "functions/submit/",
-    "functions/sweeper/",
-    "functions/worker/",
-    "layers/asyncjobs/asyncjobs/log.py",
-    "layers/asyncjobs/asyncjobs/settings.py",
     "layers/asyncjobs/asyncjobs/tracked.py",
     "layers/asyncjobs/asyncjobs/tracking/",
     "layers/asyncjobs/asyncjobs/worker/",
