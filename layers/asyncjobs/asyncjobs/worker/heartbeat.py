@@ -1,4 +1,4 @@
-"""The one writer beside the job: sends its newest progress, at most once a second, and renews its lease."""
+"""A background writer beside the job: it sends the newest progress, at most once a second, and renews the lease."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LEAST_PAUSE = timedelta(seconds=1)
 
 
 class Heartbeat:
-    """Reports for one attempt, from a thread of its own, so that `progress` never makes the job wait.
+    """Reports for one attempt, from its own thread, so that `progress` never makes the job wait.
 
-    A heartbeat and a progress report are the same write. An attempt that renews no lease and tells no progress starts no
-    thread and writes nothing. When a write is refused, the job is no longer this attempt's: `interruption` says why.
+    A heartbeat and a progress report are the same write. An attempt that renews no lease and reports no progress starts no
+    thread and writes nothing. When a write is refused, the job no longer belongs to this attempt: `interruption` says why.
     """
 
     def __init__(self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool) -> None:
@@ -44,7 +44,7 @@ class Heartbeat:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop, and wait for a write under way: after this `job` does not change any more."""
+        """Stop, and wait for a write in progress: after this, `job` does not change any more."""
         self._stopping.set()
         with self._news:
             self._news.notify()
@@ -52,7 +52,7 @@ class Heartbeat:
             self._thread.join()
 
     def tell(self, percent: float = 0, message: str | None = None) -> None:
-        """Note the newest progress; it is sent soon. Raises the interruption, if one has been found out by now."""
+        """Note the newest progress, which is sent soon. Raises the interruption, if there is one by now."""
         with self._news:
             if math.isfinite(percent):
                 self._progress = max(self._progress, round(min(max(percent, 0), 100)))
@@ -65,25 +65,25 @@ class Heartbeat:
             raise self.interruption
 
     def beat(self) -> None:
-        """Write the newest progress and the renewed lease, or find out that the job was taken away."""
+        """Write the newest progress and the renewed lease, or note that the job was taken over."""
         reported = self.newest()
         try:
             lost = self._store.swap_if_unchanged(self.job, reported, FENCE_AND_REPORT)
-        except Exception as error:  # noqa: BLE001 - the thread must live on, whatever AWS says
-            # The next one may get through before the lease is over; if none does, the fence settles it.
+        except Exception as error:  # noqa: BLE001 - the thread must go on after any error of AWS
+            # The next write may succeed before the lease ends; if none does, the fence rejects this attempt's writes.
             log_event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
             return
         if lost is None:
             self.job = reported
         elif lost.current is not None and lost.current.is_same_attempt(self.job):
-            # An earlier report, given up for lost, stands there after all: this one is to be told on top of it.
+            # An earlier report that seemed lost was recorded after all: this report goes on top of it.
             self.job = lost.current
             self._has_news = True
         else:
             self.interruption = why_lost(self.job, lost.current)
 
     def newest(self) -> AsyncJob:
-        """The job with the newest progress and a renewed lease, as the next write is to leave it."""
+        """Return the job with the newest progress and a renewed lease, for the next write."""
         with self._news:
             progress, message, self._has_news = self._progress, self._message, False
         now = self._clock()
@@ -101,7 +101,7 @@ class Heartbeat:
             self._stopping.wait(LEAST_PAUSE.total_seconds())
 
     def _wait_for_news(self) -> bool:
-        """Wait until there is progress to send or the lease is to be renewed; False when the attempt is over."""
+        """Wait for progress to send, or the time to renew the lease. Return False when the attempt is over."""
         pause = (HEARTBEAT - LEAST_PAUSE).total_seconds() if self._renews_lease else None
         with self._news:
             self._news.wait_for(lambda: self._has_news or self._stopping.is_set(), timeout=pause)
@@ -109,12 +109,12 @@ class Heartbeat:
 
 
 def storable(text: str) -> str:
-    """The text without lone surrogates: they are no UTF-8, and the table would refuse the whole write."""
+    """Remove lone surrogates: UTF-8 cannot encode them, and the table would refuse the whole write."""
     return text.encode(errors="replace").decode()
 
 
 def why_lost(held: AsyncJob, current: AsyncJob | None) -> JobInterrupted:
-    """What it means for an attempt that its write was refused."""
+    """Return the interruption for an attempt whose write was refused."""
     if current is not None and current.generation == held.generation and current.status is Status.CANCELLED:
         return JobCancelled("The job was cancelled.")
     return LeaseLost("The job is no longer this attempt's.")

@@ -1,7 +1,7 @@
-"""Looks after every unfinished job that is due: sends it, takes it over, ends it. Runs each minute, and may overlap itself.
+"""The sweeper handles every due unfinished job: it sends it, takes it over, or ends it. It runs each minute, and may overlap.
 
-It is why nothing is lost: a job is in the due index from the write that creates it to the write that ends it, so whatever
-dies, message, worker or sweeper, the next sweep finds the job.
+It is the reason why no job is lost. A job is in the due index from the write that creates it to the write that ends it. So
+when a message, a worker or a sweeper is lost, the next sweep finds the job.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from asyncjobs.log import log_event
 
 _BATCH = 10
 _TO_SEND = timedelta(seconds=10)
-"""What is left for the last messages: a queue that does not answer takes some 8 s. Should more be silent, jobs are late, not lost."""
+"""The time for the last messages: a queue that does not answer takes about 8 s. With more such queues, jobs are late, not lost."""
 
 
 @dataclass(slots=True)
 class Sweep:
-    """What one sweep did."""
+    """The counts of one sweep."""
 
     looked_at: int = 0
     sent: int = 0
@@ -44,9 +44,9 @@ class Sweeper:
         self._clock = clock
 
     def sweep(self, remaining: Callable[[], timedelta]) -> Sweep:
-        """Look after all that is due, until there is no more or only a few seconds remain.
+        """Handle all due jobs, until there are no more or only a few seconds remain.
 
-        Raises `Unavailable` when the table does not answer: the next minute's sweep goes on where this one stopped.
+        Raises `Unavailable` when the table does not answer: the next minute's sweep continues where this one stopped.
         """
         sweep, to_send = Sweep(), defaultdict[Priority, list[JobMessage]](list)
         try:
@@ -54,13 +54,13 @@ class Sweeper:
                 if remaining() < _TO_SEND:
                     break
                 for message in self._isolated(key, sweep):
-                    # By queue: batches are full, and one that a queue does not take holds none of another queue.
+                    # Batches are per queue, so a batch that one queue refuses has no message of another queue.
                     batch = to_send[message.priority]
                     batch.append(message)
                     if len(batch) == _BATCH:
                         self._send(to_send.pop(message.priority), sweep)
         finally:
-            # They were moved on already, so nobody else would send them soon.
+            # Their due times have moved already, so no other sweep would send them soon.
             for messages in to_send.values():
                 self._send(messages, sweep)
         log_event(
@@ -73,7 +73,7 @@ class Sweeper:
         return sweep
 
     def _isolated(self, key: JobKey, sweep: Sweep) -> Sequence[JobMessage]:
-        """Look after the job. One that cannot be read must not keep the sweeper from all that come behind it."""
+        """Handle the job. A job that cannot be read must not keep the sweeper from the later ones."""
         try:
             message = self._look_after(key, sweep)
         except Unavailable:
@@ -84,16 +84,16 @@ class Sweeper:
         return () if message is None else (message,)
 
     def _look_after(self, key: JobKey, sweep: Sweep) -> JobMessage | None:
-        """Read the job, decide, and write once. Returns the message to send, if it may be run now."""
+        """Read the job, decide, and write once. Returns the message to send if the job may run now."""
         job, now = self._store.get(key), self._clock()
         if job is None or job.due_at is None or job.due_at > now:
-            # The index lags behind the table: somebody else has just looked after it, or it has ended.
+            # The index is later than the table: another sweep has just handled the job, or it has ended.
             return None
         sweep.looked_at += 1
         sweep.oldest_due = max(sweep.oldest_due, now - job.due_at)
         ended = job.ended_by_time(now)
         if ended is not None:
-            # A heartbeat in between shows that a holder taken for lost lives; past its deadline a job ends regardless.
+            # A heartbeat in between shows that the worker lives; after its deadline the job ends regardless.
             guard = FENCE if job.deadline_at <= now else FENCE_AND_LEASE
             if self._store.swap_if_unchanged(job, ended, guard) is None:
                 sweep.ended += 1
@@ -101,13 +101,13 @@ class Sweeper:
                 if ended.exclusive_key is not None:
                     self._locks.wake(ended)
             return None
-        # Two sweepers may look at the same job; only the one that moves it on sends it.
+        # Two sweepers may read the same job; only the one that moves its due time sends it.
         if self._store.swap_if_unchanged(job, job.rescheduled(now), FENCE_AND_DUE) is not None:
             return None
         return JobMessage.of(job) if job.is_claimable(now) else None
 
     def _send(self, messages: Sequence[JobMessage], sweep: Sweep) -> None:
-        """What the queue does not take now stays in the index, with a later due time: late, not lost."""
+        """Send messages. A message that the queue refuses is late, not lost: its job is in the index, with a later due time."""
         try:
             refused = self._queue.send_all(messages)
         except Unavailable:

@@ -1,4 +1,4 @@
-"""Ends a job that takes too long: first politely, inside the job, then for good, from outside."""
+"""Timeouts: end a job that takes too long, first by an exception inside it, then by ending its process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ T = TypeVar("T")
 
 
 def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
-    """Call it, and raise `TimeLimitExceeded` inside it when the time is up, wherever it is, also in a blocking call.
+    """Call the function, and raise `TimeLimitExceeded` inside it at the time limit, also in a blocking call.
 
-    By a signal, since nothing else wakes a sleeping or waiting call; so it needs the main thread, where Lambda runs
-    handlers. `finally` blocks run; what they do is bounded by `exit_after`.
+    This uses a signal, since nothing else wakes a sleeping or waiting call. So it needs the main thread, where Lambda runs
+    handlers. `finally` blocks run; `exit_after` bounds their time.
     """
 
-    def ring(_signal: int, _frame: FrameType | None) -> None:
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
         raise TimeLimitExceeded(f"The time limit of {limit.total_seconds():g} s is over.")
 
-    previous = signal.signal(signal.SIGALRM, ring)
+    previous = signal.signal(signal.SIGALRM, interrupt)
     try:
         signal.setitimer(signal.ITIMER_REAL, max(limit.total_seconds(), 0.001))
         try:
@@ -39,10 +39,10 @@ def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
 
 @contextmanager
 def exit_after(limit: timedelta) -> Iterator[None]:
-    """End the whole process, with a stack trace on stderr, if the block takes longer than `limit` and the grace.
+    """End the whole process, with a traceback on stderr, if the block takes longer than `limit` and the grace.
 
-    For a job that cannot be reached by an exception, since it hangs in foreign code: its lease would end, another attempt
-    would begin, and this one would still burn the rest of Lambda's quarter of an hour. Lambda starts a new process.
+    This is for a job that no exception can reach, since it hangs in foreign code. Without it, the lease would end, another
+    attempt would begin, and this one would use the rest of Lambda's 15 minutes. Lambda starts a new process.
     """
     faulthandler.dump_traceback_later((limit + GRACE).total_seconds(), exit=True)
     try:
