@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token env stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
+.PHONY: help run token env invoke stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -44,6 +44,9 @@ token: environments ## Print a bearer token (USER=alice)
 
 env: environments ## Print the address and credentials of the local engine as shell variables
 	@.venv/bin/python -m local env
+
+invoke: environments ## Run a function in Docker with one of events/ (EVENT=submit), on a deployed stack with STACK=name
+	@.venv/bin/python -m local invoke "$(EVENT)" $(if $(STACK),--stack "$(STACK)")
 
 logs: environments ## Show the functions' logs (FOLLOW=1)
 	@.venv/bin/python -m local logs $(if $(FOLLOW),--follow)

@@ -1,4 +1,4 @@
-"""The commands behind `make run`, `make token` and `make logs`."""
+"""The commands behind `make run`, `make token`, `make env`, `make invoke` and `make logs`."""
 
 import argparse
 import shlex
@@ -25,6 +25,9 @@ def main() -> int:
     commands.add_parser("run").add_argument("--port", type=int)
     commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
     commands.add_parser("env")
+    invoking = commands.add_parser("invoke")
+    invoking.add_argument("event")
+    invoking.add_argument("--stack")
     commands.add_parser("logs").add_argument("--follow", action="store_true")
     options = parser.parse_args()
     try:
@@ -35,6 +38,8 @@ def main() -> int:
                 _token(options.user)
             case "env":
                 _env()
+            case "invoke":
+                return _invoke(options.event, options.stack)
             case "logs":
                 _logs(follow=options.follow)
     except LocalError as error:
@@ -94,6 +99,12 @@ def _token(username: str) -> None:
 def _env() -> None:
     for name, value in LocalStack(PROJECT, STATE).engine.environment.items():
         print(f"export {name}={shlex.quote(value)}")
+
+
+def _invoke(event: str, deployed: str | None) -> int:
+    from local.invoke import invoke  # noqa: PLC0415 - SAM's modules take a second, and no other command needs them
+
+    return invoke(LocalStack(PROJECT, STATE, say=_say), event, deployed=deployed)
 
 
 def _logs(*, follow: bool) -> None:

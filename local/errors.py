@@ -49,6 +49,16 @@ class StackStuckError(LocalError):
         super().__init__(f"The local stack is stuck in {status}. Start again with: make stop run")
 
 
+class DockerMissingError(LocalError):
+    """`sam local invoke` cannot work."""
+
+    def __init__(self, what_is_missing: str) -> None:
+        super().__init__(
+            f"`sam local invoke` runs functions in Docker. {what_is_missing}\n"
+            "Install or start Docker and try again. Without Docker, `make run` runs the same functions."
+        )
+
+
 class NoUserPoolError(LocalError):
     """The stack has no user pool, so tokens come from another issuer."""
 

@@ -47,6 +47,22 @@ class Sam:
                   "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
                   "--no-fail-on-empty-changeset", *_overrides(parameters), engine=engine)  # fmt: skip
 
+    def invoke(
+        self, function: str, event: Path, variables: Mapping[str, str], parameters: Mapping[str, str], engine: Engine | None
+    ) -> int:
+        """Run `sam local invoke` on the terminal and return its exit status. Without an engine it has the user's AWS settings."""
+        file = self.state / "invoke.json"
+        file.write_text(json.dumps({function: dict(variables)}))
+        config = self.state / "samconfig.toml"
+        config.touch()
+        command = [
+            str(self.tools.sam), "local", "invoke", function, "--event", str(event), "--env-vars", str(file),
+            "--template-file", str(self.state / "build" / "template.yaml"), "--config-file", str(config),
+            *_overrides(parameters),
+        ]  # fmt: skip
+        environment = self._environment(engine) if engine else {**os.environ, "SAM_CLI_TELEMETRY": "0"}
+        return subprocess.run(command, cwd=self.root, env=environment, check=False).returncode
+
     def _run(self, command: str, *options: str, engine: Engine | None = None) -> None:
         # The project's samconfig.toml is for AWS: its buckets, profiles and stages do not exist here.
         config = self.state / "samconfig.toml"

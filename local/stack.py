@@ -132,6 +132,13 @@ class LocalStack:
             self._build(wanted)
             return self._deploy(engine, wanted)
 
+    def invoke(self, function: str, event: Path, variables: Mapping[str, str], *, on_aws: bool = False) -> int:
+        """Run a function of the build in Docker and return SAM's exit status. It has the engine's credentials, or the user's."""
+        with self._records.alone():
+            wanted = self._wanted(None)
+            self._build(wanted)
+        return self._sam.invoke(function, event, variables, wanted.parameters, None if on_aws else self.engine)
+
     def stop(self) -> bool:
         """Stop the engine. Return False if there was none."""
         return self._records.stop()

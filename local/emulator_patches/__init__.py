@@ -15,6 +15,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
     functions.answer_when_the_function_has,
+    functions.replace_empty_endpoint,
     iam.count_loopback_as_secure,
     iam.allow_batches_of_messages,
     iam.derive_role_credentials_from_secret,

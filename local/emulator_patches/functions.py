@@ -5,7 +5,7 @@ import queue
 import time
 from typing import Any
 
-from local.emulator_patches.emulator import module
+from local.emulator_patches.emulator import Properties, before_provisioning, module
 
 _END = "\0end of log"
 _LAST_LINE = f"{_END}\n".encode()
@@ -37,6 +37,22 @@ def answer_when_the_function_has() -> None:
         return python_worker if function.get("Runtime", "").startswith("python") else choose(function)
 
     runtime._worker_class_for = choose_for_python
+
+
+def replace_empty_endpoint() -> None:
+    """Treat an empty `AWS_ENDPOINT_URL` of a function as none, as the SDKs do.
+
+    The emulator sets its own address only for functions that do not have the variable, so calls would go to AWS.
+    """
+    before_provisioning("AWS::Lambda::Function", _without_empty_endpoint)
+
+
+def _without_empty_endpoint(properties: Properties) -> Properties:
+    environment = properties.get("Environment") or {}
+    variables = {
+        name: value for name, value in environment.get("Variables", {}).items() if (name, value) != ("AWS_ENDPOINT_URL", "")
+    }
+    return {**properties, "Environment": {**environment, "Variables": variables}}
 
 
 def _read(worker: Any) -> None:

@@ -108,11 +108,34 @@ def test_sample_cancel_ends_the_job(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "event"), [("status", "status"), ("submit", "cancel"), ("submit", "retry"), ("submit", "delete")]
+    ("function", "event"),
+    [
+        ("status", "status"),
+        ("status", "status-result"),
+        ("submit", "cancel"),
+        ("submit", "retry"),
+        ("submit", "delete"),
+        ("submit", "update"),
+    ],
 )
 def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: str) -> None:
     status, problem = stack.call(function, sample(event))
     assert (status, problem["code"]) == (404, "JOB_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "expected"),
+    [
+        ("status", "status-list", 200),
+        ("status", "status-job-types", 200),
+        ("status", "status-health", 200),
+        ("status", "status-openapi", 200),
+        ("submit", "upload", 201),
+        ("submit", "report", 401),
+    ],
+)
+def test_samples_of_the_other_routes_are_answered(stack: Stack, function: str, event: str, expected: int) -> None:
+    assert stack.invoke(function, sample(event))["statusCode"] == expected
 
 
 def test_message_of_an_unknown_job_is_acknowledged(stack: Stack) -> None:

@@ -20,7 +20,12 @@ def main(command: str, *options: str) -> None:
         (target / "template.yaml").write_text(template)
         return
     cloudformation: Any = boto3.client("cloudformation")
-    stack = {"StackName": option("--stack-name", options), "TemplateBody": template}
+    capabilities = option("--capabilities", options).split()
+    stack = {
+        "StackName": option("--stack-name", options),
+        "TemplateBody": template,
+        "Capabilities": [*capabilities, "CAPABILITY_AUTO_EXPAND"],
+    }
     try:
         cloudformation.create_stack(**stack)
         change = "create"

@@ -111,6 +111,14 @@ def test_lines_before_a_failure_are_in_the_log(twin: Deployed) -> None:
     assert "a last word" in _log_of_a_call(twin, ["a last word"], path="/fail")
 
 
+def test_an_empty_endpoint_is_the_engine_s(twin: Deployed) -> None:
+    assert httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]["AWS_ENDPOINT_URL"] == twin.engine.url
+
+
+def test_released_keeps_an_empty_endpoint(released: Deployed) -> None:
+    assert httpx.get(released.url("PlainApi", "/x")).json()["environment"]["AWS_ENDPOINT_URL"] == ""
+
+
 # ── Queues ──
 
 
@@ -204,7 +212,6 @@ def test_released_requires_a_permission_that_aws_does_not_have(released: Deploye
 def test_functions_have_only_their_own_environment(twin: Deployed) -> None:
     environment = httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]
     assert environment["SEEN"] == "by functions"
-    assert environment["AWS_ENDPOINT_URL"] == twin.engine.url
     assert not {"PYTHONPATH", "PYTEST_CURRENT_TEST", "PWD", "USER", "VIRTUAL_ENV"} & environment.keys()
 
 

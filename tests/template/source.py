@@ -61,7 +61,7 @@ def variables(made: Mapping[str, str]) -> dict[str, str]:
         *(found["Properties"] for found in resources("AWS::Serverless::Function").values()),
     ]
     given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
-    return {name: values[value["Ref"]] for found in given for name, value in found.items()}
+    return {name: value if isinstance(value, str) else values[value["Ref"]] for found in given for name, value in found.items()}
 
 
 @functools.cache

@@ -457,17 +457,25 @@ def settings_variables() -> dict[str, set[str]]:
     }
 
 
+OF_THE_SDK = {"AWS_ENDPOINT_URL"}
+"""Variables that botocore reads."""
+
+
+def test_functions_call_aws_unless_sam_local_sets_another_endpoint() -> None:
+    assert template()["Globals"]["Function"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_function_has_exactly_the_variables_that_it_reads(function: str) -> None:
     asked = attributes_of(app(function), "settings")
     if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
         asked |= attributes_of(source_of("limits/admission"), "settings")
     assert asked
-    assert set().union(*(settings_variables()[name] for name in asked)) == environment(function)
+    assert set().union(*(settings_variables()[name] for name in asked)) == environment(function) - OF_THE_SDK
 
 
 def test_every_setting_is_read_by_a_function() -> None:
-    assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS))
+    assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS)) - OF_THE_SDK
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

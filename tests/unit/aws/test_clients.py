@@ -118,6 +118,21 @@ def test_call_ends_within_18_seconds(make: Callable[[], Any]) -> None:
     assert config.retries["mode"] == "standard"
 
 
+@pytest.mark.parametrize("make", [clients.dynamodb, clients.sqs, clients.s3])
+@pytest.mark.usefixtures("account")
+def test_empty_endpoint_is_aws(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "")
+    meta = make().meta
+    assert meta.endpoint_url == f"https://{meta.service_model.endpoint_prefix}.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("make", [clients.dynamodb, clients.sqs, clients.s3])
+@pytest.mark.usefixtures("account")
+def test_endpoint_of_the_environment_is_used(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    assert make().meta.endpoint_url == "http://127.0.0.1:1"
+
+
 @pytest.mark.usefixtures("account")
 def test_link_names_the_buckets_region() -> None:
     # For a new bucket in another region the global host redirects, and the signature no longer matches.

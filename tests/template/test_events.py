@@ -1,0 +1,53 @@
+"""Each route and each event source of the template has a sample event, from which `make invoke` finds the function."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from local.invoke import function_of, kind_of
+from tests.support.events import FOLDER, sample
+from tests.template.source import resources
+
+EVENTS = sorted(file.stem for file in FOLDER.glob("*.json"))
+SOURCES = {
+    kind_of(source): name
+    for name, function in resources("AWS::Serverless::Function").items()
+    for source in function["Properties"].get("Events", {}).values()
+}
+
+
+def function_with(event: dict[str, Any]) -> str:
+    return function_of(event, resources("AWS::Serverless::Function"))
+
+
+def test_each_route_and_source_has_one_event() -> None:
+    kinds = Counter(_kind(sample(name)) for name in EVENTS)
+    assert kinds == dict.fromkeys(SOURCES, 1)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_function_of_an_event_is_the_one_with_its_source(name: str) -> None:
+    assert function_with(sample(name)) == SOURCES[_kind(sample(name))]
+
+
+@pytest.mark.parametrize("name", [name for name in EVENTS if "routeKey" in sample(name)])
+def test_http_event_names_its_route_everywhere(name: str) -> None:
+    event = sample(name)
+    method, path = event["routeKey"].split()
+    assert event["requestContext"]["routeKey"] == event["routeKey"]
+    assert event["requestContext"]["http"]["method"] == method
+    assert event["requestContext"]["http"]["path"] == event["rawPath"] == path.format(**event.get("pathParameters", {}))
+    assert int(event["headers"].get("content-length", 0)) == len(event.get("body", ""))
+
+
+def test_readme_lists_every_event() -> None:
+    text = (FOLDER / "README.md").read_text()
+    assert [name for name in EVENTS if f"`{name}.json`" not in text] == []
+
+
+def _kind(event: dict[str, Any]) -> str:
+    kind: str = event.get("routeKey") or event.get("source") or event["Records"][0]["eventSource"]
+    return kind
