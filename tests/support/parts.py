@@ -6,17 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.core.clock import Clock
+from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import History, Objects, Queue, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker import inline
+from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import InlineExecutor
 from asyncjobs.worker.sweeper import Sweeper
 
 INLINE_THRESHOLD = timedelta(seconds=0.5)
+QUARTER_HOUR = timedelta(minutes=15)
 
 
 def make_commands(*, store: Store, queue: Queue, objects: Objects, catalog: Catalog, clock: Clock, **changes: Any) -> Commands:
@@ -61,3 +65,17 @@ def make_inline_executor(
 def make_sweeper(*, store: Store, queue: Queue, clock: Clock) -> Sweeper:
     """Return a sweeper over these ports."""
     return Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue, clock=clock), clock=clock)
+
+
+def run_attempt(
+    executor: Executor, message: JobMessage, *, claimant: str = "w1", remaining: timedelta = QUARTER_HOUR
+) -> timedelta | None:
+    """Run one attempt of the job, as the batch worker does."""
+    plan = executor.plan(message.job_type)
+    steps = executor.run(message, plan, claimant=claimant, remaining=remaining)
+    return run_side_by_side([steps], plan.timeout)[0] if plan.is_async else run_plain(steps)
+
+
+def run_claimed(executor: Executor, claim: AsyncJob) -> AsyncJob | None:
+    """Run the attempt that a claim of a plain job has begun."""
+    return run_plain(executor.run_claimed(claim, executor.plan(claim.job_type), remaining=QUARTER_HOUR))

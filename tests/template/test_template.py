@@ -820,7 +820,12 @@ def senders(function: str) -> set[str]:
     while new:
         new = {name for tree in map(trees.__getitem__, new) for name in imported(tree)} - trees.keys()
         trees |= {name: source_of(name.replace(".", "/")) for name in new}
-    return {name for name, tree in trees.items() if {"send", "send_all"} & called(tree)}
+    sends = {"self._queue.send", "self._queue.send_all"}
+    return {name for name, tree in trees.items() if sends & {ast.unparse(node.func) for node in calls(tree)}}
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
 
 
 def imported(tree: ast.AST) -> set[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from asyncjobs.worker.executor import Executor
 from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
 from tests.support.fakes import FakeObjects
-from tests.support.parts import make_commands, make_executor, make_inline_executor
+from tests.support.parts import make_commands, make_executor, make_inline_executor, run_attempt
 
 OWNER = "user-0123456789abcdef-0123456789abcdef"
 
@@ -91,7 +90,7 @@ def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fix
 def run_one(service: tuple[Commands, Executor], request: SubmitRequest, *, key: str = "k") -> AsyncJob:
     commands, executor = service
     job = commands.submit(OWNER, request, idempotency_key=key).job
-    executor.run(JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d", remaining=timedelta(minutes=15))
+    run_attempt(executor, JobMessage.of(job), claimant="8f9e2d4c-1b3a-4c5d-9e8f-7a6b5c4d3e2f/0a1b2c3d")
     return job
 
 

@@ -23,9 +23,7 @@ from asyncjobs.service import commands
 from asyncjobs.service.sender import Sender
 from asyncjobs.tracking import reports
 from asyncjobs.tracking.worker_token import WorkerToken
-from asyncjobs.worker.attempt import Outcome, Stopped
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.ablations import Ablation, caught, store_with
 from tests.proof.stateful.features import Features
 from tests.proof.stateful.world import Parts
@@ -49,15 +47,9 @@ def _send_only_what_was_never_begun(self: Sender, job: AsyncJob) -> None:
         _send(self, job)
 
 
-def _record_as_if_nothing_could_fail(
-    self: Executor, _claim: AsyncJob, heartbeat: Heartbeat, outcome: Outcome
-) -> AsyncJob | None:
-    if isinstance(outcome, Stopped):
-        return None
-    held, ended = heartbeat.job, self._ended(heartbeat.newest(), outcome)
+def _record_as_if_nothing_could_fail(self: Executor, held: AsyncJob, ended: AsyncJob) -> None:
     with suppress(Unavailable):
         self._swap_persistently(held, ended)
-    return ended
 
 
 # ── Deletions ──────────────────────────────────────────────────────────────────────────────────────

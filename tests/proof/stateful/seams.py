@@ -19,7 +19,7 @@ from asyncjobs.aws import s3
 from asyncjobs.core import job
 from asyncjobs.core.errors import TimeLimitExceeded
 from asyncjobs.tracking import worker_token
-from asyncjobs.worker import executor, heartbeat, inline, sqs_batch
+from asyncjobs.worker import event_loop, executor, heartbeat, inline, sqs_batch
 from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.scheduler import Invocation, Scheduler
 
@@ -94,8 +94,7 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
         for place, name, stand_in in (
             (executor, "call_with_timeout", call_with_timeout),
             (executor, "exit_after", exit_after),
-            (sqs_batch, "exit_after", exit_after),
-            (inline, "exit_after", exit_after),
+            (event_loop, "exit_after", exit_after),
             (heartbeat.Heartbeat, "_start", start),
             (job, "uuid", same),
             (sqs_batch, "secrets", same),

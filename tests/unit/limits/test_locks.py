@@ -36,7 +36,7 @@ from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, OWNER, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
-from tests.support.parts import make_commands, make_executor, make_sweeper
+from tests.support.parts import make_commands, make_executor, make_sweeper, run_attempt, run_claimed
 from tests.unit.conftest import Lines
 
 QUARTER_HOUR = timedelta(minutes=15)
@@ -164,7 +164,7 @@ def submit(
 
 def begin(executor: Executor, store: FakeStore, job: AsyncJob, *, by: str = "w") -> AsyncJob | timedelta | None:
     """Claim the job for a worker and leave it running."""
-    return executor._claim(JobMessage.of(stored(store, job)), by, QUARTER_HOUR)
+    return executor._claim(JobMessage.of(stored(store, job)), executor.plan(job.job_type), by, QUARTER_HOUR)
 
 
 # ── Key ───────────────────────────────────────────────────────────────────────────────────────────
@@ -443,7 +443,7 @@ def test_exclusive_job_runs_with_its_lock_and_its_end_wakes_the_longest_waiting_
     # The message is acknowledged and no attempt is counted.
     assert [begin(executor, store, job) for job in jobs[1:]] == [None, None]
     assert [stored(store, job).attempt for job in jobs] == [1, 0, 0]
-    executor.run_claimed(claim, QUARTER_HOUR)
+    run_claimed(executor, claim)
     assert stored(store, jobs[0]).is_finished
     assert queue.sent == [JobMessage.of(jobs[1])]
 
@@ -455,7 +455,7 @@ def test_woken_job_is_sent_to_its_own_queue(store: FakeStore, queue: FakeQueue, 
     clock.advance(seconds=3)
     claim = begin(executor, store, first)
     assert isinstance(claim, AsyncJob)
-    executor.run_claimed(claim, QUARTER_HOUR)
+    run_claimed(executor, claim)
     assert [message.priority for message in queue.sent] == [Priority.STANDARD, Priority.LOW]
 
 
@@ -465,7 +465,7 @@ def test_as_many_jobs_are_woken_as_may_run(commands: Commands, store: FakeStore,
     assert [isinstance(claim, AsyncJob) for claim in begun] == [True, True, False, False, False]
     queue.sent.clear()
     assert isinstance(begun[0], AsyncJob)
-    executor.run_claimed(begun[0], QUARTER_HOUR)
+    run_claimed(executor, begun[0])
     assert len(queue.sent) == 2
 
 
@@ -505,7 +505,7 @@ def test_message_of_an_ended_job_blocks_no_other_job(commands: Commands, store: 
     over, next_one = (submit(commands, "lock.queues").job for _ in range(2))
     message = JobMessage.of(over)
     commands.cancel(OWNER, over.async_job_id)
-    assert executor._claim(message, "w", QUARTER_HOUR) is None
+    assert executor._claim(message, executor.plan(message.job_type), "w", QUARTER_HOUR) is None
     assert isinstance(begin(executor, store, next_one), AsyncJob)
 
 
@@ -564,10 +564,10 @@ def test_fifty_waiting_jobs_run_in_one_chain_of_messages_and_each_message_follow
     first, *_ = [begin(executor, store, job) for job in jobs]  # the others find the lock taken, and their messages are used up
     queue.sent.clear()
     assert isinstance(first, AsyncJob)
-    executor.run_claimed(first, QUARTER_HOUR)
+    run_claimed(executor, first)
     hops = [1] * len(queue.sent)
     for message, hop in zip(queue.sent, hops, strict=False):  # both grow
-        executor.run(message, claimant="w", remaining=QUARTER_HOUR)
+        run_attempt(executor, message)
         hops += [hop + 1] * (len(queue.sent) - len(hops))
     ended = [job for job in jobs if stored(store, job).status is Status.COMPLETED]
     assert len(ended) >= 49  # of a pair, the second lock is held by a job that this test leaves running
@@ -584,7 +584,7 @@ def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore
         raise Unavailable("throttled")
 
     store.waiting = fail  # type: ignore[method-assign]  # only this call fails
-    executor.run_claimed(claim, QUARTER_HOUR)
+    run_claimed(executor, claim)
     store.waiting = waiting  # type: ignore[method-assign]
     assert stored(store, holder).status is Status.COMPLETED
     assert lines.names()[-1] == "WAKE_DEFERRED"

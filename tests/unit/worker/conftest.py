@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +16,8 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.worker.executor import Executor
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeStore
+from tests.support.parts import run_attempt
 
-QUARTER_HOUR = timedelta(minutes=15)
 Submit = Callable[..., AsyncJob]
 Run = Callable[[AsyncJob], timedelta | None]
 
@@ -51,10 +50,7 @@ def run(executor: Executor) -> Run:
     """Run one attempt of the job."""
 
     def run(job: AsyncJob) -> timedelta | None:
-        message = JobMessage.of(job)
-        if executor.is_async(message.job_type):
-            return asyncio.run(executor.run_async(message, claimant="w1", remaining=QUARTER_HOUR))
-        return executor.run(message, claimant="w1", remaining=QUARTER_HOUR)
+        return run_attempt(executor, JobMessage.of(job))
 
     return run
 

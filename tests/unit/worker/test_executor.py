@@ -17,9 +17,9 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
-from tests.support.parts import make_executor
+from tests.support.parts import make_executor, run_attempt
 from tests.unit.conftest import Lines
-from tests.unit.worker.conftest import QUARTER_HOUR, Run, Submit, stored
+from tests.unit.worker.conftest import Run, Submit, stored
 
 # ── Outcomes ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -133,7 +133,7 @@ def test_claim_with_a_lost_answer_is_repeated(objects: FakeObjects, catalog: Cat
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
     executor = make_executor(store=store, queue=FakeQueue(), objects=objects, catalog=catalog, clock=clock)
-    assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
+    assert run_attempt(executor, JobMessage.of(job)) is None
     assert (stored(store, job).status, stored(store, job).attempt, store.claims) == (Status.COMPLETED, 1, 2)
 
 
@@ -151,7 +151,7 @@ def test_retry_beyond_the_deadline_waits_until_the_deadline(
 
 def test_attempt_does_not_start_with_too_little_time_left(store: FakeStore, executor: Executor, submit: Submit) -> None:
     job = submit("sample.returns")
-    assert executor.run(JobMessage.of(job), claimant="w", remaining=timedelta(seconds=9)) == timedelta(0)
+    assert run_attempt(executor, JobMessage.of(job), remaining=timedelta(seconds=9)) == timedelta(0)
     assert stored(store, job) == job
 
 
@@ -187,7 +187,7 @@ def test_cancelled_or_replaced_attempt_records_nothing(
     job = replace(new_job(), job_type="sample.returns")
     store.add_if_absent(job, NOW)
     executor = make_executor(store=store, queue=FakeQueue(), objects=objects, catalog=catalog, clock=clock)
-    assert executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR) is None
+    assert run_attempt(executor, JobMessage.of(job)) is None
     assert stored(store, job).result is None
     assert ("JOB_FENCED", reason) in [(line["message"], line.get("reason")) for line in lines.events]
 
@@ -220,7 +220,7 @@ def test_result_is_recorded_through_a_few_seconds_of_throttling(
         clock=clock,
         sleep=lambda seconds: clock.advance(seconds=seconds),
     )
-    again_after = executor.run(JobMessage.of(job), claimant="w1", remaining=QUARTER_HOUR)
+    again_after = run_attempt(executor, JobMessage.of(job))
     assert stored(store, job).status is status
     assert (again_after is None) is (status is Status.COMPLETED)
     assert store.refusals == 0

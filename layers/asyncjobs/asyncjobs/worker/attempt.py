@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
@@ -25,8 +23,9 @@ from asyncjobs.core.errors import (
 )
 from asyncjobs.core.job import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
 from asyncjobs.core.ports import Objects, ResultWriter
-from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
+from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.heartbeat import Heartbeat, storable
+from asyncjobs.worker.plan import Plan
 
 TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
 
@@ -60,12 +59,10 @@ Outcome = Succeeded | Errored | Stopped
 class Attempt:
     """A claimed job about to run. It is what the job gets as its `JobContext`."""
 
-    def __init__(
-        self, *, heartbeat: Heartbeat, objects: Objects, find_type: Callable[[], JobType], clock: Clock, ends_at: datetime
-    ) -> None:
+    def __init__(self, *, heartbeat: Heartbeat, objects: Objects, plan: Plan, clock: Clock, ends_at: datetime) -> None:
         self._heartbeat = heartbeat
         self._objects = objects
-        self._find_type = find_type
+        self._plan = plan
         self._clock = clock
         self._ends_at = ends_at
         self._stream: ResultWriter | None = None
@@ -75,16 +72,18 @@ class Attempt:
     def run(self) -> Outcome:
         """Run a plain function."""
         try:
-            definition = self._load()
+            definition = self._plan.load()
             return self._succeeded(definition, definition.function(self._input(definition), self))
         except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
             return self.errored(error)
 
     async def run_async(self) -> Outcome:
         """Run a coroutine function. The time limit reaches it as the cancellation of what it awaits."""
+        import asyncio  # noqa: PLC0415 - see `event_loop`
+
         limit = asyncio.timeout(self.remaining_seconds)
         try:
-            definition = self._load()
+            definition = self._plan.load()
             async with limit:
                 returned = await definition.function(self._input(definition), self)
             return self._succeeded(definition, returned)
@@ -155,9 +154,6 @@ class Attempt:
     @property
     def _job(self) -> AsyncJob:
         return self._heartbeat.job
-
-    def _load(self) -> JobDefinition:
-        return load(self._find_type())
 
     def _input(self, definition: JobDefinition) -> Any:
         from pydantic import ValidationError  # noqa: PLC0415 - a third of a cold start, and only attempts need it

@@ -14,7 +14,7 @@ from asyncjobs.core.ports import History
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
-from asyncjobs.worker.timeouts import exit_after
+from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 
 if TYPE_CHECKING:
     from asyncjobs.core.durations import Durations
@@ -68,16 +68,11 @@ class InlineExecutor:
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
         log_event("JOB_STARTED", job)
-        remaining = AT_MOST + GRACE
         try:
             executor = self._executor()
-            if executor.is_async(job.job_type):
-                import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
-
-                with exit_after(remaining):
-                    ended = asyncio.run(executor.run_claimed_async(job, remaining))
-            else:
-                ended = executor.run_claimed(job, remaining)
+            plan = executor.plan(job.job_type)
+            steps = executor.run_claimed(job, plan, remaining=AT_MOST + GRACE)
+            ended = run_side_by_side([steps], AT_MOST)[0] if plan.is_async else run_plain(steps)
         except Unavailable:
             # When its lease is over, the sweeper has it made again.
             return job

@@ -1,0 +1,55 @@
+"""How attempts at the jobs of one type run: looked up once for an attempt, and passed along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+from asyncjobs.core.errors import UnknownJobType
+from asyncjobs.core.job import SHORT_TIMEOUT, is_short, lease_length
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an attempt needs of its job type."""
+
+    name: str
+    job_type: JobType | None
+    """None for an unknown type: a newer release accepted the job."""
+    timeout: timedelta
+
+    @classmethod
+    def of(cls, name: str, catalog: Catalog) -> Self:
+        """Look the type up.
+
+        An unknown type gets a plan as well, so that its jobs are claimed and their attempts come to an end.
+        """
+        try:
+            job_type = catalog[name]
+        except UnknownJobType:
+            return cls(name, None, SHORT_TIMEOUT)
+        return cls(name, job_type, job_type.timeout)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the job is a coroutine function."""
+        return self.job_type is not None and self.job_type.is_async
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds the job."""
+        return lease_length(self.timeout)
+
+    @property
+    def renews_lease(self) -> bool:
+        """Whether the attempt is longer than its lease, and sends heartbeats."""
+        return not is_short(self.timeout)
+
+    def load(self) -> JobDefinition:
+        """Import the job. Raises `UnknownJobType`, and whatever its module raises."""
+        if self.job_type is None:
+            raise UnknownJobType(self.name)
+        return load(self.job_type)
