@@ -340,6 +340,15 @@ def test_burst_of_submits_reads_once(commands: Commands, history: FakeHistory) -
     assert history.reads == 1
 
 
+def test_burst_of_submits_judges_the_type_once(
+    commands: Commands, history: FakeHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts = iter([True])
+    monkeypatch.setattr(inline, "_is_proven_quick", lambda *_, **__: next(verdicts))
+    history.known["sample.is_quick"] = Durations.of([LONG] * 100)
+    assert [submit(commands).job.status for _ in range(3)] == [Status.COMPLETED] * 3
+
+
 def test_declared_duration_counts_while_the_table_is_unavailable(
     commands: Commands, inline_executor: InlineExecutor, history: FakeHistory
 ) -> None:

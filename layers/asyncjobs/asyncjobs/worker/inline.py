@@ -44,6 +44,7 @@ class InlineExecutor:
         self._executor = executor
         self._clock = clock
         self._history = CachedHistory(history)
+        self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
 
     def takes(self, job_type: JobType) -> bool:
         """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
@@ -56,8 +57,7 @@ class InlineExecutor:
         is_allowed = is_declared if job_type.immediate is None else job_type.immediate
         if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
-        past = self._history.of(job_type.name)
-        is_proven = None if past is None else _is_proven_quick(past, threshold=self._threshold)
+        is_proven = self._is_proven_quick(job_type.name)
         return is_declared if is_proven is None else is_proven
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
@@ -77,6 +77,15 @@ class InlineExecutor:
             # When its lease is over, the sweeper has it made again.
             return job
         return ended or job
+
+    def _is_proven_quick(self, job_type: str) -> bool | None:
+        """Return what past jobs prove of their type, computed once for each read of the history."""
+        past = self._history.of(job_type)
+        known, verdict = self._verdicts.get(job_type, (None, None))
+        if past is not None and past is not known:
+            verdict = _is_proven_quick(past, threshold=self._threshold)
+        self._verdicts[job_type] = past, verdict
+        return None if past is None else verdict
 
 
 def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
