@@ -79,6 +79,8 @@ CATALOG = Catalog(
         "api.searches": SEARCHES,
         "api.takes_anything": job_type("api.takes_anything"),
         "api.is_alone": job_type("api.is_alone", exclusive=Exclusive("alone")),
+        # The name of a body's schema, too.
+        "report": job_type("report", input_schema={"type": "object", "required": ["pages"]}),
         GENERIC: tracked_job(GENERIC),
     }
 )

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.http.in_memory_api import (
-    BODY,
-    InMemoryApi,
-)
+from tests.unit.http.in_memory_api import BODY, UPDATE, InMemoryApi
 
 
 def test_input_defaults_to_an_empty_object(api: InMemoryApi) -> None:
@@ -147,3 +144,11 @@ def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
 def test_invalid_upload_is_400_with_each_problem(api: InMemoryApi, body: Any, pointers: list[str]) -> None:
     answer = api.upload(body)
     assert (answer.status, answer.pointers) == (400, pointers)
+
+
+def test_job_type_may_have_the_name_of_a_bodys_schema(api: InMemoryApi) -> None:
+    job = api.submit({}).body
+    for _ in range(2):
+        assert api.submit({"jobType": "report", "input": {"pages": 9}}).status == 202
+        assert api.submit({"jobType": "report", "input": {"progress": 1}}).pointers == ["/input/pages"]
+        assert api.call(UPDATE, async_job_id=job["asyncJobId"], body='{"progress": 1}').status == 200

@@ -95,9 +95,10 @@ def test_job_types_show_their_public_fields(api: InMemoryApi) -> None:
         "api.searches",
         "api.takes_anything",
         "api.is_alone",
+        "report",
         "generic",
     ]
-    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, False, True]
+    assert [found["tracked"] for found in answer.body["jobTypes"]] == [False, False, False, False, False, True]
     assert answer.body["jobTypes"][0] == {
         "jobType": "api.reads",
         "description": "Reads pages.",

@@ -90,7 +90,7 @@ def _submit_schema(job_type: JobType) -> Json:
         fields[name] = description if "$ref" in description else {**fields[name], **description}
     fields |= {"jobType": {"const": job_type.name}, "input": ref(f"{job_type.name}.input")}
     schema["required"] = [] if job_type.name == GENERIC else ["jobType"]
-    # An omitted input is an empty object. (`json_schema.check` would keep a validator for the type's name forever.)
+    # An omitted input is an empty object.
     if not jsonschema_rs.validator_for(dict(job_type.input_schema), offline=True).is_valid({}):
         schema["required"].append("input")
     return {"description": job_type.description, **schema}

@@ -166,10 +166,11 @@ def _parameter(parameter: str | Json) -> Json:
 
 
 def _body_of(operation: Operation) -> str | None:
-    return fields_name(operation) if operation.body is None else _name_of(operation.body)
+    return fields_name(operation) if operation.body is None else _component(operation.body)
 
 
-def _name_of(schema: str | Schema) -> str:
+def _component(schema: str | Schema) -> str:
+    """Return the name of the schema's component."""
     return schema if isinstance(schema, str) else schema.name
 
 
@@ -224,7 +225,7 @@ def _success(success: Success) -> Json:
     return {
         "description": success.description,
         **({"headers": headers} if headers else {}),
-        **({"content": {"application/json": {"schema": ref(_name_of(success.schema))}}} if success.schema else {}),
+        **({"content": {"application/json": {"schema": ref(_component(success.schema))}}} if success.schema else {}),
         **({"links": links} if links else {}),
     }
 

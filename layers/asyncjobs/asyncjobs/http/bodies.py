@@ -67,7 +67,7 @@ def submit_request(body: Any, schema: Schema, latest: datetime) -> SubmitRequest
 def checked(schema: Schema, body: Any) -> Any:
     """Return the body. Raise a `Problem` (400) that names each place where it does not fit."""
     try:
-        json_schema.check(schema.name, schema.json, body)
+        json_schema.check(schema.json, body)
     except InvalidInput as error:
         raise invalid_request(*error.problems) from error
     return body

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 _MOST_PROBLEMS = 20
 
 
-def check(name: str, schema: Mapping[str, Any], value: Any) -> None:
+def check(schema: Mapping[str, Any], value: Any) -> None:
     """Raise `InvalidInput` with each place where the value does not fit, without quoting the value.
 
-    `name` identifies the schema: the same name must always have the same schema.
+    Pass the same object for the same schema: its validator is kept for the next value.
     """
-    problems = [problem for error in _validator(name, schema).iter_errors(value) for problem in _problems(error)]
+    problems = [problem for error in _validator(schema).iter_errors(value) for problem in _problems(error)]
     if problems:
         raise InvalidInput(problems[:_MOST_PROBLEMS])
 
@@ -28,15 +28,16 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
-_validators: dict[str, jsonschema_rs.Validator] = {}
+_validators: dict[int, tuple[Mapping[str, Any], jsonschema_rs.Validator]] = {}
+"""By the identity of the schema, which stays here, so that no other object gets the same id."""
 
 
-def _validator(name: str, schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
+def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
     import jsonschema_rs  # noqa: PLC0415 - only a submit pays for it
 
-    if name not in _validators:
-        _validators[name] = jsonschema_rs.validator_for(dict(schema), mask="the value", offline=True)
-    return _validators[name]
+    if id(schema) not in _validators:
+        _validators[id(schema)] = schema, jsonschema_rs.validator_for(dict(schema), mask="the value", offline=True)
+    return _validators[id(schema)][1]
 
 
 def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:

@@ -178,7 +178,7 @@ class SubmitPipeline:
 
     def _validate(self, request: SubmitRequest) -> JobType:
         job_type = self._catalog[request.job_type]
-        json_schema.check(job_type.name, job_type.input_schema, request.input)
+        json_schema.check(job_type.input_schema, request.input)
         return job_type
 
     def _name(

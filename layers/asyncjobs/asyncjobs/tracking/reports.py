@@ -83,7 +83,7 @@ class Report:
     def of(cls, fields: Any) -> Report:
         """The report with these fields, camelCase as in JSON. Raises `InvalidReport`, `ResultTooLarge`."""
         try:
-            json_schema.check("report", SCHEMA, fields)
+            json_schema.check(SCHEMA, fields)
         except InvalidInput as error:
             raise InvalidReport(error.problems) from error
         status = Status(fields.get("status", Status.IN_PROGRESS))
