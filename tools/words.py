@@ -32,8 +32,6 @@ TEXTS = ("layers/jobs/jobs/corpus/",)
 """Prefixes of files whose text is data."""
 
 NOT_YET = (
-    "layers/asyncjobs/asyncjobs/tracked.py",
-    "layers/asyncjobs/asyncjobs/tracking/",
     "layers/asyncjobs/asyncjobs/worker/",
     "tests/proof/",
 )

@@ -91,7 +91,7 @@ def test_unknown_job_is_not_found(tracked_jobs: TrackedJobs) -> None:
 
 @pytest.mark.parametrize("owner", ["", "a#b", "ä", "a\nb", "x" * 129])
 def test_invalid_owner_is_rejected(tracked_jobs: TrackedJobs, owner: str) -> None:
-    with pytest.raises(ValueError, match="is no owner"):
+    with pytest.raises(ValueError, match="is not a valid owner"):
         tracked_jobs.create_job(owner)
 
 

@@ -1,7 +1,7 @@
-"""Tracked jobs for server-side code in the same AWS account: straight to the table, without HTTP.
+"""Tracked jobs for server-side code in the same AWS account: directly in the table, without HTTP.
 
-Whoever uses it needs `dynamodb:PutItem`, `GetItem` and `UpdateItem` on the stack's table, and so can write any job there:
-give it to code that you trust as the stack itself. Everybody else reports over HTTP, with a worker's token.
+The code needs `dynamodb:PutItem`, `GetItem` and `UpdateItem` on the stack's table, and so can write any job there: use it
+only in code that you trust like the stack itself. Other workers report over HTTP, with a worker's token.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CreatedJob:
-    """A new tracked job, and the token for an outside worker, should one report of it over HTTP."""
+    """A new tracked job, and the token for an outside worker that reports over HTTP."""
 
     job: AsyncJob
     worker_token: str = field(repr=False)
 
 
 class TrackedJobs:
-    """Creates tracked jobs and reports of them.
+    """Creates tracked jobs and reports on them.
 
     Every method raises `Unavailable` when the table does not answer; repeat the call then. All but `create_job` raise
-    `JobNotFound`, `JobNotTracked`, `JobHasEnded` (somebody cancelled it, or its deadline passed: stop working), and
-    `InvalidReport` for what the HTTP API would refuse, too.
+    `JobNotFound`, `JobNotTracked`, `JobHasEnded` (it was cancelled, or its deadline passed: stop working), and
+    `InvalidReport` for reports that the HTTP API would reject, too.
     """
 
     def __init__(self, table_name: str, client: DynamoDBClient | None = None, *, clock: Clock = utc_now) -> None:
@@ -55,19 +55,19 @@ class TrackedJobs:
         retention_seconds: int = 5 * 60,
         deadline_seconds: float = 24 * 3600,
     ) -> CreatedJob:
-        """Create a job that `owner`, the `sub` of a user's token, sees. The options are those of `tracked_job`.
+        """Create a job of `owner`, the `sub` of a user's token. The options are those of `tracked_job`.
 
-        Raises `InvalidJob` for an option that is out of range, `ValueError` for an owner that no token can name.
+        Raises `InvalidJob` for an option that is out of range, and `ValueError` for an invalid owner.
         """
         if not OWNER.fullmatch(owner):
-            raise ValueError(f"{owner!r} is no owner: use the `sub` of the user's token.")
+            raise ValueError(f"{owner!r} is not a valid owner: use the `sub` of the user's token.")
         declared = tracked_job(job_type, retention_seconds=retention_seconds, deadline_seconds=deadline_seconds)
         token = WorkerToken.new(owner)
         now = self._clock()
         job = submitted(
             JobKey(owner, job_id_for(owner, None)),
             job_type=declared.name,
-            # No later request can be the same one: this one has no idempotency key.
+            # The hash is random: without an idempotency key, no later request can be the same one.
             request_hash=hashlib.sha256(token.generation.encode()).digest(),
             max_attempts=declared.max_attempts,
             timeout=declared.timeout,
@@ -83,13 +83,13 @@ class TrackedJobs:
         return CreatedJob(job, token.text)
 
     def update_job(self, key: JobKey, *, progress: int | None = None, message: str | None = None) -> AsyncJob:
-        """Tell how far the work is, 0 to 100; the first report starts the job, and progress never goes back."""
+        """Report the progress, 0 to 100. The first report starts the job, and progress never decreases."""
         return self._report(key, status="IN_PROGRESS", progress=progress, message=message)
 
     def complete_job(
         self, key: JobKey, result: Any = None, *, result_location: str | None = None, message: str | None = None
     ) -> AsyncJob:
-        """End the job well, with a small result or an https URL of a larger one. Raises `ResultTooLarge` as well."""
+        """Complete the job with a small result, or an https URL of a larger one. May also raise `ResultTooLarge`."""
         return self._report(key, status="COMPLETED", message=message, result=result, resultLocation=result_location)
 
     def fail_job(self, key: JobKey, error: str, *, code: str = DEFAULT_ERROR_CODE, message: str | None = None) -> AsyncJob:

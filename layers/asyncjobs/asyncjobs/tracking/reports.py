@@ -1,4 +1,4 @@
-"""What outside workers report of tracked jobs: checked as it comes in, decided by the job as it stands, one conditional write."""
+"""Reports on tracked jobs: each is checked, applied to the stored job, and recorded by one conditional write."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ SCHEMA: Mapping[str, Any] = {
         },
     },
 }
-"""The shape of a report. Which of its fields go together, `Report.of` says."""
+"""The schema of a report. `Report.of` checks which of its fields go together."""
 
-# No user before the host, which makes one host look like another, and nothing that does not belong into a header.
+# No user before the host, which makes one host look like another, and only characters that a header may have.
 _URL = re.compile(r"https://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?(?:[/?#][\x21-\x7e]*)?")
 _TRIES = 5
 _MILLISECOND = timedelta(milliseconds=1)
@@ -71,7 +71,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a worker tells: how far it is, or how it ended."""
+    """A worker's report: progress, or the end."""
 
     status: Status = Status.IN_PROGRESS
     progress: int | None = None
@@ -81,7 +81,7 @@ class Report:
 
     @classmethod
     def of(cls, fields: Any) -> Report:
-        """The report with these fields, camelCase as in JSON. Raises `InvalidReport`, `ResultTooLarge`."""
+        """Make a report of these fields, camelCase as in JSON. Raises `InvalidReport`, `ResultTooLarge`."""
         try:
             json_schema.check(SCHEMA, fields)
         except InvalidInput as error:
@@ -92,7 +92,7 @@ class Report:
         progress = fields.get("progress")
         return cls(
             status=status,
-            # To JSON Schema 45.0 is an integer, too.
+            # In JSON Schema, 45.0 is an integer, too.
             progress=None if progress is None else int(progress),
             message=fields.get("message"),
             result=_result(fields) if status is Status.COMPLETED else None,
@@ -100,7 +100,7 @@ class Report:
         )
 
     def applied_to(self, job: AsyncJob, now: datetime) -> AsyncJob:
-        """The job after it."""
+        """Return the job after the report."""
         advanced = job.advanced(now=now, progress=self.progress, message=self.message)
         if self.result is not None:
             return advanced.completed(now=now, result=self.result)
@@ -108,21 +108,21 @@ class Report:
             return advanced.failed(now=now, error=self.error)
         return advanced
 
-    def is_told_by(self, job: AsyncJob) -> bool:
-        """Whether the job has ended just so: the report was made before, and its answer got lost."""
-        told = (self.status, self.result, self.error, job.message if self.message is None else self.message)
-        return told == (job.status, job.result, job.error, job.message)
+    def matches(self, job: AsyncJob) -> bool:
+        """Return whether the job has ended exactly so: the report was recorded before, and its answer was lost."""
+        reported = (self.status, self.result, self.error, job.message if self.message is None else self.message)
+        return reported == (job.status, job.result, job.error, job.message)
 
 
 class Reports:
-    """Takes reports."""
+    """Records reports."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
     def by_owner(self, key: JobKey, report: Report) -> AsyncJob:
-        """Record what the job's owner tells of it, as it stands; a report that was recorded before does nothing.
+        """Record a report of the job's owner; a report that was recorded before changes nothing.
 
         Raises `JobNotFound`, `JobNotTracked`, `JobHasEnded`, `Unavailable`.
         """
@@ -132,7 +132,7 @@ class Reports:
         return self._record(job, report)
 
     def by_worker(self, async_job_id: str, token: WorkerToken, report: Report) -> AsyncJob:
-        """The same for a worker with the job's token. Raises `InvalidWorkerToken`, `JobHasEnded`, `Unavailable`."""
+        """Record a report of a worker with the job's token. Raises `InvalidWorkerToken`, `JobHasEnded`, `Unavailable`."""
         try:
             job = self._read(JobKey(token.owner, async_job_id))
             if not token.fits(job):
@@ -148,26 +148,26 @@ class Reports:
         return job
 
     def _record(self, job: AsyncJob, report: Report) -> AsyncJob:
-        """Write what comes of the report, if nothing came in between; decide anew, if something did."""
+        """Write the changed job if no other write came in between; otherwise decide again."""
         current: AsyncJob | None = job
         for _ in range(_TRIES):
             now = self._clock()
             if current is None or current.generation != job.generation or current.is_expired(now):
                 raise JobNotFound
             if current.is_finished:
-                if report.is_told_by(current):
+                if report.matches(current):
                     return current
                 raise JobHasEnded(current.status)
-            # Whoever comes too late ends it, as the sweeper would within the minute.
-            told = current.ended_by_time(now) or report.applied_to(current, now)
-            outcome = None if told == current else self._store.swap_if_unchanged(current, told, FENCE_AND_PROGRESS)
+            # A report after the deadline ends the job, as the sweeper would within the minute.
+            changed = current.ended_by_time(now) or report.applied_to(current, now)
+            outcome = None if changed == current else self._store.swap_if_unchanged(current, changed, FENCE_AND_PROGRESS)
             if outcome is None:
-                _log(current, told)
-                if told.is_finished and not report.is_told_by(told):
-                    raise JobHasEnded(told.status)
-                return told
+                _log(current, changed)
+                if changed.is_finished and not report.matches(changed):
+                    raise JobHasEnded(changed.status)
+                return changed
             current = outcome.current
-        raise Unavailable("Others report of the job at the same time.")
+        raise Unavailable("Other reports on the job come at the same time.")
 
 
 def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[InputProblem]:
@@ -179,7 +179,7 @@ def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[Input
     if "result" in fields and "resultLocation" in fields:
         yield InputProblem("/resultLocation", "cannot be given together with `result`")
     elif not _URL.fullmatch(fields.get("resultLocation", "https://any")):
-        yield InputProblem("/resultLocation", "must be an https URL of a host, without a user, in visible ASCII characters")
+        yield InputProblem("/resultLocation", "must be an https URL without credentials, in printable ASCII only")
 
 
 def _result(fields: Mapping[str, Any]) -> Result:
@@ -199,7 +199,7 @@ def _failure(fields: Mapping[str, Any]) -> JobFailure:
 
 
 def _log(before: AsyncJob, after: AsyncJob) -> None:
-    """Say what was decided; a report of progress is no decision. Never an error's words: they come from outside."""
+    """Log a start or an end, not progress. Never log an error's text, which comes from outside."""
     if before.started_at is None and after.started_at is not None:
         log_event("JOB_STARTED", after)
     if after.status is Status.COMPLETED and after.started_at is not None:
