@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.job import AsyncJob, JobKey, Priority, RetentionFrom, submitted
-from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.jobtypes.decorator import JobType, definition_of
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OWNER = "alice"
@@ -58,6 +58,12 @@ def running_job(
 ) -> AsyncJob:
     """Return a job whose first attempt has just begun."""
     return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
+
+
+def job_types_of(*values: object) -> dict[str, JobType]:
+    """Return the job types that functions among the values declare, such as those of a module's `vars()`."""
+    definitions = [found for found in map(definition_of, values) if found is not None]
+    return {found.job_type.name: found.describe() for found in definitions}
 
 
 def job_type(name: str, **changes: Any) -> JobType:

@@ -14,11 +14,10 @@ import pytest
 
 from asyncjobs.jobtypes import catalog as catalogs
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import definition_of
 from asyncjobs.log import exception_fields, exception_of
 from asyncjobs.worker.executor import Executor
 from tests.support import sample_jobs
-from tests.support.factories import NOW
+from tests.support.factories import NOW, job_types_of
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_executor
 
@@ -46,8 +45,7 @@ def objects() -> FakeObjects:
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     """Return a catalog of the sample jobs."""
-    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
-    return Catalog({found.name: found.describe() for found in definitions if found is not None})
+    return Catalog(job_types_of(*vars(sample_jobs).values()))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from asyncjobs.core.job import AsyncJob, Priority
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
@@ -24,6 +24,7 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.worker.executor import Executor
 from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
+from tests.support.factories import job_types_of
 from tests.support.fakes import FakeObjects
 from tests.support.parts import make_commands, make_executor, make_inline_executor, run_attempt
 
@@ -72,9 +73,7 @@ def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fix
     dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
     sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
     url = sqs.create_queue(QueueName="costs")["QueueUrl"]
-    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
-    described = {found.name: found.describe() for found in definitions if found}
-    catalog = Catalog({**described, GENERIC: tracked_job(GENERIC)})
+    catalog = Catalog({**job_types_of(*vars(sample_jobs).values()), GENERIC: tracked_job(GENERIC)})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
     queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from tests.deployed.security import canary_jobs
 from tests.deployed.security.world import World
+from tests.support.factories import job_types_of
 from tests.support.lines import Written, written_lines
 
 CANARY = "canary-7f3a9"
-DEFINITIONS = [found for found in map(definition_of, vars(canary_jobs).values()) if found is not None]
+JOB_TYPES = job_types_of(*vars(canary_jobs).values())
 
 
 @pytest.fixture
@@ -26,11 +27,10 @@ def written() -> Iterator[Written]:
 
 @pytest.fixture
 def world() -> World:
-    types = {found.name: found.describe() for found in DEFINITIONS}
-    return World(catalog=Catalog({**types, GENERIC: tracked_job(GENERIC)}))
+    return World(catalog=Catalog({**JOB_TYPES, GENERIC: tracked_job(GENERIC)}))
 
 
-@pytest.mark.parametrize("job_type", [found.name for found in DEFINITIONS])
+@pytest.mark.parametrize("job_type", JOB_TYPES)
 def test_s28_log_has_no_payload_of_a_job(
     world: World, written: Written, capfd: pytest.CaptureFixture[str], job_type: str
 ) -> None:

@@ -13,13 +13,13 @@ from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.query_routes import queries_api
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC, definition_of, tracked_job
+from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.events import as_owner, sample
-from tests.support.factories import NOW
+from tests.support.factories import NOW, job_types_of
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
@@ -27,9 +27,7 @@ LONG = timedelta(minutes=15)
 
 
 def sample_catalog() -> Catalog:
-    definitions = [definition_of(value) for value in vars(sample_jobs).values()]
-    described = {found.name: found.describe() for found in definitions if found is not None}
-    return Catalog({**described, GENERIC: tracked_job(GENERIC)})
+    return Catalog({**job_types_of(*vars(sample_jobs).values()), GENERIC: tracked_job(GENERIC)})
 
 
 CATALOG = sample_catalog()

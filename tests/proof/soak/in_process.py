@@ -22,7 +22,7 @@ from asyncjobs.core.errors import JobAlreadyFinished, JobNotFound, Unavailable
 from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import MAX_TIMEOUT, definition_of
+from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.worker.executor import Executor
@@ -34,6 +34,7 @@ from tests.proof.soak.jobs import Kind, Task
 from tests.proof.soak.processes import Fault, Killed, Process, ProcessObjects, ProcessQueue, ProcessStore
 from tests.proof.soak.tally import Ending, Ledger, Numbers, tally
 from tests.proof.soak.watched import WatchedStore
+from tests.support.factories import job_types_of
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
@@ -343,5 +344,4 @@ def _ending(job: AsyncJob, objects: FakeObjects) -> Ending:
 
 
 def _catalog() -> Catalog:
-    definitions = [definition_of(value) for value in vars(jobs).values()]
-    return Catalog({found.name: found.describe() for found in definitions if found is not None})
+    return Catalog(job_types_of(*vars(jobs).values()))

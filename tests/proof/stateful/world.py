@@ -25,7 +25,7 @@ from asyncjobs.core.errors import MalformedMessage
 from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import JobType, definition_of
+from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsQuery, Queries
@@ -44,6 +44,7 @@ from tests.proof.stateful.memory.sqs import MemorySqs, Message
 from tests.proof.stateful.scheduler import Invocation, Kind, Scheduler
 from tests.proof.stateful.seams import Pulse, replaced_seams
 from tests.proof.stateful.wires import Wire
+from tests.support.factories import job_types_of
 from tests.support.fakes import FakeHistory
 from tests.template.source import resource
 
@@ -81,9 +82,7 @@ def _table() -> Mapping[str, Any]:
 
 @functools.cache
 def _job_types() -> Mapping[str, JobType]:
-    definitions = [definition_of(value) for value in vars(jobs).values()]
-    described = {found.name: found.describe() for found in definitions if found is not None}
-    return {**described, jobs.ELSEWHERE.name: jobs.ELSEWHERE}
+    return {**job_types_of(*vars(jobs).values()), jobs.ELSEWHERE.name: jobs.ELSEWHERE}
 
 
 QUICK = timedelta(seconds=0.5)

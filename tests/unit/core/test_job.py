@@ -364,9 +364,19 @@ def test_retried_job_equals_a_new_submit_with_the_same_key(job: AsyncJob) -> Non
     assert not again.is_expired(LATER + timedelta(hours=1))
 
 
-@pytest.mark.parametrize("priority", Priority)
-def test_retried_job_keeps_its_priority(priority: Priority) -> None:
-    assert retried(new_job(priority=priority).cancelled(now=NOW)).priority is priority
+def test_retried_job_keeps_what_its_submit_set() -> None:
+    kept: dict[str, Any] = {
+        "request_hash": b"another",
+        "priority": Priority.LOW,
+        "retention": timedelta(days=3),
+        "retention_from": RetentionFrom.CREATION,
+        "input": None,
+        "input_location": "inputs/alice/1",
+        "metadata": '{"a":1}',
+        "exclusive_key": "1#cache",
+    }
+    again = retried(new_job(**kept).cancelled(now=NOW))
+    assert {name: getattr(again, name) for name in kept} == kept
 
 
 @pytest.mark.parametrize("job", ENDED_BADLY)

@@ -83,7 +83,7 @@ def test_job_without_options_is_short_and_has_three_attempts() -> None:
 
 @pytest.mark.parametrize(("function", "is_async"), [(adds, False), (waits, True)])
 def test_coroutine_function_is_recognized(function: Callable[..., Any], is_async: bool) -> None:
-    assert definition(function).is_async is is_async
+    assert definition(function).job_type.is_async is is_async
     assert definition(function).describe().is_async is is_async
 
 
@@ -119,7 +119,7 @@ def test_streamed_result_is_described_by_the_rest_of_the_return_type(annotation:
 
 @pytest.mark.parametrize("name", ["a", "text.search", "document.extract_2", "a.b.c", "x" * 50])
 def test_dotted_words_are_a_valid_name(name: str) -> None:
-    assert definition(job(name)(plain)).name == name
+    assert definition(job(name)(plain)).job_type.name == name
 
 
 @pytest.mark.parametrize(
@@ -134,8 +134,8 @@ def test_invalid_name_is_rejected(name: str) -> None:
     "route", ["POST /import/mysql", "GET /search/{subject}", "PUT /jobs/cache/refresh/{depth}", "POST /jobs/cache"]
 )
 def test_method_and_path_are_a_valid_route(route: str) -> None:
-    assert definition(job("a", route=route)(plain)).routes == (route,)
-    assert definition(job("a", synchronous_route=[route])(plain)).synchronous_routes == (route,)
+    assert definition(job("a", route=route)(plain)).job_type.routes == (route,)
+    assert definition(job("a", synchronous_route=[route])(plain)).job_type.synchronous_routes == (route,)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_route_of_the_api_itself_is_rejected(route: str) -> None:
 
 
 def test_invalid_retention_from_is_rejected() -> None:
-    assert definition(job("a", retention_from="CREATION")(plain)).retention_from is RetentionFrom.CREATION
+    assert definition(job("a", retention_from="CREATION")(plain)).job_type.retention_from is RetentionFrom.CREATION
     with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
         job("a", retention_from="start")  # type: ignore[arg-type]  # a type checker rejects it too
 

@@ -28,13 +28,13 @@ from asyncjobs.core.job import (
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import Exclusive, definition_of, job
+from asyncjobs.jobtypes.decorator import Exclusive, job
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.sweeper import Sweeper
-from tests.support.factories import NOW, OWNER, new_job
+from tests.support.factories import NOW, OWNER, job_types_of, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor, make_sweeper, run_attempt, run_claimed
 from tests.unit.conftest import Lines
@@ -121,8 +121,7 @@ def locks(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Locks:
 @pytest.fixture
 def catalog() -> Catalog:
     """Return a catalog of this file's job types."""
-    definitions = [definition_of(value) for value in globals().values()]
-    return Catalog({found.name: found.describe() for found in definitions if found is not None})
+    return Catalog(job_types_of(*globals().values()))
 
 
 @pytest.fixture

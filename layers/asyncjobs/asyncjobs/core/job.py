@@ -352,23 +352,26 @@ class AsyncJob:
         The new generation matches no message, write or object of the earlier one.
         """
         _require(self.status in RETRYABLE, "retried")
-        return AsyncJob(
-            owner=self.owner,
-            async_job_id=self.async_job_id,
-            job_type=self.job_type,
+        return replace(
+            self,
+            status=Status.PENDING,
             generation=uuid.uuid4().hex,
-            request_hash=self.request_hash,
-            priority=self.priority,
+            attempt=0,
             max_attempts=max_attempts,
-            created_at=self.created_at,
             updated_at=now,
+            started_at=None,
+            ended_at=None,
             **_schedule(start=now, delay=timedelta(0), max_attempts=max_attempts, timeout=timeout, deadline=deadline),
-            retention=self.retention,
-            retention_from=self.retention_from,
-            input=self.input,
-            input_location=self.input_location,
-            metadata=self.metadata,
-            exclusive_key=self.exclusive_key,
+            not_before=None,
+            sweeps=0,
+            claimed_by=None,
+            lease_until=None,
+            progress=0,
+            progress_at=None,
+            message=None,
+            result=None,
+            error=None,
+            live_owner=None,
             waits_since=None if self.exclusive_key is None else now,
         )
 

@@ -9,7 +9,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -72,7 +72,7 @@ class Exclusive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobType:
-    """A job type without its code."""
+    """A job type without its code: what `@job` or `tracked_job` declares."""
 
     name: str
     module: str
@@ -91,8 +91,9 @@ class JobType:
     exclusive: Exclusive | None
     routes: tuple[str, ...]
     synchronous_routes: tuple[str, ...]
-    input_schema: Mapping[str, Any]
-    output_schema: Mapping[str, Any]
+    input_schema: Mapping[str, Any] = field(default_factory=dict)
+    output_schema: Mapping[str, Any] = field(default_factory=dict)
+    """Both are empty until `JobDefinition.describe` makes them: that takes pydantic."""
     tracked: bool = False
     """Whether it has no function here: an outside worker reports on its jobs."""
 
@@ -141,8 +142,8 @@ def job(
     Raises `InvalidJob` when an option is out of range or the function cannot be a job.
     """
     _check_name(name)
-    definition = functools.partial(
-        JobDefinition,
+    declared = functools.partial(
+        JobType,
         name=name,
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIMEOUT),
         timeout=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIMEOUT),
@@ -164,7 +165,13 @@ def job(
         arguments = function.__code__.co_varnames[: function.__code__.co_argcount] if inspect.isfunction(function) else ()
         if len(arguments) != len(("input", "context")):
             raise InvalidJob(f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context).")
-        setattr(function, _MARK, definition(function=function))
+        job_type = declared(
+            module=function.__module__,
+            function=function.__name__,
+            description=(function.__doc__ or "").strip().partition("\n")[0],
+            is_async=inspect.iscoroutinefunction(function),
+        )
+        setattr(function, _MARK, JobDefinition(function, job_type))
         return function
 
     return decorate
@@ -217,24 +224,12 @@ def tracked_job(
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class JobDefinition:
     """A job type with its code."""
 
-    name: str
     function: Callable[..., Any]
-    expected: timedelta
-    timeout: timedelta
-    max_attempts: int
-    retention: timedelta
-    retention_from: RetentionFrom
-    deadline: timedelta
-    immediate: bool | None
-    dedupe: timedelta
-    priority: Priority
-    exclusive: Exclusive | None
-    routes: tuple[str, ...]
-    synchronous_routes: tuple[str, ...]
+    job_type: JobType
 
     @functools.cached_property
     def input_adapter(self) -> TypeAdapter[Any]:
@@ -246,31 +241,10 @@ class JobDefinition:
         """The adapter that checks the job's output."""
         return self._adapter("return")
 
-    @property
-    def is_async(self) -> bool:
-        """Whether it is a coroutine function."""
-        return inspect.iscoroutinefunction(self.function)
-
     def describe(self) -> JobType:
-        """Return the job type without its code. Raises `InvalidJob` when an annotation has no JSON Schema."""
-        return JobType(
-            name=self.name,
-            module=self.function.__module__,
-            function=self.function.__name__,
-            description=(self.function.__doc__ or "").strip().partition("\n")[0],
-            is_async=self.is_async,
-            expected=self.expected,
-            timeout=self.timeout,
-            max_attempts=self.max_attempts,
-            retention=self.retention,
-            retention_from=self.retention_from,
-            deadline=self.deadline,
-            immediate=self.immediate,
-            dedupe=self.dedupe,
-            priority=self.priority,
-            exclusive=self.exclusive,
-            routes=self.routes,
-            synchronous_routes=self.synchronous_routes,
+        """Return the job type with its schemas. Raises `InvalidJob` when an annotation has no JSON Schema."""
+        return replace(
+            self.job_type,
             input_schema=self._schema("input", self.input_adapter, "validation"),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )
@@ -281,7 +255,7 @@ class JobDefinition:
         hints = typing.get_type_hints(self.function, include_extras=True)
         if parameter not in hints:
             what = "its output" if parameter == "return" else f"its input {parameter!r}"
-            raise InvalidJob(f"{self.name}: annotate {what}, so that it can be checked and described.")
+            raise InvalidJob(f"{self.job_type.name}: annotate {what}, so that it can be checked and described.")
         return TypeAdapter(_without_stream(hints[parameter]))
 
     def _schema(
@@ -292,7 +266,7 @@ class JobDefinition:
         try:
             return adapter.json_schema(mode=mode)
         except PydanticInvalidForJsonSchema as error:
-            raise InvalidJob(f"{self.name}: its {what} has no JSON Schema: {error}") from error
+            raise InvalidJob(f"{self.job_type.name}: its {what} has no JSON Schema: {error}") from error
 
 
 def load(job_type: JobType) -> JobDefinition:
@@ -301,7 +275,7 @@ def load(job_type: JobType) -> JobDefinition:
     Raises `StaleCatalog` when it is not there, and any error that the module raises while it is imported.
     """
     definition = definition_of(getattr(importlib.import_module(job_type.module), job_type.function, None))
-    if definition is None or definition.name != job_type.name:
+    if definition is None or definition.job_type.name != job_type.name:
         raise StaleCatalog(f"{job_type.module}.{job_type.function} is not the job {job_type.name!r}; run `make catalog`.")
     return definition
 
