@@ -26,7 +26,8 @@ def to_whole_seconds(instant: datetime) -> datetime:
 
 def rfc3339(instant: datetime) -> str:
     """Format the time as RFC 3339, in UTC, with milliseconds: `2026-02-03T10:00:00.000Z`. Sorts as text."""
-    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    # Twice as fast as strftime, and a poll has three of them.
+    return instant.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def from_rfc3339(text: str) -> datetime:
