@@ -15,9 +15,9 @@ from tests.proof.crash import matrix, report
 
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.proof.crash", description=__doc__)
-    arguments.add_argument("--rows", default="", help="only those whose name contains this")
+    arguments.add_argument("--rows", default="", help="only rows whose name contains this")
     arguments.add_argument("--keep", type=Path, help="work in this folder and leave it there")
-    arguments.add_argument("--times", action="store_true", help="tell how long each cell took, too")
+    arguments.add_argument("--times", action="store_true", help="also print the time of each cell")
     # SIGTERM also stops the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments.parse_args()

@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests.proof.soak: run a soak, print its numbers; exits with 1 unless they are as promised."""
+"""python -m tests.proof.soak: run a soak and print its numbers; exit with 1 unless they are as promised."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN = 20
 
 
 def main() -> int:
-    # What was started is stopped, too, when somebody ends this politely.
+    # SIGTERM also stops the started processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed

@@ -1,4 +1,4 @@
-"""One client of the soak: submits, retries what it was not answered, repeats itself, cancels, and keeps a log of it."""
+"""A client of the soak: it submits, retries unanswered requests, repeats requests, cancels, and keeps a log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DUPLICATE, _CANCEL = 0.1, 0.03
 
 @dataclass
 class Budget:
-    """How many jobs all clients together may ask for."""
+    """The number of jobs that all clients together may submit."""
 
     left: int
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -37,7 +37,7 @@ class Budget:
 
 
 class Client:
-    """To be run in a thread of its own."""
+    """A client that runs in its own thread."""
 
     def __init__(
         self,
@@ -79,18 +79,18 @@ class Client:
     def _submit(self, task: Task) -> None:
         key = f"{self.name}-{task.number}"
         job_id = job_id_for(self._caller.owner, key)
-        self._note(asked=job_id, task=task.model_dump(mode="json"))
-        answer = self._ask(lambda: self._caller.submit(job_type(task), task.model_dump(mode="json"), key))
+        self._log_line(asked=job_id, task=task.model_dump(mode="json"))
+        answer = self._send(lambda: self._caller.submit(job_type(task), task.model_dump(mode="json"), key))
         if answer is not None:
-            self._note(accepted=answer.json()["asyncJobId"])
+            self._log_line(accepted=answer.json()["asyncJobId"])
 
     def _cancel(self, task: Task) -> None:
         job_id = job_id_for(self._caller.owner, f"{self.name}-{task.number}")
-        self._note(cancel=job_id)
-        self._ask(lambda: self._caller.cancel(job_id))
+        self._log_line(cancel=job_id)
+        self._send(lambda: self._caller.cancel(job_id))
 
-    def _ask(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
-        """Try until there is an answer that is one: success, or the client's own fault."""
+    def _send(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
+        """Repeat the request until it succeeds or is the client's error."""
         for _ in range(_TRIES):
             try:
                 answer = request()
@@ -113,8 +113,8 @@ class Client:
         self._caller = self._sign_in(self.name)
         caller.close()
 
-    def _note(self, **what: Any) -> None:
-        """Flushed before the next answer is read."""
+    def _log_line(self, **what: Any) -> None:
+        """Write a line to the log, flushed before the next answer is read."""
         self._log.write(json.dumps(what) + "\n")
         self._log.flush()
 
@@ -123,7 +123,7 @@ class Client:
 
 
 def read_logs(logs: Iterable[Path]) -> Ledger:
-    """What the clients know, all together."""
+    """Read the logs of all clients into one ledger."""
     ledger = Ledger()
     for log in logs:
         for line in map(json.loads, log.read_text().splitlines()):

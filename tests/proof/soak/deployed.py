@@ -1,4 +1,4 @@
-"""The soak on the deployed stack: the functions' AWS calls go through a faulty proxy, and nothing keeps running for long."""
+"""The soak on the deployed stack: the functions' AWS calls go through a faulty proxy, and processes are killed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.proof.soak.tally import Ending, Numbers, tally
 
 JOBS = Path(__file__).with_name("jobs.py")
 _PATIENCE = 300.0
-"""A killed worker's lease lasts 68 s at most, a sweep comes every 20 s: in this time all has come to rest, or is stuck."""
+"""A killed worker's lease lasts up to 68 s and sweeps come every 20 s: after this time every job has ended or is stuck."""
 
 Say = Callable[[str], None]
 
 
 def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, plan: Plan, say: Say = lambda _: None) -> Numbers:
-    """So many jobs, or so long, whichever is over first; then wait until no job is unfinished, and count."""
+    """Submit this many jobs or for these seconds, whichever ends first; wait until no job is unfinished, and count."""
     copy = tree.make(folder / "tree", jobs={"soak": JOBS})
     kept = folder / "kept"
     env = {
@@ -83,13 +83,13 @@ def _submit(stage: Stage, logs: list[Path], *, seconds: float, count: int, chanc
 
 
 def _come_to_rest(stage: Stage) -> float:
-    """Until the table holds no unfinished job, as seen by itself; returns how long that took."""
+    """Wait until the table holds no unfinished job, and return the seconds that it took."""
     began = time.monotonic()
     while time.monotonic() < began + _PATIENCE:
         if all(item["status"]["S"] in FINISHED for item in _items(stage)):
             break
         time.sleep(2)
-    # The stream tells of the last change a moment after the table.
+    # The stream shows the last change a moment after the table.
     time.sleep(2)
     return time.monotonic() - began
 

@@ -1,4 +1,4 @@
-"""What goes wrong during a soak: calls fail, whole services do for seconds, processes are killed, the engine is restarted."""
+"""The faults of a soak: failed calls, services that fail for seconds, killed processes, a restarted engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STARTING_SECONDS = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How often what happens; seconds of 0 mean never."""
+    """The interval of each fault; 0 seconds mean never."""
 
     fault_rate: float = 0.05
     kill_every: float = 2
@@ -33,7 +33,7 @@ class Plan:
 
 
 class Disorder:
-    """Goes on from entry to exit; then all works again."""
+    """Injects faults from entry to exit."""
 
     def __init__(self, stage: Stage, plan: Plan, chance: random.Random) -> None:
         self.happened: Counter[str] = Counter()
@@ -62,7 +62,7 @@ class Disorder:
         self._stage.proxy.clear()
 
     def count(self) -> int:
-        """Faults injected. A restart kills whatever runs, so it counts as often as jobs may run."""
+        """Return the number of injected faults. A restart kills every process, so it counts as many faults as jobs may run."""
         requests = self._stage.proxy.stats()["requests"]
         return int(requests["faulted"]) + self.happened["kills"] + self.happened["restarts"] * self._stage.concurrency
 
@@ -71,9 +71,9 @@ class Disorder:
             action()
 
     def _kill(self) -> None:
-        """Some function's process, whatever it is doing.
+        """Kill the process of some function.
 
-        None that is still starting: the emulator would then end all other processes of that function, which AWS does not.
+        It kills none that is still starting: the emulator would then end all other processes of that function; AWS does not.
         """
         processes = [pid for pid in _children(self._stage) if _age(pid) > _STARTING_SECONDS]
         if processes:
@@ -84,7 +84,7 @@ class Disorder:
             self.happened["kills"] += 1
 
     def _fail_a_service(self) -> None:
-        """For longer than the SDK tries."""
+        """Make a service fail for longer than the SDK's tries."""
         service = self._chance.choice(sorted(_SERVICES))
         effect: dict[str, Any] = self._chance.choice(
             [{"error": _SERVICES[service]}, {"reset": True}, {"response": {"abort_bytes": 0}}]
@@ -100,7 +100,7 @@ class Disorder:
 
 
 def _rules(rate: float) -> list[dict[str, Any]]:
-    """Four kinds of fault, each a quarter of them."""
+    """Return rules for four kinds of fault, with a quarter of the rate each."""
     quarter = rate / 4
     return [
         *({"service": service, "probability": quarter, "error": error} for service, error in _SERVICES.items()),
@@ -111,7 +111,7 @@ def _rules(rate: float) -> list[dict[str, Any]]:
 
 
 def _age(pid: int) -> float:
-    """Seconds since the process began; 0 when it is no more."""
+    """Return the seconds since the start of the process; 0 if it has ended."""
     try:
         began = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
     except OSError:
@@ -120,7 +120,7 @@ def _age(pid: int) -> float:
 
 
 def _children(stage: Stage) -> list[int]:
-    """The engine's worker processes."""
+    """Return the engine's worker processes."""
     engine = stage.find_engine()
     if engine is None:
         return []

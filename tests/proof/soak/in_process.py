@@ -1,7 +1,7 @@
-"""The soak in one process: the real commands, executor, batch worker and sweeper on the fakes, under a virtual clock.
+"""The soak in one process: the real commands, executor, batch worker and sweeper over the fakes, with a virtual clock.
 
-One seed draws everything, so a seed is a run. Whenever one of the processes calls AWS, others may act before it goes on, to
-any of whom the same may happen; the clock may jump over its lease meanwhile.
+One seed draws everything, so a run is reproducible by its seed. During each AWS call of a process, others may act before it
+continues, recursively; the clock may jump past its lease meanwhile.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ _KINDS = (*[Kind.RETURNS] * 4, *[Kind.WORKS] * 2, Kind.IS_QUICK, *Kind)
 _FAULTS = (*[Fault.FAILS] * 3, *[Fault.TWICE] * 3, *[Fault.LOST] * 2, Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 _DEEPEST = 4
 _INTERRUPTED = 0.03
-"""How often others act before or after a call."""
+"""The probability that others act before or after a call."""
 _BACKLOG = 40
 _QUIET_ROUNDS = 3000
 
 
 @dataclass(order=True)
 class Delivery:
-    """A message in the queue, by when it can be received next."""
+    """A message in the queue, and when it can be received next."""
 
     visible_at: datetime
     number: int
@@ -62,7 +62,7 @@ class Delivery:
 
 
 class LossyQueue:
-    """A queue that delivers at least once, in any order; for nothing at all when it loses a message."""
+    """A queue that delivers at least once, in any order, and may lose a message."""
 
     def __init__(self, clock: FakeClock, chance: random.Random) -> None:
         self._clock, self._chance = clock, chance
@@ -86,7 +86,7 @@ class LossyQueue:
             self._received[receipt_handle].visible_at = self._clock() + delay
 
     def receive(self, most: int) -> list[Delivery]:
-        """Some that can be received; until `settle`, they are nobody else's."""
+        """Receive some messages, which no other worker receives until `settle`."""
         found: list[Delivery] = []
         while len(found) < most and self._waiting and self._waiting[0].visible_at <= self._clock():
             delivery = heapq.heappop(self._waiting)
@@ -98,7 +98,7 @@ class LossyQueue:
         return found
 
     def settle(self, delivery: Delivery, *, is_done: bool) -> None:
-        """Delete it, or have it come back when its visibility timeout is over."""
+        """Delete the message, or make it visible again after its visibility timeout."""
         del self._received[str(delivery.number)]
         if not is_done:
             heapq.heappush(self._waiting, delivery)
@@ -108,7 +108,7 @@ class LossyQueue:
 
 
 class World:
-    """Everything there is, and what happens in it."""
+    """The whole system, and its random steps."""
 
     def __init__(self, *, seed: int, fault_rate: float) -> None:
         self.chance = random.Random(seed)
@@ -126,7 +126,7 @@ class World:
         self._to_retry: list[int] = []
         self._tasks: list[tuple[str, Task]] = []
 
-    # ── Fate ───────────────────────────────────────────────────────────────────────────────────────
+    # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────
 
     def fault(self) -> Fault | None:
         self.clock.advance(seconds=0.004)
@@ -142,7 +142,7 @@ class World:
             self.act()
             self._depth -= 1
 
-    # ── What a job does outside of itself: see `Surroundings` ──────────────────────────────────────
+    # ── Surroundings of a job ────────────────────────────────────────────────────────────────────────────
 
     def note_start(self, context: JobContext) -> None:
         self.starts.append((context.async_job_id, context.attempt))
@@ -158,10 +158,10 @@ class World:
             self.happened["killed_inside"] += 1
             self._running[-1].die()
 
-    # ── What happens ───────────────────────────────────────────────────────────────────────────────
+    # ── Actions ──────────────────────────────────────────────────────────────────────────────────────────
 
     def act(self) -> None:
-        """One of the things that may happen now."""
+        """Take one possible step."""
         if self.clock() >= self._next_sweep:
             self._next_sweep = self.clock() + SWEEP_INTERVAL
             self.sweep()
@@ -170,7 +170,7 @@ class World:
         self.chance.choices(actions, (60, 12, 10, 6, 3, 1))[0]()
 
     def submit(self) -> None:
-        """A new task."""
+        """Submit a new task."""
         task = Task(
             kind=self.chance.choice(_KINDS),
             number=len(self._tasks),
@@ -181,17 +181,17 @@ class World:
         self._submit(task.number)
 
     def submit_again(self) -> None:
-        """A duplicate of what some client has already asked for."""
+        """Repeat an earlier submit."""
         if self._tasks:
             self._submit(self.chance.randrange(len(self._tasks)))
 
     def retry(self) -> None:
-        """What a client was not told to be accepted."""
+        """Repeat a submit that has no accepted answer."""
         if self._to_retry:
             self._submit(self._to_retry.pop(0))
 
     def cancel(self) -> None:
-        """One of the newest jobs, most of which still run."""
+        """Cancel one of the newest jobs, most of which still run."""
         if not self._tasks:
             return
         owner, task = self._tasks[-1 - self.chance.randrange(min(30, len(self._tasks)))]
@@ -205,7 +205,7 @@ class World:
                 pass
 
     def deliver(self) -> None:
-        """A batch of messages to a worker."""
+        """Deliver a batch of messages to a worker."""
         batch = self.queue.receive(self.chance.choice((1, 1, 1, 3)))
         if not batch:
             return
@@ -235,21 +235,21 @@ class World:
                 self.happened["sweeps_cut_short"] += 1
 
     def pass_time(self) -> None:
-        """Mostly a moment; now and then more than a lease, while whoever holds one stands still."""
+        """Move the clock: mostly by a moment, sometimes by more than a lease."""
         seconds = self.chance.choices((1, 10, 100), (80, 15, 5))[0] * self.chance.random()
         if self._depth:
             self.happened["pauses"] += 1
         self.clock.advance(seconds=seconds)
 
     def run(self, count: int) -> None:
-        """So many jobs, with faults."""
+        """Run this many jobs, with faults."""
         while len(self._tasks) < count or self._to_retry:
             if len(self._tasks) < count and self.queue.backlog() < _BACKLOG:
                 self.submit()
             self.act()
 
     def come_to_rest(self) -> None:
-        """The faults end. Deliver and sweep until every job has ended; give up on those that never do."""
+        """Stop the faults, then deliver and sweep until every job has ended or is stuck."""
         self._fault_rate = 0
         for _ in range(_QUIET_ROUNDS):
             while self.queue.backlog():
@@ -277,7 +277,7 @@ class World:
 
     @contextmanager
     def _process(self) -> Iterator[Process]:
-        """A process that may be killed; then the block ends there."""
+        """Run a process that may be killed, which ends the `with` block."""
         process = Process(self)
         self._running.append(process)
         try:
@@ -315,9 +315,9 @@ class World:
 
 
 def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] = lambda _: None) -> Numbers:
-    """The whole soak."""
+    """Run the whole soak."""
     world = World(seed=seed, fault_rate=fault_rate)
-    # A heartbeat's thread lives in real time, in which nothing happens here: `work` beats instead.
+    # A heartbeat's thread uses real time, but here time is virtual: `work` sends the heartbeats.
     with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "_start"):
         world.run(count)
         world.come_to_rest()

@@ -1,4 +1,4 @@
-"""The soak's jobs, and the oracle that knows what each must come to. Deployed as jobs/soak.py; run in process as they are."""
+"""The soak's jobs, and the oracle with the required outcome of each. The deployed soak copies this file to jobs/soak.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 
 class Kind(StrEnum):
-    """What a job does."""
+    """The behavior of a job."""
 
     RETURNS = "returns"
     WORKS = "works"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class Task(BaseModel):
-    """What to do. `padding` only makes the input large."""
+    """A behavior. `padding` only makes the input large."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,19 +39,19 @@ class Task(BaseModel):
 
 
 class Surroundings(Protocol):
-    """What a job does outside of itself."""
+    """The surroundings of a job: the record of its starts, and time."""
 
     def note_start(self, context: JobContext) -> None:
-        """Say, outside of the system under test, that an attempt began."""
+        """Record the start of an attempt outside the system under test."""
         ...
 
     def work(self, context: JobContext, seconds: float) -> None:
-        """Spend the time."""
+        """Work for these seconds."""
         ...
 
 
 class Deployed:
-    """In a function: a file that is on the disk before the job goes on, and real time."""
+    """The surroundings in a function: a file that is flushed to the disk, and real time."""
 
     def note_start(self, context: JobContext) -> None:
         log = os.open(os.environ["STARTS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -73,19 +73,19 @@ surroundings: Surroundings = Deployed()
 
 @job("soak.short", max_attempts=10)
 def short(input: Task, context: JobContext) -> Any:
-    """A task on one lease."""
+    """Run a task on one lease."""
     return _do(input, context)
 
 
 @job("soak.long", timeout_seconds=300, max_attempts=10)
 def long(input: Task, context: JobContext) -> Any:
-    """A task on short leases that are renewed."""
+    """Run a task on short leases that are renewed."""
     return _do(input, context)
 
 
 @job("soak.streams", timeout_seconds=300, max_attempts=10)
 def streams(input: Task, context: JobContext) -> ResultStream:
-    """A task whose result is streamed."""
+    """Run a task whose result is streamed."""
     surroundings.note_start(context)
     surroundings.work(context, input.seconds)
     with context.stream_result("text/plain") as out:
@@ -95,13 +95,13 @@ def streams(input: Task, context: JobContext) -> ResultStream:
 
 @job("soak.is_quick", expected_seconds=0.1, max_attempts=10)
 def is_quick(input: Task, context: JobContext) -> Any:
-    """A task that the submit function runs at once."""
+    """Run a task in the submit function."""
     return _do(input, context)
 
 
 @job("soak.takes_turns", timeout_seconds=300, max_attempts=10, exclusive=Exclusive("soak.turns", scope="OWNER", policy="QUEUE"))
 def takes_turns(input: Task, context: JobContext) -> Any:
-    """A task that waits for its owner's others."""
+    """Run a task under its owner's lock."""
     return _do(input, context)
 
 
@@ -114,13 +114,13 @@ _JOB_TYPES = {
 
 
 def text(task: Task) -> str:
-    """What the task's result is made of."""
+    """Return the content of the task's result."""
     once = hashlib.sha256(f"{task.number}{task.padding}".encode()).hexdigest()
     return once * 200 if task.kind in {Kind.RETURNS_MUCH, Kind.STREAMS} else once
 
 
 def job_type(task: Task) -> str:
-    """The job type that a task is submitted as."""
+    """Return the job type of a task."""
     return _JOB_TYPES.get(task.kind, "soak.short")
 
 

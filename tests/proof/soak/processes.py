@@ -1,4 +1,4 @@
-"""Processes that play Lambda's, in one: each holds adapters whose every call may fail, be lost, or be the process's last."""
+"""Simulated Lambda processes: each has adapters whose every call may fail, be lost, or be the last of the process."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ T = TypeVar("T")
 
 
 class Killed(BaseException):
-    """The process is no more. Nothing in it may answer this."""
+    """The process is killed. No code of it may catch this."""
 
 
 class Fault(Enum):
-    """What may happen to a call. Twice: the answer was lost and the SDK tried again."""
+    """A fault of a call. Twice: the answer was lost and the SDK tried again."""
 
     FAILS = auto()
     TWICE = auto()
@@ -33,10 +33,10 @@ class Fault(Enum):
 
 
 class Fate(Protocol):
-    """Who decides."""
+    """The source of faults."""
 
     def fault(self) -> Fault | None:
-        """What happens to the next call."""
+        """Return the fault of the next call."""
         ...
 
     def meanwhile(self) -> None:
@@ -45,7 +45,7 @@ class Fate(Protocol):
 
 
 class Process:
-    """Makes calls until it is killed; then every further call raises, whoever has caught the first one."""
+    """A process that makes calls until it is killed; then every further call raises again."""
 
     def __init__(self, fate: Fate) -> None:
         self._fate = fate
@@ -77,7 +77,7 @@ class Process:
 
 
 class ProcessStore:
-    """A `Store` as a process sees it."""
+    """The `Store` of a process."""
 
     def __init__(self, inner: Store, process: Process) -> None:
         self._inner, self._call = inner, process.call
@@ -133,7 +133,7 @@ class ProcessStore:
 
 
 class ProcessQueue:
-    """A `Queue` as a process sees it."""
+    """The `Queue` of a process."""
 
     def __init__(self, inner: Queue, process: Process) -> None:
         self._inner, self._call = inner, process.call
@@ -152,7 +152,7 @@ class ProcessQueue:
 
 
 class ProcessObjects:
-    """`Objects` as a process sees them."""
+    """The `Objects` of a process."""
 
     def __init__(self, inner: FakeObjects, process: Process) -> None:
         self._inner, self._process = inner, process
@@ -180,7 +180,7 @@ class ProcessObjects:
 
 
 class _Writer(FakeResultWriter):
-    """Calls AWS when it is closed, if the result does not lie in the record."""
+    """A writer that calls AWS when it is closed, unless the result is inline."""
 
     def __init__(self, like: FakeResultWriter, process: Process) -> None:
         super().__init__(like._objects, like._location, like._content_type)

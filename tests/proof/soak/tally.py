@@ -1,4 +1,4 @@
-"""What was promised, what became of it, and the eight numbers between the two."""
+"""The promises, the outcomes, and the eight numbers that compare them."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _SECOND_STARTS = frozenset({Kind.RETRIES, Kind.RAISES})
 
 @dataclass
 class Ledger:
-    """What the clients know: their log, written before they read the next answer."""
+    """The clients' log, written before they read the next answer."""
 
     accepted: set[str] = field(default_factory=set)
-    """A: the ids that an answer of 202 or 200 named."""
+    """A: the ids in answers of 202 or 200."""
     asked: dict[str, Task] = field(default_factory=dict)
-    """The ids that any request may have created, answered or not, so U too; and what they asked for."""
+    """The ids that any request may have created, answered or not (also U), and their tasks."""
     cancels: set[str] = field(default_factory=set)
-    """The ids that somebody asked to cancel."""
+    """The ids of requested cancels."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """How a job stands in the end."""
+    """The final state of a job."""
 
     status: str
     attempt: int
@@ -40,7 +40,7 @@ class Ending:
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """The sums. All but `duplicates` are promised to be zero; notifications are not in the product."""
+    """The sums. All but `duplicates` must be zero."""
 
     jobs: int
     lost: int
@@ -51,9 +51,9 @@ class Numbers:
     ghosts: int
     duplicates: int
     faults: int
-    """Faults injected: what `duplicates` may be at most."""
+    """The number of injected faults, which is the maximum of `duplicates`."""
     broken: Sequence[str]
-    """Histories that break the protocol, in words."""
+    """Descriptions of histories that break the protocol."""
 
     @property
     def are_as_promised(self) -> bool:
@@ -77,7 +77,7 @@ def tally(
     faults: int,
     broken: Sequence[str] = (),
 ) -> Numbers:
-    """Compare the clients' log with the table (`endings`), its history (`finals`) and the starts that the jobs noted."""
+    """Compare the clients' log with the table (`endings`), its history (`finals`) and the recorded starts of jobs."""
     started = Counter(job_id for job_id, _ in starts)
     twice = [f"{job_id}: attempt {attempt} started twice" for (job_id, attempt), n in Counter(starts).items() if n > 1]
     more = [
@@ -104,7 +104,7 @@ def tally(
 
 
 def is_right(job_id: str, ending: Ending, ledger: Ledger) -> bool:
-    """Whether the job may have ended like that."""
+    """Return whether the ending is allowed for the job."""
     task = ledger.asked[job_id]
     match ending.status:
         case "COMPLETED":
@@ -114,11 +114,11 @@ def is_right(job_id: str, ending: Ending, ledger: Ledger) -> bool:
         case "CANCELLED":
             return job_id in ledger.cancels
         case _:
-            return True  # it is stuck, and counted as that
+            return True  # counted as stuck
 
 
 def result_of(task: Task) -> bytes:
-    """The oracle."""
+    """Return the required result of the task."""
     return text(task).encode() if task.kind is Kind.STREAMS else json.dumps(text(task)).encode()
 
 

@@ -1,5 +1,5 @@
-# ruff: noqa: ARG001 - what stands in for a method takes what the method takes
-"""A short soak in process; and that it would notice: each of the protocol's safeguards is taken away once."""
+# ruff: noqa: ARG001 - a replacement has the arguments of its method
+"""A short soak in process, and its sensitivity: it fails without any one of the protocol's safeguards."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def soak(count: int = 800) -> Numbers:
 
 
 @pytest.mark.slow
-def test_no_job_is_lost_whatever_fails() -> None:
+def test_no_job_is_lost_under_any_fault() -> None:
     numbers = soak(5_000)
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}"
     assert numbers.jobs == 5_000
-    assert numbers.duplicates > 0  # or nothing was killed that mattered
+    assert numbers.duplicates > 0  # otherwise no important process was killed
 
 
 @pytest.mark.slow
-def test_a_seed_is_a_run() -> None:
+def test_seed_reproduces_its_run() -> None:
     assert soak() == soak()
 
 
@@ -66,7 +66,7 @@ def _add_again(self: WatchedStore, job: AsyncJob, now: datetime) -> AsyncJob | N
         ("add_if_absent", _add_again, 800),
     ],
 )
-def test_it_notices_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], count: int) -> None:
+def test_soak_detects_a_store_without_its_conditions(store_method: str, replacement: Callable[..., object], count: int) -> None:
     with patch.object(WatchedStore, store_method, replacement):
         numbers = soak(count)
     assert numbers.broken
@@ -74,14 +74,14 @@ def test_it_notices_a_store_without_its_conditions(store_method: str, replacemen
 
 
 @pytest.mark.slow
-def test_it_notices_a_lock_that_everybody_gets() -> None:
+def test_soak_detects_a_lock_without_exclusion() -> None:
     with patch.object(Locks, "take", lambda _self, _key, _holder: None):
         numbers = soak()
     assert any("not alone" in fault for fault in numbers.broken)
 
 
 @pytest.mark.slow
-def test_it_notices_that_nobody_sweeps() -> None:
+def test_soak_detects_missing_sweeps() -> None:
     with (
         patch.object(Sweeper, "sweep", lambda _self, _remaining: Sweep()),
         patch.object(in_process, "_QUIET_ROUNDS", 50),

@@ -1,4 +1,4 @@
-"""The arithmetic that the soak's promise hangs on: each of its sums counts what it says."""
+"""The sums of the soak: each counts what its name says."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ RIGHT = Ending("COMPLETED", 1, result_of(TASK), None)
 
 
 def numbers(ending: Ending | None = RIGHT, *, task: Task = TASK, **changes: Any) -> Numbers:
-    """Of a soak of one job, which went well unless a test says otherwise."""
+    """Return the numbers of a soak with one job, which succeeds unless a test changes it."""
     ledger = Ledger(accepted={"a"}, asked={"a": task}, cancels=changes.pop("cancels", set()))
     facts: dict[str, Any] = {"finals": {"a": 1}, "starts": [("a", 1)], "faults": 0, **changes}
     return tally(ledger, {} if ending is None else {"a": ending}, **facts)
 
 
-def test_a_soak_that_went_well_is_as_promised() -> None:
+def test_successful_soak_is_as_promised() -> None:
     assert numbers().are_as_promised
     assert str(numbers()).startswith("jobs 1, lost 0, unexpected 0, stuck 0, wrong 0, double-final 0, ghosts 0, duplicates 0")
 
@@ -41,26 +41,26 @@ def test_a_soak_that_went_well_is_as_promised() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_breaks_the_promise_is_counted(which: str, found: Numbers) -> None:
+def test_each_broken_promise_is_counted(which: str, found: Numbers) -> None:
     assert getattr(found, which) == 1
     assert not found.are_as_promised
 
 
-def test_a_second_start_is_a_duplicate_and_no_more_of_them_are_allowed_than_faults() -> None:
+def test_second_start_is_a_duplicate_and_allowed_once_per_fault() -> None:
     twice: dict[str, Any] = {"starts": [("a", 1), ("a", 2)], "ending": Ending("COMPLETED", 2, result_of(TASK), None)}
     assert numbers(**twice, faults=1).duplicates == 1
     assert numbers(**twice, faults=1).are_as_promised
     assert not numbers(**twice, faults=0).are_as_promised
 
 
-def test_a_start_that_the_job_asked_for_is_no_duplicate() -> None:
+def test_start_after_a_retry_of_the_job_is_not_a_duplicate() -> None:
     task = Task(kind=Kind.RETRIES, number=1)
     found = numbers(Ending("COMPLETED", 2, result_of(task), None), task=task, starts=[("a", 1), ("a", 2)])
     assert found.duplicates == 0
     assert found.are_as_promised
 
 
-def test_an_attempt_that_started_twice_breaks_the_protocol() -> None:
+def test_attempt_that_started_twice_breaks_the_protocol() -> None:
     assert not numbers(starts=[("a", 1), ("a", 1)], faults=5).are_as_promised
 
 
@@ -68,5 +68,5 @@ def test_more_starts_than_attempts_break_the_protocol() -> None:
     assert not numbers(starts=[("a", 1), ("a", 2)], faults=5).are_as_promised
 
 
-def test_who_asked_for_a_cancel_may_find_the_job_cancelled() -> None:
+def test_cancelled_job_is_allowed_after_a_requested_cancel() -> None:
     assert numbers(Ending("CANCELLED", 0, None, None), cancels={"a"}, starts=[]).are_as_promised

@@ -1,4 +1,4 @@
-"""A store that notes each change of each job, and what in it breaks the protocol."""
+"""A store that records each change of each job and its violations of the protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.fakes import FakeStore
 
 
 class Watched(dict[JobKey, AsyncJob]):
-    """The jobs, and what happened to them."""
+    """The jobs, their endings, and violations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class Watched(dict[JobKey, AsyncJob]):
         self.finals: Counter[str] = Counter()
         self.broken: list[str] = []
         self._running: dict[str, set[JobKey]] = {}
-        """Under each lock."""
+        """The running jobs of each lock."""
 
     def __setitem__(self, key: JobKey, new: AsyncJob) -> None:
         old = self.get(key)
@@ -39,7 +39,7 @@ class Watched(dict[JobKey, AsyncJob]):
 
 
 class WatchedStore(FakeStore):
-    """The fake, with `jobs` that are watched, and the few that are due found quickly among the many that ended."""
+    """The fake store with watched `jobs`. It finds the few due jobs quickly among the many ended ones."""
 
     def __init__(self) -> None:
         self.watched = Watched()
