@@ -1,6 +1,6 @@
-"""The product with one of its safeguards taken out: proof that the net catches fish.
+"""The product without one of its safeguards: proof that the machine detects a mistake.
 
-Each is a switch of the harness: it replaces a part or patches a name. The product has no such switches.
+Each ablation belongs to the tests: it replaces a part or patches a name. The product has no such switches.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ from tests.proof.stateful.world import JOB_TYPES, Parts, key_of
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
-    """What is taken out, by which rules that may be noticed, and with which jobs it is noticed soon."""
+    """A removed safeguard, the rules that may detect it, and the jobs with which it is detected soon."""
 
     parts: Parts
     caught_as: frozenset[str]
     machine: type[Machine] = Machine
     job_types: tuple[str, ...] = JOB_TYPES
     rules: tuple[str, ...] = ()
-    """Rules that suffice to notice it, where all of them would take long; all of them, if none is named."""
+    """Rules that suffice to detect it, where all of them would take long. Empty means all rules."""
 
 
 # ── The fence and the claim ────────────────────────────────────────────────────────────────────────
 
 
 class NoFence(DynamoStore):
-    """Whoever began an attempt may end the job."""
+    """A store where any attempt may end the job."""
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         return super().swap_if_unchanged(old, new, ("generation",) if unchanged is FENCE else unchanged)
 
 
 class UnconditionalClaim(DynamoStore):
-    """A delivery runs without asking whether it may."""
+    """A store where every delivery runs its job."""
 
     def claim_if_claimable(
         self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
@@ -77,7 +77,7 @@ class UnconditionalClaim(DynamoStore):
 
 
 class UpsertingHeartbeat(DynamoStore):
-    """A report is written whatever stands there."""
+    """A store that writes a report without a condition."""
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         if unchanged is not FENCE_AND_REPORT:
@@ -95,11 +95,11 @@ class UpsertingHeartbeat(DynamoStore):
 
 
 class ForgetfulSwaps(DynamoStore):
-    """A write that fails against its own first try is taken for one that lost."""
+    """A store that treats a refusal by its own first try as a lost race."""
 
     def __init__(self, table_name: str, client: Any) -> None:
         self._refusals = _Refusals(client)
-        super().__init__(table_name, self._refusals)  # type: ignore[arg-type]  # as much of a client as it needs
+        super().__init__(table_name, self._refusals)  # type: ignore[arg-type]  # a client with the needed methods
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         self._refusals.here.seen = False
@@ -108,7 +108,7 @@ class ForgetfulSwaps(DynamoStore):
 
 
 class _Refusals:
-    """A client, and whether it was refused a write in this thread."""
+    """A client that records whether it was refused a write in this thread."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class _Refusals:
 
 
 class _Tampered:
-    """A client whose writes are altered on the way."""
+    """A client with altered writes."""
 
     def __init__(self, client: Any, tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         self._client = client
@@ -140,22 +140,22 @@ class _Tampered:
 
 
 def store_with(tamper: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[..., DynamoStore]:
-    """A store whose writes are altered on the way."""
+    """Return a store with altered writes."""
 
     def make(table_name: str, client: Any) -> DynamoStore:
-        return DynamoStore(table_name, _Tampered(client, tamper))  # type: ignore[arg-type]  # as much of a client as it needs
+        return DynamoStore(table_name, _Tampered(client, tamper))  # type: ignore[arg-type]  # a client with the needed methods
 
     return make
 
 
 def _claim_with(expression: str, old: str, new: str) -> Callable[..., DynamoStore]:
-    """A store whose claim has another expression."""
+    """Return a store whose claim has another expression."""
 
     def tamper(parameters: dict[str, Any]) -> dict[str, Any]:
         if "attempt = attempt + :one" not in parameters.get("UpdateExpression", ""):
             return parameters
         if old not in parameters[expression]:
-            raise AssertionError(f"The claim does not say {old!r} any more: adapt the ablation.")
+            raise AssertionError(f"The claim no longer contains {old!r}: adapt the ablation.")
         return {**parameters, expression: parameters[expression].replace(old, new)}
 
     return store_with(tamper)
@@ -171,7 +171,7 @@ def _put_unconditionally(parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 class OneKeyForAllAttempts(S3Objects):
-    """Each attempt writes its result where the others do."""
+    """Objects where all attempts write their result to one key."""
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         return super().open_result(replace(job, attempt=0), content_type)
@@ -191,7 +191,7 @@ def _finish_carelessly(self: _S3ResultWriter, rest: bytes) -> Result:
 
 
 class UnconditionalCancel(Commands):
-    """Cancel writes, whatever the job has come to."""
+    """Commands whose cancel writes without a condition."""
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         job = self._store.get(JobKey(owner, async_job_id))
@@ -234,7 +234,7 @@ def _present_even_if_expired(job: AsyncJob | None, _now: datetime) -> AsyncJob:
 
 
 def caught(*rules: str) -> frozenset[str]:
-    """The rules by which it may be noticed."""
+    """Return the rules that may detect the ablation."""
     return frozenset(rules)
 
 

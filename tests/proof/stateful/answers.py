@@ -1,4 +1,4 @@
-"""Judges what clients, Lambda and the schedule were answered: it must be what the records say, or have said."""
+"""Check the answers to clients, Lambda and the schedule: each must match a present or an earlier record."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.proof.stateful.scheduler import Invocation
 from tests.proof.stateful.world import Asked, Delivered, Request, World, key_of
 
 REPORT_TRIES = 5
-"""So many writes of others, and a report is given up."""
+"""The number of concurrent writes after which a report gives up."""
 
 
 class Answers:
-    """Goes through what was answered since it was last asked. The writes until then must be in the ledger."""
+    """Checks the answers since the last check. The writes until then must be in the ledger."""
 
     def __init__(self, world: World, ledger: Ledger) -> None:
         self._world = world
@@ -37,7 +37,7 @@ class Answers:
         self._open: list[Asked | Delivered | Invocation] = []
 
     def check(self) -> None:
-        """Judge every answer since the last time. Raises `Violation`."""
+        """Check every answer since the last check. Raise `Violation`."""
         notes = self._world.notes
         for name, seen in self._unjudged.items():
             fresh = getattr(notes, name)[seen:]
@@ -70,7 +70,7 @@ class Answers:
 
     def _judge_submit(self, invocation: Invocation, request: Request) -> None:
         error, now = invocation.error, self._world.now
-        # One whose host stood still until its own job had expired finds another in its place, and nobody to answer.
+        # A submit that paused until its own job expired finds another job, and its client has disconnected.
         created = [each for each in self._ledger.generations if each.by is invocation and not each.newest.is_expired(now)]
         if error is None:
             self._judge_acceptance(invocation, request)
@@ -78,17 +78,17 @@ class Answers:
             if not invocation.failed_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
         elif isinstance(error, AnotherIsRunning):
-            self._ledger.saw("a submit refused for a lock")
-            # A sweep may have looked at it first.
+            self._ledger.count("a submit refused for a lock")
+            # A sweep may have read it first.
             rolled_back = all(any(each.is_rollback(write, new) for write, _, new in each.writes) for each in created)
-            if not self._ledger.is_in_the_way(self._ledger.lock_of(request), invocation) or not rolled_back:
+            if not self._ledger.was_held_by_another(self._ledger.lock_of(request), invocation) or not rolled_back:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
             if created:
                 violated("unexpected", f"{invocation} was refused, but created a job.")
             others = [each for each in self._ledger.generations if each.request.key == request.key and each.request != request]
             if isinstance(error, IdempotencyKeyReused):
-                self._ledger.saw("a key reused for another request")
+                self._ledger.count("a key reused for another request")
             if isinstance(error, IdempotencyKeyReused) and (not others or request.is_once):
                 violated("F8", f"{invocation} was refused, but nobody else had used its key.")
         else:
@@ -103,11 +103,11 @@ class Answers:
         has_joined = self._has_joined(invocation, request, generation)
         if job.owner != request.owner or not (has_joined or self._world.key_of(request) in {None, job.key}):
             violated("I4", f"{invocation} named {job.key} for {request}.")
-        if not request.asks_for_the_same_as(generation.request) and not has_joined:
+        if not request.means_the_same_job_as(generation.request) and not has_joined:
             violated("F8", f"{invocation} answered {request} with the job of {generation.request}.")
         if submission.replayed is (generation.by is invocation):
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
-        self._judge_told(invocation, job, generation)
+        self._judge_shown(invocation, job, generation)
         token = submission.worker_token
         if (token is not None) is not (job.is_tracked and not submission.replayed) or (
             token and token.generation != job.generation
@@ -118,28 +118,28 @@ class Answers:
             sent = {message.body for message in self._world.queue.sent if message.sent_by is invocation}
             self._judge_outcome(generation, invocation, is_returned=JobMessage.of(job).to_body() in sent)
         if submission.replayed and request.is_once:
-            self._ledger.saw("an input submitted again")
+            self._ledger.count("an input submitted again")
         elif submission.replayed:
-            self._ledger.saw("a request repeated")
+            self._ledger.count("a request repeated")
 
     def _has_joined(self, invocation: Invocation, request: Request, generation: Generation) -> bool:
-        """Whether the answer is the job that holds the lock instead of the caller's own."""
+        """Return whether the answer is the job that holds the lock instead of the caller's own."""
         job_type = self._world.all_job_types[request.job_type]
         joins = job_type.exclusive is not None and job_type.exclusive.policy == "JOIN"
         is_like = generation.request.job_type == request.job_type and generation.by is not invocation
         has_joined = joins and is_like and not generation.ended_before(invocation.began_after)
         if has_joined and generation.request != request:
-            self._ledger.saw("a running job joined")
+            self._ledger.count("a running job joined")
         return has_joined
 
-    def _judge_told(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
-        """What a caller is told of a job is what its record said, and nothing of one that was deleted before."""
+    def _judge_shown(self, invocation: Invocation, job: AsyncJob, generation: Generation) -> None:
+        """Check that the answer shows a state of the record, and not of a deleted one."""
         if generation.deleted_with is not None and generation.deleted_with < invocation.began_after:
             violated("deleted", f"{invocation} answered with {job.key}, which had been deleted before it was asked.")
-        if not generation.is_put_twice and not generation.has_stood_as(job):
+        if not generation.is_put_twice and not generation.has_been(job):
             violated("told", f"{invocation} answered that {job.key} is {job.status}, which it never was like that.")
         if job.is_finished and generation.claims.get(1, (None, None))[0] is invocation:
-            self._ledger.saw("a quick job answered when it had ended")
+            self._ledger.count("a quick job answered when it had ended")
 
     def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
@@ -147,7 +147,7 @@ class Answers:
             generation = self._ledger.by_gen.get(invocation.answer.generation)
             if generation is None or generation.created.key != key:
                 violated("lost", f"{invocation} accepted {key} anew, which was never written.")
-            self._judge_told(invocation, invocation.answer, generation)
+            self._judge_shown(invocation, invocation.answer, generation)
             generation.is_accepted = True
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
@@ -158,14 +158,14 @@ class Answers:
             ]
             if any(each.newest.status in RETRYABLE and not each.newest.is_tracked for each in stood):
                 violated("F46", f"{invocation} says that {key} may not be retried, but it had failed or been cancelled.")
-        elif not isinstance(error, UnknownJobType):  # a release may know no such type
+        elif not isinstance(error, UnknownJobType):  # a release may lack the job type
             self._judge_not_found(invocation, self._of_key(key))
 
     def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
         ends = [end.status for each in self._of_key(key) for end in each.ends]
         if error is None:
-            self._judge_told(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.generation])
+            self._judge_shown(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.generation])
             if invocation.answer.status is not Status.CANCELLED or Status.CANCELLED not in ends:
                 violated("F46", f"{invocation} says that {key} was cancelled, but it was {ends}.")
         elif isinstance(error, JobAlreadyFinished):
@@ -196,7 +196,7 @@ class Answers:
         return [each for each in self._ledger.generations if each.created.key == key]
 
     def _judge_not_found(self, invocation: Invocation, of_key: Sequence[Generation]) -> None:
-        """What stands there, and did when it was asked for, is found."""
+        """Check that a job that existed during the whole request was found."""
         if not isinstance(invocation.error, JobNotFound | InvalidWorkerToken):
             violated("F18", f"{invocation} ended in {invocation.error!r}.")
         there = [each for each in of_key if self._ledger.present(each) and each.number < invocation.began_after]
@@ -209,9 +209,9 @@ class Answers:
         if asked.token is not None:
             of_key = [each for each in of_key if each.created.generation == asked.token.generation]
         if error is None:
-            self._judge_told(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.generation])
+            self._judge_shown(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.generation])
         elif isinstance(error, JobHasEnded):
-            self._ledger.saw("a report refused, since the job had ended")
+            self._ledger.count("a report refused, since the job had ended")
             if not any(end.status == error.status for each in of_key for end in each.ends):
                 violated("F46", f"{invocation} says that {asked.key} is {error.status}, but it was not.")
         elif isinstance(error, Unavailable):
@@ -227,10 +227,10 @@ class Answers:
         if invocation.failed_calls or invocation.partial_calls:
             return
         if invocation.answer is not None and invocation.answer.sent:
-            self._ledger.saw("a sweep that sent")
+            self._ledger.count("a sweep that sent")
         sent = {JobMessage.parse(message.body) for message in self._world.queue.sent if message.sent_by is invocation}
         for generation in self._ledger.generations:
-            # A write that somebody else's followed need not be recognised as one's own: the job is looked after.
+            # A write that another one followed need not be recognized: the other writer handles the job.
             for write, old, new in generation.writes[-1:]:
                 if write.by is invocation and new.sweeps > old.sweeps and JobMessage.of(new) not in sent:
                     violated("L2", f"{invocation} put off {new.key} without sending it.")
@@ -251,11 +251,11 @@ class Answers:
             self._judge_outcome(generation, invocation, is_returned=generation.created.key in keys)
 
     def _judge_outcome(self, generation: Generation, invocation: Invocation, *, is_returned: bool) -> None:
-        """What an invocation that ended well, every call of it too, left of a job that it had claimed."""
+        """Check the job that an invocation claimed and whose calls all succeeded."""
         attempts = [attempt for attempt, (by, _) in generation.claims.items() if by is invocation]
         job = self._ledger.present(generation)
         if any(attempt + 1 in generation.claims for attempt in attempts) and not generation.releases.issuperset(attempts):
-            self._ledger.saw("a late attempt fenced")
+            self._ledger.count("a late attempt fenced")
         for attempt in attempts:
             is_held = job is not None and job.status is Status.IN_PROGRESS and job.attempt == attempt
             if is_held:

@@ -1,7 +1,7 @@
-"""Judges what happened: the protocol's invariants after each step, and what must hold when all is quiet.
+"""Check the protocol's invariants after each step, and the final state when the system is quiet.
 
-It reads the record of applied writes, the notes of who was asked and answered what, and the jobs' own starts. It states the
-rules in its own words, on purpose: it shares none of the product's conditions.
+The audit reads the applied writes, the requests and their answers, and the jobs' own starts. It states the rules again on
+purpose: it shares no condition with the product.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tests.proof.stateful.scheduler import Invocation
 from tests.proof.stateful.world import QUICK, Start, World, is_job
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
-"""What the record cannot tell apart."""
+"""The differences that a record cannot show."""
 BY_WRONG_CLOCKS = "a living attempt taken over by wrong clocks"
-"""A reason to start again, as a fault is."""
+"""A reason for another start, as a fault is."""
 HOLDERS = frozenset({"worker", "submit"})
-"""Who may be in an attempt."""
+"""The roles that may run an attempt."""
 
 
 class Audit:
-    """Goes through what happened since it was last asked."""
+    """Checks all events since the last check."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -42,15 +42,15 @@ class Audit:
         self._kept: dict[str, tuple[AsyncJob, StoredObject]] = {}
         self._claimants: set[str] = set()
         self._names: dict[str, datetime] = {}
-        """Until when an input's name stands for the job of that id."""
+        """The end of the window in which an input's name means the job of that id."""
 
     @property
     def sights(self) -> Counter[str]:
-        """What there was to see, and how often."""
+        """Return the number of each kind of event."""
         return self._ledger.sights
 
     def check(self) -> None:
-        """Judge every write, start and answer since the last time. Raises `Violation`."""
+        """Check every write, start and answer since the last check. Raise `Violation`."""
         history = self._world.table.history
         while self._seen_writes < len(history):
             write = history[self._seen_writes]
@@ -109,13 +109,13 @@ class Audit:
             violated("I12", f"{job.key} is in attempt {job.attempt} of {job.max_attempts}.")
 
     def _judge_creation(self, write: Write, old: AsyncJob | None, new: AsyncJob) -> None:
-        asked = self._ledger.asked_by(write.by)
+        asked = self._ledger.request_of(write.by)
         if asked is None or asked.request is None:
             violated("unexpected", f"{write.by}, which is no submit, created {new.key}.")
         if old is not None:
             self._judge_place(write, old)
         before = self._ledger.by_gen.get(new.generation)
-        # The SDK's second try may come when the job has ended, was perhaps retried, and has gone: by a slow clock that may be at once.
+        # The SDK's second try may come after the job ended, was retried, and expired: with a slow clock that may be immediately.
         if before is not None and before.by is not write.by:
             violated("I4", f"{write.by} wrote {new.key} twice.")
         generation = Generation(write.pk, write.number, new, asked.request, write.by, is_put_twice=before is not None)
@@ -137,30 +137,30 @@ class Audit:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        self._ledger.saw("a key used anew after its record expired")
+        self._ledger.count("a key used anew after its record expired")
 
     def _judge_once(self, generation: Generation, write: Write) -> None:
-        """For a while, the same input is the same job, unless that came to nothing. One that was retried came to nothing once."""
+        """Check that the same input was the same job in its window, unless that failed. A retried job failed once."""
         for other in self._ledger.generations:
-            is_same = other is not generation and other.request.asks_for_the_same_as(generation.request)
+            is_same = other is not generation and other.request.means_the_same_job_as(generation.request)
             is_over = other.newest.status in RETRYABLE or other.newest.is_expired(write.at)
-            # A submit that had the name, and stood still until its job was made, ended and expired, makes it once more.
+            # A submit that had the name and paused until its job was made, ended and expired, makes it again.
             if not is_same or other.by.role != "submit" or is_over or self._is_late(generation) or self._is_late(other):
                 continue
             if self._names[other.created.async_job_id] > write.at:
                 violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
         if any(
-            other is not generation and other.request.asks_for_the_same_as(generation.request)
+            other is not generation and other.request.means_the_same_job_as(generation.request)
             for other in self._ledger.generations
         ):
-            self._ledger.saw("an input submitted anew")
+            self._ledger.count("an input submitted anew")
 
     def _is_late(self, generation: Generation) -> bool:
         earlier = (each for each in self._ledger.generations if each.created.key == generation.created.key)
         return any(each.number < generation.number for each in earlier)
 
     def _judge_first_claim(self, generation: Generation, write: Write, new: AsyncJob) -> None:
-        """A quick job's first attempt begins with its record."""
+        """Check that a quick job's first attempt begins with its record."""
         job_type = self._world.all_job_types[new.job_type]
         is_quick = job_type.expected <= QUICK and job_type.exclusive is None and new.max_attempts > 1
         if not is_quick or new.not_before is not None or new.attempt != 1:
@@ -168,7 +168,7 @@ class Audit:
         if not generation.is_put_twice:
             self._judge_name_and_lease(write, new)
         generation.claims[1] = (write.by, new)
-        self._ledger.saw("a quick job begun")
+        self._ledger.count("a quick job begun")
 
     def _judge_change(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         generation = self._ledger.by_gen.get(old.generation)
@@ -197,19 +197,19 @@ class Audit:
         elif generation.is_rollback(write, new):
             self._judge_rollback(generation, write, old)
         elif write.by.role in HOLDERS:
-            self._judge_holder(generation, write, old, new)
+            self._judge_claimant(generation, write, old, new)
         if new.is_finished:
             self._judge_end(generation, write, old, new)
 
     def _judge_deletion(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        asked = self._ledger.asked_by(write.by)
+        asked = self._ledger.request_of(write.by)
         if asked is None or asked.key != old.key or not old.is_finished:
             violated("I5", f"{write.by} deleted {old.key}, which was {old.status}.")
         if replace(new, record_expires_at=old.record_expires_at) != old or not new.is_expired(write.at):
             violated("I1", f"{write.by} did something else to {old.key} than having it expire.")
         if generation.deleted_with is None:
             generation.deleted_with = write.number
-        self._ledger.saw("a job deleted")
+        self._ledger.count("a job deleted")
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
@@ -220,7 +220,7 @@ class Audit:
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
         self._ledger.by_gen[new.generation] = Generation(write.pk, write.number, new, generation.request, write.by)
-        self._ledger.saw("a job retried")
+        self._ledger.count("a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         now = new.updated_at
@@ -234,16 +234,16 @@ class Audit:
         generation.claims[new.attempt] = (write.by, new)
         self._judge_lock(write, new)
         if old.status is Status.IN_PROGRESS:
-            self._ledger.saw("an attempt of a dead worker taken over")
+            self._ledger.count("an attempt of a dead worker taken over")
             first, _ = generation.claims.get(old.attempt, (None, None))
             if first is not None and first.role == "submit":
-                self._ledger.saw("an attempt of a dead submit taken over")
-            # The lease was taken by the holder's clock.
+                self._ledger.count("an attempt of a dead submit taken over")
+            # The lease was taken by the claimant's clock.
             if first is not None and old.lease_until is not None and write.at < old.lease_until - first.skew:
-                self._ledger.saw(BY_WRONG_CLOCKS)
+                self._ledger.count(BY_WRONG_CLOCKS)
 
     def _judge_lock(self, write: Write, new: AsyncJob) -> None:
-        """No more jobs of one lock have begun and not ended than may hold it. One that waits for its next attempt counts."""
+        """Check that no more jobs of one lock run than its limit. A job that waits for its next attempt counts."""
         if new.exclusive_key is None:
             return
         limit = self._world.all_job_types[new.job_type].exclusive
@@ -252,17 +252,17 @@ class Audit:
         if limit is None or len(begun) > limit.limit:
             violated("lock", f"{write.by} began {new.key}, though {[job.async_job_id for job in begun]} have not ended.")
         if any(job.status is Status.PENDING and not job.attempt for job in newest):
-            self._ledger.saw("a job that waits for a lock")
-        self._ledger.saw("a job begun under a lock")
+            self._ledger.count("a job that waits for a lock")
+        self._ledger.count("a job begun under a lock")
 
     def _judge_rollback(self, generation: Generation, write: Write, old: AsyncJob) -> None:
         if (
             old.exclusive_key is None
             or old.attempt
-            or not self._ledger.is_in_the_way(self._ledger.lock_of(generation.request), write.by)
+            or not self._ledger.was_held_by_another(self._ledger.lock_of(generation.request), write.by)
         ):
             violated("lock", f"{write.by} withdrew {old.key}, which nothing was in the way of.")
-        self._ledger.saw("a job rolled back")
+        self._ledger.count("a job rolled back")
 
     def _judge_name_and_lease(self, write: Write, new: AsyncJob) -> None:
         if new.claimed_by is None or new.claimed_by in self._claimants or not _is_name_of(new.claimed_by, write.by):
@@ -271,8 +271,8 @@ class Audit:
         if new.lease_until is None or new.due_at is None or new.due_at > new.lease_until + LIKE_THE_RECORD:
             violated("L2", f"{write.by} claimed {new.key} such that its death would be noticed late.")
 
-    def _judge_holder(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        """A worker's write that is no claim."""
+    def _judge_claimant(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        """Check a worker's write other than a claim."""
         holder, _ = generation.claims.get(old.attempt, (None, None))
         is_held = old.status is Status.IN_PROGRESS and old.claimed_by is not None
         if not is_held or holder is None or holder.process is not write.by.process:
@@ -282,14 +282,14 @@ class Audit:
         if new.status is Status.IN_PROGRESS and old.lease_until and (not new.lease_until or new.lease_until < old.lease_until):
             violated("I10", f"{write.by} shortened the lease of {old.key}.")
         if new.status is Status.IN_PROGRESS:
-            self._ledger.saw("a heartbeat")
+            self._ledger.count("a heartbeat")
         if new.status is Status.PENDING:
-            self._ledger.saw("a release")
+            self._ledger.count("a release")
             if new.error is not None and new.error.code == "HANDED_OVER":
-                self._ledger.saw("a quick job handed over")
+                self._ledger.count("a quick job handed over")
             generation.releases.add(old.attempt)
             wanted = self._world.notes.retries.get((effect_key_of(new), old.attempt), 0.0)
-            # Beyond its deadline there is nothing to wait for.
+            # After the deadline no further attempt is needed.
             least = min(new.updated_at + timedelta(seconds=wanted), old.deadline_at) - LIKE_THE_RECORD
             if new.not_before is None or new.not_before < least:
                 violated("F30", f"{write.by} released {old.key} until {new.not_before}, not {least}.")
@@ -297,8 +297,8 @@ class Audit:
                 violated("I12", f"{write.by} released {old.key} after its last attempt.")
 
     def _judge_report(self, write: Write, old: AsyncJob, new: AsyncJob) -> None:
-        """What the write of a report leaves is what was reported, by who may."""
-        asked = self._ledger.asked_by(write.by)
+        """Check that a report's write matches the report and its reporter was allowed."""
+        asked = self._ledger.request_of(write.by)
         if asked is None or asked.report is None or asked.key != old.key or not old.is_tracked or new.attempt:
             violated("I8", f"{write.by} changed {old.key}, of which it has nothing to report.")
         if asked.token is not None and asked.token.generation != old.generation:
@@ -311,7 +311,7 @@ class Audit:
         told = (asked.report.status, asked.report.result, asked.report.error)
         if not is_late and told != (new.status, new.result, new.error):
             violated("told", f"{write.by} made {old.key} {new.status}, not {asked.report.status}.")
-        self._ledger.saw(
+        self._ledger.count(
             "a report after the deadline" if is_late else "a report by token" if asked.token else "a report by the owner"
         )
 
@@ -325,7 +325,7 @@ class Audit:
             if not new.is_tracked:
                 self._judge_result(generation, write, new)
         elif new.status is Status.CANCELLED:
-            asked = self._ledger.asked_by(write.by)
+            asked = self._ledger.request_of(write.by)
             is_due = asked is not None and (asked.key == new.key or generation.is_rollback(write, new))
         elif code == "DEADLINE_EXCEEDED":
             is_due = write.by.role in {"sweeper", "report"} and old.deadline_at <= now
@@ -339,9 +339,9 @@ class Audit:
                 write.by.role in HOLDERS and (not may_go_on or old.attempt >= old.max_attempts)
             )
         if new.status is Status.CANCELLED:
-            self._ledger.saw(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
+            self._ledger.count(f"a {'running' if old.status is Status.IN_PROGRESS else 'waiting'} job cancelled")
         elif code is not None:
-            self._ledger.saw(f"a job ended by {code}")
+            self._ledger.count(f"a job ended by {code}")
         if not is_due:
             violated("cause", f"{write.by} made {old.key} {new.status} ({code}) in attempt {old.attempt}, {old.status}.")
 
@@ -349,7 +349,7 @@ class Audit:
         result = job.result
         text = None if result is None else result.text
         if result is not None and result.location is not None:
-            # Its owner may have had it deleted since.
+            # Its owner may have deleted it since.
             deleted = {key: stored for key, stored, _ in self._world.bucket.removed}
             stored = self._world.bucket.objects.get(result.location, deleted.get(result.location))
             if stored is None:
@@ -357,7 +357,7 @@ class Audit:
             if stored.by.process is not write.by.process:
                 violated("I2", f"{write.by} completed {job.key} with the bytes of {stored.by}.")
             self._kept[job.generation] = (job, stored)
-            self._ledger.saw("a result in the bucket")
+            self._ledger.count("a result in the bucket")
             text = stored.data.decode()
         if text is None:
             violated("I2", f"{write.by} completed {job.key} without a result.")
@@ -367,7 +367,7 @@ class Audit:
             violated("I2", f"{job.key} has a wrong result.")
 
     def _judge_removed_bytes(self) -> None:
-        """A deletion takes the bytes of what it deletes, and of nothing that somebody may still ask for."""
+        """Check that a deletion removes the bytes of its job, and of no job that can still be read."""
         removed = self._world.bucket.removed[self._seen_removals :]
         self._seen_removals += len(removed)
         if not removed:
@@ -414,15 +414,15 @@ class Audit:
                 violated("F23", f"{message.sent_by} sent a message about a job that no worker of ours does.")
             is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
             if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
-                self._ledger.saw("a waiting job woken")
+                self._ledger.count("a waiting job woken")
             elif is_by_worker:
                 violated("F23", f"{message.sent_by} sent a message to its own queue.")
         self._seen_messages = len(self._world.queue.sent)
 
-    # ── When all is quiet ──────────────────────────────────────────────────────────────────────────
+    # ── The final state ────────────────────────────────────────────────────────────────────────────
 
     def check_end(self, since: datetime) -> Numbers:
-        """Nothing is lost, stuck or wrong; all of it in time. Raises `Violation`; returns the figures."""
+        """Check that no job is lost, stuck, wrong or late, and return the figures. Raise `Violation`."""
         self.check()
         self._ledger.sights["a message in the dead-letter queue"] += len(self._world.dead_letters.messages)
         numbers = self._numbers()
@@ -439,29 +439,29 @@ class Audit:
         return numbers
 
     def _judge_time(self, generation: Generation, since: datetime) -> None:
-        # By the world's clock: an invocation may have written its own, wrong one.
+        # By the world's clock: an invocation may have written its own wrong time.
         end = next(write.at for write, _, new in generation.writes if new.is_finished)
         if end > max(generation.created.deadline_at, since) + 2 * SWEEP_INTERVAL:
             violated("L1", f"{generation.created.key} ended at {end}; faults had ended at {since}.")
         then = next((new for write, _, new in reversed(generation.writes) if write.at <= since), generation.created)
         if then.is_finished:
             return
-        # Whoever held it then was dead, or had given up, since all that lived ended at `since`.
+        # Its claimant was dead or had given up, since every live invocation ended at `since`.
         noticed = max(at for at in (since, then.lease_until, then.not_before, then.due_at) if at is not None)
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
         if then.exclusive_key is not None:
-            # It may have had to wait for others; and who was to wake it may have died.
-            ends = list(self._ends_of_holders(then.exclusive_key, generation))
+            # It may have waited for other jobs, and the process that should wake it may have died.
+            ends = list(self._ends_of_lock_owners(then.exclusive_key, generation))
             has_ended = any(write.at == moved and new.is_finished for write, _, new in generation.writes)
             if has_ended and sum(end > moved for end in ends) >= int(then.exclusive_key.partition("#")[0]):
-                # It waited for others until its own deadline.
+                # It waited for other jobs until its own deadline.
                 return
             noticed = max([noticed, *(end for end in ends if end <= moved)]) + MAX_LOCK_BACKOFF
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
 
-    def _ends_of_holders(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
-        """When others of the lock ended. One that waited until its deadline did not hold it."""
+    def _ends_of_lock_owners(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
+        """Return when other jobs of the lock ended. A job that waited until its deadline did not hold it."""
         for other in self._ledger.generations:
             if other is not generation and other.created.exclusive_key == exclusive_key:
                 yield from (write.at for write, old, new in other.writes if new.is_finished and old.waits_since is None)
@@ -486,5 +486,5 @@ class Audit:
 
 
 def _is_name_of(claimant: str, invocation: Invocation) -> bool:
-    # Whoever submits has no name of Lambda's to give.
+    # A submit does not have Lambda's message id as its claimant.
     return claimant.startswith("submit/" if invocation.role == "submit" else f"{invocation.process.request_id}/")

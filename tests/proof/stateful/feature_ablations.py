@@ -1,4 +1,4 @@
-"""The same for the features: each with one of its safeguards taken out."""
+"""Ablations of the features: each without one of its safeguards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.proof.stateful.world import Parts
 
 
 class PutsWithoutClaim(DynamoStore):
-    """The first worker runs what its put did not claim."""
+    """A store where the submit function runs a job that its put did not claim."""
 
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
         unclaimed = replace(job, status=Status.PENDING, attempt=0, claimed_by=None, lease_until=None, started_at=None)
@@ -56,7 +56,7 @@ def _record_as_if_nothing_could_fail(self: Executor, held: AsyncJob, ended: Asyn
 
 
 class ForgetsWhateverStands(DynamoStore):
-    """A deletion has the record expire, whatever it has come to."""
+    """A store where a deletion lets the record expire without a condition."""
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         if new != replace(old, record_expires_at=new.record_expires_at):
@@ -76,7 +76,7 @@ class ForgetsWhateverStands(DynamoStore):
 
 
 class RemovesWhateverStands(DynamoStore):
-    """A deletion removes the record, whosever it is by now."""
+    """A store where a deletion removes the record without a condition."""
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:
         with clients.translated("The table"):
@@ -84,7 +84,7 @@ class RemovesWhateverStands(DynamoStore):
 
 
 class InputsNamedByTheirJob(S3Objects):
-    """Jobs that follow each other under one key share the name of their input."""
+    """Objects where successive jobs of one key share the location of their input."""
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         return super().put_input(replace(job, generation="any"), data)
@@ -98,7 +98,7 @@ def _take_the_first(_self: Locks, holders: Mapping[str, LockOwner | None]) -> tu
 
 
 class TrustsTheSubmit(Locks):
-    """A worker's locks, which leave taking and waking to the submit."""
+    """Locks of a worker that neither takes nor wakes."""
 
     def take(self, exclusive_key: str, holder: LockOwner) -> None:
         return None

@@ -1,5 +1,4 @@
-"""The machine with what there is besides submits, cancels and retries: quick jobs, deletions, locks,
-jobs whose input names them, tracked jobs."""
+"""The machine with additional features: quick jobs, deletions, locks, deduplication, tracked jobs."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from asyncjobs.tracking.reports import Report
 from tests.proof.stateful.machine import PLANS, WHICH, Machine, Plan
 from tests.proof.stateful.world import FEATURES
 
-TROUPES: list[tuple[str, ...]] = [
+TYPES_OF_A_RUN: list[tuple[str, ...]] = [
     ("play.quick",),
     ("play.quick", "play.quick_large", "play.quick_raises", "play.quick_waits"),
     ("play.quick_large", "play.quick_raises", "play.quick_fails"),
@@ -23,7 +22,7 @@ TROUPES: list[tuple[str, ...]] = [
     ("play.once", "play.once_raises"),
     ("play.elsewhere",),
 ]
-"""The kinds of jobs that a run is about."""
+"""The job types of a run."""
 REPORTS = st.sampled_from(
     [Report.of({"progress": percent}) for percent in (20, 60, 40, 90)] * 2
     + [
@@ -36,19 +35,21 @@ REPORTS = st.sampled_from(
 
 
 class Features(Machine):
-    """The same world, with other jobs in it."""
+    """The machine with other jobs."""
 
     job_types: ClassVar[tuple[str, ...]] = FEATURES
 
-    @initialize(passes_reads=st.sampled_from([True] * 5 + [False]), troupe=st.sampled_from(TROUPES), jobs=st.integers(0, 2))
-    def begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
-        """Some jobs are there already; a run is about few kinds of them, so that it gets deep."""
-        self._begin(passes_reads=passes_reads, troupe=troupe, jobs=jobs)
+    @initialize(
+        passes_reads=st.sampled_from([True] * 5 + [False]), types=st.sampled_from(TYPES_OF_A_RUN), jobs=st.integers(0, 2)
+    )
+    def begin(self, *, passes_reads: bool, types: tuple[str, ...], jobs: int) -> None:
+        """Start with some jobs; a run has few job types, so that it gets deep."""
+        self._begin(passes_reads=passes_reads, types=types, jobs=jobs)
 
     @precondition(lambda self: self.world.has_jobs)
     @rule(which=WHICH, plan=PLANS)
     def delete(self, *, which: int, plan: Plan) -> None:
-        """A client deletes a job, which has ended more often than not."""
+        """Delete a job, usually an ended one, as a client."""
         jobs = sorted(self.world.jobs(), key=lambda job: not job.is_finished)
         key = jobs[which % len(jobs)].key
         self.world.scheduler.go_on(self.world.delete(key.owner, key.async_job_id), plan.decisions)
@@ -56,14 +57,14 @@ class Features(Machine):
     @precondition(lambda self: any(job.is_tracked for job in self.world.jobs()))
     @rule(which=WHICH, report=REPORTS, plan=PLANS)
     def report(self, *, which: int, report: Report, plan: Plan) -> None:
-        """The owner of a tracked job reports of it."""
+        """Report a tracked job as its owner."""
         keys = [job.key for job in self.world.jobs() if job.is_tracked]
         self.world.scheduler.go_on(self.world.report(keys[which % len(keys)], report), plan.decisions)
 
     @precondition(lambda self: self.world.tokens())
     @rule(which=WHICH, report=REPORTS, plan=PLANS)
     def report_by_token(self, *, which: int, report: Report, plan: Plan) -> None:
-        """A worker reports of the job that its token was made for, should that still be there."""
+        """Report the job of a worker token, if it still exists."""
         tokens = self.world.tokens()
         key, token = tokens[-1 - which % len(tokens)]
         self.world.scheduler.go_on(self.world.report(key, report, token), plan.decisions)

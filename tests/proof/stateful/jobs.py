@@ -1,6 +1,6 @@
-"""A troupe of small jobs for the stateful test, one for each way of running and ending.
+"""Small jobs for the stateful test, one for each way of running and ending.
 
-Each notes on the stage when it starts, and stands still there between its steps, so that anything may happen meanwhile.
+Each records its start on the stage and pauses there between its steps, so that anything may happen meanwhile.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job, tracked_job
 
 LARGE = 9 * 1024
-"""More than fits into a record."""
+"""More characters than fit into a record."""
 
 Output = dict[str, Any]
 
 
 class Part(BaseModel):
-    """A number to tell one request from another, and something to make it large."""
+    """A number that distinguishes requests, and padding that makes one large."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -29,18 +29,18 @@ class Part(BaseModel):
 
 
 class Stage(Protocol):
-    """Where jobs are watched: the world."""
+    """The observer of the jobs: the world."""
 
     def enter(self, context: JobContext, number: int) -> None:
-        """Note that a job's code starts."""
+        """Record the start of a job's code."""
         ...
 
     def stand(self, step: str) -> None:
-        """Stand still."""
+        """Pause."""
         ...
 
     def will_retry(self, context: JobContext, after: float) -> None:
-        """Note when a job wants to be tried again."""
+        """Record a requested retry."""
         ...
 
 
@@ -49,7 +49,7 @@ class _Curtain:
 
 
 def take_stage(stage: Stage | None) -> None:
-    """Have the jobs play there."""
+    """Set the stage of the jobs."""
     _Curtain.stage = stage
 
 
@@ -60,7 +60,7 @@ def _stage() -> Stage:
 
 
 def output(kind: str, number: int, *, effect_key: str, attempt: int) -> Output:
-    """What a job of this kind returns: the oracle, too. It tells by which attempt, for which generation."""
+    """Return the result of a job of this kind, also for the oracle. It names the attempt and the generation."""
     padding = "x" * LARGE if kind in {"large", "quick_large", "streams"} else ""
     return {"kind": kind, "number": number, "effectKey": effect_key, "attempt": attempt, "padding": padding}
 
@@ -74,7 +74,7 @@ _ODD: dict[str, Any] = {"deadline_seconds": 1200, "retention_seconds": 300, "exp
 
 @job("play.returns", max_attempts=2, **_ODD)
 def returns(part: Part, context: JobContext) -> Output:
-    """Return at once."""
+    """Return immediately."""
     _stage().enter(context, part.number)
     return _output("returns", part, context)
 
@@ -99,13 +99,13 @@ def streams(part: Part, context: JobContext) -> Output | ResultStream:
 
 @job("play.works", timeout_seconds=300, max_attempts=2, **_ODD)
 def works(part: Part, context: JobContext) -> Output:
-    """Work for long, on short leases, and tell of it."""
+    """Work for long on short leases, and report progress."""
     return _work("works", part, context)
 
 
 @job("play.works_once", timeout_seconds=300, max_attempts=1, **_ODD)
 def works_once(part: Part, context: JobContext) -> Output:
-    """The same, with one attempt only: whoever takes it for dead ends it."""
+    """Work for long with a single attempt, which a lost worker uses up."""
     return _work("works_once", part, context)
 
 
@@ -119,7 +119,7 @@ def _work(kind: str, part: Part, context: JobContext) -> Output:
 
 @job("play.tells", **_ODD)
 def tells(part: Part, context: JobContext) -> Output:
-    """Work on one lease, and tell of it."""
+    """Work on one lease, and report progress."""
     _stage().enter(context, part.number)
     for done in (30, 70):
         context.progress(done)
@@ -129,14 +129,14 @@ def tells(part: Part, context: JobContext) -> Output:
 
 @job("play.raises", max_attempts=2, **_ODD)
 def raises(part: Part, context: JobContext) -> Output:
-    """Raise, each time."""
+    """Raise in every attempt."""
     _stage().enter(context, part.number)
     raise ValueError("canary")
 
 
 @job("play.retries", **_ODD)
 def retries(part: Part, context: JobContext) -> Output:
-    """Ask to be tried again, until the last attempt."""
+    """Raise Retry until the last attempt."""
     _stage().enter(context, part.number)
     if context.attempt < context.max_attempts:
         after = 30.0 * context.attempt
@@ -147,14 +147,14 @@ def retries(part: Part, context: JobContext) -> Output:
 
 @job("play.gives_up", **_ODD)
 def gives_up(part: Part, context: JobContext) -> Output:
-    """Fail for good."""
+    """Fail without a retry."""
     _stage().enter(context, part.number)
     raise Fatal("Never.", code="HOPELESS")
 
 
 @job("play.waits", **_ODD)
 async def waits(part: Part, context: JobContext) -> Output:
-    """Wait, beside the other coroutines of its batch."""
+    """Wait concurrently with the other coroutines of the batch."""
     _stage().enter(context, part.number)
     await asyncio.sleep(0)
     context.progress(50)
@@ -167,7 +167,7 @@ _QUICK: dict[str, Any] = {**_ODD, "expected_seconds": 0.1}
 
 @job("play.quick", **_QUICK)
 def quick(part: Part, context: JobContext) -> Output:
-    """Return soon, where it was submitted; tell of it, and stand still a little, so that it may take too long."""
+    """Return soon in the submit function, after a report and a pause that may take too long."""
     _stage().enter(context, part.number)
     context.progress(50)
     _stage().stand("working")
@@ -176,21 +176,21 @@ def quick(part: Part, context: JobContext) -> Output:
 
 @job("play.quick_large", max_attempts=2, **_QUICK)
 def quick_large(part: Part, context: JobContext) -> Output:
-    """The same, with more than fits into a record."""
+    """Return more than fits into a record, in the submit function."""
     _stage().enter(context, part.number)
     return _output("quick_large", part, context)
 
 
 @job("play.quick_raises", max_attempts=2, **_QUICK)
 def quick_raises(part: Part, context: JobContext) -> Output:
-    """Raise, first where it was submitted."""
+    """Raise, first in the submit function."""
     _stage().enter(context, part.number)
     raise ValueError("canary")
 
 
 @job("play.quick_fails", **_QUICK)
 def quick_fails(part: Part, context: JobContext) -> Output:
-    """Fail for good, where it was submitted: its owner may try again."""
+    """Fail without a retry in the submit function; its owner may retry it."""
     _stage().enter(context, part.number)
     raise Fatal("Never.", code="HOPELESS")
 
@@ -218,25 +218,25 @@ _PAIR: dict[str, Any] = {**_ODD, "exclusive": Exclusive("play.pair", policy="QUE
 
 @job("play.alone", max_attempts=2, **_lock("REJECT"))
 def alone(part: Part, context: JobContext) -> Output:
-    """Work for a while under a lock; who comes meanwhile is refused."""
+    """Work under a lock that rejects other jobs."""
     return _alone("alone", part, context)
 
 
 @job("play.alone_joins", **_lock("JOIN"))
 def alone_joins(part: Part, context: JobContext) -> Output:
-    """The same, under the same lock; who comes meanwhile joins."""
+    """Work under the same lock; another submit joins."""
     return _alone("alone_joins", part, context)
 
 
 @job("play.alone_waits", max_attempts=2, **_lock("QUEUE"))
 def alone_waits(part: Part, context: JobContext) -> Output:
-    """The same, under the same lock; who comes meanwhile waits."""
+    """Work under the same lock; another job waits."""
     return _alone("alone_waits", part, context)
 
 
 @job("play.alone_retries", max_attempts=2, **_lock("QUEUE"))
 def alone_retries(part: Part, context: JobContext) -> Output:
-    """The same, and keep the lock from one attempt to the next."""
+    """Work under the same lock, and keep it from one attempt to the next."""
     _stage().enter(context, part.number)
     if context.attempt == 1:
         _stage().will_retry(context, 30.0)
@@ -246,32 +246,32 @@ def alone_retries(part: Part, context: JobContext) -> Output:
 
 @job("play.pair", max_attempts=2, **_PAIR)
 def pair(part: Part, context: JobContext) -> Output:
-    """Work for a while under a lock that two may hold."""
+    """Work under a lock that two jobs may hold."""
     return _alone("pair", part, context)
 
 
 @job("play.pair_raises", max_attempts=2, **_PAIR)
 def pair_raises(part: Part, context: JobContext) -> Output:
-    """Raise, under that lock."""
+    """Raise under that lock."""
     _stage().enter(context, part.number)
     raise ValueError("canary")
 
 
 @job("play.once", max_attempts=2, dedupe_seconds=600, **_ODD)
 def once(part: Part, context: JobContext) -> Output:
-    """Work for a while; the same input is the same job."""
+    """Work; the same input is the same job."""
     return _alone("once", part, context)
 
 
 @job("play.once_raises", max_attempts=2, dedupe_seconds=600, **_QUICK)
 def once_raises(part: Part, context: JobContext) -> Output:
-    """Raise, first where it was submitted, so that the same input is another job then."""
+    """Raise, first in the submit function; afterwards the same input is another job."""
     _stage().enter(context, part.number)
     raise ValueError("canary")
 
 
 ELSEWHERE = tracked_job("play.elsewhere", expected_seconds=1, retention_seconds=300, deadline_seconds=1200)
-"""Work that is done outside, and reported of."""
+"""The tracked job type."""
 
 
 NEVER_COMPLETE = frozenset(

@@ -1,4 +1,4 @@
-"""What the audit has gathered: every job that there was, and what was written to it."""
+"""The audit's ledger: every job of a run and its writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.proof.stateful.world import Asked, Request, Start, World
 
 
 class Violation(AssertionError):
-    """A promise was broken. `rule` is its number in the protocol, or its name."""
+    """A broken promise. `rule` is its number in the protocol, or its name."""
 
     def __init__(self, rule: str, what: str) -> None:
         super().__init__(f"{rule}: {what}")
@@ -24,11 +24,11 @@ class Violation(AssertionError):
 
 @dataclass
 class Generation:
-    """A job from the submit that created its record on, and what was written to it."""
+    """A generation of a job: from the write that created it, with all its writes."""
 
     pk: str
     number: int
-    """That of the write that created it."""
+    """The number of the write that created it."""
     created: AsyncJob
     request: Request
     by: Invocation
@@ -38,37 +38,37 @@ class Generation:
     ends: list[AsyncJob] = field(default_factory=list)
     is_accepted: bool = False
     is_put_twice: bool = False
-    """Its owner deleted it while its submit still waited for the put's answer: then the SDK puts it once more."""
+    """Whether its owner deleted it while its submit waited for the put's answer: then the SDK puts it again."""
     deleted_with: int | None = None
-    """The number of the write by which it was gone for everybody."""
+    """The number of the write that deleted it for every reader."""
 
     def is_rollback(self, write: Write, new: AsyncJob) -> bool:
-        """Whether its own submit takes it back."""
+        """Return whether the write is the withdrawal by its own submit."""
         return write.by is self.by and new.status is Status.CANCELLED
 
     def ended_before(self, number: int) -> bool:
-        """Whether it had ended before the write of that number."""
+        """Return whether it ended before the write of that number."""
         return any(write.number < number and new.is_finished for write, _, new in self.writes)
 
-    def has_stood_as(self, job: AsyncJob) -> bool:
-        """Whether the record has ever been just that, as far as somebody is shown it."""
+    def has_been(self, job: AsyncJob) -> bool:
+        """Return whether the record ever had exactly this visible state."""
         unseen: dict[str, Any] = {"due_at": None, "sweeps": 0}
         shown = replace(job, **unseen)
-        return any(shown == replace(stood, **unseen) for stood in self.stands())
+        return any(shown == replace(stood, **unseen) for stood in self.states())
 
-    def stands(self) -> Iterable[AsyncJob]:
-        """All that it has been, in order."""
+    def states(self) -> Iterable[AsyncJob]:
+        """Return its states in order."""
         return (self.created, *(new for _, _, new in self.writes))
 
     @property
     def newest(self) -> AsyncJob:
-        """As it was last written."""
+        """Return its last state."""
         return self.writes[-1][2] if self.writes else self.created
 
 
 @dataclass
 class Numbers:
-    """The arithmetic of a run. All but the last three must be zero."""
+    """The sums of a run. All but the last three must be zero."""
 
     lost: int = 0
     unexpected: int = 0
@@ -81,62 +81,62 @@ class Numbers:
     faults: int = 0
 
     def add(self, other: Numbers) -> None:
-        """Sum up."""
+        """Add the sums of another run."""
         for each in fields(self):
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
 class Ledger:
-    """Every generation of every job, and what there was to see."""
+    """Every generation of every job, and the number of each kind of event."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self.by_gen: dict[str, Generation] = {}
         self.first_lives: list[Generation] = []
-        """Of those that were put twice."""
+        """The generations that were put twice."""
         self.sights: Counter[str] = Counter()
-        """What there was to see, and how often."""
+        """The number of each kind of event."""
 
     @property
     def generations(self) -> Iterable[Generation]:
-        """Every job there was."""
+        """Return every generation."""
         return (*self.first_lives, *self.by_gen.values())
 
-    def saw(self, sight: str) -> None:
-        """Count it."""
-        self.sights[sight] += 1
+    def count(self, event: str) -> None:
+        """Count the event."""
+        self.sights[event] += 1
 
     def starts(self, generation: Generation) -> list[Start]:
-        """When its code began."""
+        """Return the starts of its code."""
         effect_key = effect_key_of(generation.created)
         return [start for start in self._world.notes.starts if start.effect_key == effect_key]
 
     def present(self, generation: Generation) -> AsyncJob | None:
-        """Its record, if that is still its own."""
+        """Return its record, if that is still of this generation."""
         item = self._world.table.items.get(generation.pk)
         job = None if item is None else from_item(item)
         return job if job is not None and job.generation == generation.created.generation else None
 
-    def asked_by(self, invocation: Any) -> Asked | None:
-        """What a client wanted by that invocation; None if it was none's."""
+    def request_of(self, invocation: Any) -> Asked | None:
+        """Return the client's request of the invocation; None if it has none."""
         return next((asked for asked in self._world.notes.asked if asked.invocation is invocation), None)
 
     def lock_of(self, request: Request) -> str | None:
-        """The lock that what was asked for runs under."""
+        """Return the lock of the requested job."""
         lock = self._world.all_job_types[request.job_type].exclusive
         return None if lock is None else lock.name
 
-    def is_in_the_way(self, lock: str | None, invocation: Invocation) -> bool:
-        """Whether another job of the same lock lived at some time since the invocation began."""
+    def was_held_by_another(self, lock: str | None, invocation: Invocation) -> bool:
+        """Return whether another job of the same lock was unfinished since the invocation began."""
         others = [each for each in self.generations if each.by is not invocation and self.lock_of(each.request) == lock]
         return lock is not None and not all(each.ended_before(invocation.began_after) for each in others)
 
 
 def effect_key_of(job: AsyncJob) -> str:
-    """What must be the same on every attempt."""
+    """Return the job's effect key."""
     return f"{job.async_job_id}.{job.generation}"
 
 
 def violated(rule: str, what: str) -> NoReturn:
-    """Say so, and stop."""
+    """Raise a violation."""
     raise Violation(rule, what)

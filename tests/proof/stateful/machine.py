@@ -1,4 +1,4 @@
-"""The state machine: what clients, queues, clocks, operators and bad luck may do, in any order."""
+"""The state machine: actions of clients, queues, clocks and operators, and faults, in any order."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from tests.proof.stateful.scheduler import Decision, Invocation
 from tests.proof.stateful.world import JOB_TYPES, OWNERS, QUEUE_URL, Parts, Request, World
 
 KINDS = st.integers(0, len(JOB_TYPES) - 1)
-TROUPES: list[tuple[str, ...]] = [
+TYPES_OF_A_RUN: list[tuple[str, ...]] = [
     (),
     ("play.works", "play.works_once", "play.tells"),
     ("play.large", "play.streams", "play.works"),
     ("play.raises", "play.retries", "play.works"),
     ("play.returns",),
 ]
-"""The kinds of jobs that a run is about; all of them, if none is named."""
+"""The job types of a run. Empty means all."""
 WHICH = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7])
-"""One of what there is, counted round; the first ones are the more telling."""
+"""An index, modulo the number of items. The first ones find more."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """So many yield points are passed well; at the next one this happens, or it stands still there."""
+    """The number of yield points that pass, and the decision at the next one; None pauses there."""
 
     calls: int
     then: Decision | None = None
@@ -58,12 +58,12 @@ REQUESTS = st.sampled_from(
     ]
 )
 SKEWS = st.sampled_from([0, 0, 0, -8, 8, -600, 600])
-"""Seconds by which a host's clock is wrong: within a lease's margin, and far outside."""
+"""Seconds by which a host's clock is wrong: within a lease's margin, and far beyond it."""
 DURATIONS = st.sampled_from([0.001, 1, 1, 8, 8, 8, 25, 25, 25, 61, 61, 61, 76, 76, 301, 5 * 86400])
 
 
 class Machine(RuleBasedStateMachine):
-    """Each rule is one thing that may happen. After each, the audit looks."""
+    """Each rule is one possible action. The audit checks after each."""
 
     parts: ClassVar[Parts | None] = None
     job_types: ClassVar[tuple[str, ...]] = JOB_TYPES
@@ -78,17 +78,19 @@ class Machine(RuleBasedStateMachine):
         self.world = World(self.parts)
         self.audit = Audit(self.world)
         self.requests: list[Request] = []
-        self.troupe: Sequence[str] = self.job_types
+        self.types: Sequence[str] = self.job_types
         self.is_broken = False
 
-    @initialize(passes_reads=st.sampled_from([True] * 5 + [False]), troupe=st.sampled_from(TROUPES), jobs=st.integers(0, 2))
-    def begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
-        """Some jobs are there already; a run is about few kinds of them, so that it gets deep."""
-        self._begin(passes_reads=passes_reads, troupe=troupe, jobs=jobs)
+    @initialize(
+        passes_reads=st.sampled_from([True] * 5 + [False]), types=st.sampled_from(TYPES_OF_A_RUN), jobs=st.integers(0, 2)
+    )
+    def begin(self, *, passes_reads: bool, types: tuple[str, ...], jobs: int) -> None:
+        """Start with some jobs; a run has few job types, so that it gets deep."""
+        self._begin(passes_reads=passes_reads, types=types, jobs=jobs)
 
-    def _begin(self, *, passes_reads: bool, troupe: tuple[str, ...], jobs: int) -> None:
+    def _begin(self, *, passes_reads: bool, types: tuple[str, ...], jobs: int) -> None:
         self.world.passes_reads = passes_reads
-        self.troupe = [name for name in self.job_types if not troupe or name in troupe] or self.job_types
+        self.types = [name for name in self.job_types if not types or name in types] or self.job_types
         for kind in range(jobs):
             self._submit(self._request({"owner": OWNERS[0], "key": None}, kind), Plan(6))
 
@@ -96,19 +98,19 @@ class Machine(RuleBasedStateMachine):
 
     @rule(asked=REQUESTS, kind=KINDS, plan=PLANS)
     def submit(self, *, asked: dict[str, Any], kind: int, plan: Plan) -> None:
-        """A client submits."""
+        """Submit a job as a client."""
         self._submit(self._request(asked, kind), plan)
 
     @precondition(lambda self: self.requests)
     @rule(which=WHICH, plan=PLANS)
     def submit_again(self, *, which: int, plan: Plan) -> None:
-        """A client repeats a request, with its key if it has one."""
+        """Repeat a submit of a client, with its key if it has one."""
         self._submit(self.requests[which % len(self.requests)], plan)
 
     @precondition(lambda self: self.world.has_jobs)
     @rule(which=WHICH, plan=PLANS)
     def cancel(self, *, which: int, plan: Plan) -> None:
-        """A client cancels."""
+        """Cancel a job as a client."""
         jobs = sorted(self.world.jobs(), key=lambda job: job.status is not Status.IN_PROGRESS)
         key = jobs[which % len(jobs)].key
         self.world.scheduler.go_on(self.world.cancel(key.owner, key.async_job_id), plan.decisions)
@@ -116,7 +118,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: any(job.status in RETRYABLE for job in self.world.jobs()))
     @rule(which=WHICH, plan=PLANS)
     def retry(self, *, which: int, plan: Plan) -> None:
-        """A client retries a job that failed or was cancelled."""
+        """Retry a failed or cancelled job as a client."""
         keys = [job.key for job in self.world.jobs() if job.status in RETRYABLE]
         key = keys[which % len(keys)]
         self.world.scheduler.go_on(self.world.retry(key.owner, key.async_job_id), plan.decisions)
@@ -124,21 +126,21 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.has_jobs)
     @rule(owner=st.sampled_from(OWNERS), which=WHICH)
     def look(self, *, owner: str, which: int) -> None:
-        """I9: a client sees its own jobs, all of them, and nothing else."""
+        """Check I9: a client sees all its own jobs and no others."""
         jobs = self.world.jobs()
         with self._judging():
             self._look_at(jobs[which % len(jobs)], owner)
             listed = {job.key for job in self.world.list_all(owner)}
             own = {job.key for job in jobs if job.owner == owner and job.record_expires_at > self.world.now}
             if listed != own:
-                violated("I9" if listed - own else "I5", f"{owner}'s list has {listed ^ own} too much or too little.")
+                violated("I9" if listed - own else "I5", f"{owner}'s list has {listed ^ own} in excess or missing.")
 
     # ── The queue and the schedule ─────────────────────────────────────────────────────────────────
 
     @precondition(lambda self: self.world.queue.visible())
     @rule(size=st.integers(1, 3), skew=SKEWS, plan=PLANS)
     def deliver(self, *, size: int, skew: int, plan: Plan) -> None:
-        """The mapping delivers what is visible."""
+        """Deliver visible messages."""
         invocation = self.world.deliver(size, skew=timedelta(seconds=skew))
         if invocation is not None:
             self.world.scheduler.go_on(invocation, plan.decisions)
@@ -146,42 +148,42 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.queue.sent)
     @rule(which=WHICH, plan=PLANS)
     def deliver_again(self, *, which: int, plan: Plan) -> None:
-        """A message comes a second time: while the first is at work, or long after."""
+        """Deliver a message a second time: while the first delivery runs, or long after."""
         messages = self.world.messages()
         self.world.scheduler.go_on(self.world.deliver_again(messages[which % len(messages)].message_id), plan.decisions)
 
     @rule(skew=SKEWS, plan=SHORT_PLANS)
     def sweep(self, *, skew: int, plan: Plan) -> None:
-        """The schedule fires, be there another sweep under way or not."""
+        """Start a sweep, perhaps while another one runs."""
         invocation = self.world.sweep(skew=timedelta(seconds=skew))
         if invocation is not None:
             self.world.scheduler.go_on(invocation, plan.decisions)
 
-    # ── Invocations under way ──────────────────────────────────────────────────────────────────────
+    # ── Running invocations ────────────────────────────────────────────────────────────────────────
 
     @precondition(lambda self: self.world.live())
     @rule(which=WHICH, plan=PLANS)
     def go_on(self, *, which: int, plan: Plan) -> None:
-        """One of them goes on for a while."""
+        """Continue one invocation for some steps."""
         self.world.scheduler.go_on(self._one_of_the_live(which), plan.decisions)
 
     @precondition(lambda self: self.world.live())
     @rule(which=WHICH)
     def finish(self, *, which: int) -> None:
-        """One of them goes on to its end."""
+        """Continue one invocation to its end."""
         self.world.scheduler.finish(self._one_of_the_live(which))
 
     @precondition(lambda self: self.world.pulses())
     @rule(which=WHICH, plan=SHORT_PLANS)
     def beat(self, *, which: int, plan: Plan) -> None:
-        """A heartbeat."""
+        """Send a heartbeat."""
         pulses = self.world.pulses()
         self.world.scheduler.go_on(self.world.beat(pulses[which % len(pulses)]), plan.decisions)
 
     @precondition(lambda self: self.world.pulses())
     @rule(which=WHICH, beats=st.integers(1, 8))
     def live_on(self, *, which: int, beats: int) -> None:
-        """An attempt lives for a while, and beats as it should."""
+        """Let an attempt run for a while with its heartbeats."""
         for _ in range(beats):
             self.world.advance(HEARTBEAT)
             pulses = self.world.pulses()
@@ -191,7 +193,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.pulses())
     @rule(skew=SKEWS)
     def sweep_while_they_beat(self, *, skew: int) -> None:
-        """Between what a sweep reads and what it writes, all that live say so."""
+        """Send all heartbeats between the reads and the writes of a sweep."""
         sweep = self.world.sweep(skew=timedelta(seconds=skew))
         for pulse in self.world.pulses():
             self.world.scheduler.finish(self.world.beat(pulse))
@@ -201,7 +203,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.at_work())
     @rule(which=WHICH, dies=st.booleans())
     def outlast(self, *, which: int, dies: bool) -> None:
-        """Who is at work dies where it stands, or its host stands still, until the leases are over."""
+        """Kill or pause an invocation until the leases have ended."""
         workers = self.world.at_work()
         if dies:
             self.world.scheduler.kill(workers[which % len(workers)])
@@ -211,42 +213,42 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.live()) > 1)
     @rule(which=WHICH)
     def overtake(self, *, which: int) -> None:
-        """One of them stands still where it is, and all the others go on to their ends."""
-        stands = self._one_of_the_live(which).process
+        """Pause one invocation while all others continue to their ends."""
+        states = self._one_of_the_live(which).process
         for invocation in self.world.live():
-            if invocation.process is not stands:
+            if invocation.process is not states:
                 self.world.scheduler.finish(invocation)
 
     # ── Time and operators ─────────────────────────────────────────────────────────────────────────
 
     @rule(seconds=DURATIONS)
     def advance(self, *, seconds: float) -> None:
-        """Time passes."""
+        """Advance the clock."""
         self.world.advance(timedelta(seconds=seconds))
 
     @precondition(lambda self: self.world.instants())
     @rule(which=WHICH)
     def advance_past(self, *, which: int) -> None:
-        """Time passes to just behind the end of a lease, a delay, a deadline, a record."""
+        """Advance the clock to just after the end of a lease, a delay, a deadline or a record."""
         instants = self.world.instants()
         self.world.advance(instants[which % len(instants)] + timedelta(milliseconds=1) - self.world.now)
 
     @rule(kind=KINDS, forgets=st.booleans())
     def deploy(self, *, kind: int, forgets: bool) -> None:
-        """A release forgets a job type; another one knows them all. Whoever is at work goes on with the code that it has."""
+        """Deploy a release without one job type, or with all. Running invocations keep their code."""
         if self.world.at_work():
             return
         self.world.job_types.update(self.world.all_job_types)
         if forgets:
-            del self.world.job_types[self.troupe[kind % len(self.troupe)]]
+            del self.world.job_types[self.types[kind % len(self.types)]]
 
     @rule(mishap=st.sampled_from(["throttle", "lose", "purge", "redrive", "garbage", "input", "expire"]), which=WHICH)
     def suffer(self, *, mishap: str, which: int) -> None:
-        """What queues and operators do."""
+        """Cause a mishap of the queue or an operator."""
         queue = self.world.queue
         match mishap:
             case "throttle":
-                # F17: messages are received, but no invocation is to be had.
+                # F17: messages are received, but the invocation is throttled.
                 self.world.mapping.poll(1 + which)
             case "lose":
                 for message_id in list(queue.messages)[which : which + 1]:
@@ -254,7 +256,7 @@ class Machine(RuleBasedStateMachine):
             case "purge":
                 queue.purge()
             case "garbage":
-                # F19: a message that no job can be made of, among the others.
+                # F19: a malformed message among the others.
                 queue.send_message(QueueUrl=QUEUE_URL, MessageBody="no job message")
             case "input":
                 # F41: an input vanishes from the bucket.
@@ -263,30 +265,30 @@ class Machine(RuleBasedStateMachine):
             case "redrive":
                 queue.redrive_from(self.world.dead_letters)
             case _:
-                # DynamoDB's time to live does its work, at last.
+                # DynamoDB's time to live deletes expired records.
                 self.world.expire_records()
 
     @precondition(lambda self: self.world.parts.bury is not None and self.world.dead_letters.messages)
     @rule()
     def bury(self) -> None:
-        """Only in an ablation: something fails the jobs of dead letters."""
+        """Fail the jobs of dead letters, in an ablation only."""
         self.world.bury()
 
-    # ── Judgement ──────────────────────────────────────────────────────────────────────────────────
+    # ── Checks ─────────────────────────────────────────────────────────────────────────────────────
 
     @invariant()
     def nothing_is_broken(self) -> None:
-        """I1 to I12, and what the answers promise."""
+        """Check I1 to I12 and the answers."""
         type(self).steps_taken += 1
         self.judge()
 
     def judge(self) -> None:
-        """Look at what happened since the last time."""
+        """Check all events since the last check."""
         with self._judging():
             self.audit.check()
 
     def teardown(self) -> None:
-        """L1, L2, L4 and the arithmetic, unless something was broken before."""
+        """Check L1, L2, L4 and the sums, unless a violation was found before."""
         try:
             if not self.is_broken:
                 since = self.world.settle()
@@ -301,7 +303,7 @@ class Machine(RuleBasedStateMachine):
 
     @contextmanager
     def _judging(self) -> Iterator[None]:
-        """Remember what is broken: bringing it to quiet afterwards would only hide the first mistake by others."""
+        """Record a violation: settling afterward would hide it behind others."""
         try:
             yield
         except Violation:
@@ -309,22 +311,22 @@ class Machine(RuleBasedStateMachine):
             raise
 
     def _look_at(self, job: AsyncJob, owner: str) -> None:
-        is_to_be_seen = job.owner == owner and job.record_expires_at > self.world.now
+        is_visible = job.owner == owner and job.record_expires_at > self.world.now
         try:
             seen = self.world.look(owner, job.async_job_id)
         except JobNotFound:
-            if is_to_be_seen:
-                violated("I5", f"{job.key} is not to be found.")
+            if is_visible:
+                violated("I5", f"{job.key} is not found.")
         else:
-            if not is_to_be_seen or seen != job:
+            if not is_visible or seen != job:
                 violated("I9", f"{owner} sees {seen.key}, expiring at {seen.record_expires_at}.")
 
     def _request(self, asked: dict[str, Any], kind: int) -> Request:
-        name = self.troupe[kind % len(self.troupe)]
+        name = self.types[kind % len(self.types)]
         job_type = self.world.all_job_types[name]
         if job_type.tracked:
             return Request(**{**asked, "is_large": False}, job_type=name, number=0)
-        # All that is to be done once has the same input.
+        # All deduplicated jobs have the same input.
         return Request(**asked, job_type=name, number=0 if job_type.dedupe else len(self.requests))
 
     def _submit(self, request: Request, plan: Plan) -> None:
@@ -340,7 +342,7 @@ M = TypeVar("M", bound=Machine)
 
 
 def machine_with(base: type[M], *, only: Sequence[str] = (), **attributes: Any) -> type[M]:
-    """That machine of another make, with only some of the rules besides `submit` if any are named."""
+    """Return the machine with these attributes, and with `submit` and only these rules, if any are named."""
     names = {name for name in dir(base) if hasattr(getattr(base, name), RULE_MARKER)}
     if not names.issuperset(only):
         raise AssertionError(f"There are no rules {set(only) - names}.")

@@ -1,6 +1,6 @@
-"""Lambda's event source mapping for SQS: polls, invokes, and deletes what the function does not hand back.
+"""Lambda's event source mapping for SQS: it polls, invokes, and deletes the messages that the function does not report.
 
-The rules are those of the protocol's F15 to F23 and of Lambda's own documents; `test_mapping.py` holds them one by one.
+The rules are those of the protocol's F15 to F23 and of Lambda's documentation; `test_mapping.py` tests each.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from tests.proof.stateful.memory.sqs import MemorySqs
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Received messages on their way to the function."""
+    """Received messages for one invocation."""
 
     records: Sequence[Mapping[str, Any]]
 
     @property
     def event(self) -> dict[str, Any]:
-        """What the function gets."""
+        """Return the function's event."""
         return {"Records": list(self.records)}
 
     @property
@@ -29,7 +29,7 @@ class Batch:
 
 
 class EventSourceMapping:
-    """Between a queue and a function with `ReportBatchItemFailures`."""
+    """The mapping of a queue to a function with `ReportBatchItemFailures`."""
 
     def __init__(self, queue: MemorySqs, *, url: str = "https://sqs/jobs") -> None:
         self._queue = queue
@@ -41,14 +41,14 @@ class EventSourceMapping:
         return Batch([_record(message) for message in received]) if received else None
 
     def poll_again(self, message_id: str) -> Batch:
-        """A message that was delivered once already, hidden or deleted as it may be: a standard queue promises no less."""
+        """Receive a message again, even while it is hidden or after it was deleted: a standard queue may do that."""
         return Batch([_record(self._queue.receive_again(message_id))])
 
     def conclude(self, batch: Batch, answer: object) -> None:
-        """The function returned: delete what it does not name.
+        """Delete the messages that the function's answer does not report.
 
-        A function that raised, timed out or was killed never gets here, nor does one that Lambda throttled: the messages
-        become visible again when their time is over, and their receive counts stay raised.
+        This is not called after a function raised, timed out, was killed or was throttled: its messages become visible again
+        after their timeout, and their receive counts stay raised.
         """
         failed = _failed(batch, answer)
         for record in batch.records:
@@ -57,7 +57,7 @@ class EventSourceMapping:
 
 
 def _failed(batch: Batch, answer: object) -> frozenset[str]:
-    """The messages to keep. Nothing said is success; what Lambda cannot make sense of fails the whole batch."""
+    """Return the messages to keep. An empty answer is success; an invalid one fails the whole batch."""
     if not answer:
         return frozenset()
     if not isinstance(answer, dict):

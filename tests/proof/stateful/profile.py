@@ -1,4 +1,4 @@
-"""How long the machine runs, and from which seed: the environment says."""
+"""The length and the seed of a run of the machine, from the environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.proof.stateful.machine import Machine
 
 EXAMPLES = int(os.environ.get("ASYNCJOBS_STATEFUL_EXAMPLES", "300"))
 SEED = os.environ.get("ASYNCJOBS_STATEFUL_SEED")
-"""A number, `random`, or nothing: then every run is the same."""
+"""A number, `random`, or nothing for the same run every time."""
 STEPS = 60
 
 
@@ -25,7 +25,7 @@ def run(
     seed_with: int | None = None,
     phases: tuple[Phase, ...] = (Phase.generate, Phase.shrink),
 ) -> None:
-    """Run the machine. Raises what it found."""
+    """Run the machine, and raise the violation that it finds."""
     if seed_with is not None:
         seed(seed_with)(machine)
     chosen_settings = settings(
@@ -37,14 +37,14 @@ def run(
         phases=phases,
         suppress_health_check=list(HealthCheck),
     )
-    # Hypothesis follows each run by five that differ from it in one step. That helps where inputs must be equal; here it
-    # makes of 300 runs 50, and there is no setting for it.
+    # Hypothesis follows each run by five that differ in one step. That helps to find equal inputs; here it reduces 300 runs
+    # to 50, and there is no setting for it.
     with patch.object(ConjectureRunner, "generate_mutations_from", lambda _self, _data: None):
         run_state_machine_as_test(machine, settings=chosen_settings)
 
 
 def chosen_seed() -> int | None:
-    """The seed; None for the run that is always the same."""
+    """Return the seed; None for the same run every time."""
     if SEED is None:
         return None
     return random.SystemRandom().getrandbits(32) if SEED == "random" else int(SEED)

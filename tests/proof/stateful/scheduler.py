@@ -1,8 +1,8 @@
-"""Runs invocations one at a time, each in a thread of its own, and decides at every AWS call what becomes of it.
+"""Run invocations one at a time, each in its own thread, and decide the outcome of every AWS call.
 
-A thread has the baton from one yield point to the next; all others stand still. So a run is a sequence of decisions, and
-the same decisions make the same run. An invocation that is killed never gets the baton again: no `finally`, no `except`, no
-clean-up write. Only when the world has been judged and is thrown away, its thread is unwound, and nothing it does then counts.
+A thread has the baton from one yield point to the next; all others pause. So a run is a sequence of decisions, and the same
+decisions give the same run. A killed invocation never gets the baton again: no `finally`, no `except`, no clean-up write. Its
+thread is unwound only after the last check, when its actions no longer count.
 """
 
 from __future__ import annotations
@@ -21,55 +21,55 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from asyncjobs.core.errors import TimeLimitExceeded
 
 SDK_TRIES = 4
-"""How often boto3 makes a call in all, as `asyncjobs.aws` sets it."""
+"""The number of tries of boto3, as `asyncjobs.aws` sets it."""
 
 
 _READS = frozenset({"dynamodb.query", "dynamodb.get_item", "s3.get_object"})
 
 
 class Decision(Enum):
-    """What happens at a yield point."""
+    """The outcome of a yield point."""
 
     PROCEED = auto()
     FAIL = auto()
-    """Nothing is applied; the SDK's retries are used up, the code sees a connection error."""
+    """The call is not applied; after the SDK's retries the code gets a connection error."""
     THROTTLE = auto()
-    """The same, but AWS says why."""
+    """The call is not applied; after the SDK's retries the code gets AWS's error."""
     LOSE_ANSWER = auto()
-    """It is applied, but the answer is lost: the SDK repeats the call, at a yield point of its own."""
+    """The call is applied, but the answer is lost: the SDK repeats the call at another yield point."""
     PARTLY = auto()
-    """An index that lags behind, a batch that is taken in part."""
+    """The index lags behind, or part of the batch fails."""
     RING = auto()
-    """The attempt's time limit is raised here."""
+    """The attempt's timeout is raised here."""
     KILL = auto()
 
 
 class Kind(Enum):
-    """Why an invocation stands still."""
+    """The reason for a pause."""
 
     CALL = auto()
     PAUSE = auto()
-    """In a job's own code, or asleep between tries."""
+    """In a job's own code, or between tries."""
     JOIN = auto()
-    """Waiting for the end of its heartbeat's write."""
+    """Until its heartbeat's write ends."""
     END = auto()
-    """Its answer is on the way to whoever invoked it."""
+    """Its answer is on the way to its caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class YieldPoint:
-    """Where an invocation stands."""
+    """The place where an invocation pauses."""
 
     kind: Kind
     name: str
 
 
 class Unwound(BaseException):
-    """Ends the thread of an invocation that was left standing, after the world has been judged."""
+    """Ends the thread of a paused invocation after the last check."""
 
 
 class Invocation:
-    """One invocation of a function, or the heartbeat that runs beside one."""
+    """An invocation of a function, or the heartbeat thread of one."""
 
     def __init__(
         self, number: int, role: str, work: Callable[[], Any], *, started_at: datetime, timeout: timedelta, skew: timedelta
@@ -82,22 +82,22 @@ class Invocation:
         self.skew = skew
         self.parent: Invocation | None = None
         self.children: list[Invocation] = []
-        """The heartbeats' writes of the same process."""
+        """The heartbeat writes of the same process."""
         self.at: YieldPoint | None = None
         self.plan: deque[Decision] = deque()
         self.is_unhindered = False
         self.passes_reads = False
-        """Whether reads go well and at once, so that the plan's decisions fall on what changes something."""
+        """Whether reads succeed without a yield point, so that the plan's decisions apply to writes."""
         self.has_time_limit = False
         self.killed = False
         self.done = False
         self.answer: Any = None
         self.error: BaseException | None = None
         self.failed_calls = 0
-        """Calls that the code saw fail: what it left undone may be their fault."""
+        """Calls whose failure the code got: they may be the cause of unfinished work."""
         self.partial_calls = 0
         self.began_after = 0
-        """How many writes the table had seen when it began."""
+        """The number of writes to the table before its start."""
         self._work = work
 
     def __repr__(self) -> str:
@@ -105,12 +105,12 @@ class Invocation:
 
     @property
     def process(self) -> Invocation:
-        """The invocation whose process this runs in."""
+        """Return the invocation of the same process."""
         return self.parent or self
 
     @property
     def is_live(self) -> bool:
-        """Whether it will go on when it gets the baton."""
+        """Return whether it continues when it gets the baton."""
         return not self.done and not self.killed
 
     def run(self) -> None:
@@ -124,22 +124,22 @@ class Invocation:
 
 
 class Scheduler:
-    """Hands the baton to one invocation at a time."""
+    """Gives the baton to one invocation at a time."""
 
     def __init__(self) -> None:
         self.current: Invocation | None = None
         self.faults = 0
         self.calm = False
-        """No faults any more, and no standing still: each invocation runs to its end."""
+        """Whether each invocation runs to its end, without faults and pauses."""
         self._closing = False
         self._threads: list[tuple[Invocation, threading.Thread, threading.Semaphore]] = []
         self._back = threading.Semaphore(0)
         self._standing: dict[Invocation, threading.Semaphore] = {}
 
-    # ── Asked by the world ─────────────────────────────────────────────────────────────────────────
+    # ── Called by the world ────────────────────────────────────────────────────────────────────────
 
     def start(self, invocation: Invocation) -> None:
-        """Run it up to its first yield point; in calm, to its end."""
+        """Run it to its first yield point, or to its end when calm."""
         if self.calm:
             self.run_here(invocation)
             return
@@ -151,20 +151,20 @@ class Scheduler:
         self._hand_over(invocation)
 
     def run_here(self, invocation: Invocation) -> None:
-        """Run it to its end, without faults and with nothing in between."""
+        """Run it to its end, without faults and without other actions."""
         invocation.is_unhindered = True
         before, self.current = self.current, invocation
         invocation.run()
         self.current = before
 
     def go_on(self, invocation: Invocation, plan: Iterable[Decision]) -> None:
-        """Let it pass as many yield points as the plan has decisions, then stand still at the next."""
+        """Let it pass as many yield points as the plan has decisions, then pause at the next."""
         invocation.plan = deque(plan)
         if invocation.plan and invocation.is_live:
             self._hand_over(invocation)
 
     def finish(self, invocation: Invocation) -> None:
-        """Let it run to its end, without faults."""
+        """Run it to its end without faults."""
         invocation.is_unhindered = True
         while invocation.is_live:
             for child in invocation.children:
@@ -172,7 +172,7 @@ class Scheduler:
             self._hand_over(invocation)
 
     def kill(self, invocation: Invocation) -> None:
-        """It, and what runs in the same process, never runs again."""
+        """Kill it and everything in the same process."""
         process = invocation.process
         for victim in (process, *process.children):
             if victim.is_live:
@@ -180,7 +180,7 @@ class Scheduler:
         self.faults += 1
 
     def close(self) -> None:
-        """Unwind what was left standing."""
+        """Unwind all paused invocations."""
         self._closing = True
         for invocation, thread, go in self._threads:
             if not invocation.done:
@@ -188,19 +188,19 @@ class Scheduler:
                 self._back.acquire()
             thread.join()
 
-    # ── Asked from inside an invocation ────────────────────────────────────────────────────────────
+    # ── Called inside an invocation ────────────────────────────────────────────────────────────────
 
     def pause(self, name: str, kind: Kind = Kind.PAUSE) -> None:
-        """A yield point at which nothing can happen to the code but to be rung at or killed."""
+        """Pause at a yield point where the code can only time out or be killed."""
         self._stand(YieldPoint(kind, name))
 
     def join(self, other: Invocation | None) -> None:
-        """Stand still until the other one has ended."""
+        """Pause until the other invocation has ended."""
         while other is not None and other.is_live:
             self._stand(YieldPoint(Kind.JOIN, repr(other)))
 
     def call(self, name: str, operation: Callable[..., Any], partly: dict[str, Any] | None = None) -> Any:
-        """Make an AWS call, as the SDK makes it: repeated when its answer gets lost."""
+        """Make an AWS call as the SDK does: repeat it when its answer is lost."""
         for _ in range(SDK_TRIES):
             decision = self._stand(YieldPoint(Kind.CALL, name))
             invocation = self._invocation
@@ -215,7 +215,7 @@ class Scheduler:
             if decision is not Decision.LOSE_ANSWER:
                 return operation()
             self.faults += 1
-            # AWS's refusal is an answer too, and gets lost like any other.
+            # AWS's refusal is also an answer that can be lost.
             with suppress(ClientError):
                 operation()
         self._invocation.failed_calls += 1
@@ -230,7 +230,7 @@ class Scheduler:
         return self.current
 
     def _stand(self, point: YieldPoint) -> Decision:
-        """Give the baton back unless there is a decision already; go on with the next one."""
+        """Return the baton unless a decision is left, and continue with the next decision."""
         if self._closing:
             raise Unwound
         invocation = self._invocation
@@ -247,7 +247,7 @@ class Scheduler:
             self._give_back(invocation)
         if decision is Decision.RING and invocation.has_time_limit:
             self.faults += 1
-            raise TimeLimitExceeded("The time limit is over.")
+            raise TimeLimitExceeded("The timeout has ended.")
         return decision
 
     def _hand_over(self, invocation: Invocation) -> None:

@@ -1,8 +1,8 @@
-"""Where the product meets real time, threads and chance, and what stands there in the harness.
+"""Replacements for the product's real time, threads and randomness.
 
-Time limits ring by SIGALRM, which only a main thread hears: here they ring when the scheduler decides so. Heartbeats have a
-thread that waits in real time: here each `beat()` is a step of its own. Ids come from the system's randomness: here they are
-the same in every run. Parts of a streamed result are 8 MB: here they are small, so that there are some.
+Timeouts use SIGALRM, which only a main thread receives: here they fire when the scheduler decides. A heartbeat has a thread that
+waits in real time: here each `beat()` is a separate step. Ids are random: here they are the same in every run. Parts of a
+streamed result are 8 MB: here they are small, so that there are several.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Pulse:
-    """Stands where a heartbeat keeps its thread."""
+    """Replaces the thread of a heartbeat."""
 
     def __init__(self, beats_of: Heartbeat, scheduler: Scheduler) -> None:
         self.heartbeat = beats_of
@@ -36,17 +36,17 @@ class Pulse:
 
     @property
     def may_beat(self) -> bool:
-        """Whether the real thread's loop would still go round."""
+        """Return whether the real thread would still loop."""
         is_idle = self.under_way is None or not self.under_way.is_live
         return is_idle and not self.heartbeat._stopping.is_set() and self.heartbeat.interruption is None
 
     def join(self) -> None:
-        """Wait for the write under way."""
+        """Wait for the present write."""
         self._scheduler.join(self.under_way)
 
 
 class _SameEachTime:
-    """Stands where the product asks `uuid` and `secrets`."""
+    """Replaces `uuid` and `secrets`."""
 
     UUID = uuid.UUID
 
@@ -65,14 +65,14 @@ class _SameEachTime:
 
 @contextmanager
 def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], None]) -> Iterator[None]:
-    """The product with the harness's time limits, heartbeats and ids. `begun` is told of each heartbeat that starts."""
+    """Replace the product's timeouts, heartbeats and ids. `begun` is called with each heartbeat that starts."""
 
     def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
         invocation = scheduler.current
         if invocation is None:
-            raise AssertionError("An attempt outside of any invocation.")
+            raise AssertionError("An attempt runs outside an invocation.")
         if limit <= timedelta(0):
-            raise TimeLimitExceeded("The time limit was over before the job began.")
+            raise TimeLimitExceeded("The timeout ended before the job began.")
         invocation.has_time_limit = True
         try:
             return function()
@@ -86,7 +86,7 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
     def start(self: Heartbeat) -> None:
         if self._thread is None and scheduler.current is not None:
             pulse = Pulse(self, scheduler)
-            self._thread = pulse  # type: ignore[assignment]  # it only gets joined
+            self._thread = pulse  # type: ignore[assignment]  # it is only joined
             begun(scheduler.current, pulse)
 
     same = _SameEachTime()

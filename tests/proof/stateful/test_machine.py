@@ -1,4 +1,4 @@
-"""The stateful test: I1 to I12 after each step, L1, L2, L4 and the arithmetic at the end of each run."""
+"""The stateful test: I1 to I12 after each step; L1, L2, L4 and the sums at the end of each run."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ SIGHTS = {
         "a job retried",
     },
 }
-"""What a run must have come across to prove something."""
+"""The events that a run must contain to prove something."""
 
 
 @pytest.mark.parametrize("kind", SIGHTS)
-def test_whatever_happens_nothing_is_lost_and_nothing_ends_twice(kind: type[Machine]) -> None:
+def test_no_job_is_lost_and_none_ends_twice(kind: type[Machine]) -> None:
     machine, seed = machine_with(kind), chosen_seed()
     say(f"{kind.__name__}: examples {EXAMPLES}, seed {'of the test itself' if seed is None else seed}")
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The engines in memory: the store's contract suite over them, and whatever one asks of them asked of moto, too."""
+"""The engines in memory: the store's contract suite over them, and the same random calls to moto."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE = resource("Table")["Properties"]
 
 @pytest.fixture(params=[None, 2], ids=["large pages", "small pages"])
 def store(request: pytest.FixtureRequest) -> Store:
-    """Takes the place of the contract suite's own fixture."""
+    """Replace the contract suite's own fixture."""
     client: Any = MemoryDynamoDB(TABLE, page_size=request.param)
     return DynamoStore("jobs", client)
 
@@ -46,7 +46,7 @@ SIDE_BY_SIDE = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    # A failure names the call; shrinking at moto's pace takes minutes.
+    # A failure names the call; to shrink it with moto takes minutes.
     phases=[Phase.generate],
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
@@ -54,7 +54,7 @@ SIDE_BY_SIDE = settings(
 
 
 def outcome(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
-    """What the call answers, or how it fails, without what no program reads."""
+    """Return the answer or the error of the call, without fields that no program reads."""
     try:
         answer = getattr(client, operation)(**parameters)
     except ClientError as error:
@@ -111,7 +111,7 @@ UPDATES = st.sampled_from(
 
 
 def write(operation: str, target: dict[str, Any], condition: str | None) -> tuple[str, dict[str, Any]]:
-    """A conditional write with the placeholders that it uses."""
+    """Return a conditional write with its placeholders."""
     parameters = {"TableName": "jobs", **target, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
     if condition is not None:
         parameters["ConditionExpression"] = condition
@@ -155,7 +155,7 @@ def moto_table() -> Iterator[Any]:
 @pytest.mark.usefixtures("moto")
 @given(calls=st.lists(PUTS | CHANGES | READS, min_size=5, max_size=15))
 @SIDE_BY_SIDE
-def test_dynamodb_does_as_moto_does(calls: list[tuple[str, dict[str, Any]]]) -> None:
+def test_dynamodb_behaves_as_moto(calls: list[tuple[str, dict[str, Any]]]) -> None:
     memory = MemoryDynamoDB(TABLE)
     with moto_table() as real:
         for operation, parameters in calls:
@@ -185,7 +185,7 @@ BY_OWNER: dict[str, Any] = {
 
 
 def pages(client: Any, query: dict[str, Any]) -> list[Any]:
-    """Everything the query finds, page by page."""
+    """Return everything that the query finds, page by page."""
     found: list[Any] = []
     start: dict[str, Any] = {}
     for _ in range(10):
@@ -211,7 +211,7 @@ QUEUE_CALLS = st.lists(
 @pytest.mark.usefixtures("moto")
 @given(calls=QUEUE_CALLS)
 @SIDE_BY_SIDE
-def test_sqs_does_as_moto_does(calls: list[str]) -> None:
+def test_sqs_behaves_as_moto(calls: list[str]) -> None:
     client = boto3.client("sqs", region_name="us-east-1")
     dead = client.create_queue(QueueName="dead")["QueueUrl"]
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -229,7 +229,7 @@ def test_sqs_does_as_moto_does(calls: list[str]) -> None:
 
 
 def played(client: Any, url: str, calls: list[str]) -> list[Any]:
-    """What a consumer sees that does these things with the message that it received last."""
+    """Return what a consumer sees that makes these calls with its last received message."""
     seen: list[Any] = []
     handle = ""
     for number, call in enumerate(calls):
@@ -260,14 +260,14 @@ def is_accepted(call: Any, url: str, handle: str, **parameters: Any) -> bool:
 
 
 @pytest.mark.usefixtures("moto")
-def test_s3_does_as_moto_does() -> None:
+def test_s3_behaves_as_moto() -> None:
     real = boto3.client("s3", region_name="us-east-1")
     real.create_bucket(Bucket="jobs")
     assert uploaded(MemoryS3()) == uploaded(real)
 
 
 def uploaded(client: Any) -> list[Any]:
-    """What a client sees that writes, reads, uploads in parts and deletes."""
+    """Return what a client sees that writes, reads, uploads in parts and deletes."""
     place = {"Bucket": "jobs", "Key": "results/1"}
     seen = [outcome(client, "get_object", place)]
     client.put_object(**place, Body=b"first", ContentType="application/json")
@@ -287,7 +287,7 @@ def uploaded(client: Any) -> list[Any]:
     return seen
 
 
-# ── Where moto is laxer than AWS ───────────────────────────────────────────────────────────────────
+# ── Stricter than moto ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
@@ -299,21 +299,21 @@ def uploaded(client: Any) -> list[Any]:
         {"Item": {"pk": {"S": "J#a#1"}, "count": {"N": "1" * 39}}},
         {"Item": {"pk": {"S": "J#a#1"}, "mark": {"S": "x" * 400 * 1024}}},
     ],
-    ids=["a placeholder too many", "one too few", "half an expression", "39 digits", "a large item"],
+    ids=["unused placeholder", "missing placeholder", "half an expression", "39 digits", "a large item"],
 )
-def test_what_aws_refuses_is_refused(parameters: dict[str, Any]) -> None:
+def test_invalid_request_of_aws_is_rejected(parameters: dict[str, Any]) -> None:
     memory = MemoryDynamoDB(TABLE)
     put = {"TableName": "jobs", "Item": {"pk": {"S": "J#a#1"}}, **parameters}
     assert outcome(memory, "put_item", put) == ("ValidationException", None)
 
 
-def test_what_is_missing_equals_nothing_not_even_something_else_that_is_missing() -> None:
+def test_missing_attribute_equals_no_value_and_no_missing_attribute() -> None:
     memory = MemoryDynamoDB(TABLE)
     put = {"TableName": "jobs", "Item": {"pk": {"S": "J#a#1"}}, "ConditionExpression": "mark = owner"}
     assert outcome(memory, "put_item", put) == ("ConditionalCheckFailedException", None)
 
 
-def test_an_index_that_lags_shows_what_was() -> None:
+def test_lagging_index_shows_an_earlier_state() -> None:
     memory = MemoryDynamoDB(TABLE)
     item = {"pk": {"S": "J#a#1"}, "dueShard": {"S": "b"}, "dueAt": {"N": "1"}}
     memory.put_item(TableName="jobs", Item=item)

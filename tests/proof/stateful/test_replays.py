@@ -1,4 +1,4 @@
-"""What the machine once found, step by step. The steps are what hypothesis printed, shortened by hand."""
+"""Earlier findings of the machine, step by step. The steps are those that hypothesis printed, shortened by hand."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.proof.stateful.scheduler import Decision
 
 @contextmanager
 def replay(*job_types: str, jobs: int = 1) -> Iterator[Features]:
-    """A machine with one job, or none, of the first kind accepted and sent; judged, and brought to quiet, at the end."""
+    """Return a machine with the given number of accepted jobs. It is checked and settled at the end."""
     machine = machine_with(Features, job_types=job_types)()
     try:
-        machine.begin(passes_reads=True, troupe=(), jobs=jobs)
+        machine.begin(passes_reads=True, types=(), jobs=jobs)
         yield machine
         machine.judge()
     except BaseException:
@@ -28,17 +28,17 @@ def replay(*job_types: str, jobs: int = 1) -> Iterator[Features]:
         machine.teardown()
 
 
-def test_a_message_that_is_gone_does_not_bring_the_batch_back() -> None:
-    # F18: SQS refuses to return what was deleted meanwhile; the worker raised that, and Lambda returned the whole batch.
+def test_deleted_message_does_not_return_the_batch() -> None:
+    # F18: SQS refuses to return a message that was deleted; the worker raised that, and Lambda returned the whole batch.
     with replay("play.raises") as state:
         state.deliver(size=1, skew=0, plan=Plan(calls=2))
         state.suffer(mishap="lose", which=0)
         state.finish(which=0)
 
 
-def test_a_release_whose_answer_got_lost_hands_its_message_back() -> None:
-    # F30: the delay was drawn in microseconds, the record holds milliseconds; so the write did not recognise itself, the
-    # message was deleted, and the next attempt waited for the sweeper.
+def test_release_with_a_lost_answer_returns_its_message() -> None:
+    # F30: the delay had microseconds, the record milliseconds; so the write did not recognize itself, the message was
+    # deleted, and the next attempt waited for the sweeper.
     with replay("play.raises") as state:
         state.deliver(size=1, skew=0, plan=Plan(calls=2, then=Decision.LOSE_ANSWER))
         state.finish(which=0)
@@ -49,8 +49,8 @@ def test_a_release_whose_answer_got_lost_hands_its_message_back() -> None:
         assert message.visible_at >= job.not_before
 
 
-def test_a_due_job_that_is_cancelled_while_a_sweep_writes_is_not_sent() -> None:
-    # Not a flaw: the sweep's own write was followed by another one, and so it takes it for somebody else's. Rightly.
+def test_job_cancelled_during_a_sweep_is_not_sent() -> None:
+    # Not a flaw: another write followed the sweep's own, so the sweep correctly does not recognize it.
     with replay("play.returns") as state:
         state.advance(seconds=61)
         state.sweep(skew=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
@@ -58,8 +58,8 @@ def test_a_due_job_that_is_cancelled_while_a_sweep_writes_is_not_sent() -> None:
         state.finish(which=0)
 
 
-def test_a_submit_that_stands_still_until_its_job_has_expired_may_find_another_in_its_place() -> None:
-    # Not a flaw: its client was gone five minutes before. Found in some 17,000 runs.
+def test_submit_paused_until_its_job_expired_may_find_another_job() -> None:
+    # Not a flaw: its client disconnected five minutes before. Found in about 17,000 runs.
     asked = {"owner": "alice", "key": "k1", "is_large": False, "delay": 0}
     with replay("play.returns", jobs=0) as state:
         state.submit(asked=asked, kind=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
@@ -71,9 +71,9 @@ def test_a_submit_that_stands_still_until_its_job_has_expired_may_find_another_i
         assert isinstance(late.invocation.error, IdempotencyKeyReused)
 
 
-def test_a_job_is_not_retried_that_was_deleted_while_the_retry_was_on_its_way() -> None:
-    # The retry had read the job, the deletion had it expire, and the retry's write brought it back: without its input, which
-    # the deletion took next.
+def test_job_deleted_during_a_retry_is_not_retried() -> None:
+    # The retry read the job, the deletion let it expire, and the retry's write restored it without its input, which the
+    # deletion removed next.
     asked = {"owner": "alice", "key": None, "is_large": True, "delay": 0}
     with replay("play.quick_fails", jobs=0) as state:
         state.submit(asked=asked, kind=0, plan=Plan(calls=9))
@@ -86,8 +86,8 @@ def test_a_job_is_not_retried_that_was_deleted_while_the_retry_was_on_its_way() 
         assert (deleted.invocation.error, state.world.jobs()) == (None, [])
 
 
-def test_a_job_is_not_retried_that_expired_and_was_deleted_while_the_retry_was_on_its_way() -> None:
-    # The deletion found it expired, and took its input without a word to the retry. Found in some 20,000 runs.
+def test_job_expired_and_deleted_during_a_retry_is_not_retried() -> None:
+    # The deletion found it expired and removed its input without a write that the retry compares. Found in about 20,000 runs.
     asked = {"owner": "alice", "key": None, "is_large": True, "delay": 0}
     with replay("play.returns", jobs=0) as state:
         state.submit(asked=asked, kind=0, plan=Plan(calls=9))
@@ -101,8 +101,8 @@ def test_a_job_is_not_retried_that_expired_and_was_deleted_while_the_retry_was_o
         assert isinstance(retried.invocation.error, JobNotFound)
 
 
-def test_a_job_that_was_deleted_before_its_submit_was_answered_may_be_put_once_more() -> None:
-    # Not a flaw: nobody had been told of it yet. The put's answer got lost, and the SDK repeats it; a key is free again then.
+def test_job_deleted_before_its_submits_answer_may_be_put_again() -> None:
+    # Not a flaw: no client has received it yet. The put's answer was lost and the SDK repeats the put; the key is free again.
     asked = {"owner": "alice", "key": "k1", "is_large": False, "delay": 0}
     with replay("play.returns", jobs=0) as state:
         state.submit(asked=asked, kind=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
@@ -114,7 +114,7 @@ def test_a_job_that_was_deleted_before_its_submit_was_answered_may_be_put_once_m
         assert job.status is Status.PENDING
 
 
-def test_the_same_holds_for_one_that_was_retried_before_it_was_deleted() -> None:
+def test_job_retried_and_deleted_before_its_submits_answer_may_be_put_again() -> None:
     asked = {"owner": "alice", "key": None, "is_large": True, "delay": 0}
     with replay("play.quick", jobs=0) as state:
         state.submit(asked=asked, kind=0, plan=Plan(calls=1, then=Decision.LOSE_ANSWER))
@@ -127,8 +127,8 @@ def test_the_same_holds_for_one_that_was_retried_before_it_was_deleted() -> None
         assert len(state.world.jobs()) == 1
 
 
-def test_a_job_that_a_sweep_has_looked_at_is_rolled_back_all_the_same() -> None:
-    # Not a flaw: the harness took the sweep's write for the end.
+def test_job_read_by_a_sweep_is_still_rolled_back() -> None:
+    # Not a flaw: the audit mistook the sweep's write for the end.
     asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
     with replay("play.alone", "play.alone_waits", jobs=2) as state:
         state.advance(seconds=61)
@@ -142,8 +142,8 @@ def test_a_job_that_a_sweep_has_looked_at_is_rolled_back_all_the_same() -> None:
         assert [job.status for job in state.world.jobs()] == [Status.CANCELLED, Status.PENDING, Status.CANCELLED]
 
 
-def test_a_job_may_wait_for_a_lock_until_its_own_deadline() -> None:
-    # Not a flaw: workers whose clock is ten minutes fast put both holders' second attempts off for as long.
+def test_job_may_wait_for_a_lock_until_its_deadline() -> None:
+    # Not a flaw: workers with a clock ten minutes fast delay the second attempts of both lock owners as long.
     asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
     with replay("play.pair", "play.pair_raises", jobs=1) as state:
         state.suffer(mishap="lose", which=0)
@@ -158,17 +158,17 @@ def test_a_job_may_wait_for_a_lock_until_its_own_deadline() -> None:
     assert all(job.ended_at is not None and job.ended_at > waited.ended_at for job in held)
 
 
-def test_who_takes_over_from_a_slow_clock_has_a_reason_to_start_again() -> None:
-    # Not a flaw: the first worker's clock is ten minutes slow, and so its lease is over for all others as soon as it is taken.
+def test_takeover_from_a_slow_clock_is_a_reason_to_start_again() -> None:
+    # Not a flaw: the first worker's clock is ten minutes slow, so for all others its lease has ended from the start.
     with replay("play.gives_up") as state:
         state.deliver(size=1, skew=-600, plan=Plan(calls=1, then=Decision.PARTLY))
         state.cancel(which=0, plan=Plan(calls=0))
         state.deliver_again(which=0, plan=Plan(calls=0, then=Decision.PARTLY))
 
 
-def test_who_cancels_is_told_how_the_job_stood_when_another_cancelled_it() -> None:
-    # One cancel reads, a report begins the job, another cancel ends it: all within a millisecond. The first took the end for
-    # its own, and answered with a job that had never begun.
+def test_cancel_returns_the_job_as_another_cancel_left_it() -> None:
+    # One cancel reads, a report starts the job, another cancel ends it: all within a millisecond. The first one mistook the
+    # end for its own, and answered with a job that had not started.
     asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0}
     report = Report(status=Status.IN_PROGRESS, progress=20)
     with replay("play.elsewhere", jobs=0) as state:

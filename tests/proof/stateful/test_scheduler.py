@@ -1,4 +1,4 @@
-"""The scheduler does to an invocation what the fault that it plays would do."""
+"""The scheduler has the same effect on an invocation as the real fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def begun(scheduler: Scheduler, work: Callable[[], Any]) -> Invocation:
     return invocation
 
 
-def test_an_invocation_stands_still_before_each_call(scheduler: Scheduler) -> None:
+def test_invocation_pauses_before_each_call(scheduler: Scheduler) -> None:
     done: list[str] = []
 
     def work() -> str:
@@ -45,14 +45,14 @@ def test_an_invocation_stands_still_before_each_call(scheduler: Scheduler) -> No
 
 
 @pytest.mark.parametrize(("decision", "error"), [(Decision.FAIL, EndpointConnectionError), (Decision.THROTTLE, ClientError)])
-def test_a_call_that_fails_applies_nothing(scheduler: Scheduler, decision: Decision, error: type[Exception]) -> None:
+def test_failed_call_applies_nothing(scheduler: Scheduler, decision: Decision, error: type[Exception]) -> None:
     done: list[str] = []
     invocation = begun(scheduler, lambda: scheduler.call("dynamodb.put_item", lambda: done.append("put")))
     scheduler.go_on(invocation, [decision])
     assert (done, type(invocation.error), invocation.failed_calls) == ([], error, 1)
 
 
-def test_a_call_whose_answer_is_lost_is_repeated_as_the_sdk_does(scheduler: Scheduler) -> None:
+def test_call_with_a_lost_answer_is_repeated_as_by_the_sdk(scheduler: Scheduler) -> None:
     answers = iter(["first", "second", "third"])
     invocation = begun(scheduler, lambda: scheduler.call("sqs.send_message", lambda: next(answers)))
     scheduler.go_on(invocation, [Decision.LOSE_ANSWER, Decision.LOSE_ANSWER])
@@ -61,14 +61,14 @@ def test_a_call_whose_answer_is_lost_is_repeated_as_the_sdk_does(scheduler: Sche
     assert invocation.answer == "third"
 
 
-def test_when_every_answer_is_lost_the_code_sees_no_connection(scheduler: Scheduler) -> None:
+def test_call_with_every_answer_lost_is_a_connection_error(scheduler: Scheduler) -> None:
     applied: list[int] = []
     invocation = begun(scheduler, lambda: scheduler.call("sqs.send_message", lambda: applied.append(1)))
     scheduler.go_on(invocation, [Decision.LOSE_ANSWER] * 4)
     assert (len(applied), type(invocation.error)) == (4, ReadTimeoutError)
 
 
-def test_who_is_killed_cleans_nothing_up(scheduler: Scheduler) -> None:
+def test_killed_invocation_cleans_nothing_up(scheduler: Scheduler) -> None:
     done: list[str] = []
 
     def work() -> None:
@@ -85,7 +85,7 @@ def test_who_is_killed_cleans_nothing_up(scheduler: Scheduler) -> None:
     assert (done, invocation.is_live) == ([], False)
 
 
-def test_what_is_left_standing_is_unwound_at_the_end_and_can_call_no_more() -> None:
+def test_paused_invocation_is_unwound_at_the_end_and_cannot_call() -> None:
     scheduler, done = Scheduler(), list[str]()
 
     def work() -> None:
@@ -99,7 +99,7 @@ def test_what_is_left_standing_is_unwound_at_the_end_and_can_call_no_more() -> N
     assert (done, invocation.done) == ([], True)
 
 
-def test_a_process_dies_as_a_whole(scheduler: Scheduler) -> None:
+def test_process_dies_as_a_whole(scheduler: Scheduler) -> None:
     parent, child = (begun(scheduler, lambda: scheduler.pause("anywhere")) for _ in range(2))
     child.parent = parent
     parent.children.append(child)
@@ -107,7 +107,7 @@ def test_a_process_dies_as_a_whole(scheduler: Scheduler) -> None:
     assert not parent.is_live
 
 
-def test_a_time_limit_rings_only_where_there_is_one(scheduler: Scheduler) -> None:
+def test_timeout_fires_only_where_there_is_one(scheduler: Scheduler) -> None:
     def work() -> None:
         scheduler.pause("before")
         invocation.has_time_limit = True
@@ -120,7 +120,7 @@ def test_a_time_limit_rings_only_where_there_is_one(scheduler: Scheduler) -> Non
     assert isinstance(invocation.error, TimeLimitExceeded)
 
 
-def test_who_waits_for_another_goes_on_when_that_one_is_done(scheduler: Scheduler) -> None:
+def test_invocation_that_waits_for_another_continues_after_it(scheduler: Scheduler) -> None:
     other = begun(scheduler, lambda: scheduler.pause("writing"))
     waiting = begun(scheduler, lambda: scheduler.join(other))
     scheduler.go_on(waiting, [Decision.PROCEED] * 3)
@@ -130,6 +130,6 @@ def test_who_waits_for_another_goes_on_when_that_one_is_done(scheduler: Schedule
     assert waiting.done
 
 
-def test_in_calm_an_invocation_runs_to_its_end(scheduler: Scheduler) -> None:
+def test_calm_invocation_runs_to_its_end(scheduler: Scheduler) -> None:
     scheduler.calm = True
     assert begun(scheduler, lambda: scheduler.call("sqs.send_message", lambda: "sent")).answer == "sent"

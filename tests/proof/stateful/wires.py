@@ -1,4 +1,4 @@
-"""The clients that the product's adapters get: each call goes through the scheduler."""
+"""The clients of the product's adapters: each call goes through the scheduler."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _PARTLY: dict[str, dict[str, Any]] = {
     "sqs.send_message_batch": {"refused": 1},
     "s3.delete_objects": {"refused": 1},
 }
-"""What AWS may do by halves, by the engines' own parameters for it."""
+"""Partial outcomes of AWS, as parameters of the engines in memory."""
 
 
 class Wire:
-    """A boto3 client with the scheduler in between."""
+    """A boto3 client whose calls go through the scheduler."""
 
     def __init__(self, client: Any, service: str, scheduler: Scheduler) -> None:
         self._client = client

@@ -1,7 +1,7 @@
-"""A whole deployment in one process: the product's own code on engines in memory, one clock, one scheduler.
+"""A whole deployment in one process: the product's own code over engines in memory, with one clock and one scheduler.
 
-Nothing here decides anything about jobs. It starts invocations, moves the clock, does to the queue what queues do, and notes
-what a bystander could see: what was asked and answered, whose code started, what was written.
+It makes no decision about jobs. It starts invocations, moves the clock, runs the queue, and records what an observer sees:
+requests and answers, starts of jobs, writes.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ TIMEOUTS = {
     "burier": timedelta(seconds=60),
 }
 PAUSE_OF_THE_WORLD = timedelta(minutes=5)
-"""How much longer than its timeout an invocation may be found alive: its host may stand still, and Lambda's clock with it."""
+"""The time by which an invocation may outlive its timeout: its host may pause, and Lambda's clock with it."""
 
 VISIBILITY = timedelta(seconds=5400)
 MAX_RECEIVE_COUNT = 2
-"""Fewer than in the template, to see more dead letters."""
+"""Fewer than in the template, for more dead letters."""
 
 WITHOUT_A_SWEEP = timedelta(days=6)
-"""For so long after a deadline the sweeper may be broken: a day less than the record lives."""
+"""The time after a deadline for which the sweeper may be broken: a day less than the record is kept."""
 
 
 @functools.cache
@@ -86,7 +86,7 @@ def _job_types() -> Mapping[str, JobType]:
 
 
 QUICK = timedelta(seconds=0.5)
-"""A job that usually takes no longer runs where it is submitted."""
+"""A job that usually takes no longer runs in the submit function."""
 
 
 def _is_plain(job_type: JobType) -> bool:
@@ -94,13 +94,13 @@ def _is_plain(job_type: JobType) -> bool:
 
 
 JOB_TYPES = tuple(sorted(name for name, job_type in _job_types().items() if _is_plain(job_type)))
-"""The jobs of the machine that knows no more than submits, cancels and retries. `features` has the others."""
+"""The job types of the basic machine with submits, cancels and retries. `features` has the others."""
 FEATURES = tuple(sorted(_job_types().keys() - set(JOB_TYPES)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a client asks for, and keeps in order to ask again."""
+    """A submit of a client, kept to be repeated."""
 
     owner: str
     key: str | None
@@ -111,11 +111,11 @@ class Request:
 
     @property
     def is_once(self) -> bool:
-        """Whether its input names the job."""
+        """Return whether its input names the job."""
         return self.key is None and bool(_job_types()[self.job_type].dedupe)
 
-    def asks_for_the_same_as(self, other: Request) -> bool:
-        """Whether both are to get the same job."""
+    def means_the_same_job_as(self, other: Request) -> bool:
+        """Return whether both must get the same job."""
         return self == other or (self.is_once and self == replace(other, delay=self.delay))
 
     @property
@@ -127,7 +127,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An invocation by a client, and what it was about."""
+    """An invocation by a client, and its request."""
 
     invocation: Invocation
     request: Request | None = None
@@ -146,7 +146,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A job's code began: the effect that the outside world would see."""
+    """The start of a job's code: the effect on the outside world."""
 
     invocation: Invocation
     async_job_id: str
@@ -157,7 +157,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What the world is made of. An ablation replaces one of them."""
+    """The parts of the world. An ablation replaces one of them."""
 
     store: Callable[..., DynamoStore] = DynamoStore
     objects: Callable[..., S3Objects] = S3Objects
@@ -166,24 +166,24 @@ class Parts:
     worker_locks: type[Locks] = Locks
     sweeps: bool = True
     bury: Callable[[DynamoStore, str, datetime], None] | None = None
-    """What is done to the job of a dead letter. Nothing is, in the product."""
+    """What happens to the job of a dead letter. The product does nothing."""
     patches: Sequence[tuple[Any, str, Any]] = ()
 
 
 @dataclass
 class Notes:
-    """What a bystander saw."""
+    """The records of an observer."""
 
     asked: list[Asked] = field(default_factory=list)
     delivered: list[Delivered] = field(default_factory=list)
     swept: list[Invocation] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     retries: dict[tuple[str, int], float] = field(default_factory=dict)
-    """When a job said it wants to be tried again, by its effect key and attempt."""
+    """The requested retries of jobs, by effect key and attempt."""
 
 
 class World:
-    """The deployment, and time."""
+    """The deployment and its clock."""
 
     def __init__(self, parts: Parts | None = None) -> None:
         parts = parts or Parts()
@@ -193,7 +193,7 @@ class World:
         self.notes = Notes()
         self.invocations: list[Invocation] = []
         self.passes_reads = False
-        """Whether invocations that begin do not stand still at what they read."""
+        """Whether new invocations do not pause at reads."""
         self._number = 0
 
         def writer() -> Invocation | None:
@@ -257,7 +257,7 @@ class World:
         self.sweeper = Sweeper(store=self.store, queue=sqs, locks=locks, clock=self.clock)
 
     def close(self) -> None:
-        """Throw it away."""
+        """Close the world."""
         self.scheduler.close()
         jobs.take_stage(None)
         self._stack.close()
@@ -265,16 +265,16 @@ class World:
     # ── Time ───────────────────────────────────────────────────────────────────────────────────────
 
     def clock(self) -> datetime:
-        """The time, as the host sees it that asks."""
+        """Return the time by the clock of the present invocation's host."""
         asks = self.scheduler.current
         return to_milliseconds(self.now + (asks.skew if asks else timedelta(0)))
 
     def advance(self, by: timedelta) -> None:
-        """Let time pass, but not so much that a record expires that nobody was given the time to end."""
+        """Advance the clock, but not past the expiry of a record that no sweep had time to end."""
         unended = [job.deadline_at + WITHOUT_A_SWEEP for job in self.jobs() if not job.is_finished]
         then = max(self.now, min([self.now + by, *unended]))
         if then > self.now:
-            # Leases end under attempts that live: the host stood still.
+            # Leases end during live attempts: the host paused.
             self.scheduler.faults += len(self.at_work())
         self.now = then
         for invocation in self.live():
@@ -282,7 +282,7 @@ class World:
                 self.scheduler.kill(invocation)
 
     def instants(self) -> Sequence[datetime]:
-        """When something will come to an end, the leases first."""
+        """Return the times at which something ends, leases first."""
         jobs = self.jobs()
         leases = [job.lease_until for job in jobs]
         starts = [each for job in jobs for each in (job.not_before, job.due_at)]
@@ -293,16 +293,16 @@ class World:
     # ── Invocations ────────────────────────────────────────────────────────────────────────────────
 
     def live(self, role: str | None = None) -> list[Invocation]:
-        """What stands somewhere and may go on."""
+        """Return the paused invocations that may continue."""
         self.invocations = [invocation for invocation in self.invocations if invocation.is_live]
         return [invocation for invocation in self.invocations if role in {None, invocation.role}]
 
     def at_work(self) -> list[Invocation]:
-        """Those of them that may be in an attempt."""
+        """Return the invocations that may run an attempt."""
         return [invocation for invocation in self.live() if invocation.role in {"worker", "submit"}]
 
     def submit(self, request: Request) -> Invocation:
-        """A client submits."""
+        """Start a submit."""
 
         def work() -> Submission:
             submission = self.commands.submit(request.owner, request.body, idempotency_key=request.key)
@@ -312,7 +312,7 @@ class World:
         return self._asked("submit", work, request=request)
 
     def cancel(self, owner: str, async_job_id: str) -> Invocation:
-        """A client cancels."""
+        """Start a cancel."""
 
         def work() -> AsyncJob:
             job = self.commands.cancel(owner, async_job_id)
@@ -322,7 +322,7 @@ class World:
         return self._asked("cancel", work, key=JobKey(owner, async_job_id))
 
     def retry(self, owner: str, async_job_id: str) -> Invocation:
-        """A client retries."""
+        """Start a retry."""
 
         def work() -> AsyncJob:
             job = self.commands.retry(owner, async_job_id)
@@ -332,7 +332,7 @@ class World:
         return self._asked("retry", work, key=JobKey(owner, async_job_id))
 
     def delete(self, owner: str, async_job_id: str) -> Invocation:
-        """A client deletes."""
+        """Start a delete."""
 
         def work() -> None:
             self.commands.delete(owner, async_job_id)
@@ -341,7 +341,7 @@ class World:
         return self._asked("delete", work, key=JobKey(owner, async_job_id))
 
     def report(self, key: JobKey, report: Report, token: WorkerToken | None = None) -> Invocation:
-        """A tracked job's owner, or a worker with its token, reports."""
+        """Start a report of a tracked job's owner, or of a worker with its token."""
 
         def work() -> AsyncJob:
             reports = self.reports
@@ -352,16 +352,16 @@ class World:
         return self._asked("report", work, key=key, report=report, token=token)
 
     def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
-        """Those that workers were given, and the jobs that they were given them for."""
+        """Return the workers' tokens and their jobs."""
         answers = [asked.invocation.answer for asked in self.notes.asked if asked.invocation.role == "submit"]
         return [(answer.job.key, answer.worker_token) for answer in answers if answer and answer.worker_token]
 
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
-        """A client looks at a job, at once."""
+        """Read a job as its client, without a pause."""
         return cast(AsyncJob, self._now("look", lambda: self.queries.job(owner, async_job_id)))
 
     def list_all(self, owner: str) -> Sequence[AsyncJob]:
-        """A client reads the whole list, page by page."""
+        """Read the whole list of a client, page by page."""
 
         def work() -> Sequence[AsyncJob]:
             found: list[AsyncJob] = []
@@ -375,16 +375,16 @@ class World:
         return cast(Sequence[AsyncJob], self._now("look", work))
 
     def deliver(self, size: int = 1, *, skew: timedelta = timedelta(0)) -> Invocation | None:
-        """The mapping polls, and invokes the worker if there is something."""
+        """Poll the queue, and invoke the worker if there is a message."""
         batch = self.mapping.poll(size)
         return None if batch is None else self._deliver(batch, skew)
 
     def deliver_again(self, message_id: str) -> Invocation:
-        """A message is delivered that was delivered before."""
+        """Deliver a message again."""
         return self._deliver(self.mapping.poll_again(message_id), timedelta(0))
 
     def sweep(self, *, skew: timedelta = timedelta(0)) -> Invocation | None:
-        """The schedule fires."""
+        """Start a sweep."""
         if not self.parts.sweeps:
             return None
         invocation = self._new("sweeper", lambda: self.sweeper.sweep(lambda: self._remaining(invocation)), skew=skew)
@@ -393,12 +393,12 @@ class World:
         return invocation
 
     def pulses(self) -> Sequence[Pulse]:
-        """The heartbeats that might beat now."""
+        """Return the heartbeats that may be sent now."""
         self._pulses = [(holder, pulse) for holder, pulse in self._pulses if holder.is_live]
         return [pulse for _, pulse in self._pulses if pulse.may_beat]
 
     def beat(self, pulse: Pulse) -> Invocation:
-        """One turn of the heartbeat's thread."""
+        """Run the heartbeat's thread once."""
         (holder,) = (holder for holder, other in self._pulses if other is pulse)
         invocation = self._new(holder.role, pulse.heartbeat.beat, skew=holder.skew)
         invocation.parent, invocation.started_at = holder, holder.started_at
@@ -408,16 +408,16 @@ class World:
         return invocation
 
     def bury(self) -> None:
-        """Do to the jobs of dead letters what an ablation wants done."""
+        """Apply the ablation's handling to the jobs of dead letters."""
         bury = self.parts.bury
         for message in self.dead_letters.messages.values():
             if bury is not None:
                 self._now("burier", functools.partial(bury, self.store, message.body, self.now))
 
-    # ── What is there ──────────────────────────────────────────────────────────────────────────────
+    # ── State ──────────────────────────────────────────────────────────────────────────────────────
 
     def messages(self) -> Sequence[Message]:
-        """Every message there ever was, those of running jobs first, then those of waiting ones."""
+        """Return every message ever sent, those of running jobs first, then those of waiting ones."""
         order = [Status.IN_PROGRESS, Status.PENDING]
         statuses = {job.key: job.status for job in self.jobs()}
 
@@ -429,16 +429,16 @@ class World:
         return sorted(self.queue.sent, key=place)
 
     def jobs(self) -> Sequence[AsyncJob]:
-        """Every record, expired or not."""
+        """Return every record, expired or not."""
         return [from_item(item) for pk, item in self.table.items.items() if is_job(pk)]
 
     @property
     def has_jobs(self) -> bool:
-        """Whether there is a record of one."""
+        """Return whether a job's record exists."""
         return any(map(is_job, self.table.items))
 
     def expire_records(self) -> int:
-        """DynamoDB removes what has expired, at last."""
+        """Delete the expired records, as DynamoDB's time to live does."""
         now = self.now.timestamp()
         expired = [pk for pk, item in self.table.items.items() if int(item["recordExpiresAt"]["N"]) <= now]
         for pk in expired:
@@ -446,16 +446,16 @@ class World:
         return len(expired)
 
     def key_of(self, request: Request) -> JobKey | None:
-        """The job's name, if the request determines it."""
+        """Return the job's key, if the request determines it."""
         return None if request.key is None else JobKey(request.owner, job_id_for(request.owner, request.key))
 
-    # ── The stage, for the jobs ────────────────────────────────────────────────────────────────────
+    # ── Stage of the jobs ──────────────────────────────────────────────────────────────────────────
 
     def enter(self, context: JobContext, number: int) -> None:
         """See `Stage`."""
         invocation = self.scheduler.current
         if invocation is None:
-            raise AssertionError("A job outside of any invocation.")
+            raise AssertionError("A job runs outside an invocation.")
         self.notes.starts.append(Start(invocation, context.async_job_id, context.effect_key, context.attempt, number))
         self.scheduler.pause("started")
 
@@ -467,12 +467,12 @@ class World:
         """See `Stage`."""
         self.notes.retries[context.effect_key, context.attempt] = after
 
-    # ── To an end ──────────────────────────────────────────────────────────────────────────────────
+    # ── Settling ───────────────────────────────────────────────────────────────────────────────────
 
     def settle(self) -> datetime:
-        """No more faults: everything under way ends, and sweeps and deliveries go on until all is quiet.
+        """Stop the faults, end every invocation, and sweep and deliver until the system is quiet.
 
-        Returns when the faults ended. Gives up where the promise says that all must have ended long ago.
+        Return when the faults stopped. Give up after the time in which every job must have ended.
         """
         self.scheduler.calm = True
         since = self.now
@@ -497,7 +497,7 @@ class World:
         return since
 
     def drain(self) -> None:
-        """Deliver what is left in the queue, however long it stays hidden."""
+        """Deliver the remaining messages, also hidden ones."""
         for _ in range(100):
             if not self.queue.messages:
                 return
@@ -550,12 +550,12 @@ class World:
 
 
 def is_job(pk: str) -> bool:
-    """Whether the item of that key is a job's record. Names and locks lie in the same table."""
+    """Return whether the item is a job's record. Names and locks are in the same table."""
     return pk.startswith("J#")
 
 
 def key_of(body: str) -> JobKey | None:
-    """Which job the message is about."""
+    """Return the key of the message's job."""
     try:
         return JobMessage.parse(body).key
     except MalformedMessage:

@@ -1,4 +1,4 @@
-"""DynamoDB in memory: one table with sparse indexes, and a record of every write that was applied to it."""
+"""DynamoDB in memory: one table with sparse indexes, and a record of every applied write."""
 
 # ruff: noqa: N803 - the parameters have the names that boto3 gives them
 
@@ -27,7 +27,7 @@ _MAX_ITEM = 400 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One applied write: what a stream would tell, and who made it."""
+    """An applied write: the stream's record and its writer."""
 
     number: int
     operation: str
@@ -49,7 +49,7 @@ class _Index:
 
 
 class MemoryDynamoDB:
-    """The calls of boto3's `dynamodb` client that the store makes, on one table of the template's shape."""
+    """The calls of boto3's `dynamodb` client that the store makes, on one table as in the template."""
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class MemoryDynamoDB:
         return {} if item is None else {"Item": dict(item)}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """A page holds as much as a page of a query does; the rest comes back as unprocessed."""
+        """Return as many items as a page of a query holds, and the rest as unprocessed."""
         ((table, request),) = RequestItems.items()
         self._check_table(table)
         keys: Sequence[Item] = request["Keys"]
@@ -172,7 +172,7 @@ class MemoryDynamoDB:
         if not 1 <= len(keys) <= 100 or len(set(names)) < len(names):
             raise _validation("Provided list of item keys is empty, too long, or contains duplicates.")
         most = self._page_size or len(keys)
-        # AWS promises no order.
+        # AWS guarantees no order.
         found = [dict(self.items[name]) for name in sorted(names[:most]) if name in self.items]
         return {"Responses": {table: found}, "UnprocessedKeys": {table: {"Keys": keys[most:]}} if keys[most:] else {}}
 
@@ -190,7 +190,7 @@ class MemoryDynamoDB:
         ExclusiveStartKey: Item | None = None,
         behind: int = 0,
     ) -> dict[str, Any]:
-        """`behind` is no parameter of AWS's: by how many writes the index lags behind the table."""
+        """Query the table or an index. `behind`, which AWS does not have, is the number of writes by which the index lags."""
         self._check_table(TableName)
         index = self._indexes[IndexName]
         condition = compile_condition(KeyConditionExpression)
@@ -217,14 +217,14 @@ class MemoryDynamoDB:
         if Select != "COUNT":
             answer["Items"] = entries[:most]
         if len(entries) >= most > 0:
-            # AWS only knows that it stopped at the limit, not whether anything lies behind.
+            # AWS returns a key when it stops at the limit, even if no item follows.
             answer["LastEvaluatedKey"] = entries[most - 1]
         return answer
 
-    # ── What DynamoDB does by itself ───────────────────────────────────────────────────────────────
+    # ── Time to live ───────────────────────────────────────────────────────────────────────────────
 
     def expire(self, pk: str) -> None:
-        """Time to live: the record is removed, some time after it has expired."""
+        """Remove the record some time after it expired, as time to live does."""
         self._apply("Expiry", self.items[pk], None)
 
     # ── Steps ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,4 +1,4 @@
-"""DynamoDB's condition, key condition and update expressions, as far as the store uses them."""
+"""DynamoDB's condition, key condition and update expressions, as far as the store needs them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Value = Mapping[str, Any]
 
 
 class InvalidExpression(Exception):
-    """AWS would answer with a ValidationException."""
+    """The error for which AWS answers with a ValidationException."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What an expression is evaluated against."""
+    """The item and the placeholders of an evaluation."""
 
     item: Item
     names: Mapping[str, str]
@@ -35,7 +35,7 @@ Operand = Callable[[Scope], Value | None]
 
 @dataclass(frozen=True)
 class Compiled:
-    """An expression, and the placeholders in it: AWS wants each of them given, and none besides."""
+    """An expression and its placeholders: AWS requires each of them and no others."""
 
     placeholders: frozenset[str]
 
@@ -51,7 +51,7 @@ class CompiledUpdate(Compiled):
     removals: tuple[str, ...]
 
     def apply(self, scope: Scope) -> Item:
-        """The changed item. Every operand sees the item as it was."""
+        """Return the changed item. Every operand has the value before the update."""
         targets = [scope.names.get(token, token) for token, _ in self.assignments]
         gone = [scope.names.get(token, token) for token in self.removals]
         if len({*targets, *gone}) != len(targets) + len(gone):
@@ -65,7 +65,7 @@ class CompiledUpdate(Compiled):
 
 @functools.lru_cache(maxsize=4096)
 def compile_condition(text: str) -> CompiledCondition:
-    """The condition, ready to be evaluated."""
+    """Compile a condition."""
     tokens = _Tokens(text)
     condition = _disjunction(tokens)
     tokens.finish()
@@ -74,7 +74,7 @@ def compile_condition(text: str) -> CompiledCondition:
 
 @functools.lru_cache(maxsize=4096)
 def compile_update(text: str) -> CompiledUpdate:
-    """The update, ready to be applied."""
+    """Compile an update."""
     tokens = _Tokens(text)
     assignments: list[tuple[str, Operand]] = []
     removals: list[str] = []
@@ -130,7 +130,7 @@ class _Tokens:
     def path(self) -> str:
         token = self.take()
         if token[0] == ":" or not (token[0] == "#" or token[0].isalpha()):
-            raise InvalidExpression(f"{token!r} is no attribute.")
+            raise InvalidExpression(f"{token!r} is not an attribute.")
         return token
 
     def finish(self) -> None:
@@ -194,7 +194,7 @@ def _comparison(tokens: _Tokens) -> Condition:
 
     def holds(scope: Scope) -> bool:
         here, there = left(scope), right(scope)
-        # What is missing, or of another type, equals nothing and is neither less nor more.
+        # A missing attribute, or one of another type, equals nothing and is neither less nor more.
         if here is None or there is None or here.keys() != there.keys():
             return sign == "<>"
         return compare(plain(here), plain(there))
@@ -232,10 +232,10 @@ def _operand(tokens: _Tokens) -> Operand:
         return lambda scope: scope.values[token]
     if token[0] == "#" or token[0].isalpha():
         return lambda scope: scope.attribute(token)
-    raise InvalidExpression(f"{token!r} is no operand.")
+    raise InvalidExpression(f"{token!r} is not an operand.")
 
 
 def plain(value: Value) -> Any:
-    """What the value is compared by."""
+    """Return the comparable value."""
     ((kind, content),) = value.items()
     return Decimal(content) if kind == "N" else content

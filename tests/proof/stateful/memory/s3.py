@@ -1,4 +1,4 @@
-"""S3 in memory: objects, uploads in parts, and who wrote what."""
+"""S3 in memory: objects with their writers, and uploads in parts."""
 
 # ruff: noqa: N803 - the parameters have the names that boto3 gives them
 
@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object, and who put it there."""
+    """An object and its writer."""
 
     data: bytes
     by: Any
@@ -28,7 +28,7 @@ class MemoryS3:
         self.objects: dict[str, StoredObject] = {}
         self.uploads: dict[str, dict[int, bytes]] = {}
         self.removed: list[tuple[str, StoredObject, Any]] = []
-        """What was deleted, and by whom."""
+        """The deleted keys and their deleters."""
         self._bucket = bucket
         self._writer = writer or (lambda: None)
         self._begun = 0
@@ -45,11 +45,11 @@ class MemoryS3:
         return {"Body": io.BytesIO(self.objects[Key].data)}
 
     def delete_objects(self, *, Bucket: str, Delete: Mapping[str, Any], refused: int = 0) -> dict[str, Any]:
-        """`refused` is no parameter of AWS's: of how many it says that it could not."""
+        """Delete objects. `refused`, which AWS does not have, is the number of reported errors."""
         self._check_bucket(Bucket)
         keys = [entry["Key"] for entry in Delete["Objects"]]
         for key in keys[refused:]:
-            # What is not there is deleted, too.
+            # A missing object is reported as deleted.
             if key in self.objects:
                 self.removed.append((key, self.objects.pop(key), self._writer()))
         return {"Errors": [{"Key": key, "Code": "InternalError"} for key in keys[:refused]]} if refused else {}

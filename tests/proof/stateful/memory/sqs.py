@@ -18,7 +18,7 @@ _GROUP = re.compile(r"[A-Za-z0-9!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~]{1,128}")
 
 @dataclass(slots=True)
 class Message:
-    """A message, wherever it is at the moment."""
+    """A message, visible or not."""
 
     message_id: str
     body: str
@@ -80,7 +80,7 @@ class MemorySqs:
         return {"MessageId": message.message_id}
 
     def send_message_batch(self, *, QueueUrl: str, Entries: Sequence[Any], refused: int = 0) -> dict[str, Any]:
-        """`refused` is no parameter of AWS's: how many of the entries it does not take, in an answer that says 200."""
+        """Send a batch. `refused`, which AWS does not have, is the number of failed entries in an answer of 200."""
         self._check_url(QueueUrl)
         if not 1 <= len(Entries) <= 10 or len({entry["Id"] for entry in Entries}) < len(Entries):
             raise _error("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "1 to 10 entries, with ids of their own.")
@@ -114,7 +114,7 @@ class MemorySqs:
         until = now + timedelta(seconds=VisibilityTimeout)
         if message.received_at is not None and until > message.received_at + _TWELVE_HOURS:
             raise _error("InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
-        # An old handle, or one whose time is over, is accepted and changes nothing.
+        # An old handle, or one after its timeout, is accepted and changes nothing.
         if message.handles[-1] == ReceiptHandle and message.visible_at > now:
             message.visible_at = until
         return {}
@@ -140,10 +140,10 @@ class MemorySqs:
             del self.messages[message.message_id]
         return {}
 
-    # ── What SQS does by itself, or its operator does ──────────────────────────────────────────────
+    # ── Events of SQS and its operators ────────────────────────────────────────────────────────────
 
     def receive_again(self, message_id: str) -> Any:
-        """A standard queue may deliver a message again at any time: while it is hidden, even after it was deleted."""
+        """Receive a message again, while it is hidden or after it was deleted, as a standard queue may do."""
         message = next(message for message in self.sent if message.message_id == message_id)
         return _as_received(self._receive(message))
 
@@ -154,14 +154,14 @@ class MemorySqs:
         self.messages.clear()
 
     def redrive_from(self, dead_letters: MemorySqs) -> None:
-        """Put the dead letters back, to be received anew."""
+        """Move the dead letters back to the queue."""
         for message in dead_letters.messages.values():
             message.receive_count, message.visible_at = 0, self._clock()
             self.messages[message.message_id] = message
         dead_letters.messages.clear()
 
     def forget_old(self) -> None:
-        """Drop what is older than the queue keeps messages."""
+        """Drop messages older than the retention of the queue."""
         horizon = self._clock() - self._retention
         self.messages = {key: message for key, message in self.messages.items() if message.sent_at > horizon}
 
