@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
+from pathlib import Path
 
 from asyncjobs.aws import clients
-from tests.proof.crash import matrix, sites
+from tests.proof.crash import matrix, sites, tree
 from tests.proof.crash.faults import SDK_TRIES, Fault
 from tests.proof.crash.rows import ROWS
 
@@ -32,6 +34,17 @@ def test_every_module_with_requests_is_in_the_matrix_or_excluded() -> None:
 def test_every_use_of_an_adapter_has_a_row_or_sends_no_request() -> None:
     in_rows = {row.purpose.partition(" > ")[0] for row in ROWS}
     assert sites.uses() - in_rows == NO_REQUEST.keys() | NOT_DEPLOYED.keys()
+
+
+def test_each_function_of_the_copy_imports_the_crash_points_first(tmp_path: Path) -> None:
+    copy = tmp_path / "tree"
+    tree.copy(copy, jobs={})
+    tree.add_crashpoints(copy)
+    for function in copy.glob("functions/*/app.py"):
+        compile(function.read_text(), str(function), "exec")
+        module = ast.parse(function.read_text())
+        imports = [ast.unparse(node) for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert next(name for name in imports if "__future__" not in name) == "import crashpoints"
 
 
 def test_share_has_every_row_and_every_fault() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 _DEPLOYED = ("template.yaml", "samconfig.toml", "functions", "layers")
+_FUTURE = "from __future__ import annotations\n"
 _JOB = Path("layers/asyncjobs/asyncjobs/core/job.py")
 
 SHORTER = {
@@ -57,7 +58,8 @@ def add_crashpoints(tree: Path) -> None:
     """Make each function of the copy import the crash points first."""
     shutil.copy(Path(__file__).with_name("crashpoints.py"), tree / "layers/asyncjobs/crashpoints.py")
     for function in tree.glob("functions/*/app.py"):
-        function.write_text(f"import crashpoints  # noqa: F401\n{function.read_text()}")
+        before, future, after = function.read_text().rpartition(_FUTURE)
+        function.write_text(f"{before}{future}import crashpoints  # noqa: F401\n{after}")
 
 
 def _shorten_waits(job: Path) -> None:
