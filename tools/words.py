@@ -31,10 +31,7 @@ SCOPE = (
 TEXTS = ("layers/jobs/jobs/corpus/",)
 """Prefixes of files whose text is data."""
 
-NOT_YET = (
-    "layers/asyncjobs/asyncjobs/worker/",
-    "tests/proof/",
-)
+NOT_YET = ("tests/proof/",)
 """Prefixes of files that still have such words: remove each when it is clean."""
 
 

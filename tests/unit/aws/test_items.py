@@ -164,7 +164,7 @@ def short_job() -> AsyncJob:
         sweeps=1,
         error=JobFailure(
             code="JOB_RAISED",
-            message="The job raised ValueError; its operator finds where in the log.",
+            message="The job raised ValueError; its traceback is in the log.",
             type="ValueError",
             retryable=True,
         ),

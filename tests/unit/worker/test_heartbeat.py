@@ -45,7 +45,7 @@ def test_attempt_without_a_report_writes_nothing(store: FakeStore, heartbeat: He
 
 def test_progress_is_written_soon_without_blocking_the_job(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
     with heartbeat:
-        heartbeat.tell(45, "Reading page 9 of 20")
+        heartbeat.report(45, "Reading page 9 of 20")
         eventually("nothing was written", lambda: store.writes)
     written = store.jobs[job.key]
     assert (written.progress, written.message) == (45, "Reading page 9 of 20")
@@ -55,7 +55,7 @@ def test_progress_is_written_soon_without_blocking_the_job(store: FakeStore, job
 def test_frequent_progress_is_written_once_a_second(store: FakeStore, heartbeat: Heartbeat) -> None:
     with heartbeat:
         for percent in range(100):
-            heartbeat.tell(percent, None)
+            heartbeat.report(percent, None)
         eventually("nothing was written", lambda: store.writes)
     assert store.writes == 1
 
@@ -69,19 +69,19 @@ def test_unsent_progress_goes_with_the_next_write(heartbeat: Heartbeat) -> None:
 @pytest.mark.parametrize(("told", "written"), [(-5, 0), (150, 100), (float("nan"), 0), (float("inf"), 0), (33.4, 33)])
 def test_progress_is_a_whole_percent_from_0_to_100(heartbeat: Heartbeat, told: float, written: int) -> None:
     with heartbeat:
-        heartbeat.tell(told, None)
+        heartbeat.report(told, None)
     assert heartbeat.newest().progress == written
 
 
 def test_long_message_is_cut(heartbeat: Heartbeat) -> None:
     with heartbeat:
-        heartbeat.tell(1, "x" * 10_000)
+        heartbeat.report(1, "x" * 10_000)
     assert len(heartbeat.newest().message or "") == 256
 
 
 def test_lone_surrogate_in_a_message_is_replaced(heartbeat: Heartbeat) -> None:
     with heartbeat:
-        heartbeat.tell(1, "a\ud800b")
+        heartbeat.report(1, "a\ud800b")
     assert heartbeat.newest().message == "a?b"
 
 
@@ -106,9 +106,9 @@ def test_refused_write_stops_the_job_at_its_next_report(
     store.jobs[job.key] = other
     heartbeat.beat()
     with heartbeat, pytest.raises(reason):
-        heartbeat.tell()
+        heartbeat.report()
     with heartbeat, pytest.raises(reason):
-        heartbeat.tell(50, "half")
+        heartbeat.report(50, "half")
     assert store.jobs[job.key] == other
 
 
@@ -139,7 +139,7 @@ def test_next_heartbeat_continues_from_one_with_a_lost_answer(
     store.jobs[job.key] = job.reported(now=clock.now, progress=10, message=None, lease_until=clock.now)
     clock.advance(seconds=1)
     with heartbeat:
-        heartbeat.tell(20)
+        heartbeat.report(20)
         eventually("it was not sent again", lambda: store.jobs[job.key].progress == 20)
     assert heartbeat.interruption is None
     assert heartbeat.job == store.jobs[job.key]

@@ -1,4 +1,4 @@
-"""One attempt from the inside: runs the user's code, and turns whatever comes of it into an outcome."""
+"""An attempt: run the user's code, and turn its end into an outcome."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The job returned, and its result is where it belongs."""
+    """The job returned, and its result is stored."""
 
     result: Result
 
@@ -48,7 +48,7 @@ class Errored:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The job was taken away while it ran: there is nothing left to record."""
+    """The job was cancelled or taken over while it ran: there is nothing to record."""
 
     reason: JobInterrupted
 
@@ -57,7 +57,7 @@ Outcome = Succeeded | Errored | Stopped
 
 
 class Attempt:
-    """A claimed job about to run. It is what the job gets as its `JobContext`."""
+    """A claimed job about to run, and the job's `JobContext`."""
 
     def __init__(self, *, heartbeat: Heartbeat, objects: Objects, plan: Plan, clock: Clock, ends_at: datetime) -> None:
         self._heartbeat = heartbeat
@@ -67,14 +67,14 @@ class Attempt:
         self._ends_at = ends_at
         self._stream: ResultWriter | None = None
 
-    # ── What the executor asks of it ───────────────────────────────────────────────────────────────
+    # ── For the executor ───────────────────────────────────────────────────────────────────────────
 
     def run(self) -> Outcome:
         """Run a plain function."""
         try:
             definition = self._plan.load()
             return self._succeeded(definition, definition.function(self._input(definition), self))
-        except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
+        except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
 
     async def run_async(self) -> Outcome:
@@ -87,11 +87,11 @@ class Attempt:
             async with limit:
                 returned = await definition.function(self._input(definition), self)
             return self._succeeded(definition, returned)
-        except BaseException as error:  # noqa: BLE001 - somebody else's code may raise anything
+        except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(TimeLimitExceeded().with_traceback(error.__traceback__) if limit.expired() else error)
 
     def errored(self, error: BaseException) -> Errored | Stopped:
-        """What it means that this came out of the job."""
+        """Return the outcome of a job that raised this error."""
         if self._stream is not None:
             self._stream.discard()
         if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
@@ -105,7 +105,7 @@ class Attempt:
             exception=error,
         )
 
-    # ── What the job asks of it: see JobContext ────────────────────────────────────────────────────
+    # ── For the job: see JobContext ────────────────────────────────────────────────────────────────
 
     @property
     def async_job_id(self) -> str:
@@ -132,10 +132,10 @@ class Attempt:
         return log.for_job(self._job)
 
     def progress(self, percent: float, message: str | None = None) -> None:
-        self._heartbeat.tell(percent, message)
+        self._heartbeat.report(percent, message)
 
     def check(self) -> None:
-        self._heartbeat.tell()
+        self._heartbeat.report()
 
     def stream_result(self, content_type: str = "application/json") -> ResultStream:
         if self._stream is not None:
@@ -171,29 +171,29 @@ class Attempt:
         if self._stream is not None and returned is self._stream:
             return Succeeded(self._stream.close())
         with self._objects.open_result(self._job) as writer:
-            writer.write(_serialised(definition, returned))
+            writer.write(_serialized(definition, returned))
         return Succeeded(writer.close())
 
 
 def _explain(error: BaseException) -> tuple[str, str, bool]:
-    """The error's code, what its owner may read of it, and whether another attempt may help."""
+    """Return the error's code, a message for the job's owner, and whether another attempt may help."""
     match error:
         case JobError():
             return error.code, error.message, isinstance(error, Retry)
         case InputMissing():
-            return "INPUT_MISSING", "The job's input is no longer there. Submit it again.", False
+            return "INPUT_MISSING", "The job's input does not exist any more. Submit it again.", False
         case UnknownJobType():
-            return "UNKNOWN_JOB_TYPE", "The worker does not know this job type.", True
+            return "UNKNOWN_JOB_TYPE", "The worker does not have this job type.", True
         case Unavailable():
             return "UNAVAILABLE", "A service that the job needs was not available.", True
         case TimeLimitExceeded():
-            return TIME_LIMIT_EXCEEDED, "The attempt took longer than this job type may.", True
+            return TIME_LIMIT_EXCEEDED, "The attempt took longer than its job type allows.", True
         case _:
-            return "JOB_RAISED", f"The job raised {type(error).__name__}; its operator finds where in the log.", True
+            return "JOB_RAISED", f"The job raised {type(error).__name__}; its traceback is in the log.", True
 
 
-def _serialised(definition: JobDefinition, returned: Any) -> bytes:
-    """What the job returned, as JSON. Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for what has none, NaN for one."""
+def _serialized(definition: JobDefinition, returned: Any) -> bytes:
+    """Return the job's output as JSON. Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for a value without JSON, such as NaN."""
     from pydantic import ValidationError  # noqa: PLC0415 - see `_input`
     from pydantic_core import PydanticSerializationError  # noqa: PLC0415
 
@@ -208,7 +208,7 @@ def _serialised(definition: JobDefinition, returned: Any) -> bytes:
         what = _places(error.errors(include_input=False))
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         what = f"{type(error).__name__}."
-    raise Fatal(f"What the job returned is no JSON of its declared type. {what}", code="RESULT_NOT_SERIALIZABLE")
+    raise Fatal(f"The job's output is not JSON of its declared type. {what}", code="RESULT_NOT_SERIALIZABLE")
 
 
 def _places(errors: Any) -> str:

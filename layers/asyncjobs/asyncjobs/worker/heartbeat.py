@@ -51,7 +51,7 @@ class Heartbeat:
         if self._thread is not None:
             self._thread.join()
 
-    def tell(self, percent: float = 0, message: str | None = None) -> None:
+    def report(self, percent: float = 0, message: str | None = None) -> None:
         """Note the newest progress, which is sent soon. Raises the interruption, if there is one by now."""
         with self._news:
             if math.isfinite(percent):

@@ -1,4 +1,4 @@
-"""Short jobs at once: the submit function as a job's first worker, for as long as a caller may be made to wait."""
+"""Inline execution: the submit function runs quick jobs itself, while their caller waits."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from asyncjobs.worker.executor import Executor
 
 AT_MOST = timedelta(seconds=5)
-"""How long a job runs here at most; then its attempt ends, and the queue has it."""
+"""The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
 
 _ENOUGH = 20
-"""Jobs. Of fewer, what they took says too little."""
+"""The fewest past jobs that decide whether a type is quick."""
 _NEARLY_ALL, _HALF = 0.95, 0.5
 
 
 class InlineExecutor:
-    """Runs jobs of types that usually take no longer than `threshold`, where they are submitted."""
+    """Runs jobs of types that usually take no longer than `threshold`, in the submit function."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class InlineExecutor:
         executor: Callable[[], Executor],
         clock: Clock,
     ) -> None:
-        """`executor` is called for the first job to run: most processes run none. It takes no longer than `AT_MOST`."""
+        """Take a factory of the executor, since most processes run no job. The executor's limit is `AT_MOST`."""
         self._threshold = threshold
         self._executor = executor
         self._clock = clock
@@ -47,13 +47,13 @@ class InlineExecutor:
         self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
 
     def takes(self, job_type: JobType) -> bool:
-        """Whether jobs of the type run here: quick ones, with an attempt left for the case that one is not.
+        """Return whether jobs of the type run here: quick types with more than one attempt, and without a lock.
 
-        Quick is what has proven so and, while nothing is proven, what declares so. Not those that need a lock: a lock may only
-        name a job whose record stands, and here that would be one that runs.
+        A type is quick by its past jobs or, without enough of them, by its declaration. An exclusive job cannot run here: a
+        lock may only name a job whose record is stored, and here that job would run already.
         """
         is_declared = job_type.expected <= self._threshold
-        # A type's code may need what only the worker has: it runs here by its author's word, never by having been quick there alone.
+        # Its code may need the worker's memory, role or network. So the author permits it; past durations alone never do.
         is_allowed = is_declared if job_type.immediate is None else job_type.immediate
         if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
@@ -61,12 +61,12 @@ class InlineExecutor:
         return is_declared if is_proven is None else is_proven
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
-        """The new job with its first attempt begun, to be stored in one write."""
+        """Begin the new job's first attempt, to be stored in one write."""
         now = self._clock()
         return job.claimed(by=f"submit/{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.timeout))
 
     def run(self, job: AsyncJob) -> AsyncJob:
-        """Run the claimed job. Returns it as it ended or was released, or as it was when that could not be recorded."""
+        """Run the claimed job. Return it as it ended or was released, or unchanged if that could not be recorded."""
         log_event("JOB_STARTED", job)
         try:
             executor = self._executor()
@@ -74,7 +74,7 @@ class InlineExecutor:
             steps = executor.run_claimed(job, plan, remaining=AT_MOST + GRACE)
             ended = run_side_by_side([steps], AT_MOST)[0] if plan.is_async else run_plain(steps)
         except Unavailable:
-            # When its lease is over, the sweeper has it made again.
+            # When its lease has ended, the sweeper sends it again.
             return job
         return ended or job
 
@@ -89,15 +89,15 @@ class InlineExecutor:
 
 
 def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
-    """What past jobs prove of their type; None when they are too few, or some are quick and some are not.
+    """Return what past jobs prove of their type; None if they are too few, or some are quick and some are not.
 
-    Then it is what it declares: a type near the threshold is not quick now and slow a minute later.
+    The declaration decides then, so a type near the threshold does not change each minute.
     """
     if durations.total < _ENOUGH:
         return None
     if durations.share_within(threshold.total_seconds()) >= _NEARLY_ALL:
         return True
     is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
-    # Each of the others would have its caller wait for nothing, and cost an attempt.
+    # A job that does not end here makes its caller wait in vain, and costs an attempt.
     ends_here = durations.share_within(AT_MOST.total_seconds()) >= _NEARLY_ALL
     return None if ends_here and not is_slow else False

@@ -68,7 +68,7 @@ class BatchWorker:
                 continue
             failures.append({"itemIdentifier": record["messageId"]})
             try:
-                # By the message's own queue, not by the job's priority: only that queue knows the handle, and a message may
+                # By the message's own queue, not by the job's priority: only that queue has the handle, and a message may
                 # have been moved.
                 self._queue.return_after(record["receiptHandle"], delay, source=record["eventSourceARN"])
             except Exception as error:  # noqa: BLE001 - the message returns all the same, only later
