@@ -111,7 +111,7 @@ def test_lines_before_a_failure_are_in_the_log(twin: Deployed) -> None:
     assert "a last word" in _log_of_a_call(twin, ["a last word"], path="/fail")
 
 
-def test_an_empty_endpoint_is_the_engine_s(twin: Deployed) -> None:
+def test_empty_endpoint_means_the_engine(twin: Deployed) -> None:
     assert httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]["AWS_ENDPOINT_URL"] == twin.engine.url
 
 

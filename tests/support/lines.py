@@ -1,4 +1,4 @@
-"""The log lines of a function, as Lambda would get them."""
+"""Collect the log lines of a function."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.events import LambdaContext
 
 
 class Written:
-    """The lines that have been written so far."""
+    """The log lines so far."""
 
     def __init__(self, invoke: Callable[..., Any], out: io.StringIO) -> None:
         self.invoke = invoke
-        """Calls a function in an invocation of its own, with a correlation id or without one."""
+        """Call a function in a new invocation, with or without a correlation id."""
         self._out = out
 
     @property
@@ -54,11 +54,11 @@ def written_lines(level: str = "INFO", *, with_exception_text: bool = False) -> 
 
 @contextmanager
 def unconfigured_logger() -> Iterator[None]:
-    """Take away what configures the library's logger, and bring it back afterwards: a process has one configuration."""
+    """Remove the configuration of the library's logger inside the `with` block: a process has only one."""
     logger = logging.getLogger("asyncjobs")
     before = vars(logger).copy()
     logger.handlers, logger.propagate = [], True
-    for name in before.keys() - vars(logging.getLogger("unconfigured")).keys():  # Powertools' marks
+    for name in before.keys() - vars(logging.getLogger("unconfigured")).keys():  # Powertools' markers
         delattr(logger, name)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Put the library's parts together, as the handlers in `functions/` do. A test names only what it changes."""
+"""Compose the library's parts as the handlers in `functions/` do. A test sets only the parts that it changes."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.template.source import ROOT
@@ -49,3 +50,13 @@ def test_each_unit_test_has_its_module() -> None:
 def test_each_named_replacement_exists() -> None:
     named = [reason for reason in WITHOUT_UNIT_TEST.values() if reason.endswith(".py")]
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_names_of_tests_begin_with_their_subject() -> None:
+    defined = [
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)", path.read_text(), flags=re.MULTILINE)
+    ]
+    words_to_leave_out = r"test_(an?|the|its?|of|what|whatever|who|whoever|nobody|somebody)_"
+    assert [name for name in defined if re.match(words_to_leave_out, name)] == []

@@ -54,7 +54,7 @@ def documented() -> dict[str, dict[str, str]]:
     return {name: {"level": level, "metrics": metrics, "meaning": meaning} for name, level, metrics, meaning in rows}
 
 
-# ── Every event has its level, its metrics and its place in the documents ──────────────────────────
+# ── Levels, metrics and documents of events ──────────────────────────────────────────────────────────
 
 
 def test_every_event_in_the_source_has_a_level_and_no_other_has() -> None:
@@ -66,19 +66,19 @@ def test_every_event_is_documented_and_no_other_is() -> None:
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_the_documents_give_an_events_level_metrics_and_meaning(name: str) -> None:
+def test_document_has_the_level_metrics_and_meaning_of_each_event(name: str) -> None:
     row = documented()[name]
     assert row["level"] == logging.getLevelName(LEVELS[name])
     assert set(re.findall(r"`(\w+)`", row["metrics"])) == METRICS.get(name, {}).keys()
     assert len(row["meaning"]) > 10
 
 
-def test_every_field_is_documented_which_is_where_a_payload_would_be_seen() -> None:
+def test_every_field_is_documented() -> None:
     section = (ROOT / "docs/operations.md").read_text().partition("## Log events")[2].partition("\n## ")[0]
     assert fields_in_source() <= set(re.findall(r"`(\w+)`", section))
 
 
-def test_failures_are_errors_and_what_is_tried_again_is_a_warning() -> None:
+def test_failures_are_errors_and_retries_are_warnings() -> None:
     assert {name for name, level in LEVELS.items() if level == logging.ERROR} == ERRORS
     assert {name for name, level in LEVELS.items() if level == logging.WARNING} == WARNINGS
     assert set(LEVELS.values()) == {logging.INFO, logging.WARNING, logging.ERROR}
@@ -88,25 +88,25 @@ def test_only_events_are_counted() -> None:
     assert METRICS.keys() <= LEVELS.keys()
 
 
-# ── What an event holds ────────────────────────────────────────────────────────────────────────────
+# ── Fields ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_event_about_a_job_holds_its_id_type_and_attempt(lines: Lines) -> None:
+def test_event_about_a_job_has_its_id_type_and_attempt(lines: Lines) -> None:
     log_event("JOB_STARTED", running_job())
     assert lines.events == [{"message": "JOB_STARTED", "asyncJobId": JOB_ID, "jobType": "sample.returns", "attempt": 1}]
 
 
-def test_an_event_before_the_first_attempt_has_none(lines: Lines) -> None:
+def test_event_before_the_first_attempt_has_no_attempt(lines: Lines) -> None:
     log_event("JOB_ACCEPTED", new_job())
     assert lines.events == [{"message": "JOB_ACCEPTED", "asyncJobId": JOB_ID, "jobType": "sample.returns"}]
 
 
-def test_an_event_adds_its_own_fields(lines: Lines) -> None:
+def test_event_adds_its_own_fields(lines: Lines) -> None:
     log_event("CLAIM_DEFERRED", asyncJobId="x", reason="UNAVAILABLE")
     assert lines.events == [{"message": "CLAIM_DEFERRED", "asyncJobId": "x", "reason": "UNAVAILABLE"}]
 
 
-def test_an_exception_is_named_and_placed_but_not_quoted(lines: Lines) -> None:
+def test_exception_is_logged_with_its_type_and_place_but_not_its_text(lines: Lines) -> None:
     try:
         int("canary")
     except ValueError as error:
@@ -114,12 +114,12 @@ def test_an_exception_is_named_and_placed_but_not_quoted(lines: Lines) -> None:
     (event,) = lines.events
     assert event["errorType"] == "ValueError"
     (frame,) = event["traceback"]
-    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ test_an_exception_is_named_and_placed_but_not_quoted", frame)
+    assert re.fullmatch(rf"{re.escape(__file__)}:\d+ test_exception_is_logged_with_its_type_and_place_but_not_its_text", frame)
     assert "canary" not in lines.text()
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_an_event_holds_none_of_the_jobs_contents(lines: Lines, name: str) -> None:
+def test_event_has_none_of_the_jobs_contents(lines: Lines, name: str) -> None:
     contents: dict[str, Any] = dict.fromkeys(("input", "input_location", "metadata", "message", "owner"), "canary")
     error = JobFailure(code="CANARY", message="canary", type="canary", retryable=True)
     log_event(name, new_job(**contents, result=Result("canary"), error=error))
@@ -131,13 +131,13 @@ def test_an_event_holds_none_of_the_jobs_contents(lines: Lines, name: str) -> No
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_an_event_below_the_level_is_left_out_unless_it_counts_a_metric(lines: Lines, name: str) -> None:
+def test_event_below_the_level_is_left_out_unless_it_has_a_metric(lines: Lines, name: str) -> None:
     logging.getLogger("asyncjobs").setLevel(logging.CRITICAL)
     log_event(name)
     assert lines.names() == ([name] if name in METRICS else [])
 
 
-def test_a_jobs_own_lines_carry_what_ours_do(lines: Lines) -> None:
+def test_jobs_own_lines_have_its_id_type_and_attempt(lines: Lines) -> None:
     job = running_job()
     log.for_job(job).info("Read %d pages.", 9)
     assert lines.events == [{"message": "Read 9 pages.", **log.job_fields(job)}]

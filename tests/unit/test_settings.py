@@ -68,12 +68,12 @@ def test_one_missing_queue_is_named(missing: str) -> None:
         _ = Settings(environment).queue_urls
 
 
-def test_the_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", "table of this process")
     assert Settings().table_name == "table of this process"
 
 
-def test_a_switch_is_off_unless_it_is_true() -> None:
+def test_switch_is_off_unless_it_is_true() -> None:
     environment = {"TELL_QUEUE_DEPTH": "false", "LOG_EXCEPTION_TEXT": "false"}
     assert not Settings(environment).shows_queue_depth
     assert not Settings(environment).log_exception_text

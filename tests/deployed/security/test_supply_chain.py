@@ -58,7 +58,7 @@ def test_lock_names_no_server(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", [*LAYERS, "requirements/tools"])
-def test_the_tests_run_with_the_same_versions(lock: str) -> None:
+def test_tests_run_with_the_same_versions(lock: str) -> None:
     tests = pins(ROOT / "requirements" / "tests.txt")
     assert {name: versions for name, versions in pins(ROOT / f"{lock}.txt").items() if tests.get(name) != versions} == {}
 

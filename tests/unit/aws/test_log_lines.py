@@ -1,4 +1,4 @@
-"""Lines for people, programs and CloudWatch: the same few keys, metrics on them, and nothing that quotes a payload."""
+"""Log lines: the same few keys, metrics in CloudWatch's format, and no payload."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ COUNTED = {
     "JOB_FENCED": {"AttemptsFenced"},
     "REQUEST_FAILED": {"RequestsFailed"},
 }
-"""What an operator's dashboards and alarms are made of: to be renamed only with a line in the changelog."""
+"""The metrics of operators' dashboards and alarms: rename one only with a line in the changelog."""
 
 
 @pytest.fixture
@@ -52,10 +52,10 @@ def log_raised(raise_error: Callable[[], None]) -> None:
         log_event("DELIVERY_FAILED", exception=raised)
 
 
-# ── One line an event ──────────────────────────────────────────────────────────────────────────────
+# ── Events ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_line_holds_time_level_event_and_job(written: Written) -> None:
+def test_line_has_time_level_event_and_job(written: Written) -> None:
     log_event("JOB_STARTED", running_job())
     (line,) = written.lines()
     assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is not None
@@ -69,19 +69,19 @@ def test_a_line_holds_time_level_event_and_job(written: Written) -> None:
 
 
 @pytest.mark.parametrize(("name", "level"), [("SWEPT", "INFO"), ("JOB_RETRIED", "WARNING"), ("JOB_FAILED", "ERROR")])
-def test_a_line_has_its_events_level(written: Written, name: str, level: str) -> None:
+def test_line_has_its_events_level(written: Written, name: str, level: str) -> None:
     log_event(name)
     (line,) = written.lines()
     assert line["level"] == level
 
 
-def test_an_event_is_one_line_whatever_it_holds(written: Written) -> None:
+def test_event_is_always_one_line(written: Written) -> None:
     log_event("MESSAGE_MALFORMED", reason="two\nlines\r\nand “quotes”")
     (line,) = written.lines()
     assert line["reason"] == "two\nlines\r\nand “quotes”"
 
 
-def test_a_value_that_is_not_json_is_written_as_text(written: Written) -> None:
+def test_value_that_is_not_json_is_written_as_text(written: Written) -> None:
     log_event("SEND_DEFERRED", at=NOW)
     (line,) = written.lines()
     assert line["at"] == str(NOW)
@@ -100,7 +100,7 @@ def test_lambdas_own_handler_does_not_print_the_line_again(written: Written) -> 
 @pytest.mark.parametrize(
     ("level", "shown"), [("DEBUG", ["d", "i", "w"]), ("INFO", ["i", "w"]), ("WARNING", ["w"]), ("ERROR", [])]
 )
-def test_the_jobs_lines_below_the_level_are_left_out(level: str, shown: list[str]) -> None:
+def test_jobs_lines_below_the_level_are_left_out(level: str, shown: list[str]) -> None:
     with written_lines(level) as written:
         logger = log.for_job(running_job())
         logger.debug("d")
@@ -109,7 +109,7 @@ def test_the_jobs_lines_below_the_level_are_left_out(level: str, shown: list[str
         assert [line["message"] for line in written.lines()] == shown
 
 
-def test_the_level_is_ours_also_where_lambda_has_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configured_level_overrides_lambdas(monkeypatch: pytest.MonkeyPatch) -> None:
     # Lambda sets it to INFO where it filters the platform's lines.
     monkeypatch.setenv("AWS_LAMBDA_LOG_LEVEL", "INFO")
     with written_lines("ERROR") as written:
@@ -117,22 +117,22 @@ def test_the_level_is_ours_also_where_lambda_has_one_of_its_own(monkeypatch: pyt
         assert written.text == ""
 
 
-# ── Which request a line belongs to ────────────────────────────────────────────────────────────────
+# ── Request and trace ids ────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_line_of_an_api_function_has_the_request_id_that_a_problem_shows(written: Written) -> None:
+def test_line_of_an_api_function_has_the_request_id_of_a_problem(written: Written) -> None:
     written.invoke(lambda: log_event("JOB_STARTED", running_job()), correlation_id=GATEWAY_ID)
     (line,) = written.lines()
     assert line["requestId"] == GATEWAY_ID
 
 
-def test_a_line_of_another_function_has_lambdas_request_id(written: Written) -> None:
+def test_line_of_another_function_has_lambdas_request_id(written: Written) -> None:
     written.invoke(lambda: log_event("JOB_STARTED", running_job()))
     (line,) = written.lines()
     assert line["requestId"] == LambdaContext.aws_request_id
 
 
-def test_a_jobs_own_line_has_the_request_id_too(written: Written) -> None:
+def test_jobs_own_line_has_the_request_id(written: Written) -> None:
     written.invoke(lambda: log.for_job(running_job()).info("Halfway."))
     (line,) = written.lines()
     assert line["requestId"] == LambdaContext.aws_request_id
@@ -148,7 +148,7 @@ def test_only_lines_of_a_cold_start_say_so(written: Written, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("sampled", ["1", "1;Lineage=25:a:1"])
-def test_a_line_names_the_trace_that_x_ray_has(written: Written, monkeypatch: pytest.MonkeyPatch, sampled: str) -> None:
+def test_line_has_the_id_of_a_sampled_trace(written: Written, monkeypatch: pytest.MonkeyPatch, sampled: str) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE + sampled)
     log_event("JOB_STARTED", running_job())
     (line,) = written.lines()
@@ -156,7 +156,7 @@ def test_a_line_names_the_trace_that_x_ray_has(written: Written, monkeypatch: py
 
 
 @pytest.mark.parametrize("trace", ["", TRACE + "0"])
-def test_a_line_names_no_trace_that_x_ray_does_not_have(written: Written, monkeypatch: pytest.MonkeyPatch, trace: str) -> None:
+def test_line_has_no_id_of_an_unsampled_trace(written: Written, monkeypatch: pytest.MonkeyPatch, trace: str) -> None:
     monkeypatch.setenv("_X_AMZN_TRACE_ID", trace)
     log_event("JOB_STARTED", running_job())
     (line,) = written.lines()
@@ -166,13 +166,13 @@ def test_a_line_names_no_trace_that_x_ray_does_not_have(written: Written, monkey
 # ── Metrics ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_metrics_are_those_that_dashboards_know() -> None:
+def test_metrics_keep_their_published_names() -> None:
     assert {name: set(metrics) for name, metrics in METRICS.items()} == {**COUNTED, "SWEPT": {"oldestDueAgeMs"}}
     assert {unit for metrics in METRICS.values() for unit in metrics.values()} <= {unit.value for unit in MetricUnit}
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_a_counted_event_is_a_metric_on_the_same_line(written: Written, name: str) -> None:
+def test_counted_event_has_its_metric_on_the_same_line(written: Written, name: str) -> None:
     log_event(name, running_job(), durationMs=12)
     (line,) = written.lines()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -183,7 +183,7 @@ def test_a_counted_event_is_a_metric_on_the_same_line(written: Written, name: st
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_a_metric_is_kept_by_application_and_by_job_type(written: Written, name: str) -> None:
+def test_metric_has_application_and_job_type_as_dimensions(written: Written, name: str) -> None:
     for _ in range(2):
         log_event(name, running_job())
     for line in written.lines():
@@ -192,7 +192,7 @@ def test_a_metric_is_kept_by_application_and_by_job_type(written: Written, name:
         assert (line["application"], line["jobType"]) == ("orders", "sample.returns")
 
 
-def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Written) -> None:
+def test_metric_without_a_job_has_no_job_type(written: Written) -> None:
     log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
     (line,) = written.lines()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
@@ -201,7 +201,7 @@ def test_a_metric_that_belongs_to_no_job_has_no_job_type(written: Written) -> No
     assert line["oldestDueAgeMs"] == 1500
 
 
-def test_a_metric_without_a_value_is_not_announced(written: Written) -> None:
+def test_metric_without_a_value_is_not_declared(written: Written) -> None:
     # CloudWatch drops a whole line that announces a metric it does not hold.
     log_event("JOB_COMPLETED", running_job())
     (line,) = written.lines()
@@ -209,21 +209,21 @@ def test_a_metric_without_a_value_is_not_announced(written: Written) -> None:
     assert [metric["Name"] for metric in directive["Metrics"]] == ["JobsCompleted"]
 
 
-def test_an_event_that_is_not_counted_costs_no_metric(written: Written) -> None:
+def test_uncounted_event_has_no_metric(written: Written) -> None:
     log_event("JOB_STARTED", running_job())
     assert "_aws" not in written.text
 
 
-def test_a_metric_is_written_whatever_the_level() -> None:
+def test_metric_is_written_at_every_level() -> None:
     with written_lines("ERROR") as written:
         log_event("SWEPT", oldestDueAgeMs=0)
         assert written.names() == {"SWEPT"}
 
 
-# ── Nothing that quotes a payload ──────────────────────────────────────────────────────────────────
+# ── Payloads ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_line_holds_nothing_that_others_append_to_the_logger(written: Written) -> None:
+def test_line_has_no_keys_that_other_code_appends_to_the_logger(written: Written) -> None:
     logger = logging.getLogger("asyncjobs")
     logger.info("Somebody's line.", extra={"input": "canary", "fields": {"count": 1}})
     (line,) = written.lines()
@@ -231,12 +231,12 @@ def test_a_line_holds_nothing_that_others_append_to_the_logger(written: Written)
     assert "canary" not in written.text
 
 
-def test_a_line_holds_nothing_of_lambdas_context_but_the_request_id(written: Written) -> None:
+def test_line_has_only_the_request_id_of_lambdas_context(written: Written) -> None:
     written.invoke(lambda: log_event("JOB_STARTED", running_job()))
     assert "function" not in written.text
 
 
-def test_an_exceptions_text_is_not_in_a_line(written: Written) -> None:
+def test_text_of_an_exception_is_not_logged(written: Written) -> None:
     try:
         raise_canary()
     except KeyError:
@@ -249,14 +249,14 @@ def test_an_exceptions_text_is_not_in_a_line(written: Written) -> None:
     assert "canary" not in written.text.replace("raise_canary", "")
 
 
-def test_the_worker_may_write_an_exceptions_text() -> None:
+def test_worker_may_log_the_text_of_an_exception() -> None:
     with written_lines(with_exception_text=True) as written:
         log_raised(raise_canary)
         (line,) = written.lines()
         assert line["exceptionText"] == "'canary'"
 
 
-def test_what_a_job_raises_for_its_owner_is_in_no_line() -> None:
+def test_message_of_fatal_is_not_logged() -> None:
     def raise_fatal() -> None:
         raise Fatal("canary")
 
@@ -266,7 +266,7 @@ def test_what_a_job_raises_for_its_owner_is_in_no_line() -> None:
         assert "exceptionText" not in line
 
 
-def test_a_long_text_is_cut() -> None:
+def test_long_text_is_cut() -> None:
     def raise_at_length() -> None:
         raise ValueError("x" * 100_000)
 
@@ -276,7 +276,7 @@ def test_a_long_text_is_cut() -> None:
         assert line["exceptionText"] == "x" * log_lines._MAX_TEXT
 
 
-def test_an_exception_without_a_text_of_its_own_costs_no_line() -> None:
+def test_exception_whose_text_fails_is_logged() -> None:
     class Unprintable(Exception):
         def __str__(self) -> str:
             raise RuntimeError
@@ -290,7 +290,7 @@ def test_an_exception_without_a_text_of_its_own_costs_no_line() -> None:
         assert (line["errorType"], line["exceptionText"]) == ("Unprintable", None)
 
 
-def test_a_lone_surrogate_costs_no_line(written: Written) -> None:
+def test_lone_surrogate_is_logged(written: Written) -> None:
     log_event("MESSAGE_MALFORMED", reason="a\ud800b")
     (line,) = written.lines()
     assert line["reason"] == "a?b"
@@ -303,7 +303,7 @@ def test_exc_info_without_an_exception_changes_nothing(written: Written) -> None
     assert "traceback" not in line
 
 
-# ── What it costs ──────────────────────────────────────────────────────────────────────────────────
+# ── Size ─────────────────────────────────────────────────────────────────────────────────────────────
 
 BEFORE_POWERTOOLS = """\
 {"time": "2026-11-21T12:00:00.000Z", "level": "INFO", "message": "JOB_ACCEPTED", "asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "jobType": "sample.returns", "attempt": 0, "status": "PENDING", "application": "orders", "JobsAccepted": 1, "_aws": {"Timestamp": 1795673972071, "CloudWatchMetrics": [{"Namespace": "asyncjobs", "Dimensions": [["application"], ["application", "jobType"]], "Metrics": [{"Name": "JobsAccepted", "Unit": "Count"}]}]}}
@@ -313,9 +313,7 @@ BEFORE_POWERTOOLS = """\
 """The lines of a short job when they had no request id, and no Powertools behind them."""
 
 
-def test_a_short_job_logs_no_more_bytes_than_before_it_named_its_requests(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_short_job_logs_no_more_bytes_than_before_request_ids(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aws_lambda_powertools.logging.logger.is_cold_start", False)
     monkeypatch.setenv("_X_AMZN_TRACE_ID", TRACE + "0")  # as on AWS without tracing
     written.invoke(lambda: log_event("JOB_ACCEPTED", new_job()), correlation_id=GATEWAY_ID)
