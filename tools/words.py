@@ -18,13 +18,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
+FOLDERS = ("bench", "docs", "events", "functions", "layers", "local", "requirements", "tests", "tools")
 SCOPE = (
     *("*.md", "*.toml", "*.yaml", "Makefile"),
-    *(
-        f"{folder}/**/*{suffix}"
-        for folder in ("bench", "docs", "events", "functions", "layers", "local", "tests", "tools")
-        for suffix in (".md", ".py", ".sh", ".toml", ".yaml")
-    ),
+    *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in (".in", ".md", ".py", ".sh", ".toml", ".yaml", "Makefile")),
 )
 """The files to check, as globs."""
 

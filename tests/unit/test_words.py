@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 
 from tools import words
@@ -69,6 +71,19 @@ def test_every_exclusion_names_an_existing_file_or_folder() -> None:
     assert [name for name in words.TEXTS if not (words.ROOT / name).exists()] == []
 
 
+def test_every_folder_of_the_repository_is_in_scope() -> None:
+    listed = subprocess.run(["git", "ls-files", "*/*"], cwd=words.ROOT, capture_output=True, text=True, check=True).stdout
+    folders = {name.partition("/")[0] for name in listed.splitlines()}
+    assert {folder for folder in folders if not folder.startswith(".")} == set(words.FOLDERS)
+
+
 def test_scope_contains_each_kind_of_file() -> None:
     names = set(words.files())
-    assert {"README.md", "docs/jobs.md", "template.yaml", "tools/words.py", "tools/find-python.sh"} <= names
+    assert {
+        "README.md",
+        "docs/jobs.md",
+        "template.yaml",
+        "tools/words.py",
+        "tools/find-python.sh",
+        "layers/asyncjobs/asyncjobs/core/job.py",
+    } <= names
