@@ -49,6 +49,12 @@ def test_every_named_source_file_exists(document: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_lines_of_prose_are_at_most_160_characters(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [line for line in prose.splitlines() if len(line) > 160 and not line.startswith(("|", "!["))] == []
+
+
 SEEDS = re.findall(r"^\| (S\d.*?) \| (.*?) \|(?: (.*?))? \|$", (ROOT / "docs/seeds.md").read_text(), flags=re.MULTILINE)
 
 
