@@ -22,16 +22,7 @@ from asyncjobs.http.request import MAX_BODY
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.deployed.security.world import World
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
-
-SUBMIT = "POST /api/v1/jobs"
-CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
-RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
-DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
-UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
-REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
-JOB = "GET /api/v1/jobs/{asyncJobId}"
-RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
-JOBS = "GET /api/v1/jobs"
+from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, SUBMIT, UPDATE
 
 ELSEWHERE = {
     "S1": [

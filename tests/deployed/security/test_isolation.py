@@ -11,19 +11,19 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from asyncjobs.core.job import AsyncJob, job_id_for
-from tests.deployed.security.world import Answer, World
+from tests.deployed.security.world import World
+from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, UPDATE, Answer
 
-JOBS = "GET /api/v1/jobs"
-ABOUT_ONE_JOB = {
-    "look": "GET /api/v1/jobs/{asyncJobId}",
-    "fetch": "GET /api/v1/jobs/{asyncJobId}/result",
-    "cancel": "POST /api/v1/jobs/{asyncJobId}/cancel",
-    "retry": "POST /api/v1/jobs/{asyncJobId}/retry",
-    "delete": "DELETE /api/v1/jobs/{asyncJobId}",
-    "tell as owner": "PATCH /api/v1/jobs/{asyncJobId}",
-    "tell as worker": "PATCH /api/v1/jobs/{asyncJobId}/report",
+ROUTES = {
+    "read": JOB,
+    "fetch": RESULT,
+    "cancel": CANCEL,
+    "retry": RETRY,
+    "delete": DELETE,
+    "report as owner": UPDATE,
+    "report as worker": REPORT,
 }
-REPORT = json.dumps({"progress": 50, "message": "Half of it"})
+PROGRESS = json.dumps({"progress": 50, "message": "Half of it"})
 BODIES: dict[str, dict[str, Any]] = {
     "inline": {"jobType": "sample.returns_much", "input": {"size": 3}},
     "in the bucket": {"jobType": "sample.returns_much", "input": {"size": 9000}},
@@ -38,7 +38,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("submit"), st.booleans(), KEYS, st.sampled_from(sorted(BODIES))),
         # A job of the same owner or of the other one, with the id of that owner's key.
-        st.tuples(st.sampled_from(sorted(ABOUT_ONE_JOB)), st.booleans(), KEYS, st.booleans()),
+        st.tuples(st.sampled_from(sorted(ROUTES)), st.booleans(), KEYS, st.booleans()),
         st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
         st.tuples(st.sampled_from(["work", "sweep"]), st.just(None), st.just(None), st.just(None)),
     ),
@@ -89,8 +89,8 @@ class TwoWorlds:
         whose = self.owners[0 if is_first == detail else 1]
         # A worker has the token of one of its owner's jobs and sends it for any job.
         token = next((token for (of, who, _), token in self._tokens.items() if (of, who) == (id(world), owner)), "")
-        headers = {"authorization": f"Bearer {token}"} if kind == "tell as worker" else {}
-        return world.call(ABOUT_ONE_JOB[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=REPORT)
+        headers = {"authorization": f"Bearer {token}"} if kind == "report as worker" else {}
+        return world.call(ROUTES[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=PROGRESS)
 
     def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
         """Return the first user's view of the answer without random values."""
@@ -119,12 +119,12 @@ def test_worker_token_of_one_job_is_rejected_for_another(
     world = World()
     first, second = (world.submit(owner, key=key).body for owner, key in zip(owners, keys, strict=True))
     if is_finished:
-        world.call(ABOUT_ONE_JOB["cancel"], owners[1], async_job_id=second["asyncJobId"])
+        world.call(ROUTES["cancel"], owners[1], async_job_id=second["asyncJobId"])
     before = dict(world.store.jobs)
     headers = {"authorization": f"Bearer {first['workerToken']}"}
     answer = world.call(
-        ABOUT_ONE_JOB["tell as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=REPORT
+        ROUTES["report as worker"], owners[1], async_job_id=second["asyncJobId"], headers=headers, body=PROGRESS
     )
     assert (answer.status, answer.code, world.store.jobs) == (401, "INVALID_WORKER_TOKEN", before)
-    own = world.call(ABOUT_ONE_JOB["tell as worker"], async_job_id=first["asyncJobId"], headers=headers, body=REPORT)
+    own = world.call(ROUTES["report as worker"], async_job_id=first["asyncJobId"], headers=headers, body=PROGRESS)
     assert (own.status, own.body["progress"]) == (200, 50)

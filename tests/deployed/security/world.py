@@ -18,9 +18,9 @@ from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
-from tests.support.events import as_owner, sample
 from tests.support.factories import NOW, job_types_of
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.http_events import SUBMIT, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
 LONG = timedelta(minutes=15)
@@ -31,25 +31,6 @@ def sample_catalog() -> Catalog:
 
 
 CATALOG = sample_catalog()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer as the client sees it."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
-
-    @property
-    def code(self) -> str | None:
-        """Return the code of a problem."""
-        found: str | None = self.body.get("code")
-        return found
 
 
 @dataclass
@@ -77,33 +58,17 @@ class World:
         self._worker = BatchWorker(executor, self.queue)
         self._sweeper = make_sweeper(store=self.store, queue=self.queue, clock=self.clock)
 
-    def call(
-        self,
-        route: str,
-        owner: Any = "alice",
-        *,
-        async_job_id: str | None = None,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        **event: Any,
-    ) -> Answer:
+    def call(self, route: str, owner: Any = "alice", **event: Any) -> Answer:
         """Send a request of a user whose token the gateway accepted."""
-        asked = as_owner(sample("submit"), owner)
-        del asked["headers"]["idempotency-key"]
-        asked["headers"] |= headers or {}
-        asked |= {"routeKey": route, "queryStringParameters": dict(query or {}), **event}
-        if async_job_id is not None:
-            asked["pathParameters"] = {"asyncJobId": async_job_id}
-        return self.answer(asked)
+        return self.answer(http_event(route, owner, **event))
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """Handle an event of the gateway."""
-        answer = (self._queries if event["routeKey"].startswith("GET") else self._commands).handle(event)
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        return Answer.of((self._queries if event["routeKey"].startswith("GET") else self._commands).handle(event))
 
     def submit(self, owner: str = "alice", *, key: str | None = None, **body: Any) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}
-        return self.call("POST /api/v1/jobs", owner, headers=headers, body=json.dumps(body))
+        return self.call(SUBMIT, owner, headers=headers, body=json.dumps(body))
 
     def work(self) -> None:
         """Deliver each message of the queue."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.http.in_memory_api import Answer, InMemoryApi, SimulatedWait
+from tests.support.http_events import Answer
+from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait
 
 
 @pytest.fixture

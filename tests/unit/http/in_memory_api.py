@@ -22,28 +22,14 @@ from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
-from tests.support.events import as_owner, sample
 from tests.support.factories import NOW, OWNER, job_type, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.http_events import JOBS, REPORT, SUBMIT, UPDATE, UPLOAD, Answer, http_event
 from tests.support.parts import make_commands
 
-SUBMIT = "POST /api/v1/jobs"
-CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
-UPLOAD = "POST /api/v1/uploads"
-RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
-DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
-UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
-REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
-JOB = "GET /api/v1/jobs/{asyncJobId}"
-RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
-JOBS = "GET /api/v1/jobs"
-JOB_TYPES = "GET /api/v1/job-types"
-HEALTH = "GET /api/v1/health"
-OPENAPI = "GET /api/v1/openapi.json"
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
 QUERY_ROUTES = {operation.route_key for operation in QUERIES}
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
 
 READS = job_type(
     "api.reads",
@@ -87,23 +73,6 @@ CATALOG = Catalog(
 CONTRACT = Contract(document(CATALOG))
 BODY = {"jobType": "api.reads", "input": {"pages": 9}}
 FAILURE = JobFailure(code="HOPELESS", message="The document is encrypted: remove its password.", type="Fatal", retryable=False)
-
-
-@dataclass
-class Answer:
-    """An answer as the client sees it."""
-
-    status: int
-    headers: Mapping[str, str]
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
-
-    @property
-    def pointers(self) -> list[str]:
-        return sorted(error["pointer"] for error in self.body["errors"])
 
 
 @dataclass
@@ -155,43 +124,12 @@ class InMemoryApi:
         self.estimates_requested.append(job_type)
         return self.estimates.get(job_type)
 
-    def call(
-        self,
-        route: str,
-        *,
-        owner: str = OWNER,
-        async_job_id: str | None = None,
-        path: Mapping[str, str] | None = None,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        **event: Any,
-    ) -> Answer:
-        names = {
-            SUBMIT: "submit",
-            UPLOAD: "upload",
-            UPDATE: "submit",
-            REPORT: "submit",
-            CANCEL: "cancel",
-            RETRY: "retry",
-            DELETE: "delete",
-            SEARCH: "submit",
-        }
-        name = names.get(route, "status")
-        request = as_owner(sample(name), owner)
-        request["headers"].pop("idempotency-key", None)
-        request["headers"] |= headers or {}
-        request |= {"routeKey": route, **({"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}), **event}
-        request.pop("pathParameters", None)
-        if async_job_id is not None:
-            request["pathParameters"] = {"asyncJobId": async_job_id}
-        if path is not None:
-            request["pathParameters"] = dict(path)
-        if query is not None:
-            request["queryStringParameters"] = dict(query)
+    def call(self, route: str, *, owner: str = OWNER, **event: Any) -> Answer:
+        body = {"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}
         api = self._queries if route in QUERY_ROUTES else self._commands
-        answer = api.handle(request)
+        answer = api.handle(http_event(route, owner, **{**body, **event}))
         CONTRACT.check(route, answer["statusCode"], answer["headers"], answer["body"])
-        return Answer(answer["statusCode"], answer["headers"], answer["body"])
+        return Answer.of(answer)
 
     def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
         headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}

@@ -12,8 +12,9 @@ from asyncjobs.http.answers import Answer
 from asyncjobs.http.api import Api
 from asyncjobs.http.request import Request
 from tests.support.events import sample
+from tests.support.http_events import HEALTH, JOB
 from tests.unit.conftest import Lines
-from tests.unit.http.in_memory_api import CONTRACT, HEALTH, JOB
+from tests.unit.http.in_memory_api import CONTRACT
 
 EVENT = {**sample("status"), "routeKey": HEALTH}
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.http.in_memory_api import BODY, UPDATE, InMemoryApi
+from tests.support.http_events import UPDATE
+from tests.unit.http.in_memory_api import BODY, InMemoryApi
 
 
 def test_input_defaults_to_an_empty_object(api: InMemoryApi) -> None:

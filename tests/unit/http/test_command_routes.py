@@ -15,20 +15,8 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, job_id_for
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, running_job
-from tests.unit.http.in_memory_api import (
-    ABOUT_ONE_JOB,
-    BODY,
-    CANCEL,
-    DELETE,
-    FAILURE,
-    JOB,
-    JOBS,
-    RETRY,
-    SUBMIT,
-    Answer,
-    InMemoryApi,
-    SimulatedWait,
-)
+from tests.support.http_events import ABOUT_ONE_JOB, CANCEL, DELETE, JOB, JOBS, RETRY, SUBMIT, Answer
+from tests.unit.http.in_memory_api import BODY, FAILURE, InMemoryApi, SimulatedWait
 
 
 def test_accepted_submit_is_202_with_location_and_retry_after(api: InMemoryApi) -> None:

@@ -16,11 +16,8 @@ from asyncjobs.core.ports import ListPosition
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.service.queries import JobsQuery
 from tests.support.factories import JOB_ID, NOW, OWNER
-from tests.unit.http.in_memory_api import (
-    JOBS,
-    InMemoryApi,
-    listed,
-)
+from tests.support.http_events import JOBS
+from tests.unit.http.in_memory_api import InMemoryApi, listed
 
 LIST = {"limit": "1", "status": "PENDING"}
 

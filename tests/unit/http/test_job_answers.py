@@ -10,12 +10,8 @@ from asyncjobs.core.clock import from_rfc3339
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, Result
 from tests.support.factories import JOB_ID, NOW, new_job, running_job
-from tests.unit.http.in_memory_api import (
-    FAILURE,
-    JOB,
-    RESULT,
-    InMemoryApi,
-)
+from tests.support.http_events import JOB, RESULT
+from tests.unit.http.in_memory_api import FAILURE, InMemoryApi
 
 
 @pytest.mark.parametrize(

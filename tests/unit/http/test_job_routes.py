@@ -10,7 +10,8 @@ import pytest
 
 from asyncjobs.core.job import AsyncJob, Result, job_id_for
 from tests.support.factories import NOW, OWNER, new_job
-from tests.unit.http.in_memory_api import FAILURE, JOB, SEARCH, SEARCH_SYNCHRONOUS, Answer, InMemoryApi, SimulatedWait
+from tests.support.http_events import JOB, Answer
+from tests.unit.http.in_memory_api import FAILURE, SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait
 
 
 def search(api: InMemoryApi, route: str = SEARCH, query: Mapping[str, str] | None = None, **event: Any) -> Answer:

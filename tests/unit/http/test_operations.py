@@ -15,18 +15,8 @@ from asyncjobs.core.job import Result, Status
 from asyncjobs.http.operations import Operation
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job
-from tests.unit.http.in_memory_api import (
-    ABOUT_ONE_JOB,
-    BODY,
-    CANCEL,
-    HEALTH,
-    JOB,
-    JOB_TYPES,
-    JOBS,
-    SUBMIT,
-    InMemoryApi,
-    walk,
-)
+from tests.support.http_events import ABOUT_ONE_JOB, CANCEL, HEALTH, JOB, JOB_TYPES, JOBS, SUBMIT
+from tests.unit.http.in_memory_api import BODY, InMemoryApi, walk
 
 
 @pytest.mark.parametrize("route", ABOUT_ONE_JOB)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.support.factories import JOB_ID, running_job
-from tests.unit.http.in_memory_api import (
-    JOB,
-    JOBS,
-    InMemoryApi,
-)
+from tests.support.http_events import JOB, JOBS
+from tests.unit.http.in_memory_api import InMemoryApi
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])

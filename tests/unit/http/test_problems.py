@@ -11,12 +11,8 @@ from asyncjobs.core.errors import AnotherIsRunning, AsyncJobsError, IllegalMove,
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.http.problems import invalid_request, to_problem
 from tests.support.factories import JOB_ID
-from tests.unit.http.in_memory_api import (
-    BODY,
-    CANCEL,
-    JOB,
-    InMemoryApi,
-)
+from tests.support.http_events import CANCEL, JOB
+from tests.unit.http.in_memory_api import BODY, InMemoryApi
 
 
 def test_invalid_request_names_each_place() -> None:

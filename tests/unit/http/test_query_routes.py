@@ -15,17 +15,8 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
-from tests.unit.http.in_memory_api import (
-    HEALTH,
-    JOB,
-    JOBS,
-    OPENAPI,
-    RESULT,
-    InMemoryApi,
-    SimulatedWait,
-    listed,
-    walk,
-)
+from tests.support.http_events import HEALTH, JOB, JOBS, OPENAPI, RESULT
+from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait, listed, walk
 
 
 def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:

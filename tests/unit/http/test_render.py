@@ -6,7 +6,8 @@ from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.job import Result
 from asyncjobs.core.rate import SubmitRate
 from tests.support.factories import JOB_ID, NOW, running_job
-from tests.unit.http.in_memory_api import BODY, FAILURE, JOB, JOB_TYPES, JOBS, READS, RESULT, InMemoryApi
+from tests.support.http_events import JOB, JOB_TYPES, JOBS, RESULT
+from tests.unit.http.in_memory_api import BODY, FAILURE, READS, InMemoryApi
 
 # ── Rate limit ───────────────────────────────────────────────────────────────────────────────────────
 

@@ -9,15 +9,8 @@ import pytest
 
 from asyncjobs.core.errors import Unavailable
 from tests.support.factories import JOB_ID, OWNER, new_job
-from tests.unit.http.in_memory_api import (
-    CANCEL,
-    JOB,
-    REPORT,
-    RESULT,
-    UPDATE,
-    Answer,
-    InMemoryApi,
-)
+from tests.support.http_events import CANCEL, JOB, REPORT, RESULT, UPDATE, Answer
+from tests.unit.http.in_memory_api import InMemoryApi
 
 
 def reported(api: InMemoryApi, tracked: Answer, route: str, report: Any, token: str | None = None, **event: Any) -> Answer:

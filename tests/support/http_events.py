@@ -1,0 +1,79 @@
+"""HTTP API events for the routes of the API, and the answers to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tests.support.events import as_owner, sample
+
+SUBMIT = "POST /api/v1/jobs"
+CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
+UPLOAD = "POST /api/v1/uploads"
+RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
+DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
+UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
+JOB = "GET /api/v1/jobs/{asyncJobId}"
+RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
+JOBS = "GET /api/v1/jobs"
+JOB_TYPES = "GET /api/v1/job-types"
+HEALTH = "GET /api/v1/health"
+OPENAPI = "GET /api/v1/openapi.json"
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
+
+_SAMPLES = {UPLOAD: "upload", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as the client sees it."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Self:
+        """Read what a handler returned to the gateway."""
+        return cls(answer["statusCode"], answer["headers"], answer["body"])
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def code(self) -> str | None:
+        """Return the code of a problem."""
+        found: str | None = self.body.get("code")
+        return found
+
+    @property
+    def pointers(self) -> list[str]:
+        return sorted(error["pointer"] for error in self.body["errors"])
+
+
+def http_event(
+    route: str,
+    owner: Any,
+    *,
+    async_job_id: str | None = None,
+    path: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    **event: Any,
+) -> dict[str, Any]:
+    """Return the sample event of the route, from this owner, without an idempotency key and with these changes."""
+    request = as_owner(sample(_SAMPLES.get(route, "status" if route.startswith("GET") else "submit")), owner)
+    request["headers"].pop("idempotency-key", None)
+    request["headers"] |= headers or {}
+    request.pop("pathParameters", None)
+    if async_job_id is not None:
+        path = {**(path or {}), "asyncJobId": async_job_id}
+    if path is not None:
+        request["pathParameters"] = dict(path)
+    if query is not None:
+        request["queryStringParameters"] = dict(query)
+    return {**request, "routeKey": route, **event}
