@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import BinaryIO, Self
@@ -154,6 +154,18 @@ class FakeStore:
 
 
 @dataclass
+class RacingStore(FakeStore):
+    """A store in which another writer comes first: before each swap, the next of `rivals` runs."""
+
+    rivals: list[Callable[[FakeStore], object]] = field(default_factory=list)
+
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        if self.rivals:
+            self.rivals.pop(0)(self)
+        return super().swap_if_unchanged(old, new, unchanged)
+
+
+@dataclass
 class FakeHistory:
     """A `History` in a dictionary. Every call fails while `is_down`; `reads` counts requests that cost a read."""
 
@@ -198,6 +210,11 @@ class FakeQueue:
         self.sent += messages
         self.delays += [timedelta(0)] * len(messages)
         return []
+
+    def add_waiting(self, count: int, priority: Priority = Priority.STANDARD) -> None:
+        """Add messages of another owner."""
+        for number in range(count):
+            self.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=priority))
 
     def backlog(self, priority: Priority) -> int:
         self.backlog_reads += 1

@@ -29,7 +29,7 @@ from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsQuery, Queries
-from asyncjobs.service.submit import Submission, SubmitRequest
+from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
@@ -303,53 +303,35 @@ class World:
 
     def submit(self, request: Request) -> Invocation:
         """Start a submit."""
-
-        def work() -> Submission:
-            submission = self.commands.submit(request.owner, request.body, idempotency_key=request.key)
-            self.scheduler.pause("answer", Kind.END)
-            return submission
-
-        return self._asked("submit", work, request=request)
+        return self._asked(
+            "submit",
+            lambda: self.commands.submit(request.owner, request.body, idempotency_key=request.key),
+            request=request,
+        )
 
     def cancel(self, owner: str, async_job_id: str) -> Invocation:
         """Start a cancel."""
-
-        def work() -> AsyncJob:
-            job = self.commands.cancel(owner, async_job_id)
-            self.scheduler.pause("answer", Kind.END)
-            return job
-
-        return self._asked("cancel", work, key=JobKey(owner, async_job_id))
+        key = JobKey(owner, async_job_id)
+        return self._asked("cancel", lambda: self.commands.cancel(owner, async_job_id), key=key)
 
     def retry(self, owner: str, async_job_id: str) -> Invocation:
         """Start a retry."""
-
-        def work() -> AsyncJob:
-            job = self.commands.retry(owner, async_job_id)
-            self.scheduler.pause("answer", Kind.END)
-            return job
-
-        return self._asked("retry", work, key=JobKey(owner, async_job_id))
+        key = JobKey(owner, async_job_id)
+        return self._asked("retry", lambda: self.commands.retry(owner, async_job_id), key=key)
 
     def delete(self, owner: str, async_job_id: str) -> Invocation:
         """Start a delete."""
-
-        def work() -> None:
-            self.commands.delete(owner, async_job_id)
-            self.scheduler.pause("answer", Kind.END)
-
-        return self._asked("delete", work, key=JobKey(owner, async_job_id))
+        key = JobKey(owner, async_job_id)
+        return self._asked("delete", lambda: self.commands.delete(owner, async_job_id), key=key)
 
     def report(self, key: JobKey, report: Report, token: WorkerToken | None = None) -> Invocation:
         """Start a report of a tracked job's owner, or of a worker with its token."""
 
-        def work() -> AsyncJob:
+        def send() -> AsyncJob:
             reports = self.reports
-            job = reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
-            self.scheduler.pause("answer", Kind.END)
-            return job
+            return reports.by_worker(key.async_job_id, token, report) if token else reports.by_owner(key, report)
 
-        return self._asked("report", work, key=key, report=report, token=token)
+        return self._asked("report", send, key=key, report=report, token=token)
 
     def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
         """Return the workers' tokens and their jobs."""
@@ -522,7 +504,14 @@ class World:
             raise invocation.error
         return invocation.answer
 
-    def _asked(self, role: str, work: Callable[[], Any], **about: Any) -> Invocation:
+    def _asked(self, role: str, send: Callable[[], Any], **about: Any) -> Invocation:
+        """Start an invocation that pauses between the end of the request and its answer."""
+
+        def work() -> Any:
+            answer = send()
+            self.scheduler.pause("answer", Kind.END)
+            return answer
+
         invocation = self._new(role, work)
         self.notes.asked.append(Asked(invocation, **about))
         self.scheduler.start(invocation)

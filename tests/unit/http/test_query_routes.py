@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import AsyncJob, JobKey, Priority, Result, Status
-from asyncjobs.core.message import JobMessage
+from asyncjobs.core.job import AsyncJob, Priority, Result, Status
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
@@ -33,22 +32,17 @@ def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:
     assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
 
 
-def queue_messages(api: InMemoryApi, **counts: int) -> None:
-    for priority, count in counts.items():
-        for number in range(count):
-            api.queue.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=Priority(priority)))
-
-
 def test_queue_depth_is_that_of_the_jobs_own_queue() -> None:
     api = InMemoryApi(shows_queue_depth=True)
-    queue_messages(api, high=1, standard=2, low=3)
+    for count, priority in enumerate(Priority, start=1):
+        api.queue.add_waiting(count, priority)
     for priority, depth in zip(Priority, (1, 2, 3), strict=True):
         api.add_jobs(new_job(priority=priority))
         assert api.call(JOB, async_job_id=JOB_ID).body["queueDepth"] == depth
 
 
 def test_queue_depth_is_off_by_default(api: InMemoryApi) -> None:
-    queue_messages(api, standard=2)
+    api.queue.add_waiting(2)
     api.add_jobs(new_job())
     assert "queueDepth" not in api.call(JOB, async_job_id=JOB_ID).body
     assert api.queue.backlog_reads == 0
@@ -80,7 +74,7 @@ def test_queue_is_read_every_five_seconds_and_not_on_each_poll() -> None:
     for seconds in (0, 4.999, 0.001):
         api.clock.advance(seconds=seconds)
         depths.append(api.call(JOB, async_job_id=JOB_ID).body["queueDepth"])
-        queue_messages(api, standard=1)
+        api.queue.add_waiting(1)
     assert (depths, api.queue.backlog_reads) == ([0, 0, 2], 2)
 
 
@@ -101,7 +95,7 @@ def test_changed_queue_depth_keeps_the_entity_tag() -> None:
     api = InMemoryApi(shows_queue_depth=True)
     api.add_jobs(new_job())
     first = api.call(JOB, async_job_id=JOB_ID)
-    queue_messages(api, standard=7)
+    api.queue.add_waiting(7)
     api.clock.advance(seconds=5)
     later = api.call(JOB, async_job_id=JOB_ID)
     again = api.call(JOB, async_job_id=JOB_ID, headers={"if-none-match": first.headers["etag"]})

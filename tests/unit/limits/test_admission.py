@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
-from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, JobKey, Priority
-from asyncjobs.core.message import JobMessage
+from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Priority
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.limits.admission import Admission
 from tests.support.factories import NOW, OWNER, new_job, new_tracked_job
@@ -32,11 +31,6 @@ def admission(store: FakeStore, queue: FakeQueue, clock: FakeClock) -> Make:
 
 def job(number: int = 0, *, owner: str = OWNER) -> AsyncJob:
     return new_job(owner=owner, async_job_id=f"00000000-0000-4000-8000-{number:012}")
-
-
-def queue_messages(queue: FakeQueue, count: int, priority: Priority = Priority.STANDARD) -> None:
-    for number in range(count):
-        queue.send(JobMessage(JobKey("bob", str(number)), "gen", "sample.returns", priority=priority))
 
 
 # ── No limits ────────────────────────────────────────────────────────────────────────────────────────────
@@ -135,7 +129,7 @@ def test_tracked_job_counts_until_it_ends(admission: Make) -> None:
 
 
 def test_full_queue_rejects_jobs(admission: Make, queue: FakeQueue) -> None:
-    queue_messages(queue, 3)
+    queue.add_waiting(3)
     admission(max_backlog=4).admit(job())
     with pytest.raises(Busy) as refused:
         admission(max_backlog=3).admit(job())
@@ -143,7 +137,7 @@ def test_full_queue_rejects_jobs(admission: Make, queue: FakeQueue) -> None:
 
 
 def test_only_the_jobs_own_queue_counts(admission: Make, queue: FakeQueue) -> None:
-    queue_messages(queue, 3, Priority.LOW)
+    queue.add_waiting(3, Priority.LOW)
     limits = admission(max_backlog=3)
     for taken in (Priority.HIGH, Priority.STANDARD):
         limits.admit(replace(job(), priority=taken))
@@ -152,7 +146,7 @@ def test_only_the_jobs_own_queue_counts(admission: Make, queue: FakeQueue) -> No
 
 
 def test_unavailable_queue_rejects_no_job(admission: Make, queue: FakeQueue) -> None:
-    queue_messages(queue, 3)
+    queue.add_waiting(3)
     queue.is_down = True
     admission(max_backlog=3).admit(job())
 
@@ -160,14 +154,14 @@ def test_unavailable_queue_rejects_no_job(admission: Make, queue: FakeQueue) -> 
 def test_rejection_for_a_full_queue_takes_no_token_and_writes_nothing(
     admission: Make, store: FakeStore, queue: FakeQueue
 ) -> None:
-    queue_messages(queue, 3)
+    queue.add_waiting(3)
     with pytest.raises(Busy):
         admission(rate=TWO_AND_ONE_A_SECOND, max_live=2, max_backlog=3).admit(job())
     assert (store.buckets, store.writes) == ({}, 0)
 
 
 def test_full_queue_admits_tracked_jobs(admission: Make, queue: FakeQueue) -> None:
-    queue_messages(queue, 3)
+    queue.add_waiting(3)
     limits = admission(max_backlog=3)
     with pytest.raises(Busy):
         limits.admit(job())

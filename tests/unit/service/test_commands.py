@@ -28,10 +28,10 @@ from asyncjobs.service.queries import Queries
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, running_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, RacingStore
 from tests.support.parts import make_commands
 from tests.unit.conftest import Lines
-from tests.unit.service.conftest import CATALOG, RacingStore
+from tests.unit.service.conftest import CATALOG
 
 REQUEST = SubmitRequest(job_type="service.reads", input={"pages": 9})
 

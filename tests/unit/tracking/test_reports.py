@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +19,12 @@ from asyncjobs.core.errors import (
     ResultTooLarge,
     Unavailable,
 )
-from asyncjobs.core.job import FENCE, AsyncJob, JobFailure, Result, Status
+from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
-from asyncjobs.core.ports import Lost
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
-from tests.support.fakes import FakeClock, FakeStore
+from tests.support.fakes import FakeClock, FakeStore, RacingStore
 from tests.unit.conftest import Lines
 
 TOKEN = WorkerToken.new(OWNER)
@@ -36,16 +34,8 @@ DONE = Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}}
 BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "Invalid file format"}})
 
 
-@dataclass
-class RacingStore(FakeStore):
-    """A store in which another writer comes first: before each swap, the next of `rivals` runs."""
-
-    rivals: list[Callable[[], object]] = field(default_factory=list)
-
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        if self.rivals:
-            self.rivals.pop(0)()
-        return super().swap_if_unchanged(old, new, unchanged)
+class TrackedStore(RacingStore):
+    """A store with one job."""
 
     @property
     def job(self) -> AsyncJob:
@@ -53,13 +43,13 @@ class RacingStore(FakeStore):
 
 
 @pytest.fixture
-def store() -> RacingStore:
+def store() -> TrackedStore:
     """Return a store with a waiting tracked job."""
-    return RacingStore(jobs={JOB.key: JOB})
+    return TrackedStore(jobs={JOB.key: JOB})
 
 
 @pytest.fixture
-def reports(store: RacingStore, clock: FakeClock) -> Reports:
+def reports(store: TrackedStore, clock: FakeClock) -> Reports:
     return Reports(store=store, clock=clock)
 
 
@@ -166,7 +156,7 @@ def test_oversized_result_is_rejected() -> None:
 # ── Transitions ───────────────────────────────────────────────────────────────────────────────────
 
 
-def test_first_report_starts_the_job(reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines) -> None:
+def test_first_report_starts_the_job(reports: Reports, store: TrackedStore, clock: FakeClock, lines: Lines) -> None:
     clock.advance(seconds=3)
     job = reports.by_owner(JOB.key, HALFWAY)
     assert job == store.job
@@ -175,13 +165,13 @@ def test_first_report_starts_the_job(reports: Reports, store: RacingStore, clock
     assert lines.names() == ["JOB_STARTED"]
 
 
-def test_report_costs_a_read_and_a_write(reports: Reports, store: RacingStore) -> None:
+def test_report_costs_a_read_and_a_write(reports: Reports, store: TrackedStore) -> None:
     reports.by_owner(JOB.key, HALFWAY)
     assert store.writes == 1
 
 
 def test_later_report_changes_only_its_fields_and_is_not_logged(
-    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+    reports: Reports, store: TrackedStore, clock: FakeClock, lines: Lines
 ) -> None:
     reports.by_owner(JOB.key, HALFWAY)
     clock.advance(seconds=1)
@@ -193,7 +183,7 @@ def test_later_report_changes_only_its_fields_and_is_not_logged(
 
 @given(st.lists(st.none() | st.integers(0, 100), min_size=1))
 def test_progress_never_decreases(told: list[int | None]) -> None:
-    store = RacingStore(jobs={JOB.key: JOB})
+    store = TrackedStore(jobs={JOB.key: JOB})
     reports = Reports(store=store, clock=FakeClock(NOW))
     seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in told]
     assert seen == sorted(seen)
@@ -201,7 +191,7 @@ def test_progress_never_decreases(told: list[int | None]) -> None:
 
 
 def test_completion_ends_the_job_and_starts_its_retention(
-    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+    reports: Reports, store: TrackedStore, clock: FakeClock, lines: Lines
 ) -> None:
     reports.by_owner(JOB.key, HALFWAY)
     clock.advance(seconds=1800)
@@ -228,7 +218,7 @@ def test_failure_ends_the_job_and_its_text_is_not_logged(reports: Reports, lines
 
 
 @pytest.mark.parametrize("report", [DONE, BROKEN], ids=["completed", "failed"])
-def test_repeated_end_is_accepted(reports: Reports, store: RacingStore, clock: FakeClock, report: Report) -> None:
+def test_repeated_end_is_accepted(reports: Reports, store: TrackedStore, clock: FakeClock, report: Report) -> None:
     first = reports.by_owner(JOB.key, report)
     clock.advance(seconds=1)
     assert reports.by_owner(JOB.key, report) == first
@@ -245,7 +235,7 @@ def test_repeated_end_is_accepted(reports: Reports, store: RacingStore, clock: F
     ],
     ids=["progress", "failure", "another result", "another message"],
 )
-def test_other_report_of_an_ended_job_is_rejected(reports: Reports, store: RacingStore, late: Report) -> None:
+def test_other_report_of_an_ended_job_is_rejected(reports: Reports, store: TrackedStore, late: Report) -> None:
     ended = reports.by_owner(JOB.key, DONE)
     with pytest.raises(JobHasEnded) as refused:
         reports.by_owner(JOB.key, late)
@@ -253,7 +243,7 @@ def test_other_report_of_an_ended_job_is_rejected(reports: Reports, store: Racin
     assert store.job == ended
 
 
-def test_report_of_a_cancelled_job_is_rejected(reports: Reports, store: RacingStore) -> None:
+def test_report_of_a_cancelled_job_is_rejected(reports: Reports, store: TrackedStore) -> None:
     store.jobs[JOB.key] = JOB.cancelled(now=NOW)
     with pytest.raises(JobHasEnded) as refused:
         reports.by_worker(JOB_ID, TOKEN, DONE)
@@ -262,7 +252,7 @@ def test_report_of_a_cancelled_job_is_rejected(reports: Reports, store: RacingSt
 
 
 def test_report_after_the_deadline_ends_the_job_as_the_sweeper_does(
-    reports: Reports, store: RacingStore, clock: FakeClock, lines: Lines
+    reports: Reports, store: TrackedStore, clock: FakeClock, lines: Lines
 ) -> None:
     clock.now = JOB.deadline_at
     with pytest.raises(JobHasEnded) as refused:
@@ -275,7 +265,7 @@ def test_report_after_the_deadline_ends_the_job_as_the_sweeper_does(
 # ── Authorization ──────────────────────────────────────────────────────────────────────────────────
 
 
-def test_worker_token_allows_the_same_reports_as_the_owner(reports: Reports, store: RacingStore) -> None:
+def test_worker_token_allows_the_same_reports_as_the_owner(reports: Reports, store: TrackedStore) -> None:
     assert reports.by_worker(JOB_ID, TOKEN, HALFWAY) == store.job
     assert store.job.progress == 50
 
@@ -284,7 +274,7 @@ def test_worker_token_allows_the_same_reports_as_the_owner(reports: Reports, sto
     "change", ["another secret", "another owner", "another id", "expired", "a new generation", "not tracked"]
 )
 def test_each_wrong_token_is_rejected_in_the_same_way(
-    reports: Reports, store: RacingStore, clock: FakeClock, change: str
+    reports: Reports, store: TrackedStore, clock: FakeClock, change: str
 ) -> None:
     token, async_job_id = TOKEN, JOB_ID
     match change:
@@ -314,7 +304,7 @@ def test_unknown_job_is_not_found(reports: Reports, clock: FakeClock) -> None:
         reports.by_owner(JOB.key, HALFWAY)
 
 
-def test_report_of_a_job_that_is_not_tracked_is_rejected(reports: Reports, store: RacingStore) -> None:
+def test_report_of_a_job_that_is_not_tracked_is_rejected(reports: Reports, store: TrackedStore) -> None:
     store.jobs[JOB.key] = new_job()
     with pytest.raises(JobNotTracked):
         reports.by_owner(JOB.key, HALFWAY)
@@ -324,10 +314,10 @@ def test_report_of_a_job_that_is_not_tracked_is_rejected(reports: Reports, store
 # ── Races ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def rival(store: RacingStore, change: Callable[[AsyncJob], AsyncJob | None]) -> None:
+def rival(store: TrackedStore, change: Callable[[AsyncJob], AsyncJob | None]) -> None:
     """Let another writer change the job right before the next swap; None deletes it."""
 
-    def act() -> None:
+    def act(_: FakeStore) -> None:
         changed = change(store.jobs.pop(JOB.key))
         if changed is not None:
             store.jobs[JOB.key] = changed
@@ -335,14 +325,14 @@ def rival(store: RacingStore, change: Callable[[AsyncJob], AsyncJob | None]) -> 
     store.rivals.append(act)
 
 
-def test_overtaken_report_does_not_undo_the_other(reports: Reports, store: RacingStore) -> None:
+def test_overtaken_report_does_not_undo_the_other(reports: Reports, store: TrackedStore) -> None:
     rival(store, lambda job: job.advanced(now=NOW, progress=80, message="Page 8"))
     job = reports.by_owner(JOB.key, HALFWAY)
     assert store.rivals == [], "the other report did not come first"
     assert (job.progress, store.job) == (80, job)
 
 
-def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: RacingStore) -> None:
+def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: TrackedStore) -> None:
     rival(store, lambda job: job.cancelled(now=NOW))
     with pytest.raises(JobHasEnded):
         reports.by_owner(JOB.key, DONE)
@@ -351,7 +341,7 @@ def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: Racin
 
 
 @pytest.mark.parametrize("gone", [True, False], ids=["deleted", "created again"])
-def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store: RacingStore, gone: bool) -> None:
+def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store: TrackedStore, gone: bool) -> None:
     anew = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
     rival(store, lambda _: None if gone else anew)
     with pytest.raises(InvalidWorkerToken):
@@ -360,7 +350,7 @@ def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store
     assert store.jobs == ({} if gone else {JOB.key: anew})
 
 
-def test_concurrent_reports_do_not_block_a_request_forever(reports: Reports, store: RacingStore) -> None:
+def test_concurrent_reports_do_not_block_a_request_forever(reports: Reports, store: TrackedStore) -> None:
     for _ in range(10):
         rival(store, lambda job: job.advanced(now=NOW, progress=job.progress + 1, message=None))
     with pytest.raises(Unavailable):
