@@ -257,13 +257,13 @@ def pair_raises(part: Part, context: JobContext) -> Output:
     raise ValueError("canary")
 
 
-@job("play.once", max_attempts=2, dedupe_seconds=600, **_ODD)
+@job("play.once", max_attempts=2, dedupe_seconds=300, **_ODD)
 def once(part: Part, context: JobContext) -> Output:
     """Work; the same input is the same job."""
     return _alone("once", part, context)
 
 
-@job("play.once_raises", max_attempts=2, dedupe_seconds=600, **_QUICK)
+@job("play.once_raises", max_attempts=2, dedupe_seconds=300, **_QUICK)
 def once_raises(part: Part, context: JobContext) -> Output:
     """Raise, first in the submit function; afterwards the same input is another job."""
     _stage().enter(context, part.number)

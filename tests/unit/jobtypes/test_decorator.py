@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.core.errors import InvalidJob, StaleCatalog
 from asyncjobs.core.job import Priority, RetentionFrom, is_short
-from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
+from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests.support import sample_jobs
 
@@ -173,7 +173,7 @@ def test_priority_is_standard_by_default_and_an_invalid_one_is_rejected() -> Non
         ("max_attempts", 1, 10),
         ("retention_seconds", 60, MAX_RETENTION.total_seconds()),
         ("deadline_seconds", 60, 86400),
-        ("dedupe_seconds", 0, MAX_RETENTION.total_seconds()),
+        ("dedupe_seconds", 0, DEFAULT_RETENTION.total_seconds()),
     ],
 )
 def test_option_out_of_bounds_is_rejected(option: str, least: float, most: float) -> None:
@@ -185,6 +185,12 @@ def test_option_out_of_bounds_is_rejected(option: str, least: float, most: float
         options = {option: bad}
         with pytest.raises(InvalidJob, match=f"^registry.bounds: {option} is "):
             job("registry.bounds", **options)
+
+
+def test_same_input_is_the_same_job_no_longer_than_the_job_is_kept() -> None:
+    assert definition(job("a", retention_seconds=60, dedupe_seconds=60)(plain)).describe().dedupe == timedelta(minutes=1)
+    with pytest.raises(InvalidJob, match=r"^a: dedupe_seconds is 61; it must be 0 to 60\.$"):
+        job("a", retention_seconds=60, dedupe_seconds=61)
 
 
 def test_fractional_max_attempts_is_rejected() -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_TIMEOUT = timedelta(minutes=15) - 2 * GRACE
 """The worker function's timeout, less the time that an attempt needs around the job."""
 MAX_RETENTION = timedelta(days=90)
+DEFAULT_RETENTION = timedelta(days=7)
+DEFAULT_TRACKED_RETENTION = timedelta(minutes=5)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_NAME_LENGTH = 50
@@ -104,7 +106,7 @@ def job(
     expected_seconds: float = 10,
     timeout_seconds: float = 60,
     max_attempts: int = 3,
-    retention_seconds: int = 7 * 24 * 3600,
+    retention_seconds: float = DEFAULT_RETENTION.total_seconds(),
     retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
     immediate: bool | None = None,
@@ -131,7 +133,7 @@ def job(
       deployment has another threshold). None: the same, but only if its `expected_seconds` is quick. False: never, for jobs
       that need the worker's memory, role or network.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
-      cancelled; up to 90 days, 0 is never. It costs a submit one more write unit. An `Idempotency-Key` takes precedence.
+      cancelled; no longer than `retention_seconds`, 0 is never. It costs a submit one more write unit. An `Idempotency-Key` takes precedence.
     - `priority`: the queue that its jobs wait in, unless a submit sets another: they wait only for jobs of that priority.
     - `exclusive`: the lock that its jobs run under: see `Exclusive`. Such a job never runs in the submit function.
     - `route`: its own routes, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
@@ -142,17 +144,19 @@ def job(
     Raises `InvalidJob` when an option is out of range or the function cannot be a job.
     """
     _check_name(name)
+    retention = _seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION)
     declared = functools.partial(
         JobType,
         name=name,
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIMEOUT),
         timeout=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIMEOUT),
         max_attempts=max_attempts,
-        retention=_seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION),
+        retention=retention,
         retention_from=_retention_from(name, retention_from),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
-        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), MAX_RETENTION),
+        # An expired job cannot be returned for the same input.
+        dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), retention),
         priority=_priority(name, priority),
         exclusive=exclusive,
         routes=_routes(name, route),
@@ -182,7 +186,7 @@ def tracked_job(
     *,
     description: str = "",
     expected_seconds: float = 10,
-    retention_seconds: int = 5 * 60,
+    retention_seconds: float = DEFAULT_TRACKED_RETENTION.total_seconds(),
     deadline_seconds: float = 24 * 3600,
 ) -> JobType:
     """Declare a job type without a function: an outside worker does the work and reports on it.
