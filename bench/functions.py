@@ -102,13 +102,13 @@ def environment(endpoint: str) -> dict[str, str]:
     """Return the variables that the template gives the functions by default, and Lambda's own."""
     queues = {name: f"{endpoint}/{name}" for name in ("HighQueue", "Queue", "LowQueue")}
     return {
+        # By default submit reads how long jobs of the type took. They took long, so this one goes to the queue.
+        **variables({"AWS::StackName": "bench", "Table": "jobs", "Bucket": "jobs", **queues}),
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-        # By default submit reads how long jobs of the type took. They took long, so this one goes to the queue.
-        **variables({"AWS::StackName": "bench", "Table": "jobs", "Bucket": "jobs", **queues}),
         # A layer is mounted read-only: a module that it does not hold compiled is compiled at each cold start.
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.logging.correlation_paths import API_GATEWAY_HTTP
-
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
@@ -49,7 +47,8 @@ history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
 api = queries_api(queries, clock=utc_now, estimate=history.of)
 
 
-@logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP)
+@logger.inject_lambda_context
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer an HTTP API event."""
+    logger.set_correlation_id(event["requestContext"]["requestId"])
     return api.handle(event)
