@@ -15,6 +15,7 @@ from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.core.ports import Store
 from tests.support.fakes import FakeStore
 from tests.template.source import resource
+from tests.unit.conftest import lines  # noqa: F401 - a fixture
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

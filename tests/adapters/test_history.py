@@ -158,7 +158,7 @@ def test_item_is_in_no_index_and_no_list_of_jobs(
     for index in ("byOwner", "due"):
         found = client.scan(TableName=name, IndexName=index)["Items"]
         assert [item["pk"]["S"][:2] for item in found] == ["J#"]
-    assert list(store.due(NOW + timedelta(days=1))) == [job.key]
+    assert [entry.key for entry in store.due(NOW + timedelta(days=1))] == [job.key]
     assert list(store.list_by_owner(OWNER, limit=10)[0]) == [job]
 
 

@@ -332,7 +332,7 @@ def test_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
 
 def test_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
     assert list(store.due(tracked.deadline_at - timedelta(milliseconds=1))) == []
-    assert list(store.due(tracked.deadline_at)) == [tracked.key]
+    assert [entry.key for entry in store.due(tracked.deadline_at)] == [tracked.key]
 
 
 def test_two_reports_within_one_millisecond_do_not_undo_each_other(store: Store, tracked: AsyncJob) -> None:
@@ -479,14 +479,14 @@ def test_due_has_exactly_the_unfinished_due_jobs(store: Store) -> None:
     store.swap_if_unchanged(ended, ended.cancelled(now=NOW))
     at = due.due_at
     assert at is not None
-    assert list(store.due(at)) == [due.key]
+    assert [entry.key for entry in store.due(at)] == [due.key]
 
 
 def test_due_searches_all_shards(store: Store) -> None:
     jobs = [job_number(number) for number in range(20)]
     for job in jobs:
         store.add_if_absent(job, NOW)
-    assert set(store.due(NOW + timedelta(hours=1))) == {job.key for job in jobs}
+    assert {entry.key for entry in store.due(NOW + timedelta(hours=1))} == {job.key for job in jobs}
 
 
 # ── Limits ─────────────────────────────────────────────────────────────────────────────────────────

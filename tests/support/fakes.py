@@ -16,7 +16,7 @@ from asyncjobs.core.errors import InputMissing, Unavailable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
-from asyncjobs.core.ports import ListPosition, Lost
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost
 from asyncjobs.core.rate import SubmitRate
 
 
@@ -110,10 +110,10 @@ class FakeStore:
         page = own[:limit]
         return page, ListPosition(*place(page[-1])) if len(own) > limit else None
 
-    def due(self, now: datetime) -> Iterator[JobKey]:
+    def due(self, now: datetime) -> Iterator[DueEntry]:
         self._fail()
-        due = [(job.due_at, job.key) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
-        yield from (key for _, key in sorted(due, key=lambda entry: entry[0]))
+        due = [DueEntry(job.key, job.due_at) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
+        yield from sorted(due, key=lambda entry: entry.due_at)
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
         with self._write():

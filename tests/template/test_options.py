@@ -138,6 +138,7 @@ def test_expected_alarms_exist() -> None:
         "LowWaitsAlarm",
         "SweeperSilentAlarm",
         "OldestDueAlarm",
+        "SweepFailuresAlarm",
         "WorkersLostAlarm",
         "ApiFailsAlarm",
         "RequestsFailedAlarm",
@@ -167,6 +168,7 @@ def test_alarms_on_custom_metrics_name_fields_of_log_lines() -> None:
     metrics = {
         "SweeperSilentAlarm": "oldestDueAgeMs",
         "OldestDueAlarm": "oldestDueAgeMs",
+        "SweepFailuresAlarm": "sweepFailures",
         "RequestsFailedAlarm": "RequestsFailed",
     }
     for name, metric in metrics.items():

@@ -39,6 +39,7 @@ LEVELS = {
     "WAKE_DEFERRED": logging.WARNING,
     "SWEPT": logging.INFO,
     "SWEEP_FAILED": logging.ERROR,
+    "RECORD_UNREADABLE": logging.ERROR,
     "HISTORY_UNAVAILABLE": logging.WARNING,
     "DURATIONS_LEARNED": logging.INFO,
 }
@@ -55,9 +56,10 @@ METRICS = {
     "JOB_CANCELLED": {"JobsCancelled": COUNT},
     "JOB_FENCED": {"AttemptsFenced": COUNT},
     "REQUEST_FAILED": {"RequestsFailed": COUNT},
-    "SWEPT": {"oldestDueAgeMs": MILLISECONDS},
+    "SWEPT": {"oldestDueAgeMs": MILLISECONDS, "sweepFailures": COUNT},
 }
-"""The metrics of the events that are counted, with their units. A count rises by one; another value is a field of the event."""
+"""The metrics of the events that are counted, with their units. The value is the event's field of that name; a count without
+one rises by one."""
 
 LOGGER = logging.getLogger("asyncjobs")
 

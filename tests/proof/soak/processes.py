@@ -11,7 +11,7 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON
-from asyncjobs.core.ports import ListPosition, Lost, Queue, Store
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost, Queue, Store
 from asyncjobs.core.rate import SubmitRate
 from tests.support.fakes import FakeObjects, FakeResultWriter
 
@@ -113,7 +113,7 @@ class ProcessStore:
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         return self._call(lambda: self._inner.list_by_owner(owner, limit=limit, after=after))
 
-    def due(self, now: datetime) -> Iterator[JobKey]:
+    def due(self, now: datetime) -> Iterator[DueEntry]:
         yield from self._call(lambda: list(self._inner.due(now)))
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:

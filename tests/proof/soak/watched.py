@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from asyncjobs.core.job import AsyncJob, JobKey, Status
+from asyncjobs.core.ports import DueEntry
 from tests.support.fakes import FakeStore
 
 
@@ -45,10 +46,10 @@ class WatchedStore(FakeStore):
         self.watched = Watched()
         super().__init__(jobs=self.watched)
 
-    def due(self, now: datetime) -> Iterator[JobKey]:
+    def due(self, now: datetime) -> Iterator[DueEntry]:
         jobs = [self.jobs[key] for key in self.watched.unfinished]
-        due = [(job.due_at, job.key) for job in jobs if job.due_at is not None and job.due_at <= now]
-        yield from (key for _, key in sorted(due, key=lambda entry: (entry[0], entry[1].async_job_id)))
+        due = [(job.due_at, job.async_job_id, job.key) for job in jobs if job.due_at is not None and job.due_at <= now]
+        yield from (DueEntry(key, due_at) for due_at, _, key in sorted(due, key=lambda entry: entry[:2]))
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         jobs = [self.jobs[key] for key in self.watched.unfinished]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.aws.items import GUARD_ATTRIBUTES, from_item, parse_pk, pk, to_item
+from asyncjobs.aws.items import GUARD_ATTRIBUTES, from_item, lock_owner_value, parse_lock_owner, parse_pk, pk, to_item
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
+from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import (
     FENCE,
     FENCE_AND_DUE,
@@ -86,6 +87,19 @@ def test_absent_fields_have_no_attribute(job: AsyncJob) -> None:
 def test_unknown_attributes_are_ignored() -> None:
     job = new_job()
     assert from_item({**to_item(job), "colour": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+
+
+@pytest.mark.parametrize("text", ["", "J", "J#a", "J#a#", "J##b", "J#a#b#c", "j#a#b", "S#a#b", "L#cache#0"])
+def test_key_of_another_item_is_unreadable(text: str) -> None:
+    with pytest.raises(Unreadable):
+        parse_pk(text)
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "J#a#b", "J##b#c", "J#a#b#c#d"])
+def test_lock_owner_that_is_not_a_job_is_written_back_unchanged(text: str) -> None:
+    owner = parse_lock_owner(text)
+    assert owner.key not in {JobKey("a", "b"), JobKey("", "b")}
+    assert lock_owner_value(owner) == {"S": text}
 
 
 def test_standard_priority_is_not_written() -> None:

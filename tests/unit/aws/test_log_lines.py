@@ -167,7 +167,10 @@ def test_line_has_no_id_of_an_unsampled_trace(written: Written, monkeypatch: pyt
 
 
 def test_metrics_keep_their_published_names() -> None:
-    assert {name: set(metrics) for name, metrics in METRICS.items()} == {**COUNTED, "SWEPT": {"oldestDueAgeMs"}}
+    assert {name: set(metrics) for name, metrics in METRICS.items()} == {
+        **COUNTED,
+        "SWEPT": {"oldestDueAgeMs", "sweepFailures"},
+    }
     assert {unit for metrics in METRICS.values() for unit in metrics.values()} <= {unit.value for unit in MetricUnit}
 
 
@@ -193,12 +196,22 @@ def test_metric_has_application_and_job_type_as_dimensions(written: Written, nam
 
 
 def test_metric_without_a_job_has_no_job_type(written: Written) -> None:
-    log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500)
+    log_event("SWEPT", lookedAt=3, oldestDueAgeMs=1500, sweepFailures=2)
     (line,) = written.lines()
     (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert directive["Dimensions"] == [["application"]]
-    assert directive["Metrics"] == [{"Name": "oldestDueAgeMs", "Unit": "Milliseconds"}]
-    assert line["oldestDueAgeMs"] == 1500
+    assert directive["Metrics"] == [
+        {"Name": "oldestDueAgeMs", "Unit": "Milliseconds"},
+        {"Name": "sweepFailures", "Unit": "Count"},
+    ]
+    assert (line["oldestDueAgeMs"], line["sweepFailures"]) == (1500, 2)
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+def test_count_with_a_value_is_that_value(written: Written, failures: int) -> None:
+    log_event("SWEPT", oldestDueAgeMs=0, sweepFailures=failures)
+    (line,) = written.lines()
+    assert line["sweepFailures"] == failures
 
 
 def test_metric_without_a_value_is_not_declared(written: Written) -> None:

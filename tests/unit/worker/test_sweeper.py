@@ -12,6 +12,7 @@ import pytest
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, JobKey, Priority, Status
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import DueEntry
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, new_job, new_tracked_job, running_job
 from tests.support.fakes import FakeClock, FakeQueue, FakeStore
@@ -157,7 +158,7 @@ class StaleIndex(FakeStore):
     """A store whose index still shows a job that another sweeper has moved."""
 
     def due(self, now: Any) -> Any:
-        return iter(self.jobs)
+        return (DueEntry(key, now) for key in self.jobs)
 
 
 def test_job_that_only_a_stale_index_shows_is_left_alone(queue: FakeQueue, clock: FakeClock) -> None:
@@ -207,6 +208,35 @@ def test_unreadable_record_does_not_delay_the_others(queue: FakeQueue, clock: Fa
     make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
     assert queue.sent == [JobMessage.of(jobs[0]), JobMessage.of(jobs[2])]
     assert "SWEEP_FAILED" in lines.names()
+
+
+def test_failure_is_counted_with_its_age_each_minute(queue: FakeQueue, clock: FakeClock, lines: Lines) -> None:
+    store, job = PoisonedStore(), new_job()
+    at_due_time(store, clock, job)
+    store.poison = job.key
+    for minute in range(3):
+        sweep = make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+        assert (sweep.looked_at, sweep.failures, sweep.oldest_due) == (0, 1, timedelta(minutes=minute))
+        assert (lines.events[-1]["sweepFailures"], lines.events[-1]["oldestDueAgeMs"]) == (1, minute * 60_000)
+        clock.advance(seconds=60)
+
+
+class ForeignEntry(FakeStore):
+    """A store whose index has an entry that is not a job."""
+
+    def due(self, now: Any) -> Any:
+        yield DueEntry(None, now - timedelta(hours=1))
+        yield from super().due(now)
+
+
+def test_entry_that_is_not_a_job_does_not_delay_the_others(queue: FakeQueue, clock: FakeClock, lines: Lines) -> None:
+    store = ForeignEntry()
+    job = at_due_time(store, clock, new_job())
+    sweep = make_sweeper(store=store, queue=queue, clock=clock).sweep(a_minute)
+    assert queue.sent == [JobMessage.of(job)]
+    assert (sweep.failures, sweep.oldest_due) == (1, timedelta(hours=1))
+    (failure,) = (line for line in lines.events if line["message"] == "SWEEP_FAILED")
+    assert (failure["asyncJobId"], failure["errorType"]) == (None, "Unreadable")
 
 
 def test_moved_jobs_are_sent_even_if_the_table_fails_afterwards(queue: FakeQueue, clock: FakeClock) -> None:

@@ -24,15 +24,17 @@ from asyncjobs.aws.items import (
     milliseconds_value,
     parse_lock_owner,
     parse_pk,
+    pk,
     primary_key,
     seconds_value,
     to_dedupe_item,
     to_item,
 )
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import DUE_SHARDS, FENCE, AsyncJob, JobKey, LockOwner, Status
-from asyncjobs.core.ports import ListPosition, Lost
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost
+from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -162,31 +164,21 @@ class DynamoStore:
         self, owner: str, *, limit: int, after: ListPosition | None = None
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         """See `Store`. The index has only keys, so it costs one write per job; the jobs are read by these keys."""
-        query: dict[str, Any] = {
-            "TableName": self._table_name,
-            "IndexName": "byOwner",
-            "KeyConditionExpression": "#owner = :owner",
-            "ExpressionAttributeNames": {"#owner": "owner"},
-            "ExpressionAttributeValues": {":owner": {"S": owner}},
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
+        start: dict[str, Any] = {}
         if after is not None:
-            query["ExclusiveStartKey"] = {
+            start = {
                 **primary_key(JobKey(owner, after.async_job_id)),
                 "owner": {"S": owner},
                 "createdAt": {"S": rfc3339(after.created_at)},
             }
         with clients.translated("The table"):
-            page = self._client.query(**query)
-            jobs = self._batch_get([entry["pk"]["S"] for entry in page["Items"]])
-        last = page.get("LastEvaluatedKey")
-        position = None
-        if last is not None:
-            position = ListPosition(from_rfc3339(last["createdAt"]["S"]), parse_pk(last["pk"]["S"]).async_job_id)
-        return jobs, position
+            keys, last = self._list_page(owner, limit=limit, start=start)
+            while last and _position(last) is None:  # a position names a job, so read on to the next one
+                more, last = self._list_page(owner, limit=1, start=last)
+                keys += more
+            return self._batch_get(keys), _position(last) if last else None
 
-    def due(self, now: datetime) -> Iterator[JobKey]:
+    def due(self, now: datetime) -> Iterator[DueEntry]:
         # Each minute begins with another shard, so that a sweep that runs out of time never skips the same shard again.
         first = epoch_milliseconds(now) // 60_000
         for shard in ((first + offset) % DUE_SHARDS for offset in range(DUE_SHARDS)):
@@ -201,7 +193,7 @@ class DynamoStore:
                         Limit=100,
                         **start,
                     )
-                yield from (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+                yield from (_due_entry(entry, now) for entry in page["Items"])
                 if "LastEvaluatedKey" not in page:
                     break
                 start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -291,7 +283,7 @@ class DynamoStore:
                     Limit=at_most - len(keys),
                     **start,
                 )
-            keys += (parse_pk(entry["pk"]["S"]) for entry in page["Items"])
+            keys += _keys(page["Items"])
             if "LastEvaluatedKey" not in page:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -369,9 +361,23 @@ class DynamoStore:
             return Lost(_current(error))
         return from_item(answer["Attributes"])
 
-    def _batch_get(self, pks: Sequence[str]) -> Sequence[AsyncJob]:
+    def _list_page(self, owner: str, *, limit: int, start: dict[str, Any]) -> tuple[list[JobKey], dict[str, Any]]:
+        """Return the keys of a page, and the last entry if there are more."""
+        page = self._client.query(
+            TableName=self._table_name,
+            IndexName="byOwner",
+            KeyConditionExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": {"S": owner}},
+            ScanIndexForward=False,
+            Limit=limit,
+            **({"ExclusiveStartKey": start} if start else {}),  # type: ignore[arg-type]  # the stubs know no optional arguments
+        )
+        return _keys(page["Items"]), dict(page.get("LastEvaluatedKey", {}))
+
+    def _batch_get(self, keys: Sequence[JobKey]) -> Sequence[AsyncJob]:
         items: dict[str, Item] = {}
-        wanted: dict[str, Any] = {self._table_name: {"Keys": [{"pk": {"S": pk}} for pk in pks]}} if pks else {}
+        wanted: dict[str, Any] = {self._table_name: {"Keys": [primary_key(key) for key in keys]}} if keys else {}
         for _ in range(_BATCH_TRIES):
             if not wanted:
                 break
@@ -380,7 +386,46 @@ class DynamoStore:
             wanted = answer["UnprocessedKeys"]
         if wanted:
             raise Unavailable("The table is throttled.")
-        return [from_item(items[pk]) for pk in pks if pk in items]
+        return list(_jobs(items[name] for name in map(pk, keys) if name in items))
+
+
+def _jobs(items: Iterable[Item]) -> Iterator[AsyncJob]:
+    """Yield the jobs that can be read: another one must not hide an owner's whole list."""
+    for item in items:
+        try:
+            yield from_item(item)
+        except Unreadable as error:
+            log_event("RECORD_UNREADABLE", asyncJobId=parse_pk(item["pk"]["S"]).async_job_id, exception=error)
+
+
+def _keys(entries: Iterable[Any]) -> list[JobKey]:
+    """Return the keys of an index's entries that are jobs: another item must not hide them."""
+    keys = []
+    for entry in entries:
+        try:
+            keys.append(parse_pk(entry["pk"]["S"]))
+        except Unreadable as error:
+            log_event("RECORD_UNREADABLE", exception=error)
+    return keys
+
+
+def _position(last: Any) -> ListPosition | None:
+    """Return the position of an entry of the list; None if it is not a job."""
+    try:
+        return ListPosition(from_rfc3339(last["createdAt"]["S"]), parse_pk(last["pk"]["S"]).async_job_id)
+    except (Unreadable, ValueError):
+        return None
+
+
+def _due_entry(entry: Any, now: datetime) -> DueEntry:
+    try:
+        key = parse_pk(entry["pk"]["S"])
+    except Unreadable:
+        key = None
+    try:
+        return DueEntry(key, from_epoch_milliseconds(int(entry["dueAt"]["N"])))
+    except (ValueError, OverflowError):
+        return DueEntry(key, now)
 
 
 def _full_at(bucket: Any) -> datetime:

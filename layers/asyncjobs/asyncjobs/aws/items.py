@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
+from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import (
     AsyncJob,
     JobFailure,
@@ -22,6 +24,7 @@ from asyncjobs.core.job import (
 )
 
 Item = dict[str, Any]
+_Word = TypeVar("_Word", bound=StrEnum)
 
 # Fields that a swap can compare, with their attributes.
 GUARD_ATTRIBUTES = {
@@ -82,8 +85,19 @@ def to_item(job: AsyncJob) -> Item:
 
 
 def from_item(item: Item) -> AsyncJob:
-    """Read the output of `to_item`. Unknown attributes are ignored: a newer release may have written them."""
+    """Read the output of `to_item`, also that of a newer release. Raises `Unreadable`.
 
+    Unknown attributes are ignored, and stay as they are: a swap writes only what it changes. An unknown priority or
+    retention counts as the default, so that the job runs. An unknown status is unreadable: this release must neither run
+    such a job nor end it.
+    """
+    try:
+        return _job(item)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise Unreadable("A record that this release cannot read.") from error
+
+
+def _job(item: Item) -> AsyncJob:
     def text(name: str) -> str | None:
         return item[name]["S"] if name in item else None
 
@@ -101,7 +115,7 @@ def from_item(item: Item) -> AsyncJob:
         status=Status(item["status"]["S"]),
         generation=item["gen"]["S"],
         request_hash=bytes(item["requestHash"]["B"]),
-        priority=Priority(text("priority") or Priority.STANDARD),
+        priority=_known(Priority, text("priority"), Priority.STANDARD),
         attempt=int(item["attempt"]["N"]),
         max_attempts=int(item["maxAttempts"]["N"]),
         created_at=from_rfc3339(item["createdAt"]["S"]),
@@ -111,7 +125,7 @@ def from_item(item: Item) -> AsyncJob:
         deadline_at=from_epoch_milliseconds(int(item["deadlineAt"]["N"])),
         record_expires_at=from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000),
         retention=timedelta(seconds=int(item["retentionSeconds"]["N"])),
-        retention_from=RetentionFrom(text("retentionFrom") or RetentionFrom.END),
+        retention_from=_known(RetentionFrom, text("retentionFrom"), RetentionFrom.END),
         not_before=milliseconds("notBefore"),
         due_at=milliseconds("dueAt"),
         sweeps=int(item["sweeps"]["N"]) if "sweeps" in item else 0,
@@ -124,11 +138,22 @@ def from_item(item: Item) -> AsyncJob:
         input_location=text("inputLocation"),
         metadata=text("metadata"),
         result=_result(item) if "resultType" in item else None,
-        error=JobFailure(**json.loads(item["error"]["S"])) if "error" in item else None,
+        error=_failure(json.loads(item["error"]["S"])) if "error" in item else None,
         live_owner=text("liveOwner"),
         exclusive_key=text("exclusiveKey"),
         waits_since=milliseconds("waitsSince"),
     )
+
+
+def _known(kind: type[_Word], value: str | None, default: _Word) -> _Word:
+    try:
+        return kind(value or "")
+    except ValueError:
+        return default
+
+
+def _failure(fields: dict[str, Any]) -> JobFailure:
+    return JobFailure(**{name: value for name, value in fields.items() if name in JobFailure.__dataclass_fields__})
 
 
 def _result(item: Item) -> Result:
@@ -153,9 +178,11 @@ def pk(key: JobKey) -> str:
 
 
 def parse_pk(text: str) -> JobKey:
-    """Read the output of `pk`."""
-    _, owner, async_job_id = text.split("#")
-    return JobKey(owner, async_job_id)
+    """Read the output of `pk`. Raises `Unreadable`."""
+    kind, *names = text.split("#")
+    if kind != "J" or len(names) != 2 or not all(names):  # noqa: PLR2004 - an owner and an id
+        raise Unreadable("Not the key of a job.")
+    return JobKey(*names)
 
 
 def primary_key(key: JobKey) -> dict[str, Any]:
@@ -175,13 +202,20 @@ def lock_key(name: str) -> dict[str, Any]:
 
 def lock_owner_value(holder: LockOwner) -> dict[str, Any]:
     """Return the lock's attribute for this owner, which conditions compare."""
-    return {"S": f"{pk(holder.key)}#{holder.generation}"}
+    return {"S": holder.generation if holder.key == _NO_JOB else f"{pk(holder.key)}#{holder.generation}"}
 
 
 def parse_lock_owner(text: str) -> LockOwner:
-    """Read the output of `lock_owner_value`."""
+    """Read the output of `lock_owner_value`. A text that names no job is an owner without a record, which is over."""
     key, _, generation = text.rpartition("#")
-    return LockOwner(parse_pk(key), generation)
+    try:
+        return LockOwner(parse_pk(key), generation)
+    except Unreadable:
+        return LockOwner(_NO_JOB, text)
+
+
+_NO_JOB = JobKey("", "")
+"""The key of no job. The generation of such a lock owner is the whole stored text, which the next owner replaces."""
 
 
 def milliseconds_value(instant: datetime) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class _Formatter(LambdaPowertoolsFormatter):
 
         A metric whose value is not known is left out: CloudWatch drops a line that announces a metric without a value.
         """
-        values = {name: 1 if unit == COUNT else fields.get(name) for name, unit in metrics.items()}
+        values = {name: fields.get(name, 1 if unit == COUNT else None) for name, unit in metrics.items()}
         known = {name: {"Unit": metrics[name], "Value": value} for name, value in values.items() if value is not None}
         return self._emf(fields.get("jobType")).serialize_metric_set(metrics=known) if known else {}
 

@@ -211,6 +211,10 @@ class Unavailable(AsyncJobsError):
     """An AWS service did not answer, or refused for now, also after the SDK's own retries. Try later."""
 
 
+class Unreadable(AsyncJobsError):
+    """A stored item that this release cannot read: a newer release has written it, or something else than asyncjobs."""
+
+
 class InputMissing(AsyncJobsError):
     """An input object is not in the bucket."""
 

@@ -32,10 +32,18 @@ class ListPosition:
     async_job_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class DueEntry:
+    """An entry of the due index. Without a key, the item is not a job, or not one that this release can name."""
+
+    key: JobKey | None
+    due_at: datetime
+
+
 class Store(Protocol):
     """Storage of jobs. `DynamoStore` is the real adapter; the tests have a fake, and one suite runs over both.
 
-    Every method raises `Unavailable` when the table does not answer.
+    Every method raises `Unavailable` when the table does not answer, and `Unreadable` for a job that it cannot read.
     """
 
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
@@ -76,11 +84,14 @@ class Store(Protocol):
     def list_by_owner(
         self, owner: str, *, limit: int, after: ListPosition | None = None
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
-        """Return up to `limit` jobs of the owner, newest first, and the next position. Eventually consistent; some may be expired."""
+        """Return up to `limit` jobs of the owner, newest first, and the next position. Jobs that cannot be read are left out.
+
+        Eventually consistent; some may be expired.
+        """
         ...
 
-    def due(self, now: datetime) -> Iterator[JobKey]:
-        """Yield the unfinished jobs that are due by now, oldest first in each shard. Eventually consistent."""
+    def due(self, now: datetime) -> Iterator[DueEntry]:
+        """Yield the entries of unfinished jobs that are due by now, oldest first in each shard. Eventually consistent."""
         ...
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:

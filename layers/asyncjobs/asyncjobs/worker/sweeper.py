@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import FENCE, FENCE_AND_DUE, FENCE_AND_LEASE, JobKey, Priority
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.ports import Queue, Store
+from asyncjobs.core.ports import DueEntry, Queue, Store
 from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
 
@@ -31,6 +31,7 @@ class Sweep:
     looked_at: int = 0
     sent: int = 0
     ended: int = 0
+    failures: int = 0
     oldest_due: timedelta = field(default=timedelta(0))
 
 
@@ -50,10 +51,10 @@ class Sweeper:
         """
         sweep, to_send = Sweep(), defaultdict[Priority, list[JobMessage]](list)
         try:
-            for key in self._store.due(self._clock()):
+            for entry in self._store.due(self._clock()):
                 if remaining() < _TO_SEND:
                     break
-                for message in self._isolated(key, sweep):
+                for message in self._isolated(entry, sweep):
                     # Batches are per queue, so a batch that one queue refuses has no message of another queue.
                     batch = to_send[message.priority]
                     batch.append(message)
@@ -68,18 +69,26 @@ class Sweeper:
             lookedAt=sweep.looked_at,
             sent=sweep.sent,
             ended=sweep.ended,
+            sweepFailures=sweep.failures,
             oldestDueAgeMs=sweep.oldest_due // timedelta(milliseconds=1),
         )
         return sweep
 
-    def _isolated(self, key: JobKey, sweep: Sweep) -> Sequence[JobMessage]:
-        """Handle the job. A job that cannot be read must not keep the sweeper from the later ones."""
+    def _isolated(self, entry: DueEntry, sweep: Sweep) -> Sequence[JobMessage]:
+        """Handle the entry's job. A job that cannot be read must not keep the sweeper from the later ones.
+
+        Such a job stays in the index. Its age counts, so that a failure looks like no idle sweep.
+        """
         try:
-            message = self._look_after(key, sweep)
+            if entry.key is None:
+                raise Unreadable("An entry of the due index that is not a job's.")  # noqa: TRY301 - a failure like the others
+            message = self._look_after(entry.key, sweep)
         except Unavailable:
             raise
         except Exception as error:  # noqa: BLE001 - see above
-            log_event("SWEEP_FAILED", asyncJobId=key.async_job_id, exception=error)
+            sweep.failures += 1
+            sweep.oldest_due = max(sweep.oldest_due, self._clock() - entry.due_at)
+            log_event("SWEEP_FAILED", asyncJobId=entry.key.async_job_id if entry.key else None, exception=error)
             return ()
         return () if message is None else (message,)
 
