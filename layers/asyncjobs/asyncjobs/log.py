@@ -8,6 +8,7 @@ of it. docs/operations.md lists all events.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from traceback import walk_tb
 from typing import Any
 
@@ -99,6 +100,17 @@ def exception_of(record: logging.LogRecord) -> BaseException | None:
 
 
 def exception_fields(error: BaseException) -> dict[str, Any]:
-    """Return the exception's type and where it was raised, without its text."""
-    frames = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}" for frame, line in walk_tb(error.__traceback__)]
-    return {"errorType": type(error).__name__, "traceback": frames}
+    """Return the exception's type and where it was raised, without its text; of a group, also where its members were raised."""
+    raised = dict.fromkeys((error, *ungrouped(error)))
+    frames = [frame for each in raised for frame in walk_tb(each.__traceback__)]
+    places = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}" for frame, line in frames]
+    return {"errorType": type(error).__name__, "traceback": places}
+
+
+def ungrouped(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exceptions of a group, and of the groups in it; any other exception yields itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from ungrouped(member)
+    else:
+        yield error

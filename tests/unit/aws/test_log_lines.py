@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 from collections.abc import Callable, Iterator
@@ -289,6 +290,21 @@ def test_long_text_is_cut() -> None:
         assert line["exceptionText"] == "x" * log_lines._MAX_TEXT
 
 
+def test_texts_and_places_of_a_group_are_those_of_its_members() -> None:
+    async def job() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(step())
+
+    async def step() -> None:
+        raise_canary()
+
+    with written_lines(with_exception_text=True) as written:
+        log_raised(lambda: asyncio.run(job()))
+        (line,) = written.lines()
+        assert (line["errorType"], line["exceptionText"]) == ("ExceptionGroup", "KeyError: 'canary'")
+        assert line["traceback"][-1].endswith(" raise_canary")
+
+
 def test_exception_whose_text_fails_is_logged() -> None:
     class Unprintable(Exception):
         def __str__(self) -> str:
@@ -300,7 +316,7 @@ def test_exception_whose_text_fails_is_logged() -> None:
     with written_lines(with_exception_text=True) as written:
         log_raised(raise_unprintable)
         (line,) = written.lines()
-        assert (line["errorType"], line["exceptionText"]) == ("Unprintable", None)
+        assert (line["errorType"], line["exceptionText"]) == ("Unprintable", "Unprintable")
 
 
 def test_lone_surrogate_is_logged(written: Written) -> None:

@@ -1,6 +1,6 @@
-"""Log lines for CloudWatch: one JSON line an event, which is also its metric (EMF), by Powertools for AWS Lambda.
+"""Log lines for CloudWatch: one JSON line per event, which is also its metric (EMF), by Powertools for AWS Lambda.
 
-A line holds what its event holds, and which request it belongs to: nothing that anybody else appends to the logger.
+A line holds its event's fields and the request that it belongs to, and nothing that other code attaches to the logger.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aws_lambda_powertools.logging import Logger
@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from asyncjobs.core.clock import from_epoch_milliseconds, rfc3339
 from asyncjobs.core.errors import AsyncJobsError
-from asyncjobs.log import COUNT, LOGGER, exception_fields, exception_of
+from asyncjobs.log import COUNT, LOGGER, exception_fields, exception_of, ungrouped
 
 NAMESPACE = "asyncjobs"
 _MAX_TEXT = 1000
@@ -27,7 +27,7 @@ _MAX_TEXT = 1000
 def lambda_logger(application: str, level: str, *, with_exception_text: bool = False) -> Logger:
     """Write the library's events, and the jobs' own lines, to standard output, from where Lambda sends them to CloudWatch.
 
-    `application` is the stack's name, a dimension of its metrics. The handler belongs into `inject_lambda_context`.
+    `application` is the stack's name, a dimension of its metrics. Decorate the handler with `inject_lambda_context`.
     """
     formatter = _Formatter(application, with_exception_text=with_exception_text)
     logger = Logger(service=LOGGER.name, logger_formatter=formatter)
@@ -39,9 +39,9 @@ def lambda_logger(application: str, level: str, *, with_exception_text: bool = F
 
 
 class _Formatter(LambdaPowertoolsFormatter):
-    """Takes from Powertools which invocation a line belongs to, and leaves out all else that may quote a payload.
+    """Formats a line with the ids that Powertools has of the invocation, and without the parts that may quote a payload.
 
-    Powertools' own lines hold every `extra`, and of an exception its text and the lines of code that raised it.
+    Powertools' own format writes every `extra`, an exception's text and the source line that raised it.
     """
 
     def __init__(self, application: str, *, with_exception_text: bool) -> None:
@@ -70,9 +70,8 @@ class _Formatter(LambdaPowertoolsFormatter):
         if error is None:
             return {}
         fields = exception_fields(error)
-        # An error that a job raises on purpose has a text for the job's owner, and a code for the log.
-        if self._with_exception_text and not isinstance(error, AsyncJobsError):
-            fields["exceptionText"] = _text(error)
+        if self._with_exception_text and (texts := list(_texts(error))):
+            fields["exceptionText"] = "; ".join(texts)[:_MAX_TEXT]
         return fields
 
     def _counted(self, metrics: Mapping[str, str], fields: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -94,11 +93,17 @@ class _Formatter(LambdaPowertoolsFormatter):
         return self._emf_by_type[job_type]
 
 
-def _text(error: BaseException) -> str | None:
-    try:
-        return str(error)[:_MAX_TEXT]
-    except Exception:  # noqa: BLE001 - it is somebody else's exception
-        return None
+def _texts(error: BaseException) -> Iterator[str]:
+    """Yield what the exception says, or what those in its group say: a group's own text is of no use.
+
+    An error of asyncjobs, which a job raises on purpose, has a text for the job's owner, and a code for the log.
+    """
+    for single in ungrouped(error):
+        if not isinstance(single, AsyncJobsError):
+            try:
+                yield str(single) if single is error else f"{type(single).__name__}: {single}"
+            except Exception:  # noqa: BLE001 - it is the job's exception, and its text may be code that fails
+                yield type(single).__name__
 
 
 def _request(keys: Mapping[str, Any]) -> dict[str, Any]:
