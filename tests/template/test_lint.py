@@ -56,7 +56,7 @@ def test_checkov_finds_nothing(reports: dict[str, dict[str, Any]], file: str) ->
     failed = [(check["check_id"], check["resource"], check["check_name"]) for check in report["results"]["failed_checks"]]
     assert failed == []
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 70, "checkov checked nothing"
+    assert report["summary"]["passed"] > 60, "checkov checked nothing"
 
 
 @pytest.mark.parametrize("file", ["template.yaml", "template.json"])

@@ -96,37 +96,6 @@ def test_everything_else_at_rest_uses_the_key() -> None:
     assert all(found["Properties"]["KmsKeyArn"] == own_or_none for found in resources("AWS::Serverless::Function").values())
 
 
-# ── Permissions of options ───────────────────────────────────────────────────────────────────────────
-
-
-def test_separate_policy_exists_only_with_its_option() -> None:
-    found = {name: policy["Condition"] for name, policy in resources("AWS::IAM::ManagedPolicy").items()}
-    assert found == {
-        "KeyPolicy": "OwnKey",
-        "TracingPolicy": "Traced",
-        "LiveJobsPolicy": "WithMaxLiveJobs",
-        "BacklogPolicy": "WithMaxBacklog",
-        "QueueDepthPolicy": "WithQueueDepth",
-    }
-    assert not resources("AWS::IAM::Policy")
-    assert not resources("AWS::IAM::RolePolicy")
-
-
-def test_key_may_be_used_and_not_managed() -> None:
-    statements = properties("KeyPolicy")["PolicyDocument"]["Statement"]
-    assert all(statement["Resource"] == OWN_KEY for statement in statements)
-    plain, for_the_table = statements
-    assert plain["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
-    assert "StringEquals" in for_the_table["Condition"]
-    assert not [action for statement in statements for action in statement["Action"] if "*" in action]
-
-
-def test_tracing_policy_allows_only_traces() -> None:
-    (statement,) = properties("TracingPolicy")["PolicyDocument"]["Statement"]
-    assert statement["Resource"] == "*"
-    assert set(statement["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-
-
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────
 
 

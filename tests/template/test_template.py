@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -148,7 +149,10 @@ def test_cors_allows_every_method_and_needed_header() -> None:
     condition, cors, without = properties("Api")["CorsConfiguration"]["Fn::If"]
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
-    assert set(cors["AllowHeaders"]) == {"authorization", "content-type", "idempotency-key", "if-none-match", "prefer"}
+    assert set(cors["AllowHeaders"]) == {
+        *("authorization", "content-type", "idempotency-key", "if-none-match", "prefer"),
+        *("traceparent", "tracestate", "baggage"),
+    }
     assert set(cors["ExposeHeaders"]) == {
         "etag",
         "location",
@@ -421,6 +425,25 @@ def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("origins", "is_accepted"),
+    [
+        ("", True),
+        ("*", True),
+        ("https://app.example.com", True),
+        ("https://app.example.com,http://localhost:3000", True),
+        ("https://a.example, https://b.example", False),
+        ("https://a.example/", False),
+        ("a.example", False),
+        ("https://*.example", False),
+        ("https://a.example,", False),
+    ],
+)
+def test_origin_that_no_browser_sends_fails_the_deployment(origins: str, is_accepted: bool) -> None:
+    pattern = template()["Parameters"]["AllowedOrigins"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, origins) is not None) == is_accepted
+
+
 # ── Functions ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -543,10 +566,10 @@ WITHOUT_CODE = {
 """Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
 OPTIONAL = {
-    "SubmitFunction": {"sqs:GetQueueAttributes": "BacklogPolicy"},
-    "StatusFunction": {"sqs:GetQueueAttributes": "QueueDepthPolicy"},
+    "SubmitFunction": {"sqs:GetQueueAttributes"},
+    "StatusFunction": {"sqs:GetQueueAttributes"},
 }
-"""Permissions of an option, and the policy that grants them."""
+"""Permissions that a function has only with an option."""
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
@@ -675,14 +698,29 @@ def role(function: str) -> dict[str, Any]:
     return properties(name)
 
 
+OPTIONS = dict.fromkeys(("WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False)
+"""The conditions of a role's optional statements, as they are by default."""
+
+
+def statements(function: str, **options: bool) -> list[dict[str, Any]]:
+    """Return the statements of a function's role, by default without those of options."""
+    (policy,) = role(function)["Policies"]
+    found = chosen(policy["PolicyDocument"]["Statement"], **OPTIONS | options)
+    return [statement for statement in found if statement is not None]
+
+
+def optional_statements(function: str, option: str) -> list[dict[str, Any]]:
+    """Return the statements that a role has with this option only."""
+    return [each for each in statements(function, **{option: True}) if each not in statements(function)]
+
+
 def grants(function: str) -> list[tuple[str, str]]:
-    """Yield what a role allows, as pairs of an action and a resource."""
+    """Return what a role allows without options, as pairs of an action and a resource."""
     pairs: list[tuple[str, str]] = []
-    for policy in role(function)["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement["Effect"] == "Allow"
-            assert "NotAction" not in statement
-            pairs += itertools.product(listed(statement["Action"]), map(named, listed(statement["Resource"])))
+    for statement in statements(function):
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        pairs += itertools.product(listed(statement["Action"]), map(named, listed(statement["Resource"])))
     return pairs
 
 
@@ -701,8 +739,8 @@ def named(arn: dict[str, Any]) -> str:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_permission_is_a_call_in_the_code_and_each_call_has_its_permission(function: str) -> None:
     allowed = {action for action, _ in grants(function)} - LOGS - WITHOUT_CODE.get(function, set())
-    assert allowed | OPTIONAL.get(function, {}).keys() == actions_in_code(function)
-    assert not allowed & OPTIONAL.get(function, {}).keys()
+    assert allowed | OPTIONAL.get(function, set()) == actions_in_code(function)
+    assert not allowed & OPTIONAL.get(function, set())
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -720,8 +758,7 @@ def test_only_objects_of_one_area_have_a_wildcard(function: str) -> None:
 
 
 def test_learner_cannot_write_jobs() -> None:
-    statements = [found for policy in role("LearnerFunction")["Policies"] for found in policy["PolicyDocument"]["Statement"]]
-    (on_items,) = [found for found in statements if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
+    (on_items,) = [found for found in statements("LearnerFunction") if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
     (prefix,) = on_items["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
     assert history_key("text.search")["pk"]["S"].startswith(prefix.removesuffix("*"))
     assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
@@ -750,48 +787,44 @@ def test_role_is_only_for_lambda_and_has_no_managed_policy(function: str) -> Non
     assert "Policies" not in properties(function)
 
 
+def test_role_holds_every_permission_so_that_a_function_waits_for_it() -> None:
+    # A policy of its own is attached while the functions are updated: an option would be on before its permission.
+    kinds = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::RolePolicy")
+    assert [name for kind in kinds for name in resources(kind)] == []
+
+
 def test_optional_permissions_are_off_by_default() -> None:
-    extra = resources("AWS::IAM::ManagedPolicy") | resources("AWS::IAM::Policy") | resources("AWS::IAM::RolePolicy")
-    conditions = {name: found["Condition"] for name, found in extra.items()}
-    assert conditions == {
-        "KeyPolicy": "OwnKey",
-        "TracingPolicy": "Traced",
-        "LiveJobsPolicy": "WithMaxLiveJobs",
-        "BacklogPolicy": "WithMaxBacklog",
-        "QueueDepthPolicy": "WithQueueDepth",
-    }
-    assert template()["Parameters"]["KmsKeyArn"]["Default"] == ""
-    assert template()["Parameters"]["Tracing"]["Default"] == "PassThrough"
+    parameters = template()["Parameters"]
+    assert parameters["KmsKeyArn"]["Default"] == ""
+    assert parameters["Tracing"]["Default"] == "PassThrough"
+    assert parameters["TellQueueDepth"]["Default"] == "false"
+    assert {parameters[name]["Default"] for name in ("MaxLiveJobsPerOwner", "MaxBacklog")} == {0}
 
 
-def test_own_key_is_the_only_key_and_tracing_the_only_wildcard() -> None:
-    on = {
-        name: {json.dumps(statement["Resource"]) for statement in properties(name)["PolicyDocument"]["Statement"]}
-        for name in ("KeyPolicy", "TracingPolicy")
-    }
-    # X-Ray has no finer resource.
-    assert on == {"KeyPolicy": {'{"Ref": "KmsKeyArn"}'}, "TracingPolicy": {'"*"'}}
-    actions = [
-        action
-        for name in ("KeyPolicy", "TracingPolicy")
-        for statement in properties(name)["PolicyDocument"]["Statement"]
-        for action in statement["Action"]
-    ]
-    assert not [action for action in actions if "*" in action]
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_own_key_is_the_only_key_and_tracing_the_only_wildcard(function: str) -> None:
+    use, use_for_table = optional_statements(function, "OwnKey")
+    assert use["Resource"] == use_for_table["Resource"] == ref("KmsKeyArn")
+    assert use["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
+    assert use_for_table["Condition"].keys() == {"StringEquals"}
+    (trace,) = optional_statements(function, "Traced")
+    assert trace["Resource"] == "*", "X-Ray has no finer resource"
+    assert set(trace["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+    assert not [action for action in use_for_table["Action"] if "*" in action]
 
 
 @pytest.mark.parametrize(
-    ("policy", "function", "action", "on"),
+    ("option", "function", "action", "on"),
     [
-        ("LiveJobsPolicy", "Submit", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
-        ("BacklogPolicy", "Submit", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
-        ("QueueDepthPolicy", "Status", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
+        ("WithMaxLiveJobs", "Submit", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
+        ("WithMaxBacklog", "Submit", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
+        ("WithQueueDepth", "Status", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
     ],
 )
-def test_option_allows_the_function_to_count_messages(policy: str, function: str, action: str, on: Any) -> None:
+def test_option_allows_its_function_to_count_and_no_other(option: str, function: str, action: str, on: Any) -> None:
     assert not {(action, named(each)) for each in listed(on)} & set(grants(f"{function}Function"))
-    assert properties(policy)["Roles"] == [ref(f"{function}Role")]
-    assert properties(policy)["PolicyDocument"]["Statement"] == [{"Effect": "Allow", "Action": action, "Resource": on}]
+    expected = {f"{function}Function": [{"Effect": "Allow", "Action": action, "Resource": on}]}
+    assert {name: found for name in FUNCTIONS if (found := optional_statements(name, option))} == expected
 
 
 def test_transform_adds_no_role() -> None:
