@@ -336,6 +336,7 @@ def test_failed_discard_is_left_to_the_buckets_lifecycle(s3: S3) -> None:
     with Stubber(s3.client) as stub:
         stub.add_client_error("abort_multipart_upload", "SlowDown", http_status_code=503)
         writer.discard()
+        stub.assert_no_pending_responses()
 
 
 @pytest.mark.parametrize(("content_type", "size"), [("text/csv", 3), ("text/csv", PART), ("application/json", PART)])

@@ -188,7 +188,9 @@ def test_function_times_out_before_the_gateway(function: str) -> None:
 
 def worker_events() -> dict[str, dict[str, Any]]:
     """Return the worker's event source mappings by their queue."""
-    return {event["Queue"]["Fn::GetAtt"][0]: event for event in events("WorkerFunction", "SQS")}
+    found = {event["Queue"]["Fn::GetAtt"][0]: event for event in events("WorkerFunction", "SQS")}
+    assert found.keys() == QUEUES.keys()
+    return found
 
 
 def test_each_priority_has_its_own_queue_and_all_are_alike() -> None:

@@ -61,8 +61,10 @@ def test_requests_of_another_owner_change_nothing(alice: Caller, bob: Caller, wa
 
 
 def test_jobs_of_others_are_not_listed(bob: Caller, waiting: Job) -> None:
-    listed = bob.get("/jobs", params={"limit": "100"}).json()["jobs"]
-    assert waiting["asyncJobId"] not in [job["asyncJobId"] for job in listed]
+    own = bob.post("/jobs", json={}).json()
+    listed = [job["asyncJobId"] for job in bob.get("/jobs", params={"limit": "100"}).json()["jobs"]]
+    assert own["asyncJobId"] in listed
+    assert waiting["asyncJobId"] not in listed
 
 
 def test_owner_comes_from_the_token_alone(alice: Caller, bob: Caller) -> None:

@@ -81,5 +81,8 @@ def test_key_of_an_expired_job_is_free_again(alice: Caller, key: str) -> None:
 
 
 def test_expired_job_is_not_listed(alice: Caller, expired: Job) -> None:
+    newer = alice.post("/jobs", json={"jobType": "sample.is_quick"}).json()
     page = alice.get("/jobs", params={"limit": 5, "jobType": "sample.is_quick"}).json()
-    assert expired["asyncJobId"] not in [job["asyncJobId"] for job in page["jobs"]]
+    listed = [job["asyncJobId"] for job in page["jobs"]]
+    assert newer["asyncJobId"] == listed[0]
+    assert expired["asyncJobId"] not in listed

@@ -6,7 +6,6 @@ import ast
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ DOCUMENT = openapi_path()
 USAGE = Path(__file__).with_name("usage.ts")
 
 
-def operations() -> Iterator[Any]:
-    for methods in json.loads(DOCUMENT.read_text())["paths"].values():
-        yield from methods.values()
+def operations() -> list[Any]:
+    found = [each for methods in json.loads(DOCUMENT.read_text())["paths"].values() for each in methods.values()]
+    assert found
+    return found
 
 
 @pytest.mark.slow

@@ -40,7 +40,9 @@ def test_each_function_of_the_copy_imports_the_crash_points_first(tmp_path: Path
     copy = tmp_path / "tree"
     tree.copy(copy, jobs={})
     tree.add_crashpoints(copy)
-    for function in copy.glob("functions/*/app.py"):
+    functions = list(copy.glob("functions/*/app.py"))
+    assert functions
+    for function in functions:
         compile(function.read_text(), str(function), "exec")
         module = ast.parse(function.read_text())
         imports = [ast.unparse(node) for node in module.body if isinstance(node, ast.Import | ast.ImportFrom)]

@@ -149,6 +149,7 @@ def test_unavailable_queue_rejects_no_job(admission: Make, queue: FakeQueue) -> 
     queue.add_waiting(3)
     queue.is_down = True
     admission(max_backlog=3).admit(job())
+    assert queue.backlog_reads == 1
 
 
 def test_rejection_for_a_full_queue_takes_no_token_and_writes_nothing(
