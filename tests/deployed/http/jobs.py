@@ -95,7 +95,7 @@ def _work(seconds: int, context: JobContext) -> None:
         time.sleep(0.1)
 
 
-class Asked(BaseModel):
+class Numbered(BaseModel):
     """A number, and how the job ends."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -105,7 +105,7 @@ class Asked(BaseModel):
 
 
 @job("contract.once", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=600)
-def once(input: Asked, context: JobContext) -> str:
+def once(input: Numbered, context: JobContext) -> str:
     """Return the effect key, which is unique to the job."""
     if input.turn == "gives up":
         raise Fatal("This will never work: change the input.", code="HOPELESS")
@@ -113,11 +113,11 @@ def once(input: Asked, context: JobContext) -> str:
 
 
 @job("contract.once_for_a_second", expected_seconds=0.1, timeout_seconds=30, dedupe_seconds=1)
-def once_for_a_second(input: Asked, context: JobContext) -> str:
+def once_for_a_second(input: Numbered, context: JobContext) -> str:
     """Return the effect key; the same input is the same job for a second."""
     return context.effect_key
 
 
 @job("contract.kept_from_creation", expected_seconds=0.1, timeout_seconds=30, retention_seconds=3600, retention_from="CREATION")
-def kept_from_creation(input: Asked, context: JobContext) -> None:
+def kept_from_creation(input: Numbered, context: JobContext) -> None:
     """Return nothing."""

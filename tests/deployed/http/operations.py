@@ -13,7 +13,7 @@ from tests.support.deployed import UNKNOWN, Caller, Job
 
 
 @dataclass(frozen=True)
-class Asked:
+class Call:
     """An operation's method and path. Without a job id, the path has an unknown one."""
 
     method: str
@@ -33,15 +33,15 @@ class Asked:
 
 
 _OWN_ROUTES = [
-    Asked("POST", "/search", has_body=True, is_open=False),
-    Asked("GET", "/search", has_body=False, is_open=False),
-    Asked("POST", "/jobs/search/subject/x", has_body=True, is_open=False),
-    Asked("GET", "/jobs/search/subject/x", has_body=False, is_open=False),
-    Asked("POST", "/jobs/cache/refresh/3", has_body=True, is_open=False),
-    Asked("GET", "/jobs/cache/refresh/3", has_body=False, is_open=False),
+    Call("POST", "/search", has_body=True, is_open=False),
+    Call("GET", "/search", has_body=False, is_open=False),
+    Call("POST", "/jobs/search/subject/x", has_body=True, is_open=False),
+    Call("GET", "/jobs/search/subject/x", has_body=False, is_open=False),
+    Call("POST", "/jobs/cache/refresh/3", has_body=True, is_open=False),
+    Call("GET", "/jobs/cache/refresh/3", has_body=False, is_open=False),
 ]
 ALL = [
-    Asked(
+    Call(
         operation.route.partition(" ")[0],
         operation.route.partition(" ")[2],
         has_body=operation.body is not None,
@@ -51,20 +51,20 @@ ALL = [
 ] + _OWN_ROUTES
 
 
-def those(which: Callable[[Asked], bool]) -> list[Asked]:
+def calls(which: Callable[[Call], bool]) -> list[Call]:
     """Those of all that are so, and at least one."""
     found = [each for each in ALL if which(each)]
     assert found
     return found
 
 
-ABOUT_A_JOB = those(lambda asked: asked.is_about_a_job and not asked.is_open)
+ABOUT_A_JOB = calls(lambda call: call.is_about_a_job and not call.is_open)
 
 
 def every_call_about(job: Job, caller: Caller) -> list[httpx.Response]:
     """Its answers."""
     async_job_id, report = job["asyncJobId"], {"progress": 1}
     return [
-        caller.http.request(asked.method, asked.path(async_job_id), json=report if asked.has_body else None)
-        for asked in ABOUT_A_JOB
+        caller.http.request(call.method, call.path(async_job_id), json=report if call.has_body else None)
+        for call in ABOUT_A_JOB
     ]

@@ -21,14 +21,14 @@ def cancel(caller: Caller, job: Job) -> None:
 
 
 @pytest.fixture
-def holder(alice: Caller, key: str) -> Iterator[Job]:
+def lock_owner(alice: Caller, key: str) -> Iterator[Job]:
     answer = alice.post("/jobs", json=BODY, headers={"idempotency-key": key})
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     yield answer.json()
     cancel(alice, answer.json())
 
 
-@pytest.mark.usefixtures("holder")
+@pytest.mark.usefixtures("lock_owner")
 def test_submit_is_409_with_retry_after_while_the_lock_is_held(alice: Caller) -> None:
     refused = alice.post("/jobs", json=TOO)
     assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
@@ -36,18 +36,18 @@ def test_submit_is_409_with_retry_after_while_the_lock_is_held(alice: Caller) ->
     assert int(refused.headers["retry-after"]) > 0
 
 
-def test_rejection_names_the_callers_own_job(alice: Caller, holder: Job) -> None:
-    assert alice.post("/jobs", json=TOO).json()["asyncJobId"] == holder["asyncJobId"]
+def test_rejection_names_the_callers_own_job(alice: Caller, lock_owner: Job) -> None:
+    assert alice.post("/jobs", json=TOO).json()["asyncJobId"] == lock_owner["asyncJobId"]
 
 
-def test_rejection_does_not_name_another_owners_job(bob: Caller, holder: Job) -> None:
+def test_rejection_does_not_name_another_owners_job(bob: Caller, lock_owner: Job) -> None:
     refused = bob.post("/jobs", json=TOO)
     assert (refused.status_code, refused.json()["code"]) == (httpx.codes.CONFLICT, "JOB_CREATION_FAILED")
     assert "asyncJobId" not in refused.json()
-    assert holder["asyncJobId"] not in refused.text
+    assert lock_owner["asyncJobId"] not in refused.text
 
 
-@pytest.mark.usefixtures("holder")
+@pytest.mark.usefixtures("lock_owner")
 def test_rejected_submit_stores_nothing(api: Api) -> None:
     judy = api.caller("judy")
     assert judy.post("/jobs", json=TOO).status_code == httpx.codes.CONFLICT
@@ -55,22 +55,22 @@ def test_rejected_submit_stores_nothing(api: Api) -> None:
 
 
 def test_rejection_keeps_the_idempotency_key_free(bob: Caller, alice: Caller, key: str) -> None:
-    holder = alice.post("/jobs", json=BODY).json()
+    lock_owner = alice.post("/jobs", json=BODY).json()
     refused = bob.post("/jobs", json=TOO, headers={"idempotency-key": key})
-    cancel(alice, holder)
+    cancel(alice, lock_owner)
     accepted = bob.post("/jobs", json={**TOO, "message": "another request"}, headers={"idempotency-key": key})
     assert (refused.status_code, accepted.status_code) == (httpx.codes.CONFLICT, httpx.codes.ACCEPTED)
     assert "idempotency-replayed" not in accepted.headers
     cancel(bob, accepted.json())
 
 
-def test_replay_returns_its_job_while_that_holds_the_lock(alice: Caller, holder: Job, key: str) -> None:
+def test_replay_returns_its_job_while_that_holds_the_lock(alice: Caller, lock_owner: Job, key: str) -> None:
     again = alice.post("/jobs", json=BODY, headers={"idempotency-key": key})
     assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
-    assert again.json()["asyncJobId"] == holder["asyncJobId"]
+    assert again.json()["asyncJobId"] == lock_owner["asyncJobId"]
 
 
-@pytest.mark.usefixtures("holder")
+@pytest.mark.usefixtures("lock_owner")
 def test_delayed_job_is_accepted_while_the_lock_is_held(alice: Caller) -> None:
     answer = alice.post("/jobs", json={**TOO, "delaySeconds": 600})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")

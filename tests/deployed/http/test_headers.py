@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from local.stack import Outputs
-from tests.deployed.http.operations import ALL, Asked
+from tests.deployed.http.operations import ALL, Call
 from tests.support.deployed import Caller
 
 EVERY_ANSWER = {
@@ -18,18 +18,18 @@ LISTED = "http://localhost:3000"
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"], ids=["success", "problem"])
-@pytest.mark.parametrize("asked", ALL, ids=str)
-def test_every_answer_has_the_security_headers(alice: Caller, asked: Asked, accept: str) -> None:
+@pytest.mark.parametrize("call", ALL, ids=str)
+def test_every_answer_has_the_security_headers(alice: Caller, call: Call, accept: str) -> None:
     """RFC 9111 5.2.2.5, RFC 6797 6.1."""
-    answer = alice.http.request(asked.method, asked.path(), headers={"accept": accept})
+    answer = alice.http.request(call.method, call.path(), headers={"accept": accept})
     assert EVERY_ANSWER.items() <= answer.headers.items()
-    is_the_document = asked.template == "/openapi.json" and answer.is_success
+    is_the_document = call.template == "/openapi.json" and answer.is_success
     assert answer.headers["cache-control"] == ("public, max-age=300" if is_the_document else "no-store")
 
 
 def preflight(outputs: Outputs, origin: str, method: str = "POST") -> httpx.Response:
-    asked = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": "authorization"}
-    return httpx.options(f"{outputs.api_url}/api/v1/jobs", headers=asked, trust_env=False)
+    call = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": "authorization"}
+    return httpx.options(f"{outputs.api_url}/api/v1/jobs", headers=call, trust_env=False)
 
 
 def listed(value: str) -> set[str]:
@@ -41,7 +41,7 @@ def test_listed_origin_may_send_every_method_and_header(outputs: Outputs) -> Non
     answer = preflight(outputs, LISTED)
     assert answer.is_success
     assert answer.headers["access-control-allow-origin"] == LISTED
-    assert listed(answer.headers["access-control-allow-methods"]) >= {asked.method.lower() for asked in ALL}
+    assert listed(answer.headers["access-control-allow-methods"]) >= {call.method.lower() for call in ALL}
     assert listed(answer.headers["access-control-allow-headers"]) >= {
         "authorization",
         "content-type",

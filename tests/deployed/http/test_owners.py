@@ -10,16 +10,16 @@ import pytest
 
 from local import users
 from local.stack import LocalStack, Outputs
-from tests.deployed.http.operations import ABOUT_A_JOB, Asked, those
+from tests.deployed.http.operations import ABOUT_A_JOB, Call, calls
 from tests.support.deployed import UNKNOWN, Api, Caller, Job
 
-GUARDED = those(lambda asked: not asked.is_open)
+GUARDED = calls(lambda call: not call.is_open)
 
 
-@pytest.mark.parametrize("asked", GUARDED, ids=str)
-def test_request_without_a_token_is_401(anyone: httpx.Client, asked: Asked) -> None:
+@pytest.mark.parametrize("call", GUARDED, ids=str)
+def test_request_without_a_token_is_401(anyone: httpx.Client, call: Call) -> None:
     """RFC 9110 15.5.2."""
-    assert anyone.request(asked.method, asked.path()).status_code == httpx.codes.UNAUTHORIZED
+    assert anyone.request(call.method, call.path()).status_code == httpx.codes.UNAUTHORIZED
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Bearer x", "Bearer a.b.c", "Basic YTpi"])
@@ -45,18 +45,18 @@ NO_IDS = [
 ]
 
 
-@pytest.mark.parametrize("asked", ABOUT_A_JOB, ids=str)
-def test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404(bob: Caller, waiting: Job, asked: Asked) -> None:
-    body: dict[str, Any] = {"json": {"progress": 1}} if asked.has_body else {}
+@pytest.mark.parametrize("call", ABOUT_A_JOB, ids=str)
+def test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404(bob: Caller, waiting: Job, call: Call) -> None:
+    body: dict[str, Any] = {"json": {"progress": 1}} if call.has_body else {}
     ids = [waiting["asyncJobId"], UNKNOWN, waiting["asyncJobId"].upper(), *NO_IDS]
-    answers = [bob.http.request(asked.method, asked.path(async_job_id), **body) for async_job_id in ids]
+    answers = [bob.http.request(call.method, call.path(async_job_id), **body) for async_job_id in ids]
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")}
     assert len({json.dumps({**answer.json(), "requestId": None}) for answer in answers}) == 1
 
 
 def test_requests_of_another_owner_change_nothing(alice: Caller, bob: Caller, waiting: Job) -> None:
-    for asked in ABOUT_A_JOB:
-        bob.http.request(asked.method, asked.path(waiting["asyncJobId"]))
+    for call in ABOUT_A_JOB:
+        bob.http.request(call.method, call.path(waiting["asyncJobId"]))
     assert alice.job(waiting) == waiting | {"estimatedEndAt": None}
 
 

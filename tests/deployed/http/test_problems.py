@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from local.stack import Outputs
-from tests.deployed.http.operations import ALL, Asked, those
+from tests.deployed.http.operations import ALL, Call, calls
 from tests.support.deployed import UNKNOWN, Api, Caller, Job
 
-WITH_A_BODY = those(lambda asked: asked.has_body)
+WITH_A_BODY = calls(lambda call: call.has_body)
 JSON = {"content-type": "application/json"}
 
 
@@ -24,9 +24,9 @@ Send = Callable[..., httpx.Response]
 def send(api: Api, alice: Caller, tracked: Job) -> Send:
     """Return a function that calls an operation with a valid token: the worker's where the gateway requires none."""
 
-    def send(asked: Asked, **options: Any) -> httpx.Response:
-        client = api.client_with_token(tracked["workerToken"]) if asked.is_open else alice.http
-        return client.request(asked.method, asked.path(tracked["asyncJobId"]), **options)
+    def send(call: Call, **options: Any) -> httpx.Response:
+        client = api.client_with_token(tracked["workerToken"]) if call.is_open else alice.http
+        return client.request(call.method, call.path(tracked["asyncJobId"]), **options)
 
     return send
 
@@ -57,10 +57,10 @@ def test_invalid_input_is_named_by_pointer_and_in_words(alice: Caller) -> None:
     assert (error["pointer"], bool(error["detail"])) == ("/input/a~1b", True)
 
 
-@pytest.mark.parametrize("asked", ALL, ids=str)
-def test_accept_without_json_is_406(alice: Caller, asked: Asked) -> None:
+@pytest.mark.parametrize("call", ALL, ids=str)
+def test_accept_without_json_is_406(alice: Caller, call: Call) -> None:
     """RFC 9110 15.5.7."""
-    answer = alice.http.request(asked.method, asked.path(), headers={"accept": "text/html"})
+    answer = alice.http.request(call.method, call.path(), headers={"accept": "text/html"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
 
 
@@ -72,24 +72,24 @@ def test_accept_with_json_among_others_is_answered(alice: Caller, accept: str) -
     assert alice.get("/jobs", headers={"accept": accept}).status_code == httpx.codes.OK
 
 
-@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_body_of_another_content_type_is_415(send: Send, asked: Asked) -> None:
+@pytest.mark.parametrize("call", WITH_A_BODY, ids=str)
+def test_body_of_another_content_type_is_415(send: Send, call: Call) -> None:
     """RFC 9110 15.5.16."""
-    answer = send(asked, content=b"{}", headers={"content-type": "text/plain"})
+    answer = send(call, content=b"{}", headers={"content-type": "text/plain"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
 
 
-@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_truncated_body_is_400(send: Send, asked: Asked) -> None:
-    answer = send(asked, content=b"{", headers=JSON)
+@pytest.mark.parametrize("call", WITH_A_BODY, ids=str)
+def test_truncated_body_is_400(send: Send, call: Call) -> None:
+    answer = send(call, content=b"{", headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_JSON")
 
 
-@pytest.mark.parametrize("asked", WITH_A_BODY, ids=str)
-def test_body_of_more_than_256_kb_is_413(send: Send, asked: Asked) -> None:
+@pytest.mark.parametrize("call", WITH_A_BODY, ids=str)
+def test_body_of_more_than_256_kb_is_413(send: Send, call: Call) -> None:
     """RFC 9110 15.5.14."""
     body = json.dumps("x" * (256 * 1024 - 1)).encode()
-    answer = send(asked, content=body, headers=JSON)
+    answer = send(call, content=body, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.REQUEST_ENTITY_TOO_LARGE, "REQUEST_TOO_LARGE")
 
 

@@ -44,7 +44,7 @@ def test_documented_answer_passes(route: str, status: int, headers: Mapping[str,
 
 
 @pytest.mark.parametrize(
-    ("route", "status", "headers", "body", "told"),
+    ("route", "status", "headers", "body", "message"),
     [
         (HEALTH, 201, JSON, {"status": "ok"}, "201 is not documented"),
         (HEALTH, 401, JSON, {"message": "Unauthorized"}, "401 is not documented"),
@@ -58,8 +58,8 @@ def test_documented_answer_passes(route: str, status: int, headers: Mapping[str,
         (JOB, 404, PROBLEM, problem(404, "JOB_NOT_FOUND", owner="bob"), "owner"),
     ],
 )
-def test_undocumented_answer_fails(route: str, status: int, headers: Mapping[str, str], body: Any, told: str) -> None:
-    with pytest.raises(AssertionError, match=told):
+def test_undocumented_answer_fails(route: str, status: int, headers: Mapping[str, str], body: Any, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
         CONTRACT.check(route, status, headers, json.dumps(body))
 
 

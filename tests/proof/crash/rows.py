@@ -339,11 +339,11 @@ def _DOWNLOADS(fault: Fault) -> int:  # noqa: N802 - one of the rows' constants
 _END = "swap_if_unchanged < Executor._swap_persistently"
 
 ROWS = (
-    Row("submit asks the queue how long it is", _BACKLOG, "backlog < Backlog.waiting", reads_the_queue_length, own_user=True),
+    Row("submit reads the queue length", _BACKLOG, "backlog < Backlog.waiting", reads_the_queue_length, own_user=True),
     Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
     Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
     Row(
-        "submit without a token reads the job",
+        "submit beyond the rate reads the job",
         _GET,
         "get < SubmitPipeline._replay_or_refuse",
         is_replayed_beyond_the_rate,
@@ -351,7 +351,7 @@ ROWS = (
     ),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < SubmitPipeline._store_input", creates, input_size=3000),
     Row(
-        "submit names the job",
+        "submit reserves the dedupe key",
         _NAME,
         "reserve_dedupe_key < SubmitPipeline._reserve",
         is_deduplicated,
@@ -360,14 +360,14 @@ ROWS = (
     ),
     Row("submit creates the record", _PUT, "add_if_absent < SubmitPipeline._put", creates),
     Row(
-        "whoever wants a lock reads it",
+        "a lock is read",
         _LOCK_OWNER,
         "lock_owner < Locks._lock_owners",
         creates,
         "crash.is_alone",
         own_user=True,
     ),
-    Row("whoever wants a lock reads its holder", _GET, "get < Locks._look", follows, "crash.is_alone", own_user=True),
+    Row("the lock owner is read", _GET, "get < Locks._look", follows, "crash.is_alone", own_user=True),
     Row("submit takes the lock", _LOCK, "lock_if_unchanged < Locks.take", is_locked, "crash.is_alone", own_user=True),
     Row(
         "submit rolls the job back",
@@ -379,7 +379,7 @@ ROWS = (
         runs_last=True,
     ),
     Row(
-        "the worker asks who waits",
+        "the worker queries the waiting jobs",
         _WAITING,
         "waiting < Locks._claimable",
         is_woken,
@@ -388,7 +388,7 @@ ROWS = (
         runs_last=True,
     ),
     Row(
-        "the worker reads who waits",
+        "the worker reads a waiting job",
         _GET,
         "get < Locks._claimable",
         is_woken,
@@ -397,7 +397,7 @@ ROWS = (
         runs_last=True,
     ),
     Row(
-        "the worker wakes who waits",
+        "the worker wakes a waiting job",
         _SEND_ALL,
         "send_all < Locks.wake",
         is_woken,
@@ -420,17 +420,17 @@ ROWS = (
     Row("retry begins a generation", _SWAP, "swap_if_unchanged < Commands.retry > PENDING", is_retried),
     Row("delete reads the job", _GET, "get < Commands.delete", is_deleted, "crash.returns_much", input_size=3000),
     Row(
-        "delete has it expire", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
+        "delete expires the record", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
     ),
     Row(
-        "delete takes the bytes",
+        "delete removes the objects",
         _DELETE_ALL,
         "delete_all < Commands._remove",
         is_deleted,
         "crash.returns_much",
         input_size=3000,
     ),
-    Row("delete takes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
+    Row("delete removes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
     Row(
         "a report reads the job",
         _GET,

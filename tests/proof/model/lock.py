@@ -187,8 +187,8 @@ class Lock:
             yield Step(f"{_NAMES[i]} is submitted", _moved(begun, i, Taker(ASKING, generation)), is_fault=True)
             return
         put = begun._replace(jobs=_with(state.jobs, i, Job(generation)))
-        asks = _moved(put, i, Taker(ASKING, generation)) if self._setting.rejects else put
-        yield Step(f"{_NAMES[i]} is submitted and put", asks, is_fault=True)
+        following = _moved(put, i, Taker(ASKING, generation)) if self._setting.rejects else put
+        yield Step(f"{_NAMES[i]} is submitted and put", following, is_fault=True)
 
     def _receives(self, state: State, i: int) -> Steps:
         """Receive a message: one of an ended generation is harmless, one of this generation comes as long as it is needed."""
@@ -200,8 +200,8 @@ class Lock:
             if self._flaw.locks_first or self._flaw is Flaw.CLAIM_DOES_NOT_ASK:
                 yield Step(label, _moved(state, i, Taker(HAVING, generation)), is_fault=not is_wanted)
             else:
-                asks = self._asks(state, i, Taker(generation=generation))
-                yield Step(f"{label}: {asks.label}", asks.state, is_fault=not is_wanted)
+                following = self._asks(state, i, Taker(generation=generation))
+                yield Step(f"{label}: {following.label}", following.state, is_fault=not is_wanted)
 
     def _is_claimable(self, state: State, job: int, item: Job) -> bool:
         return item.status == PENDING or (

@@ -116,9 +116,9 @@ def _wrong_result(state: State, item: Item) -> Iterator[str]:
 
 
 def _wrong_claimants(state: State) -> Iterator[str]:
-    holders = [worker for worker in state.workers if worker.held is not None]
-    if len({worker.held and (worker.held.generation, worker.held.attempt) for worker in holders}) < len(holders):
+    claimants = [worker for worker in state.workers if worker.held is not None]
+    if len({worker.held and (worker.held.generation, worker.held.attempt) for worker in claimants}) < len(claimants):
         yield "I7 two invocations run the same attempt"
-    for worker in holders:
+    for worker in claimants:
         if worker.held is not None and worker.generation not in {0, worker.held.generation}:
             yield "F12 a message of one generation starts another"

@@ -273,10 +273,10 @@ class Audit:
 
     def _judge_claimant(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         """Check a worker's write other than a claim."""
-        holder, _ = generation.claims.get(old.attempt, (None, None))
+        claimant, _ = generation.claims.get(old.attempt, (None, None))
         is_held = old.status is Status.IN_PROGRESS and old.claimed_by is not None
-        if not is_held or holder is None or holder.process is not write.by.process:
-            violated("I8", f"{write.by} changed {old.key}, which is {old.status} and {holder}'s.")
+        if not is_held or claimant is None or claimant.process is not write.by.process:
+            violated("I8", f"{write.by} changed {old.key}, which is {old.status} and {claimant}'s.")
         if new.status is Status.IN_PROGRESS and new.progress < old.progress:
             violated("I10", f"{write.by} set {old.key} back from {old.progress} to {new.progress}.")
         if new.status is Status.IN_PROGRESS and old.lease_until and (not new.lease_until or new.lease_until < old.lease_until):
@@ -400,9 +400,9 @@ class Audit:
             violated("wrong", f"{start.invocation} runs {generation.created.key} on another input.")
         if generation.is_put_twice:
             return
-        holder, _ = generation.claims.get(start.attempt, (None, None))
-        if holder is None or holder.process is not start.invocation.process:
-            violated("I7", f"{start.invocation} runs attempt {start.attempt} of {generation.created.key}: it is {holder}'s.")
+        claimant, _ = generation.claims.get(start.attempt, (None, None))
+        if claimant is None or claimant.process is not start.invocation.process:
+            violated("I7", f"{start.invocation} runs attempt {start.attempt} of {generation.created.key}: it is {claimant}'s.")
         same = [other for other in self._ledger.starts(generation) if other.attempt == start.attempt]
         if len(same) > 1:
             violated("I12", f"Attempt {start.attempt} of {generation.created.key} started {len(same)} times.")

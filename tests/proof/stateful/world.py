@@ -376,15 +376,15 @@ class World:
 
     def pulses(self) -> Sequence[Pulse]:
         """Return the heartbeats that may be sent now."""
-        self._pulses = [(holder, pulse) for holder, pulse in self._pulses if holder.is_live]
+        self._pulses = [(parent, pulse) for parent, pulse in self._pulses if parent.is_live]
         return [pulse for _, pulse in self._pulses if pulse.may_beat]
 
     def beat(self, pulse: Pulse) -> Invocation:
         """Run the heartbeat's thread once."""
-        (holder,) = (holder for holder, other in self._pulses if other is pulse)
-        invocation = self._new(holder.role, pulse.heartbeat.beat, skew=holder.skew)
-        invocation.parent, invocation.started_at = holder, holder.started_at
-        holder.children.append(invocation)
+        (parent,) = (parent for parent, other in self._pulses if other is pulse)
+        invocation = self._new(parent.role, pulse.heartbeat.beat, skew=parent.skew)
+        invocation.parent, invocation.started_at = parent, parent.started_at
+        parent.children.append(invocation)
         pulse.under_way = invocation
         self.scheduler.start(invocation)
         return invocation

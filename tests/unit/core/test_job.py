@@ -430,9 +430,9 @@ def test_rolled_back_job_has_an_error_and_a_short_retention() -> None:
 
 def test_generation_is_over_when_its_job_ended_expired_or_was_retried() -> None:
     job = new_job()
-    holder = LockOwner.of(job)
-    assert not holder.is_over(job, NOW)
-    assert holder.is_over(None, NOW)
-    assert holder.is_over(job.cancelled(now=NOW), NOW)
-    assert holder.is_over(replace(job, generation="another"), NOW)
-    assert holder.is_over(job, job.record_expires_at)
+    lock_owner = LockOwner.of(job)
+    assert not lock_owner.is_over(job, NOW)
+    assert lock_owner.is_over(None, NOW)
+    assert lock_owner.is_over(job.cancelled(now=NOW), NOW)
+    assert lock_owner.is_over(replace(job, generation="another"), NOW)
+    assert lock_owner.is_over(job, job.record_expires_at)

@@ -362,12 +362,12 @@ def test_slower_submit_rolls_its_job_back(
 def test_slower_submit_wakes_the_next_waiting_job(
     commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue
 ) -> None:
-    rival, heir = put(store, -2), put(store, -1)
+    rival, next_job = put(store, -2), put(store, -1)
     store.rivals = [lambda: take(locks, rival)]
     store.jobs[rival.key] = rival.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
     with pytest.raises(AnotherIsRunning):
         submit(commands, "lock.rejects")
-    assert queue.sent == [JobMessage.of(heir)]
+    assert queue.sent == [JobMessage.of(next_job)]
 
 
 def test_slower_submit_joins_the_faster_one(commands: Commands, store: RacingStore, locks: Locks) -> None:
@@ -522,19 +522,19 @@ def test_cancel_wakes_the_next_job(commands: Commands, store: FakeStore, queue: 
 def test_sweeper_wakes_the_next_job_after_a_lost_owner(
     store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock
 ) -> None:
-    lost, heir = (put(store, number, max_attempts=1, job_type="lock.rejects") for number in (0, 1))
+    lost, next_job = (put(store, number, max_attempts=1, job_type="lock.rejects") for number in (0, 1))
     assert isinstance(begin(executor, store, lost), AsyncJob)
     clock.advance(seconds=100)
-    store.jobs[heir.key] = replace(heir, due_at=clock.now + timedelta(seconds=1))
+    store.jobs[next_job.key] = replace(next_job, due_at=clock.now + timedelta(seconds=1))
     sweeper.sweep(lambda: timedelta(minutes=1))
     assert stored(store, lost).status is Status.FAILED
-    assert queue.sent == [JobMessage.of(heir)]
+    assert queue.sent == [JobMessage.of(next_job)]
 
 
 def test_sweeper_soon_sends_a_job_that_could_not_be_woken(
     commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock, lines: Lines
 ) -> None:
-    holder, heir = (submit(commands, "lock.queues").job for _ in range(2))
+    holder, next_job = (submit(commands, "lock.queues").job for _ in range(2))
     begin(executor, store, holder)
     queue.is_down = True
     commands.cancel(OWNER, holder.async_job_id)
@@ -543,9 +543,9 @@ def test_sweeper_soon_sends_a_job_that_could_not_be_woken(
     queue.sent.clear()
     clock.advance(seconds=SWEEP_INTERVAL.total_seconds())
     sweeper.sweep(lambda: timedelta(minutes=1))
-    assert queue.sent == [JobMessage.of(heir)]
+    assert queue.sent == [JobMessage.of(next_job)]
     for _ in range(9):
-        due_at = stored(store, heir).due_at
+        due_at = stored(store, next_job).due_at
         assert due_at is not None
         assert due_at - clock.now <= MAX_LOCK_BACKOFF
         clock.now = due_at
@@ -590,8 +590,8 @@ def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore
 
 
 def test_lagging_index_wakes_the_next_claimable_job(store: FakeStore, queue: FakeQueue, locks: Locks) -> None:
-    gone, begun, ended, heir = (put(store, -4 + number) for number in range(4))
-    keys = [job.key for job in (gone, begun, ended, heir)]
+    gone, begun, ended, next_job = (put(store, -4 + number) for number in range(4))
+    keys = [job.key for job in (gone, begun, ended, next_job)]
     del store.jobs[gone.key]
     store.jobs[begun.key] = begun.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
     store.jobs[ended.key] = ended.cancelled(now=NOW)
@@ -601,7 +601,7 @@ def test_lagging_index_wakes_the_next_claimable_job(store: FakeStore, queue: Fak
 
     store.waiting = lagging  # type: ignore[method-assign]
     locks.wake(ended)
-    assert queue.sent == [JobMessage.of(heir)]
+    assert queue.sent == [JobMessage.of(next_job)]
 
 
 def test_retried_job_waits_for_its_lock_behind_the_others(
