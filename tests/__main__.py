@@ -1,37 +1,96 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests: run every test, in two processes. Options go to both."""
+"""python -m tests: run every test, in parallel processes. Options go to all of them."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO
 
-IN_BACKGROUND = ["tests/proof/model", "tests/deployed/openapi", "tests/proof/stateful"]
-"""Tests that need the processor and no clock. They run at low priority beside the others, which mostly wait."""
+from tests.support import pace
+
+
+@dataclass(frozen=True)
+class Group:
+    """Folders that one process tests, and by how much it yields to the others."""
+
+    folders: tuple[str, ...]
+    niceness: int
+
+
+GROUPS = (
+    Group(("tests/deployed/http", "tests/deployed/operations"), 0),
+    Group(("tests/proof/crash", "tests/proof/soak"), 0),
+    Group(("tests",), 10),  # without the folders of the other groups
+    Group(("tests/proof/model", "tests/deployed/openapi", "tests/proof/stateful"), 19),
+)
+"""The first two groups mostly wait, for deployed functions, leases and sweeps. The others need the processor and no clock."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A group's process and what it prints."""
+
+    group: Group
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.group.folders)
+
+    def text(self) -> str:
+        """Return everything that the process has printed."""
+        self.output.seek(0)
+        return self.output.read().decode(errors="replace")
 
 
 def main(options: Sequence[str]) -> int:
-    """Run both processes and return the exit status."""
-    pytest = [sys.executable, "-m", "pytest", *options]
-    with (
-        tempfile.TemporaryFile() as output,
-        subprocess.Popen(["nice", "-n", "19", *pytest, *IN_BACKGROUND], stdout=output, stderr=subprocess.STDOUT) as second,
-        subprocess.Popen([*pytest, *(f"--ignore={folder}" for folder in IN_BACKGROUND)]) as first,
-    ):
-        statuses = [_wait(first), _wait(second)]
-        output.seek(0)
-        print(f"\nIn the background: {' '.join(IN_BACKGROUND)}\n{output.read().decode(errors='replace')}")
-    return int(any(statuses))
+    """Run the groups and return the exit status. At the end, print what was skipped, and the output of groups with failures."""
+    os.environ[pace.VARIABLE] = str(pace.SLOWNESS)
+    print(
+        f"Testing in {len(GROUPS)} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
+    )
+    with ExitStack() as stack:
+        running = [_start(group, options, stack) for group in GROUPS]
+        ended = list(_in_the_order_of_their_ends(running))
+    for found in ended:
+        print(*[line for line in found.text().splitlines() if line.startswith("SKIPPED")], sep="\n", end="")
+    failed = [found for found in ended if found.process.returncode != 0]
+    for found in failed:
+        print(f"\n{found.name}\n{found.text()}")
+    return int(bool(failed))
 
 
-def _wait(tests: subprocess.Popen[bytes]) -> int:
-    while True:
+def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
+    others = {folder for other in GROUPS for folder in other.folders} - set(group.folders)
+    ignored = [f"--ignore={folder}" for folder in sorted(others) if any(folder.startswith(f"{own}/") for own in group.folders)]
+    output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is entered
+    command = ["nice", "-n", str(group.niceness), sys.executable, "-m", "pytest", *group.folders, *ignored, *options]
+    process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
+    return Running(group, process, output)
+
+
+def _in_the_order_of_their_ends(running: list[Running]) -> list[Running]:
+    """Wait for the groups, and print the last line of each when it ends."""
+    ended: list[Running] = []
+    while len(ended) < len(running):
         try:
-            return tests.wait()
-        except KeyboardInterrupt:  # the processes received it too, and stop what they started
+            for found in running:
+                if found not in ended and found.process.poll() is not None:
+                    ended.append(found)
+                    lines = found.text().strip().splitlines() or ["nothing"]
+                    print(f"{found.name}: {lines[-1].strip('= ')}", flush=True)
+            time.sleep(0.2)
+        except KeyboardInterrupt:  # which they got as well: they stop their engines
             print("Stopping ...")
+    return ended
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack, Outputs
 from tests.proof.crash import tree as trees
 from tests.support.deployed import Api, Caller, LimitedDeployment
+from tests.support.pace import SLOWNESS
 
 TESTS = Path(__file__).parent
 JOBS = {"sample_jobs": TESTS / "support/sample_jobs.py", "contract": TESTS / "deployed/http/jobs.py"}
@@ -27,8 +28,10 @@ settings.load_profile("no deadline")
 
 WORKERS = 8
 """More than the default: the tests' jobs mostly sleep, many at the same time."""
+TOKEN_SECONDS = next(seconds for seconds in (2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60) if seconds >= min(60, 1.6 * SLOWNESS))
+"""The seconds between two submits at the limited rate. Some tests submit faster than that, as fast as this machine can."""
 LIMITS = {
-    "SubmitRatePerMinute": "30",
+    "SubmitRatePerMinute": str(60 // TOKEN_SECONDS),
     "SubmitBurst": "6",
     "MaxLiveJobsPerOwner": "12",
     "MaxBacklog": "40",

@@ -19,6 +19,7 @@ from local.process import PROJECT, REGION
 from local.sam import Tools
 from local.stack import Outputs
 from tests.local.conftest import Deployed, session
+from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +95,7 @@ def test_released_returns_the_reason_of_a_failing_function(released: Deployed) -
 
 
 def test_invocation_without_a_log_line_ends_with_its_function(twin: Deployed) -> None:
-    assert _quickest_silent_call(twin) < 0.045
+    assert _quickest_silent_call(twin) < 0.045 * SLOWNESS
 
 
 def test_released_waits_for_a_first_log_line(released: Deployed) -> None:

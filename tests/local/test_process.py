@@ -107,7 +107,7 @@ def test_error_of_a_failed_start_has_the_end_of_the_log(state: Path) -> None:
 
 
 def wait_until_gone(state: Path) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while process.find(state):
         assert time.monotonic() < deadline
         time.sleep(0.02)

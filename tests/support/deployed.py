@@ -16,6 +16,7 @@ import httpx
 from local import users
 from local.stack import LocalStack, Outputs
 from tests.deployed.openapi.contract import Contract
+from tests.support.pace import SLOWNESS
 
 FINISHED = {"COMPLETED", "FAILED", "CANCELLED"}
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -97,7 +98,7 @@ class Caller:
         found: Job = answer.json()
         return found
 
-    def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 120) -> Job:
+    def wait_for(self, job: Job, until: Callable[[Job], bool] | None = None, *, seconds: float = 300) -> Job:
         """Poll until the job has ended, or until `until` is true. A cold start takes long on a busy machine."""
         end = time.monotonic() + seconds
         while True:
@@ -125,7 +126,7 @@ class Api:
     def of(cls, stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
         """Open the API of the stack. All its clients are closed at the end."""
         base_url = f"{outputs.api_url}/api/v1"
-        document = httpx.get(f"{base_url}/openapi.json", timeout=60, trust_env=False).raise_for_status().json()
+        document = httpx.get(f"{base_url}/openapi.json", timeout=120, trust_env=False).raise_for_status().json()
         api = cls(outputs, AnswerChecker(document, base_url), stack)
         yield api
         for client in api._clients:
@@ -149,7 +150,7 @@ class Api:
             httpx.Client(
                 base_url=f"{self.outputs.api_url}/api/v1",
                 headers=headers,
-                timeout=60,
+                timeout=120,
                 trust_env=False,
                 event_hooks={"response": [self.checker]},
             )
@@ -165,7 +166,7 @@ class LimitedDeployment:
     worker_name: str
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"not true after {seconds} s"
@@ -194,7 +195,7 @@ def worker_paused(stack: LocalStack, queue_url: str, *, worker_name: str) -> Ite
 
 def log_events(stack: LocalStack, job: Job, *, until: str) -> list[dict[str, Any]]:
     """Return every log line about the job, from all functions, once `until` is logged: a line follows the write that it reports."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 10 * SLOWNESS
     while True:
         lines = _log_events(stack, job)
         if until in [line["message"] for line in lines] or time.monotonic() > end:

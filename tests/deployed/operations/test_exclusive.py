@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from local.stack import LocalStack
 from tests.support.deployed import Caller, Job, log_events
+from tests.support.pace import SLOWNESS
 
 
 def is_running(job: Job) -> bool:
@@ -30,7 +31,7 @@ def most_together(times: Sequence[tuple[float, float]]) -> int:
 
 
 def test_exclusive_jobs_run_in_order_and_never_two_at_the_same_time(bob: Caller, stack: LocalStack) -> None:
-    jobs = [bob.submit("sample.takes_turns", {"seconds": 15})]
+    jobs = [bob.submit("sample.takes_turns", {"seconds": 15 * SLOWNESS})]
     bob.wait_for(jobs[0], is_running)
     jobs += [bob.submit("sample.takes_turns", {"seconds": 0.5}) for _ in range(4)]
     for job in jobs[1:]:
@@ -38,7 +39,7 @@ def test_exclusive_jobs_run_in_order_and_never_two_at_the_same_time(bob: Caller,
     assert is_running(bob.job(jobs[0])), "the lock was released before every job had tried it"
     # Each end wakes the next job without the sweeper.
     times = ran(bob, jobs)
-    assert times[-1][1] - times[0][1] < 20
+    assert times[-1][1] - times[0][1] < 20 * SLOWNESS
     assert most_together(times) == 1
     assert times == sorted(times)
     assert all(job["attempt"] == 1 for job in map(bob.job, jobs))
@@ -51,7 +52,7 @@ def test_cancelled_job_releases_the_lock_immediately(bob: Caller) -> None:
     time.sleep(2)
     assert waits(bob.job(next_job))
     assert bob.post(f"/jobs/{lock_owner['asyncJobId']}/cancel").is_success
-    assert bob.wait_for(next_job, seconds=15)["status"] == "COMPLETED"
+    assert bob.wait_for(next_job, seconds=15 * SLOWNESS)["status"] == "COMPLETED"
 
 
 def test_limit_of_two_allows_two_jobs_and_not_three(alice: Caller) -> None:

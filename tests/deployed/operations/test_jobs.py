@@ -14,6 +14,7 @@ import pytest
 from local.samples import pdfs, raw_pdf
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import Caller, Job, log_events
+from tests.support.pace import SLOWNESS
 
 SAMPLES = Path(__file__).parents[3] / "local/samples"
 
@@ -42,7 +43,7 @@ def test_pdf_of_several_hundred_pages_is_read_from_the_inputs_area_with_its_resu
     submitted = alice.submit("document.extract", {"key": "uploads/report.pdf"})
     running = alice.wait_for(submitted, lambda found: 0 < found["progress"] < 100)
     assert " of 900" in running["message"]
-    job = alice.wait_for(submitted, seconds=60)
+    job = alice.wait_for(submitted)
     assert (job["resultType"], job["result"]) == ("S3", None)
     assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
     answer = alice.get(f"/jobs/{job['asyncJobId']}/result")
@@ -89,7 +90,7 @@ def test_job_that_raises_retry_succeeds_in_its_last_attempt(alice: Caller, stack
 
 
 def test_job_that_always_raises_fails_after_its_attempts_without_details(alice: Caller, stack: LocalStack) -> None:
-    job = alice.wait_for(alice.submit("sample.raises"), seconds=60)
+    job = alice.wait_for(alice.submit("sample.raises"))
     assert (job["status"], job["attempt"], job["error"]["code"]) == ("FAILED", 3, "JOB_RAISED")
     assert "canary" not in json.dumps(job)
     lines = log_events(stack, job, until="JOB_FAILED")
@@ -108,7 +109,7 @@ def test_running_job_is_cancelled_immediately_and_stops(alice: Caller, stack: Lo
     job = alice.submit("sample.works", {"seconds": 60})
     alice.wait_for(job, lambda found: found["progress"] > 0)
     answer = alice.post(f"/jobs/{job['asyncJobId']}/cancel")
-    stopped_within(stack, job, seconds=10)
+    stopped_within(stack, job, seconds=10 * SLOWNESS)
     assert alice.job(job) == answer.json()
 
 

@@ -11,9 +11,10 @@ import httpx
 from asyncjobs.core.job import job_id_for
 from tests.conftest import LIMITS
 from tests.support.deployed import LimitedDeployment
+from tests.support.pace import SLOWNESS
 
 BURST, INTERVAL_SECONDS = int(LIMITS["SubmitBurst"]), 60 / int(LIMITS["SubmitRatePerMinute"])
-CLIENTS, SECONDS = 4, 5.0
+CLIENTS, SECONDS = 4, 5 * SLOWNESS
 SHORT = {"jobType": "sample.returns", "input": {}}
 
 

@@ -14,6 +14,7 @@ from asyncjobs.estimates.history import FRESH
 from asyncjobs.estimates.poll_schedule import fixed_pause
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import FINISHED, Api, Caller, Job
+from tests.support.pace import SLOWNESS
 from tests.support.prefetch import prefetch
 
 JOB_TYPE = "sample.returns_async"  # no other test uses it
@@ -46,7 +47,7 @@ def test_durations_of_earlier_jobs_set_retry_after_and_the_estimated_end(
         erin.submit(JOB_TYPE, {"seconds": SECONDS})
     wait_until_all_have_ended(erin)
     durations = wait_until_in_history(stack, outputs, jobs=JOBS + 1)
-    assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=1)
+    assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=SLOWNESS)
 
     time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - polled_at)))
     last = erin.submit(JOB_TYPE, {"seconds": SECONDS})
@@ -54,7 +55,7 @@ def test_durations_of_earlier_jobs_set_retry_after_and_the_estimated_end(
     assert SECONDS - 2 <= pause <= SECONDS + 1
     ended = erin.wait_for(last)
     assert ended["estimatedEndAt"] is None
-    assert abs(seconds_between(running["estimatedEndAt"], ended["endedAt"])) < 2
+    assert abs(seconds_between(running["estimatedEndAt"], ended["endedAt"])) < 2 * SLOWNESS
 
 
 def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
@@ -65,7 +66,7 @@ def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
     return int(answer.headers["retry-after"]), answer.json()
 
 
-def wait_until_all_have_ended(caller: Caller, *, seconds: float = 120) -> None:
+def wait_until_all_have_ended(caller: Caller, *, seconds: float = 300) -> None:
     """Wait by lists, which read no history."""
     deadline = time.monotonic() + seconds
     while True:
@@ -77,7 +78,7 @@ def wait_until_all_have_ended(caller: Caller, *, seconds: float = 120) -> None:
         time.sleep(0.5)
 
 
-def wait_until_in_history(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 30) -> Durations:
+def wait_until_in_history(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 120) -> Durations:
     dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
     deadline = time.monotonic() + seconds
     while True:

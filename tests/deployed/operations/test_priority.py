@@ -21,6 +21,7 @@ from asyncjobs.core.message import JobMessage
 from local.stack import LocalStack
 from tests.conftest import WORKERS
 from tests.support.deployed import Caller, wait_until, worker_paused
+from tests.support.pace import SLOWNESS
 
 Job = dict[str, Any]
 
@@ -51,7 +52,7 @@ class Queues:
     def groups(self, priority: str, count: int) -> dict[str, str]:
         """Return the group of each job's message when there are that many. The messages stay in the queue."""
         found: dict[str, str] = {}
-        end = time.monotonic() + 20
+        end = time.monotonic() + 120
         while len(found) < count:
             assert time.monotonic() < end, found
             answer = self.client("sqs").receive_message(
@@ -102,9 +103,9 @@ def test_invalid_priority_is_400_with_its_place(alice: Caller) -> None:
 
 
 def test_other_priorities_run_while_every_standard_worker_is_busy(alice: Caller, bob: Caller, queues: Queues) -> None:
-    busy = [submit(alice, 60) for _ in range(WORKERS)]
+    busy = [submit(alice, 60 * SLOWNESS) for _ in range(WORKERS)]
     for job in busy:
-        alice.wait_for(job, runs, seconds=45)
+        alice.wait_for(job, runs)
     behind = [submit(alice, 0) for _ in range(3)]
     others = [submit(bob, 0.5, priority=priority) for priority in ("high", "low")]
     done = [bob.wait_for(job) for job in others]
@@ -129,7 +130,7 @@ def test_low_job_ends_in_time_under_an_overload_of_high_ones(alice: Caller, bob:
     submitting = threading.Thread(target=submit_repeatedly)
     submitting.start()
     try:
-        wait_until(lambda: queues.backlog("high") >= 3, seconds=60)
+        wait_until(lambda: queues.backlog("high") >= 3)
         low = [submit(bob, 0.5, priority="low") for _ in range(3)]
         done = [bob.wait_for(job) for job in low]
         behind = queues.backlog("high")
@@ -167,5 +168,5 @@ def test_submit_and_sweeper_send_low_jobs_to_the_low_queue_in_their_owners_group
 def test_retried_low_job_returns_from_its_own_queue(bob: Caller) -> None:
     answer = bob.post("/jobs", json={"jobType": "sample.succeeds_at_last", "priority": "low"})
     # A message that was not returned there would arrive after an hour and a half, or earlier by a sweep.
-    done = bob.wait_for(answer.json(), seconds=25)
+    done = bob.wait_for(answer.json(), seconds=25 * SLOWNESS)
     assert (done["status"], done["attempt"]) == ("COMPLETED", 3)

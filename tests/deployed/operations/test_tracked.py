@@ -9,6 +9,7 @@ from asyncjobs.core.job import JobKey
 from asyncjobs.tracked import TrackedJobs
 from local.stack import LocalStack, Outputs
 from tests.support.deployed import Api, Caller, Job, log_events
+from tests.support.pace import SLOWNESS
 from tests.support.prefetch import prefetch
 
 
@@ -46,7 +47,7 @@ def silent(api: Api) -> list[Job]:
 
 def test_deadline_ends_a_tracked_job_without_reports(alice: Caller) -> None:
     for job in silent.result():
-        ended = alice.wait_for(job, seconds=90)
+        ended = alice.wait_for(job, seconds=90 * SLOWNESS)
         assert (ended["status"], ended["error"]["code"], ended["attempt"]) == ("FAILED", "DEADLINE_EXCEEDED", 0)
         late = alice.patch(f"/jobs/{job['asyncJobId']}", json={"status": "COMPLETED"})
         assert late.json()["code"] == "JOB_ALREADY_FINISHED"

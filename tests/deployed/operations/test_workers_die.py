@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.support.deployed import Api, Caller, Job
+from tests.support.pace import SLOWNESS
 from tests.support.prefetch import prefetch
 
 SECONDS = 12
@@ -46,7 +47,7 @@ def killed_worker(api: Api) -> KilledWorker:
 
 def test_killed_worker_is_replaced_within_90_seconds(alice: Caller) -> None:
     killed = killed_worker.result()
-    done = alice.wait_for(killed.job, seconds=150)
+    done = alice.wait_for(killed.job, seconds=150 * SLOWNESS)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
     assert str(killed.pid) not in done["message"]
     # The job itself takes SECONDS. Of the 90 s, lease and sweep may take 84; on a machine that starts jobs slowly, the second
@@ -61,7 +62,7 @@ def dying(api: Api) -> Job:
 
 
 def test_job_that_kills_its_process_is_completed_by_another_attempt(alice: Caller) -> None:
-    done = alice.wait_for(dying.result(), seconds=150)
+    done = alice.wait_for(dying.result(), seconds=150 * SLOWNESS)
     assert (done["status"], done["result"], done["attempt"]) == ("COMPLETED", "attempt 2", 2)
 
 
@@ -84,7 +85,7 @@ def killed_lock_owner(api: Api) -> KilledLockOwner:
 
 def test_lock_of_a_killed_worker_is_released_soon_after_its_job_ends(api: Api) -> None:
     carol, found = api.caller("carol"), killed_lock_owner.result()
-    lock_owner, next_job = (carol.wait_for(job, seconds=150) for job in (found.lock_owner.job, found.next_job))
+    lock_owner, next_job = (carol.wait_for(job, seconds=150 * SLOWNESS) for job in (found.lock_owner.job, found.next_job))
     assert found.lock_owner.at < lock_owner["result"]["began"] < found.lock_owner.at + 120
     assert lock_owner["result"]["ended"] <= next_job["result"]["began"] < lock_owner["result"]["ended"] + 15
     assert [job["attempt"] for job in (lock_owner, next_job)] == [2, 1]

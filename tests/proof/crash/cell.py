@@ -20,8 +20,9 @@ from tests.proof.crash.faults import Armed, Fault
 from tests.proof.crash.history import Life, State
 from tests.proof.crash.jobs import MEGABYTE, digest
 from tests.proof.crash.stage import Caller, Stage
+from tests.support.pace import SLOWNESS
 
-LONGEST_WAIT = 300.0
+LONGEST_WAIT = 300.0 * SLOWNESS
 OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND, FAILED = (
     http.HTTPStatus.OK,
     http.HTTPStatus.ACCEPTED,

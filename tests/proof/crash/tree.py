@@ -9,25 +9,35 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.pace import SLOWNESS
+
 ROOT = Path(__file__).parents[3]
 _DEPLOYED = ("template.yaml", "samconfig.toml", "functions", "layers")
 _FUTURE = "from __future__ import annotations\n"
 _JOB = Path("layers/asyncjobs/asyncjobs/core/job.py")
+_CLIENTS = Path("layers/asyncjobs/asyncjobs/aws/clients.py")
 
 SHORTER = {
-    "HEARTBEAT = timedelta(seconds=8)": "HEARTBEAT = timedelta(seconds=2.5)",
-    "SWEEP_INTERVAL = timedelta(minutes=1)": "SWEEP_INTERVAL = timedelta(seconds=20)",
-    "MAX_SWEEP_BACKOFF = timedelta(minutes=16)": "MAX_SWEEP_BACKOFF = timedelta(seconds=20)",
-    "LEASE_MARGIN = timedelta(seconds=10)": "LEASE_MARGIN = timedelta(seconds=3)",
+    "HEARTBEAT = timedelta(seconds=8)": f"HEARTBEAT = timedelta(seconds={2.5 * SLOWNESS})",
+    "SWEEP_INTERVAL = timedelta(minutes=1)": f"SWEEP_INTERVAL = timedelta(seconds={20 * SLOWNESS})",
+    "MAX_SWEEP_BACKOFF = timedelta(minutes=16)": f"MAX_SWEEP_BACKOFF = timedelta(seconds={20 * SLOWNESS})",
+    "LEASE_MARGIN = timedelta(seconds=10)": f"LEASE_MARGIN = timedelta(seconds={3 * SLOWNESS})",
 }
 """The product's waits and those of the copy. Leases of 7.5 s are still longer than the SDK's tries of one call (7 s), and the sweep
-interval is still longer than a lease, so that events have the same order as in the product."""
+interval is still longer than a lease, so that events have the same order as in the product. On a slower machine they are longer."""
+
+LONGER = {
+    "    connect_timeout=1,\n    read_timeout=2,\n": f"    connect_timeout={SLOWNESS},\n    read_timeout={2 * SLOWNESS},\n",
+    "    connect_timeout=1,\n    read_timeout=5,\n": f"    connect_timeout={SLOWNESS},\n    read_timeout={5 * SLOWNESS},\n",
+}
+"""The time that the SDK gives one request: on a slow machine, an answer that is only late would be a second fault."""
 
 
 def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
     """Make the copy, with short waits and with these jobs in addition to the project's own."""
     copy(tree, jobs=jobs)
-    _shorten_waits(tree / _JOB)
+    _rewrite(tree / _JOB, SHORTER)
+    _rewrite(tree / _CLIENTS, LONGER)
     generate(tree)
     return tree
 
@@ -62,10 +72,10 @@ def add_crashpoints(tree: Path) -> None:
         function.write_text(f"{before}{future}import crashpoints  # noqa: F401\n{after}")
 
 
-def _shorten_waits(job: Path) -> None:
-    text = job.read_text()
-    for long, short in SHORTER.items():
-        if text.count(long) != 1:
-            raise ValueError(f"job.py no longer says {long!r} once: adapt SHORTER.")
-        text = text.replace(long, short)
-    job.write_text(text)
+def _rewrite(file: Path, replacements: Mapping[str, str]) -> None:
+    text = file.read_text()
+    for product, copy in replacements.items():
+        if text.count(product) != 1:
+            raise ValueError(f"{file.name} does not contain {product!r} once: adapt tests/proof/crash/tree.py.")
+        text = text.replace(product, copy)
+    file.write_text(text)

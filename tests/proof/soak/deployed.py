@@ -17,9 +17,10 @@ from tests.proof.crash.stage import Stage
 from tests.proof.soak.client import Budget, Client, read_logs
 from tests.proof.soak.disorder import Disorder, Plan
 from tests.proof.soak.tally import Ending, Numbers, tally
+from tests.support.pace import SLOWNESS
 
 JOBS = Path(__file__).with_name("jobs.py")
-_PATIENCE = 300.0
+_PATIENCE = 300.0 * SLOWNESS
 """A killed worker's lease lasts up to 68 s and sweeps come every 20 s: after this time every job has ended or is stuck."""
 
 Say = Callable[[str], None]
