@@ -25,6 +25,10 @@ from local.process import PROJECT
 from local.state import State
 
 
+class UnreachableError(LocalError):
+    """The package index did not answer."""
+
+
 @dataclass(frozen=True)
 class Environment:
     """A virtual environment and the lock of its packages."""
@@ -101,6 +105,8 @@ class Maker:
         if not self.is_complete(UV):
             try:
                 self._make(UV, uv="")
+            except UnreachableError:
+                raise  # pip would not reach the other packages
             except LocalError as error:
                 _say(f"{error}\nuv is not available, so pip installs the packages. That takes minutes.")
                 return ""
@@ -119,7 +125,7 @@ class Maker:
         if uv:
             install = [uv, "pip", "install", "--python", str(python)]
         else:
-            install = [str(python), "-m", "pip", "install", "--disable-pip-version-check"]
+            install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
         self._run(environment, [*install, "--require-hashes", "-r", environment.lock])
         self._stamp_file(environment).write_text(self._expected(environment))
 
@@ -133,9 +139,10 @@ class Maker:
             except OSError as error:
                 raise LocalError(f"{command[0]} does not start: {error}.") from error
         if status != 0:
-            last = "\n".join(f"  {line}" for line in log.read_text(errors="replace").splitlines()[-15:])
-            raise LocalError(
-                f"{last}\nInstalling {environment.contents} failed (the whole log is in {log})."
+            text = log.read_text(errors="replace")
+            kind = UnreachableError if "Retrying (" in text else LocalError  # pip's words
+            raise kind(
+                f"{_gist(text)}\nInstalling {environment.contents} failed (the whole log is in {log})."
                 " Check the network, then repeat the command."
             )
 
@@ -158,6 +165,13 @@ class Maker:
         digest = hashlib.sha256(f"{sys.version}\0{place}\0{environment.lock}\0".encode())
         digest.update((self.project / environment.lock).read_bytes())
         return f"{self.interpreter}\n{digest.hexdigest()}\n"
+
+
+def _gist(log: str) -> str:
+    """Return the log's errors, or else its end."""
+    lines = log.splitlines()
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return "\n".join(f"  {line}" for line in errors or lines[-10:])
 
 
 def _starts(python: Path) -> bool:

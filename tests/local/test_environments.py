@@ -8,7 +8,7 @@ import pytest
 
 from local.errors import LocalError
 from local.process import PROJECT
-from tools.environments import TESTS, TOOLS, UV, Environment, Maker
+from tools.environments import TESTS, TOOLS, UV, Environment, Maker, UnreachableError
 
 # Makes an "environment" whose Python notes the installs, and fails on demand. It has a uv, which does the same.
 INTERPRETER = """#!/bin/sh
@@ -22,6 +22,8 @@ cat > "$folder/bin/$program" <<END
 #!/bin/sh
 [ "\\$*" = "-c " ] && exit
 for lock in "\\$@"; do :; done
+[ ! -e "{0}/retries" ] || echo "WARNING: Retrying (Retry(total=2)) after connection broken"
+[ ! -e "{0}/retries" ] || touch "{0}/no-network"
 echo "$program \\$lock" >> "{0}/log"
 [ ! -e "{0}/no-network" ] && [ ! -e "{0}/no-$program" ] && [ ! -e "{0}/no-\\$(basename \\$lock)" ]
 END
@@ -121,6 +123,13 @@ def test_pip_installs_if_uv_cannot_be_installed(project: Path, capsys: pytest.Ca
     ensure(project)
     assert log(project)[-2:] == ["made .venv", f"python {TOOLS.lock}"]
     assert "uv is not available" in capsys.readouterr().err
+
+
+def test_nothing_is_installed_without_a_network(project: Path) -> None:
+    (project / "retries").touch()
+    with pytest.raises(UnreachableError, match="Check the network, then repeat"):
+        ensure(project)
+    assert log(project) == ["made .venv-uv", f"python {UV.lock}"]
 
 
 def test_pip_installs_if_uv_fails(project: Path) -> None:

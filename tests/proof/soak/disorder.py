@@ -10,12 +10,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from tests.proof.crash.faults import THROTTLING
 from tests.proof.crash.stage import Stage
+from tests.support import processes
 
 _SERVICES = {"dynamodb": THROTTLING["dynamodb_jobs"], "sqs": THROTTLING["sqs"], "s3": THROTTLING["s3"]}
 _OUTAGE_SECONDS = 6
@@ -75,10 +75,10 @@ class Disorder:
 
         It kills none that is still starting: the emulator would then end all other processes of that function; AWS does not.
         """
-        processes = [pid for pid in _children(self._stage) if _age(pid) > _STARTING_SECONDS]
-        if processes:
+        workers = _workers(self._stage)
+        if workers:
             try:
-                os.kill(self._chance.choice(processes), signal.SIGKILL)
+                os.kill(self._chance.choice(workers), signal.SIGKILL)
             except ProcessLookupError:
                 return
             self.happened["kills"] += 1
@@ -110,22 +110,10 @@ def _rules(rate: float) -> list[dict[str, Any]]:
     ]
 
 
-def _age(pid: int) -> float:
-    """Return the seconds since the start of the process; 0 if it has ended."""
-    try:
-        began = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]) / os.sysconf("SC_CLK_TCK")
-    except OSError:
-        return 0
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - began
-
-
-def _children(stage: Stage) -> list[int]:
-    """Return the engine's worker processes."""
+def _workers(stage: Stage) -> list[int]:
+    """Return the engine's worker processes that have started long ago."""
     engine = stage.find_engine()
     if engine is None:
         return []
-    children = Path(f"/proc/{engine.pid}/task").glob("*/children")
-    try:
-        return sorted(int(pid) for file in children for pid in file.read_text().split())
-    except OSError:
-        return []
+    children = [process for process in processes.running().values() if process.parent == engine.pid]
+    return sorted(process.pid for process in children if process.age_seconds > _STARTING_SECONDS)
