@@ -13,7 +13,7 @@ from local.samples import raw_pdf
 from local.stack import LocalStack, Outputs
 
 STATE = PROJECT / ".local"
-PAGES = 1000
+PAGES = 600
 DEFAULT_PORT = 4566
 DEFAULT_USER = "alice"
 

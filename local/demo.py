@@ -83,7 +83,7 @@ def summary(job: dict[str, Any], document: dict[str, Any]) -> str:
     """Return two lines about a `document.extract` job and its result."""
     submitted, ended = (datetime.fromisoformat(job[moment]) for moment in ("createdAt", "endedAt"))
     seconds = (ended - submitted).total_seconds()
-    numbers = f"{document['pageCount']} pages, {document['wordCount']:,} words"
+    numbers = f"{document['pageCount']:,} pages, {document['wordCount']:,} words"
     beginning = " ".join(document["pages"][0]["text"].split())
     room = _LINE_WIDTH - len(numbers)
     return f"{job['status']} after {seconds:.1f} s\n{numbers}: {beginning[:room]} ..."
