@@ -420,7 +420,12 @@ ROWS = (
     Row("retry begins a generation", _SWAP, "swap_if_unchanged < Commands.retry > PENDING", is_retried),
     Row("delete reads the job", _GET, "get < Commands.delete", is_deleted, "crash.returns_much", input_size=3000),
     Row(
-        "delete expires the record", _SWAP, "swap_if_unchanged < Commands.delete", is_deleted, "crash.returns_much", input_size=3000
+        "delete expires the record",
+        _SWAP,
+        "swap_if_unchanged < Commands.delete",
+        is_deleted,
+        "crash.returns_much",
+        input_size=3000,
     ),
     Row(
         "delete removes the objects",
