@@ -20,6 +20,7 @@ from asyncjobs.core.job import (
     FENCE_AND_LEASE,
     FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
+    FENCE_AND_TOKEN,
     AsyncJob,
     JobFailure,
     JobKey,
@@ -317,7 +318,7 @@ def test_late_report_loses_to_a_later_one(store: Store, job: AsyncJob) -> None:
 @pytest.fixture
 def tracked(store: Store) -> AsyncJob:
     """Return a waiting tracked job in the store."""
-    job = new_tracked_job()
+    job = new_tracked_job(token_hash=b"first".ljust(16))
     assert store.add_if_absent(job, NOW) is None
     return job
 
@@ -356,6 +357,47 @@ def test_two_reports_within_one_millisecond_are_not_confused(store: Store, track
     wordless = seen.advanced(now=NOW, progress=80, message=None)
     assert (wordless.message, wordless.updated_at) == ("ten", ahead.updated_at)
     assert store.swap_if_unchanged(seen, wordless, FENCE_AND_PROGRESS) == Lost(ahead)
+
+
+def test_token_hash_is_stored_and_read_back(store: Store, tracked: AsyncJob) -> None:
+    assert store.get(tracked.key) == tracked
+    renewed = tracked.reissued(token_hash=b"second".ljust(16))
+    assert store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN) is None
+    assert store.get(tracked.key) == renewed
+    # The SDK repeats it when its answer is lost.
+    assert store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN) is None
+
+
+def test_job_without_a_token_hash_gets_one(store: Store) -> None:
+    """An earlier release created it."""
+    job = new_tracked_job()
+    renewed = job.reissued(token_hash=b"first".ljust(16))
+    store.add_if_absent(job, NOW)
+    assert store.swap_if_unchanged(job, renewed, FENCE_AND_TOKEN) is None
+    assert store.swap_if_unchanged(job, job.reissued(token_hash=b"second".ljust(16)), FENCE_AND_TOKEN) == Lost(renewed)
+
+
+def test_report_loses_to_a_new_token(store: Store, tracked: AsyncJob) -> None:
+    renewed = tracked.reissued(token_hash=b"second".ljust(16))
+    store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN)
+    report = tracked.advanced(now=NOW, progress=50, message=None)
+    assert store.swap_if_unchanged(tracked, report, FENCE_AND_PROGRESS) == Lost(renewed)
+
+
+def test_new_token_keeps_a_report_in_between(store: Store, tracked: AsyncJob) -> None:
+    seen = tracked.advanced(now=NOW, progress=10, message="ten")
+    ahead = seen.advanced(now=NOW, progress=80, message="eighty")
+    store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
+    store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS)
+    assert store.swap_if_unchanged(seen, seen.reissued(token_hash=b"second".ljust(16)), FENCE_AND_TOKEN) is None
+    assert store.get(tracked.key) == ahead.reissued(token_hash=b"second".ljust(16))
+
+
+def test_late_write_of_a_replaced_token_loses(store: Store, tracked: AsyncJob) -> None:
+    second, third = (tracked.reissued(token_hash=name.ljust(16)) for name in (b"second", b"third"))
+    assert store.swap_if_unchanged(tracked, second, FENCE_AND_TOKEN) is None
+    assert store.swap_if_unchanged(second, third, FENCE_AND_TOKEN) is None
+    assert store.swap_if_unchanged(tracked, second, FENCE_AND_TOKEN) == Lost(third)
 
 
 def test_waiting_tracked_job_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -10,7 +11,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
-from asyncjobs.core.errors import InvalidJob, InvalidReport, JobHasEnded, JobNotFound, ResultTooLarge
+from asyncjobs.core.errors import (
+    InvalidJob,
+    InvalidReport,
+    InvalidWorkerToken,
+    JobAlreadyFinished,
+    JobHasEnded,
+    JobNotFound,
+    ResultTooLarge,
+)
 from asyncjobs.core.job import JobKey, Result, Status
 from asyncjobs.tracked import TrackedJobs
 from asyncjobs.tracking.reports import Report, Reports
@@ -73,6 +82,36 @@ def test_worker_token_is_valid_over_http(tracked_jobs: TrackedJobs, table: str, 
     assert created.worker_token not in repr(created)
     job = Reports(store=DynamoStore(table), clock=clock).by_worker(created.job.async_job_id, token, Report(progress=7))
     assert job.progress == 7
+
+
+def test_new_worker_token_replaces_the_earlier_one(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
+    created = tracked_jobs.create_job(OWNER)
+    first, second = map(WorkerToken.parse, (created.worker_token, tracked_jobs.issue_worker_token(created.job.key)))
+    assert first is not None
+    assert second is not None
+    reports = Reports(store=DynamoStore(table), clock=clock)
+    with pytest.raises(InvalidWorkerToken):
+        reports.by_worker(created.job.async_job_id, first, Report(progress=7))
+    assert reports.by_worker(created.job.async_job_id, second, Report(progress=7)).progress == 7
+
+
+def test_no_worker_token_is_issued_for_an_ended_job(tracked_jobs: TrackedJobs) -> None:
+    key = tracked_jobs.create_job(OWNER).job.key
+    tracked_jobs.fail_job(key, "Broken")
+    with pytest.raises(JobAlreadyFinished):
+        tracked_jobs.issue_worker_token(key)
+
+
+def test_job_may_take_30_days(tracked_jobs: TrackedJobs, table: str, clock: FakeClock) -> None:
+    created = tracked_jobs.create_job(OWNER, deadline_seconds=30 * 24 * 3600).job
+    assert created.deadline_at == created.due_at == NOW + timedelta(days=30)
+    # TTL must not remove an unfinished job before its deadline has ended it.
+    assert created.record_expires_at >= created.deadline_at + timedelta(days=7)
+    clock.advance(seconds=30 * 24 * 3600 - 1)
+    assert list(DynamoStore(table).due(clock.now)) == []
+    assert tracked_jobs.complete_job(created.key).status is Status.COMPLETED
+    with pytest.raises(InvalidJob):
+        tracked_jobs.create_job(OWNER, deadline_seconds=30 * 24 * 3600 + 1)
 
 
 def test_report_of_an_ended_job_is_rejected(tracked_jobs: TrackedJobs) -> None:

@@ -17,15 +17,16 @@ RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
 REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
+WORKER_TOKEN = "POST /api/v1/jobs/{asyncJobId}/worker-token"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
 OPENAPI = "GET /api/v1/openapi.json"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE]
+ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
-_SAMPLES = {UPLOAD: "upload", CANCEL: "cancel", RETRY: "retry", DELETE: "delete"}
+_SAMPLES = {UPLOAD: "upload", CANCEL: "cancel", RETRY: "retry", DELETE: "delete", WORKER_TOKEN: "worker-token"}
 
 
 @dataclass(frozen=True)

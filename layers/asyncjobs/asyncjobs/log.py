@@ -26,6 +26,7 @@ LEVELS = {
     "JOB_CANCELLED": logging.INFO,
     "JOB_FENCED": logging.WARNING,
     "JOB_RETRY_ACCEPTED": logging.INFO,
+    "WORKER_TOKEN_ISSUED": logging.INFO,
     "JOB_DELETED": logging.INFO,
     "PROBLEM_ANSWERED": logging.INFO,
     "REQUEST_FAILED": logging.ERROR,

@@ -6,7 +6,7 @@ only in code that you trust like the stack itself. Other workers report over HTT
 
 from __future__ import annotations
 
-import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,8 @@ class TrackedJobs:
     ) -> CreatedJob:
         """Create a job of `owner`, the `sub` of a user's token. The options are those of `tracked_job`.
 
+        Its owner can retry it over HTTP only if the stack's catalog has the job type.
+
         Raises `InvalidJob` for an option that is out of range, and `ValueError` for an invalid owner.
         """
         if not OWNER.fullmatch(owner):
@@ -67,16 +69,16 @@ class TrackedJobs:
         job = submitted(
             JobKey(owner, job_id_for(owner, None)),
             job_type=declared.name,
-            # The hash is random: without an idempotency key, no later request can be the same one.
-            request_hash=hashlib.sha256(token.generation.encode()).digest(),
+            # Random: without an idempotency key, no later request can be the same one.
+            request_hash=secrets.token_bytes(32),
             max_attempts=declared.max_attempts,
             timeout=declared.timeout,
             deadline=declared.deadline,
             retention=declared.retention,
             now=now,
-            generation=token.generation,
             message=message,
             metadata=None if metadata is None else canonical_json(metadata).decode(),
+            token_hash=token.hash,
         )
         self._store.add_if_absent(job, now)
         log_event("JOB_ACCEPTED", job)
@@ -95,6 +97,14 @@ class TrackedJobs:
     def fail_job(self, key: JobKey, error: str, *, code: str = DEFAULT_ERROR_CODE, message: str | None = None) -> AsyncJob:
         """End the job without a result. The owner reads `error`; `code` is for programs."""
         return self._report(key, status="FAILED", error={"code": code, "message": error}, message=message)
+
+    def issue_worker_token(self, key: JobKey) -> str:
+        """Issue a new token for an outside worker that reports over HTTP. No earlier token is valid from now on.
+
+        Raises `JobAlreadyFinished` instead of `JobHasEnded`.
+        """
+        _, token = self._reports.issue_token(key)
+        return token.text
 
     def _report(self, key: JobKey, **fields: Any) -> AsyncJob:
         return self._reports.by_owner(key, Report.of({name: value for name, value in fields.items() if value is not None}))

@@ -222,11 +222,68 @@ def test_each_wrong_token_is_the_same_401(
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", ""), ("GET", "/result"), ("POST", "/cancel"), ("POST", "/retry"), ("PATCH", ""), ("DELETE", "")],
+    [
+        ("GET", ""),
+        ("GET", "/result"),
+        ("POST", "/cancel"),
+        ("POST", "/retry"),
+        ("POST", "/worker-token"),
+        ("PATCH", ""),
+        ("DELETE", ""),
+    ],
 )
 def test_worker_token_allows_nothing_else(worker: httpx.Client, tracked: Job, method: str, path: str) -> None:
     answer = worker.request(method, f"/jobs/{tracked['asyncJobId']}{path}")
     assert answer.status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_new_worker_token_replaces_the_earlier_one(api: Api, alice: Caller, worker: httpx.Client, tracked: Job) -> None:
+    send_report(worker, tracked, progress=45)
+    answer = alice.post(f"/jobs/{tracked['asyncJobId']}/worker-token")
+    issued = answer.json()
+    assert answer.status_code == httpx.codes.OK
+    assert issued == alice.job(tracked) | {"estimatedEndAt": None, "workerToken": issued["workerToken"]}
+    assert send_report(worker, tracked, progress=50).json()["code"] == "INVALID_WORKER_TOKEN"
+    done = send_report(api.client_with_token(issued["workerToken"]), tracked, status="COMPLETED")
+    assert (done.status_code, done.json()["status"]) == (httpx.codes.OK, "COMPLETED")
+
+
+def test_each_new_worker_token_replaces_the_one_before(api: Api, alice: Caller, tracked: Job) -> None:
+    first, second = (alice.post(f"/jobs/{tracked['asyncJobId']}/worker-token").json()["workerToken"] for _ in range(2))
+    assert send_report(api.client_with_token(first), tracked, progress=50).status_code == httpx.codes.UNAUTHORIZED
+    assert send_report(api.client_with_token(second), tracked, progress=50).status_code == httpx.codes.OK
+
+
+def test_no_worker_token_is_issued_for_an_ended_or_other_job(alice: Caller, tracked: Job, waiting: Job) -> None:
+    alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
+    answers = [alice.post(f"/jobs/{job['asyncJobId']}/worker-token") for job in (tracked, waiting)]
+    assert [answer.status_code for answer in answers] == [httpx.codes.CONFLICT] * 2
+    assert [answer.json()["code"] for answer in answers] == ["JOB_ALREADY_FINISHED", "JOB_NOT_TRACKED"]
+
+
+def test_other_users_new_worker_token_is_404(alice: Caller, bob: Caller, worker: httpx.Client, tracked: Job) -> None:
+    answer = bob.post(f"/jobs/{tracked['asyncJobId']}/worker-token")
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")
+    assert send_report(worker, tracked, progress=50).status_code == httpx.codes.OK
+    assert alice.job(tracked)["progress"] == 50
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_retried_tracked_job_is_202_with_a_new_worker_token(
+    api: Api, alice: Caller, worker: httpx.Client, tracked: Job, end: str
+) -> None:
+    if end == "failed":
+        send_report(worker, tracked, status="FAILED", error={"message": "Invalid file format"})
+    else:
+        alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
+    answer = alice.post(f"/jobs/{tracked['asyncJobId']}/retry")
+    job = answer.json()
+    assert (answer.status_code, job["status"], job["progress"], job["error"]) == (httpx.codes.ACCEPTED, "PENDING", 0, None)
+    assert send_report(worker, tracked, progress=50).json()["code"] == "INVALID_WORKER_TOKEN"
+    done = send_report(api.client_with_token(job["workerToken"]), tracked, status="COMPLETED", result=1)
+    assert (done.status_code, alice.job(tracked)["status"]) == (httpx.codes.OK, "COMPLETED")
+    again = alice.post(f"/jobs/{tracked['asyncJobId']}/retry")
+    assert (again.status_code, again.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")
 
 
 def test_other_users_report_is_404(alice: Caller, bob: Caller, tracked: Job) -> None:

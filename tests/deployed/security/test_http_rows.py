@@ -22,7 +22,7 @@ from asyncjobs.http.request import MAX_BODY
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.deployed.security.world import World
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
-from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, SUBMIT, UPDATE
+from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, SUBMIT, UPDATE, WORKER_TOKEN
 
 ELSEWHERE = {
     "S1": [
@@ -195,6 +195,8 @@ ROWS = [
     asked("S16", "cancel what has failed", 409, "JOB_ALREADY_FINISHED", CANCEL, FAILED),
     asked("S16", "retry what is completed", 409, "JOB_NOT_RETRYABLE", RETRY, COMPLETED),
     asked("S16", "retry what runs", 409, "JOB_NOT_RETRYABLE", RETRY, JOB_ID),
+    asked("S16", "new token of an ended job", 409, "JOB_ALREADY_FINISHED", WORKER_TOKEN, TRACKED_CANCELLED),
+    asked("S16", "new token of a job that is not tracked", 409, "JOB_NOT_TRACKED", WORKER_TOKEN, JOB_ID),
     asked("S16", "delete what runs", 409, "JOB_NOT_FINISHED", DELETE, JOB_ID),
     asked("S16", "report of a job that runs here", 409, "JOB_NOT_TRACKED", UPDATE, JOB_ID),
     asked("S16", "report of a cancelled job", 409, "JOB_CANCELLED", UPDATE, TRACKED_CANCELLED),
@@ -272,7 +274,7 @@ def world() -> World:
         replace(running.completed(now=NOW, result=Result(text='"canary"')), async_job_id=COMPLETED),
         replace(running.failed(now=NOW, error=WORKER_LOST), async_job_id=FAILED),
         replace(running.cancelled(now=NOW), async_job_id=CANCELLED),
-        new_tracked_job(async_job_id=TRACKED, generation=TOKEN.generation),
+        new_tracked_job(async_job_id=TRACKED, token_hash=TOKEN.hash),
         new_tracked_job(async_job_id=TRACKED_CANCELLED).cancelled(now=NOW),
     ]
     world.store.jobs |= {job.key: job for job in jobs}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asyncjobs.core.job import AsyncJob, job_id_for
 from tests.deployed.security.world import World
-from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, UPDATE, Answer
+from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, UPDATE, WORKER_TOKEN, Answer
 
 ROUTES = {
     "read": JOB,
@@ -21,6 +21,7 @@ ROUTES = {
     "retry": RETRY,
     "delete": DELETE,
     "report as owner": UPDATE,
+    "new worker token": WORKER_TOKEN,
     "report as worker": REPORT,
 }
 PROGRESS = json.dumps({"progress": 50, "message": "Half of it"})
@@ -66,10 +67,11 @@ class TwoWorlds:
             self._act(self.together, step)
 
     def records_of_the_first(self, world: World) -> list[AsyncJob]:
-        # Without random values: the generation, the claimant, and the location in the bucket.
+        # Without random values: the generation, the claimant, the location in the bucket, and the token's hash.
         own = [job for job in world.store.jobs.values() if job.owner == self.owners[0]]
         return sorted(
-            (replace(job, generation="", claimed_by=None, result=None) for job in own), key=lambda job: job.async_job_id
+            (replace(job, generation="", claimed_by=None, result=None, token_hash=None) for job in own),
+            key=lambda job: job.async_job_id,
         )
 
     def _act(self, world: World, step: tuple[Any, ...]) -> Answer:

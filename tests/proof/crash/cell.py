@@ -23,11 +23,12 @@ from tests.proof.crash.stage import Caller, Stage
 from tests.support.pace import SLOWNESS
 
 LONGEST_WAIT = 300.0 * SLOWNESS
-OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, CONFLICT, NOT_FOUND, FAILED = (
+OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, UNAUTHORIZED, CONFLICT, NOT_FOUND, FAILED = (
     http.HTTPStatus.OK,
     http.HTTPStatus.ACCEPTED,
     http.HTTPStatus.NO_CONTENT,
     http.HTTPStatus.SERVICE_UNAVAILABLE,
+    http.HTTPStatus.UNAUTHORIZED,
     http.HTTPStatus.CONFLICT,
     http.HTTPStatus.NOT_FOUND,
     http.HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -17,6 +17,7 @@ from tests.proof.crash.cell import (
     NO_CONTENT,
     NOT_FOUND,
     OK,
+    UNAUTHORIZED,
     UNAVAILABLE,
     Cell,
     NotFired,
@@ -306,6 +307,23 @@ def is_reported(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def is_issued(row: Row, cell: Cell) -> None:
+    """Check that a repeated request issues a valid worker token, whether or not the first one did."""
+    cell.is_accepted(replayed=False)
+    report = {"status": "FAILED", "error": {"code": "HOPELESS", "message": "It cannot succeed."}}
+    cell.arm()
+    first = cell.caller.issue_worker_token(cell.job_id)
+    cell.answers_as_faulted(first)
+    again = cell.caller.issue_worker_token(cell.job_id)
+    assert again.status_code == OK, again.text
+    if first.status_code == OK:
+        replaced = cell.caller.report_as_worker(cell.job_id, first.json()["workerToken"], **report)
+        assert replaced.status_code == UNAUTHORIZED, replaced.text
+    reported = cell.caller.report_as_worker(cell.job_id, again.json()["workerToken"], **report)
+    assert (reported.status_code, reported.json()["status"]) == (OK, "FAILED"), reported.text
+    row.ends(cell)
+
+
 def is_read(row: Row, cell: Cell) -> None:
     """Check that a failed query changes nothing and succeeds when it is repeated."""
     cell.is_accepted(replayed=False)
@@ -451,6 +469,26 @@ ROWS = (
         _SWAP,
         "swap_if_unchanged < Reports._record > FAILED",
         is_reported,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a new worker token reads the job",
+        _GET,
+        "get < Reports.issue_token",
+        is_issued,
+        GENERIC,
+        _always(0),
+        status="FAILED",
+        error="HOPELESS",
+    ),
+    Row(
+        "a new worker token replaces the earlier one",
+        _SWAP,
+        "swap_if_unchanged < Reports.issue_token",
+        is_issued,
         GENERIC,
         _always(0),
         status="FAILED",

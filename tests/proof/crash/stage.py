@@ -58,6 +58,12 @@ class Caller:
     def report(self, job_id: str, **report: Any) -> httpx.Response:
         return self._ask("PATCH", f"/jobs/{job_id}", json=report)
 
+    def issue_worker_token(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", f"/jobs/{job_id}/worker-token")
+
+    def report_as_worker(self, job_id: str, token: str, **report: Any) -> httpx.Response:
+        return self._ask("PATCH", f"/jobs/{job_id}/report", json=report, headers={"authorization": f"Bearer {token}"})
+
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 

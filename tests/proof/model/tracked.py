@@ -25,22 +25,27 @@ class Flaw(Enum):
     ENDED_IS_OPEN = "report that does not check whether the job has ended"
     PROGRESS_NOT_COMPARED = "report that does not compare the progress"
     NOTHING_COMPARED = "report that checks when it reads, and compares nothing when it writes"
-    GEN_READ = "report that takes the job's `gen` as it finds it, instead of the one it was made for"
+    TOKEN_READ = "report that takes the job's token as it finds it, instead of the one it was sent with"
+    TOKEN_NOT_COMPARED = "report that checks its token when it reads, and does not compare it when it writes"
+    REISSUE_NOT_COMPARED = "new token that does not compare the one that it replaces"
+    RETRY_KEEPS_TOKEN = "retry that keeps the worker's token"
 
 
 class Item(NamedTuple):
     """The tracked job. It is due at its deadline and never sent."""
 
     generation: int
+    token: int
+    """The number of the worker's token: the hash that is stored."""
     status: str
     progress: int
     is_due: bool
 
 
 class Report(NamedTuple):
-    """The report of an outside worker for its generation, and the write of that report."""
+    """The report of an outside worker with its token, and the write of that report."""
 
-    generation: int
+    token: int
     status: str
     progress: int
     seen: Item
@@ -49,7 +54,7 @@ class Report(NamedTuple):
     def is_for(self, item: Item, flaw: Flaw) -> bool:
         """Return whether the report is written after the item is read."""
         is_open = item.status in {PENDING, IN_PROGRESS} or flaw is Flaw.ENDED_IS_OPEN
-        return is_open and (item.generation == self.generation or flaw is Flaw.GEN_READ)
+        return is_open and (item.token == self.token or flaw is Flaw.TOKEN_READ)
 
     def is_writable(self, item: Item, flaw: Flaw) -> bool:
         """Return whether the condition of the write holds."""
@@ -57,13 +62,22 @@ class Report(NamedTuple):
             return True
         return (
             item.generation == self.seen.generation
+            and (item.token == self.seen.token or flaw is Flaw.TOKEN_NOT_COMPARED)
             and (item.status == self.seen.status or flaw is Flaw.ENDED_IS_OPEN)
             and (item.progress == self.seen.progress or flaw is Flaw.PROGRESS_NOT_COMPARED)
         )
 
     def of(self, item: Item) -> Item:
         """Return the item after the report. Progress that was overtaken does not decrease."""
-        return Item(item.generation, self.status, max(self.seen.progress, self.progress), self.status not in FINISHED)
+        progress = max(self.seen.progress, self.progress)
+        return item._replace(status=self.status, progress=progress, is_due=self.status not in FINISHED)
+
+
+class Reissue(NamedTuple):
+    """A write of a new token that is sent again later: the SDK repeats it, or the network delivers it twice."""
+
+    token: int
+    seen: Item
 
 
 class State(NamedTuple):
@@ -76,6 +90,10 @@ class State(NamedTuple):
     """The item that an unfinished cancel has read; the next two are for the sweeper and the owner's retry."""
     sweep: Item | None
     retry: Item | None
+    reissue: Item | None
+    again: Reissue | None
+    issued: tuple[int, ...]
+    """The generation of each token."""
     gens: int
     is_expired: bool
     reports_left: int
@@ -83,6 +101,7 @@ class State(NamedTuple):
     submits_left: int
     cancels_left: int
     retries_left: int
+    reissues_left: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +113,7 @@ class Setting:
     submits: int = 2
     cancels: int = 1
     retries: int = 1
+    reissues: int = 1
     flaw: Flaw = Flaw.NONE
 
 
@@ -109,6 +129,9 @@ class Tracked:
             cancel=None,
             sweep=None,
             retry=None,
+            reissue=None,
+            again=None,
+            issued=(),
             gens=0,
             is_expired=False,
             reports_left=setting.reports,
@@ -116,6 +139,7 @@ class Tracked:
             submits_left=setting.submits,
             cancels_left=setting.cancels,
             retries_left=setting.retries,
+            reissues_left=setting.reissues,
         )
 
     def steps(self, state: State) -> Steps:
@@ -123,7 +147,8 @@ class Tracked:
         yield from _submits(state)
         yield from self._reports(state)
         yield from _reads(state)
-        yield from _swaps(state)
+        yield from _swaps(state, self._flaw)
+        yield from self._reissues(state)
         yield from _time(state)
 
     def may_rest(self, state: State) -> bool:
@@ -148,16 +173,18 @@ class Tracked:
             return "" if before.is_expired or old.status in {FAILED, CANCELLED} else "I4 a job is replaced"
         if old.status in FINISHED:
             return f"I1 {old.status} becomes {new.status}" if old.status != new.status else "I6 it ends for a second time"
+        if new.token < old.token:
+            return f"I8 token {new.token}, which was replaced by {old.token}, is valid again"
         return "I10 the progress goes back" if new.progress < old.progress else ""
 
     # ── Report ─────────────────────────────────────────────────────────────────────────────────────
 
     def _reports(self, state: State) -> Steps:
-        for generation in range(1, state.gens + 1 if state.reports_left else 1):
+        for token in range(1, len(state.issued) + 1 if state.reports_left else 1):
             for status, progress in ((IN_PROGRESS, HALFWAY), (IN_PROGRESS, DONE), (COMPLETED, DONE), (FAILED, UNREPORTED)):
                 sent = state._replace(reports_left=state.reports_left - 1)
-                label = f"{status} {progress} is reported of generation {generation}"
-                report = state.item and Report(generation, status, progress, state.item)
+                label = f"{status} {progress} is reported with token {token}"
+                report = state.item and Report(token, status, progress, state.item)
                 if report is None or not report.is_for(report.seen, self._flaw):
                     yield Step(f"{label}, and is refused", sent, is_fault=True)
                 else:
@@ -165,7 +192,7 @@ class Tracked:
         for report in state.unanswered:
             others = list(state.unanswered)
             others.remove(report)
-            label = f"{report.status} {report.progress} of generation {report.generation} is repeated"
+            label = f"{report.status} {report.progress} with token {report.token} is repeated"
             yield from self._writes(state._replace(unanswered=tuple(others)), report, label, is_fault=False)
         if state.late is not None:
             after = state._replace(late=None)
@@ -186,21 +213,56 @@ class Tracked:
         if item is None or not report.is_writable(item, self._flaw):
             yield Step(f"{label}, and is refused", state, is_fault)
             return
-        wrong = (
-            f"I8 a report made for generation {report.generation} changes {item.generation}"
-            if item.generation != report.generation
-            else ""
-        )
+        wrong = ""
+        if (item.token, item.generation) != (report.token, state.issued[report.token - 1]):
+            wrong = f"I8 a report with token {report.token} changes generation {item.generation}, whose token is {item.token}"
         if item.status in FINISHED:
             wrong = f"I1 a report changes what was {item.status}"
         yield Step(label, state._replace(item=report.of(item)), is_fault, wrong)
 
+    # ── New token ──────────────────────────────────────────────────────────────────────────────────
+
+    def _reissues(self, state: State) -> Steps:
+        seen, again = state.reissue, state.again
+        if seen is not None:
+            over = state._replace(reissue=None)
+            if state.item is None or not self._is_replaceable(state.item, seen):
+                yield Step("the new token lost a race", over)
+            else:
+                token = len(state.issued) + 1
+                issued = over._replace(item=state.item._replace(token=token), issued=(*state.issued, seen.generation))
+                yield Step("the new token replaces the earlier one", issued)
+                if state.faults_left and again is None:
+                    twice = issued._replace(faults_left=state.faults_left - 1, again=Reissue(token, seen))
+                    yield Step(
+                        "the new token replaces the earlier one, and its write arrives again later", twice, is_fault=True
+                    )
+        if again is not None:
+            over = state._replace(again=None)
+            if state.item is not None and self._is_replaceable(state.item, again.seen):
+                written = over._replace(item=state.item._replace(token=again.token))
+                yield Step(f"the write of token {again.token} arrives again", written, is_fault=True)
+            else:
+                yield Step(f"the write of token {again.token} arrives again, and is refused", over, is_fault=True)
+
+    def _is_replaceable(self, item: Item, seen: Item) -> bool:
+        """Return whether a new token's condition holds. Progress may have been reported since."""
+        is_same_token = item.token == seen.token or self._flaw is Flaw.REISSUE_NOT_COMPARED
+        return (item.generation, item.status) == (seen.generation, seen.status) and is_same_token
+
 
 def _submits(state: State) -> Steps:
     if state.submits_left and (state.item is None or state.is_expired):
-        put = Item(state.gens + 1, PENDING, 0, is_due=True)
-        submitted = state._replace(item=put, gens=put.generation, is_expired=False, submits_left=state.submits_left - 1)
+        submitted = _begun(state)._replace(submits_left=state.submits_left - 1)
         yield Step("the client submits", submitted, is_fault=True)
+
+
+def _begun(state: State, *, token: int | None = None) -> State:
+    """Return the state with a new generation, and a new token if there is none to keep."""
+    generation, new_token = state.gens + 1, len(state.issued) + 1
+    item = Item(generation, token or new_token, PENDING, 0, is_due=True)
+    issued = state.issued if token else (*state.issued, generation)
+    return state._replace(item=item, gens=generation, issued=issued, is_expired=False)
 
 
 def _reads(state: State) -> Steps:
@@ -211,6 +273,9 @@ def _reads(state: State) -> Steps:
         if state.cancels_left:
             reads = state._replace(cancel=item, cancels_left=state.cancels_left - 1)
             yield Step("the cancel reads it", reads, is_fault=True)
+        if state.reissues_left and state.reissue is None:
+            reads = state._replace(reissue=item, reissues_left=state.reissues_left - 1)
+            yield Step("the request for a new token reads it", reads, is_fault=True)
         if state.sweep is None:
             # The deadline passes eventually: it ends a job whose outside worker is lost.
             yield Step("the sweeper reads it, its deadline being over", state._replace(sweep=item))
@@ -219,8 +284,8 @@ def _reads(state: State) -> Steps:
         yield Step("the retry reads it", reads, is_fault=True)
 
 
-def _swaps(state: State) -> Steps:
-    """Swap by the fence: only the progress may have changed. An actor that loses a race starts again if needed."""
+def _swaps(state: State, flaw: Flaw) -> Steps:
+    """Swap by the fence: only the progress or the token may have changed. An actor that loses a race starts again if needed."""
     if state.cancel is not None:
         yield _ends(state, state._replace(cancel=None), state.cancel, "cancel", CANCELLED)
     if state.sweep is not None:
@@ -228,8 +293,8 @@ def _swaps(state: State) -> Steps:
     if state.retry is not None:
         over = state._replace(retry=None)
         if _is_unchanged(state, state.retry):
-            again = Item(state.gens + 1, PENDING, 0, is_due=True)
-            yield Step("the retry makes it wait again", over._replace(item=again, gens=again.generation, is_expired=False))
+            token = state.retry.token if flaw is Flaw.RETRY_KEEPS_TOKEN else None
+            yield Step("the retry makes it wait again", _begun(over, token=token))
         else:
             yield Step("the retry lost a race", over)
 

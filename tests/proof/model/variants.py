@@ -50,6 +50,11 @@ def unlocked(flaw: lock.Flaw, breaks: str = "two jobs of one lock", **changes: A
     return Variant(flaw.value, Lock(lock.Setting(flaw=flaw, **{**few, **changes})), breaks)
 
 
+def outside(flaw: tracked.Flaw, breaks: str, **changes: Any) -> Variant:
+    """Return the tracked job with a mistake."""
+    return Variant(flaw.value, Tracked(tracked.Setting(flaw=flaw, **changes)), breaks)
+
+
 BUILT = (
     Variant("two submits, a cancel, two crashes, two lost answers", Protocol(Setting(crashes=2, lost_answers=2))),
     Variant("two simultaneous submits, a cancel, a crash, a lost answer", Protocol(Setting(callers=2))),
@@ -62,7 +67,16 @@ BUILT = (
     Variant("expiry, a submit after it, a cancel", quiet(expires=True, submits=2, cancels=1, messages=1)),
     Variant("a write that arrives late, a crash", quiet(late_writes=1, crashes=1)),
     Variant("heartbeats, of which one arrives late", quiet(heartbeats=2, late_writes=1, max_attempts=1)),
-    Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0))),
+    Variant("a tracked job, late and lost reports, expiry", Tracked(tracked.Setting(retries=0, reissues=0))),
+    Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1, reissues=0))),
+    Variant(
+        "a tracked job, late and lost reports, the owner's retry and new token",
+        Tracked(tracked.Setting(reports=2, submits=1, cancels=0)),
+    ),
+    Variant(
+        "a tracked job, new tokens, of which one is written twice",
+        Tracked(tracked.Setting(reports=2, submits=1, cancels=0, retries=0, reissues=2)),
+    ),
     Variant("immediate submit, twice, a cancel, a crash, a lost answer", Protocol(Setting(runs_immediately=True))),
     Variant("the owner's retry, a cancel", quiet(user_retries=1, cancels=1)),
     Variant("clocks that agree, no crash, a cancel, two lost answers", quiet(clocks_differ=False, lost_answers=2, cancels=1)),
@@ -82,9 +96,6 @@ SPARE = (
     blind("swaps that do not compare `claimedBy`", "claimed_by", breaks="", crashes=1, lost_answers=1),
 )
 """Redundant comparisons of the product: either may be missing, but not both."""
-
-DESIGNED = (Variant("a tracked job, late and lost reports, the owner's retry", Tracked(tracked.Setting(submits=1))),)
-"""A possible behavior that the product does not have: it does not retry tracked jobs."""
 
 MISTAKES = (
     flawed(Flaw.COMPLETE_UNFENCED, "I1", cancels=1, clocks_differ=False),
@@ -112,10 +123,13 @@ MISTAKES = (
     flawed(Flaw.IMMEDIATE_WITHOUT_LEASE, "L1", runs_immediately=True, crashes=1),
     flawed(Flaw.RETRY_KEEPS_GEN, "I7", user_retries=1, cancels=1, not_checked=frozenset({"I1"})),
     flawed(Flaw.RETRY_KEEPS_EXPIRY, "I5", user_retries=1, cancels=1, expires=True),
-    Variant(tracked.Flaw.ENDED_IS_OPEN.value, Tracked(tracked.Setting(flaw=tracked.Flaw.ENDED_IS_OPEN)), "I1"),
-    Variant(tracked.Flaw.PROGRESS_NOT_COMPARED.value, Tracked(tracked.Setting(flaw=tracked.Flaw.PROGRESS_NOT_COMPARED)), "I10"),
-    Variant(tracked.Flaw.NOTHING_COMPARED.value, Tracked(tracked.Setting(flaw=tracked.Flaw.NOTHING_COMPARED)), "I1"),
-    Variant(tracked.Flaw.GEN_READ.value, Tracked(tracked.Setting(flaw=tracked.Flaw.GEN_READ)), "I8"),
+    outside(tracked.Flaw.ENDED_IS_OPEN, "I1"),
+    outside(tracked.Flaw.PROGRESS_NOT_COMPARED, "I10"),
+    outside(tracked.Flaw.NOTHING_COMPARED, "I1", reissues=0),
+    outside(tracked.Flaw.TOKEN_READ, "I8"),
+    outside(tracked.Flaw.TOKEN_NOT_COMPARED, "I8"),
+    outside(tracked.Flaw.REISSUE_NOT_COMPARED, "I8", reissues=2),
+    outside(tracked.Flaw.RETRY_KEEPS_TOKEN, "I8"),
     unlocked(lock.Flaw.TAKEN_BY_TIME),
     unlocked(lock.Flaw.BEFORE_THE_RECORD_GONE, rejects=True),
     unlocked(lock.Flaw.BEFORE_THE_RECORD_HELD, "L4", rejects=True, crashes=1),

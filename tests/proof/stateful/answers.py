@@ -61,6 +61,8 @@ class Answers:
             self._judge_submit(noted.invocation, noted.request)
         elif noted.key is not None and noted.invocation.role == "retry":
             self._judge_retry(noted.invocation, noted.key)
+        elif noted.key is not None and noted.invocation.role == "reissue":
+            self._judge_reissue(noted.invocation, noted.key)
         elif noted.key is not None and noted.invocation.role == "delete":
             self._judge_delete(noted.invocation, noted.key)
         elif noted.report is not None:
@@ -109,9 +111,7 @@ class Answers:
             violated("F2", f"{invocation} took {job.key} for {'another' if submission.replayed else 'its own'}'s.")
         self._judge_shown(invocation, job, generation)
         token = submission.worker_token
-        if (token is not None) is not (job.is_tracked and not submission.replayed) or (
-            token and token.generation != job.generation
-        ):
+        if (token is not None) is not (job.is_tracked and not submission.replayed) or (token and not generation.has_had(token)):
             violated("I9", f"{invocation} handed out a token for {job.key} that is not its worker's, or none.")
         generation.is_accepted = True
         if not invocation.failed_calls:
@@ -144,10 +144,13 @@ class Answers:
     def _judge_retry(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
         if error is None:
-            generation = self._ledger.by_gen.get(invocation.answer.generation)
+            job, token = invocation.answer
+            generation = self._ledger.by_gen.get(job.generation)
             if generation is None or generation.created.key != key:
                 violated("lost", f"{invocation} accepted {key} anew, which was never written.")
-            self._judge_shown(invocation, invocation.answer, generation)
+            self._judge_shown(invocation, job, generation)
+            if (token is not None) is not job.is_tracked or (token and not generation.has_had(token)):
+                violated("I9", f"{invocation} handed out a token for {key} that is not its worker's, or none.")
             generation.is_accepted = True
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
@@ -156,10 +159,27 @@ class Answers:
             stood = [
                 each for each in self._of_key(key) if self._ledger.present(each) and each.ended_before(invocation.began_after)
             ]
-            if any(each.newest.status in RETRYABLE and not each.newest.is_tracked for each in stood):
+            if any(each.newest.status in RETRYABLE for each in stood):
                 violated("F46", f"{invocation} says that {key} may not be retried, but it had failed or been cancelled.")
         elif not isinstance(error, UnknownJobType):  # a release may lack the job type
             self._judge_not_found(invocation, self._of_key(key))
+
+    def _judge_reissue(self, invocation: Invocation, key: JobKey) -> None:
+        error, of_key = invocation.error, self._of_key(key)
+        if error is None:
+            job, token = invocation.answer
+            generation = self._ledger.by_gen[job.generation]
+            self._judge_shown(invocation, job, generation)
+            if not generation.has_had(token):
+                violated("I9", f"{invocation} handed out a token for {key} that is not its worker's.")
+        elif isinstance(error, JobAlreadyFinished):
+            if not any(each.ends for each in of_key):
+                violated("F46", f"{invocation} says that {key} had ended, but it had not.")
+        elif isinstance(error, Unavailable):
+            if not invocation.failed_calls:
+                violated("F1", f"{invocation} was refused for no reason: {error}")
+        else:
+            self._judge_not_found(invocation, of_key)
 
     def _judge_cancel(self, invocation: Invocation, key: JobKey) -> None:
         error = invocation.error
@@ -207,7 +227,7 @@ class Answers:
         invocation, error = asked.invocation, asked.invocation.error
         of_key = self._of_key(asked.key)
         if asked.token is not None:
-            of_key = [each for each in of_key if each.created.generation == asked.token.generation]
+            of_key = [each for each in of_key if each.has_had(asked.token)]
         if error is None:
             self._judge_shown(invocation, invocation.answer, self._ledger.by_gen[invocation.answer.generation])
         elif isinstance(error, JobHasEnded):
@@ -218,6 +238,12 @@ class Answers:
             others = [write for each in of_key for write, _, _ in each.writes if write.number >= invocation.began_after]
             if not invocation.failed_calls and len(others) < REPORT_TRIES:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif (
+            isinstance(error, InvalidWorkerToken)
+            and asked.token is not None
+            and any(each.newest.token_hash != asked.token.hash for each in of_key)
+        ):
+            self._ledger.count("a report by a replaced token refused")
         else:
             self._judge_not_found(invocation, of_key)
 

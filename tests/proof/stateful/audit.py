@@ -177,11 +177,24 @@ class Audit:
             return
         if generation is None or new.generation != old.generation or new.key != old.key or new.request_hash != old.request_hash:
             violated("I4", f"{write.by} made {old.key} another job.")
+        if write.by.role == "reissue":
+            self._judge_reissue(generation, write, old, new)
+        elif new.token_hash != old.token_hash:
+            violated("I8", f"{write.by} changed the worker's token of {old.key}.")
         generation.writes.append((write, old, new))
         if write.by.role == "delete":
             self._judge_deletion(generation, write, old, new)
         else:
             self._judge_move(generation, write, old, new)
+
+    def _judge_reissue(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
+        """Check that the write changed only the token, to one that the job never had."""
+        asked = self._ledger.request_of(write.by)
+        if asked is None or asked.key != old.key or replace(new, token_hash=old.token_hash) != old:
+            violated("I8", f"{write.by} did something else to {old.key} than replacing its token.")
+        if new.token_hash is None or any(new.token_hash == state.token_hash for state in generation.states()):
+            violated("I8", f"{write.by} made a token of {old.key} valid again.")
+        self._ledger.count("a worker's token replaced")
 
     def _judge_move(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         put_off_to = write.at + write.by.skew + MAX_LOCK_BACKOFF
@@ -217,10 +230,12 @@ class Audit:
         is_new = (
             new.status is Status.PENDING and not new.attempt and new.claimed_by is None and new.deadline_at > new.updated_at
         )
+        if (new.token_hash is not None) is not new.is_tracked or (new.is_tracked and new.token_hash == old.token_hash):
+            violated("I8", f"{write.by} began {old.key} again without a new token for its worker.")
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} made {old.key} something else than itself anew.")
         self._ledger.by_gen[new.generation] = Generation(write.pk, write.number, new, generation.request, write.by)
-        self._ledger.count("a job retried")
+        self._ledger.count("a tracked job retried" if new.is_tracked else "a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         now = new.updated_at
@@ -301,8 +316,8 @@ class Audit:
         asked = self._ledger.request_of(write.by)
         if asked is None or asked.report is None or asked.key != old.key or not old.is_tracked or new.attempt:
             violated("I8", f"{write.by} changed {old.key}, of which it has nothing to report.")
-        if asked.token is not None and asked.token.generation != old.generation:
-            violated("I8", f"{write.by} changed {old.key} by the token of another generation.")
+        if asked.token is not None and asked.token.hash != old.token_hash:
+            violated("I8", f"{write.by} changed {old.key} by a token that is not its present one.")
         if new.progress < old.progress:
             violated("I10", f"{write.by} set {old.key} back from {old.progress} to {new.progress}.")
         is_late = old.deadline_at <= new.updated_at

@@ -16,7 +16,7 @@ from asyncjobs.aws.items import primary_key, seconds_value
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core import job
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import FENCE, AsyncJob, LockOwner, Status
+from asyncjobs.core.job import FENCE, FENCE_AND_PROGRESS, AsyncJob, LockOwner, Status
 from asyncjobs.core.ports import Lost
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service import commands
@@ -136,6 +136,8 @@ def _ended_by_time_unless_tracked(self: AsyncJob, now: datetime) -> AsyncJob | N
     return None if self.is_tracked else _ended_by_time(self, now)
 
 
+_WITHOUT_TOKEN = tuple(field for field in FENCE_AND_PROGRESS if field != "token_hash")
+
 FEATURE_ABLATIONS = {
     "quick jobs put without a claim": Ablation(
         machine=Features, parts=Parts(store=PutsWithoutClaim), caught_as=caught("I7"), job_types=("play.quick",)
@@ -225,12 +227,26 @@ FEATURE_ABLATIONS = {
         job_types=("play.elsewhere",),
         rules=("report", "report_by_token", "overtake"),
     ),
-    "tokens that fit every generation": Ablation(
+    "tokens that match every issue": Ablation(
         machine=Features,
-        parts=Parts(patches=((WorkerToken, "fits", lambda _self, job: job.is_tracked),)),
+        parts=Parts(patches=((WorkerToken, "matches", lambda _self, job: job.is_tracked),)),
         caught_as=caught("I8", "F46"),
         job_types=("play.elsewhere",),
-        rules=("report_by_token", "cancel", "delete", "submit_again"),
+        rules=("report_by_token", "reissue", "cancel", "retry"),
+    ),
+    "reports that do not compare the token": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", _WITHOUT_TOKEN),)),
+        caught_as=caught("I8"),
+        job_types=("play.elsewhere",),
+        rules=("report_by_token", "reissue", "overtake"),
+    ),
+    "new tokens that do not compare the earlier one": Ablation(
+        machine=Features,
+        parts=Parts(patches=((reports, "FENCE_AND_TOKEN", FENCE),)),
+        caught_as=caught("I8"),
+        job_types=("play.elsewhere",),
+        rules=("reissue", "overtake"),
     ),
     "reports after the deadline": Ablation(
         machine=Features,

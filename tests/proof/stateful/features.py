@@ -61,10 +61,17 @@ class Features(Machine):
         keys = [job.key for job in self.world.jobs() if job.is_tracked]
         self.world.scheduler.go_on(self.world.report(keys[which % len(keys)], report), plan.decisions)
 
+    @precondition(lambda self: any(job.is_tracked for job in self.world.jobs()))
+    @rule(which=WHICH, plan=PLANS)
+    def reissue(self, *, which: int, plan: Plan) -> None:
+        """Request a new worker token for a tracked job, as its owner."""
+        keys = [job.key for job in self.world.jobs() if job.is_tracked]
+        self.world.scheduler.go_on(self.world.reissue(keys[which % len(keys)]), plan.decisions)
+
     @precondition(lambda self: self.world.tokens())
     @rule(which=WHICH, report=REPORTS, plan=PLANS)
     def report_by_token(self, *, which: int, report: Report, plan: Plan) -> None:
-        """Report the job of a worker token, if it still exists."""
+        """Report with a worker token, present or replaced, if its job still exists."""
         tokens = self.world.tokens()
         key, token = tokens[-1 - which % len(tokens)]
         self.world.scheduler.go_on(self.world.report(key, report, token), plan.decisions)

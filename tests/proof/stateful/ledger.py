@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from asyncjobs.aws.items import from_item
 from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.tracking.worker_token import WorkerToken
 from tests.proof.stateful.memory.dynamodb import Write
 from tests.proof.stateful.scheduler import Invocation
 from tests.proof.stateful.world import Asked, Request, Start, World
@@ -52,13 +53,17 @@ class Generation:
 
     def has_been(self, job: AsyncJob) -> bool:
         """Return whether the record ever had exactly this visible state."""
-        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0}
+        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0, "token_hash": None}
         shown = replace(job, **unseen)
         return any(shown == replace(stood, **unseen) for stood in self.states())
 
     def states(self) -> Iterable[AsyncJob]:
         """Return its states in order."""
         return (self.created, *(new for _, _, new in self.writes))
+
+    def has_had(self, token: WorkerToken) -> bool:
+        """Return whether the token was ever its worker's."""
+        return any(state.token_hash == token.hash for state in self.states())
 
     @property
     def newest(self) -> AsyncJob:

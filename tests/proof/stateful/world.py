@@ -56,6 +56,7 @@ TIMEOUTS = {
     "submit": timedelta(seconds=25),
     "cancel": timedelta(seconds=25),
     "retry": timedelta(seconds=25),
+    "reissue": timedelta(seconds=25),
     "delete": timedelta(seconds=25),
     "report": timedelta(seconds=25),
     "look": timedelta(seconds=25),
@@ -319,6 +320,10 @@ class World:
         key = JobKey(owner, async_job_id)
         return self._asked("retry", lambda: self.commands.retry(owner, async_job_id), key=key)
 
+    def reissue(self, key: JobKey) -> Invocation:
+        """Start a request for a new worker token."""
+        return self._asked("reissue", lambda: self.reports.issue_token(key), key=key)
+
     def delete(self, owner: str, async_job_id: str) -> Invocation:
         """Start a delete."""
         key = JobKey(owner, async_job_id)
@@ -335,8 +340,10 @@ class World:
 
     def tokens(self) -> Sequence[tuple[JobKey, WorkerToken]]:
         """Return the workers' tokens and their jobs."""
-        answers = [asked.invocation.answer for asked in self.notes.asked if asked.invocation.role == "submit"]
-        return [(answer.job.key, answer.worker_token) for answer in answers if answer and answer.worker_token]
+        answers = [(asked.invocation.role, asked.invocation.answer) for asked in self.notes.asked if asked.invocation.answer]
+        issued = [(answer.job, answer.worker_token) for role, answer in answers if role == "submit"]
+        issued += [answer for role, answer in answers if role in {"retry", "reissue"}]
+        return [(job.key, token) for job, token in issued if token]
 
     def look(self, owner: str, async_job_id: str) -> AsyncJob:
         """Read a job as its client, without a pause."""

@@ -19,6 +19,7 @@ from asyncjobs.core.job import (
     FENCE_AND_EXPIRY,
     FENCE_AND_LEASE,
     FENCE_AND_PROGRESS,
+    FENCE_AND_TOKEN,
     AsyncJob,
     JobFailure,
     JobKey,
@@ -26,7 +27,8 @@ from asyncjobs.core.job import (
     Result,
     Status,
 )
-from tests.support.factories import JOB_ID, NOW, new_job, running_job
+from asyncjobs.tracking.worker_token import WorkerToken
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text("abc-|@. äß€", min_size=1, max_size=20)
@@ -58,6 +60,7 @@ JOBS = st.builds(
     lease_until=st.none() | INSTANT,
     progress=st.integers(0, 100),
     progress_at=st.none() | INSTANT,
+    token_hash=st.none() | st.binary(min_size=16, max_size=16),
     message=st.none() | TEXT,
     input=st.none() | TEXT,
     input_location=st.none() | NAME,
@@ -102,6 +105,13 @@ def test_lock_owner_that_is_not_a_job_is_written_back_unchanged(text: str) -> No
     assert lock_owner_value(owner) == {"S": text}
 
 
+def test_token_hash_costs_a_tracked_job_25_bytes_and_other_jobs_nothing() -> None:
+    token_hash = WorkerToken.new(OWNER).hash
+    assert "tokenHash" not in to_item(new_job())
+    assert to_item(new_tracked_job(token_hash=token_hash))["tokenHash"] == {"B": token_hash}
+    assert len("tokenHash") + len(token_hash) == 25
+
+
 def test_standard_priority_is_not_written() -> None:
     assert "priority" not in to_item(new_job())
     assert to_item(new_job(priority=Priority.LOW))["priority"] == {"S": "low"}
@@ -120,7 +130,9 @@ def test_time_to_live_is_in_whole_seconds() -> None:
     assert len(to_item(job)["recordExpiresAt"]["N"]) == 10
 
 
-@pytest.mark.parametrize("field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS, *FENCE_AND_EXPIRY}))
+@pytest.mark.parametrize(
+    "field", sorted({*FENCE, *FENCE_AND_LEASE, *FENCE_AND_DUE, *FENCE_AND_PROGRESS, *FENCE_AND_TOKEN, *FENCE_AND_EXPIRY})
+)
 def test_each_field_of_a_swaps_condition_has_its_attribute(field: str) -> None:
     job = running_job()
     other: Any = {
@@ -132,6 +144,7 @@ def test_each_field_of_a_swaps_condition_has_its_attribute(field: str) -> None:
         "due_at": NOW,
         "updated_at": NOW + timedelta(seconds=1),
         "progress": 50,
+        "token_hash": b"t" * 16,
         "message": "half",
         "record_expires_at": NOW,
     }[field]

@@ -106,6 +106,7 @@ def test_names_are_those_of_the_first_release() -> None:
     """Generated clients call the operations by these names."""
     assert [name_of(operation) for operation in OPERATIONS] == [
         *("submitJob", "cancelJob", "retryJob", "deleteJob", "createUpload", "updateJob", "reportJob"),
+        "issueWorkerToken",
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi"),
     ]
 

@@ -9,7 +9,7 @@ import pytest
 
 from asyncjobs.core.errors import Unavailable
 from tests.support.factories import JOB_ID, OWNER, new_job
-from tests.support.http_events import CANCEL, JOB, REPORT, RESULT, UPDATE, Answer
+from tests.support.http_events import CANCEL, JOB, REPORT, RESULT, RETRY, UPDATE, WORKER_TOKEN, Answer
 from tests.unit.http.in_memory_api import InMemoryApi
 
 
@@ -91,3 +91,31 @@ def test_report_on_an_invalid_id_does_not_read_the_table(api: InMemoryApi, track
     api.store.failures.append(Unavailable("would be read"))
     answer = reported(api, Answer(0, {}, json.dumps({**tracked.body, "asyncJobId": "x" * 3000})), REPORT, {"progress": 1})
     assert (answer.status, answer.body["code"]) == (401, "INVALID_WORKER_TOKEN")
+
+
+def test_new_worker_token_replaces_the_earlier_one(api: InMemoryApi, tracked: Answer) -> None:
+    async_job_id, report = tracked.body["asyncJobId"], {"progress": 50}
+    before = api.call(JOB, async_job_id=async_job_id)
+    answer = api.call(WORKER_TOKEN, async_job_id=async_job_id)
+    token = answer.body["workerToken"]
+    assert (answer.status, answer.body) == (200, before.body | {"workerToken": token})
+    # Nothing that a client reads has changed.
+    assert api.call(JOB, async_job_id=async_job_id).headers["etag"] == before.headers["etag"]
+    assert reported(api, tracked, REPORT, report).status == 401
+    assert reported(api, tracked, REPORT, report, token).status == 200
+
+
+def test_no_worker_token_is_issued_for_an_ended_or_other_job(api: InMemoryApi, tracked: Answer) -> None:
+    api.call(CANCEL, async_job_id=tracked.body["asyncJobId"])
+    api.add_jobs(new_job())
+    answers = [api.call(WORKER_TOKEN, async_job_id=each) for each in (tracked.body["asyncJobId"], JOB_ID)]
+    assert [(answer.status, answer.code) for answer in answers] == [(409, "JOB_ALREADY_FINISHED"), (409, "JOB_NOT_TRACKED")]
+
+
+def test_retried_tracked_job_has_a_new_worker_token(api: InMemoryApi, tracked: Answer) -> None:
+    async_job_id, report = tracked.body["asyncJobId"], {"progress": 50}
+    api.call(CANCEL, async_job_id=async_job_id)
+    answer = api.call(RETRY, async_job_id=async_job_id)
+    assert (answer.status, answer.body["status"], answer.body["progress"]) == (202, "PENDING", 0)
+    assert reported(api, tracked, REPORT, report).status == 401
+    assert reported(api, tracked, REPORT, report, answer.body["workerToken"]).status == 200

@@ -268,14 +268,27 @@ def test_tracked_type_has_no_function_and_no_attempt() -> None:
         {"retention_seconds": 59},
         {"retention_seconds": 91 * 24 * 3600},
         {"deadline_seconds": 59},
-        {"deadline_seconds": 24 * 3600 + 1},
+        {"deadline_seconds": 30 * 24 * 3600 + 1},
         {"expected_seconds": -1},
+        {"expected_seconds": 30 * 24 * 3600 + 1},
         {"deadline_seconds": True},
     ],
 )
 def test_invalid_tracked_type_is_rejected(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidJob):
         tracked_job(**{"name": "a", **options})
+
+
+def test_tracked_type_may_have_a_deadline_of_30_days_and_another_type_of_one() -> None:
+    assert tracked_job("a", deadline_seconds=30 * 24 * 3600).deadline == timedelta(days=30)
+    with pytest.raises(InvalidJob):
+        job("a", deadline_seconds=24 * 3600 + 1)
+
+
+@pytest.mark.parametrize("route", ["POST /jobs/{id}/worker-token", "POST /jobs/{id}/retry"])
+def test_route_of_the_api_is_taken(route: str) -> None:
+    with pytest.raises(InvalidJob, match="is taken by the API itself"):
+        job("a", route=route)
 
 
 def test_job_may_declare_a_lock() -> None:

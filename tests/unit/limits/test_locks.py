@@ -610,7 +610,7 @@ def test_retried_job_waits_for_its_lock_behind_the_others(
     first, second = (submit(commands, "lock.queues").job for _ in range(2))
     commands.cancel(OWNER, first.async_job_id)
     clock.advance(seconds=5)
-    retried = commands.retry(OWNER, first.async_job_id)
+    retried, _ = commands.retry(OWNER, first.async_job_id)
     assert (retried.exclusive_key, retried.waits_since) == ("1#line", clock.now)
     assert list(store.waiting("1#line", clock.now, at_most=9)) == [second.key, first.key]
     # The lock names the earlier generation, which is over.

@@ -133,7 +133,7 @@ def failed_job(**changes: Any) -> AsyncJob:
 def test_retry_makes_the_job_pending_and_sends_it(commands: Commands, store: FakeStore, queue: FakeQueue, lines: Lines) -> None:
     job = failed_job()
     store.jobs[job.key] = job
-    again = commands.retry(OWNER, job.async_job_id)
+    again, _ = commands.retry(OWNER, job.async_job_id)
     assert store.jobs == {job.key: again}
     assert (again.status, again.attempt, again.error) == (Status.PENDING, 0, None)
     assert queue.sent == [JobMessage.of(again)]
@@ -144,7 +144,7 @@ def test_retry_with_a_failed_send_is_left_to_the_sweeper(commands: Commands, sto
     job = failed_job()
     store.jobs[job.key] = job
     queue.is_down = True
-    again = commands.retry(OWNER, job.async_job_id)
+    again, _ = commands.retry(OWNER, job.async_job_id)
     assert again.due_at is not None
 
 
@@ -185,7 +185,8 @@ def test_retry_with_a_lost_answer_keeps_a_later_cancel(commands: Commands, store
         return Lost(store.jobs[job.key])
 
     store.swap_if_unchanged = swap_then_cancel  # type: ignore[method-assign, assignment]  # for this test
-    assert commands.retry(OWNER, job.async_job_id).status is Status.CANCELLED
+    again, _ = commands.retry(OWNER, job.async_job_id)
+    assert again.status is Status.CANCELLED
 
 
 def test_job_of_an_unknown_type_is_not_retried(commands: Commands, store: FakeStore) -> None:
@@ -302,13 +303,49 @@ def test_key_of_a_deleted_job_is_free_again(commands: Commands, store: FakeStore
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
-def test_tracked_job_is_not_retried(commands: Commands, store: FakeStore, queue: FakeQueue, end: str) -> None:
-    job = new_tracked_job()
-    job = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
+def test_retried_tracked_job_waits_for_its_worker_with_a_new_token(
+    commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock, end: str
+) -> None:
+    submission = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}))
+    job = submission.job.advanced(now=NOW, progress=50, message="Page 5")
+    store.jobs[job.key] = job.cancelled(now=NOW) if end == "cancelled" else job.failed(now=NOW, error=WORKER_LOST)
+    clock.advance(seconds=60)
+    again, token = commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: again}
+    assert (again.status, again.progress, again.message, again.started_at) == (Status.PENDING, 0, None, None)
+    assert (again.error, again.is_tracked, again.due_at) == (None, True, again.deadline_at)
+    assert again.deadline_at == clock.now + timedelta(hours=1)
+    assert again.generation != job.generation
+    assert queue.sent == []
+    assert token is not None
+    assert submission.worker_token is not None
+    assert (token.matches(again), submission.worker_token.matches(again)) == (True, False)
+    with pytest.raises(InvalidWorkerToken):
+        Reports(store=store, clock=clock).by_worker(job.async_job_id, submission.worker_token, Report(progress=50))
+
+
+def test_unfinished_or_completed_tracked_job_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    waiting = new_tracked_job()
+    running = waiting.advanced(now=NOW, progress=50, message=None)
+    for job in (waiting, running, running.completed(now=NOW, result=Result("1"))):
+        store.jobs[job.key] = job
+        with pytest.raises(JobNotRetryable):
+            commands.retry(OWNER, job.async_job_id)
+    assert store.writes == 0
+
+
+def test_job_whose_type_has_become_tracked_or_no_longer_is_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    for job in (replace(failed_job(), job_type=GENERIC), new_tracked_job(job_type="service.reads").cancelled(now=NOW)):
+        store.jobs[job.key] = job
+        with pytest.raises(JobNotRetryable):
+            commands.retry(OWNER, job.async_job_id)
+        assert store.jobs[job.key] == job
+
+
+def test_retry_of_another_job_has_no_token(commands: Commands, store: FakeStore) -> None:
+    job = failed_job()
     store.jobs[job.key] = job
-    with pytest.raises(JobNotRetryable):
-        commands.retry(OWNER, job.async_job_id)
-    assert (store.jobs[job.key], store.writes, queue.sent) == (job, 0, [])
+    assert commands.retry(OWNER, job.async_job_id)[1] is None
 
 
 def test_worker_token_of_a_deleted_job_is_rejected(commands: Commands, store: FakeStore, clock: FakeClock) -> None:

@@ -395,7 +395,7 @@ def test_tracked_job_is_stored_and_not_sent(commands: Commands, store: FakeStore
     assert store.jobs == {job.key: job}
     assert (store.writes, queue.sent) == (1, [])
     assert submission.worker_token is not None
-    assert submission.worker_token.fits(job)
+    assert submission.worker_token.matches(job)
 
 
 def test_replay_of_a_tracked_job_has_no_token(commands: Commands, queue: FakeQueue) -> None:
@@ -404,13 +404,13 @@ def test_replay_of_a_tracked_job_has_no_token(commands: Commands, queue: FakeQue
     assert queue.sent == []
 
 
-def test_token_of_an_expired_tracked_job_does_not_fit_its_successor(commands: Commands, clock: FakeClock) -> None:
+def test_token_of_an_expired_tracked_job_does_not_match_its_successor(commands: Commands, clock: FakeClock) -> None:
     first = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
     clock.now = first.job.record_expires_at
     second = commands.submit(OWNER, SubmitRequest(job_type=GENERIC, input={}), idempotency_key="k")
     assert first.worker_token is not None
     assert second.job.key == first.job.key
-    assert not first.worker_token.fits(second.job)
+    assert not first.worker_token.matches(second.job)
 
 
 def test_tracked_job_accepts_no_input(commands: Commands) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from asyncjobs.core.errors import (
     InvalidReport,
     InvalidWorkerToken,
+    JobAlreadyFinished,
     JobHasEnded,
     JobNotFound,
     JobNotTracked,
@@ -21,6 +23,7 @@ from asyncjobs.core.errors import (
 )
 from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
+from asyncjobs.core.ports import Lost
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
@@ -28,7 +31,7 @@ from tests.support.fakes import FakeClock, FakeStore, RacingStore
 from tests.unit.conftest import Lines
 
 TOKEN = WorkerToken.new(OWNER)
-JOB = new_tracked_job(generation=TOKEN.generation)
+JOB = new_tracked_job(token_hash=TOKEN.hash)
 HALFWAY = Report(progress=50, message="Page 5")
 DONE = Report.of({"status": "COMPLETED", "result": {"documentId": "doc_123abc"}})
 BROKEN = Report.of({"status": "FAILED", "error": {"code": "BROKEN", "message": "Invalid file format"}})
@@ -270,9 +273,7 @@ def test_worker_token_allows_the_same_reports_as_the_owner(reports: Reports, sto
     assert store.job.progress == 50
 
 
-@pytest.mark.parametrize(
-    "change", ["another secret", "another owner", "another id", "expired", "a new generation", "not tracked"]
-)
+@pytest.mark.parametrize("change", ["another secret", "another owner", "another id", "expired", "another issue", "not tracked"])
 def test_each_wrong_token_is_rejected_in_the_same_way(
     reports: Reports, store: TrackedStore, clock: FakeClock, change: str
 ) -> None:
@@ -286,10 +287,10 @@ def test_each_wrong_token_is_rejected_in_the_same_way(
             async_job_id = "00000000-0000-4000-8000-000000000000"
         case "expired":
             clock.now = JOB.record_expires_at
-        case "a new generation":
-            store.jobs[JOB.key] = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
+        case "another issue":
+            store.jobs[JOB.key] = new_tracked_job(token_hash=WorkerToken.new(OWNER).hash)
         case "not tracked":
-            store.jobs[JOB.key] = new_job(generation=TOKEN.generation)
+            store.jobs[JOB.key] = new_job(token_hash=TOKEN.hash)
     before = dict(store.jobs)
     with pytest.raises(InvalidWorkerToken) as refused:
         reports.by_worker(async_job_id, token, DONE)
@@ -342,12 +343,29 @@ def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: Track
 
 @pytest.mark.parametrize("gone", [True, False], ids=["deleted", "created again"])
 def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store: TrackedStore, gone: bool) -> None:
-    anew = new_tracked_job(generation=WorkerToken.new(OWNER).generation)
+    anew = new_tracked_job(token_hash=WorkerToken.new(OWNER).hash)
     rival(store, lambda _: None if gone else anew)
     with pytest.raises(InvalidWorkerToken):
         reports.by_worker(JOB_ID, TOKEN, DONE)
     assert store.rivals == [], "the other writer did not come first"
     assert store.jobs == ({} if gone else {JOB.key: anew})
+
+
+def test_report_that_loses_to_a_new_token_is_checked_again(reports: Reports, store: TrackedStore) -> None:
+    renewed = JOB.reissued(token_hash=WorkerToken.new(OWNER).hash)
+    rival(store, lambda _: renewed)
+    with pytest.raises(InvalidWorkerToken):
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+    assert store.rivals == [], "the new token did not come first"
+    assert store.job == renewed
+
+
+def test_owners_report_continues_after_a_new_token(reports: Reports, store: TrackedStore) -> None:
+    token_hash = WorkerToken.new(OWNER).hash
+    rival(store, lambda job: job.reissued(token_hash=token_hash))
+    reports.by_owner(JOB.key, HALFWAY)
+    assert store.rivals == [], "the new token did not come first"
+    assert (store.job.progress, store.job.token_hash) == (50, token_hash)
 
 
 def test_concurrent_reports_do_not_block_a_request_forever(reports: Reports, store: TrackedStore) -> None:
@@ -356,3 +374,96 @@ def test_concurrent_reports_do_not_block_a_request_forever(reports: Reports, sto
     with pytest.raises(Unavailable):
         reports.by_owner(JOB.key, HALFWAY)
     assert len(store.rivals) == 5
+
+
+# ── New worker tokens ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_new_token_replaces_the_earlier_one(reports: Reports, store: TrackedStore, lines: Lines) -> None:
+    job, token = reports.issue_token(JOB.key)
+    assert (job, store.job) == (replace(JOB, token_hash=token.hash), job)
+    assert store.writes == 1
+    assert reports.by_worker(JOB_ID, token, HALFWAY).progress == 50
+    with pytest.raises(InvalidWorkerToken):
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+    assert lines.names() == ["WORKER_TOKEN_ISSUED", "JOB_STARTED"]
+    assert token.text not in lines.text()
+
+
+def test_new_token_replaces_one_of_an_earlier_release(reports: Reports, store: TrackedStore) -> None:
+    store.jobs[JOB.key] = new_tracked_job(generation=TOKEN.hash.hex())
+    assert reports.by_worker(JOB_ID, TOKEN, HALFWAY).progress == 50
+    reports.issue_token(JOB.key)
+    with pytest.raises(InvalidWorkerToken):
+        reports.by_worker(JOB_ID, TOKEN, DONE)
+
+
+def test_each_new_token_replaces_the_one_before(reports: Reports) -> None:
+    _, first = reports.issue_token(JOB.key)
+    job, second = reports.issue_token(JOB.key)
+    assert (first.matches(job), second.matches(job)) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [
+        (None, JobNotFound),
+        (new_tracked_job(record_expires_at=NOW), JobNotFound),
+        (new_job(), JobNotTracked),
+        (new_job().cancelled(now=NOW), JobNotTracked),
+        (JOB.cancelled(now=NOW), JobAlreadyFinished),
+        (DONE.applied_to(JOB, NOW), JobAlreadyFinished),
+    ],
+    ids=["missing", "expired", "not tracked", "not tracked, ended", "cancelled", "completed"],
+)
+def test_no_token_is_issued_for_another_job(
+    reports: Reports, store: TrackedStore, job: AsyncJob | None, error: type[Exception]
+) -> None:
+    store.jobs.clear()
+    if job is not None:
+        store.jobs[JOB.key] = job
+    with pytest.raises(error):
+        reports.issue_token(JOB.key)
+    assert (store.jobs, store.writes) == ({} if job is None else {JOB.key: job}, 0)
+
+
+def test_new_token_does_not_undo_a_concurrent_report(reports: Reports, store: TrackedStore) -> None:
+    running = store.jobs[JOB.key] = JOB.advanced(now=NOW, progress=10, message="Page 1")
+    rival(store, lambda job: job.advanced(now=NOW, progress=80, message="Page 8"))
+    _, token = reports.issue_token(running.key)
+    assert store.rivals == [], "the report did not come first"
+    assert (store.job.progress, store.job.message, store.job.token_hash) == (80, "Page 8", token.hash)
+    assert store.writes == 1, "the report made the new token lose"
+
+
+def test_new_token_that_loses_to_the_end_is_not_issued(reports: Reports, store: TrackedStore) -> None:
+    rival(store, lambda job: job.cancelled(now=NOW))
+    with pytest.raises(JobAlreadyFinished):
+        reports.issue_token(JOB.key)
+    assert store.rivals == [], "the cancel did not come first"
+    assert store.job.token_hash == TOKEN.hash
+
+
+def test_later_of_two_concurrent_new_tokens_is_valid(reports: Reports, store: TrackedStore) -> None:
+    rival(store, lambda job: job.reissued(token_hash=WorkerToken.new(OWNER).hash))
+    job, token = reports.issue_token(JOB.key)
+    assert store.rivals == [], "the other token did not come first"
+    assert (store.job, token.matches(job)) == (job, True)
+
+
+def test_token_that_was_replaced_before_it_was_answered_is_never_stored_again(reports: Reports, store: TrackedStore) -> None:
+    swap, stored = store.swap_if_unchanged, list[bytes | None]()
+
+    def swap_then_replace(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
+        assert swap(old, new, unchanged) is None
+        stored.append(new.token_hash)
+        if len(stored) > 1:
+            return None
+        # The answer is lost, another request replaces the token, and then the SDK's second try loses.
+        store.jobs[JOB.key] = new.reissued(token_hash=WorkerToken.new(OWNER).hash)
+        return Lost(store.job)
+
+    store.swap_if_unchanged = swap_then_replace  # type: ignore[method-assign, assignment]  # for this test
+    job, token = reports.issue_token(JOB.key)
+    assert (len(stored), len(set(stored))) == (2, 2)
+    assert (token.matches(job), token.matches(store.job)) == (True, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -22,23 +23,32 @@ def test_token_round_trips_through_its_text(owner: str) -> None:
     assert WorkerToken.parse(token.text) == token
 
 
-def test_token_fits_only_its_own_job() -> None:
+def test_token_matches_only_its_own_job() -> None:
     token = WorkerToken.new(OWNER)
-    job = new_tracked_job(generation=token.generation)
-    assert token.fits(job)
-    assert not WorkerToken.new(OWNER).fits(job)
-    assert not token.fits(replace(job, generation=WorkerToken.new(OWNER).generation))
-    assert not WorkerToken("bob", token.secret).fits(job)
-    assert not token.fits(replace(job, max_attempts=3))
+    job = new_tracked_job(token_hash=token.hash)
+    assert token.matches(job)
+    assert not WorkerToken.new(OWNER).matches(job)
+    assert not token.matches(replace(job, token_hash=WorkerToken.new(OWNER).hash))
+    assert not WorkerToken("bob", token.secret).matches(job)
+    assert not token.matches(replace(job, max_attempts=3))
+
+
+def test_token_of_an_earlier_release_matches_the_generation_until_another_is_issued() -> None:
+    token = WorkerToken.new(OWNER)
+    # Earlier releases derived a tracked job's generation from the token, and stored no hash.
+    job = new_tracked_job(generation=hashlib.sha256(token.secret).hexdigest()[:32])
+    assert token.matches(job)
+    assert not WorkerToken.new(OWNER).matches(job)
+    assert not token.matches(job.reissued(token_hash=WorkerToken.new(OWNER).hash))
 
 
 def test_each_token_is_different() -> None:
-    assert len({WorkerToken.new(OWNER).generation for _ in range(1000)}) == 1000
+    assert len({WorkerToken.new(OWNER).hash for _ in range(1000)}) == 1000
 
 
 def test_record_does_not_hold_the_secret() -> None:
     token = WorkerToken.new(OWNER)
-    stored = str(to_item(new_tracked_job(generation=token.generation)))
+    stored = str(to_item(new_tracked_job(token_hash=token.hash)))
     for secret in (token.secret.hex(), base64.urlsafe_b64encode(token.secret).decode()[:20], token.text):
         assert secret not in stored
 

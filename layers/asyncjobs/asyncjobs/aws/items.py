@@ -38,6 +38,7 @@ GUARD_ATTRIBUTES = {
     "progress": "progress",
     "message": "message",
     "record_expires_at": "recordExpiresAt",
+    "token_hash": "tokenHash",
 }
 
 
@@ -80,6 +81,7 @@ def to_item(job: AsyncJob) -> Item:
         "liveOwner": job.live_owner and {"S": job.live_owner},
         "exclusiveKey": job.exclusive_key and {"S": job.exclusive_key},
         "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
+        "tokenHash": job.token_hash and {"B": job.token_hash},
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -142,6 +144,7 @@ def _job(item: Item) -> AsyncJob:
         live_owner=text("liveOwner"),
         exclusive_key=text("exclusiveKey"),
         waits_since=milliseconds("waitsSince"),
+        token_hash=bytes(item["tokenHash"]["B"]) if "tokenHash" in item else None,
     )
 
 

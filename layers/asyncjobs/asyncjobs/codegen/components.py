@@ -103,7 +103,8 @@ SCHEMAS: Mapping[str, Json] = {
             "resultLocation": described("The URL of a large result.", nullable(URI_REFERENCE)),
             "error": nullable(ref("JobError")),
             "workerToken": described(
-                "The secret of the worker of a tracked job. Only the answer that created the job has it.", STRING
+                "The secret of the worker of a tracked job. Only answers that issue it have it: to a submit, a retry or a new token.",
+                STRING,
             ),
             "queueDepth": described(
                 "About how many messages of all owners are in the job's queue. Only for a job that can start, if the "

@@ -132,7 +132,7 @@ class ResultTooLarge(AsyncJobsError):
 
 
 class JobNotTracked(AsyncJobsError):
-    """The job runs here, so no outside worker can report on it."""
+    """The job runs here, so it has no outside worker that could report on it."""
 
 
 class JobHasEnded(AsyncJobsError):
@@ -144,7 +144,7 @@ class JobHasEnded(AsyncJobsError):
 
 
 class InvalidWorkerToken(AsyncJobsError):
-    """The token is malformed, or for another job, or its job is deleted: the answer is the same for all."""
+    """The token is malformed, replaced, or for another job, or its job is deleted: the answer is the same for all."""
 
 
 class JobNotFound(AsyncJobsError):
@@ -160,7 +160,7 @@ class JobNotFinished(AsyncJobsError):
 
 
 class JobNotRetryable(AsyncJobsError):
-    """The job neither failed nor was cancelled; or it is tracked, so no worker here could run it."""
+    """The job neither failed nor was cancelled; or its type has become tracked, or no longer is."""
 
 
 class IdempotencyKeyReused(AsyncJobsError):

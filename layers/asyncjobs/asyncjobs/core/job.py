@@ -22,6 +22,8 @@ from asyncjobs.core.errors import IllegalMove, JobNotFound
 
 MAX_ATTEMPTS_LIMIT = 10
 MAX_DEADLINE = timedelta(days=1)
+MAX_TRACKED_DEADLINE = timedelta(days=30)
+"""The longest deadline of a tracked job, which costs nothing while it waits: no message, lease, lock or object."""
 
 SHORT_TIMEOUT = timedelta(minutes=1)
 """Up to this timeout, one lease covers an attempt; above it, the attempt renews short leases."""
@@ -190,6 +192,8 @@ class AsyncJob:
     """The lock that the job runs under, and how many jobs may hold it: see `limits.locks`. None without a lock."""
     waits_since: datetime | None = None
     """Since when the job waits for its lock. None after it has begun or ended, or without a lock."""
+    token_hash: bytes | None = None
+    """The hash of a tracked job's present worker token; None for other jobs, and for a tracked job of an earlier release."""
 
     # ── Properties ─────────────────────────────────────────────────────────────────────────────────
 
@@ -346,10 +350,18 @@ class AsyncJob:
         ended = replace(self._ended(Status.CANCELLED, now), error=ANOTHER_IS_RUNNING)
         return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))
 
-    def retried(self, *, max_attempts: int, timeout: timedelta, deadline: timedelta, now: datetime) -> AsyncJob:
+    def retried(
+        self,
+        *,
+        max_attempts: int,
+        timeout: timedelta,
+        deadline: timedelta,
+        now: datetime,
+        token_hash: bytes | None = None,
+    ) -> AsyncJob:
         """Start the job again, with all its attempts and its whole deadline.
 
-        The new generation matches no message, write or object of the earlier one.
+        The new generation matches no message, write or object of the earlier one. A tracked job also gets a new worker token.
         """
         _require(self.status in RETRYABLE, "retried")
         return replace(
@@ -373,7 +385,13 @@ class AsyncJob:
             error=None,
             live_owner=None,
             waits_since=None if self.exclusive_key is None else now,
+            token_hash=token_hash,
         )
+
+    def reissued(self, *, token_hash: bytes) -> AsyncJob:
+        """Replace the worker token. Nothing that a client reads changes, so `updated_at` stays, too."""
+        _require(self.is_tracked and not self.is_finished, "reissued")
+        return replace(self, token_hash=token_hash)
 
     def marked_deleted(self, *, now: datetime) -> AsyncJob:
         """Mark the job as deleted: it is expired from now on. A write that compares the expiry then loses."""
@@ -437,8 +455,13 @@ FENCE_AND_LEASE = (*FENCE, "lease_until")
 """For a takeover by time, which a heartbeat in between must stop."""
 FENCE_AND_REPORT = (*FENCE, "updated_at")
 """For a report: a delayed one must not undo a later one."""
-FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress", "message")
-"""For reports of several workers, whose clocks differ: within one millisecond, `updated_at` does not distinguish them."""
+FENCE_AND_TOKEN = (*FENCE, "token_hash")
+"""For a new worker token: of two, the later one stays. Reports in between do not stop it, so they cannot keep a stolen token valid."""
+FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress", "message", "token_hash")
+"""For reports of several workers, whose clocks differ: within one millisecond, `updated_at` does not distinguish them.
+
+A new worker token in between stops a report by the earlier one.
+"""
 FENCE_AND_DUE = (*FENCE, "due_at")
 """For sweeping a due job: of two sweepers, only one continues."""
 FENCE_AND_EXPIRY = (*FENCE, "record_expires_at")
@@ -457,11 +480,11 @@ def submitted(
     retention: timedelta,
     retention_from: RetentionFrom = RetentionFrom.END,
     now: datetime,
-    generation: str | None = None,
     delay: timedelta = timedelta(0),
     message: str | None = None,
     input: str | None = None,
     metadata: str | None = None,
+    token_hash: bytes | None = None,
 ) -> AsyncJob:
     """Return a new job. It is due for the sweeper from its first write on, so accepting it takes one write."""
     start = now + delay
@@ -469,7 +492,7 @@ def submitted(
         owner=key.owner,
         async_job_id=key.async_job_id,
         job_type=job_type,
-        generation=generation or uuid.uuid4().hex,
+        generation=uuid.uuid4().hex,
         request_hash=request_hash,
         priority=priority,
         max_attempts=max_attempts,
@@ -482,6 +505,7 @@ def submitted(
         message=message,
         input=input,
         metadata=metadata,
+        token_hash=token_hash,
     )
 
 

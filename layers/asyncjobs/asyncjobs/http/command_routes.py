@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import Clock, rfc3339
 from asyncjobs.core.errors import InvalidInput
@@ -24,6 +24,9 @@ from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.service.submit import SubmitRequest
+
+if TYPE_CHECKING:
+    from asyncjobs.tracking.worker_token import WorkerToken
 
 UPLOAD_REQUEST = Schema(
     "UploadRequest",
@@ -141,10 +144,12 @@ class CommandRoutes:
     def retry_job(self, request: Request) -> Answer:
         """Retry a job that failed or was cancelled.
 
-        The job starts again with the same id, all its attempts and its whole deadline.
+        The job starts again with the same id, all its attempts and its whole deadline. The answer for a tracked job has the
+        new token of its worker.
         """
         key = request.job_key
-        return job_answer(202, self._commands.retry(key.owner, key.async_job_id), self._clock())
+        job, token = self._commands.retry(key.owner, key.async_job_id)
+        return job_answer(202, job, self._clock(), extra=_token_member(token))
 
     @Operation(
         "DELETE /jobs/{asyncJobId}",
@@ -204,8 +209,7 @@ class CommandRoutes:
             headers["idempotency-replayed"] = "true"
         if job.status is Status.FAILED and (wait or not submission.replayed):
             raise failed_while_waiting(job, headers)
-        token = submission.worker_token
-        extra = {} if token is None else {"workerToken": token.text}
+        extra = _token_member(submission.worker_token)
         return job_answer(200 if job.is_finished else 202, job, self._clock(), headers, extra=extra)
 
     def answer_with_result(self, request: Request, asked: SubmitRequest) -> Answer:
@@ -265,6 +269,10 @@ def _with_input(
             raise invalid_request(*error.problems) from error
 
     return handle
+
+
+def _token_member(token: WorkerToken | None) -> dict[str, str]:
+    return {} if token is None else {"workerToken": token.text}
 
 
 def _preference_applied(preference: Preference, wait: timedelta) -> dict[str, Any]:

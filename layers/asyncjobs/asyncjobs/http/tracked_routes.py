@@ -1,4 +1,4 @@
-"""The operations on tracked jobs: reports on work that is done elsewhere, by the job's owner or by its worker."""
+"""The operations on tracked jobs: reports by the job's owner or its worker, and new tokens for the worker."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TrackedRoutes:
     def report_job(self, request: Request) -> Answer:
         """Report on a tracked job as its worker.
 
-        Send the `workerToken` of the answer that created the job, as `Authorization: Bearer`.
+        Send the latest `workerToken` of the job, as `Authorization: Bearer`.
         """
         token = WorkerToken.parse(request.bearer or "")
         try:
@@ -60,6 +60,19 @@ class TrackedRoutes:
         if token is None:
             raise InvalidWorkerToken
         return answer(200, job_body(self._reports.by_worker(async_job_id, token, Report.of(request.json()))))
+
+    @Operation(
+        "POST /jobs/{asyncJobId}/worker-token",
+        answers={200: Success("The job, with the new `workerToken`.", "AsyncJob", links=("getJob",))},
+        errors=("JOB_NOT_TRACKED", "JOB_ALREADY_FINISHED", "UNAVAILABLE"),
+    )
+    def issue_worker_token(self, request: Request) -> Answer:
+        """Issue a new token for the worker of a tracked job.
+
+        Use it when a token is lost or stolen: no earlier token is valid any more.
+        """
+        job, token = self._reports.issue_token(request.job_key)
+        return answer(200, {**job_body(job), "workerToken": token.text})
 
 
 TRACKED = operations_of(TrackedRoutes)

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from asyncjobs.context import ResultStream
 from asyncjobs.core.errors import InvalidJob, StaleCatalog
-from asyncjobs.core.job import GRACE, MAX_ATTEMPTS_LIMIT, MAX_DEADLINE, MIN_RETENTION, Priority, RetentionFrom
+from asyncjobs.core.job import (
+    GRACE,
+    MAX_ATTEMPTS_LIMIT,
+    MAX_DEADLINE,
+    MAX_TRACKED_DEADLINE,
+    MIN_RETENTION,
+    Priority,
+    RetentionFrom,
+)
 
 if TYPE_CHECKING:
     # pydantic costs a third of a cold start; only the worker and the build pay for it.
@@ -32,7 +40,7 @@ _MAX_NAME_LENGTH = 50
 _MAX_LOCK_LIMIT = 10
 _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
-_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/\w+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
+_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads|reports(/.*)?|job-types|health|openapi\.json)")
 
 GENERIC = "generic"
 """The tracked job type that always exists, and the type of a submit without one."""
@@ -195,21 +203,21 @@ def tracked_job(
 
     - `name`: the job type that clients submit, by the rule of `@job`.
     - `description`: one sentence for `GET /api/v1/job-types`.
-    - `expected_seconds`: how long it usually takes, up to a day; clients can read it.
+    - `expected_seconds`: how long it usually takes, up to 30 days; clients can read it.
     - `retention_seconds`: how long the job and its result are kept after the end; 60 s to 90 days.
-    - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to a day.
+    - `deadline_seconds`: how long after its submit the worker may report; then the job fails. Up to 30 days.
 
     Raises `InvalidJob` when an option is out of range.
     """
     _check_name(name)
-    deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE)
+    deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_TRACKED_DEADLINE)
     return JobType(
         name=name,
         module="",
         function="",
         description=description,
         is_async=False,
-        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_DEADLINE),
+        expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TRACKED_DEADLINE),
         timeout=deadline,
         max_attempts=0,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),

@@ -70,6 +70,7 @@ class Commands:
         self._catalog = catalog
         self._clock = clock
         self._locks = locks
+        self._new_worker_token = new_worker_token
         self._admission = admission
         self._long_poll = long_poll or LongPoll(clock)
         self._sender = Sender(queue, clock)
@@ -131,35 +132,42 @@ class Commands:
             # A claim, a release, a report or the end came first. Reports are rare enough for a cancel to get through.
             job = outcome.current
 
-    def retry(self, owner: str, async_job_id: str) -> AsyncJob:
+    def retry(self, owner: str, async_job_id: str) -> tuple[AsyncJob, WorkerToken | None]:
         """Start a job that failed or was cancelled again, with the attempts and the deadline that its type has now.
+
+        Also returns the new token of a tracked job's worker; no earlier token is valid from now on.
 
         Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `NotAdmitted`, `Unavailable`.
         """
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
             job = present_job(job, self._clock())
-            if job.status not in RETRYABLE or job.is_tracked:
-                # A tracked job's worker has a token of the old generation, and nothing would start it again.
+            if job.status not in RETRYABLE:
                 raise JobNotRetryable
             job_type = self._catalog[job.job_type]
+            if job.is_tracked is not job_type.tracked:
+                # The catalog has changed: the job has no input for a function here, or no worker outside.
+                raise JobNotRetryable
+            token = self._new_worker_token(owner) if job.is_tracked else None
             retried = job.retried(
                 max_attempts=job_type.max_attempts,
                 timeout=job_type.timeout,
                 deadline=job_type.deadline,
                 now=self._clock(),
+                token_hash=None if token is None else token.hash,
             )
             if self._admission is not None:
                 retried, _ = self._admission.admit(retried)
             outcome = self._store.swap_if_unchanged(job, retried, FENCE_AND_EXPIRY)
             if outcome is None:
                 log_event("JOB_RETRY_ACCEPTED", retried)
-                self._sender.send(retried)
-                return retried
+                if token is None:
+                    self._sender.send(retried)
+                return retried, token
             # Another retry, or a deletion, came first; or this one did, and the job has changed since.
             job = outcome.current
             if job is not None and job.generation == retried.generation:
-                return job
+                return job, token
 
     def delete(self, owner: str, async_job_id: str) -> None:
         """Delete a finished job, with its input and its results. Its idempotency key is free again.

@@ -200,7 +200,7 @@ class SubmitPipeline:
                 request,
                 job_type,
                 request_hash,
-                generation=None if worker_token is None else worker_token.generation,
+                token_hash=None if worker_token is None else worker_token.hash,
             ),
             request=request,
             job_type=job_type,
@@ -225,7 +225,7 @@ class SubmitPipeline:
         )
 
     def _new_job(
-        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, generation: str | None = None
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, token_hash: bytes | None = None
     ) -> AsyncJob:
         now = self._clock()
         delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
@@ -241,10 +241,10 @@ class SubmitPipeline:
             retention=min(retention, self._max_retention),
             retention_from=request.retention_from or job_type.retention_from,
             now=now,
-            generation=generation,
             delay=delay,
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
+            token_hash=token_hash,
         )
         if job_type.exclusive is None:
             return job

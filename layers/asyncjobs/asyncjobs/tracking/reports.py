@@ -1,4 +1,7 @@
-"""Reports on tracked jobs: each is checked, applied to the stored job, and recorded by one conditional write."""
+"""Outside workers' reports on tracked jobs, and their tokens.
+
+A report is checked, applied to the stored job, and recorded by one conditional write; a new token is stored by one, too.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from asyncjobs.core.errors import (
     InvalidInput,
     InvalidReport,
     InvalidWorkerToken,
+    JobAlreadyFinished,
     JobHasEnded,
     JobNotFound,
     JobNotTracked,
@@ -23,6 +27,7 @@ from asyncjobs.core.errors import (
 )
 from asyncjobs.core.job import (
     FENCE_AND_PROGRESS,
+    FENCE_AND_TOKEN,
     MAX_ERROR_MESSAGE,
     MAX_MESSAGE_LENGTH,
     AsyncJob,
@@ -30,6 +35,7 @@ from asyncjobs.core.job import (
     JobKey,
     Result,
     Status,
+    present_job,
 )
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Store
@@ -115,7 +121,7 @@ class Report:
 
 
 class Reports:
-    """Records reports."""
+    """Records reports, and issues the tokens of the workers that report."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self._store = store
@@ -134,26 +140,44 @@ class Reports:
     def by_worker(self, async_job_id: str, token: WorkerToken, report: Report) -> AsyncJob:
         """Record a report of a worker with the job's token. Raises `InvalidWorkerToken`, `JobHasEnded`, `Unavailable`."""
         try:
-            job = self._read(JobKey(token.owner, async_job_id))
-            if not token.fits(job):
-                raise InvalidWorkerToken
-            return self._record(job, report)
+            return self._record(self._read(JobKey(token.owner, async_job_id)), report, token)
         except JobNotFound as error:
             raise InvalidWorkerToken from error
 
-    def _read(self, key: JobKey) -> AsyncJob:
-        job = self._store.get(key)
-        if job is None or job.is_expired(self._clock()):
-            raise JobNotFound
-        return job
+    def issue_token(self, key: JobKey) -> tuple[AsyncJob, WorkerToken]:
+        """Issue a new token for the job's worker. No earlier token is valid from now on.
 
-    def _record(self, job: AsyncJob, report: Report) -> AsyncJob:
-        """Write the changed job if no other write came in between; otherwise decide again."""
+        Raises `JobNotFound`, `JobNotTracked`, `JobAlreadyFinished`, `Unavailable`.
+        """
+        job = self._store.get(key)
+        while True:
+            job = present_job(job, self._clock())
+            if not job.is_tracked:
+                raise JobNotTracked
+            if job.is_finished:
+                raise JobAlreadyFinished
+            # Another token for each try: this request may have stored the last one, and then another request replaced it.
+            token = WorkerToken.new(key.owner)
+            reissued = job.reissued(token_hash=token.hash)
+            outcome = self._store.swap_if_unchanged(job, reissued, FENCE_AND_TOKEN)
+            if outcome is None:
+                log_event("WORKER_TOKEN_ISSUED", reissued)
+                return reissued, token
+            # The first report, the end, or another new token came first. None of them comes often.
+            job = outcome.current
+
+    def _read(self, key: JobKey) -> AsyncJob:
+        return present_job(self._store.get(key), self._clock())
+
+    def _record(self, job: AsyncJob, report: Report, token: WorkerToken | None = None) -> AsyncJob:
+        """Write the changed job if no other write came in between; otherwise decide again, by the token's validity, too."""
         current: AsyncJob | None = job
         for _ in range(_TRIES):
             now = self._clock()
             if current is None or current.generation != job.generation or current.is_expired(now):
                 raise JobNotFound
+            if token is not None and not token.matches(current):
+                raise InvalidWorkerToken
             if current.is_finished:
                 if report.matches(current):
                     return current

@@ -1,7 +1,7 @@
-"""The secret of an outside worker for one tracked job. Only a digest of it is stored.
+"""The secret of an outside worker for one tracked job. The job stores only a hash of it.
 
-A tracked job's `gen` is a digest of the token's secret. So the token fits this job in this generation and no other, nothing
-more has to be stored, and readers of the table, its stream or a backup cannot report.
+So readers of the table, its stream or a backup cannot report. Each submit, retry and new token replaces the hash, and a
+job has one, so at most one token is valid.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from asyncjobs.core.job import AsyncJob
 _PREFIX = "ajw_"
 """The prefix by which secret scanners, and people, recognize a token."""
 _SECRET_BYTES = 32
+_HASH_BYTES = 16
+"""128 bits: nobody finds a secret for a hash. Every write of the job pays for each byte."""
 _TEXT = re.compile(_PREFIX + r"[A-Za-z0-9_-]{44,256}")
 OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
 """Valid owners: the `sub` values that `http` accepts."""
@@ -37,7 +39,7 @@ class WorkerToken:
 
     @classmethod
     def parse(cls, text: str) -> WorkerToken | None:
-        """Read the output of `text`; None for anything else. Use `fits` to check the token against a job."""
+        """Read the output of `text`; None for anything else. Use `matches` to check the token against a job."""
         if not _TEXT.fullmatch(text):
             return None
         try:
@@ -54,10 +56,12 @@ class WorkerToken:
         return _PREFIX + base64.urlsafe_b64encode(self.owner.encode("ascii") + self.secret).decode().rstrip("=")
 
     @property
-    def generation(self) -> str:
-        """The generation of the token's job: 128 bits of the secret's digest, as long as any other job's."""
-        return hashlib.sha256(self.secret).hexdigest()[:32]
+    def hash(self) -> bytes:
+        """The hash that the job stores. The secret is random, so it needs no salt."""
+        return hashlib.sha256(self.secret).digest()[:_HASH_BYTES]
 
-    def fits(self, job: AsyncJob) -> bool:
-        """Return whether the token was made for this job in its present generation."""
-        return hmac.compare_digest(self.generation, job.generation) and job.owner == self.owner and job.is_tracked
+    def matches(self, job: AsyncJob) -> bool:
+        """Return whether this is the present token of the job."""
+        # Earlier releases stored no hash: the generation was its hexadecimal text.
+        stored = job.generation if job.token_hash is None else job.token_hash.hex()
+        return hmac.compare_digest(self.hash.hex(), stored) and job.owner == self.owner and job.is_tracked
