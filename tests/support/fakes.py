@@ -6,9 +6,10 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import BinaryIO, Self
+from operator import attrgetter
+from typing import Any, BinaryIO, Self
 
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
@@ -18,6 +19,9 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost
 from asyncjobs.core.rate import SubmitRate
+from asyncjobs.core.records import replace
+
+_fields = attrgetter(*AsyncJob.__slots__)
 
 
 class FakeClock:
@@ -76,11 +80,12 @@ class FakeStore:
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         with self._write():
             current = self.jobs.get(old.key)
-            written = [name for name in AsyncJob.__slots__ if getattr(old, name) != getattr(new, name)]
+            fields = zip(AsyncJob.__slots__, _fields(old), _fields(new), strict=True)
+            written: dict[str, Any] = {name: after for name, before, after in fields if before != after}
             if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
                 is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
                 return None if is_done else Lost(current)
-            self.jobs[old.key] = replace(current, **{name: getattr(new, name) for name in written})
+            self.jobs[old.key] = replace(current, **written)
             return None
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:

@@ -12,12 +12,17 @@ _LEAST_WITH_EXPONENT = 1e21
 
 def canonical_json(value: Any) -> bytes:
     """Return the value as JSON: the same bytes for the same value, whether written as 44 or 44.0 (RFC 8785, 3.2.2.3)."""
-    return json.dumps(_canonical(value), ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(_canonical(value)).encode()
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def _canonical(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT:
-        return int(value)
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT else value
     if isinstance(value, Mapping):
         return {name: _canonical(member) for name, member in value.items()}
     if isinstance(value, (list, tuple)):

@@ -10,13 +10,14 @@ import hashlib
 import random
 import uuid
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypedDict
 
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.core.errors import IllegalMove, JobNotFound
+from asyncjobs.core.records import replace
 
 # ── The promise in numbers ─────────────────────────────────────────────────────────────────────────
 
@@ -284,13 +285,18 @@ class AsyncJob:
             sweeps=0 if late_sweep else self.sweeps,
         )
 
+    def progressed(self, *, now: datetime, progress: int, message: str | None) -> AsyncJob:
+        """Take in progress that the next write records. Progress never decreases; without a message the last one stays."""
+        if progress > self.progress:
+            return replace(self, progress=progress, progress_at=now, message=self.message if message is None else message)
+        return self if message is None or message == self.message else replace(self, message=message)
+
     def reported(self, *, now: datetime, progress: int, message: str | None, lease_until: datetime) -> AsyncJob:
-        """Record progress and a heartbeat. Progress never decreases; the lease never gets shorter."""
+        """Record progress and a heartbeat. The lease never gets shorter."""
         if self.lease_until is None:
             raise IllegalMove("Only a job in progress reports.")
         return replace(
-            self._so_far(progress, now),
-            message=message if message is not None else self.message,
+            self.progressed(now=now, progress=progress, message=message),
             lease_until=max(lease_until, self.lease_until),
             updated_at=now,
         )
@@ -298,11 +304,11 @@ class AsyncJob:
     def completed(self, *, now: datetime, result: Result) -> AsyncJob:
         """End the job with a result, which must be stored already."""
         _require(self.status is Status.IN_PROGRESS, "completed")
-        return replace(self._ended(Status.COMPLETED, now), progress=100, result=result, error=None)
+        return self._ended(Status.COMPLETED, now, result=result, error=None)
 
     def failed(self, *, now: datetime, error: JobFailure) -> AsyncJob:
         """End the job without a result."""
-        return replace(self._ended(Status.FAILED, now), error=error)
+        return self._ended(Status.FAILED, now, error=error)
 
     def released(self, *, now: datetime, error: JobFailure, after: timedelta) -> AsyncJob:
         """End the attempt, so that another one may begin after a delay."""
@@ -329,10 +335,9 @@ class AsyncJob:
         """Record an outside worker's report. The first report starts the job; progress never decreases."""
         _require(self.is_tracked and not self.is_finished, "advanced")
         return replace(
-            self._so_far(progress or 0, now),
+            self.progressed(now=now, progress=progress or 0, message=message),
             status=Status.IN_PROGRESS,
             started_at=self.started_at or now,
-            message=message if message is not None else self.message,
             updated_at=now,
         )
 
@@ -340,14 +345,14 @@ class AsyncJob:
 
     def cancelled(self, *, now: datetime) -> AsyncJob:
         """End the job now; a running attempt notices at its next report."""
-        return self._ended(Status.CANCELLED, now)
+        return self._ended(Status.CANCELLED, now, error=self.error)
 
     def rolled_back(self, *, now: datetime) -> AsyncJob:
         """End the job before it began: another job took its lock first, and its submit is refused.
 
         The record is not kept for long: only a request with the same key at the same moment can have seen it.
         """
-        ended = replace(self._ended(Status.CANCELLED, now), error=ANOTHER_IS_RUNNING)
+        ended = self._ended(Status.CANCELLED, now, error=ANOTHER_IS_RUNNING)
         return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))
 
     def retried(
@@ -429,15 +434,15 @@ class AsyncJob:
     def _lease_is_over(self, now: datetime) -> bool:
         return self.lease_until is not None and self.lease_until < now
 
-    def _so_far(self, progress: int, now: datetime) -> AsyncJob:
-        return self if progress <= self.progress else replace(self, progress=progress, progress_at=now)
-
-    def _ended(self, status: Status, now: datetime) -> AsyncJob:
+    def _ended(self, status: Status, now: datetime, *, error: JobFailure | None, result: Result | None = None) -> AsyncJob:
         _require(not self.is_finished, status)
         kept_until = (now if self.retention_from is RetentionFrom.END else self.created_at) + self.retention
         return replace(
             self,
             status=status,
+            progress=100 if status is Status.COMPLETED else self.progress,
+            result=result,
+            error=error,
             ended_at=now,
             updated_at=now,
             record_expires_at=to_whole_seconds(max(kept_until, now + MIN_RETENTION)),

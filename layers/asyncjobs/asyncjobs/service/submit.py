@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.canonical_json import canonical_json
@@ -24,6 +25,7 @@ from asyncjobs.core.job import (
 )
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.ports import Objects, Store
+from asyncjobs.core.records import replace
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
@@ -41,7 +43,7 @@ _RETRY_LOCK_AFTER = timedelta(seconds=10)
 """When a client should submit again while the lock is held: nobody can say when the other job ends."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class SubmitRequest:
     """What a client submits. Its shape is valid; its input is not checked yet."""
 
@@ -55,20 +57,31 @@ class SubmitRequest:
     retention: timedelta | None = None
     retention_from: RetentionFrom | None = None
 
+    @cached_property
+    def input_json(self) -> bytes:
+        """The input as canonical JSON. It may be large, and several steps need it."""
+        return canonical_json(self.input)
+
     def fingerprint(self) -> bytes:
         """Return the same digest for requests with the same content, whatever the order of their fields."""
-        content = (
-            self.job_type,
-            self.input,
+        others = [
             self.metadata,
             self.message,
             self.delay.total_seconds(),
             self.not_before and rfc3339(self.not_before),
             self.retention and self.retention.total_seconds(),
             self.retention_from,
-        )
-        # Omitted when unset, so that fingerprints from earlier releases still match.
-        return hashlib.sha256(canonical_json(content if self.priority is None else (*content, self.priority))).digest()
+        ]
+        if self.priority is not None:
+            # Omitted when unset, so that fingerprints from earlier releases still match.
+            others.append(self.priority)
+        # One JSON array, joined from parts that are JSON already.
+        parts = (canonical_json(self.job_type), self.input_json, canonical_json(others)[1:])
+        return hashlib.sha256(b"[" + b",".join(parts)).digest()
+
+    def dedupe_digest(self) -> bytes:
+        """Return the same digest for requests with the same type and input."""
+        return hashlib.sha256(b"[%b,%b]" % (canonical_json(self.job_type), self.input_json)).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +198,9 @@ class SubmitPipeline:
         self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool
     ) -> _Draft:
         """Draft the job under an id from the idempotency key, else from its input if its type deduplicates, else at random."""
-        dedupe_key, request_hash = None, b""
+        dedupe_key = None
         if idempotency_key is None and job_type.dedupe:
-            request_hash = hashlib.sha256(canonical_json([request.job_type, request.input])).digest()
+            request_hash = request.dedupe_digest()
             dedupe_key = request_hash.hex()
             async_job_id = self._reserve(owner, dedupe_key, job_type)
         else:
@@ -248,7 +261,7 @@ class SubmitPipeline:
         )
         if job_type.exclusive is None:
             return job
-        return job.exclusively(self._locks().exclusive_key(job_type.exclusive, key.owner, canonical_json(request.input)))
+        return job.exclusively(self._locks().exclusive_key(job_type.exclusive, key.owner, request.input_json))
 
     # ── The steps, in their order ──────────────────────────────────────────────────────────────────
 
@@ -268,7 +281,7 @@ class SubmitPipeline:
 
     def _store_input(self, draft: _Draft) -> _Draft:
         """Keep the input in the record or, a large one, in the bucket."""
-        data = canonical_json(draft.request.input)
+        data = draft.request.input_json
         if len(data) <= INLINE_INPUT_LIMIT:
             return replace(draft, job=draft.job.with_input(text=data.decode()))
         return replace(draft, job=draft.job.with_input(location=self._objects.put_input(draft.job, data)))
@@ -285,7 +298,7 @@ class SubmitPipeline:
         existing = self._store.add_if_absent(draft.job, self._clock())
         if existing is not None and existing.request_hash != draft.job.request_hash:
             raise IdempotencyKeyReused
-        return replace(draft, existing=existing)
+        return draft if existing is None else replace(draft, existing=existing)
 
     def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
         """Take the lock for the new record, or end the record again if another job took the lock first."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
 
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
 from asyncjobs import log
 from asyncjobs.context import ResultStream
 from asyncjobs.core.clock import Clock
@@ -22,6 +25,7 @@ from asyncjobs.core.errors import (
     UnknownJobType,
 )
 from asyncjobs.core.job import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Objects, ResultWriter
 from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.heartbeat import Heartbeat, storable
@@ -156,8 +160,6 @@ class Attempt:
         return self._heartbeat.job
 
     def _input(self, definition: JobDefinition) -> Any:
-        from pydantic import ValidationError  # noqa: PLC0415 - a third of a cold start, and only attempts need it
-
         job = self._job
         text = self._objects.get_input(job.input_location) if job.input_location else job.input or "null"
         try:
@@ -170,8 +172,11 @@ class Attempt:
     def _succeeded(self, definition: JobDefinition, returned: Any) -> Succeeded:
         if self._stream is not None and returned is self._stream:
             return Succeeded(self._stream.close())
+        data = _serialized(definition, returned)
+        if len(data) <= INLINE_RESULT_LIMIT:
+            return Succeeded(Result(text=data.decode()))
         with self._objects.open_result(self._job) as writer:
-            writer.write(_serialized(definition, returned))
+            writer.write(data)
         return Succeeded(writer.close())
 
 
@@ -194,21 +199,21 @@ def _explain(error: BaseException) -> tuple[str, str, bool]:
 
 def _serialized(definition: JobDefinition, returned: Any) -> bytes:
     """Return the job's output as JSON. Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for a value without JSON, such as NaN."""
-    from pydantic import ValidationError  # noqa: PLC0415 - see `_input`
-    from pydantic_core import PydanticSerializationError  # noqa: PLC0415
-
     adapter = definition.output_adapter
     try:
         checked = adapter.validate_python(returned)
         # pydantic writes NaN and infinities as null where no type is declared. A wrong result is worse than none.
-        json.dumps(adapter.dump_python(checked), default=str, skipkeys=True, allow_nan=False)
-        value = adapter.dump_python(checked, mode="json", by_alias=True)
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        _check_numbers(adapter.dump_python(checked))
+        return _encode(adapter.dump_python(checked, mode="json", by_alias=True)).encode()
     except ValidationError as error:
         what = _places(error.errors(include_input=False))
     except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
         what = f"{type(error).__name__}."
     raise Fatal(f"The job's output is not JSON of its declared type. {what}", code="RESULT_NOT_SERIALIZABLE")
+
+
+_check_numbers = json.JSONEncoder(default=str, skipkeys=True, allow_nan=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _places(errors: Any) -> str:

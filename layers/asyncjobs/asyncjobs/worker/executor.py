@@ -90,7 +90,7 @@ class Executor:
         if isinstance(outcome, Stopped):
             self._report_fenced(claim, outcome.reason)
             return None
-        ended = self._decide(heartbeat.newest(), plan, outcome)
+        ended = self._decide(heartbeat.with_last_progress(), plan, outcome)
         lost = self._record(heartbeat.job, ended)
         if lost is not None:
             self._report_fenced(claim, why_lost(heartbeat.job, lost.current))

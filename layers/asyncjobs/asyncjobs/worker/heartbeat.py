@@ -90,6 +90,12 @@ class Heartbeat:
         lease_until = now + SHORT_LEASE if self._renews_lease else now
         return self.job.reported(now=now, progress=progress, message=message, lease_until=lease_until)
 
+    def with_last_progress(self) -> AsyncJob:
+        """Return the job with progress that is not written yet, for the write that ends the attempt."""
+        with self._news:
+            progress, message = self._progress, self._message
+        return self.job.progressed(now=self._clock(), progress=progress, message=message)
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
