@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
-from asyncjobs.core.rate import SubmitRate
+
+if TYPE_CHECKING:
+    from asyncjobs.core.rate import SubmitRate
 
 
 @dataclass(frozen=True, slots=True)
