@@ -133,11 +133,11 @@ class FakeStore:
         self._fail()
         return self.locks.get(name)
 
-    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+    def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
         with self._write():
             if self.locks.get(name) in {None, seen}:
-                self.locks[name] = holder
-            return self.locks[name] == holder
+                self.locks[name] = lock_owner
+            return self.locks[name] == lock_owner
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         self._fail()

@@ -125,8 +125,8 @@ class ProcessStore:
     def lock_owner(self, name: str) -> LockOwner | None:
         return self._call(lambda: self._inner.lock_owner(name))
 
-    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
-        return self._call(lambda: self._inner.lock_if_unchanged(name, holder, seen=seen, until=until))
+    def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        return self._call(lambda: self._inner.lock_if_unchanged(name, lock_owner, seen=seen, until=until))
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         return self._call(lambda: self._inner.waiting(exclusive_key, now, at_most=at_most))

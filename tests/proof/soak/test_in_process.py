@@ -75,7 +75,7 @@ def test_soak_detects_a_store_without_its_conditions(store_method: str, replacem
 
 @pytest.mark.slow
 def test_soak_detects_a_lock_without_exclusion() -> None:
-    with patch.object(Locks, "take", lambda _self, _key, _holder: None):
+    with patch.object(Locks, "take", lambda _self, _key, _lock_owner: None):
         numbers = soak()
     assert any("not alone" in fault for fault in numbers.broken)
 

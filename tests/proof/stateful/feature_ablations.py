@@ -93,14 +93,14 @@ class InputsNamedByTheirJob(S3Objects):
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _take_the_first(_self: Locks, holders: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
-    return next(iter(holders)), ()
+def _take_the_first(_self: Locks, lock_owners: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
+    return next(iter(lock_owners)), ()
 
 
 class TrustsTheSubmit(Locks):
     """Locks of a worker that neither takes nor wakes."""
 
-    def take(self, exclusive_key: str, holder: LockOwner) -> None:
+    def take(self, exclusive_key: str, lock_owner: LockOwner) -> None:
         return None
 
     def wake(self, ended: AsyncJob) -> None: ...

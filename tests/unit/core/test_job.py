@@ -97,8 +97,8 @@ def test_progress_at_changes_only_with_the_progress() -> None:
 
 
 def test_progress_at_of_a_tracked_job_changes_only_with_the_progress() -> None:
-    told = new_tracked_job().advanced(now=NOW, progress=25, message=None)
-    assert told.advanced(now=NOW + SECOND, progress=None, message="Alive").progress_at == NOW
+    advanced = new_tracked_job().advanced(now=NOW, progress=25, message=None)
+    assert advanced.advanced(now=NOW + SECOND, progress=None, message="Alive").progress_at == NOW
 
 
 def test_report_never_shortens_the_lease() -> None:

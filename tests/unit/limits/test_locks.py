@@ -98,10 +98,10 @@ class RacingStore(FakeStore):
             self.before_a_rollback(old)
         return super().swap_if_unchanged(old, new, unchanged)
 
-    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+    def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
         if self.rivals:
             self.rivals.pop(0)()
-        return super().lock_if_unchanged(name, holder, seen=seen, until=until)
+        return super().lock_if_unchanged(name, lock_owner, seen=seen, until=until)
 
     def lock_owner(self, name: str) -> LockOwner | None:
         self.reads += 1
@@ -277,7 +277,7 @@ def test_lock_owner_keeps_its_slot_of_a_lock_for_two(store: FakeStore, locks: Lo
     # The first slot is free now; the owner of the second does not take it too.
     assert take(locks, second) is None
     assert take(locks, third) is None
-    assert {holder.key for holder in store.locks.values()} == {second.key, third.key}
+    assert {owner.key for owner in store.locks.values()} == {second.key, third.key}
 
 
 # ── Submit ─────────────────────────────────────────────────────────────────────────────────────────
@@ -534,10 +534,10 @@ def test_sweeper_wakes_the_next_job_after_a_lost_owner(
 def test_sweeper_soon_sends_a_job_that_could_not_be_woken(
     commands: Commands, store: FakeStore, queue: FakeQueue, executor: Executor, sweeper: Sweeper, clock: FakeClock, lines: Lines
 ) -> None:
-    holder, next_job = (submit(commands, "lock.queues").job for _ in range(2))
-    begin(executor, store, holder)
+    running, next_job = (submit(commands, "lock.queues").job for _ in range(2))
+    begin(executor, store, running)
     queue.is_down = True
-    commands.cancel(OWNER, holder.async_job_id)
+    commands.cancel(OWNER, running.async_job_id)
     assert "WAKE_DEFERRED" in lines.names()
     queue.is_down = False
     queue.sent.clear()
@@ -574,8 +574,8 @@ def test_fifty_waiting_jobs_run_in_one_chain_of_messages_and_each_message_follow
 
 
 def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore, executor: Executor, lines: Lines) -> None:
-    holder = submit(commands, "lock.queues").job
-    claim = begin(executor, store, holder)
+    running = submit(commands, "lock.queues").job
+    claim = begin(executor, store, running)
     assert isinstance(claim, AsyncJob)
     waiting = store.waiting
 
@@ -585,7 +585,7 @@ def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore
     store.waiting = fail  # type: ignore[method-assign]  # only this call fails
     run_claimed(executor, claim)
     store.waiting = waiting  # type: ignore[method-assign]
-    assert stored(store, holder).status is Status.COMPLETED
+    assert stored(store, running).status is Status.COMPLETED
     assert lines.names()[-1] == "WAKE_DEFERRED"
 
 

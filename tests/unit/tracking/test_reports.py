@@ -185,12 +185,12 @@ def test_later_report_changes_only_its_fields_and_is_not_logged(
 
 
 @given(st.lists(st.none() | st.integers(0, 100), min_size=1))
-def test_progress_never_decreases(told: list[int | None]) -> None:
+def test_progress_never_decreases(reported: list[int | None]) -> None:
     store = TrackedStore(jobs={JOB.key: JOB})
     reports = Reports(store=store, clock=FakeClock(NOW))
-    seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in told]
+    seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in reported]
     assert seen == sorted(seen)
-    assert seen[-1] == max(progress or 0 for progress in told)
+    assert seen[-1] == max(progress or 0 for progress in reported)
 
 
 def test_completion_ends_the_job_and_starts_its_retention(

@@ -66,10 +66,10 @@ def test_unsent_progress_goes_with_the_next_write(heartbeat: Heartbeat) -> None:
     assert (newest.progress, newest.message) == (70, "Nearly")
 
 
-@pytest.mark.parametrize(("told", "written"), [(-5, 0), (150, 100), (float("nan"), 0), (float("inf"), 0), (33.4, 33)])
-def test_progress_is_a_whole_percent_from_0_to_100(heartbeat: Heartbeat, told: float, written: int) -> None:
+@pytest.mark.parametrize(("reported", "written"), [(-5, 0), (150, 100), (float("nan"), 0), (float("inf"), 0), (33.4, 33)])
+def test_progress_is_a_whole_percent_from_0_to_100(heartbeat: Heartbeat, reported: float, written: int) -> None:
     with heartbeat:
-        heartbeat.report(told, None)
+        heartbeat.report(reported, None)
     assert heartbeat.newest().progress == written
 
 

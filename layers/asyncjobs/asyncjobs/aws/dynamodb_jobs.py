@@ -249,7 +249,7 @@ class DynamoStore:
             answer = self._client.get_item(TableName=self._table_name, Key=lock_key(name), ConsistentRead=True)
         return parse_lock_owner(answer["Item"]["holder"]["S"]) if "Item" in answer else None
 
-    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+    def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
         """See `Store`. Races with every other job that needs the lock; after a loss, the caller reads the lock again."""
         try:
             with clients.translated("The table"):
@@ -257,11 +257,11 @@ class DynamoStore:
                     TableName=self._table_name,
                     Key=lock_key(name),
                     UpdateExpression="SET holder = :holder, recordExpiresAt = :until",
-                    # An own first try whose answer was lost has written this holder already.
+                    # An own first try whose answer was lost has written this owner already.
                     ConditionExpression="attribute_not_exists(pk) OR holder = :seen OR holder = :holder",
                     ExpressionAttributeValues={
-                        ":holder": lock_owner_value(holder),
-                        ":seen": lock_owner_value(seen or holder),
+                        ":holder": lock_owner_value(lock_owner),
+                        ":seen": lock_owner_value(seen or lock_owner),
                         ":until": seconds_value(to_whole_seconds(until)),
                     },
                 )

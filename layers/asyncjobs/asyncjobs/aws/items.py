@@ -203,9 +203,9 @@ def lock_key(name: str) -> dict[str, Any]:
     return {"pk": {"S": f"L#{name}"}}
 
 
-def lock_owner_value(holder: LockOwner) -> dict[str, Any]:
+def lock_owner_value(lock_owner: LockOwner) -> dict[str, Any]:
     """Return the lock's attribute for this owner, which conditions compare."""
-    return {"S": holder.generation if holder.key == _NO_JOB else f"{pk(holder.key)}#{holder.generation}"}
+    return {"S": lock_owner.generation if lock_owner.key == _NO_JOB else f"{pk(lock_owner.key)}#{lock_owner.generation}"}
 
 
 def parse_lock_owner(text: str) -> LockOwner:

@@ -108,8 +108,8 @@ class Store(Protocol):
         """Return the lock's owner by a consistent read; it may be over. None if there was no owner for a long time."""
         ...
 
-    def lock_if_unchanged(self, name: str, holder: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
-        """Write the holder into the lock, if it still has the owner that was seen. Return whether it has this holder now.
+    def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
+        """Write the new owner into the lock, if it still has the owner that was seen. Return whether it has the new one now.
 
         `until` is when the lock may expire: later than the end of any job that runs now.
         """

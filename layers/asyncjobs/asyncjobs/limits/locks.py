@@ -33,8 +33,7 @@ _STALE = 3
 class Locks:
     """Takes locks, and wakes jobs that wait for one."""
 
-    def __init__(self, *, store: Store, queue: Queue | None, clock: Clock) -> None:
-        """Take no queue if no job is to be woken: the sweeper then sends waiting jobs some minutes later."""
+    def __init__(self, *, store: Store, queue: Queue, clock: Clock) -> None:
         self._store = store
         self._queue = queue
         self._clock = clock
@@ -60,20 +59,20 @@ class Locks:
         slot, running = self._look(self._lock_owners(job.exclusive_key or ""))
         return None if slot is not None else _own_first(running, job.owner)
 
-    def take(self, exclusive_key: str, holder: LockOwner) -> AsyncJob | None:
+    def take(self, exclusive_key: str, lock_owner: LockOwner) -> AsyncJob | None:
         """Take the lock for a job whose record is stored. Return None, or a job that holds the lock. Raises `Unavailable`.
 
         Repeated calls return the same until the job is over. Two simultaneous deliveries of one job may take two of several
         slots; other jobs cannot use the second one until then.
         """
         while True:
-            holders = self._lock_owners(exclusive_key)
-            if holder in holders.values():
+            lock_owners = self._lock_owners(exclusive_key)
+            if lock_owner in lock_owners.values():
                 return None
-            slot, running = self._look(holders)
+            slot, running = self._look(lock_owners)
             if slot is None:
-                return _own_first(running, holder.key.owner)
-            if self._store.lock_if_unchanged(slot, holder, seen=holders[slot], until=self._clock() + _KEPT):
+                return _own_first(running, lock_owner.key.owner)
+            if self._store.lock_if_unchanged(slot, lock_owner, seen=lock_owners[slot], until=self._clock() + _KEPT):
                 return None
             # Another job took the slot first and begins, so this loop ends.
 
@@ -82,7 +81,7 @@ class Locks:
 
         Best effort: the sweeper sends any job that is missed here, because this process dies or the index is late.
         """
-        if ended.exclusive_key is None or self._queue is None:
+        if ended.exclusive_key is None:
             return
         try:
             messages = list(islice(self._claimable(ended.exclusive_key), _limit(ended.exclusive_key)))
@@ -101,17 +100,17 @@ class Locks:
                 yield JobMessage.of(job)
 
     def _lock_owners(self, exclusive_key: str) -> Mapping[str, LockOwner | None]:
-        holders: dict[str, LockOwner | None] = {}
+        lock_owners: dict[str, LockOwner | None] = {}
         for slot in _slots(exclusive_key):
-            holders[slot] = self._store.lock_owner(slot)
-        return holders
+            lock_owners[slot] = self._store.lock_owner(slot)
+        return lock_owners
 
-    def _look(self, holders: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
+    def _look(self, lock_owners: Mapping[str, LockOwner | None]) -> tuple[str | None, Sequence[AsyncJob]]:
         """Return the first free slot, or the jobs that hold all of them."""
         running: list[AsyncJob] = []
-        for slot, holder in holders.items():
-            job = None if holder is None else self._store.get(holder.key)
-            if job is None or holder is None or holder.is_over(job, self._clock()):
+        for slot, lock_owner in lock_owners.items():
+            job = None if lock_owner is None else self._store.get(lock_owner.key)
+            if job is None or lock_owner is None or lock_owner.is_over(job, self._clock()):
                 return slot, ()
             running.append(job)
         return None, running
