@@ -15,9 +15,9 @@ from asyncjobs.http.api import Api, Handlers
 from asyncjobs.http.bodies import checked, submit_request, submit_schema
 from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time
 from asyncjobs.http.job_routes import input_of
-from asyncjobs.http.operations import BASE_PATH, Operation, Success, handlers_by_route, operations_of
+from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.problems import invalid_request
-from asyncjobs.http.render import rate_headers
+from asyncjobs.http.render import BASE_PATH, rate_headers
 from asyncjobs.http.request import Preference, Request
 from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, answer_object, described
 from asyncjobs.jobtypes.decorator import JobType

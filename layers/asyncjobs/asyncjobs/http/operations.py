@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from asyncjobs.http.render import BASE_PATH
+
 if TYPE_CHECKING:
     from asyncjobs.http.answers import Answer
     from asyncjobs.http.request import Request
     from asyncjobs.http.schemas import Schema
     from asyncjobs.jobtypes.decorator import JobType
-
-BASE_PATH = "/api/v1"
 
 Handler = Callable[[Any, "Request"], "Answer"]
 """A method of a class of routes. Its name is the operationId in snake case, its docstring the summary and the description."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import epoch_milliseconds, rfc3339
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.http.operations import BASE_PATH
 from asyncjobs.jobtypes.decorator import JobType
 
 if TYPE_CHECKING:
     from asyncjobs.core.rate import Quota
+
+
+BASE_PATH = "/api/v1"
+"""The path of every operation begins with it."""
 
 
 def job_body(job: AsyncJob) -> dict[str, Any]:
