@@ -48,7 +48,7 @@ class Browser:
         self.wait_for("document.readyState == 'complete' && location.href != 'about:blank'")
 
     def run(self, script: str) -> Any:
-        """The value of the script's last expression; awaited, if it is a promise."""
+        """Return the value of the script's last expression, awaited if it is a promise."""
         answer = self._send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -95,7 +95,7 @@ class Browser:
 
 @contextmanager
 def chromium(profile: Path, *, options: Sequence[str] = ()) -> Iterator[Browser]:
-    """A browser with a profile of its own, which ends with the block. Skips the test where there is none."""
+    """Start a browser with a new profile, which ends with the block. Skip the test if there is none."""
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         pytest.skip("This test needs Chromium: apt-get install chromium")

@@ -52,7 +52,7 @@ ALL = [
 
 
 def calls(which: Callable[[Call], bool]) -> list[Call]:
-    """Those of all that are so, and at least one."""
+    """Return the calls for which `which` is true; at least one."""
     found = [each for each in ALL if which(each)]
     assert found
     return found
@@ -62,7 +62,7 @@ ABOUT_A_JOB = calls(lambda call: call.is_about_a_job and not call.is_open)
 
 
 def every_call_about(job: Job, caller: Caller) -> list[httpx.Response]:
-    """Its answers."""
+    """Send every call about the job, and return the answers."""
     async_job_id, report = job["asyncJobId"], {"progress": 1}
     return [
         caller.http.request(call.method, call.path(async_job_id), json=report if call.has_body else None)

@@ -84,7 +84,7 @@ def test_packages_of_the_layers_have_no_known_vulnerability() -> None:
 
 
 def _audit(files: list[Path], service: str) -> list[dict[str, Any]]:
-    """What the service says of each package; nothing when it does not answer."""
+    """Return the service's report for each package; nothing if it is unavailable."""
     requirements = [part for file in files for part in ("--requirement", file)]
     options = ["--require-hashes", "--disable-pip", "--format", "json", "--progress-spinner", "off", "--timeout", "10"]
     done = run("pip-audit", *requirements, "--vulnerability-service", service, *options)
@@ -134,7 +134,7 @@ def _is_lock_file(file: str) -> bool:
 
 
 def _secrets(scan: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Without their lines, since those move."""
+    """Return the findings without their line numbers, which change."""
     return {
         (file, secret["type"], secret["hashed_secret"])
         for file, secrets in scan["results"].items()
