@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.context import JobContext
-from asyncjobs.core.errors import AnotherIsRunning, Unavailable
+from asyncjobs.core.errors import AnotherIsRunning, Unavailable, Unreadable
 from asyncjobs.core.job import (
     FENCE,
     MAX_LOCK_BACKOFF,
@@ -359,6 +359,25 @@ def test_slower_submit_rolls_its_job_back(
     assert not submit(commands, "lock.rejects", key="k").replayed
 
 
+@pytest.mark.parametrize("is_free", [False, True], ids=["held", "free"])
+def test_rolled_back_submit_is_never_replayed(
+    is_free: bool, commands: Commands, store: RacingStore, locks: Locks, clock: FakeClock
+) -> None:
+    rival = put(store, 1)
+    store.rivals = [lambda: take(locks, rival)]
+    with pytest.raises(AnotherIsRunning):
+        submit(commands, "lock.rejects", key="k")
+    clock.advance(seconds=10)
+    if is_free:
+        store.jobs[rival.key] = rival.cancelled(now=clock.now)
+    with pytest.raises(AnotherIsRunning) as refused:
+        submit(commands, "lock.rejects", key="k")
+    assert timedelta(0) < refused.value.retry_after <= timedelta(minutes=1)
+    clock.advance(seconds=refused.value.retry_after.total_seconds() if is_free else 60)
+    store.jobs[rival.key] = rival.cancelled(now=clock.now)
+    assert not submit(commands, "lock.rejects", key="k").replayed
+
+
 def test_slower_submit_wakes_the_next_waiting_job(
     commands: Commands, store: RacingStore, locks: Locks, queue: FakeQueue
 ) -> None:
@@ -585,6 +604,26 @@ def test_failed_wake_keeps_the_recorded_end(commands: Commands, store: FakeStore
     store.waiting = fail  # type: ignore[method-assign]  # only this call fails
     run_claimed(executor, claim)
     store.waiting = waiting  # type: ignore[method-assign]
+    assert stored(store, running).status is Status.COMPLETED
+    assert lines.names()[-1] == "WAKE_DEFERRED"
+
+
+def test_unreadable_waiting_job_keeps_the_recorded_end(
+    commands: Commands, store: FakeStore, executor: Executor, lines: Lines
+) -> None:
+    running, waiting = submit(commands, "lock.queues").job, submit(commands, "lock.queues").job
+    claim = begin(executor, store, running)
+    assert isinstance(claim, AsyncJob)
+    get = store.get
+
+    def read(key: JobKey) -> AsyncJob | None:
+        if key == waiting.key:
+            raise Unreadable("of a newer release")
+        return get(key)
+
+    store.get = read  # type: ignore[method-assign]  # only this record cannot be read
+    run_claimed(executor, claim)
+    store.get = get  # type: ignore[method-assign]
     assert stored(store, running).status is Status.COMPLETED
     assert lines.names()[-1] == "WAKE_DEFERRED"
 

@@ -38,7 +38,7 @@ GUARD_ATTRIBUTES = {
     "progress": "progress",
     "message": "message",
     "record_expires_at": "recordExpiresAt",
-    "token_hash": "tokenHash",
+    "token_hash": "tokenHash",  # the name of an attribute # nosec B105
 }
 
 

@@ -73,7 +73,7 @@ class Status(StrEnum):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the status never changes again."""
+        """Whether the job has ended. Only its owner's retry starts it again."""
         return self in FINISHED
 
 
@@ -247,6 +247,11 @@ class AsyncJob:
             return self.not_before is None or self.not_before <= now
         return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
 
+    @property
+    def was_rolled_back(self) -> bool:
+        """Whether the submit that created the job was refused after all: see `rolled_back`."""
+        return self.status is Status.CANCELLED and self.attempt == 0 and self.error == ANOTHER_IS_RUNNING
+
     def is_put_of(self, job: AsyncJob) -> bool:
         """Return whether this record comes from the job's put: same generation, and no attempt but the one of the put."""
         return self.generation == job.generation and job.claimed_by in (None, self.claimed_by)
@@ -350,7 +355,8 @@ class AsyncJob:
     def rolled_back(self, *, now: datetime) -> AsyncJob:
         """End the job before it began: another job took its lock first, and its submit is refused.
 
-        The record is not kept for long: only a request with the same key at the same moment can have seen it.
+        A request with the same key at the same moment may have received the job, so the record stays for a minute. A later
+        request with this key is refused until then.
         """
         ended = self._ended(Status.CANCELLED, now, error=ANOTHER_IS_RUNNING)
         return replace(ended, record_expires_at=to_whole_seconds(now + MIN_RETENTION))
@@ -591,7 +597,7 @@ DEADLINE_EXCEEDED = JobFailure(
 )
 WORKER_LOST = JobFailure(
     code="WORKER_LOST",
-    message="The worker was lost in each attempt: killed, out of memory, or out of time.",
+    message="The worker was lost in the last attempt: killed, out of memory, or out of time.",
     type="WorkerLost",
     retryable=False,
 )

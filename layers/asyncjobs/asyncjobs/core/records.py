@@ -39,5 +39,5 @@ def _copier(record_type: type) -> tuple[Callable[[object, object], None], Mappin
     setters = {name: getattr(record_type, name).__set__ for name in names}
     lines = [f"    set_{name}(copy, record.{name})" for name in names]
     namespace: dict[str, Any] = {f"set_{name}": setter for name, setter in setters.items()}
-    exec("\n".join(["def copy_fields(copy, record):", *lines]), namespace)  # noqa: S102 - made of field names only
+    exec("\n".join(["def copy_fields(copy, record):", *lines]), namespace)  # noqa: S102 - made of field names only # nosec B102
     return namespace["copy_fields"], setters

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import MAX_DEADLINE, UNFINISHED_RETENTION, AsyncJob, LockOwner
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store
@@ -86,7 +86,8 @@ class Locks:
         try:
             messages = list(islice(self._claimable(ended.exclusive_key), _limit(ended.exclusive_key)))
             refused = self._queue.send_all(messages) if messages else ()
-        except Unavailable:
+        except (Unavailable, Unreadable):
+            # The end is recorded: whatever the waiting jobs look like, it must not fail for them.
             log_event("WAKE_DEFERRED", ended)
             return
         if refused:

@@ -298,6 +298,9 @@ class SubmitPipeline:
         existing = self._store.add_if_absent(draft.job, self._clock())
         if existing is not None and existing.request_hash != draft.job.request_hash:
             raise IdempotencyKeyReused
+        if existing is not None and existing.was_rolled_back and draft.dedupe_key is None:
+            # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
+            raise _refused(draft, AnotherIsRunning(retry_after=existing.record_expires_at - self._clock(), async_job_id=None))
         return draft if existing is None else replace(draft, existing=existing)
 
     def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
@@ -349,11 +352,16 @@ class SubmitPipeline:
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
         """
         existing = self._store.get(draft.job.key) if draft.may_exist else None
-        if existing is None or existing.is_expired(self._clock()):
+        if existing is None or existing.is_expired(self._clock()) or existing.was_rolled_back:
             if joined is not None:
                 return Submission(joined, replayed=True)
-            log_event("JOB_REFUSED", jobType=draft.job.job_type, reason=type(refusal).__name__)
-            raise refusal
+            raise _refused(draft, refusal)
         if existing.request_hash != draft.job.request_hash:
             raise IdempotencyKeyReused
         return Submission(existing, replayed=True, quota=refusal.quota)
+
+
+def _refused(draft: _Draft, refusal: NotAdmitted) -> NotAdmitted:
+    """Log the refusal and return it, to be raised."""
+    log_event("JOB_REFUSED", jobType=draft.job.job_type, reason=type(refusal).__name__)
+    return refusal

@@ -192,7 +192,7 @@ def _explain(error: BaseException) -> tuple[str, str, bool]:
         case Unavailable():
             return "UNAVAILABLE", "A service that the job needs was not available.", True
         case TimeLimitExceeded():
-            return TIME_LIMIT_EXCEEDED, "The attempt took longer than its job type allows.", True
+            return TIME_LIMIT_EXCEEDED, "The attempt used up its time: its timeout, or what was left before the deadline.", True
         case _:
             return "JOB_RAISED", f"The job raised {type(error).__name__}; its traceback is in the log.", True
 
