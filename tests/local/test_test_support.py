@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from local.process import PROJECT
+from tests.__main__ import GROUPS
 from tests.support import processes
 
 
@@ -20,3 +22,10 @@ def test_process_is_listed_with_its_parent_until_it_ends() -> None:
         child.kill()
         # Until this process waits for it, it is still listed.
         assert any(child.pid not in processes.running() for _ in range(100))
+
+
+def test_every_test_is_in_one_group() -> None:
+    for file in PROJECT.glob("tests/**/test_*.py"):
+        folders = {str(parent.relative_to(PROJECT)) for parent in file.parents if PROJECT in parent.parents}
+        groups = [group for group in GROUPS if folders & set(group.folders) and not folders & set(group.excluded())]
+        assert len(groups) == 1, f"{file}: {groups}"
