@@ -33,32 +33,33 @@ def main() -> None:
     parser.add_argument("new", nargs="?", default="HEAD")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
-    for _ in range(options.rounds):
-        old, new = (measure(commit) for commit in (options.old, options.new))
-        print(f"{'':24}{'ready':>8}{'job':>8}{'total':>8}{'again':>8}")
-        for name, times in ((options.old, old), (options.new, new)):
-            cells = (times.ready, times.done - times.ready, times.done, times.again)
-            print(f"{name:24}{''.join(f'{seconds:6.1f} s' for seconds in cells)}")
-        print(f"{'new / old':24}{'':16}{new.done / old.done:8.2f}", flush=True)
-
-
-def measure(commit: str) -> Times:
-    """Clone the commit into an empty folder and time `make run` there, twice."""
+    # Everything is kept until the end: for half a minute, ext4 creates files slowly after many have been deleted.
     with tempfile.TemporaryDirectory() as folder:
-        clone, home = Path(folder) / "clone", Path(folder) / "home"
-        home.mkdir()
-        subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
-        subprocess.run(["git", "checkout", "-q", commit], cwd=clone, check=True)
-        caches = {name: str(home / name) for name in ("XDG_CACHE_HOME", "PIP_CACHE_DIR", "UV_CACHE_DIR")}
-        env = {**os.environ, **caches, "HOME": str(home)}
-        python = str(Path(sys.executable).resolve())  # not of this environment
-        command = ["make", "run", f"PORT={process.free_port()}", f"PYTHON={python}"]
-        try:
-            ready, done = _timed(command, clone, env)
-            _, again = _timed(command, clone, env)
-        finally:
-            subprocess.run(["make", "stop", f"PYTHON={python}"], cwd=clone, env=env, check=True, stdout=subprocess.DEVNULL)
-        return Times(ready, done, again)
+        for number in range(options.rounds):
+            old, new = (measure(commit, Path(folder) / f"{number}-{commit}") for commit in (options.old, options.new))
+            print(f"{'':24}{'ready':>8}{'job':>8}{'total':>8}{'again':>8}")
+            for name, times in ((options.old, old), (options.new, new)):
+                cells = (times.ready, times.done - times.ready, times.done, times.again)
+                print(f"{name:24}{''.join(f'{seconds:6.1f} s' for seconds in cells)}")
+            print(f"{'new / old':24}{'':16}{new.done / old.done:8.2f}", flush=True)
+
+
+def measure(commit: str, folder: Path) -> Times:
+    """Clone the commit into an empty folder and time `make run` there, twice."""
+    clone, home = folder / "clone", folder / "home"
+    home.mkdir(parents=True)
+    subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    subprocess.run(["git", "checkout", "-q", commit], cwd=clone, check=True)
+    caches = {name: str(home / name) for name in ("XDG_CACHE_HOME", "PIP_CACHE_DIR", "UV_CACHE_DIR")}
+    env = {**os.environ, **caches, "HOME": str(home)}
+    python = str(Path(sys.executable).resolve())  # not of this environment
+    command = ["make", "run", f"PORT={process.free_port()}", f"PYTHON={python}"]
+    try:
+        ready, done = _timed(command, clone, env)
+        _, again = _timed(command, clone, env)
+    finally:
+        subprocess.run(["make", "stop", f"PYTHON={python}"], cwd=clone, env=env, check=True, stdout=subprocess.DEVNULL)
+    return Times(ready, done, again)
 
 
 def _timed(command: list[str], clone: Path, env: dict[str, str]) -> tuple[float, float]:

@@ -176,7 +176,8 @@ def test_synchronous_route_is_504_after_20_seconds_with_the_jobs_location() -> N
     assert 20 <= slow.seconds < 20 + 20 * SLOWNESS
     assert slow.answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
     assert int(slow.answer.headers["retry-after"]) > 0
-    assert (job["asyncJobId"], job["status"]) == (problem["asyncJobId"], "IN_PROGRESS")
+    assert job["asyncJobId"] == problem["asyncJobId"]
+    assert job["status"] in {"IN_PROGRESS", "PENDING"}  # the workers may be busy
 
 
 @prefetch

@@ -13,6 +13,8 @@ from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
 
 LONG = 300
 """A timeout over a minute: short leases, which the attempt renews."""
+HOLD_SECONDS = 5 * float(os.environ.get("ASYNCJOBS_TEST_SLOWNESS", "1"))
+"""How long a job keeps a lock, so that another job comes meanwhile."""
 MEGABYTE = 1_000_000
 
 
@@ -71,7 +73,7 @@ def is_alone(input: Note, context: JobContext) -> str:
 def is_long_alone(input: Note, context: JobContext) -> str:
     """Hold that lock for a while."""
     note_start(context)
-    time.sleep(5)
+    time.sleep(HOLD_SECONDS)
     return digest(input.note)
 
 
@@ -79,7 +81,7 @@ def is_long_alone(input: Note, context: JobContext) -> str:
 def takes_turns(input: Note, context: JobContext) -> str:
     """Hold a lock for a while that other jobs wait for."""
     note_start(context)
-    time.sleep(5)
+    time.sleep(HOLD_SECONDS)
     return digest(input.note)
 
 

@@ -25,6 +25,7 @@ from local.process import REGION, Engine
 from local.stack import LocalStack, Outputs
 from tests.proof.crash.history import History
 from tests.proof.crash.proxy import Proxy
+from tests.support import pace
 
 _PATIENT = Config(proxies={}, read_timeout=70, retries={"total_max_attempts": 1})
 
@@ -98,7 +99,7 @@ class Stage:
         self.starts_log = folder / "starts.log"
         # The engine has the same credentials after a restart, so that clients and links stay valid, as on AWS.
         keys = {"AWS_ACCESS_KEY_ID": "LOCALSTAGE", "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30)}
-        self._env = {**env, **keys, "STARTS_LOG": str(self.starts_log)}
+        self._env = {**env, **keys, "STARTS_LOG": str(self.starts_log), pace.VARIABLE: str(pace.SLOWNESS)}
         self._session = boto3.Session(keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
         self.concurrency = concurrency
         self._sweepers = sweepers
