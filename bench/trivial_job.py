@@ -26,7 +26,7 @@ from tests.support.factories import OWNER, job_types_of
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor
 
-JOBS, WARM_UP = 500, 100
+JOBS, WARM_UP = 500, 500
 
 
 @job("bench.adds")

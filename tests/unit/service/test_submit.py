@@ -77,6 +77,12 @@ def test_submit_costs_one_write(commands: Commands, store: FakeStore) -> None:
     assert store.writes == 1
 
 
+def test_request_is_fingerprinted_only_under_a_key(commands: Commands) -> None:
+    first, second = (commands.submit(OWNER, REQUEST).job.request_hash for _ in range(2))
+    assert (len(first), first == second, first == REQUEST.fingerprint()) == (32, False, False)
+    assert commands.submit(OWNER, REQUEST, idempotency_key="k").job.request_hash == REQUEST.fingerprint()
+
+
 def test_submit_without_a_key_always_creates_a_job(commands: Commands, store: FakeStore) -> None:
     assert commands.submit(OWNER, REQUEST).job.key != commands.submit(OWNER, REQUEST).job.key
     assert len(store.jobs) == 2

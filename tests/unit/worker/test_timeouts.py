@@ -64,5 +64,5 @@ with timeouts.exit_after(timedelta(seconds=0.1)):
         timeout=20,
         check=False,
     )
-    assert ended.returncode == 1
+    assert ended.returncode != 0
     assert "in hangs" in ended.stderr

@@ -203,6 +203,10 @@ class SubmitPipeline:
             request_hash = request.dedupe_digest()
             dedupe_key = request_hash.hex()
             async_job_id = self._reserve(owner, dedupe_key, job_type)
+        elif idempotency_key is None:
+            async_job_id = job_id_for(owner, None)
+            # No other request can have this id, so nothing compares the hash, and a large input need not be hashed.
+            request_hash = hashlib.sha256(async_job_id.encode()).digest()
         else:
             async_job_id = job_id_for(owner, idempotency_key)
             request_hash = request.fingerprint()

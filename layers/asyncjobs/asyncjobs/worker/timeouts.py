@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import faulthandler
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from types import FrameType
 from typing import TypeVar
 
 from asyncjobs.core.errors import TimeLimitExceeded
 from asyncjobs.core.job import GRACE
+from asyncjobs.worker.kernel_timer import KernelTimer, ThreadTimer
 
 T = TypeVar("T")
 
@@ -44,8 +45,14 @@ def exit_after(limit: timedelta) -> Iterator[None]:
     This is for a job that no exception can reach, since it hangs in foreign code. Without it, the lease would end, another
     attempt would begin, and this one would use the rest of Lambda's 15 minutes. Lambda starts a new process.
     """
-    faulthandler.dump_traceback_later((limit + GRACE).total_seconds(), exit=True)
+    timer = _process_timer()
+    timer.start(limit + GRACE)
     try:
         yield
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        timer.stop()
+
+
+@cache
+def _process_timer() -> KernelTimer | ThreadTimer:
+    return KernelTimer.create() or ThreadTimer()
