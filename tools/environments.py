@@ -13,6 +13,7 @@ Any Python 3.11 or later runs this, with nothing installed.
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -37,15 +38,18 @@ class Environment:
     lock: str
     contents: str  # for people
     extends: "Environment | None" = None  # the same folder with fewer packages
+    program: str = "bin/python"
 
 
-UV = Environment(".venv-uv", "requirements/uv.txt", "uv")
+UV = Environment(".venv-uv", "requirements/uv.txt", "uv", program="bin/uv")
 ENGINE = Environment(".venv-aws", "requirements/engine.txt", "the local engine")
 TOOLS = Environment(".venv", "requirements/tools.txt", "the tools")
 TESTS = Environment(".venv", "requirements/tests.txt", "the tools and the tests' packages", extends=TOOLS)
 CHECKS = Environment(".venv-checks", "requirements/checks.txt", "the security checks")
 
 _NAMES = {"uv": UV, "engine": ENGINE, "tools": TOOLS, "tests": TESTS, "checks": CHECKS}
+
+_PIP_INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--retries", "2")
 
 
 def main(names: Sequence[str]) -> int:
@@ -80,7 +84,9 @@ class Maker:
         """Return whether the environment has the packages of its lock, or more, and its Python still starts."""
         made = self._stamp(environment)
         extensions = [extension for extension in _NAMES.values() if extension.extends == environment]
-        return any(made == self._expected(known) for known in (environment, *extensions)) and _starts(self._python(environment))
+        return any(made == self._expected(known) for known in (environment, *extensions)) and _starts(
+            self.project / environment.folder / environment.program
+        )
 
     def make_all(self, environments: Sequence[Environment], uv: str | None) -> None:
         """Make the environments in parallel. `uv` is a path, empty for pip, or None for the project's own uv."""
@@ -104,13 +110,24 @@ class Maker:
         """Return the path of the project's own uv, or nothing where it cannot be installed."""
         if not self.is_complete(UV):
             try:
-                self._make(UV, uv="")
+                self._make_uv()
             except UnreachableError:
                 raise  # pip would not reach the other packages
             except LocalError as error:
                 _say(f"{error}\nuv is not available, so pip installs the packages. That takes minutes.")
                 return ""
         return str(self.project / UV.folder / "bin" / "uv")
+
+    def _make_uv(self) -> None:
+        """Install uv with the interpreter's own pip, or else with a pip in a virtual environment, which takes twice as long."""
+        if not _starts(self.interpreter, "-m", "pip", "--version"):
+            self._make(UV, uv="")
+            return
+        _say(f"Installing {UV.contents} into {UV.folder} ...")
+        shutil.rmtree(self.project / UV.folder, ignore_errors=True)
+        install = [str(self.interpreter), *_PIP_INSTALL, "--no-user", "--target", UV.folder]
+        self._run(UV, [*install, "--require-hashes", "-r", UV.lock])
+        self._stamp_file(UV).write_text(self._expected(UV))
 
     def _make(self, environment: Environment, uv: str) -> None:
         """Install everything. The stamp, which says that the environment is complete, is written last."""
@@ -122,10 +139,7 @@ class Maker:
         if not keep:
             without_pip = ["--without-pip"] if uv else []
             self._run(environment, [str(self.interpreter), "-m", "venv", "--clear", *without_pip, environment.folder])
-        if uv:
-            install = [uv, "pip", "install", "--python", str(python)]
-        else:
-            install = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--retries", "2"]
+        install = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), *_PIP_INSTALL]
         self._run(environment, [*install, "--require-hashes", "-r", environment.lock])
         self._stamp_file(environment).write_text(self._expected(environment))
 
@@ -174,10 +188,10 @@ def _gist(log: str) -> str:
     return "\n".join(f"  {line}" for line in errors or lines[-10:])
 
 
-def _starts(python: Path) -> bool:
-    """Return whether this Python starts. It does not when the interpreter that it links to has been removed."""
+def _starts(program: Path, *arguments: str) -> bool:
+    """Return whether the program starts. A Python does not when the interpreter that it links to has been removed."""
     try:
-        return subprocess.run([python, "-c", ""], check=False).returncode == 0
+        return subprocess.run([program, *(arguments or ["--version"])], check=False, capture_output=True).returncode == 0
     except OSError:
         return False
 

@@ -12,7 +12,10 @@ from tools.environments import TESTS, TOOLS, UV, Environment, Maker, Unreachable
 
 # Makes an "environment" whose Python notes the installs, and fails on demand. It has a uv, which does the same.
 INTERPRETER = """#!/bin/sh
-case " $* " in *" -m venv "*) ;; *) exit ;; esac
+case "$*" in
+"-m pip --version") [ -e "{0}/base-has-pip" ]; exit ;;
+"-m pip install "*) echo "base $*" >> "{0}/log"; mkdir -p "{0}/.venv-uv/bin"; cp "{0}/a-uv" "{0}/.venv-uv/bin/uv"; exit ;;
+esac
 for folder in "$@"; do :; done
 echo "made $folder" >> "{0}/log"
 rm -rf "$folder" && mkdir -p "$folder/bin"
@@ -20,7 +23,7 @@ case " $* " in *" --without-pip "*) ;; *) touch "$folder/bin/pip" ;; esac
 for program in python uv; do
 cat > "$folder/bin/$program" <<END
 #!/bin/sh
-[ "\\$*" = "-c " ] && exit
+[ "\\$*" = "--version" ] && exit
 for lock in "\\$@"; do :; done
 [ ! -e "{0}/retries" ] || echo "WARNING: Retrying (Retry(total=2)) after connection broken"
 [ ! -e "{0}/retries" ] || touch "{0}/no-network"
@@ -65,6 +68,18 @@ def test_environment_is_made_once(project: Path) -> None:
     ensure(project)
     ensure(project)
     assert log(project) == ["made .venv-uv", f"python {UV.lock}", "made .venv", f"uv {TOOLS.lock}"]
+
+
+def test_pip_of_the_interpreter_installs_uv_without_an_environment(project: Path) -> None:
+    (project / "base-has-pip").touch()
+    (project / "a-uv").write_text(f'#!/bin/sh\necho "uv $1" >> "{project}/log"\n')
+    (project / "a-uv").chmod(0o755)
+    ensure(project)
+    ensure(project)
+    first, *others = log(project)
+    assert first.startswith("base -m pip install")
+    assert "--target .venv-uv --require-hashes -r requirements/uv.txt" in first
+    assert others == ["made .venv", "uv pip"]
 
 
 def test_incomplete_environment_is_made_again(project: Path) -> None:
