@@ -198,7 +198,8 @@ def _starts(program: Path, *arguments: str) -> bool:
 
 def _say(line: str) -> None:
     """Print to stderr, since `make token` prints nothing but the token to stdout."""
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{line}\n")  # in one piece: environments are made in parallel
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
