@@ -39,9 +39,3 @@ def test_retry_of_a_cancelled_job_is_202_and_runs(alice: Caller, later: Later) -
 def test_retry_of_any_other_job_is_409(alice: Caller, request: pytest.FixtureRequest, state: str) -> None:
     answer = retry(alice, request.getfixturevalue(state))
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")
-
-
-def test_retry_of_a_tracked_job_is_409(alice: Caller, tracked: Job) -> None:
-    alice.post(f"/jobs/{tracked['asyncJobId']}/cancel")
-    answer = retry(alice, tracked)
-    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, "JOB_NOT_RETRYABLE")

@@ -17,6 +17,7 @@ from tests.proof.crash.cell import (
     NO_CONTENT,
     NOT_FOUND,
     OK,
+    ROLLED_BACK,
     UNAUTHORIZED,
     UNAVAILABLE,
     Cell,
@@ -181,7 +182,7 @@ def is_rolled_back(_row: Row, cell: Cell) -> None:
         raise NotFired("the two submits did not overlap")
     cell.answers_as_faulted(answer, otherwise=CONFLICT)
     if cell.fault.is_applied:
-        cell.ends("CANCELLED", attempts=0, error="JOB_CREATION_FAILED")
+        cell.ends("CANCELLED", attempts=0, error=ROLLED_BACK)
     else:
         cell.ends("COMPLETED", attempts=1)
 
