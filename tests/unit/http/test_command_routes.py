@@ -170,6 +170,14 @@ def test_submit_with_wait_returns_the_finished_job(api: InMemoryApi, wait: Simul
     assert 2 <= wait.elapsed <= 3
 
 
+def test_submit_of_a_tracked_job_does_not_wait_for_the_worker_that_needs_its_token(
+    api: InMemoryApi, wait: SimulatedWait
+) -> None:
+    answer = api.submit({}, prefer="wait=10")
+    assert (answer.status, "workerToken" in answer.body, wait.elapsed) == (202, True, 0)
+    assert "preference-applied" not in answer.headers
+
+
 def test_submit_is_202_when_its_wait_ends_first(api: InMemoryApi, wait: SimulatedWait) -> None:
     answer = api.submit(BODY, prefer="wait=10")
     assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (202, "PENDING", True)

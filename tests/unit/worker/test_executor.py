@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Retry, Unavailable
-from asyncjobs.core.job import AsyncJob, JobKey, Status
+from asyncjobs.core.job import GRACE, AsyncJob, JobKey, LockOwner, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
@@ -84,6 +84,26 @@ def test_message_that_became_claimable_during_the_claim_returns_immediately(
     assert run(job) == timedelta(0)
     assert run(job) is None
     assert stored(store, job).status is Status.COMPLETED
+
+
+def test_time_that_the_lock_takes_is_not_the_jobs(
+    store: FakeStore, clock: FakeClock, submit: Submit, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock_owner, limits = store.lock_owner, list[timedelta]()
+
+    def slow_lock_owner(name: str) -> LockOwner | None:
+        clock.advance(seconds=20)
+        return lock_owner(name)
+
+    def note_limit(function: Callable[[], object], limit: timedelta) -> object:
+        limits.append(limit)
+        return function()
+
+    monkeypatch.setattr(store, "lock_owner", slow_lock_owner)
+    monkeypatch.setattr("asyncjobs.worker.executor.call_with_timeout", note_limit)
+    job = submit("sample.takes_turns", {"seconds": 0}, exclusive_key="1#turns", waits_since=NOW)
+    run_attempt(executor, JobMessage.of(job), remaining=timedelta(seconds=60))
+    assert limits == [timedelta(seconds=60 - 20) - GRACE]
 
 
 def test_early_message_waits(submit: Submit, run: Run) -> None:

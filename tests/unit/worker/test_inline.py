@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.errors import Retry, Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
@@ -185,6 +185,16 @@ def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     assert job.claimed_by is None
     assert job.is_claimable(NOW)
     assert (queue.sent, queue.delays) == ([JobMessage.of(job)], [timedelta(0)])
+
+
+def test_retry_with_the_code_of_a_timeout_is_no_hand_over(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    def raise_retry(_self: object, _definition: object) -> object:
+        raise Retry("later", after=60, code="TIME_LIMIT_EXCEEDED")
+
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", raise_retry)
+    job = submit(commands).job
+    assert (job.status, job.error and job.error.message) == (Status.PENDING, "later")
+    assert job.not_before == NOW + timedelta(seconds=60)
 
 
 def test_replay_runs_nothing(commands: Commands, store: FakeStore) -> None:

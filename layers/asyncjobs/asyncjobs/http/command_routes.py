@@ -198,6 +198,9 @@ class CommandRoutes:
             idempotency_key=request.idempotency_key,
             in_background=preference.respond_async and not wait,
         )
+        if submission.worker_token is not None:
+            # The worker needs the token of this answer before it can report anything.
+            wait = timedelta(0)
         job = self._commands.wait(submission.job, began + wait - self._clock()) if wait else submission.job
         headers = {
             "location": f"{BASE_PATH}/jobs/{job.async_job_id}",

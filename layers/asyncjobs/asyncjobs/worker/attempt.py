@@ -31,8 +31,6 @@ from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
 
-TIME_LIMIT_EXCEEDED = "TIME_LIMIT_EXCEEDED"
-
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
@@ -192,7 +190,11 @@ def _explain(error: BaseException) -> tuple[str, str, bool]:
         case Unavailable():
             return "UNAVAILABLE", "A service that the job needs was not available.", True
         case TimeLimitExceeded():
-            return TIME_LIMIT_EXCEEDED, "The attempt used up its time: its timeout, or what was left before the deadline.", True
+            return (
+                "TIME_LIMIT_EXCEEDED",
+                "The attempt used up its time: its timeout, or what was left before the deadline.",
+                True,
+            )
         case _:
             return "JOB_RAISED", f"The job raised {type(error).__name__}; its traceback is in the log.", True
 

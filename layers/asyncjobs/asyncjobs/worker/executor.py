@@ -17,7 +17,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
 from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
-from asyncjobs.worker.attempt import TIME_LIMIT_EXCEEDED, Attempt, Errored, Outcome, Stopped, Succeeded
+from asyncjobs.worker.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.plan import Plan
 from asyncjobs.worker.timeouts import call_with_timeout, exit_after
@@ -26,7 +26,7 @@ TRY_LATER = timedelta(seconds=30)
 """When a message returns whose job could not be claimed or recorded because the table did not answer."""
 HANDED_OVER = JobFailure(
     code="HANDED_OVER",
-    message="It took longer than its caller is made to wait, and goes on in the background.",
+    message="The job takes longer than a submit may run it. A worker runs it next.",
     type="HandedOver",
     retryable=True,
 )
@@ -71,9 +71,12 @@ class Executor:
 
         Returns when the message is to return to the queue, or None when it has done its work.
         """
+        began = self._clock()
         claim = self._claim(message, plan, claimant, remaining)
         if not isinstance(claim, AsyncJob):
             return claim
+        # The lock may have taken seconds before the claim.
+        remaining -= claim.updated_at - began
         try:
             ended = await self.run_claimed(claim, plan, remaining=remaining)
         except Unavailable:
@@ -177,7 +180,7 @@ class Executor:
             return job.completed(now=now, result=outcome.result)
         if not outcome.failure.retryable or job.attempt >= job.max_attempts:
             return job.failed(now=now, error=outcome.failure)
-        if outcome.failure.code == TIME_LIMIT_EXCEEDED and self._at_most < plan.timeout:
+        if isinstance(outcome.exception, TimeLimitExceeded) and self._at_most < plan.timeout:
             return job.released(now=now, error=HANDED_OVER, after=timedelta(0))
         after = retry_backoff(job.attempt, jitter=self._jitter) if outcome.after is None else outcome.after
         return job.released(now=now, error=outcome.failure, after=after)
