@@ -195,10 +195,6 @@ class Cell:
         life = self.is_finished()
         self._has_fired()
         last = life.last or {}
-        if int(last["attempt"]) > attempts and any(
-            code in state.get("error", "") for state in life.states for code in ("UNAVAILABLE", "TIME_LIMIT_EXCEEDED")
-        ):
-            raise NotFired(f"a busy machine cost an attempt: {life}")
         assert (last["status"], int(last["attempt"])) == (status, attempts), f"expected {status}/{attempts}: {life}"
         if error is not None:
             assert f'"code": "{error}"' in last["error"], last["error"]
