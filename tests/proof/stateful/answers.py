@@ -147,7 +147,7 @@ class Answers:
             job, token = invocation.answer
             generation = self._ledger.by_gen.get(job.generation)
             if generation is None or generation.created.key != key:
-                violated("lost", f"{invocation} accepted {key} anew, which was never written.")
+                violated("lost", f"{invocation} accepted {key} as a new job, which was never written.")
             self._judge_shown(invocation, job, generation)
             if (token is not None) is not job.is_tracked or (token and not generation.has_had(token)):
                 violated("I9", f"{invocation} handed out a token for {key} that is not its worker's, or none.")

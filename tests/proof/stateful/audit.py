@@ -137,7 +137,7 @@ class Audit:
             violated("I4", f"{write.by} wrote over {old.key}, which had not expired.")
         if not old.is_finished:
             violated("I5", f"{write.by} wrote over {old.key}, which had not ended.")
-        self._ledger.count("a key used anew after its record expired")
+        self._ledger.count("a key used again after its record expired")
 
     def _judge_once(self, generation: Generation, write: Write) -> None:
         """Check that the same input was the same job in its window, unless that failed. A retried job failed once."""
@@ -153,7 +153,7 @@ class Audit:
             other is not generation and other.request.means_the_same_job_as(generation.request)
             for other in self._ledger.generations
         ):
-            self._ledger.count("an input submitted anew")
+            self._ledger.count("an input given a second job")
 
     def _is_late(self, generation: Generation) -> bool:
         earlier = (each for each in self._ledger.generations if each.created.key == generation.created.key)
@@ -226,14 +226,14 @@ class Audit:
 
     def _judge_retried(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
         if old.status not in RETRYABLE or old.record_expires_at <= new.updated_at:
-            violated("I1", f"{write.by} began {old.key} anew, which was {old.status}.")
+            violated("I1", f"{write.by} started {old.key} again, which was {old.status}.")
         is_new = (
             new.status is Status.PENDING and not new.attempt and new.claimed_by is None and new.deadline_at > new.updated_at
         )
         if (new.token_hash is not None) is not new.is_tracked or (new.is_tracked and new.token_hash == old.token_hash):
             violated("I8", f"{write.by} began {old.key} again without a new token for its worker.")
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
-            violated("I4", f"{write.by} made {old.key} something else than itself anew.")
+            violated("I4", f"{write.by} replaced {old.key} by another job.")
         self._ledger.by_gen[new.generation] = Generation(write.pk, write.number, new, generation.request, write.by)
         self._ledger.count("a tracked job retried" if new.is_tracked else "a job retried")
 

@@ -343,12 +343,12 @@ def test_report_that_loses_to_the_end_is_rejected(reports: Reports, store: Track
 
 @pytest.mark.parametrize("gone", [True, False], ids=["deleted", "created again"])
 def test_report_of_an_earlier_generation_changes_nothing(reports: Reports, store: TrackedStore, gone: bool) -> None:
-    anew = new_tracked_job(token_hash=WorkerToken.new(OWNER).hash)
-    rival(store, lambda _: None if gone else anew)
+    again = new_tracked_job(token_hash=WorkerToken.new(OWNER).hash)
+    rival(store, lambda _: None if gone else again)
     with pytest.raises(InvalidWorkerToken):
         reports.by_worker(JOB_ID, TOKEN, DONE)
     assert store.rivals == [], "the other writer did not come first"
-    assert store.jobs == ({} if gone else {JOB.key: anew})
+    assert store.jobs == ({} if gone else {JOB.key: again})
 
 
 def test_report_that_loses_to_a_new_token_is_checked_again(reports: Reports, store: TrackedStore) -> None:

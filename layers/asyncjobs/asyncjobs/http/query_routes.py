@@ -88,7 +88,7 @@ class QueryRoutes:
         parameters=(
             query(
                 "wait",
-                "How many seconds to wait for a change of the job's status or progress.",
+                "How many seconds to wait for a change of the job, of which `updatedAt` is a part.",
                 {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
             ),
             header(
