@@ -474,6 +474,17 @@ def test_failed_cancelled_or_deleted_job_is_not_a_duplicate(commands: Commands, 
     assert commands.submit(OWNER, ONCE).job == again.job
 
 
+def test_new_job_for_a_failed_input_takes_one_token_and_stores_its_input_once(
+    commands: Commands, limited: Commands, store: FakeStore, objects: FakeObjects
+) -> None:
+    large = replace(ONCE, input={"text": "x" * 5_000})
+    first = commands.submit(OWNER, large).job
+    store.jobs[first.key] = first.failed(now=NOW, error=WORKER_LOST)
+    again = limited.submit(OWNER, large)
+    assert (again.replayed, again.job.async_job_id != first.async_job_id) == (False, True)
+    assert objects.stored.keys() == {first.input_location, again.job.input_location}
+
+
 def test_completed_job_is_returned_for_the_same_input(commands: Commands, store: FakeStore) -> None:
     first = commands.submit(OWNER, ONCE).job
     done = first.claimed(by="w", now=NOW, lease_until=NOW).completed(now=NOW, result=Result("1"))

@@ -260,6 +260,10 @@ class AsyncJob:
         """Add the input to a new job before it is stored: the JSON text itself, or its location in the bucket."""
         return replace(self, input=text, input_location=location)
 
+    def with_id(self, async_job_id: str) -> AsyncJob:
+        """Return the new job under another id, before it is stored."""
+        return replace(self, async_job_id=async_job_id)
+
     def counted(self) -> AsyncJob:
         """Count a new job among its owner's live jobs until it ends, before it is stored."""
         return replace(self, live_owner=self.owner)

@@ -122,6 +122,14 @@ class _Draft:
         lock = self.job_type.exclusive
         return lock is not None and lock.policy != "QUEUE" and self.job.not_before is None
 
+    def is_unanswered_by(self, existing: AsyncJob) -> bool:
+        """Return whether this job of an earlier request is no answer: it came to nothing, so there is nothing to replay.
+
+        A deduplicated input gets another job when the first has failed or was cancelled. A job under an idempotency key is the
+        answer to each request with that key, however it ended, unless its submit was refused.
+        """
+        return existing.was_rolled_back if self.dedupe_key is None else existing.status in RETRYABLE
+
 
 _Step = Callable[[_Draft], _Draft | Submission]
 
@@ -172,14 +180,6 @@ class SubmitPipeline:
         """See `Commands.submit`."""
         job_type = self._validate(request)
         draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
-        submission = self._accept(draft)
-        while draft.dedupe_key is not None and submission.replayed and submission.job.status in RETRYABLE:
-            # The job of this input failed or was cancelled, so the input gets a new one.
-            draft = self._rename(draft, draft.dedupe_key)
-            submission = self._accept(draft)
-        return submission
-
-    def _accept(self, draft: _Draft) -> Submission:
         for step in self._steps:
             outcome = step(draft)
             if isinstance(outcome, Submission):
@@ -226,13 +226,6 @@ class SubmitPipeline:
             dedupe_key=dedupe_key,
             worker_token=worker_token,
         )
-
-    def _rename(self, draft: _Draft, dedupe_key: str) -> _Draft:
-        """Draft the job again, in place of the one that its input names by now."""
-        old = draft.job
-        async_job_id = self._reserve(old.owner, dedupe_key, draft.job_type, instead_of=old.async_job_id)
-        job = self._new_job(JobKey(old.owner, async_job_id), draft.request, draft.job_type, old.request_hash)
-        return replace(draft, job=job)
 
     def _reserve(self, owner: str, dedupe_key: str, job_type: JobType, *, instead_of: str | None = None) -> str:
         """Return the id that the input stands for. Its job may be missing: the submit that reserved it died before its put."""
@@ -299,13 +292,21 @@ class SubmitPipeline:
 
     def _put(self, draft: _Draft) -> _Draft:
         """Create the record: from here on the job is accepted."""
-        existing = self._store.add_if_absent(draft.job, self._clock())
-        if existing is not None and existing.request_hash != draft.job.request_hash:
-            raise IdempotencyKeyReused
-        if existing is not None and existing.was_rolled_back and draft.dedupe_key is None:
-            # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
-            raise _refused(draft, AnotherIsRunning(retry_after=existing.record_expires_at - self._clock(), async_job_id=None))
-        return draft if existing is None else replace(draft, existing=existing)
+        while True:
+            existing = self._store.add_if_absent(draft.job, self._clock())
+            if existing is None:
+                return draft
+            if existing.request_hash != draft.job.request_hash:
+                raise IdempotencyKeyReused
+            if not draft.is_unanswered_by(existing):
+                return replace(draft, existing=existing)
+            if draft.dedupe_key is None:
+                # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
+                retry_after = existing.record_expires_at - self._clock()
+                raise _refused(draft, AnotherIsRunning(retry_after=retry_after, async_job_id=None))
+            # The input gets a new job, which is admitted and has its input already.
+            async_job_id = self._reserve(draft.job.owner, draft.dedupe_key, draft.job_type, instead_of=draft.job.async_job_id)
+            draft = replace(draft, job=draft.job.with_id(async_job_id))
 
     def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
         """Take the lock for the new record, or end the record again if another job took the lock first."""
@@ -356,7 +357,7 @@ class SubmitPipeline:
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
         """
         existing = self._store.get(draft.job.key) if draft.may_exist else None
-        if existing is None or existing.is_expired(self._clock()) or existing.was_rolled_back:
+        if existing is None or existing.is_expired(self._clock()) or draft.is_unanswered_by(existing):
             if joined is not None:
                 return Submission(joined, replayed=True)
             raise _refused(draft, refusal)
