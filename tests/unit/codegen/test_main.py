@@ -8,7 +8,8 @@ import pytest
 
 from asyncjobs.codegen import openapi
 from asyncjobs.codegen.__main__ import main
-from asyncjobs.jobtypes.catalog import collect, openapi_path
+from asyncjobs.codegen.collect import collect
+from asyncjobs.jobtypes.catalog import openapi_path
 from tests.unit.conftest import JOB, JobsPackage
 
 FILES = ["catalog.json", "openapi.json"]

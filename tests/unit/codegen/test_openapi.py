@@ -9,6 +9,7 @@ import jsonschema_rs
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from asyncjobs.codegen.collect import collect
 from asyncjobs.codegen.openapi import OPERATIONS, codes_of, document, name_of, summary_of, to_json
 from asyncjobs.http.command_routes import operations_of_job_type
 from asyncjobs.http.error_codes import ERRORS
@@ -41,7 +42,7 @@ def test_document_of_an_api_without_job_types_is_valid_and_accepts_no_submit() -
 
 
 def test_document_depends_on_the_job_types_alone() -> None:
-    assert to_json(document(catalog.collect())) == to_json(document(Catalog.read()))
+    assert to_json(document(collect())) == to_json(document(Catalog.read()))
 
 
 def test_document_describes_exactly_the_routes_of_the_template() -> None:

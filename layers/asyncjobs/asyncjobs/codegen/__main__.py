@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from asyncjobs.codegen import openapi, tables
+from asyncjobs.codegen.collect import collect
 from asyncjobs.jobtypes import catalog
 
 
 def main(arguments: list[str]) -> int:
     """Write each file that is stale, or with `--check` name it and return 1."""
-    job_types = catalog.collect()
+    job_types = collect()
     documents = [Path(argument) for argument in arguments if argument != "--check"]
     files = {
         catalog.catalog_path(): catalog.to_json(job_types),

@@ -1,0 +1,105 @@
+"""Collecting the declared job types."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncjobs.codegen.collect import collect
+from asyncjobs.core.errors import InvalidJob
+from asyncjobs.jobtypes.decorator import GENERIC
+from tests.unit.conftest import JOB, JobsPackage
+
+
+def test_every_job_of_every_module_is_collected_by_name(jobs_package: JobsPackage) -> None:
+    package = jobs_package(
+        one=JOB.format(name="z.last", function="f") + JOB.format(name="a.first", function="g"),
+        two=JOB.format(name="m.middle", function="f"),
+    )
+    found = [job_type for job_type in collect() if job_type.name != GENERIC]
+    assert [job_type.name for job_type in found] == ["a.first", "m.middle", "z.last"]
+    assert [job_type.module for job_type in found] == [f"{package.name}.{module}" for module in ("one", "two", "one")]
+
+
+def test_imported_job_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=JOB.format(name="a.b", function="f"))
+    (package / "two.py").write_text(f"from {package.name}.one import f\n__all__ = ['f']\n")
+    assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
+
+
+def test_same_route_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
+    job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
+    assert "route" in job
+    jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
+    with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
+        collect()
+
+
+LOCKED = """
+from asyncjobs import Exclusive, JobContext, job
+
+@job("{name}", exclusive=Exclusive("cache", {options}))
+def f(input: int, context: JobContext) -> int:
+    return input
+"""
+
+
+def test_job_types_share_a_lock_with_the_same_scope_and_limit(jobs_package: JobsPackage) -> None:
+    one, two = (
+        LOCKED.format(name=name, options=f"limit=2, policy='{policy}'") for name, policy in (("a.b", "JOIN"), ("c.d", "QUEUE"))
+    )
+    jobs_package(one=one, two=two)
+    assert [job_type.exclusive.policy for job_type in collect() if job_type.exclusive] == ["JOIN", "QUEUE"]
+
+
+@pytest.mark.parametrize("options", ["limit=2", "scope='OWNER'"])
+def test_lock_that_two_job_types_declare_differently_is_rejected(options: str, jobs_package: JobsPackage) -> None:
+    jobs_package(one=LOCKED.format(name="a.b", options=""), two=LOCKED.format(name="c.d", options=options))
+    with pytest.raises(InvalidJob, match=r"'a\.b' and 'c\.d' share the lock 'cache'"):
+        collect()
+
+
+def test_same_name_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f"), two=JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+TRACKED = """
+from asyncjobs import tracked_job
+
+a_type = tracked_job("{name}", retention_seconds={retention})
+"""
+
+
+def test_tracked_types_and_generic_are_collected(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="file_processing", retention=60))
+    found = {job_type.name: job_type for job_type in collect()}
+    assert list(found) == ["file_processing", "generic"]
+    assert all(job_type.tracked for job_type in found.values())
+    assert [int(job_type.retention.total_seconds()) for job_type in found.values()] == [60, 300]
+
+
+def test_own_generic_type_replaces_the_default_one(jobs_package: JobsPackage) -> None:
+    jobs_package(one=TRACKED.format(name="generic", retention=60))
+    assert [(found.name, found.retention.total_seconds()) for found in collect()] == [("generic", 60)]
+
+
+def test_imported_tracked_type_is_collected_once(jobs_package: JobsPackage) -> None:
+    package = jobs_package(one=TRACKED.format(name="a.b", retention=60))
+    (package / "two.py").write_text(f"from {package.name}.one import a_type\n__all__ = ['a_type']\n")
+    assert [found.name for found in collect()] == ["a.b", "generic"]
+
+
+@pytest.mark.parametrize(
+    "second", [TRACKED.format(name="a.b", retention=90), JOB.format(name="a.b", function="f")], ids=["tracked", "not tracked"]
+)
+def test_same_name_of_two_types_is_rejected(jobs_package: JobsPackage, second: str) -> None:
+    jobs_package(one=TRACKED.format(name="a.b", retention=60), two=second)
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice: in .*one and in .*two"):
+        collect()
+
+
+def test_same_name_of_two_jobs_of_one_module_is_rejected(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
+    with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
+        collect()
