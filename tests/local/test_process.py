@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +115,11 @@ def wait_until_gone(state: Path) -> None:
 
 
 def listening_addresses(pid: int) -> list[str]:
-    inodes = {str(descriptor.readlink()) for descriptor in Path(f"/proc/{pid}/fd").iterdir()}
+    inodes = set[str]()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        # The engine closes connections and files meanwhile; a socket that listens stays.
+        with suppress(FileNotFoundError):
+            inodes.add(str(descriptor.readlink()))
     found = []
     for table in ("tcp", "tcp6", "udp", "udp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
