@@ -154,11 +154,11 @@ def main(rounds: int) -> None:
             if name in missing:
                 continue
             try:
-                found = cost(name)
+                taken = cost(name)
             except NotMeasured as error:
                 missing[name] = str(error)
             else:
-                costs.setdefault(name, []).append(found)
+                costs.setdefault(name, []).append(taken)
     ours = costs[next(iter(VARIANTS))]
     for name, found in costs.items():
         ratio = statistics.median(one / other for one, other in zip(found, ours, strict=True))
