@@ -12,7 +12,8 @@ from asyncjobs.aws.items import to_item
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Result
-from asyncjobs.estimates.aggregator import DurationAggregator
+from asyncjobs.estimates.aggregator import ALONE, DurationAggregator
+from asyncjobs.estimates.poll_schedule import retry_after
 from tests.support.factories import NOW, new_job, running_job
 from tests.support.fakes import FakeClock, FakeHistory
 
@@ -74,3 +75,39 @@ def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
     history.is_down = True
     with pytest.raises(Unavailable):
         aggregator.add(stream_event(completed(3)))
+
+
+# ── Owners ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_owner_of_nearly_all_jobs_delays_nobodys_poll(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    honest = [completed(2, owner=f"user-{number}") for number in range(10)]
+    for _ in range(20):
+        aggregator.add(stream_event(*(completed(45, owner="carol") for _ in range(200)), *honest))
+    past = history.known["sample.returns"]
+    assert past.total > 200
+    assert retry_after(running_job(), NOW, past) == retry_after(running_job(), NOW, Durations.of([2] * 20)) <= 3
+
+
+def test_owner_counts_as_much_as_all_others_in_the_batch(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(
+        stream_event(*(completed(45, owner="carol") for _ in range(50)), *(completed(2, owner="bob") for _ in range(8)))
+    )
+    assert history.known["sample.returns"] == Durations.of([45] * 8 + [2] * 8)
+
+
+def test_owners_of_equal_weight_all_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(*(completed(3, owner=owner) for owner in ("bob", "carol") for _ in range(9))))
+    assert history.known["sample.returns"].total == 18
+
+
+def test_batch_of_one_owner_counts_a_few_of_its_jobs(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.add(stream_event(*(completed(seconds, owner="carol") for seconds in range(1, 101))))
+    # Short, middle and long ones: those that ended first would be the shortest.
+    assert history.known["sample.returns"] == Durations.of(range(6, 100, 10))
+
+
+def test_owner_is_limited_for_each_type(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    jobs = [completed(45, owner="carol", job_type="a") for _ in range(30)]
+    aggregator.add(stream_event(*jobs, *(completed(2, owner="bob", job_type="b") for _ in range(30))))
+    assert {name: past.total for name, past in history.known.items()} == {"a": ALONE, "b": ALONE}
