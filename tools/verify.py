@@ -350,7 +350,7 @@ def _job(deployment: Deployment) -> str:
     return f"COMPLETED after {time.monotonic() - began:.1f} s, attempt {found['attempt']}"
 
 
-@check("An upload is bound to its type and length, a large result to its link")
+@check("An upload is bound to its type and length, and happens once; a large result is bound to its link")
 def _objects(deployment: Deployment) -> str:
     document = raw_pdf.long_report(_PAGES)
     upload = _body(
@@ -359,11 +359,14 @@ def _objects(deployment: Deployment) -> str:
     )
     # A server that rejects an upload may close the connection before it has read it all: so that one has its own.
     with httpx.Client(timeout=60, trust_env=not deployment.is_local) as rejected:
-        other = rejected.put(upload["url"], content=document, headers={"content-type": "text/plain"})
+        other = rejected.put(upload["url"], content=document, headers={**upload["headers"], "content-type": "text/plain"})
         if other.status_code != httpx.codes.FORBIDDEN and not deployment.is_local:
             raise FailsError(f"S3 answered {other.status_code} to another content type than the signed one")
     with httpx.Client(timeout=60, trust_env=not deployment.is_local) as plain:
-        _expect(plain.put(upload["url"], content=document, headers={"content-type": "application/pdf"}), httpx.codes.OK)
+        _expect(plain.put(upload["url"], content=document, headers=upload["headers"]), httpx.codes.OK)
+        again = plain.put(upload["url"], content=document, headers=upload["headers"])
+        if again.status_code != httpx.codes.PRECONDITION_FAILED:
+            raise FailsError(f"S3 answered {again.status_code} to a second object of one upload link")
         found = deployment.wait(deployment.submit("document.extract", {"key": upload["key"]}))
         if found["resultType"] != "S3":
             raise FailsError(f"the job ended {found['status']}, its result {found['resultType']}: {found['error']}")

@@ -15,17 +15,20 @@ from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.http.query_routes import queries_api
 from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings
 
 if TYPE_CHECKING:
     from asyncjobs.limits.backlog import Backlog
+    from asyncjobs.limits.waits import WaitSlots
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
-queue_urls = settings.queue_urls
+queue_urls, max_waits = settings.queue_urls, settings.max_waits
 # Two clients would take longer to make than to use.
 dynamodb = clients.dynamodb()
+store = DynamoStore(settings.table_name, dynamodb)
 
 
 @cache
@@ -36,11 +39,19 @@ def backlog() -> Backlog:
     return Backlog(SqsQueue(queue_urls), utc_now)
 
 
+def wait_slots() -> WaitSlots:
+    """Return the slots for waiting requests. They are imported by the first wait."""
+    from asyncjobs.limits.waits import WaitSlots
+
+    return WaitSlots(store=store, clock=utc_now, slots=max_waits)
+
+
 queries = Queries(
-    store=DynamoStore(settings.table_name, dynamodb),
+    store=store,
     objects=S3Objects(settings.bucket_name),
     catalog=Catalog.read(),
     clock=utc_now,
+    long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     backlog=backlog if settings.shows_queue_depth else None,
 )
 history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))

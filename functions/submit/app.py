@@ -16,11 +16,13 @@ from asyncjobs.http.api import Handlers
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
+from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.settings import Settings
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
 
 if TYPE_CHECKING:
     from asyncjobs.limits.locks import Locks
+    from asyncjobs.limits.waits import WaitSlots
     from asyncjobs.tracking.worker_token import WorkerToken
     from asyncjobs.worker.executor import Executor
 
@@ -31,6 +33,7 @@ store = DynamoStore(settings.table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
 catalog = Catalog.read()
+max_retention, max_waits = settings.max_retention, settings.max_waits
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -59,6 +62,13 @@ def executor() -> Executor:
     return Executor(store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, at_most=AT_MOST)
 
 
+def wait_slots() -> WaitSlots:
+    """Return the slots for waiting requests. They are imported by the first wait."""
+    from asyncjobs.limits.waits import WaitSlots
+
+    return WaitSlots(store=store, clock=utc_now, slots=max_waits)
+
+
 def tracked() -> Handlers:
     """Return the handlers of tracked jobs' reports. They are imported by the first report."""
     from asyncjobs.http.tracked_routes import tracked_handlers
@@ -78,10 +88,11 @@ commands = Commands(
     objects=objects,
     catalog=catalog,
     clock=utc_now,
-    max_retention=settings.max_retention,
+    max_retention=max_retention,
     locks=locks,
     new_worker_token=new_worker_token,
     admission=admission,
+    long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     inline_executor=InlineExecutor(
         threshold=settings.immediate_threshold,
         history=DynamoHistory(settings.table_name, dynamodb),
@@ -89,7 +100,9 @@ commands = Commands(
         clock=utc_now,
     ),
 )
-api = commands_api(commands, clock=utc_now, max_retention=settings.max_retention, job_types=catalog, more=tracked)
+api = commands_api(
+    commands, clock=utc_now, max_retention=max_retention, max_upload=settings.max_upload, job_types=catalog, more=tracked
+)
 
 
 @logger.inject_lambda_context

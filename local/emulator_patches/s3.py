@@ -23,7 +23,7 @@ def _set_lifecycle(bucket: str, properties: Properties) -> None:
 def _rule(rule: Properties) -> dict[str, Any]:
     """Return a template's rule in the spelling of S3's API."""
     left = dict(rule)
-    rule_of_api: dict[str, Any] = {"Status": left.pop("Status"), "Filter": {"Prefix": left.pop("Prefix", "")}}
+    rule_of_api: dict[str, Any] = {"Status": left.pop("Status"), "Filter": _filter(left)}
     if "Id" in left:
         rule_of_api["ID"] = left.pop("Id")
     if "ExpirationInDays" in left:
@@ -41,3 +41,11 @@ def _rule(rule: Properties) -> dict[str, Any]:
             f"Lifecycle rule: {', '.join(left)} is unknown to the local engine. Add it to local/emulator_patches/s3.py."
         )
     return rule_of_api
+
+
+def _filter(left: dict[str, Any]) -> dict[str, Any]:
+    """Take the rule's prefix and its tags out of the rest."""
+    prefix, tags = left.pop("Prefix", ""), left.pop("TagFilters", [])
+    if not tags:
+        return {"Prefix": prefix}
+    return {"Tag": tags[0]} if len(tags) == 1 and not prefix else {"And": {"Prefix": prefix, "Tags": tags}}

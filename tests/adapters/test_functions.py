@@ -131,6 +131,7 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
         ("status", "status-health", 200),
         ("status", "status-openapi", 200),
         ("submit", "upload", 201),
+        ("submit", "delete-upload", 204),
         ("submit", "report", 401),
     ],
 )

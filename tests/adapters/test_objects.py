@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -16,11 +17,12 @@ from botocore.stub import Stubber
 
 from asyncjobs.aws import clients
 from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.errors import Fatal, InputMissing, Unavailable
 from asyncjobs.core.job import Result
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Objects
-from tests.support.factories import new_job, running_job
+from tests.support.factories import NOW, OWNER, new_job, running_job
 from tests.support.fakes import FakeObjects
 
 MB = 1024 * 1024
@@ -108,14 +110,80 @@ def test_two_generations_of_a_job_have_separate_inputs(objects: Objects) -> None
 
 
 def test_upload_link_fixes_the_type_and_the_size(s3: S3) -> None:
-    url = s3.objects.upload_link("alice@example.org", "uploads/1", content_type="application/pdf", size=9)
-    parts = urlsplit(url)
+    link = s3.objects.upload_link("alice@example.org", "uploads/1", content_type="application/pdf", size=9)
+    parts = urlsplit(link.url)
     query = parse_qs(parts.query)
     # S3 decodes the path once: the escapes in the owner's area are part of the name.
     assert unquote(parts.path).endswith("/inputs/alice%40example.org/uploads/1")
-    assert query["X-Amz-SignedHeaders"] == ["content-length;content-type;host"]
+    assert query["X-Amz-SignedHeaders"] == [";".join(sorted([*link.headers, "host"]))]
+    assert link.headers == {
+        "content-type": "application/pdf",
+        "content-length": "9",
+        "if-none-match": "*",
+        "x-amz-tagging": "keptForJobOf=none",
+    }
     assert query["X-Amz-Expires"] == ["900"]
     assert s3.keys() == []
+
+
+def add_upload(objects: Objects, owner: str, key: str) -> None:
+    """Add what an upload by a link leaves."""
+    if isinstance(objects, FakeObjects):
+        objects.stored[f"inputs/{owner}/{key}"] = b"x"
+    elif isinstance(objects, S3Objects):
+        location: Any = {"Bucket": objects._bucket_name, "Key": f"inputs/{owner}/{key}"}
+        objects._client.put_object(**location, Body=b"x", Tagging="keptForJobOf=none")
+
+
+def has_upload(objects: Objects, owner: str, key: str) -> bool:
+    try:
+        objects.open_upload(owner, key).close()
+    except InputMissing:
+        return False
+    return True
+
+
+def test_upload_is_deleted_with_the_job_that_it_was_kept_for_last(objects: Objects) -> None:
+    first, second = new_job(), new_job(now=NOW + timedelta(seconds=1))
+    for key in ("uploads/1", "uploads/2", "uploads/3"):
+        add_upload(objects, first.owner, key)
+    objects.keep_uploads(first, ["uploads/1", "uploads/2"])
+    objects.keep_uploads(second, ["uploads/2"])
+    objects.delete_all(first, ["uploads/1", "uploads/2", "uploads/3"])
+    assert [has_upload(objects, first.owner, f"uploads/{number}") for number in (1, 2, 3)] == [False, True, True]
+    objects.delete_all(second, ["uploads/2"])
+    assert not has_upload(objects, first.owner, "uploads/2")
+
+
+def test_missing_upload_is_kept_and_deleted_in_vain(objects: Objects) -> None:
+    job = new_job()
+    objects.keep_uploads(job, ["uploads/1"])
+    objects.delete_all(job, ["uploads/1"])
+    objects.delete_upload(job.owner, "uploads/1")
+    assert not has_upload(objects, job.owner, "uploads/1")
+
+
+def test_owner_deletes_only_its_own_upload(objects: Objects) -> None:
+    for owner in ("alice", "bob"):
+        add_upload(objects, owner, "uploads/1")
+    objects.delete_upload("alice", "uploads/1")
+    assert [has_upload(objects, owner, "uploads/1") for owner in ("alice", "bob")] == [False, True]
+
+
+def test_upload_of_another_owner_is_neither_kept_nor_deleted(objects: Objects) -> None:
+    add_upload(objects, "bob", "uploads/1")
+    job = new_job(owner="alice")
+    objects.keep_uploads(job, ["uploads/1"])
+    objects.delete_all(job, ["uploads/1"])
+    assert has_upload(objects, "bob", "uploads/1")
+
+
+def test_upload_has_the_tag_of_the_bucket_rule_until_a_job_keeps_it(s3: S3) -> None:
+    job, location = new_job(), {"Bucket": s3.bucket, "Key": f"inputs/{OWNER}/uploads/1"}
+    add_upload(s3.objects, OWNER, "uploads/1")
+    assert s3.client.get_object_tagging(**location)["TagSet"] == [{"Key": "keptForJobOf", "Value": "none"}]
+    s3.objects.keep_uploads(job, ["uploads/1"])
+    assert s3.client.get_object_tagging(**location)["TagSet"] == [{"Key": "keptForJobOf", "Value": rfc3339(job.created_at)}]
 
 
 def test_delete_removes_only_the_jobs_objects(objects: Objects) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -632,6 +633,81 @@ def test_live_jobs_are_the_counted_unfinished_ones(store: Store) -> None:
     assert store.count_live(OWNER, at_most=9) == 3
     store.swap_if_unchanged(running, running.completed(now=NOW, result=Result(text="1")))
     assert store.count_live(OWNER, at_most=9) == 2
+
+
+# ── Slots for waiting requests ─────────────────────────────────────────────────────────────────────
+
+LATER = NOW + timedelta(seconds=20)
+
+
+def take_slot(store: Store, *, owner: str = OWNER, slots: int = 3, after: float = 0) -> int | None:
+    wait = timedelta(seconds=after)
+    return store.take_wait_slot(owner, slots=slots, now=NOW + wait, until=LATER + wait)
+
+
+def test_each_slot_is_taken_once(store: Store) -> None:
+    assert {take_slot(store) for _ in range(3)} == {0, 1, 2}
+    assert take_slot(store) is None
+    assert take_slot(store, owner="bob") is not None
+
+
+def test_freed_slot_is_taken_again(store: Store) -> None:
+    taken = [take_slot(store) for _ in range(3)]
+    store.free_wait_slot(OWNER, 1, until=LATER)
+    assert sorted(taken, key=str) == [0, 1, 2]
+    assert (take_slot(store), take_slot(store)) == (1, None)
+
+
+def test_slot_is_free_when_its_time_is_up(store: Store) -> None:
+    for _ in range(3):
+        take_slot(store)
+    assert take_slot(store, after=19.999) is None
+    assert take_slot(store, after=20) is not None
+
+
+def test_slot_of_a_later_request_is_not_freed(store: Store) -> None:
+    take_slot(store, slots=1)
+    assert take_slot(store, slots=1, after=20) == 0
+    store.free_wait_slot(OWNER, 0, until=LATER)
+    assert take_slot(store, slots=1, after=21) is None
+
+
+def test_slots_that_nobody_has_are_freed_in_vain(store: Store) -> None:
+    store.free_wait_slot(OWNER, 0, until=LATER)
+    assert take_slot(store, slots=1) == 0
+
+
+def test_fewer_slots_than_before_leave_the_others_alone(store: Store) -> None:
+    for _ in range(3):
+        take_slot(store)
+    store.free_wait_slot(OWNER, 2, until=LATER)
+    assert take_slot(store, slots=2) is None
+    assert take_slot(store, slots=3) == 2
+
+
+def test_concurrent_requests_take_each_slot_once() -> None:
+    table = MemoryDynamoDB(resource("Table")["Properties"])
+    start = threading.Barrier(8)
+
+    def take(_: int) -> int | None:
+        start.wait()
+        return take_slot(over(table))
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(take, range(8)))
+    assert sorted(taken, key=str) == [0, 1, 2, *[None] * 5]
+
+
+def test_slots_are_one_item_that_expires_and_is_no_job() -> None:
+    table = MemoryDynamoDB(resource("Table")["Properties"])
+    store = over(table)
+    for _ in range(3):
+        take_slot(store)
+    (item,) = table.items.values()
+    assert item.keys() == {"pk", "s0", "s1", "s2", "recordExpiresAt"}
+    assert LATER < from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) < LATER + timedelta(days=2)
+    assert store.list_by_owner(OWNER, limit=9) == ([], None)
+    assert list(store.due(NOW + timedelta(days=9))) == []
 
 
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────

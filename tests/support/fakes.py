@@ -17,7 +17,7 @@ from asyncjobs.core.errors import InputMissing, Unavailable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
-from asyncjobs.core.ports import DueEntry, ListPosition, Lost
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 
@@ -44,6 +44,7 @@ class FakeStore:
     jobs: dict[JobKey, AsyncJob] = field(default_factory=dict)
     names: dict[tuple[str, str], tuple[str, datetime]] = field(default_factory=dict)
     buckets: dict[str, datetime] = field(default_factory=dict)
+    wait_slots: dict[tuple[str, int], datetime] = field(default_factory=dict)
     locks: dict[str, LockOwner] = field(default_factory=dict)
     failures: deque[Exception] = field(default_factory=deque)
     writes: int = 0
@@ -124,6 +125,18 @@ class FakeStore:
         with self._write():
             taken, self.buckets[owner] = rate.draw(self.buckets.get(owner), now)
             return taken, self.buckets[owner]
+
+    def take_wait_slot(self, owner: str, *, slots: int, now: datetime, until: datetime) -> int | None:
+        with self._write():
+            free = (slot for slot in range(slots) if self.wait_slots.get((owner, slot), now) <= now)
+            if (slot := next(free, None)) is not None:
+                self.wait_slots[owner, slot] = until
+            return slot
+
+    def free_wait_slot(self, owner: str, slot: int, *, until: datetime) -> None:
+        with self._write():
+            if self.wait_slots.get((owner, slot)) == until:
+                del self.wait_slots[owner, slot]
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         self._fail()
@@ -282,6 +295,7 @@ class FakeObjects:
     """`Objects` in a dictionary. Every call fails while `is_down`."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
+    kept_for: dict[str, datetime] = field(default_factory=dict)
     is_down: bool = False
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
@@ -299,16 +313,28 @@ class FakeObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
 
-    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
-        return f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
+        url = f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+        return UploadLink(url, {"content-type": content_type, "content-length": str(size), "if-none-match": "*"})
+
+    def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
+        self.check()
+        locations = [f"inputs/{job.owner}/{key}" for key in keys]
+        self.kept_for |= {location: job.created_at for location in locations if location in self.stored}
+
+    def delete_upload(self, owner: str, key: str) -> None:
+        self.check()
+        self.stored.pop(f"inputs/{owner}/{key}", None)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)
 
-    def delete_all(self, job: AsyncJob) -> None:
+    def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         self.check()
-        for location in (job.input_location, *(result_location(job, attempt) for attempt in range(1, job.attempt + 1))):
-            self.stored.pop(location or "", None)
+        own = [location for key in uploads if self.kept_for.get(location := f"inputs/{job.owner}/{key}") == job.created_at]
+        results = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        for each in (job.input_location, *results, *own):
+            self.stored.pop(each or "", None)
 
     def link(self, location: str) -> str:
         return f"https://bucket.example/{location}?signature=x"

@@ -13,6 +13,7 @@ from tests.support.events import as_owner, sample
 SUBMIT = "POST /api/v1/jobs"
 CANCEL = "POST /api/v1/jobs/{asyncJobId}/cancel"
 UPLOAD = "POST /api/v1/uploads"
+DELETE_UPLOAD = "DELETE /api/v1/uploads/{key}"
 RETRY = "POST /api/v1/jobs/{asyncJobId}/retry"
 DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
@@ -26,7 +27,14 @@ HEALTH = "GET /api/v1/health"
 OPENAPI = "GET /api/v1/openapi.json"
 ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
-_SAMPLES = {UPLOAD: "upload", CANCEL: "cancel", RETRY: "retry", DELETE: "delete", WORKER_TOKEN: "worker-token"}
+_SAMPLES = {
+    UPLOAD: "upload",
+    DELETE_UPLOAD: "delete-upload",
+    CANCEL: "cancel",
+    RETRY: "retry",
+    DELETE: "delete",
+    WORKER_TOKEN: "worker-token",
+}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ OFF = {
     "SubmitRatePerMinute": 0,
     "MaxLiveJobsPerOwner": 0,
     "MaxBacklog": 0,
+    "SubmitConcurrency": 0,
+    "StatusConcurrency": 0,
     "TellQueueDepth": "false",
 }
 CONDITIONS = {
@@ -28,6 +30,8 @@ CONDITIONS = {
     "Traced": ("Tracing", {"Fn::Equals": [{"Ref": "Tracing"}, "Active"]}),
     "WithMaxLiveJobs": ("MaxLiveJobsPerOwner", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxLiveJobsPerOwner"}, "0"]}]}),
     "WithMaxBacklog": ("MaxBacklog", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxBacklog"}, "0"]}]}),
+    "WithSubmitConcurrency": ("SubmitConcurrency", {"Fn::Not": [{"Fn::Equals": [{"Ref": "SubmitConcurrency"}, "0"]}]}),
+    "WithStatusConcurrency": ("StatusConcurrency", {"Fn::Not": [{"Fn::Equals": [{"Ref": "StatusConcurrency"}, "0"]}]}),
     "WithQueueDepth": ("TellQueueDepth", {"Fn::Equals": [{"Ref": "TellQueueDepth"}, "true"]}),
     "TableProtected": ("TableDeletionProtection", {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "true"]}),
 }

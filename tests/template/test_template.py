@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 
 from asyncjobs import log
 from asyncjobs.aws.dynamodb_history import _key as history_key
-from asyncjobs.aws.items import to_item
+from asyncjobs.aws.items import to_item, wait_slots_key
 from asyncjobs.aws.log_lines import NAMESPACE
+from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.job import (
     GRACE,
     MAX_ATTEMPTS_LIMIT,
@@ -27,11 +29,13 @@ from asyncjobs.core.job import (
     Priority,
     Status,
 )
+from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT
+from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.settings import Settings
 from tests.conftest import ROUTES_OF_JOB_TYPES
 from tests.support.factories import new_job
@@ -238,11 +242,33 @@ def test_visibility_timeout_is_six_times_the_workers_timeout() -> None:
         assert properties(name)["VisibilityTimeout"] >= 6 * properties("WorkerFunction")["Timeout"] + window
 
 
-def test_pollers_are_capped_and_the_function_is_not() -> None:
+def test_pollers_are_capped_and_the_worker_is_not() -> None:
     # A function with reserved concurrency throttles messages after their receive, which uses up their receives.
     for parameter in QUEUES.values():
         assert template()["Parameters"][parameter]["MinValue"] >= 2
-    assert not [name for name in FUNCTIONS if "ReservedConcurrentExecutions" in properties(name)]
+    reserving = {name: value for name in FUNCTIONS if (value := properties(name).get("ReservedConcurrentExecutions"))}
+    assert reserving == {
+        f"{name}Function": {"Fn::If": [f"With{name}Concurrency", ref(f"{name}Concurrency"), ref("AWS::NoValue")]}
+        for name in ("Submit", "Status")
+    }
+
+
+def test_waits_are_limited_by_default_and_end_before_the_gateways_timeout() -> None:
+    longest, waits = (template()["Parameters"][name] for name in ("MaxWaitSeconds", "MaxWaitsPerOwner"))
+    assert longest["MinValue"] == waits["MinValue"] == 0
+    assert longest["Default"] == longest["MaxValue"] == MAX_WAIT.total_seconds()
+    # Of a new account's 10 executions, one caller holds half at most.
+    assert 1 <= waits["Default"] <= 5
+    for name in ("SubmitFunction", "StatusFunction"):
+        variables = properties(name)["Environment"]["Variables"]
+        assert variables["MAX_WAIT_SECONDS"] == ref("MaxWaitSeconds")
+        assert variables["MAX_WAITS_PER_OWNER"] == ref("MaxWaitsPerOwner")
+
+
+def test_slots_for_waits_fit_into_one_write_unit() -> None:
+    item = {**wait_slots_key("a" * 128), **{f"s{slot}": {"N": "1767225600000"} for slot in range(50)}}
+    assert template()["Parameters"]["MaxWaitsPerOwner"]["MaxValue"] == 50
+    assert sum(len(name) + len(next(iter(value.values()))) for name, value in item.items()) < 1024 - len("recordExpiresAt") - 10
 
 
 def test_worker_reports_partial_batch_failures() -> None:
@@ -374,9 +400,26 @@ def test_object_lives_as_long_as_its_job(days: str) -> None:
 def test_bucket_removes_objects_and_unfinished_uploads() -> None:
     rules = properties("Bucket")["LifecycleConfiguration"]["Rules"]
     assert all(rule["Status"] == "Enabled" and "Prefix" not in rule and "Filter" not in rule for rule in rules)
-    merged = {name: value for rule in rules for name, value in rule.items()}
+    (of_uploads,) = (rule for rule in rules if "TagFilters" in rule)
+    merged = {name: value for rule in rules if rule is not of_uploads for name, value in rule.items()}
     assert merged["ExpirationInDays"] == {"Fn::FindInMap": ["ObjectLifetime", ref("MaxRetentionDays"), "Days"]}
     assert merged["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert of_uploads["ExpirationInDays"] == 1
+
+
+def test_bucket_removes_uploads_by_the_tag_that_their_links_have() -> None:
+    (tag,) = next(
+        found["TagFilters"] for found in properties("Bucket")["LifecycleConfiguration"]["Rules"] if "TagFilters" in found
+    )
+    client: Any = Session().create_client("s3", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
+    headers = S3Objects("bucket", client).upload_link("alice", "uploads/x", content_type="text/plain", size=1).headers
+    assert headers["x-amz-tagging"] == f"{tag['Key']}={tag['Value']}"
+
+
+def test_largest_upload_fits_into_one_put() -> None:
+    parameter = template()["Parameters"]["MaxUploadMegabytes"]
+    assert parameter["MaxValue"] * 1_000_000 <= MAX_UPLOAD
+    assert parameter["Default"] == 100
 
 
 def test_allowed_retention_is_that_of_the_code() -> None:
@@ -554,6 +597,9 @@ ACTIONS = {
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "get_object": "s3:GetObject",
     "delete_objects": "s3:DeleteObject",
+    "delete_object": "s3:DeleteObject",
+    "put_object_tagging": "s3:PutObjectTagging",
+    "get_object_tagging": "s3:GetObjectTagging",
     "generate_presigned_url": "s3:GetObject",
 }
 """The permission for each client method."""
@@ -569,7 +615,7 @@ WITHOUT_CODE = {
 
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes"},
-    "StatusFunction": {"sqs:GetQueueAttributes"},
+    "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
 }
 """Permissions that a function has only with an option."""
 
@@ -584,12 +630,18 @@ CLASSES = {
         ("limits/admission", "Admission"),
         ("limits/backlog", "Backlog"),
         ("limits/locks", "Locks"),
+        ("limits/waits", "WaitSlots"),
         ("estimates/history", "CachedHistory"),
         ("worker/executor", "Executor"),
         ("worker/attempt", "Attempt"),
         ("worker/heartbeat", "Heartbeat"),
     ],
-    "StatusFunction": [("service/queries", "Queries"), ("limits/backlog", "Backlog"), ("estimates/history", "CachedHistory")],
+    "StatusFunction": [
+        ("service/queries", "Queries"),
+        ("limits/backlog", "Backlog"),
+        ("limits/waits", "WaitSlots"),
+        ("estimates/history", "CachedHistory"),
+    ],
     "WorkerFunction": [
         ("worker/sqs_batch", "BatchWorker"),
         ("limits/locks", "Locks"),
@@ -620,6 +672,8 @@ RESOURCES = {
         "s3:GetObject": "Bucket/inputs/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:PutObjectTagging": "Bucket/inputs/*",
+        "s3:GetObjectTagging": "Bucket/inputs/*",
         "s3:AbortMultipartUpload": "Bucket/results/*",
         "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
     },
@@ -700,12 +754,12 @@ def role(function: str) -> dict[str, Any]:
     return properties(name)
 
 
-OPTIONS = dict.fromkeys(("WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False)
-"""The conditions of a role's optional statements, as they are by default."""
+OPTIONS = dict.fromkeys(("WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False)
+"""The conditions of a role's optional statements, as they are without any option."""
 
 
 def statements(function: str, **options: bool) -> list[dict[str, Any]]:
-    """Return the statements of a function's role, by default without those of options."""
+    """Return the statements of a function's role, without those of other options."""
     (policy,) = role(function)["Policies"]
     found = chosen(policy["PolicyDocument"]["Statement"], **OPTIONS | options)
     return [statement for statement in found if statement is not None]
@@ -766,10 +820,16 @@ def test_learner_cannot_write_jobs() -> None:
     assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
 
 
-def test_status_cannot_write() -> None:
+def test_status_writes_only_the_slots_of_waiting_requests() -> None:
     reading = ("Get", "BatchGet", "Query")
     actions = {action for action, _ in grants("StatusFunction")} - LOGS
     assert all(action.split(":")[1].startswith(reading) for action in actions)
+    (slots,) = optional_statements("StatusFunction", "WithMaxWaits")
+    assert (slots["Action"], slots["Resource"]) == ("dynamodb:UpdateItem", {"Fn::GetAtt": ["Table", "Arn"]})
+    (prefix,) = slots["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert wait_slots_key("alice")["pk"]["S"].startswith(prefix.removesuffix("*"))
+    assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
+    assert not [name for name in FUNCTIONS if name != "StatusFunction" and optional_statements(name, "WithMaxWaits")]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -24,6 +24,9 @@ ENVIRONMENT = {
     "SUBMIT_BURST": "20",
     "MAX_LIVE_JOBS_PER_OWNER": "100",
     "MAX_BACKLOG": "5000",
+    "MAX_UPLOAD_MEGABYTES": "7",
+    "MAX_WAIT_SECONDS": "10",
+    "MAX_WAITS_PER_OWNER": "3",
     "TELL_QUEUE_DEPTH": "true",
     "PATH": "/bin",
 }
@@ -40,6 +43,9 @@ EXPECTED = {
     "submit_burst": 20,
     "max_live": 100,
     "max_backlog": 5000,
+    "max_upload": 7_000_000,
+    "max_wait": timedelta(seconds=10),
+    "max_waits": 3,
     "shows_queue_depth": True,
 }
 SETTINGS = [name for name, value in vars(Settings).items() if isinstance(value, property)]

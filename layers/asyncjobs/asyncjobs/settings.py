@@ -81,6 +81,21 @@ class Settings:
         return int(self._read("MAX_BACKLOG"))
 
     @property
+    def max_upload(self) -> int:
+        """The largest upload, in bytes."""
+        return int(self._read("MAX_UPLOAD_MEGABYTES")) * 1_000_000
+
+    @property
+    def max_wait(self) -> timedelta:
+        """The longest that a request may wait for its job; 0 if none may."""
+        return timedelta(seconds=int(self._read("MAX_WAIT_SECONDS")))
+
+    @property
+    def max_waits(self) -> int:
+        """Requests of one caller that may wait at the same time; 0 for no limit."""
+        return int(self._read("MAX_WAITS_PER_OWNER"))
+
+    @property
     def shows_queue_depth(self) -> bool:
         """Whether a pending job shows how many messages wait in its queue."""
         return self._read("TELL_QUEUE_DEPTH") == "true"

@@ -22,7 +22,7 @@ class Call:
     is_open: bool
 
     def path(self, async_job_id: str = UNKNOWN) -> str:
-        return re.sub(r"\{asyncJobId\}", async_job_id, self.template)
+        return re.sub(r"\{(asyncJobId|key)\}", async_job_id, self.template)
 
     @property
     def is_about_a_job(self) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import count
 
 import httpx
@@ -12,10 +13,12 @@ import pytest
 
 from tests.support.deployed import Api, Caller, Job
 from tests.support.prefetch import Timed, answered_within, prefetch
+from tests.template.source import template
 
 A_WAIT = 18
 """Seconds: less than a wait of 20, and enough for any other answer on a machine that is busy with cold starts."""
 
+SLOTS = template()["Parameters"]["MaxWaitsPerOwner"]["Default"]
 LATER = {"jobType": "sample.returns", "delaySeconds": 600}
 
 
@@ -87,6 +90,23 @@ def test_long_poll_with_the_current_tag_waits_and_is_304() -> None:
     polled = answered_within(A_WAIT, poll_with_the_current_tag)
     assert (polled.answer.status_code, polled.answer.content) == (httpx.codes.NOT_MODIFIED, b"")
     assert 2 <= polled.seconds < A_WAIT
+
+
+def test_waits_beyond_an_owners_slots_are_answered_and_leave_other_owners_served(api: Api, bob: Caller) -> None:
+    greedy = api.caller("greedy")
+    path, others = f"/jobs/{greedy.post('/jobs', json=LATER).json()['asyncJobId']}", bob.post("/jobs", json=LATER).json()
+    with ThreadPoolExecutor(SLOTS + 7) as pool:
+        waits = [pool.submit(greedy.get, path, params={"wait": 20}) for _ in range(SLOTS + 7)]
+        refused = [wait.result() for wait in itertools.islice(as_completed(waits), 7)]
+        served = bob.get(f"/jobs/{others['asyncJobId']}")
+        greedy.post(f"{path}/cancel")
+    assert {(answer.status_code, answer.headers["preference-applied"]) for answer in refused} == {(httpx.codes.OK, "wait=0")}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    waited = [wait.result() for wait in waits if wait.result() not in refused]
+    assert [(answer.json()["status"], answer.headers["preference-applied"]) for answer in waited] == [
+        ("CANCELLED", "wait=20")
+    ] * SLOTS
+    assert served.status_code == httpx.codes.OK
 
 
 def test_long_poll_with_an_old_tag_returns_immediately(alice: Caller, tracked: Job) -> None:

@@ -43,6 +43,8 @@ ALLOWED = {
         "dynamodb:Query waiting",
         *(f"sqs:SendMessage {priority}" for priority in QUEUES),
         "s3:PutObject inputs/",
+        "s3:PutObjectTagging inputs/",
+        "s3:GetObjectTagging inputs/",
         "s3:PutObject results/",
         "s3:AbortMultipartUpload results/",
         "s3:GetObject inputs/",
@@ -50,7 +52,9 @@ ALLOWED = {
         "s3:DeleteObject inputs/",
         "s3:DeleteObject results/",
     },
+    # It updates only items of waiting requests. The engine ignores conditions on keys; tests/template has this one.
     "StatusFunction": {
+        "dynamodb:UpdateItem",
         "dynamodb:GetItem",
         "dynamodb:BatchGetItem",
         "dynamodb:Query byOwner",
@@ -152,6 +156,12 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "s3:PutObject": ("s3", "put_object", {"Bucket": bucket, "Key": "probe"}),
         "s3:PutObject inputs/": ("s3", "put_object", {"Bucket": bucket, "Key": "inputs/nobody/probe"}),
         "s3:PutObject results/": ("s3", "put_object", {"Bucket": bucket, "Key": "results/none/probe"}),
+        "s3:PutObjectTagging inputs/": (
+            "s3",
+            "put_object_tagging",
+            {"Bucket": bucket, "Key": "inputs/nobody/none", "Tagging": {"TagSet": []}},
+        ),
+        "s3:GetObjectTagging inputs/": ("s3", "get_object_tagging", {"Bucket": bucket, "Key": "inputs/nobody/none"}),
         "s3:GetObject inputs/": ("s3", "get_object", {"Bucket": bucket, "Key": "inputs/nobody/none"}),
         "s3:GetObject results/": ("s3", "get_object", {"Bucket": bucket, "Key": "results/none/none"}),
         "s3:DeleteObject inputs/": ("s3", "delete_object", {"Bucket": bucket, "Key": "inputs/nobody/none"}),

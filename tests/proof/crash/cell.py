@@ -82,9 +82,9 @@ class Cell:
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "error": {"code": "OverLimit", "status": 429}}])
 
-    def upload(self) -> None:
-        """Upload the note for `crash.reads_upload`."""
-        self.note = f"uploads/{self.job_id}.txt"
+    def upload(self, *, by_link: bool = False) -> None:
+        """Upload the note for `crash.reads_upload`, under a key such as those of links, or another one, which no submit keeps."""
+        self.note = f"uploads/{uuid.uuid4()}{'' if by_link else '.txt'}"
         self.stage.client("s3").put_object(
             Bucket=self.stage.outputs.bucket_name,
             Key=f"inputs/{quote(self.caller.owner, safe='')}/{self.note}",

@@ -38,6 +38,8 @@ _LIST = "dynamodb_jobs.DynamoStore._list_page:Query"
 _BATCH_GET = "dynamodb_jobs.DynamoStore._batch_get:BatchGetItem"
 _DUE = "dynamodb_jobs.DynamoStore.due:Query"
 _TOKEN = "dynamodb_jobs.DynamoStore._take_token:UpdateItem"
+_TAKE_SLOT = "dynamodb_jobs.DynamoStore.take_wait_slot:UpdateItem"
+_FREE_SLOT = "dynamodb_jobs.DynamoStore.free_wait_slot:UpdateItem"
 _COUNT_LIVE = "dynamodb_jobs.DynamoStore.count_live:Query"
 _LOCK_OWNER = "dynamodb_jobs.DynamoStore.lock_owner:GetItem"
 _LOCK = "dynamodb_jobs.DynamoStore.lock_if_unchanged:UpdateItem"
@@ -49,6 +51,9 @@ _RETURN = "sqs.SqsQueue.return_after:ChangeMessageVisibility"
 _PUT_INPUT = "s3.S3Objects.put_input:PutObject"
 _OPEN = "s3.S3Objects._open:GetObject"
 _PUT_RESULT = "s3._S3ResultWriter._finish:PutObject"
+_KEEP_UPLOAD = "s3.S3Objects.keep_uploads:PutObjectTagging"
+_READ_TAG = "s3.S3Objects._is_kept_for:GetObjectTagging"
+_DELETE_UPLOAD = "s3.S3Objects.delete_upload:DeleteObject"
 _CREATE = "s3._S3ResultWriter._upload_part:CreateMultipartUpload"
 _PART = "s3._S3ResultWriter._upload_part:UploadPart"
 _COMPLETE = "s3._S3ResultWriter._finish:CompleteMultipartUpload"
@@ -196,9 +201,9 @@ def is_woken(row: Row, cell: Cell) -> None:
 
 
 def is_submitted_with_a_wait(row: Row, cell: Cell) -> None:
-    """Check that a submit with a wait that cannot read its job still answers that it is accepted."""
+    """Check that a submit with a wait that cannot read its job, or take or free a slot, still answers that it is accepted."""
     cell.headers["prefer"] = "wait=15"
-    cell.arm()
+    cell.arm(cell.caller.owner if row.own_user else None)
     answer = cell.submit()
     if cell.fault.kills:
         cell.answers_as_faulted(answer)
@@ -263,6 +268,44 @@ def reads_upload(row: Row, cell: Cell) -> None:
     runs(row, cell)
 
 
+def keeps_upload(row: Row, cell: Cell) -> None:
+    """Check that a job is accepted only if its upload is kept."""
+    cell.upload(by_link=True)
+    creates(row, cell)
+
+
+def is_overtaken(row: Row, cell: Cell) -> None:
+    """Repeat the request while its put is delayed. The delayed request finds the other's job, and its own copy of the input is needless."""
+    cell.delay_put(1.5)
+    cell.arm()
+    with ThreadPoolExecutor(1) as pool:
+        submit = pool.submit(cell.submit)
+        time.sleep(0.4)
+        cell.is_accepted()
+        answer = submit.result()
+    if cell.fault.kills:
+        cell.answers_as_faulted(answer)
+    else:
+        assert answer.status_code in {OK, ACCEPTED}, answer.text
+    row.ends(cell)
+
+
+def is_deleted_with_its_upload(row: Row, cell: Cell) -> None:
+    cell.upload(by_link=True)
+    is_deleted(row, cell)
+
+
+def upload_is_deleted(row: Row, cell: Cell) -> None:
+    """Check that after a repeated deletion the upload is missing."""
+    cell.upload(by_link=True)
+    cell.arm(cell.caller.owner)
+    cell.answers_as_faulted(cell.caller.delete_upload(cell.note), otherwise=NO_CONTENT)
+    again = cell.caller.delete_upload(cell.note)
+    assert again.status_code == NO_CONTENT, again.text
+    cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
 def cancels(row: Row, cell: Cell) -> None:
     """Check that a repeated cancel is 200."""
     cell.fields["delaySeconds"] = 600
@@ -286,11 +329,11 @@ def is_retried(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def is_deleted(_row: Row, cell: Cell) -> None:
+def is_deleted(row: Row, cell: Cell) -> None:
     """Check that after a repeated delete the job and its bytes are deleted and its key is free."""
     cell.is_accepted(replayed=False)
     cell.is_finished()
-    cell.arm()
+    cell.arm(cell.caller.owner if row.own_user else None)
     cell.answers_as_faulted(cell.caller.delete(cell.job_id), otherwise=NO_CONTENT)
     again = cell.caller.delete(cell.job_id)
     assert again.status_code in {NO_CONTENT, NOT_FOUND}, again.text
@@ -360,7 +403,7 @@ _END = "swap_if_unchanged < Executor._swap_persistently"
 ROWS = (
     Row("submit reads the queue length", _BACKLOG, "backlog < Backlog.waiting", reads_the_queue_length, own_user=True),
     Row("submit counts the owner's live jobs", _COUNT_LIVE, "count_live < Admission.admit", creates, own_user=True),
-    Row("submit takes a token", _TOKEN, "take_token_if_any < Admission._take_token", creates, own_user=True),
+    Row("submit takes a token", _TOKEN, "take_token_if_any < Admission.take_token", creates, own_user=True),
     Row(
         "submit beyond the rate reads the job",
         _GET,
@@ -369,6 +412,29 @@ ROWS = (
         own_user=True,
     ),
     Row("submit keeps a large input", _PUT_INPUT, "put_input < SubmitPipeline._store_input", creates, input_size=3000),
+    Row(
+        "submit looks for the job of a large input",
+        _GET,
+        "get < SubmitPipeline._find_existing",
+        creates,
+        input_size=3000,
+    ),
+    Row(
+        "submit keeps an upload",
+        _KEEP_UPLOAD,
+        "keep_uploads < SubmitPipeline._store_input",
+        keeps_upload,
+        "crash.reads_upload",
+        own_user=True,
+    ),
+    Row(
+        "submit deletes its copy of the input",
+        _DELETE_ALL,
+        "delete_all < SubmitPipeline._discard_input",
+        is_overtaken,
+        input_size=3000,
+        runs_last=True,
+    ),
     Row(
         "submit reserves the dedupe key",
         _NAME,
@@ -425,6 +491,20 @@ ROWS = (
         runs_last=True,
     ),
     Row("submit waits for the job", _GET, "get < Commands._read", is_submitted_with_a_wait),
+    Row(
+        "submit takes a slot for its wait",
+        _TAKE_SLOT,
+        "take_wait_slot < WaitSlots.taken",
+        is_submitted_with_a_wait,
+        own_user=True,
+    ),
+    Row(
+        "submit frees the slot of its wait",
+        _FREE_SLOT,
+        "free_wait_slot < WaitSlots.taken",
+        is_submitted_with_a_wait,
+        own_user=True,
+    ),
     Row("submit sends the message", _SEND, "send < Sender.send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
     Row(
@@ -453,6 +533,32 @@ ROWS = (
         is_deleted,
         "crash.returns_much",
         input_size=3000,
+    ),
+    Row(
+        "delete reads a large input",
+        _OPEN,
+        "get_input < Commands._uploads_of",
+        is_deleted,
+        "crash.returns_much",
+        input_size=3000,
+    ),
+    Row(
+        "delete reads which job an upload is kept for",
+        _READ_TAG,
+        "delete_all < Commands._remove",
+        is_deleted_with_its_upload,
+        "crash.reads_upload",
+        own_user=True,
+    ),
+    Row(
+        "an upload is deleted",
+        _DELETE_UPLOAD,
+        "delete_upload < Commands.delete_upload",
+        upload_is_deleted,
+        "crash.reads_upload",
+        status="FAILED",
+        error="INPUT_MISSING",
+        own_user=True,
     ),
     Row("delete removes the record", _REMOVE, "remove_if_unchanged < Commands._remove", is_deleted, "crash.returns_much"),
     Row(

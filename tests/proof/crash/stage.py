@@ -56,6 +56,9 @@ class Caller:
     def delete(self, job_id: str) -> httpx.Response:
         return self._ask("DELETE", f"/jobs/{job_id}")
 
+    def delete_upload(self, key: str) -> httpx.Response:
+        return self._ask("DELETE", f"/{key}")
+
     def report(self, job_id: str, **report: Any) -> httpx.Response:
         return self._ask("PATCH", f"/jobs/{job_id}", json=report)
 

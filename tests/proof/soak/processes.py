@@ -11,7 +11,7 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON
-from asyncjobs.core.ports import DueEntry, ListPosition, Lost, Queue, Store
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost, Queue, Store, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from tests.support.fakes import FakeObjects, FakeResultWriter
 
@@ -128,6 +128,12 @@ class ProcessStore:
     def lock_if_unchanged(self, name: str, lock_owner: LockOwner, *, seen: LockOwner | None, until: datetime) -> bool:
         return self._call(lambda: self._inner.lock_if_unchanged(name, lock_owner, seen=seen, until=until))
 
+    def take_wait_slot(self, owner: str, *, slots: int, now: datetime, until: datetime) -> int | None:
+        return self._call(lambda: self._inner.take_wait_slot(owner, slots=slots, now=now, until=until))
+
+    def free_wait_slot(self, owner: str, slot: int, *, until: datetime) -> None:
+        self._call(lambda: self._inner.free_wait_slot(owner, slot, until=until))
+
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         return self._call(lambda: self._inner.waiting(exclusive_key, now, at_most=at_most))
 
@@ -166,14 +172,20 @@ class ProcessObjects:
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return self._process.call(lambda: self._inner.open_upload(owner, key))
 
-    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
         return self._inner.upload_link(owner, key, content_type=content_type, size=size)
+
+    def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
+        self._process.call(lambda: self._inner.keep_uploads(job, keys))
+
+    def delete_upload(self, owner: str, key: str) -> None:
+        self._process.call(lambda: self._inner.delete_upload(owner, key))
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return _Writer(self._inner.open_result(job, content_type), self._process)
 
-    def delete_all(self, job: AsyncJob) -> None:
-        self._process.call(lambda: self._inner.delete_all(job))
+    def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
+        self._process.call(lambda: self._inner.delete_all(job, uploads))
 
     def link(self, location: str) -> str:
         return self._inner.link(location)

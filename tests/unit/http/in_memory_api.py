@@ -11,6 +11,7 @@ from typing import Any
 from asyncjobs.codegen.openapi import document
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
+from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.query_routes import QUERIES, queries_api
 from asyncjobs.http.tracked_routes import tracked_handlers
@@ -18,7 +19,8 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.backlog import Backlog
-from asyncjobs.service.long_poll import LongPoll
+from asyncjobs.limits.waits import WaitSlots
+from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
@@ -87,11 +89,17 @@ class InMemoryApi:
     estimates: dict[str, Durations] = field(default_factory=dict)
     estimates_requested: list[str] = field(default_factory=list)
     shows_queue_depth: bool = False
+    longest_wait: timedelta = MAX_WAIT
+    wait_slots: int = 0
+    max_upload: int = MAX_UPLOAD
 
     def __post_init__(self) -> None:
         max_retention = timedelta(days=30)
         self.wait = SimulatedWait(self)
-        long_poll = LongPoll(self.clock, self.wait.sleep)
+        slots = WaitSlots(store=self.store, clock=self.clock, slots=self.wait_slots)
+        long_poll = LongPoll(
+            self.clock, self.wait.sleep, longest=self.longest_wait, slots=(lambda: slots) if self.wait_slots else None
+        )
         admission = self.limits and Admission(store=self.store, queue=self.queue, clock=self.clock, **self.limits)
         commands = make_commands(
             store=self.store,
@@ -115,6 +123,7 @@ class InMemoryApi:
             commands,
             clock=self.clock,
             max_retention=max_retention,
+            max_upload=self.max_upload,
             job_types=CATALOG,
             more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
         )

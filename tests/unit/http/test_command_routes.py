@@ -13,10 +13,11 @@ import pytest
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, job_id_for
+from asyncjobs.core.rate import SubmitRate
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, running_job
-from tests.support.http_events import ABOUT_ONE_JOB, CANCEL, DELETE, JOB, JOBS, RETRY, SUBMIT, Answer
-from tests.unit.http.in_memory_api import BODY, FAILURE, InMemoryApi, SimulatedWait
+from tests.support.http_events import ABOUT_ONE_JOB, CANCEL, DELETE, DELETE_UPLOAD, JOB, JOBS, RETRY, SUBMIT, Answer
+from tests.unit.http.in_memory_api import BODY, FAILURE, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait
 
 
 def test_accepted_submit_is_202_with_location_and_retry_after(api: InMemoryApi) -> None:
@@ -178,6 +179,36 @@ def test_submit_of_a_tracked_job_does_not_wait_for_the_worker_that_needs_its_tok
     assert "preference-applied" not in answer.headers
 
 
+@pytest.mark.parametrize(("prefer", "applied"), [("wait=10", "wait=0"), ("respond-async, wait=10", "respond-async")])
+def test_submit_beyond_the_owners_slots_is_accepted_without_waiting(prefer: str, applied: str) -> None:
+    api = InMemoryApi(wait_slots=1)
+    api.store.wait_slots[OWNER, 0] = NOW + timedelta(seconds=20)
+    answer = api.submit(BODY, prefer=prefer)
+    assert (answer.status, answer.headers["preference-applied"], api.wait.elapsed) == (202, applied, 0)
+
+
+@pytest.mark.parametrize(("prefer", "applied"), [("wait=10", "wait=0"), ("respond-async, wait=10", "respond-async")])
+def test_submit_does_not_wait_where_waiting_is_turned_off(prefer: str, applied: str) -> None:
+    api = InMemoryApi(longest_wait=timedelta(0))
+    answer = api.submit(BODY, prefer=prefer)
+    assert (answer.status, answer.headers["preference-applied"], api.wait.elapsed) == (202, applied, 0)
+
+
+def test_submit_waits_no_longer_than_the_deployment_allows() -> None:
+    api = InMemoryApi(longest_wait=timedelta(seconds=5))
+    answer = api.submit(BODY, prefer="wait=10")
+    assert (answer.status, answer.headers["preference-applied"], round(api.wait.elapsed)) == (202, "wait=5", 5)
+
+
+def test_synchronous_route_beyond_the_owners_slots_is_504_with_the_jobs_location() -> None:
+    api = InMemoryApi(wait_slots=1)
+    api.store.wait_slots[OWNER, 0] = NOW + timedelta(seconds=20)
+    answer = api.call(SEARCH_SYNCHRONOUS, path={"subject": "x"}, body=None)
+    (job,) = api.store.jobs.values()
+    assert (answer.status, answer.body["code"], api.wait.elapsed) == (504, "JOB_NOT_COMPLETED", 0)
+    assert (answer.headers["location"], "retry-after" in answer.headers) == (f"/api/v1/jobs/{job.async_job_id}", True)
+
+
 def test_submit_is_202_when_its_wait_ends_first(api: InMemoryApi, wait: SimulatedWait) -> None:
     answer = api.submit(BODY, prefer="wait=10")
     assert (answer.status, answer.body["status"], "retry-after" in answer.headers) == (202, "PENDING", True)
@@ -238,10 +269,50 @@ def test_upload_is_201_with_everything_for_the_put(api: InMemoryApi) -> None:
         "key": key,
         "url": f"https://bucket.example/inputs/{OWNER}/{key}?type=application/pdf&size=9&signature=x",
         "method": "PUT",
-        "headers": {"content-type": "application/pdf", "content-length": "9"},
+        "headers": {"content-type": "application/pdf", "content-length": "9", "if-none-match": "*"},
         "expiresAt": rfc3339(NOW + timedelta(minutes=15)),
     }
     assert api.store.writes == 0
+
+
+def test_upload_takes_a_token_of_the_submit_rate() -> None:
+    api = InMemoryApi(limits={"rate": SubmitRate(per_minute=6, burst=2)})
+    first = api.upload({"contentLength": 1})
+    assert (first.status, first.headers["ratelimit"]) == (201, '"submit";r=1;t=10')
+    assert api.submit(BODY).status == 202
+    refused = api.upload({"contentLength": 1})
+    assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "SUBMIT_RATE_EXCEEDED", "10")
+
+
+def test_upload_is_no_larger_than_the_deployment_allows() -> None:
+    api = InMemoryApi(max_upload=7_000_000)
+    assert api.upload({"contentLength": 7_000_000}).status == 201
+    refused = api.upload({"contentLength": 7_000_001})
+    assert (refused.status, refused.code, refused.pointers) == (400, "INVALID_REQUEST", ["/contentLength"])
+    assert "7000000" in refused.body["errors"][0]["detail"]
+
+
+def test_delete_of_an_upload_is_204_again_and_again(api: InMemoryApi) -> None:
+    key = api.upload({"contentLength": 1}).body["key"]
+    others = f"inputs/bob/{key}"
+    api.objects.stored |= {f"inputs/{OWNER}/{key}": b"x", others: b"x"}
+    for _ in range(2):
+        assert api.call(DELETE_UPLOAD, path={"key": key.removeprefix("uploads/")}).status == 204
+    assert api.objects.stored == {others: b"x"}
+
+
+@pytest.mark.parametrize(
+    "key", ["", "x", "../3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "3F2B8C1E-4D5A-4B6C-8D7E-9F0A1B2C3D4E", "x" * 3000]
+)
+def test_delete_of_an_invalid_upload_key_is_400(api: InMemoryApi, key: str) -> None:
+    answer = api.call(DELETE_UPLOAD, path={"key": key})
+    assert (answer.status, answer.code, answer.pointers) == (400, "INVALID_REQUEST", ["/key"])
+
+
+def test_delete_of_an_upload_is_503_while_the_bucket_is_down(api: InMemoryApi) -> None:
+    api.objects.is_down = True
+    answer = api.call(DELETE_UPLOAD, path={"key": JOB_ID})
+    assert (answer.status, answer.code) == (503, "UNAVAILABLE")
 
 
 def test_each_upload_has_its_own_key(api: InMemoryApi) -> None:

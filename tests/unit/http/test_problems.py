@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from asyncjobs.core.errors import AnotherIsRunning, AsyncJobsError, IllegalMove, InputProblem, NotAdmitted, Unavailable
+from asyncjobs.core.job import AsyncJob
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.http.problems import invalid_request, to_problem
 from tests.support.factories import JOB_ID
@@ -69,6 +70,19 @@ def test_unavailable_says_that_a_submit_without_a_key_may_create_a_second_job(ap
     detail = api.submit(BODY).body["detail"]
     assert "same Idempotency-Key" in detail
     assert "without a key, a repeated submit may create a second job" in detail
+
+
+def test_submit_whose_outcome_is_unknown_names_the_job_to_look_for(api: InMemoryApi) -> None:
+    add = api.store.add_if_absent
+
+    def put_and_lose_the_answer(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        add(job, now)
+        raise Unavailable("answer lost")
+
+    api.store.add_if_absent = put_and_lose_the_answer  # type: ignore[method-assign]  # for this test
+    lost = api.submit(BODY)
+    assert (lost.status, lost.body["code"], "`asyncJobId`" in lost.body["detail"]) == (503, "UNAVAILABLE", True)
+    assert api.call(JOB, async_job_id=lost.body["asyncJobId"]).status == 200
 
 
 @pytest.mark.parametrize("error", NotAdmitted.__subclasses__(), ids=lambda error: error.__name__)

@@ -13,7 +13,7 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, Status
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.support.events import sample
-from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
 from tests.support.http_events import HEALTH, JOB, JOBS, OPENAPI, RESULT
 from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait, listed, walk
 
@@ -164,6 +164,34 @@ def test_long_poll_with_the_current_tag_waits_and_is_304(api: InMemoryApi, wait:
     answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "5"}, headers={"if-none-match": tag})
     assert (answer.status, answer.text, answer.headers["etag"]) == (304, "", tag)
     assert wait.elapsed == pytest.approx(5, abs=0.1)
+
+
+def test_long_poll_beyond_the_owners_slots_is_answered_immediately() -> None:
+    api = InMemoryApi(wait_slots=1)
+    api.add_jobs(new_job())
+    api.store.wait_slots[OWNER, 0] = NOW + timedelta(seconds=20)
+    refused = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"})
+    assert (refused.status, refused.headers["preference-applied"], api.wait.elapsed) == (200, "wait=0", 0)
+    assert int(refused.headers["retry-after"]) > 0
+    unchanged = api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}, headers={"if-none-match": refused.headers["etag"]})
+    assert (unchanged.status, unchanged.headers["preference-applied"], api.wait.elapsed) == (304, "wait=0", 0)
+
+
+def test_long_poll_shows_how_long_it_could_wait() -> None:
+    for longest, applied in ((20, 7), (5, 5), (0, 0)):
+        api = InMemoryApi(longest_wait=timedelta(seconds=longest), wait_slots=1)
+        api.add_jobs(new_job())
+        answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "7"})
+        assert (answer.headers["preference-applied"], round(api.wait.elapsed)) == (f"wait={applied}", applied)
+        assert api.store.wait_slots == {} or api.store.wait_slots[OWNER, 0] <= api.clock.now
+    assert "preference-applied" not in api.call(JOB, async_job_id=JOB_ID).headers
+
+
+def test_poll_that_need_not_wait_takes_no_slot() -> None:
+    api = InMemoryApi(wait_slots=1)
+    api.add_jobs(running_job().cancelled(now=NOW))
+    assert api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}).headers["preference-applied"] == "wait=20"
+    assert api.store.writes == 0
 
 
 def test_long_poll_of_a_finished_job_does_not_wait(api: InMemoryApi, wait: SimulatedWait) -> None:

@@ -22,7 +22,9 @@ from asyncjobs.core.job import WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.core.ports import Lost
+from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.decorator import GENERIC
+from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.submit import SubmitRequest
@@ -173,6 +175,25 @@ def test_concurrent_retries_begin_one_generation(commands: Commands, store: Raci
     assert queue.sent == [JobMessage.of(store.jobs[job.key])]
 
 
+def test_retry_that_loses_races_takes_one_token(
+    store: RacingStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock
+) -> None:
+    limits = Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=60, burst=9), max_live=9)
+    commands = make_commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock, admission=limits)
+    job = failed_job()
+    store.jobs[job.key] = job
+
+    def retry_and_cancel(store: FakeStore) -> None:
+        current = store.jobs[job.key]
+        retried = current.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=NOW)
+        store.jobs[job.key] = retried.cancelled(now=NOW)
+
+    store.rivals += [retry_and_cancel] * 3
+    again, _ = commands.retry(OWNER, job.async_job_id)
+    assert (again.status, store.rivals, again.live_owner) == (Status.PENDING, [], OWNER)
+    assert store.buckets == {OWNER: NOW + timedelta(seconds=1)}
+
+
 def test_retry_with_a_lost_answer_keeps_a_later_cancel(commands: Commands, store: FakeStore) -> None:
     job = failed_job()
     store.jobs[job.key] = job
@@ -217,6 +238,44 @@ def test_delete_removes_the_record_and_its_objects(
     assert lines.names() == ["JOB_DELETED"]
     with pytest.raises(JobNotFound):
         commands.delete(OWNER, job.async_job_id)
+
+
+UPLOAD = "uploads/00000000-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("padding", [0, INLINE_INPUT_LIMIT], ids=["small input", "large input"])
+def test_delete_removes_the_uploads_that_the_input_names(
+    commands: Commands, objects: FakeObjects, clock: FakeClock, padding: int
+) -> None:
+    objects.stored = {f"inputs/{owner}/{UPLOAD}": b"x" for owner in (OWNER, "bob")}
+    named = replace(REQUEST, input={"key": UPLOAD, "padding": "x" * padding})
+    first = commands.submit(OWNER, named).job
+    clock.advance(seconds=1)
+    second = commands.submit(OWNER, named).job
+    for job in (first, second):
+        commands.cancel(OWNER, job.async_job_id)
+    commands.delete(OWNER, first.async_job_id)
+    assert f"inputs/{OWNER}/{UPLOAD}" in objects.stored, "a later job names it"
+    commands.delete(OWNER, second.async_job_id)
+    assert objects.stored.keys() == {f"inputs/bob/{UPLOAD}"}
+
+
+def test_retried_job_still_has_its_uploads_deleted(commands: Commands, objects: FakeObjects) -> None:
+    objects.stored = {f"inputs/{OWNER}/{UPLOAD}": b"x"}
+    job = commands.submit(OWNER, replace(REQUEST, input={"key": UPLOAD})).job
+    commands.cancel(OWNER, job.async_job_id)
+    commands.retry(OWNER, job.async_job_id)
+    commands.cancel(OWNER, job.async_job_id)
+    commands.delete(OWNER, job.async_job_id)
+    assert objects.stored == {}
+
+
+def test_delete_with_a_missing_input_succeeds(commands: Commands, store: FakeStore, objects: FakeObjects) -> None:
+    job = finished_job(objects)
+    store.jobs[job.key] = job
+    del objects.stored["inputs/alice/x.json"]
+    commands.delete(OWNER, job.async_job_id)
+    assert (store.jobs, objects.stored) == ({}, {})
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])

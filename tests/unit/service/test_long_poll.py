@@ -30,7 +30,7 @@ class Reads:
 
 def wait(clock: FakeClock, reads: Reads, seconds: float) -> AsyncJob:
     long_poll = LongPoll(clock, sleep=lambda seconds: clock.advance(seconds=seconds))
-    return long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds))
+    return long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds)).job
 
 
 def test_finished_job_is_read_once(clock: FakeClock) -> None:
@@ -57,6 +57,14 @@ def test_longest_wait_takes_about_25_reads(clock: FakeClock) -> None:
     reads = Reads(clock, ends_after=10**6)
     wait(clock, reads, 20)
     assert 20 <= len(reads.times) <= 30
+
+
+@pytest.mark.parametrize("longest", [0, 5])
+def test_wait_is_no_longer_than_the_deployments_longest(clock: FakeClock, longest: float) -> None:
+    reads = Reads(clock, ends_after=10**6, takes=0)
+    long_poll = LongPoll(clock, lambda seconds: clock.advance(seconds=seconds), longest=timedelta(seconds=longest))
+    waited = long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=20))
+    assert (reads.times[-1], waited.is_refused) == (longest, False)
 
 
 def test_slow_reads_do_not_make_the_wait_much_longer(clock: FakeClock) -> None:

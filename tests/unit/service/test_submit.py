@@ -6,6 +6,7 @@ import json
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.errors import (
+    AcceptanceUnknown,
     IdempotencyKeyReused,
     InvalidInput,
     SubmitRateExceeded,
@@ -111,6 +113,34 @@ def test_failed_put_leaves_no_job(commands: Commands, store: FakeStore, queue: F
         commands.submit(OWNER, REQUEST, idempotency_key="k")
     assert (store.jobs, queue.sent) == ({}, [])
     assert not commands.submit(OWNER, REQUEST, idempotency_key="k").replayed
+
+
+@pytest.mark.parametrize("key", [None, "k"])
+def test_put_whose_answer_is_lost_names_the_job_that_it_may_have_created(
+    commands: Commands, store: FakeStore, key: str | None
+) -> None:
+    add = store.add_if_absent
+
+    def put_and_lose_the_answer(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        add(job, now)
+        raise Unavailable("answer lost")
+
+    store.add_if_absent = put_and_lose_the_answer  # type: ignore[method-assign]  # for this test
+    with pytest.raises(AcceptanceUnknown) as lost:
+        commands.submit(OWNER, REQUEST, idempotency_key=key)
+    assert [job.async_job_id for job in store.jobs.values()] == [lost.value.async_job_id]
+
+
+def test_unavailable_table_before_the_put_names_no_job(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock
+) -> None:
+    limits = Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=60, burst=2))
+    limited = make_commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock, admission=limits)
+    store.failures.append(Unavailable("throttled"))
+    with pytest.raises(Unavailable) as refused:
+        limited.submit(OWNER, REQUEST)
+    assert not isinstance(refused.value, AcceptanceUnknown)
+    assert store.jobs == {}
 
 
 def test_failed_send_is_accepted_and_left_to_the_sweeper(
@@ -243,6 +273,110 @@ def test_failed_upload_of_the_input_leaves_no_record(commands: Commands, objects
     with pytest.raises(Unavailable):
         commands.submit(OWNER, replace(REQUEST, input=LARGE))
     assert store.writes == 0
+
+
+def test_repeated_request_stores_no_second_copy_of_its_input(
+    commands: Commands, objects: FakeObjects, store: FakeStore
+) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k").job
+    writes, objects.is_down = store.writes, True
+    again = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k")
+    assert (again.job, again.replayed, store.writes) == (first, True, writes)
+    assert objects.stored.keys() == {first.input_location}
+
+
+def test_other_large_request_with_the_key_stores_nothing(commands: Commands, objects: FakeObjects) -> None:
+    first = commands.submit(OWNER, replace(REQUEST, input=LARGE), idempotency_key="k").job
+    with pytest.raises(IdempotencyKeyReused):
+        commands.submit(OWNER, replace(REQUEST, input={**LARGE, "pages": 1}), idempotency_key="k")
+    assert objects.stored.keys() == {first.input_location}
+
+
+def test_same_large_input_again_stores_no_second_copy(commands: Commands, objects: FakeObjects) -> None:
+    large = replace(ONCE, input={"text": "x" * 5_000})
+    first = commands.submit(OWNER, large).job
+    assert commands.submit(OWNER, large).job == first
+    assert objects.stored.keys() == {first.input_location}
+
+
+@pytest.mark.parametrize("other", [{}, {"message": "another request"}], ids=["the same", "another"])
+def test_simultaneous_requests_with_one_key_leave_one_copy_of_the_input(
+    commands: Commands, objects: FakeObjects, store: FakeStore, other: dict[str, Any]
+) -> None:
+    large = replace(REQUEST, input=LARGE)
+    add = store.add_if_absent
+
+    def overtaken(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        store.add_if_absent = add  # type: ignore[method-assign]  # for this test
+        commands.submit(OWNER, large, idempotency_key="k")
+        return add(job, now)
+
+    store.add_if_absent = overtaken  # type: ignore[method-assign]  # for this test
+    with suppress(IdempotencyKeyReused):
+        assert commands.submit(OWNER, replace(large, **other), idempotency_key="k").replayed
+    (job,) = store.jobs.values()
+    assert objects.stored.keys() == {job.input_location}
+
+
+def test_put_whose_answer_is_lost_keeps_the_input(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
+    add = store.add_if_absent
+
+    def put_and_lose_the_answer(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        add(job, now)
+        raise Unavailable("answer lost")
+
+    store.add_if_absent = put_and_lose_the_answer  # type: ignore[method-assign]  # for this test
+    with pytest.raises(AcceptanceUnknown):
+        commands.submit(OWNER, replace(REQUEST, input=LARGE))
+    (job,) = store.jobs.values()
+    assert objects.stored.keys() == {job.input_location}
+
+
+# ── Uploads ────────────────────────────────────────────────────────────────────────────────────────
+
+FIRST, SECOND = (f"uploads/00000000-0000-4000-8000-{number:012}" for number in range(2))
+
+
+def of(job: AsyncJob, *keys: str) -> dict[str, datetime]:
+    return {f"inputs/{OWNER}/{key}": job.created_at for key in keys}
+
+
+@pytest.mark.parametrize("padding", [0, INLINE_INPUT_LIMIT], ids=["small", "large"])
+def test_uploads_that_the_input_names_are_kept_for_the_job(commands: Commands, objects: FakeObjects, padding: int) -> None:
+    objects.stored = {f"inputs/{owner}/{key}": b"x" for owner in (OWNER, "bob") for key in (FIRST, SECOND)}
+    named = {"files": [{"key": FIRST}, SECOND, FIRST], "text": f"not {SECOND}", "padding": "x" * padding}
+    job = commands.submit(OWNER, replace(REQUEST, input=named)).job
+    assert objects.kept_for == of(job, FIRST, SECOND)
+
+
+@pytest.mark.parametrize("text", [f"see {FIRST}", f"{FIRST}.txt", f'"{FIRST}"', "uploads/report.pdf", FIRST.upper()])
+def test_other_texts_are_no_uploads(commands: Commands, objects: FakeObjects, text: str) -> None:
+    objects.stored = {f"inputs/{OWNER}/{FIRST}": b"x"}
+    commands.submit(OWNER, replace(REQUEST, input={"key": text}))
+    assert objects.kept_for == {}
+
+
+def test_upload_that_cannot_be_kept_accepts_no_job(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
+    objects.is_down = True
+    with pytest.raises(Unavailable) as refused:
+        commands.submit(OWNER, replace(REQUEST, input={"key": FIRST}))
+    assert (store.writes, isinstance(refused.value, AcceptanceUnknown)) == (0, False)
+
+
+def test_replay_keeps_no_upload_again(commands: Commands, objects: FakeObjects) -> None:
+    named = replace(REQUEST, input={"key": FIRST})
+    commands.submit(OWNER, named, idempotency_key="k")
+    objects.is_down = True
+    assert commands.submit(OWNER, named, idempotency_key="k").replayed
+
+
+def test_input_names_ten_uploads_at_most(commands: Commands, store: FakeStore) -> None:
+    keys = [f"uploads/00000000-0000-4000-8000-{number:012}" for number in range(11)]
+    commands.submit(OWNER, replace(REQUEST, input={"keys": keys[:10] * 2}))
+    writes = store.writes
+    with pytest.raises(InvalidInput, match="more than 10 uploads"):
+        commands.submit(OWNER, replace(REQUEST, input={"keys": keys}))
+    assert store.writes == writes
 
 
 # ── Idempotency ────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ the values that it would write.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ from asyncjobs.aws.items import (
     seconds_value,
     to_dedupe_item,
     to_item,
+    wait_slots_key,
 )
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
 from asyncjobs.core.errors import Unavailable, Unreadable
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
 
 _BATCH_TRIES = 3
+_SLOT_TRIES = 3
 _BUCKET_RETENTION = timedelta(days=1)
 """How long a full bucket is kept, so that daily users do not recreate it."""
 
@@ -223,6 +226,55 @@ class DynamoStore:
             },
             expires_at=now + rate.burst * rate.interval + _BUCKET_RETENTION,
         )
+
+    def take_wait_slot(self, owner: str, *, slots: int, now: datetime, until: datetime) -> int | None:
+        """See `Store`. Races with the owner's other requests, which the condition on the slot orders.
+
+        The first write tries any slot, since most owners have no other request that waits. If it fails, its answer has all
+        slots, and a second write tries a free one. The SDK repeats a write whose answer was lost, and then finds its own slot
+        taken: it takes another one, and the first is free again when its time is up.
+        """
+        free: Sequence[int] = range(slots)
+        for _ in range(_SLOT_TRIES):
+            if not free:
+                break
+            slot = random.choice(free)  # nosec B311 - it spreads concurrent requests
+            try:
+                with clients.translated("The table"):
+                    self._client.update_item(
+                        TableName=self._table_name,
+                        Key=wait_slots_key(owner),
+                        UpdateExpression="SET #slot = :until, recordExpiresAt = :expires",
+                        ConditionExpression="attribute_not_exists(#slot) OR #slot <= :now",
+                        ExpressionAttributeNames={"#slot": _slot_name(slot)},
+                        ExpressionAttributeValues={
+                            ":until": milliseconds_value(until),
+                            ":now": milliseconds_value(now),
+                            ":expires": seconds_value(to_whole_seconds(until + _BUCKET_RETENTION)),
+                        },
+                        ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                    )
+            except ClientError as error:
+                taken = clients.conflicting_item(error) or {}
+                free = [each for each in range(slots) if _taken_until(taken, each) <= epoch_milliseconds(now)]
+            else:
+                return slot
+        return None
+
+    def free_wait_slot(self, owner: str, slot: int, *, until: datetime) -> None:
+        """See `Store`. Races with a request that takes the slot when its time is up."""
+        try:
+            with clients.translated("The table"):
+                self._client.update_item(
+                    TableName=self._table_name,
+                    Key=wait_slots_key(owner),
+                    UpdateExpression="REMOVE #slot",
+                    ConditionExpression="#slot = :until",
+                    ExpressionAttributeNames={"#slot": _slot_name(slot)},
+                    ExpressionAttributeValues={":until": milliseconds_value(until)},
+                )
+        except ClientError as error:
+            clients.conflicting_item(error)
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         """See `Store`. The index is sparse: the write that ends a job removes it, so there is no counter."""
@@ -426,6 +478,14 @@ def _due_entry(entry: Any, now: datetime) -> DueEntry:
         return DueEntry(key, from_epoch_milliseconds(int(entry["dueAt"]["N"])))
     except (ValueError, OverflowError):
         return DueEntry(key, now)
+
+
+def _slot_name(slot: int) -> str:
+    return f"s{slot}"
+
+
+def _taken_until(slots: Any, slot: int) -> int:
+    return int(slots[_slot_name(slot)]["N"]) if _slot_name(slot) in slots else 0
 
 
 def _full_at(bucket: Any) -> datetime:

@@ -198,6 +198,11 @@ def bucket_key(owner: str) -> dict[str, Any]:
     return {"pk": {"S": f"R#{owner}"}}
 
 
+def wait_slots_key(owner: str) -> dict[str, Any]:
+    """Return the primary key of the owner's slots for waiting requests. Such an item has no attribute of an index, so it is in none."""
+    return {"pk": {"S": f"W#{owner}"}}
+
+
 def lock_key(name: str) -> dict[str, Any]:
     """Return the primary key of a lock. Such an item has no attribute of an index, so it is in none."""
     return {"pk": {"S": f"L#{name}"}}

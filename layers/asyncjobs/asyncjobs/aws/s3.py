@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
+from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.errors import InputMissing, Unavailable
 from asyncjobs.core.job import AsyncJob, Result
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, LINK_LIFETIME, UPLOAD_LIFETIME, checked_json, result_location
-from asyncjobs.core.ports import ResultWriter
+from asyncjobs.core.ports import ResultWriter, UploadLink
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
 _PART = 8 * 1024 * 1024
+_MISSING = frozenset({"NoSuchKey", "404"})
+_KEPT_FOR, _NO_JOB = "keptForJobOf", "none"
+"""The tag of an upload: when its job was created, or none. The bucket's lifecycle deletes uploads of no job after a day."""
 
 
 class S3Objects:
@@ -54,25 +59,46 @@ class S3Objects:
         """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
         return self._open(_inputs_area(owner) + key)
 
-    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
-        """See `Objects`. Type and length are signed: S3 refuses a request whose headers differ."""
-        return self._client.generate_presigned_url(
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
+        """See `Objects`. All headers are signed: S3 refuses a request whose headers differ, and a second object (412)."""
+        url = self._client.generate_presigned_url(
             "put_object",
             Params={
                 "Bucket": self._bucket_name,
                 "Key": _inputs_area(owner) + key,
                 "ContentType": content_type,
                 "ContentLength": size,
+                "IfNoneMatch": "*",
+                "Tagging": f"{_KEPT_FOR}={_NO_JOB}",
             },
             ExpiresIn=int(UPLOAD_LIFETIME.total_seconds()),
         )
+        headers = {
+            "content-type": content_type,
+            "content-length": str(size),
+            "if-none-match": "*",
+            "x-amz-tagging": f"{_KEPT_FOR}={_NO_JOB}",
+        }
+        return UploadLink(url, headers)
+
+    def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
+        """See `Objects`. The bucket's lifecycle deletes by the tag that the upload began with."""
+        tags: Any = {"TagSet": [{"Key": _KEPT_FOR, "Value": _kept_for(job)}]}
+        for key in keys:
+            with _missing_ignored(), clients.translated("The bucket"):
+                self._client.put_object_tagging(Bucket=self._bucket_name, Key=_inputs_area(job.owner) + key, Tagging=tags)
+
+    def delete_upload(self, owner: str, key: str) -> None:
+        with clients.translated("The bucket"):
+            self._client.delete_object(Bucket=self._bucket_name, Key=_inputs_area(owner) + key)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)
 
-    def delete_all(self, job: AsyncJob) -> None:
+    def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
         locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        locations += [location for key in uploads if self._is_kept_for(job, location := _inputs_area(job.owner) + key)]
         if job.input_location is not None:
             locations.append(job.input_location)
         if not locations:
@@ -92,12 +118,18 @@ class S3Objects:
             ExpiresIn=int(LINK_LIFETIME.total_seconds()),
         )
 
+    def _is_kept_for(self, job: AsyncJob, location: str) -> bool:
+        with _missing_ignored(), clients.translated("The bucket"):
+            answer = self._client.get_object_tagging(Bucket=self._bucket_name, Key=location)
+            return {"Key": _KEPT_FOR, "Value": _kept_for(job)} in answer["TagSet"]
+        return False
+
     def _open(self, location: str) -> BinaryIO:
         try:
             with clients.translated("The bucket"):
                 answer = self._client.get_object(Bucket=self._bucket_name, Key=location)
         except ClientError as error:
-            if clients.error_code(error) in {"NoSuchKey", "404"}:
+            if clients.error_code(error) in _MISSING:
                 raise InputMissing(location) from error
             raise
         # In a `with`, botocore's own stream becomes another one, which checks neither the length nor the checksum.
@@ -174,6 +206,20 @@ class _S3ResultWriter:
                 **self._object, UploadId=self._upload_id, PartNumber=len(self._etags) + 1, Body=data
             )
         self._etags.append(part["ETag"])
+
+
+def _kept_for(job: AsyncJob) -> str:
+    """Return the tag's value for a job: not its id, which a later job with the same idempotency key has, too."""
+    return rfc3339(job.created_at)
+
+
+@contextlib.contextmanager
+def _missing_ignored() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if clients.error_code(error) not in _MISSING:
+            raise
 
 
 def _inputs_area(owner: str) -> str:

@@ -34,6 +34,13 @@ _MAX_ATTEMPTS: Json = {"type": "integer", "minimum": 0, "maximum": MAX_ATTEMPTS_
 
 PARAMETERS: Mapping[str, Json] = {
     "asyncJobId": {"name": "asyncJobId", "in": "path", "required": True, "description": "The job's id.", "schema": UUID},
+    "key": {
+        "name": "key",
+        "in": "path",
+        "required": True,
+        "description": "The part of the upload's `key` after `uploads/`.",
+        "schema": UUID,
+    },
     "IdempotencyKey": header(
         "Idempotency-Key",
         "Identifies the request: repeated with the same key, it returns the same job. 1 to 255 visible ASCII characters; a "

@@ -211,6 +211,14 @@ class Unavailable(AsyncJobsError):
     """An AWS service did not answer, or refused for now, also after the SDK's own retries. Try later."""
 
 
+class AcceptanceUnknown(Unavailable):
+    """The table did not answer the write that accepts a job. The job exists if, and only if, its id is found."""
+
+    def __init__(self, async_job_id: str) -> None:
+        super().__init__("The table did not say whether the job was accepted.")
+        self.async_job_id = async_job_id
+
+
 class Unreadable(AsyncJobsError):
     """A stored item that this release cannot read: a newer release has written it, or something else than asyncjobs."""
 

@@ -5,10 +5,10 @@ The tests' fakes implement the same protocols, and one suite (`tests/adapters`) 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, Self
 
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
@@ -100,6 +100,14 @@ class Store(Protocol):
         """Take a token from the owner's bucket by the rule of `SubmitRate.draw`, and return the same values."""
         ...
 
+    def take_wait_slot(self, owner: str, *, slots: int, now: datetime, until: datetime) -> int | None:
+        """Take one of the owner's slots, 0 to `slots` - 1, until then. Returns None if all are taken."""
+        ...
+
+    def free_wait_slot(self, owner: str, slot: int, *, until: datetime) -> None:
+        """Free the slot that was taken until then, unless another request has it by now."""
+        ...
+
     def count_live(self, owner: str, *, at_most: int) -> int:
         """Count the owner's live jobs, no further than `at_most`. Eventually consistent."""
         ...
@@ -162,6 +170,13 @@ class ResultWriter(Protocol):
     def __exit__(self, *exception: object) -> None: ...
 
 
+class UploadLink(NamedTuple):
+    """A URL to PUT an object to, and the headers that the request must have."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
 class Objects(Protocol):
     """Storage of inputs and results. Every method raises `Unavailable` when the bucket does not answer."""
 
@@ -177,16 +192,30 @@ class Objects(Protocol):
         """Open an object of the owner's own inputs area as a stream. Raises `InputMissing`."""
         ...
 
-    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> str:
-        """Return a URL that allows its holder to upload this object, of exactly that type and size, for the owner."""
+    def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
+        """Return a URL that allows its holder to upload this object once, of exactly that type and size, for the owner.
+
+        An upload that no job keeps is deleted a day later.
+        """
+        ...
+
+    def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
+        """Keep the owner's uploads for this job, and no longer for an earlier one. A missing upload is not an error."""
+        ...
+
+    def delete_upload(self, owner: str, key: str) -> None:
+        """Delete the owner's upload; a missing one is not an error."""
         ...
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         """Begin the result of the job's present attempt."""
         ...
 
-    def delete_all(self, job: AsyncJob) -> None:
-        """Delete the job's input and all results of its attempts; missing objects are not an error."""
+    def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
+        """Delete the job's input, those of the uploads that are kept for this job, and all results of its attempts.
+
+        Missing objects are not an error.
+        """
         ...
 
     def link(self, location: str) -> str:

@@ -7,13 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import Clock, rfc3339
-from asyncjobs.core.errors import InvalidInput
+from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.job import Status
-from asyncjobs.core.placement import MAX_UPLOAD
+from asyncjobs.core.placement import MAX_UPLOAD, is_upload_id
 from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.api import Api, Handlers
 from asyncjobs.http.bodies import checked, submit_request, submit_schema
-from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time
+from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time, wait_applied
 from asyncjobs.http.job_routes import input_of
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.problems import invalid_request
@@ -22,7 +22,7 @@ from asyncjobs.http.request import Preference, Request
 from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, answer_object, described
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.commands import Commands
-from asyncjobs.service.long_poll import MAX_WAIT
+from asyncjobs.service.long_poll import Waited
 from asyncjobs.service.submit import SubmitRequest
 
 if TYPE_CHECKING:
@@ -46,6 +46,15 @@ UPLOAD_REQUEST = Schema(
         },
     },
 )
+
+
+def upload_schema(max_upload: int) -> Schema:
+    """Return the schema of an upload's request where uploads have so many bytes at most. The document has S3's maximum."""
+    fields = UPLOAD_REQUEST.json["properties"]
+    length = {**fields["contentLength"], "maximum": max_upload}
+    return Schema("upload", {**UPLOAD_REQUEST.json, "properties": {**fields, "contentLength": length}})
+
+
 UPLOAD = Schema(
     "Upload",
     answer_object(
@@ -54,7 +63,7 @@ UPLOAD = Schema(
             "key": described("The object's name, for a job's input.", STRING),
             "url": described("A secret: everybody who has it can upload.", URI),
             "method": {"const": "PUT"},
-            "headers": {"type": "object", "additionalProperties": STRING},
+            "headers": described("Send exactly these.", {"type": "object", "additionalProperties": STRING}),
             "expiresAt": TIME,
         },
     ),
@@ -87,11 +96,12 @@ def commands_api(
     *,
     clock: Clock,
     max_retention: timedelta,
+    max_upload: int = MAX_UPLOAD,
     job_types: Iterable[JobType] = (),
     more: Callable[[], Handlers] | None = None,
 ) -> Api:
     """Return the API's part that creates and changes jobs. `more` returns handlers that few cold starts need."""
-    routes = CommandRoutes(commands, clock, max_retention)
+    routes = CommandRoutes(commands, clock, max_retention, max_upload)
     own = [operation for job_type in job_types for operation in operations_of_job_type(job_type)]
     return Api(handlers_by_route(routes, [*COMMANDS, *own]), more)
 
@@ -99,11 +109,12 @@ def commands_api(
 class CommandRoutes:
     """The operations that create and change jobs."""
 
-    def __init__(self, commands: Commands, clock: Clock, max_retention: timedelta) -> None:
+    def __init__(self, commands: Commands, clock: Clock, max_retention: timedelta, max_upload: int) -> None:
         self._commands = commands
         self._clock = clock
         self._max_retention = max_retention
         self._submit_body = submit_schema(max_retention)
+        self._upload_body = upload_schema(max_upload)
 
     @Operation(
         "POST /jobs",
@@ -159,7 +170,8 @@ class CommandRoutes:
     def delete_job(self, request: Request) -> Answer:
         """Delete a finished job, its input and its results.
 
-        The idempotency key can be used again.
+        The idempotency key can be used again. Uploads that the input names are deleted, too, except those that a later job
+        names.
         """
         key = request.job_key
         self._commands.delete(key.owner, key.async_job_id)
@@ -169,29 +181,47 @@ class CommandRoutes:
         "POST /uploads",
         body=UPLOAD_REQUEST,
         example={"contentType": "application/pdf", "contentLength": 48_213},
-        answers={201: Success("Where to upload the object.", UPLOAD)},
+        answers={201: Success("Where to upload the object.", UPLOAD, sometimes=_RATE)},
+        errors=("SUBMIT_RATE_EXCEEDED", "UNAVAILABLE"),
     )
     def create_upload(self, request: Request) -> Answer:
         """Prepare the upload of a large input.
 
-        PUT the object to `url` within 15 minutes, with exactly these headers. Then use `key` in a job's input.
+        PUT the object to `url` within 15 minutes, once, with exactly these headers. Then use `key` in a job's input. An upload
+        that no job's input names is deleted after a day.
         """
-        owner, wanted = request.owner, checked(UPLOAD_REQUEST, request.json())
+        owner, wanted = request.owner, checked(self._upload_body, request.json())
         content_type, size = wanted.get("contentType", "application/octet-stream"), int(wanted["contentLength"])
         upload = self._commands.upload(owner, content_type=content_type, size=size)
         body = {
             "key": upload.key,
             "url": upload.url,
             "method": "PUT",
-            "headers": {"content-type": content_type, "content-length": str(size)},
+            "headers": dict(upload.headers),
             "expiresAt": rfc3339(upload.expires_at),
         }
-        return answer(201, body)
+        return answer(201, body, headers=rate_headers(upload.quota))
+
+    @Operation(
+        "DELETE /uploads/{key}",
+        answers={204: Success("The upload is deleted.")},
+        errors=("INVALID_REQUEST", "UNAVAILABLE"),
+    )
+    def delete_upload(self, request: Request) -> Answer:
+        """Delete an upload.
+
+        The path is the upload's `key`. A job that needs the upload, and has not read it, fails. Deleting it again is 204.
+        """
+        owner, upload_id = request.owner, request.path.get("key", "")
+        if not is_upload_id(upload_id):
+            raise invalid_request(InputProblem("/key", "must be the part of an upload's `key` after `uploads/`"))
+        self._commands.delete_upload(owner, f"uploads/{upload_id}")
+        return no_content()
 
     def answer_with_job(self, request: Request, asked: SubmitRequest) -> Answer:
         """Submit a job and answer with it: finished, if the caller waits or the job is quick."""
         preference, began = request.preference, self._clock()
-        wait = min(timedelta(seconds=preference.wait_seconds or 0), MAX_WAIT)
+        wait = min(timedelta(seconds=preference.wait_seconds or 0), self._commands.longest_wait)
         submission = self._commands.submit(
             request.owner,
             asked,
@@ -200,12 +230,13 @@ class CommandRoutes:
         )
         if submission.worker_token is not None:
             # The worker needs the token of this answer before it can report anything.
-            wait = timedelta(0)
-        job = self._commands.wait(submission.job, began + wait - self._clock()) if wait else submission.job
+            preference, wait = preference._replace(wait_seconds=None), timedelta(0)
+        waited = self._commands.wait(submission.job, began + wait - self._clock()) if wait else Waited(submission.job)
+        job = waited.job
         headers = {
             "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
             "vary": "Prefer",
-            **_preference_applied(preference, wait),
+            **_preference_applied(preference, timedelta(0) if waited.is_refused else wait),
             **rate_headers(submission.quota),
         }
         if submission.replayed:
@@ -219,7 +250,7 @@ class CommandRoutes:
         """Submit a job, wait for it, and answer with its bare result."""
         began = self._clock()
         submission = self._commands.submit(request.owner, asked, idempotency_key=request.idempotency_key)
-        job = self._commands.wait(submission.job, began + MAX_WAIT - self._clock())
+        job = self._commands.wait(submission.job, began + self._commands.longest_wait - self._clock()).job
         headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", **rate_headers(submission.quota)}
         if job.status is not Status.COMPLETED:
             raise no_result_in_time(job, self._clock(), headers)
@@ -279,7 +310,7 @@ def _token_member(token: WorkerToken | None) -> dict[str, str]:
 
 
 def _preference_applied(preference: Preference, wait: timedelta) -> dict[str, Any]:
-    """Return which preference the answer met (RFC 7240 3): the wait, perhaps shortened, or an answer without waiting."""
-    if wait:
-        return {"preference-applied": f"wait={wait // timedelta(seconds=1)}"}
-    return {"preference-applied": "respond-async"} if preference.respond_async else {}
+    """Return which preference the answer met (RFC 7240 3): the wait, perhaps shortened to 0, or an answer without waiting."""
+    if preference.respond_async and not wait:
+        return {"preference-applied": "respond-async"}
+    return wait_applied(wait) if preference.wait_seconds else {}

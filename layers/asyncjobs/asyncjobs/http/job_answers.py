@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.clock import rfc3339
@@ -44,6 +44,11 @@ def job_answer(
 def polling_headers(job: AsyncJob, now: datetime, estimate: Estimates = no_estimate) -> dict[str, str]:
     """Return when to poll next; nothing for a job that has finished."""
     return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.job_type)))}
+
+
+def wait_applied(wait: timedelta) -> dict[str, str]:
+    """Return how long the answer may have waited. 0 says that the request did not wait at all."""
+    return {"preference-applied": f"wait={wait // timedelta(seconds=1)}"}
 
 
 def no_result(job: AsyncJob, now: datetime, estimate: Estimates) -> Problem:

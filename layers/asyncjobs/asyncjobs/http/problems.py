@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncjobs.core.errors import (
+    AcceptanceUnknown,
     AnotherIsRunning,
     AsyncJobsError,
     InputProblem,
@@ -77,6 +78,9 @@ def to_problem(error: Exception) -> Problem | None:  # noqa: PLR0911 - one case 
             return Problem("RESULT_TOO_LARGE", f"{error} {ERRORS['RESULT_TOO_LARGE'].detail}")
         case AnotherIsRunning(async_job_id=str(async_job_id)):
             return Problem("JOB_CREATION_FAILED", headers=_admission_headers(error), asyncJobId=async_job_id)
+        case AcceptanceUnknown():
+            detail = f"{ERRORS['UNAVAILABLE'].detail} Get the job `asyncJobId` to find out: it was accepted if it is found."
+            return Problem("UNAVAILABLE", detail, asyncJobId=error.async_job_id)
         case NotAdmitted():
             return Problem(_BY_ERROR[type(error)], headers=_admission_headers(error))
         case AsyncJobsError() if type(error) in _BY_ERROR:

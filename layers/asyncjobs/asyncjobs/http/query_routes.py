@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
 from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
 from asyncjobs.http.api import Api
 from asyncjobs.http.cursor import to_cursor
-from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers
+from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query, wait_of
 from asyncjobs.http.render import job_body, job_type_body
@@ -88,7 +89,8 @@ class QueryRoutes:
         parameters=(
             query(
                 "wait",
-                "How many seconds to wait for a change of the job, of which `updatedAt` is a part.",
+                "How many seconds to wait for a change of the job, of which `updatedAt` is a part. `Preference-Applied` shows "
+                "how long the request could wait: the deployment may allow less, or too many of your requests wait already.",
                 {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
             ),
             header(
@@ -103,10 +105,10 @@ class QueryRoutes:
                 "The job. Until it has finished, `Retry-After` says when to poll again.",
                 "AsyncJob",
                 always=("ETag",),
-                sometimes=("Retry-After",),
+                sometimes=("Retry-After", "Preference-Applied"),
                 links=("getJobResult", "cancelJob"),
             ),
-            304: Success("The job has not changed.", always=("ETag",), sometimes=("Retry-After",)),
+            304: Success("The job has not changed.", always=("ETag",), sometimes=("Retry-After", "Preference-Applied")),
         },
         errors=("INVALID_REQUEST", "UNAVAILABLE"),
     )
@@ -117,9 +119,11 @@ class QueryRoutes:
         soon as the job changes.
         """
         key, wait = request.job_key, wait_of(request.query)
-        known = request.known_tags
+        known, applied = request.known_tags, dict[str, str]()
         if wait:
-            job = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known), wait)
+            wait = min(wait, self._queries.longest_wait)
+            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known), wait)
+            applied = wait_applied(timedelta(0) if is_refused else wait)
         else:
             job = self._queries.job(key.owner, key.async_job_id)
         body = job_body(job)
@@ -127,11 +131,11 @@ class QueryRoutes:
         # Weak while the answer may have members that change without the job: an estimate of its end, the queue's depth.
         etag = tag if job.is_finished else f"W/{tag}"
         if known & {tag, "*"}:
-            return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._estimate)})
+            return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._estimate), **applied})
         # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
-        depth = None if wait else self._queries.queue_depth(job)
+        depth = None if applied else self._queries.queue_depth(job)
         extra = {} if depth is None else {"queueDepth": depth}
-        return job_answer(200, job, self._clock(), {"etag": etag}, body=body, estimate=self._estimate, extra=extra)
+        return job_answer(200, job, self._clock(), {"etag": etag, **applied}, body=body, estimate=self._estimate, extra=extra)
 
     @Operation(
         "GET /jobs/{asyncJobId}/result",

@@ -64,9 +64,16 @@ class Admission:
             if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:
                 raise TooManyLiveJobs(f"{self._max_live} jobs of this owner are unfinished.", retry_after=_LATER)
             job = job.counted()
-        return job, None if self._rate is None else self._take_token(owner, self._rate)
+        return job, self.take_token(owner)
 
-    def _take_token(self, owner: str, rate: SubmitRate) -> Quota:
+    def take_token(self, owner: str) -> Quota | None:
+        """Take a token from the owner's bucket, and return the rest of its rate (None without one).
+
+        Raises `SubmitRateExceeded`, `Unavailable`.
+        """
+        rate = self._rate
+        if rate is None:
+            return None
         now = self._clock()
         taken, full_at = self._store.take_token_if_any(owner, rate, now)
         quota = rate.quota(full_at, now)

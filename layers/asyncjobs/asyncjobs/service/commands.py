@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
+from asyncjobs.core.errors import InputMissing, JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
 from asyncjobs.core.job import (
     FENCE_AND_EXPIRY,
     FENCE_AND_PROGRESS,
@@ -19,15 +19,16 @@ from asyncjobs.core.job import (
     Status,
     present_job,
 )
-from asyncjobs.core.placement import UPLOAD_LIFETIME
+from asyncjobs.core.placement import UPLOAD_LIFETIME, uploads_in
 from asyncjobs.core.ports import Objects, Queue, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.log import log_event
-from asyncjobs.service.long_poll import LongPoll
+from asyncjobs.service.long_poll import LongPoll, Waited
 from asyncjobs.service.sender import Sender
 from asyncjobs.service.submit import Submission, SubmitPipeline, SubmitRequest
 
 if TYPE_CHECKING:
+    from asyncjobs.core.rate import Quota
     from asyncjobs.limits.admission import Admission
     from asyncjobs.limits.locks import Locks
     from asyncjobs.tracking.worker_token import WorkerToken
@@ -36,11 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An object to be uploaded: its key, for the job's input, and a URL to PUT it to. The URL is a secret."""
+    """An object to be uploaded: its key, for the job's input, and a URL to PUT it to with these headers. The URL is a secret."""
 
     key: str
     url: str
+    headers: Mapping[str, str]
     expires_at: datetime
+    quota: Quota | None = None
+    """What the owner's submit rate has left; None without such a limit."""
 
 
 class Commands:
@@ -94,20 +98,25 @@ class Commands:
 
         A job of a quick type has already run, unless it starts later or the request is `in_background`.
 
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable` (repeat it with the
-        same key).
+        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable`: nothing was accepted,
+        unless it is `AcceptanceUnknown`.
         """
         return self._pipeline.run(owner, request, idempotency_key=idempotency_key, in_background=in_background)
 
-    def wait(self, job: AsyncJob, at_most: timedelta) -> AsyncJob:
-        """Return the accepted job when it has finished, or as it is after `at_most` (20 s at the most)."""
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest that a request may wait for its job."""
+        return self._long_poll.longest
+
+    def wait(self, job: AsyncJob, at_most: timedelta) -> Waited:
+        """Return the accepted job when it has finished, or as it is after `at_most`, or immediately if too many requests wait."""
         if job.is_finished:
-            return job
+            return Waited(job)
         try:
             return self._long_poll.wait(lambda: self._read(job.key), lambda job: job.is_finished, at_most)
         except (Unavailable, JobNotFound):
             # The job is accepted all the same, and the caller needs its id.
-            return job
+            return Waited(job)
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. A second cancel does nothing.
@@ -140,6 +149,7 @@ class Commands:
         Raises `JobNotFound`, `JobNotRetryable`, `UnknownJobType`, `NotAdmitted`, `Unavailable`.
         """
         job = self._store.get(JobKey(owner, async_job_id))
+        admitted: AsyncJob | None = None
         while True:
             job = present_job(job, self._clock())
             if job.status not in RETRYABLE:
@@ -156,8 +166,11 @@ class Commands:
                 now=self._clock(),
                 token_hash=None if token is None else token.hash,
             )
-            if self._admission is not None:
-                retried, _ = self._admission.admit(retried)
+            if self._admission is not None and admitted is None:
+                admitted, _ = self._admission.admit(retried)
+            if admitted is not None and admitted.live_owner is not None:
+                # Admitted once, also when another write came first: each admission takes a token.
+                retried = retried.counted()
             outcome = self._store.swap_if_unchanged(job, retried, FENCE_AND_EXPIRY)
             if outcome is None:
                 log_event("JOB_RETRY_ACCEPTED", retried)
@@ -170,7 +183,7 @@ class Commands:
                 return job, token
 
     def delete(self, owner: str, async_job_id: str) -> None:
-        """Delete a finished job, with its input and its results. Its idempotency key is free again.
+        """Delete a finished job, with its input, its uploads and its results. Its idempotency key is free again.
 
         From the first write on, no reader finds the job. If the process dies after that write, another call, or later the
         table's TTL and the bucket's lifecycle, remove what is left.
@@ -197,15 +210,32 @@ class Commands:
             job = outcome.current
 
     def upload(self, owner: str, *, content_type: str, size: int) -> Upload:
-        """Return where the owner may put an object of this type and size (bytes), which its jobs open by the key."""
+        """Return where the owner may put an object of this type and size (bytes), which its jobs open by the key.
+
+        It is deleted a day later unless a job's input names its key by then. Raises `SubmitRateExceeded`, `Unavailable`.
+        """
+        quota = None if self._admission is None else self._admission.take_token(owner)
         key = f"uploads/{uuid.uuid4()}"
-        url = self._objects.upload_link(owner, key, content_type=content_type, size=size)
-        return Upload(key=key, url=url, expires_at=self._clock() + UPLOAD_LIFETIME)
+        link = self._objects.upload_link(owner, key, content_type=content_type, size=size)
+        return Upload(key, link.url, link.headers, self._clock() + UPLOAD_LIFETIME, quota)
+
+    def delete_upload(self, owner: str, key: str) -> None:
+        """Delete the owner's upload, also one that a job needs. Deleting it again does nothing. Raises `Unavailable`."""
+        self._objects.delete_upload(owner, key)
 
     def _read(self, key: JobKey) -> AsyncJob:
         return present_job(self._store.get(key), self._clock())
 
     def _remove(self, job: AsyncJob) -> None:
         # The objects first: only the record says where they are.
-        self._objects.delete_all(job)
+        self._objects.delete_all(job, self._uploads_of(job))
         self._store.remove_if_unchanged(job)
+
+    def _uploads_of(self, job: AsyncJob) -> Sequence[str]:
+        if job.input_location is None:
+            return uploads_in((job.input or "").encode())
+        try:
+            return uploads_in(self._objects.get_input(job.input_location))
+        except InputMissing:
+            # An earlier deletion died after it had deleted the objects.
+            return ()

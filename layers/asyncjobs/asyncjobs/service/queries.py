@@ -12,7 +12,7 @@ from asyncjobs.core.job import AsyncJob, JobKey, Status, present_job
 from asyncjobs.core.ports import ListPosition, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
-from asyncjobs.service.long_poll import LongPoll
+from asyncjobs.service.long_poll import LongPoll, Waited
 
 if TYPE_CHECKING:
     from asyncjobs.limits.backlog import Backlog
@@ -75,8 +75,13 @@ class Queries:
         """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
         return present_job(self._store.get(JobKey(owner, async_job_id)), self._clock())
 
-    def wait_for_job(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> AsyncJob:
-        """Return the job when `until` is true for it, or as it is after `at_most` (20 s at the most).
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest that a request may wait for a change of its job."""
+        return self._long_poll.longest
+
+    def wait_for_job(self, owner: str, async_job_id: str, until: Callable[[AsyncJob], bool], at_most: timedelta) -> Waited:
+        """Return the job when `until` is true for it, or as it is after `at_most`, or immediately if too many requests wait.
 
         Raises `JobNotFound`, `Unavailable`.
         """

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -11,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import Clock, rfc3339
-from asyncjobs.core.errors import AnotherIsRunning, IdempotencyKeyReused, NotAdmitted, Unavailable
+from asyncjobs.core.errors import (
+    AcceptanceUnknown,
+    AnotherIsRunning,
+    IdempotencyKeyReused,
+    InputProblem,
+    InvalidInput,
+    NotAdmitted,
+    Unavailable,
+)
 from asyncjobs.core.job import (
     RETRYABLE,
     AsyncJob,
@@ -23,7 +32,7 @@ from asyncjobs.core.job import (
     job_id_for,
     submitted,
 )
-from asyncjobs.core.placement import INLINE_INPUT_LIMIT
+from asyncjobs.core.placement import INLINE_INPUT_LIMIT, MAX_UPLOADS_PER_JOB, uploads_in
 from asyncjobs.core.ports import Objects, Store
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes import json_schema
@@ -61,6 +70,11 @@ class SubmitRequest:
     def input_json(self) -> bytes:
         """The input as canonical JSON. It may be large, and several steps need it."""
         return canonical_json(self.input)
+
+    @cached_property
+    def uploads(self) -> Sequence[str]:
+        """The keys of the uploads that the input names."""
+        return uploads_in(self.input_json)
 
     def fingerprint(self) -> bytes:
         """Return the same digest for requests with the same content, whatever the order of their fields."""
@@ -130,6 +144,17 @@ class _Draft:
         """
         return existing.was_rolled_back if self.dedupe_key is None else existing.status in RETRYABLE
 
+    def needs_new_job(self, existing: AsyncJob) -> bool:
+        """Return whether the input has to get another job than this one, which it stands for now."""
+        return (
+            self.dedupe_key is not None and existing.request_hash == self.job.request_hash and self.is_unanswered_by(existing)
+        )
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether the submit stores the input in the bucket, or keeps uploads there."""
+        return len(self.request.input_json) > INLINE_INPUT_LIMIT or bool(self.request.uploads)
+
 
 _Step = Callable[[_Draft], _Draft | Submission]
 
@@ -138,7 +163,7 @@ class SubmitPipeline:
     """Takes a request to its submission.
 
     The order of the steps is part of the protocol. A refused request leaves nothing behind, so the limits come before the
-    first write. The record names the input, so the input is stored first. A lock names a record that exists, so the put comes
+    first write. The record names the input, so the input is stored first, unless an earlier request has stored it. A lock names a record that exists, so the put comes
     before the lock; the first look at the lock only saves the write in most cases. The message comes last: it is a hint, and
     the sweeper sends every one that is missing.
     """
@@ -170,6 +195,7 @@ class SubmitPipeline:
         self._steps: tuple[_Step, ...] = (
             self._check_lock,
             self._admit,
+            self._find_existing,
             self._store_input,
             self._claim_inline,
             self._put,
@@ -192,6 +218,8 @@ class SubmitPipeline:
     def _validate(self, request: SubmitRequest) -> JobType:
         job_type = self._catalog[request.job_type]
         json_schema.check(job_type.input_schema, request.input)
+        if len(request.uploads) > MAX_UPLOADS_PER_JOB:
+            raise InvalidInput([InputProblem("", f"names more than {MAX_UPLOADS_PER_JOB} uploads; submit several jobs")])
         return job_type
 
     def _name(
@@ -276,8 +304,21 @@ class SubmitPipeline:
             return self._replay_or_refuse(draft, refusal)
         return replace(draft, job=job, quota=quota)
 
+    def _find_existing(self, draft: _Draft) -> _Draft:
+        """Look for an earlier request's job before the input costs a PUT, and leaves a second copy of it behind."""
+        if not draft.may_exist or not draft.has_objects:
+            return draft
+        existing = self._store.get(draft.job.key)
+        if existing is None or existing.is_expired(self._clock()) or draft.needs_new_job(existing):
+            return draft
+        return self._answered(draft, existing)
+
     def _store_input(self, draft: _Draft) -> _Draft:
-        """Keep the input in the record or, a large one, in the bucket."""
+        """Keep the input in the record or, a large one, in the bucket, where its uploads are kept, too."""
+        if draft.existing is not None:
+            return draft
+        if draft.request.uploads:
+            self._objects.keep_uploads(draft.job, draft.request.uploads)
         data = draft.request.input_json
         if len(data) <= INLINE_INPUT_LIMIT:
             return replace(draft, job=draft.job.with_input(text=data.decode()))
@@ -286,27 +327,48 @@ class SubmitPipeline:
     def _claim_inline(self, draft: _Draft) -> _Draft:
         """Begin the first attempt in the same write as the record, if the job is to run in this process."""
         inline = self._inline_executor
-        if inline is None or draft.in_background or draft.job.not_before is not None or not inline.takes(draft.job_type):
+        if inline is None or draft.in_background or draft.existing is not None or draft.job.not_before is not None:
+            return draft
+        if not inline.takes(draft.job_type):
             return draft
         return replace(draft, job=inline.claimed(draft.job, draft.job_type), runs_inline=True)
 
     def _put(self, draft: _Draft) -> _Draft:
         """Create the record: from here on the job is accepted."""
-        while True:
-            existing = self._store.add_if_absent(draft.job, self._clock())
+        while draft.existing is None:
+            try:
+                existing = self._store.add_if_absent(draft.job, self._clock())
+            except Unavailable as error:
+                raise AcceptanceUnknown(draft.job.async_job_id) from error
             if existing is None:
                 return draft
-            if existing.request_hash != draft.job.request_hash:
-                raise IdempotencyKeyReused
-            if not draft.is_unanswered_by(existing):
-                return replace(draft, existing=existing)
-            if draft.dedupe_key is None:
-                # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
-                retry_after = existing.record_expires_at - self._clock()
-                raise _refused(draft, AnotherIsRunning(retry_after=retry_after, async_job_id=None))
+            if not draft.needs_new_job(existing):
+                self._discard_input(draft, existing)
+                return self._answered(draft, existing)
             # The input gets a new job, which is admitted and has its input already.
-            async_job_id = self._reserve(draft.job.owner, draft.dedupe_key, draft.job_type, instead_of=draft.job.async_job_id)
+            async_job_id = self._reserve(
+                draft.job.owner, draft.dedupe_key or "", draft.job_type, instead_of=draft.job.async_job_id
+            )
             draft = replace(draft, job=draft.job.with_id(async_job_id))
+        return draft
+
+    def _answered(self, draft: _Draft, existing: AsyncJob) -> _Draft:
+        """Take the job of an earlier request. Raise why there can be none."""
+        if existing.request_hash != draft.job.request_hash:
+            raise IdempotencyKeyReused
+        if draft.is_unanswered_by(existing):
+            # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
+            retry_after = existing.record_expires_at - self._clock()
+            raise _refused(draft, AnotherIsRunning(retry_after=retry_after, async_job_id=None))
+        return replace(draft, existing=existing)
+
+    def _discard_input(self, draft: _Draft, existing: AsyncJob) -> None:
+        """Delete this request's copy of the input: two requests came at the same moment, and the other one's job stays."""
+        if draft.job.input_location is None or existing.generation == draft.job.generation:
+            return
+        # If this fails, the bucket's lifecycle deletes the copy.
+        with suppress(Unavailable):
+            self._objects.delete_all(draft.job)
 
     def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
         """Take the lock for the new record, or end the record again if another job took the lock first."""
@@ -338,7 +400,11 @@ class SubmitPipeline:
     def _rolled_back(self, job: AsyncJob) -> bool:
         """End the record that did not get the lock. False if a worker has begun the job: then it has the lock by now."""
         ended = job.rolled_back(now=self._clock())
-        if self._store.swap_if_unchanged(job, ended) is not None:
+        try:
+            lost = self._store.swap_if_unchanged(job, ended)
+        except Unavailable as error:
+            raise AcceptanceUnknown(job.async_job_id) from error
+        if lost is not None:
             return False
         # The end of another job may have sent this one's message instead of that of a job that waits.
         self._locks().wake(ended)
