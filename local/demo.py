@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import httpx
 
 from local.errors import DemonstrationError
+from local.terminal import one_line
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 _BAR_WIDTH, _LINE_WIDTH = 32, 110
@@ -26,7 +27,7 @@ class ProgressBar:
         if self._out.isatty():
             done = round(_BAR_WIDTH * job["progress"] / 100)
             bar = "#" * done + "." * (_BAR_WIDTH - done)
-            line = f"  {job['status']:<12} [{bar}] {job['progress']:>3} %  {job.get('message') or ''}"
+            line = f"  {job['status']:<12} [{bar}] {job['progress']:>3} %  {one_line(job.get('message') or '')}"
             self._write(f"\r\x1b[K{line[:_LINE_WIDTH]}")
         else:
             self._write(f"  {job['status']}\n")
@@ -84,7 +85,7 @@ def summary(job: dict[str, Any], document: dict[str, Any]) -> str:
     submitted, ended = (datetime.fromisoformat(job[moment]) for moment in ("createdAt", "endedAt"))
     seconds = (ended - submitted).total_seconds()
     numbers = f"{document['pageCount']:,} pages, {document['wordCount']:,} words"
-    beginning = " ".join(document["pages"][0]["text"].split())
+    beginning = one_line(" ".join(document["pages"][0]["text"].split()))
     room = _LINE_WIDTH - len(numbers)
     return f"{job['status']} after {seconds:.1f} s\n{numbers}: {beginning[:room]} ..."
 
@@ -92,5 +93,5 @@ def summary(job: dict[str, Any], document: dict[str, Any]) -> str:
 def _json(answer: httpx.Response, expected: int) -> Any:
     if answer.status_code != expected:
         request = answer.request
-        raise DemonstrationError(f"{request.method} {request.url} answered {answer.status_code}: {answer.text[:500]}")
+        raise DemonstrationError(f"{request.method} {request.url} answered {answer.status_code}: {one_line(answer.text[:500])}")
     return answer.json()

@@ -14,9 +14,11 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from local.errors import EngineDiedError, LocalError, PortTakenError
+from local.terminal import one_line
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
@@ -61,8 +63,12 @@ def find(state: Path) -> Engine | None:
     return None
 
 
-def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_released: bool = False) -> Engine:
-    """Start an engine and wait until it answers. `extra` goes into its environment, and from there into that of each function.
+def start(
+    state: Path, *, python: Path, lambda_python: Path, port: int, extra: Mapping[str, str], as_released: bool = False
+) -> Engine:
+    """Start an engine on `python`, which runs the functions on `lambda_python`, and wait until it answers.
+
+    `extra` goes into its environment, and from there into that of each function.
 
     Only this user may read the state folder: it holds the engine's credentials.
     """
@@ -71,10 +77,12 @@ def start(state: Path, *, python: Path, port: int, extra: Mapping[str, str], as_
     state.chmod(0o700)
     _reap(state)
     require_free(port)
-    if not python.exists():
-        raise LocalError(f"{python} is missing. Make it with: make environments")
+    for program in (python, lambda_python):
+        if not program.exists():
+            raise LocalError(f"{program} is missing. Make it with: make environments")
     temporary = _fresh(state / "tmp")
-    command = [str(python), "-m", "local.engine", "--port", str(port), "--claim", str(state / "engine.claim")]
+    options = {"--port": str(port), "--claim": str(state / "engine.claim"), "--lambda-python": str(lambda_python)}
+    command = [str(python), "-m", "local.engine", *chain.from_iterable(options.items())]
     log = state / "engine.log"
     with log.open("w") as output:
         child = subprocess.Popen(
@@ -129,7 +137,7 @@ def free_port() -> int:
 def last_lines(log: Path, count: int = 25) -> str:
     """Return the end of a log, for people."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return "\n".join(f"  {line}" for line in lines[-count:])
+    return "\n".join(f"  {one_line(line)}" for line in lines[-count:])
 
 
 def _bare_environment(temporary: Path) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from local.demo import ProgressBar, curl, summary
 
 
@@ -10,8 +12,8 @@ class Terminal(io.StringIO):
         return True
 
 
-def job(status: str, progress: int) -> dict[str, object]:
-    return {"asyncJobId": "1", "status": status, "progress": progress, "message": "Reading page 2 of 4"}
+def job(status: str, progress: int, message: str = "Reading page 2 of 4") -> dict[str, object]:
+    return {"asyncJobId": "1", "status": status, "progress": progress, "message": message}
 
 
 def test_terminal_shows_one_line_that_is_rewritten() -> None:
@@ -23,6 +25,19 @@ def test_terminal_shows_one_line_that_is_rewritten() -> None:
     assert out.getvalue().count("\r") == 2
     assert out.getvalue().count("\n") == 1
     assert "[################................]  50 %  Reading page 2 of 4" in out.getvalue()
+
+
+@pytest.mark.parametrize("message", ["\x1b]0;a title\x07", "\nStatus   COMPLETED", "\r\x9b2J", "\u202e"], ids=ascii)
+def test_message_of_a_job_stays_in_its_line(message: str) -> None:
+    out = Terminal()
+    ProgressBar(out).show(job("IN_PROGRESS", 50, message))
+    assert out.getvalue().removeprefix("\r\x1b[K").isprintable()
+
+
+def test_text_of_a_document_stays_in_its_line() -> None:
+    ended = {"status": "COMPLETED", "createdAt": "2026-11-26T06:00:00.000Z", "endedAt": "2026-11-26T06:00:03.456Z"}
+    pages = [{"page": 1, "text": "\x1b[2J\u202e"}]
+    assert summary(ended, {"pageCount": 1, "wordCount": 1, "pages": pages}).replace("\n", "").isprintable()
 
 
 def test_file_has_one_line_for_each_status() -> None:

@@ -29,7 +29,9 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 
 def start(state: Path, port: int | None = None) -> Engine:
-    return process.start(state, python=Tools().lambda_python, port=port or process.free_port(), extra={})
+    tools = Tools()
+    port = port or process.free_port()
+    return process.start(state, python=tools.engine_python, lambda_python=tools.lambda_python, port=port, extra={})
 
 
 @pytest.mark.slow
@@ -104,7 +106,19 @@ def test_error_of_a_failed_start_has_the_end_of_the_log(state: Path) -> None:
     broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
     broken.chmod(0o755)
     with pytest.raises(EngineDiedError, match="no such luck"):
-        process.start(state, python=broken, port=process.free_port(), extra={})
+        process.start(state, python=broken, lambda_python=Path(sys.executable), port=process.free_port(), extra={})
+
+
+def test_missing_interpreter_of_the_functions_is_named_with_advice(state: Path) -> None:
+    missing = state / "python"
+    with pytest.raises(LocalError, match=f"{missing} is missing. Make it with: make environments"):
+        process.start(state, python=Path(sys.executable), lambda_python=missing, port=process.free_port(), extra={})
+
+
+def test_log_is_quoted_without_commands_to_the_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"one\x1b]0;a title\x07\ntwo\xc2\x9b2J\n")
+    assert process.last_lines(log) == r"  one\x1b]0;a title\x07" + "\n" + r"  two\x9b2J"
 
 
 def wait_until_gone(state: Path) -> None:
