@@ -14,6 +14,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.settings import Settings
 from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.sqs_batch import BatchWorker
 
 settings = Settings()
@@ -28,8 +29,9 @@ worker = BatchWorker(executor, queue)
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run an SQS batch."""
-
-    def remaining() -> timedelta:
-        return timedelta(milliseconds=context.get_remaining_time_in_millis())
-
-    return worker.handle(event, request_id=context.aws_request_id, remaining=remaining)
+    limit_memory(int(context.memory_limit_in_mb))  # of Lambda's own context it is text
+    return worker.handle(
+        event,
+        request_id=context.aws_request_id,
+        remaining=lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()),
+    )

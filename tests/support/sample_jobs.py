@@ -84,9 +84,9 @@ def is_quick(input: Turn, context: JobContext) -> int:
     return context.attempt
 
 
-@job("sample.is_quick_async", expected_seconds=0.1, timeout_seconds=30)
+@job("sample.is_quick_async", expected_seconds=0.1, timeout_seconds=30, retry_timeouts=False)
 async def is_quick_async(input: Turn, context: JobContext) -> int:
-    """Do the same in a coroutine."""
+    """Do the same in a coroutine, of a type whose timeouts are not retried."""
     if input.turn == "dawdles" and context.attempt == 1:
         await asyncio.sleep(20)
     return context.attempt
@@ -214,6 +214,19 @@ async def sleeps_async(input: Seconds, context: JobContext) -> str:
     finally:
         context.logger.info("cleaned up")
     return "rested"
+
+
+@job("sample.sleeps_too_long", timeout_seconds=1, retry_timeouts=False)
+def sleeps_too_long(input: Seconds, context: JobContext) -> str:
+    """Sleep, of a type whose timeouts are not retried."""
+    time.sleep(input.seconds)
+    return "rested"
+
+
+@job("sample.holds_memory", max_attempts=1)
+def holds_memory(input: Size, context: JobContext) -> int:
+    """Hold this many bytes of memory."""
+    return len(bytearray(input.size))
 
 
 @job("sample.dies_once", timeout_seconds=300)

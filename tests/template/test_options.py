@@ -151,12 +151,16 @@ def test_alarms_on_custom_metrics_name_fields_of_log_lines() -> None:
     assert template()["Globals"]["Function"]["Environment"]["Variables"]["APPLICATION"] == {"Ref": "AWS::StackName"}
 
 
-def test_lost_workers_are_counted_in_the_sweepers_log() -> None:
+def test_jobs_that_ended_their_workers_are_counted_together() -> None:
     counted = properties("WorkersLost")
     assert counted["LogGroupName"] == {"Ref": "SweeperLog"}
     assert counted["FilterPattern"] == '{ $.message = "JOB_FAILED" && $.errorCode = "WORKER_LOST" }'
     (metric,) = counted["MetricTransformations"]
     alarm = properties("WorkersLostAlarm")
+    out_of_memory = properties("OutOfMemory")
+    assert out_of_memory["LogGroupName"] == {"Ref": "WorkerLog"}
+    assert out_of_memory["FilterPattern"] == '{ $.message = "JOB_FAILED" && $.errorCode = "OUT_OF_MEMORY" }'
+    assert out_of_memory["MetricTransformations"] == [metric]
     assert (alarm["Namespace"], alarm["MetricName"]) == (metric["MetricNamespace"], metric["MetricName"])
 
 

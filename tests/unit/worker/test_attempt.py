@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -147,6 +149,38 @@ def test_time_limit_is_raised_in_the_job_and_its_finally_runs(
     run(job)
     assert failure(store, job).code == "TIME_LIMIT_EXCEEDED"
     assert "cleaned up" in lines.names()
+
+
+def test_timeout_of_a_type_without_their_retries_fails_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.sleeps_too_long", {"seconds": 5}, deadline_at=NOW + timedelta(seconds=0.05))
+    assert run(job) is None
+    assert (stored(store, job).status, failure(store, job).code) == (Status.FAILED, "TIME_LIMIT_EXCEEDED")
+    assert not failure(store, job).retryable
+
+
+def test_job_without_memory_is_retried_and_leaves_nothing_in_memory(
+    store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[weakref.ref[object]] = []
+
+    class Large:
+        """What the job holds when the memory is used up."""
+
+    def allocate(_self: object, _definition: object) -> None:
+        large = Large()
+        held.append(weakref.ref(large))
+        raise MemoryError
+
+    def recorded(*arguments: Any, **options: Any) -> object:
+        assert [reference() for reference in held] == [None]
+        return swap(*arguments, **options)
+
+    swap = store.swap_if_unchanged
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", allocate)
+    monkeypatch.setattr(store, "swap_if_unchanged", recorded)
+    job = submit("sample.returns")
+    assert run(job) is not None
+    assert (failure(store, job).code, failure(store, job).retryable) == ("OUT_OF_MEMORY", True)
 
 
 def test_time_limit_that_fires_as_the_job_ends_counts(

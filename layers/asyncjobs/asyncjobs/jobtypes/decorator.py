@@ -106,6 +106,7 @@ class JobType:
     """Both are empty until `JobDefinition.describe` makes them: that takes pydantic."""
     tracked: bool = False
     """Whether it has no function here: an outside worker reports on its jobs."""
+    retry_timeouts: bool = True
 
 
 def job(
@@ -114,6 +115,7 @@ def job(
     expected_seconds: float = 10,
     timeout_seconds: float = 60,
     max_attempts: int = 3,
+    retry_timeouts: bool = True,
     retention_seconds: float = DEFAULT_RETENTION.total_seconds(),
     retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
@@ -134,6 +136,8 @@ def job(
     - `timeout_seconds`: the longest time of one attempt, up to 890; then `TimeLimitExceeded` is raised in it. Up to 60 the
       attempt runs on one lease and costs no heartbeat; above, it renews its lease every 8 s, one write unit each.
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
+    - `retry_timeouts`: whether `TimeLimitExceeded` leads to another attempt. False: the job fails, since its input alone
+      decides how long it takes.
     - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
     - `retention_from`: the start of the retention: the job's end, or its creation. In any case at least a minute from the end.
     - `immediate`: whether the submit function may run the job when it is quick and has attempts left. True: if measured
@@ -159,6 +163,7 @@ def job(
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TIMEOUT),
         timeout=_seconds(name, "timeout_seconds", timeout_seconds, timedelta(seconds=1), MAX_TIMEOUT),
         max_attempts=max_attempts,
+        retry_timeouts=retry_timeouts,
         retention=retention,
         retention_from=_retention_from(name, retention_from),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from traceback import clear_frames
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
@@ -98,7 +99,12 @@ class Attempt:
             self._stream.discard()
         if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
             return Stopped(error)
+        if isinstance(error, MemoryError):
+            # The job's own variables, which recording its end needs the memory of.
+            clear_frames(error.__traceback__)
         code, message, retryable = _explain(error)
+        if isinstance(error, TimeLimitExceeded):
+            retryable = self._plan.retries_timeouts
         return Errored(
             JobFailure(
                 code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable
@@ -180,23 +186,26 @@ class Attempt:
 
 def _explain(error: BaseException) -> tuple[str, str, bool]:
     """Return the error's code, a message for the job's owner, and whether another attempt may help."""
-    match error:
-        case JobError():
-            return error.code, error.message, isinstance(error, Retry)
-        case InputMissing():
-            return "INPUT_MISSING", "The job's input does not exist any more. Submit it again.", False
-        case UnknownJobType():
-            return "UNKNOWN_JOB_TYPE", "The worker does not have this job type.", True
-        case Unavailable():
-            return "UNAVAILABLE", "A service that the job needs was not available.", True
-        case TimeLimitExceeded():
-            return (
-                "TIME_LIMIT_EXCEEDED",
-                "The attempt used up its time: its timeout, or what was left before the deadline.",
-                True,
-            )
-        case _:
-            return "JOB_RAISED", f"The job raised {type(error).__name__}; its traceback is in the log.", True
+    if isinstance(error, JobError):
+        return error.code, error.message, isinstance(error, Retry)
+    for kind, explanation in _EXPLANATIONS.items():
+        if isinstance(error, kind):
+            return explanation
+    return "JOB_RAISED", f"The job raised {type(error).__name__}; its traceback is in the log.", True
+
+
+_EXPLANATIONS: dict[type[BaseException], tuple[str, str, bool]] = {
+    InputMissing: ("INPUT_MISSING", "The job's input does not exist any more. Submit it again.", False),
+    UnknownJobType: ("UNKNOWN_JOB_TYPE", "The worker does not have this job type.", True),
+    Unavailable: ("UNAVAILABLE", "A service that the job needs was not available.", True),
+    TimeLimitExceeded: (
+        "TIME_LIMIT_EXCEEDED",
+        "The attempt used up its time: its timeout, or what was left before the deadline.",
+        True,
+    ),
+    # Jobs that run side by side share the memory, so another attempt may have more of it.
+    MemoryError: ("OUT_OF_MEMORY", "The job needs more memory than its worker has. Submit a smaller input.", True),
+}
 
 
 def _serialized(definition: JobDefinition, returned: Any) -> bytes:

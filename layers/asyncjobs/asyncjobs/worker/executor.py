@@ -178,10 +178,11 @@ class Executor:
         now = self._clock()
         if isinstance(outcome, Succeeded):
             return job.completed(now=now, result=outcome.result)
-        if not outcome.failure.retryable or job.attempt >= job.max_attempts:
-            return job.failed(now=now, error=outcome.failure)
-        if isinstance(outcome.exception, TimeLimitExceeded) and self._at_most < plan.timeout:
+        has_attempts = job.attempt < job.max_attempts
+        if has_attempts and isinstance(outcome.exception, TimeLimitExceeded) and self._at_most < plan.timeout:
             return job.released(now=now, error=HANDED_OVER, after=timedelta(0))
+        if not has_attempts or not outcome.failure.retryable:
+            return job.failed(now=now, error=outcome.failure)
         after = retry_backoff(job.attempt, jitter=self._jitter) if outcome.after is None else outcome.after
         return job.released(now=now, error=outcome.failure, after=after)
 

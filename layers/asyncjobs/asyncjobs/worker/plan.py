@@ -48,6 +48,11 @@ class Plan:
         """Whether the attempt is longer than its lease, and sends heartbeats."""
         return not is_short(self.timeout)
 
+    @property
+    def retries_timeouts(self) -> bool:
+        """Whether another attempt may follow one that took too long."""
+        return self.job_type is None or self.job_type.retry_timeouts
+
     def load(self) -> JobDefinition:
         """Import the job. Raises `UnknownJobType`, and whatever its module raises."""
         if self.job_type is None:
