@@ -24,14 +24,14 @@ documents = docs/http-api.md
 # Every shell has a USER; only one given to make counts.
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that runs here: sam requires the same minor version on the PATH.
-sam = PATH="$(CURDIR)/.venv-aws/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
-build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-aws/bin/python' -m tools.layer --architecture $(ARCHITECTURE)
+sam = PATH="$(CURDIR)/.venv-lambda/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
+build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-lambda/bin/python' -m tools.layer --architecture $(ARCHITECTURE)
 compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock"
 # One process for each machine: they take about 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
-runtime = $$(.venv-aws/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -71,7 +71,7 @@ audit: checks ## Look for secrets, weak code and known vulnerabilities of the de
 
 lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrade)
 	@$(make_environments) uv
-	@for file in layers/*/requirements.in $(foreach name,uv engine checks tools tests,requirements/$(name).in); do \
+	@for file in layers/*/requirements.in $(foreach name,uv engine lambda checks tools tests,requirements/$(name).in); do \
 	  $(compile) $(ARGS) $$file -o $${file%.in}.txt || exit 1; done
 
 soak: tests ## Run jobs under faults and count lost, stuck, wrong and duplicate ones (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)
@@ -101,15 +101,15 @@ deploy: build ## Deploy the build to your AWS account, with prompts for the para
 verify: environments ## Check a deployed stack with your AWS credentials (STACK=name REGION=eu-west-1 TOKEN=...)
 	@TOKEN="$(TOKEN)" .venv/bin/python -m tools.verify --stack "$(or $(STACK),asyncjobs)" $(if $(REGION),--region "$(REGION)")
 
-environments: ## Make .venv and .venv-aws (PYTHON=/path/to/python)
-	@$(make_environments) engine tools
+environments: ## Make .venv, .venv-aws and .venv-lambda (PYTHON=/path/to/python)
+	@$(make_environments) engine lambda tools
 
 tests:
-	@$(make_environments) engine tests
+	@$(make_environments) engine lambda tests
 
 checks:
-	@$(make_environments) engine tests checks
+	@$(make_environments) engine lambda tests checks
 
 clean: stop ## Stop, and delete everything that make created
-	@rm -rf .venv .venv-aws .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-aws .venv-lambda .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """The local engine's process: the patched emulator, on this machine's loopback interface only.
 
-Runs in .venv-aws. While it runs it holds a lock on its claim file, which contains its process id, port and credentials.
+Runs in .venv-aws, and its functions in .venv-lambda. While it runs it holds a lock on its claim file, which contains its process id, port and credentials.
 The operating system releases the lock however the process ends, so a claim cannot be stale.
 """
 
@@ -26,6 +26,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m local.engine")
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--claim", type=Path, required=True)
+    arguments.add_argument("--lambda-python", type=Path, required=True, help="the interpreter of the functions")
     arguments.add_argument("--as-released", action="store_true", help="leave the emulator's gaps open")
     options = arguments.parse_args()
 
@@ -35,7 +36,7 @@ def main() -> None:
     _take(claim, options.port)
     _listen_on_loopback_only(options.port)
     if not options.as_released:
-        emulator_patches.close_all()
+        emulator_patches.close_all(options.lambda_python)
     sys.argv = sys.argv[:1]  # the emulator parses the command line, too
     emulator.module("app").main()
 

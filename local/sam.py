@@ -17,13 +17,15 @@ from local.process import LOOPBACK, PROJECT, REGION, Engine, last_lines
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs of the project's two virtual environments, see tools/environments.py."""
+    """The programs of the project's virtual environments, see tools/environments.py."""
 
     sam: Path = PROJECT / ".venv" / "bin" / "sam"
-    lambda_python: Path = PROJECT / ".venv-aws" / "bin" / "python"
+    engine_python: Path = PROJECT / ".venv-aws" / "bin" / "python"
+    lambda_python: Path = PROJECT / ".venv-lambda" / "bin" / "python"
+    """The functions run on it."""
 
     def runtime(self) -> str:
-        """Return Lambda's name for the engine's Python: the engine runs the functions on its own interpreter."""
+        """Return Lambda's name for the functions' Python."""
         script = "import sys; print('python%d.%d' % sys.version_info[:2])"
         return subprocess.run([self.lambda_python, "-c", script], check=True, capture_output=True, text=True).stdout.strip()
 

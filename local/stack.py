@@ -156,7 +156,9 @@ class LocalStack:
         self._records.forget("stack", "deployed")
         process.stop(self.state)
         self._say(f"Starting the local engine on port {port}")
-        return process.start(self.state, python=self._tools.lambda_python, port=port, extra=env or {})
+        return process.start(
+            self.state, python=self._tools.engine_python, lambda_python=self._tools.lambda_python, port=port, extra=env or {}
+        )
 
     def _wanted(self, parameters: Mapping[str, str] | None) -> Deployment:
         """Return what identifies a deployment."""

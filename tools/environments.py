@@ -1,8 +1,8 @@
 """Make the virtual environments that are missing or outdated: `python -m tools.environments NAME ...`.
 
-.venv-aws holds the local engine and the packages that Lambda's runtime has: the functions run in it, so a package that a layer
-does not bring along must be missing there. .venv holds the tools, first those that `make run` needs and later the tests' as
-well. .venv-checks holds the security checks, which need an older boto3 than the tools.
+.venv-aws holds the local engine. .venv-lambda holds the packages that Lambda's runtime has: the functions run in it, so a
+package that a layer does not bring along is missing there. .venv holds the tools, first those that `make run` needs and later
+the tests' as well. .venv-checks holds the security checks, which need an older boto3 than the tools.
 
 uv installs them in seconds, and is installed into .venv-uv first. The variable UV names another uv; if it is empty, and on
 platforms for which there is no uv, pip installs them. Both check the hashes of the same locks.
@@ -43,11 +43,12 @@ class Environment:
 
 UV = Environment(".venv-uv", "requirements/uv.txt", "uv", program="bin/uv")
 ENGINE = Environment(".venv-aws", "requirements/engine.txt", "the local engine")
+LAMBDA = Environment(".venv-lambda", "requirements/lambda.txt", "the packages of Lambda's runtime")
 TOOLS = Environment(".venv", "requirements/tools.txt", "the tools")
 TESTS = Environment(".venv", "requirements/tests.txt", "the tools and the tests' packages", extends=TOOLS)
 CHECKS = Environment(".venv-checks", "requirements/checks.txt", "the security checks")
 
-_NAMES = {"uv": UV, "engine": ENGINE, "tools": TOOLS, "tests": TESTS, "checks": CHECKS}
+_NAMES = {"uv": UV, "engine": ENGINE, "lambda": LAMBDA, "tools": TOOLS, "tests": TESTS, "checks": CHECKS}
 
 _PIP_INSTALL = ("-m", "pip", "install", "--disable-pip-version-check", "--retries", "2")
 
@@ -61,8 +62,8 @@ def main(names: Sequence[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same moment
         try:
             missing = [_NAMES[name] for name in names if not maker.is_complete(_NAMES[name])]
-            if ENGINE in missing:
-                State(state).stop()  # a running engine would lose the packages it runs on
+            if ENGINE in missing or LAMBDA in missing:
+                State(state).stop()  # a running engine and its functions would lose the packages they run on
             maker.make_all(missing, os.environ.get("UV"))
         except LocalError as error:
             _say(str(error))

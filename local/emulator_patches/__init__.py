@@ -4,6 +4,7 @@ Each gap has a test that fails as soon as the emulator has no such gap: then del
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3
 
@@ -25,7 +26,8 @@ GAPS: tuple[Callable[[], None], ...] = (
 )
 
 
-def close_all() -> None:
-    """Apply all patches. Call it before the emulator starts."""
+def close_all(lambda_python: Path) -> None:
+    """Apply all patches, and run the functions on this interpreter. Call it before the emulator starts."""
+    functions.run_on(lambda_python)
     for close in GAPS:
         close()

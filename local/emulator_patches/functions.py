@@ -1,8 +1,9 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""Lambda functions: when a call ends, and what it has logged."""
+"""Lambda functions: what they can import, when a call ends, and what it has logged."""
 
 import queue
 import time
+from pathlib import Path
 from typing import Any
 
 from local.emulator_patches.emulator import Properties, before_provisioning, module
@@ -18,6 +19,21 @@ _CALL_AND_END_THE_LOG = f"""\
                 os.write(2, {_LAST_LINE!r})
 """
 _PATIENCE = 0.25  # s, as the emulator's own
+
+
+def run_on(interpreter: Path) -> None:
+    """Run Python functions on this interpreter, which has the packages of Lambda's runtime.
+
+    The emulator runs them on its own, where they can also import its packages, which no layer takes to AWS.
+    """
+    runtime = module("core.lambda_runtime")
+    choose = runtime._detect_runtime_binary
+
+    def choose_for_python(name: str) -> tuple[str, str]:
+        program, script = choose(name)
+        return (str(interpreter) if name.startswith("python") else program), script
+
+    runtime._detect_runtime_binary = choose_for_python
 
 
 def answer_when_the_function_has() -> None:

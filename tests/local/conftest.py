@@ -87,7 +87,8 @@ def _deployed(state: Path, app_url: str, *, as_released: bool) -> Iterator[Deplo
     tools = Tools()
     engine = process.start(
         state,
-        python=tools.lambda_python,
+        python=tools.engine_python,
+        lambda_python=tools.lambda_python,
         port=process.free_port(),
         extra={"SEEN": "by functions"},
         as_released=as_released,

@@ -120,6 +120,15 @@ def test_released_keeps_an_empty_endpoint(released: Deployed) -> None:
     assert httpx.get(released.url("PlainApi", "/x")).json()["environment"]["AWS_ENDPOINT_URL"] == ""
 
 
+def test_function_imports_the_packages_of_lambdas_runtime_alone(twin: Deployed) -> None:
+    found = httpx.get(twin.url("SamApi", "/open/x")).json()["packages"]
+    assert found == ["boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"]
+
+
+def test_released_lets_functions_import_its_own_packages(released: Deployed) -> None:
+    assert "ministack" in httpx.get(released.url("PlainApi", "/x")).json()["packages"]
+
+
 # ── Queues ──
 
 
@@ -292,7 +301,7 @@ def _calls_counted_after_one(deployed: Deployed) -> float:
 
 
 def _stream_after_an_expiry(*options: str) -> list[dict[str, Any]]:
-    command = [str(Tools().lambda_python), "-m", "tests.local.expiry", *options]
+    command = [str(Tools().engine_python), "-m", "tests.local.expiry", *options]
     done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     records: list[dict[str, Any]] = json.loads(done.stdout)
     return records

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".venv-checks" / "bin"
 LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements"]
-LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "tests", "tools", "uv"))]
+LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "lambda", "tests", "tools", "uv"))]
 """Each is an .in file, in which people name packages, and a .txt file, which `make lock` makes of it."""
 
 BASELINE = ROOT / ".secrets.baseline"

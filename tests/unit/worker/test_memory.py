@@ -40,7 +40,7 @@ def test_more_than_the_functions_memory_cannot_be_allocated() -> None:
     assert run(f"{ALLOCATES}\nlimit_memory(512)\nprint(fits(300), fits(512), fits(300))") == "True False True"
 
 
-def test_what_is_in_use_counts() -> None:
+def test_memory_in_use_counts() -> None:
     assert run(f"{ALLOCATES}\nheld = bytearray(300 << 20)\nlimit_memory(512)\nprint(fits(50), fits(250))") == "True False"
 
 

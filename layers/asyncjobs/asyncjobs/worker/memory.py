@@ -35,6 +35,6 @@ def limit_memory(megabytes: int) -> None:
 
 
 def _used() -> tuple[int, int]:
-    """Return the bytes that the process holds in memory, and those that count towards the limit of data."""
+    """Return the bytes that the process holds in memory, and those that count toward the limit of data."""
     fields = [int(field) for field in _STATM.read_text(encoding="ascii").split()]
     return fields[1] * resource.getpagesize(), fields[5] * resource.getpagesize()
