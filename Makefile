@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token env invoke stop logs deploy check audit lock test soak fuzz build bench catalog environments tests checks clean
+.PHONY: help run token env invoke stop logs deploy adopt check audit lock test soak fuzz build bench catalog environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
 # EXAMPLES is the number of runs of the stateful test at the end of `soak`, and the number of requests per operation of `fuzz`.
+# PARAMETERS are those of the template that `deploy` changes: all others keep the stack's values.
 # ARCHITECTURE is the processor that `build` builds for: by default the template's.
 PYTHON ?=
 PORT ?=
@@ -12,6 +13,10 @@ FOLLOW ?=
 ARGS ?=
 STACK ?=
 REGION ?=
+PARAMETERS ?=
+TABLE ?=
+BUCKET ?=
+POOL ?=
 TOKEN ?=
 EXAMPLES ?=
 ARCHITECTURE ?= arm64
@@ -31,6 +36,8 @@ compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.
 # One process for each machine: they take about 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
+# An empty value needs quotes that reach sam.
+parameters = $(foreach each,$(patsubst %=,%="",$(PARAMETERS)),'$(each)')
 runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
 
 help: ## List the commands
@@ -95,8 +102,14 @@ catalog: environments ## Write the catalog of job types, the OpenAPI document an
 build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
-deploy: build ## Deploy the build to your AWS account, with prompts for the parameters
-	@$(sam) deploy --guided --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
+# sam keeps the stack's value of each parameter that is not named here, and takes the template's default for a new one.
+deploy: build ## Deploy the build to your AWS account (STACK=name REGION=eu-west-1 PARAMETERS="LogLevel=DEBUG")
+	@$(sam) deploy $(if $(STACK),--stack-name "$(STACK)") $(if $(REGION),--region "$(REGION)") $(ARGS) \
+	  --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE) $(parameters)
+
+adopt: environments ## Make a new stack around what a deleted one left (STACK=name TABLE=... BUCKET=... POOL=...)
+	@.venv/bin/python -m tools.adopt --stack "$(STACK)" --table "$(TABLE)" --bucket "$(BUCKET)" \
+	  $(if $(POOL),--pool "$(POOL)") $(if $(REGION),--region "$(REGION)") $(foreach each,$(PARAMETERS),'$(each)')
 
 verify: environments ## Check a deployed stack with your AWS credentials (STACK=name REGION=eu-west-1 TOKEN=...)
 	@TOKEN="$(TOKEN)" .venv/bin/python -m tools.verify --stack "$(or $(STACK),asyncjobs)" $(if $(REGION),--region "$(REGION)")

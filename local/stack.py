@@ -23,6 +23,8 @@ from local.process import REGION, Engine
 from local.sam import Sam, Tools, architecture
 from local.state import State
 
+FRONT_END = "http://localhost:3000"
+"""The origin of a front end on this machine, whose calls of the API are allowed."""
 _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 
 
@@ -162,7 +164,7 @@ class LocalStack:
 
     def _wanted(self, parameters: Mapping[str, str] | None) -> Deployment:
         """Return what identifies a deployment."""
-        known = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture()}
+        known = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture(), "AllowedOrigins": FRONT_END}
         return Deployment({**known, **(parameters or {})}, sources.fingerprint(self.root))
 
     def _build(self, wanted: Deployment) -> None:

@@ -38,7 +38,16 @@ _RETENTION_SECONDS = 3600
 _LEAST_QUOTA = 100
 _JOB_SECONDS = 120
 _LOG_SECONDS = 60
-_REPORT = re.compile(r"Billed Duration: (\d+) ms")
+_REPORT = re.compile(r"RequestId: (\S+).*Billed Duration: (\d+) ms", re.DOTALL)
+_MANY_DUE = 100
+"""How many due jobs make the time of a sweep worth a line."""
+_MOST_HEADERS = 10_240
+"""Bytes of a request line and all headers that the gateway accepts."""
+_OTHER_HEADERS = 2_048
+"""What a browser's headers and a path take of them."""
+_MOST_POLICY = 20_480
+"""Bytes of a function's own policy, in which each route has a statement."""
+_ISSUER_SECONDS = 1.5
 
 
 class Verdict(StrEnum):
@@ -157,10 +166,15 @@ class Deployment:
     def lines(self, function: str, term: str, since: datetime, *, seconds: float = _LOG_SECONDS) -> list[str]:
         """Return a function's log lines that hold the term; wait for the first one."""
         group, end = self.resources[f"{function}Log"], time.monotonic() + seconds
+        pages = self.client("logs").get_paginator("filter_log_events")
         while True:
-            events = self.client("logs").filter_log_events(
-                logGroupName=group, filterPattern=f'"{term}"', startTime=int(since.timestamp() * 1000)
-            )["events"]
+            events = [
+                event
+                for page in pages.paginate(
+                    logGroupName=group, filterPattern=f'"{term}"', startTime=int(since.timestamp() * 1000)
+                )
+                for event in page["events"]
+            ]
             # An emulator may ignore the pattern.
             found = [event["message"] for event in events if term in event["message"]]
             if found or time.monotonic() > end:
@@ -273,6 +287,16 @@ def _mappings(deployment: Deployment) -> str:
     return "; ".join(seen)
 
 
+@check("The functions' policies have room for more routes")
+def _policies(deployment: Deployment) -> str:
+    client, seen = deployment.client("lambda"), []
+    for function in ("Submit", "Status"):
+        policy = client.get_policy(FunctionName=deployment.resources[f"{function}Function"])["Policy"]
+        each = len(policy) / len(json.loads(policy)["Statement"])
+        seen.append(f"{function.lower()} {len(policy)} bytes, room for {(_MOST_POLICY - len(policy)) / each:.0f} more")
+    return "; ".join(seen)
+
+
 @check("The table expires records and can be restored")
 def _table(deployment: Deployment) -> str:
     client, name = deployment.client("dynamodb"), deployment.resources["Table"]
@@ -302,17 +326,46 @@ def _authorizer(deployment: Deployment) -> str:
     return f"401 without a token (WWW-Authenticate: {challenge}), {answered.status_code} with an ID token"
 
 
+@check("The token leaves room for other headers")
+def _token_size(deployment: Deployment) -> str:
+    size = len(deployment.token)
+    if size > _MOST_HEADERS - _OTHER_HEADERS:
+        raise FailsError(
+            f"{size} bytes: the gateway rejects a request whose headers exceed {_MOST_HEADERS}; have the issuer leave out groups"
+        )
+    return f"{size} of {_MOST_HEADERS} bytes"
+
+
+@check("The issuer's keys are RSA keys with ids, and it answers in time")
+def _issuer(deployment: Deployment) -> str:
+    issuer = deployment.parameters.get("JwtIssuer", "")
+    if not issuer:
+        if deployment.is_local:
+            raise UnseenError("the local pool's issuer is an address of AWS")
+        issuer = f"https://cognito-idp.{deployment.session.region_name}.amazonaws.com/{deployment.resources['UserPool']}"
+    began = time.monotonic()
+    document = _body(httpx.get(f"{issuer.removesuffix('/')}/.well-known/openid-configuration", timeout=10), httpx.codes.OK)
+    keys = _body(httpx.get(document["jwks_uri"], timeout=10), httpx.codes.OK)["keys"]
+    took = time.monotonic() - began
+    if document["issuer"] != issuer:
+        raise FailsError(f"JwtIssuer is {issuer}, but the tokens have {document['issuer']}: they must match to the letter")
+    usable = [key for key in keys if key["kty"] == "RSA" and "kid" in key]
+    if not usable:
+        raise FailsError("none of its keys is an RSA key with an id: the gateway verifies no other signature")
+    if took > _ISSUER_SECONDS:
+        raise FailsError(f"it took {took:.1f} s; the gateway waits {_ISSUER_SECONDS} s, and keeps the keys for two hours")
+    return f"{len(usable)} of {len(keys)} keys, read in {took:.1f} s"
+
+
 @check("The challenge of a rejected worker token arrives")
 def _challenge(deployment: Deployment) -> str:
     path = f"/jobs/{'0' * 8}-0000-4000-8000-{'0' * 12}/report"
     answered = deployment.anonymous.patch(path, json={"status": "COMPLETED"}, headers={"authorization": "Bearer none"})
     _expect(answered, httpx.codes.UNAUTHORIZED)
     names = [name for name in answered.headers if name.endswith("www-authenticate")]
-    if "www-authenticate" not in names:
-        raise FailsError(
-            f"the gateway sent {names or 'no such header'} instead of www-authenticate; clients must not rely on it"
-        )
-    return "WWW-Authenticate"
+    if not names:
+        raise FailsError("the gateway dropped the header; clients must not rely on it")
+    return str(names[0])
 
 
 @check("A browser origin may call the API")
@@ -330,6 +383,17 @@ def _cors(deployment: Deployment) -> str:
     if allowed not in {origin, "*"}:
         raise FailsError(f"a preflight from {origin} was answered {answered.status_code}, allowing {allowed}")
     return f"a preflight from {origin} is allowed"
+
+
+@check("The gateway answers what no route takes")
+def _no_route(deployment: Deployment) -> str:
+    seen = {
+        "an unknown method": deployment.http.put("/jobs"),
+        "a slash at the end": deployment.http.get("/jobs/"),
+        "HEAD": deployment.http.head("/job-types"),
+        "a body of 7 MB": deployment.http.post("/jobs", json={"input": "x" * 7_000_000}),
+    }
+    return ", ".join(f"{what} {answer.status_code}" for what, answer in seen.items())
 
 
 # ── Jobs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -401,6 +465,20 @@ def _sweeper(deployment: Deployment) -> str:
     return f"the last sweep read {swept['lookedAt']} due jobs and sent {swept['sent']}; the oldest was due for {swept['oldestDueAgeMs']} ms"
 
 
+@check("Time of a sweep with many due jobs")
+def _sweep_time(deployment: Deployment) -> str:
+    since = datetime.now(UTC) - timedelta(hours=6)
+    swept = [json.loads(line) for line in deployment.lines("Sweeper", "SWEPT", since, seconds=0)]
+    due = {line.get("requestId"): line["lookedAt"] for line in swept if line["lookedAt"] >= _MANY_DUE}
+    if not due:
+        raise UnseenError(f"no sweep of the last hours had {_MANY_DUE} due jobs; it shows after a backlog")
+    billed = dict(_REPORT.findall("\n".join(deployment.lines("Sweeper", "Billed Duration", since, seconds=0))))
+    times = [int(billed[request]) / count for request, count in due.items() if request in billed]
+    if not times:
+        raise UnseenError("no REPORT lines: SystemLogLevel is WARN, or the engine writes none")
+    return f"median {statistics.median(times):.1f} ms per due job, in {len(times)} sweeps"
+
+
 @check("The dead-letter queue is empty")
 def _dead_letters(deployment: Deployment) -> str:
     url = deployment.resources["DeadLetterQueue"]
@@ -429,6 +507,41 @@ def _request_id(deployment: Deployment) -> str:
     return request_id
 
 
+@check("The API writes its access log")
+def _access_log(deployment: Deployment) -> str:
+    if deployment.is_local:
+        raise UnseenError("the local gateway writes no access log")
+    lines = deployment.lines("Api", "routeKey", datetime.now(UTC) - timedelta(minutes=15))
+    if not lines:
+        raise FailsError("no line in 15 minutes; a deployment needs logs:CreateLogDelivery and logs:PutResourcePolicy")
+    broken = [line for line in lines if not _is_json(line)]
+    if broken:
+        raise FailsError(f"{len(broken)} of {len(lines)} lines are no JSON, such as {broken[0]}")
+    return f"{len(lines)} lines in 15 minutes"
+
+
+@check("What a client gets when Lambda throttles a function")
+def _throttled(deployment: Deployment) -> str:
+    if deployment.is_local:
+        raise UnseenError("the local engine throttles no function")
+    lines = deployment.lines("Api", "integrationError", datetime.now(UTC) - timedelta(days=1), seconds=0)
+    calls = [json.loads(line) for line in lines if _is_json(line)]
+    found = {call["status"] for call in calls if re.search("throttl|rate exceeded", call["integrationError"], re.IGNORECASE)}
+    if not found:
+        raise UnseenError("no function was throttled in a day; it needs more calls than the account's quota")
+    return f"status {', '.join(sorted(found))}"
+
+
+@check("S3 may write the access log of the bucket")
+def _bucket_log(deployment: Deployment) -> str:
+    target = deployment.parameters.get("AccessLogBucket", "")
+    if not target:
+        raise UnseenError("AccessLogBucket is empty")
+    if "logging.s3.amazonaws.com" not in deployment.client("s3").get_bucket_policy(Bucket=target)["Policy"]:
+        raise FailsError(f"the policy of {target} does not let logging.s3.amazonaws.com write, so log files are dropped")
+    return f"{target}; files arrive up to hours later"
+
+
 @check("CloudWatch counts jobs by the log's metric lines")
 def _metrics(deployment: Deployment) -> str:
     dimensions = [{"Name": "application", "Value": deployment.stack_name}]
@@ -448,7 +561,7 @@ def _billed(deployment: Deployment) -> str:
     since, seen = datetime.now(UTC) - timedelta(minutes=15), []
     for function in ("Submit", "Status", "Worker", "Sweeper"):
         lines = deployment.lines(function, "Billed Duration", since, seconds=5)
-        billed = [int(found.group(1)) for line in lines if (found := _REPORT.search(line))]
+        billed = [int(found.group(2)) for line in lines if (found := _REPORT.search(line))]
         if billed:
             seen.append(f"{function.lower()} {statistics.median(billed):.0f} ms (of {len(billed)})")
     if not seen:
@@ -488,6 +601,14 @@ def _expect(response: httpx.Response, status: int) -> None:
             f"{response.request.method} {response.request.url.path} was answered {response.status_code} instead of {status}:"
             f" {response.text[:300]}"
         )
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _body(response: httpx.Response, status: int) -> dict[str, Any]:

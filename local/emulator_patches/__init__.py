@@ -6,7 +6,7 @@ Each gap has a test that fails as soon as the emulator has no such gap: then del
 from collections.abc import Callable
 from pathlib import Path
 
-from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3
+from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3, sam
 
 GAPS: tuple[Callable[[], None], ...] = (
     guard.refuse_strangers,
@@ -19,10 +19,12 @@ GAPS: tuple[Callable[[], None], ...] = (
     functions.replace_empty_endpoint,
     iam.count_loopback_as_secure,
     iam.allow_batches_of_messages,
+    iam.know_leading_keys,
     iam.derive_role_credentials_from_secret,
     mappings.read_numbers,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,
+    sam.transform_with_parameters,
 )
 
 

@@ -3,8 +3,10 @@
 
 import hashlib
 import hmac
+import json
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from local.emulator_patches.emulator import module
@@ -34,6 +36,37 @@ def allow_batches_of_messages() -> None:
         return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
     actions.extract_iam_action = extract_single
+
+
+def know_leading_keys() -> None:
+    """Give conditions on `dynamodb:LeadingKeys` the partition keys of the items that a request names.
+
+    The emulator does not know this key, so it lets every request pass. Queries, transactions and batches of writes still pass.
+    """
+    actions, tables = module("core.iam_actions"), module("services.dynamodb")
+    context_of = actions.dynamodb_service_context
+
+    def context_with_keys(body: bytes) -> dict[str, Any]:
+        keys = [str(next(iter(item[_partition_key(tables, table)].values()))) for table, item in _named_items(body)]
+        return {**context_of(body), **({"dynamodb:LeadingKeys": keys} if keys else {})}
+
+    actions.dynamodb_service_context = context_with_keys
+
+
+def _named_items(body: bytes) -> Iterator[tuple[str, Any]]:
+    """Yield the table and the key of each item that a request names."""
+    request = json.loads(body or b"{}")
+    for name in ("Key", "Item"):
+        if name in request:
+            yield request["TableName"], request[name]
+    for table, wanted in request.get("RequestItems", {}).items():
+        for key in wanted["Keys"] if isinstance(wanted, dict) else ():
+            yield table, key
+
+
+def _partition_key(tables: Any, table: str) -> str:
+    (name,) = (key["AttributeName"] for key in tables._tables[table]["KeySchema"] if key["KeyType"] == "HASH")
+    return str(name)
 
 
 def derive_role_credentials_from_secret() -> None:

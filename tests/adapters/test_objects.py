@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -348,6 +349,25 @@ def test_large_result_is_uploaded_in_parts_while_it_is_written(s3: S3) -> None:
     assert s3.part_sizes() == [PART, PART, 4 * MB]
     assert "PutObject" not in s3.names()
     assert stored(s3.objects, writer.close()) == data
+
+
+def test_only_the_completion_of_an_upload_uses_the_patient_client(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(name: str) -> Any:
+        made.append(name)
+        return s3.client
+
+    for name in ("s3", "patient_s3"):
+        monkeypatch.setattr(clients, name, partial(make, name))
+    objects = S3Objects(s3.bucket)
+    with objects.open_result(running_job()) as small:
+        small.write(b'"x"')
+    with objects.open_result(running_job()) as large:
+        large.write(b"x" * (PART + 1))
+        assert made == ["s3"]
+    assert made == ["s3", "patient_s3"]
+    assert s3.names()[-1] == "CompleteMultipartUpload"
 
 
 def test_one_large_write_is_sent_in_parts(s3: S3) -> None:

@@ -250,6 +250,25 @@ def test_failed_entries_of_a_batch_are_returned(sqs: Sqs) -> None:
         assert sqs.queue.send_all(sent) == [sent[3], sent[9], sent[11]]
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue", "KmsDisabled"])
+def test_queue_that_cannot_be_counted_is_unavailable_whatever_the_reason(sqs: Sqs, code: str) -> None:
+    with Stubber(sqs.client) as stub:
+        stub.add_client_error("get_queue_attributes", code)
+        with pytest.raises(Unavailable, match=code):
+            sqs.queue.backlog(Priority.STANDARD)
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight"],
+)
+def test_return_of_a_deleted_message_is_no_error(sqs: Sqs, code: str) -> None:
+    arn = sqs.arn()
+    with Stubber(sqs.client) as stub:
+        stub.add_client_error("change_message_visibility", code)
+        sqs.queue.return_after("handle", timedelta(0), source=arn)
+
+
 @pytest.mark.parametrize(
     ("operation", "call"),
     [

@@ -14,6 +14,7 @@ import pytest
 
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.core.clock import from_epoch_milliseconds
+from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import (
     DEADLINE_EXCEEDED,
     FENCE_AND_DUE,
@@ -563,6 +564,34 @@ def test_each_owner_has_its_own_bucket(store: Store) -> None:
 def over(table: MemoryDynamoDB) -> DynamoStore:
     """Return the real store over a table that serializes its writes, which moto does not."""
     return DynamoStore("jobs", table)  # type: ignore[arg-type]  # a fake of boto3's client
+
+
+class Throttled(MemoryDynamoDB):
+    """A table that leaves out the keys of a batch, a number of times."""
+
+    refusals: int = 0
+
+    def batch_get_item(self, **call: Any) -> dict[str, Any]:
+        if not self.refusals:
+            return super().batch_get_item(**call)
+        self.refusals -= 1
+        return {"Responses": {}, "UnprocessedKeys": call["RequestItems"]}
+
+
+@pytest.mark.parametrize(("refusals", "is_answered"), [(0, True), (3, True), (4, False)])
+def test_batch_of_a_throttled_table_is_read_again_after_growing_pauses(refusals: int, is_answered: bool) -> None:
+    table, pauses = Throttled(resource("Table")["Properties"]), list[float]()
+    store = DynamoStore("jobs", table, pause=pauses.append)  # type: ignore[arg-type]  # a fake of boto3's client
+    job = new_job()
+    store.add_if_absent(job, NOW)
+    table.refusals = refusals
+    if is_answered:
+        assert store.list_by_owner(OWNER, limit=1)[0] == [job]
+    else:
+        with pytest.raises(Unavailable):
+            store.list_by_owner(OWNER, limit=1)
+    assert len(pauses) == min(refusals, 3)
+    assert all(pause <= longest for pause, longest in zip(pauses, (0.05, 0.1, 0.2), strict=False))
 
 
 class RivalBeforeTheSecondTry(MemoryDynamoDB):

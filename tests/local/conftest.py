@@ -105,6 +105,7 @@ def _deployed(state: Path, app_url: str, *, as_released: bool) -> Iterator[Deplo
                 {"ParameterKey": "Runtime", "ParameterValue": tools.runtime()},
                 {"ParameterKey": "Concurrency", "ParameterValue": "3"},
                 {"ParameterKey": "AppUrl", "ParameterValue": app_url},
+                {"ParameterKey": "Origins", "ParameterValue": "http://one.test,http://two.test"},
             ],
         )
         cloudformation.get_waiter("stack_create_complete").wait(

@@ -4,6 +4,7 @@ When a `test_released` fails, the emulator no longer needs the patch: delete it 
 """
 
 import base64
+import contextlib
 import json
 import subprocess
 import time
@@ -89,6 +90,14 @@ def test_failing_function_is_500_without_its_reason(twin: Deployed) -> None:
 def test_released_returns_the_reason_of_a_failing_function(released: Deployed) -> None:
     answer = httpx.get(released.url("PlainApi", "/fail"))
     assert (answer.status_code, "what nobody may read" in answer.text) == (502, True)
+
+
+def test_sam_resolves_the_parameters_of_the_deployment(twin: Deployed) -> None:
+    assert "one.test" in _origins_in_the_transformed_template(twin)
+
+
+def test_released_resolves_the_defaults_of_parameters(released: Deployed) -> None:
+    assert _origins_in_the_transformed_template(released) == "http://default.test"
 
 
 # ── Functions ──
@@ -216,6 +225,14 @@ def test_released_requires_a_permission_that_aws_does_not_have(released: Deploye
         _messages_sent_by_a_user(released)
 
 
+def test_condition_on_leading_keys_is_enforced(twin: Deployed) -> None:
+    assert _keys_read_by_a_user_of("a#*", twin) == ["a#1"]
+
+
+def test_released_ignores_a_condition_on_leading_keys(released: Deployed) -> None:
+    assert _keys_read_by_a_user_of("a#*", released) == ["a#1", "b#1"]
+
+
 # ── Environment of functions ─────────────────────────────────────────────────────────────────────────
 
 
@@ -243,6 +260,12 @@ def token(twin: Deployed) -> str:
         secret_access_key=twin.engine.secret_access_key,
     )
     return users.token(outputs, twin.session, "alice")
+
+
+def _origins_in_the_transformed_template(deployed: Deployed) -> str:
+    template = deployed.client("cloudformation").get_template(StackName="patches", TemplateStage="Processed")["TemplateBody"]
+    cors = template["Resources"]["SamApi"]["Properties"]["Body"]["x-amazon-apigateway-cors"]
+    return str(cors["allowOrigins"])
 
 
 def _quickest_silent_call(deployed: Deployed) -> float:
@@ -273,10 +296,21 @@ def _messages_sent_by_a_user(deployed: Deployed) -> int:
     return len(answer["Successful"])
 
 
-def _client_of_a_user(deployed: Deployed, service: str, *, may: str) -> Any:
+def _keys_read_by_a_user_of(pattern: str, deployed: Deployed) -> list[str]:
+    condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [pattern]}}
+    table = _client_of_a_user(deployed, "dynamodb", may="dynamodb:GetItem", condition=condition)
+    read = []
+    for key in ("a#1", "b#1"):
+        with contextlib.suppress(table.exceptions.ClientError):
+            table.get_item(TableName=deployed.outputs["Table"], Key={"pk": {"S": key}})
+            read.append(key)
+    return read
+
+
+def _client_of_a_user(deployed: Deployed, service: str, *, may: str, condition: Any = None) -> Any:
     iam, user = deployed.client("iam"), f"user-of-{service}"
     iam.create_user(UserName=user)
-    statement = {"Effect": "Allow", "Action": may, "Resource": "*"}
+    statement = {"Effect": "Allow", "Action": may, "Resource": "*", **({"Condition": condition} if condition else {})}
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     iam.put_user_policy(UserName=user, PolicyName="may", PolicyDocument=policy)
     key = iam.create_access_key(UserName=user)["AccessKey"]

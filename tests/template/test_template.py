@@ -6,8 +6,10 @@ import ast
 import itertools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from botocore.session import Session
 
 from asyncjobs import log
 from asyncjobs.aws.dynamodb_history import _key as history_key
-from asyncjobs.aws.items import to_item, wait_slots_key
+from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, to_item, wait_slots_key
 from asyncjobs.aws.log_lines import NAMESPACE
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.job import (
@@ -167,7 +169,11 @@ def test_cors_allows_every_method_and_needed_header() -> None:
         "ratelimit-policy",
     }
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
-    assert "*" not in template()["Parameters"]["AllowedOrigins"]["Default"]
+
+
+def test_no_origin_is_allowed_by_default() -> None:
+    assert template()["Parameters"]["AllowedOrigins"]["Default"] == ""
+    assert template()["Conditions"]["WithOrigins"] == {"Fn::Not": [{"Fn::Equals": [ref("AllowedOrigins"), ""]}]}
 
 
 def test_transform_keeps_the_cors_configuration() -> None:
@@ -180,6 +186,25 @@ def test_api_is_throttled_and_has_an_access_log_without_tokens() -> None:
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= api["DefaultRouteSettings"].keys()
     assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["ApiLog", "Arn"]}
     assert "authorization" not in api["AccessLogSettings"]["Format"].lower()
+
+
+def test_policies_of_functions_have_room_for_the_documented_number_of_own_routes() -> None:
+    # SAM writes a statement into the function's own policy for each route, and cannot be kept from it.
+    longest = max(len(route) for route, _, _ in deployed_routes())
+    arn = "arn:aws:lambda:ap-southeast-2:123456789012:function:" + "x" * 64
+    source = "arn:aws:execute-api:ap-southeast-2:123456789012:a1b2c3d4e5/*/" + "x" * longest
+    statement = {
+        "Sid": "x" * 100,
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": arn,
+        "Condition": {"ArnLike": {"AWS:SourceArn": source}},
+    }
+    used = max(Counter(function for _, function, _ in deployed_routes()).values())
+    room = 20_480 // len(json.dumps(statement)) - used
+    (documented,) = re.findall(r"about (\d+) routes of your own", (ROOT / "docs/operations.md").read_text())
+    assert int(documented) <= room
 
 
 @pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction"])
@@ -487,6 +512,76 @@ def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
 def test_origin_that_no_browser_sends_fails_the_deployment(origins: str, is_accepted: bool) -> None:
     pattern = template()["Parameters"]["AllowedOrigins"]["AllowedPattern"]
     assert (re.fullmatch(pattern, origins) is not None) == is_accepted
+
+
+@pytest.mark.parametrize(
+    ("issuer", "is_accepted"),
+    [
+        ("", True),
+        ("https://issuer.example", True),
+        ("https://issuer.example/", True),
+        ("https://issuer.example/realms/one", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://issuer.example", False),
+        ("http://127.0.0.1.issuer.example", False),
+        ("https://issuer.example ", False),
+        ("issuer.example", False),
+    ],
+)
+def test_issuer_without_tls_fails_the_deployment(issuer: str, is_accepted: bool) -> None:
+    pattern = template()["Parameters"]["JwtIssuer"]["AllowedPattern"]
+    assert (re.fullmatch(pattern, issuer) is not None) == is_accepted
+
+
+def broken_rules(**given: str | list[str]) -> list[str]:
+    """Return the template's rules that these parameters break; all others have their defaults."""
+    values = {name: _value(parameter) for name, parameter in template()["Parameters"].items()} | given
+    return [
+        name
+        for name, rule in template()["Rules"].items()
+        if _holds(rule["RuleCondition"], values) and not all(_holds(each["Assert"], values) for each in rule["Assertions"])
+    ]
+
+
+def _value(parameter: dict[str, Any]) -> Any:
+    default = str(parameter["Default"])
+    return default.split(",") if parameter["Type"] == "CommaDelimitedList" else default
+
+
+def _holds(expression: Any, values: dict[str, Any]) -> Any:
+    if not isinstance(expression, dict):
+        return expression
+    ((function, arguments),) = expression.items()
+    if function == "Ref":
+        return values[arguments]
+    parts = [_holds(each, values) for each in arguments]
+    match function:
+        case "Fn::Equals":
+            return parts[0] == parts[1]
+        case "Fn::Contains":
+            return parts[1] in parts[0]
+        case "Fn::Not":
+            return not parts[0]
+        case "Fn::Or":
+            return any(parts)
+    raise NotImplementedError(function)
+
+
+@pytest.mark.parametrize(
+    ("given", "broken"),
+    [
+        ({}, []),
+        ({"JwtIssuer": "https://issuer.example", "JwtAudience": ["app"]}, []),
+        ({"JwtIssuer": "https://issuer.example"}, ["IssuerHasAudience"]),
+        ({"JwtIssuer": "https://issuer.example", "JwtAudience": ["app", ""]}, ["IssuerHasAudience"]),
+        ({"JwtAudience": ["app"]}, []),
+        ({"MaxBacklog": "100"}, ["BacklogIsShared"]),
+        ({"MaxBacklog": "100", "SubmitRatePerMinute": "10"}, []),
+        ({"MaxBacklog": "100", "MaxLiveJobsPerOwner": "10"}, []),
+    ],
+)
+def test_parameters_that_are_unsafe_together_fail_the_deployment(given: dict[str, Any], broken: list[str]) -> None:
+    assert broken_rules(**given) == broken
 
 
 # ── Functions ──────────────────────────────────────────────────────────────────────────────────────
@@ -813,11 +908,41 @@ def test_only_objects_of_one_area_have_a_wildcard(function: str) -> None:
         assert "*" not in name.removesuffix("inputs/*").removesuffix("results/*")
 
 
-def test_learner_cannot_write_jobs() -> None:
-    (on_items,) = [found for found in statements("LearnerFunction") if found["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}]
-    (prefix,) = on_items["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert history_key("text.search")["pk"]["S"].startswith(prefix.removesuffix("*"))
-    assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
+KEYS = {
+    "job": to_item(new_job())["pk"]["S"],
+    "lock": lock_key("name")["pk"]["S"],
+    "name": to_dedupe_item("alice", "name", "id", datetime.now(UTC))["pk"]["S"],
+    "rate": bucket_key("alice")["pk"]["S"],
+    "slots": wait_slots_key("alice")["pk"]["S"],
+    "durations": history_key("text.search")["pk"]["S"],
+}
+"""A key of each kind of item in the table."""
+
+ITEMS = {
+    "SubmitFunction": {
+        "PutItem": {"job", "name"},
+        "GetItem": {"job", "lock", "durations"},
+        "UpdateItem": {"job", "lock", "rate", "slots"},
+        "DeleteItem": {"job"},
+    },
+    "StatusFunction": {"GetItem": {"job", "durations"}, "BatchGetItem": {"job"}},
+    "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
+    "SweeperFunction": {"GetItem": {"job"}, "UpdateItem": {"job"}},
+    "LearnerFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
+}
+"""The kinds of items that each function may touch, by action."""
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_function_reaches_only_the_kinds_of_items_that_its_code_uses(function: str) -> None:
+    allowed: dict[str, set[str]] = {}
+    for statement in statements(function):
+        if statement["Resource"] == {"Fn::GetAtt": ["Table", "Arn"]}:
+            patterns = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+            kinds = {kind for kind, key in KEYS.items() if any(fnmatch(key, pattern) for pattern in patterns)}
+            assert len(kinds) == len(patterns)
+            allowed |= {action.removeprefix("dynamodb:"): kinds for action in listed(statement["Action"])}
+    assert allowed == ITEMS[function]
 
 
 def test_status_writes_only_the_slots_of_waiting_requests() -> None:
@@ -864,15 +989,35 @@ def test_optional_permissions_are_off_by_default() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_own_key_is_the_only_key_and_tracing_the_only_wildcard(function: str) -> None:
-    use, use_for_table = optional_statements(function, "OwnKey")
-    assert use["Resource"] == use_for_table["Resource"] == ref("KmsKeyArn")
-    assert use["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
-    assert use_for_table["Condition"].keys() == {"StringEquals"}
+def test_role_uses_the_own_key_only_by_way_of_a_service(function: str) -> None:
+    found = optional_statements(function, "OwnKey")
+    assert found
+    for statement in found:
+        assert statement["Resource"] == ref("KmsKeyArn")
+        services = listed(statement["Condition"]["StringLike"]["kms:ViaService"])
+        assert {service["Fn::Sub"].split(".")[0] for service in services} <= {"dynamodb", "lambda", "s3", "sqs"}
+        assert all(service["Fn::Sub"].endswith(".${AWS::Region}.amazonaws.com*") for service in services)
+        assert not [action for action in listed(statement["Action"]) if "*" in action]
+
+
+def test_status_gives_the_own_key_to_no_principal() -> None:
+    actions = [action for each in optional_statements("StatusFunction", "OwnKey") for action in listed(each["Action"])]
+    assert "kms:CreateGrant" not in actions
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "StatusFunction"])
+def test_role_gives_the_own_key_to_no_principal_but_dynamodb(function: str) -> None:
+    (grant,) = [each for each in optional_statements(function, "OwnKey") if "kms:CreateGrant" in listed(each["Action"])]
+    assert grant["Action"] == "kms:CreateGrant"
+    assert grant["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
+    assert grant["Condition"]["StringLike"]["kms:ViaService"]["Fn::Sub"].startswith("dynamodb.")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_tracing_has_a_wildcard(function: str) -> None:
     (trace,) = optional_statements(function, "Traced")
     assert trace["Resource"] == "*", "X-Ray has no finer resource"
     assert set(trace["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-    assert not [action for action in use_for_table["Action"] if "*" in action]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ WITHOUT_UNIT_TEST = {
     "aws/sqs.py": "tests/adapters/test_queue.py",
     "tracked.py": "tests/adapters/test_tracked.py",
 }
-ABOUT_THE_REPOSITORY = {"test_documents.py", "test_layout.py", "test_verify.py", "test_words.py"}
+ABOUT_THE_REPOSITORY = {"test_documents.py", "test_layout.py", "test_log_volume.py", "test_verify.py", "test_words.py"}
 
 
 def modules(package: Path) -> set[Path]:

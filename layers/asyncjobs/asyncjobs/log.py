@@ -43,6 +43,7 @@ LEVELS = {
     "SWEEP_FAILED": logging.ERROR,
     "RECORD_UNREADABLE": logging.ERROR,
     "HISTORY_UNAVAILABLE": logging.WARNING,
+    "BACKLOG_UNAVAILABLE": logging.WARNING,
     "DURATIONS_LEARNED": logging.INFO,
 }
 """The events. Failures are errors; retries, deferred calls and lost races are warnings."""

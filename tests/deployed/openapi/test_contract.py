@@ -14,6 +14,7 @@ from tests.deployed.openapi.contract import Contract
 CONTRACT = Contract(document([]))
 JSON, PROBLEM = {"content-type": "application/json"}, {"content-type": "application/problem+json"}
 HEALTH, JOB, RESULT = "GET /api/v1/health", "GET /api/v1/jobs/{asyncJobId}", "GET /api/v1/jobs/{asyncJobId}/result"
+REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 LINK = "https://bucket.example/result"
 
 
@@ -37,6 +38,9 @@ def problem(status: int, code: str, **more: Any) -> dict[str, Any]:
         (JOB, 404, PROBLEM, problem(404, "JOB_NOT_FOUND")),
         (JOB, 503, {**PROBLEM, "retry-after": "2"}, problem(503, "UNAVAILABLE")),
         (RESULT, 303, {**JSON, "location": LINK}, {"location": LINK}),
+        # The gateway may rename the challenge, so the header is optional.
+        (REPORT, 401, {**PROBLEM, "www-authenticate": "Bearer"}, problem(401, "INVALID_WORKER_TOKEN")),
+        (REPORT, 401, PROBLEM, problem(401, "INVALID_WORKER_TOKEN")),
     ],
 )
 def test_documented_answer_passes(route: str, status: int, headers: Mapping[str, str], body: Any) -> None:

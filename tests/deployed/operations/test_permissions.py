@@ -36,10 +36,10 @@ def outcome(service, method, parameters):
 QUEUES = {"high": "HighQueue", "standard": "Queue", "low": "LowQueue"}
 ALLOWED = {
     "SubmitFunction": {
-        "dynamodb:PutItem",
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
-        "dynamodb:DeleteItem",
+        *(f"dynamodb:PutItem {kind}" for kind in ("job", "name")),
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "durations")),
+        *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock", "rate", "slots")),
+        "dynamodb:DeleteItem job",
         "dynamodb:Query waiting",
         *(f"sqs:SendMessage {priority}" for priority in QUEUES),
         "s3:PutObject inputs/",
@@ -52,17 +52,15 @@ ALLOWED = {
         "s3:DeleteObject inputs/",
         "s3:DeleteObject results/",
     },
-    # It updates only items of waiting requests. The engine ignores conditions on keys; tests/template has this one.
     "StatusFunction": {
-        "dynamodb:UpdateItem",
-        "dynamodb:GetItem",
-        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem slots",
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "durations")),
+        "dynamodb:BatchGetItem job",
         "dynamodb:Query byOwner",
         "s3:GetObject results/",
     },
     "WorkerFunction": {
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
+        *(f"dynamodb:{action} {kind}" for action in ("GetItem", "UpdateItem") for kind in ("job", "lock")),
         "dynamodb:Query waiting",
         *(
             f"sqs:{action} {priority}"
@@ -75,17 +73,16 @@ ALLOWED = {
         "s3:AbortMultipartUpload results/",
     },
     "SweeperFunction": {
-        "dynamodb:GetItem",
-        "dynamodb:UpdateItem",
+        "dynamodb:GetItem job",
+        "dynamodb:UpdateItem job",
         "dynamodb:Query due",
         "dynamodb:Query waiting",
         *(f"sqs:SendMessage {priority}" for priority in QUEUES),
     },
-    # For the keys of its condition. The engine ignores conditions on keys, and reads the stream without a permission.
-    # tests/template has both.
+    # The engine reads the stream without a permission; tests/template has it.
     "LearnerFunction": {
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
+        "dynamodb:GetItem durations",
+        "dynamodb:PutItem durations",
     },
 }
 """The calls that a function may make, of `calls`."""
@@ -112,22 +109,24 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
     """Return calls that change nothing if they are allowed: for an unknown job, or with a false condition."""
     bucket, dead = outputs.bucket_name, outputs.dead_letter_queue_url
     pk = {"pk": {"S": "J#nobody#none"}}
-    only_if_there = {"TableName": outputs.table_name, "ConditionExpression": "attribute_exists(pk)"}
+    kinds = {
+        "job": "J#nobody#none",
+        "lock": "L#none",
+        "name": "N#nobody#none",
+        "rate": "R#nobody",
+        "slots": "W#nobody",
+        "durations": "D#none",
+    }
     table = {"TableName": outputs.table_name}
-    nobody = {":x": {"S": "nobody"}}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
     none = {"ReceiptHandle": "none"}
     roles = {name: physical(name) for name in ("SubmitRole", "WorkerRole")}
     return {
-        "dynamodb:GetItem": ("dynamodb", "get_item", {**table, "Key": pk}),
-        "dynamodb:BatchGetItem": ("dynamodb", "batch_get_item", {"RequestItems": {outputs.table_name: {"Keys": [pk]}}}),
-        "dynamodb:PutItem": ("dynamodb", "put_item", {**only_if_there, "Item": pk}),
-        "dynamodb:UpdateItem": (
-            "dynamodb",
-            "update_item",
-            {**only_if_there, "Key": pk, "UpdateExpression": "SET x = :x", "ExpressionAttributeValues": nobody},
-        ),
-        "dynamodb:DeleteItem": ("dynamodb", "delete_item", {**only_if_there, "Key": pk}),
+        **{
+            f"dynamodb:{action} {kind}": call
+            for kind, value in kinds.items()
+            for action, call in on_item({"pk": {"S": value}}, outputs.table_name).items()
+        },
         "dynamodb:BatchWriteItem": (
             "dynamodb",
             "batch_write_item",
@@ -192,6 +191,19 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
             )
             for name, role in roles.items()
         },
+    }
+
+
+def on_item(pk: dict[str, Any], table_name: str) -> dict[str, Call]:
+    """Return the calls on one item, by action."""
+    only_if_there = {"TableName": table_name, "ConditionExpression": "attribute_exists(pk)"}
+    update = {"UpdateExpression": "SET x = :x", "ExpressionAttributeValues": {":x": {"S": "nobody"}}}
+    return {
+        "GetItem": ("dynamodb", "get_item", {"TableName": table_name, "Key": pk}),
+        "BatchGetItem": ("dynamodb", "batch_get_item", {"RequestItems": {table_name: {"Keys": [pk]}}}),
+        "PutItem": ("dynamodb", "put_item", {**only_if_there, "Item": pk}),
+        "UpdateItem": ("dynamodb", "update_item", {**only_if_there, "Key": pk, **update}),
+        "DeleteItem": ("dynamodb", "delete_item", {**only_if_there, "Key": pk}),
     }
 
 

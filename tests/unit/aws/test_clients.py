@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -18,7 +19,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
-from botocore.session import get_session
+from botocore.session import Session, get_session
 
 from asyncjobs.aws import clients
 from asyncjobs.aws.clients import error_code, translated
@@ -39,6 +40,8 @@ def client_error(code: str, status: int = 400) -> ClientError:
         client_error("ThrottlingException"),
         client_error("RequestLimitExceeded"),
         client_error("TransactionInProgressException"),
+        client_error("KMS.ThrottlingException"),
+        client_error("KmsThrottled"),
         client_error("RequestThrottled", 403),
         client_error("RequestTimeout"),
         client_error("SlowDown", 503),
@@ -138,3 +141,50 @@ def test_link_names_the_buckets_region() -> None:
     # For a new bucket in another region the global host redirects, and the signature no longer matches.
     link = clients.s3().generate_presigned_url("get_object", Params={"Bucket": "jobs", "Key": "results/x"}, ExpiresIn=300)
     assert link.startswith("https://jobs.s3.eu-west-1.amazonaws.com/results/x?")
+
+
+@pytest.mark.usefixtures("account")
+def test_completion_of_an_upload_may_take_longer_than_other_calls() -> None:
+    quick: Any = clients.s3().meta.config
+    patient: Any = clients.patient_s3().meta.config
+    assert (quick.read_timeout, patient.read_timeout) == (5, 60)
+    assert patient.s3 == quick.s3
+
+
+SINCE_2023 = {
+    "connect_timeout",
+    "parameter_validation",
+    "read_timeout",
+    "retries",
+    "s3",
+    "signature_version",
+    "user_agent",
+}
+"""The options that every botocore of a Lambda runtime has: each region updates its runtimes at another time."""
+
+
+@pytest.mark.parametrize("make", [clients.dynamodb, clients.sqs, clients.s3])
+@pytest.mark.usefixtures("account")
+def test_older_botocore_of_a_runtime_has_every_option(make: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    given: set[str] = set()
+
+    class RecordedConfig(Config):
+        def __init__(self, **options: Any) -> None:
+            given.update(options)
+            super().__init__(**options)
+
+    given.update(*(vars(clients)[name]._user_provided_options for name in ("_QUICK", "_BULKY")))
+    monkeypatch.setattr(clients, "Config", RecordedConfig)
+    make()
+    assert given <= SINCE_2023
+
+
+@pytest.mark.usefixtures("account")
+def test_upload_has_no_checksum_that_it_was_not_created_with() -> None:
+    link = clients.s3().generate_presigned_url("put_object", Params={"Bucket": "jobs", "Key": "inputs/x"}, ExpiresIn=300)
+    assert "checksum" not in link
+
+
+def test_unknown_setting_of_a_session_is_no_error() -> None:
+    # So a runtime with a botocore from before a setting still starts.
+    Session().set_config_variable("no_such_setting", "when_required")

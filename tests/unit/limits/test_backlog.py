@@ -7,6 +7,7 @@ import pytest
 from asyncjobs.core.job import Priority
 from asyncjobs.limits.backlog import Backlog
 from tests.support.fakes import FakeClock, FakeQueue
+from tests.unit.conftest import Lines
 
 
 @pytest.fixture
@@ -41,6 +42,16 @@ def test_unavailable_queue_has_no_number_and_is_read_again_after_a_minute(
     assert (backlog.waiting(Priority.STANDARD), queue.backlog_reads) == (None, 1)
     clock.advance(seconds=0.001)
     assert backlog.waiting(Priority.STANDARD) == 1
+
+
+def test_queue_that_cannot_be_counted_is_logged_once_a_minute(
+    backlog: Backlog, queue: FakeQueue, clock: FakeClock, lines: Lines
+) -> None:
+    queue.is_down = True
+    for _ in range(4):
+        backlog.waiting(Priority.STANDARD)
+        clock.advance(seconds=20)
+    assert lines.events == [{"message": "BACKLOG_UNAVAILABLE", "reason": "The queue is down."}] * 2
 
 
 def test_number_is_unknown_once_a_queue_has_become_unavailable(backlog: Backlog, queue: FakeQueue, clock: FakeClock) -> None:

@@ -32,6 +32,7 @@ _QUICK = Config(
     # Checking each attribute of an item takes a tenth of a warm submit, and DynamoDB and SQS check their input themselves.
     parameter_validation=False,
 )
+_PATIENCE = 60
 _BULKY = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -40,8 +41,6 @@ _BULKY = Config(
     # A link must name the bucket's own region: for other regions the global host redirects, which breaks the signature.
     # botocore falls back to paths where the endpoint is an IP address, as the local engine's is.
     s3={"addressing_style": "virtual"},
-    # By default botocore adds a checksum to each part, even of an upload that was created without one.
-    request_checksum_calculation="when_required",
 )
 
 
@@ -60,6 +59,11 @@ def s3() -> S3Client:
     return cast("S3Client", _client("s3", _BULKY))
 
 
+def patient_s3() -> S3Client:
+    """Make a client that completes uploads: S3 may take minutes to put many parts together."""
+    return cast("S3Client", _client("s3", _BULKY.merge(Config(read_timeout=_PATIENCE))))
+
+
 def _client(service: str, config: Config) -> BaseClient:
     session = _session()
     # Made once. Without this, botocore makes the header twice for each call: a tenth of the call's processor time.
@@ -72,7 +76,11 @@ def _session() -> Session:
 
     It is botocore's: boto3 adds resources and transfers, which nothing here uses, and 13 % to the time of a cold start.
     """
-    return get_session()
+    session = get_session()
+    # By default botocore adds a checksum to each part, even of an upload that was created without one. This is not an option
+    # of `Config`, because the runtime's botocore may be older than that option. It ignores a variable that it does not know.
+    session.set_config_variable("request_checksum_calculation", "when_required")
+    return session
 
 
 @contextmanager
@@ -120,7 +128,9 @@ _PASSING = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "TransactionInProgressException",
+        # The same error in two protocols.
         "KMS.ThrottlingException",
+        "KmsThrottled",
         "OverLimit",
     }
 )

@@ -8,7 +8,8 @@ the values that it would write.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,8 @@ if TYPE_CHECKING:
     from asyncjobs.core.rate import SubmitRate
 
 
-_BATCH_TRIES = 3
+_BATCH_PAUSES = (0, 0.05, 0.1, 0.2)
+"""The longest pauses in seconds before each try of a batch: DynamoDB leaves keys out when it is throttled."""
 _SLOT_TRIES = 3
 _BUCKET_RETENTION = timedelta(days=1)
 """How long a full bucket is kept, so that daily users do not recreate it."""
@@ -53,8 +55,11 @@ _BUCKET_RETENTION = timedelta(days=1)
 class DynamoStore:
     """A `Store` in a DynamoDB table of the template's shape."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(
+        self, table_name: str, client: DynamoDBClient | None = None, *, pause: Callable[[float], object] = time.sleep
+    ) -> None:
         self._table_name = table_name
+        self._pause = pause
         self._client = client or clients.dynamodb()
 
     def add_if_absent(self, job: AsyncJob, now: datetime) -> AsyncJob | None:
@@ -430,9 +435,12 @@ class DynamoStore:
     def _batch_get(self, keys: Sequence[JobKey]) -> Sequence[AsyncJob]:
         items: dict[str, Item] = {}
         wanted: dict[str, Any] = {self._table_name: {"Keys": [primary_key(key) for key in keys]}} if keys else {}
-        for _ in range(_BATCH_TRIES):
+        for longest_pause in _BATCH_PAUSES:
             if not wanted:
                 break
+            if longest_pause:
+                # Random, so that callers who were throttled together do not return together.
+                self._pause(random.uniform(0, longest_pause))  # not a secret # nosec B311
             answer = self._client.batch_get_item(RequestItems=wanted)
             items |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
             wanted = answer["UnprocessedKeys"]

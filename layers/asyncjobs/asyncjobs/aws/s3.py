@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import quote
 
@@ -37,6 +37,7 @@ class S3Objects:
     def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
         self._bucket_name = bucket_name
         self._known_client = client
+        self._patient_client = clients.patient_s3 if client is None else lambda: client
 
     @property
     def _client(self) -> S3Client:
@@ -93,7 +94,8 @@ class S3Objects:
             self._client.delete_object(Bucket=self._bucket_name, Key=_inputs_area(owner) + key)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
-        return _S3ResultWriter(self._client, self._bucket_name, result_location(job, job.attempt), content_type)
+        location = result_location(job, job.attempt)
+        return _S3ResultWriter(self._client, self._patient_client, self._bucket_name, location, content_type)
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
@@ -140,8 +142,16 @@ class S3Objects:
 class _S3ResultWriter:
     """A writer that keeps a small result, and uploads a larger one in parts of 8 MB while it is written."""
 
-    def __init__(self, client: S3Client, bucket_name: str, location: str, content_type: str) -> None:
+    def __init__(
+        self,
+        client: S3Client,
+        patient_client: Callable[[], S3Client],
+        bucket_name: str,
+        location: str,
+        content_type: str,
+    ) -> None:
         self._client = client
+        self._patient_client = patient_client
         self._object: Any = {"Bucket": bucket_name, "Key": location}
         self._content_type = content_type
         self._buffer = bytearray()
@@ -191,7 +201,9 @@ class _S3ResultWriter:
             if rest:
                 self._upload_part(rest)
             parts: Any = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(self._etags, start=1)]
+            self._client = self._patient_client()
             with clients.translated("The bucket"):
+                # S3 answers a repeated completion as the first one, so the SDK may repeat it.
                 self._client.complete_multipart_upload(
                     **self._object, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
                 )

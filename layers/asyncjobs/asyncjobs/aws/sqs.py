@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
+from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import MAX_QUEUE_DELAY, Priority
 from asyncjobs.core.message import JobMessage
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:
 
 _MAX_VISIBILITY = timedelta(hours=11)
 """SQS hides a message for 12 hours at most, counted from its receipt some minutes ago."""
-_DELETED = frozenset({"InvalidParameterValue", "ReceiptHandleIsInvalid", "MessageNotInflight"})
+_DELETED = frozenset(
+    {
+        "InvalidParameterValue",
+        "ReceiptHandleIsInvalid",
+        "MessageNotInflight",
+        "AWS.SimpleQueueService.MessageNotInflight",  # as the JSON protocol names the same error
+    }
+)
 """SQS's error codes for the receipt handle of a message that was deleted meanwhile."""
 _BATCH = 10
 
@@ -55,10 +63,14 @@ class SqsQueue:
         return refused
 
     def backlog(self, priority: Priority) -> int:
-        with clients.translated("The queue"):
-            answer = self._client.get_queue_attributes(
-                QueueUrl=self._urls[priority], AttributeNames=["ApproximateNumberOfMessages"]
-            )
+        try:
+            with clients.translated("The queue"):
+                answer = self._client.get_queue_attributes(
+                    QueueUrl=self._urls[priority], AttributeNames=["ApproximateNumberOfMessages"]
+                )
+        except ClientError as error:
+            # Such as a permission that is not active yet. No job may fail because its queue cannot be counted.
+            raise Unavailable(f"The queue cannot be counted: {clients.error_code(error)}") from error
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:

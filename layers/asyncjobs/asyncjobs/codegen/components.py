@@ -66,7 +66,11 @@ HEADERS: Mapping[str, Json] = {
     "ETag": described("Identifies this state of the job.", {"schema": STRING}),
     "RateLimit": described("The rest of your submit rate, if there is a limit.", {"schema": STRING}),
     "RateLimit-Policy": described("Your submit rate limit, if there is one.", {"schema": STRING}),
-    "WWW-Authenticate": described("The kind of token that is required.", {"schema": {"const": "Bearer"}}),
+    "WWW-Authenticate": described(
+        "The kind of token that is required. API Gateway may rename it to `x-amzn-remapped-www-authenticate`, "
+        "so rely on the status and the problem's `code`.",
+        {"schema": {"const": "Bearer"}},
+    ),
     "Cache-Control": described("How long a copy may be used.", {"schema": STRING}),
 }
 

@@ -140,7 +140,10 @@ class Queue(Protocol):
         ...
 
     def backlog(self, priority: Priority) -> int:
-        """Return about how many messages waited for delivery some seconds ago, without those of delayed jobs."""
+        """Return about how many messages waited for delivery some seconds ago, without those of delayed jobs.
+
+        Raises `Unavailable` for every reason, since no caller may fail for lack of a count.
+        """
         ...
 
     def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:

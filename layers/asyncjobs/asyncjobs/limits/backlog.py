@@ -8,6 +8,7 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import Priority
 from asyncjobs.core.ports import Queue
+from asyncjobs.log import log_event
 
 _AGE = timedelta(seconds=5)
 """How long a count is valid. SQS itself only counts approximately, and some seconds late."""
@@ -30,7 +31,8 @@ class Backlog:
         if now >= read_again_at:
             try:
                 count, valid_for = self._queue.backlog(priority), _AGE
-            except Unavailable:
+            except Unavailable as error:
+                log_event("BACKLOG_UNAVAILABLE", reason=str(error))
                 count, valid_for = None, _SILENCE
             self._seen[priority] = count, now + valid_for
         return count
