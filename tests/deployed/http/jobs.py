@@ -24,6 +24,11 @@ class Search(BaseModel):
     size: int = Field(default=0, le=20_000)
     turn: Literal["returns", "gives up"] = "returns"
 
+    def model_post_init(self, _context: object) -> None:
+        """Reject a negative ratio, which the schema allows."""
+        if self.ratio < 0:
+            raise ValueError("the ratio must not be negative")
+
 
 class Found(BaseModel):
     """The search, and a text of the requested size."""

@@ -128,6 +128,13 @@ def test_job_that_fails_during_the_wait_is_500_with_its_id_and_error(
     }
     assert answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
     assert answer.headers["vary"] == "Prefer"
+
+
+def test_input_that_the_job_rejects_during_the_wait_is_400(alice: Caller) -> None:
+    answer = alice.post("/jobs", json={"jobType": "sample.halves", "input": {"number": 7}}, headers={"prefer": "wait=15"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["error"]["code"]) == (400, "INVALID_INPUT", "INVALID_INPUT")
+    assert alice.job(problem)["status"] == "FAILED"
     assert (alice.job(problem)["status"], alice.job(problem)["error"]) == ("FAILED", problem["error"])
 
 

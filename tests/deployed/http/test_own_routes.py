@@ -56,6 +56,15 @@ def test_failure_of_a_quick_job_is_500(alice: Caller) -> None:
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.INTERNAL_SERVER_ERROR, "JOB_FAILED")
 
 
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_input_that_the_job_rejects_is_400(alice: Caller, method: str) -> None:
+    answer = (alice.get if method == "GET" else alice.post)(SEARCH, params={"ratio": -1})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["error"]["code"]) == (400, "INVALID_INPUT", "INVALID_INPUT")
+    assert "the ratio must not be negative" in problem["error"]["message"]
+    assert answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
+
+
 def test_route_accepts_an_idempotency_key(alice: Caller, key: str) -> None:
     first, again = (alice.post(SEARCH, headers={"idempotency-key": key}) for _ in range(2))
     other = alice.post(SEARCH, params={"limit": 1}, headers={"idempotency-key": key})

@@ -6,7 +6,8 @@ import pytest
 
 from asyncjobs.codegen.collect import collect
 from asyncjobs.core.errors import InvalidJob
-from asyncjobs.jobtypes.decorator import GENERIC
+from asyncjobs.jobtypes.decorator import GENERIC, load
+from asyncjobs.testing import FakeContext
 from tests.unit.conftest import JOB, JobsPackage
 
 
@@ -102,4 +103,45 @@ def test_same_name_of_two_types_is_rejected(jobs_package: JobsPackage, second: s
 def test_same_name_of_two_jobs_of_one_module_is_rejected(jobs_package: JobsPackage) -> None:
     jobs_package(one=JOB.format(name="a.b", function="f") + JOB.format(name="a.b", function="g"))
     with pytest.raises(InvalidJob, match=r"'a\.b' is declared twice"):
+        collect()
+
+
+DECORATED = """
+import functools
+from asyncjobs import JobContext, job
+
+def wrapped(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        return -function(*args)
+    return wrapper
+
+def hidden(function):
+    return lambda *args: function(*args)
+
+def make(name):
+    @job(name)
+    def f(input: int, context: JobContext) -> int:
+        return input
+    return f
+"""
+
+
+def test_job_is_collected_under_the_name_that_its_module_has_for_it(jobs_package: JobsPackage) -> None:
+    jobs_package(one=DECORATED + "one, two = make('a.one'), make('a.two')\nalias = one\nthree = wrapped(make('a.three'))\n")
+    found = {job_type.name: job_type for job_type in collect() if job_type.name != GENERIC}
+    assert {name: job_type.function for name, job_type in found.items()} == {"a.one": "one", "a.two": "two", "a.three": "three"}
+    assert {name: load(job_type).function(7, FakeContext()) for name, job_type in found.items()} == {
+        "a.one": 7,
+        "a.two": 7,
+        "a.three": -7,
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["f = hidden(make('a.b'))", "make('a.b')", "f = make('a.b')\nf = job('a.c')(f)"], ids=["hidden", "lost", "twice"]
+)
+def test_job_that_the_worker_could_not_call_is_rejected(jobs_package: JobsPackage, text: str) -> None:
+    jobs_package(one=f"{DECORATED}{text}\n")
+    with pytest.raises(InvalidJob, match=r"^a\.b: nothing in .*one leads to this job.* functools\.wraps"):
         collect()

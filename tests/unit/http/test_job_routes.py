@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.job import AsyncJob, Result, job_id_for
+from asyncjobs.core.job import AsyncJob, JobFailure, Result, job_id_for
 from tests.support.factories import NOW, OWNER, new_job
 from tests.support.http_events import JOB, Answer
 from tests.unit.http.in_memory_api import FAILURE, SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait
@@ -42,7 +42,7 @@ def test_body_fields_are_not_converted(api: InMemoryApi) -> None:
     [
         ({"limit": "ten"}, "", ["/limit"]),
         ({"limit": "1000"}, "", ["/limit"]),
-        ({"limit": "1.0"}, "", ["/limit"]),
+        ({"limit": "1.5"}, "", ["/limit"]),
         ({"ratio": "nan"}, "", ["/ratio"]),
         ({"exact": "yes"}, "", ["/exact"]),
         ({"colour": "red"}, "", ["/colour"]),
@@ -93,6 +93,12 @@ def test_synchronous_route_redirects_to_a_large_result(api: InMemoryApi, wait: S
 def test_synchronous_route_is_500_when_the_job_fails(api: InMemoryApi, wait: SimulatedWait) -> None:
     answer = search_synchronously(api, wait, finished_search(error=FAILURE))
     assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (500, "JOB_FAILED", "HOPELESS")
+
+
+def test_synchronous_route_is_400_when_the_job_rejects_its_input(api: InMemoryApi, wait: SimulatedWait) -> None:
+    error = JobFailure(code="INVALID_INPUT", message="/: must be even", type="Fatal", retryable=False)
+    answer = search_synchronously(api, wait, finished_search(error=error))
+    assert (answer.status, answer.body["code"], answer.body["error"]["code"]) == (400, "INVALID_INPUT", "INVALID_INPUT")
 
 
 def test_synchronous_route_is_409_when_the_job_is_cancelled(api: InMemoryApi, wait: SimulatedWait) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -65,6 +66,11 @@ def test_any_bytes_are_parsed_or_rejected_as_a_problem(data: bytes) -> None:
         (b"[-Infinity]", "-Infinity is not JSON"),
         (b"1e400", "too large"),
         (b"-1e400", "too large"),
+        (b"1e99999999999999999999", "too large"),
+        (b"1e-400", "too small"),
+        (b"0.000001e-999999999999999999", "too small"),
+        (b"1." + b"3" * 38, "more than 38 digits"),
+        (b"0.1000000000000000055511151231257827021181583404541015625", "more than 38 digits"),
         (b"1" * 39, "more than 38 digits"),
         (b"-" + b"1" * 39, "more than 38 digits"),
         (b"1" * 5000, "more than 38 digits"),
@@ -79,9 +85,16 @@ def test_ambiguous_json_is_rejected(data: bytes, detail: str) -> None:
     assert detail in rejection(data).detail
 
 
-@pytest.mark.parametrize("number", [b"9" * 38, b"-" + b"9" * 38, b"1e308", b"-0", b"0.1"])
+@pytest.mark.parametrize("number", [b"9" * 38, b"-" + b"9" * 38, b"1e308", b"-0", b"0.1", b"0e999", b"0.0e-999", b"5e-324"])
 def test_portable_numbers_are_accepted(number: bytes) -> None:
     assert parse_json(number) == json.loads(number)
+
+
+@pytest.mark.parametrize(
+    "number", ["12345678901234567.89", "-0.1234567890123456789012345678901234567", "1." + "0" * 50, "9007199254740993.0"]
+)
+def test_number_keeps_its_value(number: str) -> None:
+    assert Decimal(parse_json(number.encode())) == Decimal(number)
 
 
 @pytest.mark.parametrize("innermost", ["", "7", '"x"', "null"], ids=["empty", "number", "text", "null"])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import pytest
 from pydantic import BaseModel, Field
@@ -16,6 +17,8 @@ from asyncjobs.core.job import Priority, RetentionFrom, is_short
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
 from asyncjobs.testing import FakeContext
 from tests.support import sample_jobs
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Numbers(BaseModel):
@@ -98,7 +101,7 @@ def test_input_and_output_may_be_any_pydantic_type() -> None:
         return sorted(values or {})
 
     found = definition(anything)
-    assert found.input_adapter.validate_json('{"a": [1]}') == {"a": [1]}
+    assert found.read_input('{"a": [1]}') == {"a": [1]}
     assert found.output_adapter.validate_python(["a"]) == ["a"]
 
 
@@ -112,6 +115,94 @@ def test_streamed_result_is_described_by_the_rest_of_the_return_type(annotation:
     streams.__annotations__["return"] = annotation
     schema = definition(job("registry.streams")(streams)).describe().output_schema
     assert schema.get("type") == type_
+
+
+# ── Other decorators ─────────────────────────────────────────────────────────────────────────────────
+
+
+def traced(function: F) -> F:
+    """Call the function and say so, as decorators of tracers and retries do."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **options: Any) -> Any:
+        return f"traced({function(*args, **options)})"
+
+    return wrapper  # type: ignore[return-value]  # as such decorators are written
+
+
+def untraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Do the same without `functools.wraps`."""
+    return lambda *args: f"untraced({function(*args)})"
+
+
+@traced
+@job("registry.traced_above")
+def traced_above(input: int, _context: JobContext) -> str:
+    """Have a decorator above."""
+    return str(input)
+
+
+@job("registry.traced_below")
+@traced
+def traced_below(input: int, _context: JobContext) -> str:
+    """Have a decorator below."""
+    return str(input)
+
+
+class Counted:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return f"counted({self._function(*args)})"
+
+
+@Counted
+@job("registry.counted")
+def counted_above(input: int, _context: JobContext) -> str:
+    """Have a decorator above that is a class."""
+    return str(input)
+
+
+@job("registry.counted_below")
+@Counted
+def counted_below(input: int, _context: JobContext) -> str:
+    """Have a decorator below that is a class."""
+    return str(input)
+
+
+@job("registry.waits_below")
+@traced
+async def waits_below(input: int, _context: JobContext) -> str:
+    """Have a decorator below that returns the coroutine."""
+    return str(input)
+
+
+@pytest.mark.parametrize(
+    ("function", "returned"),
+    [(traced_above, "traced(1)"), (traced_below, "traced(1)"), (counted_above, "counted(1)"), (counted_below, "counted(1)")],
+    ids=["above", "below", "class above", "class below"],
+)
+def test_worker_calls_the_function_that_a_test_calls(function: Any, returned: str) -> None:
+    described = definition(function).describe()
+    loaded = load(described)
+    assert loaded.function is function
+    assert loaded.function(loaded.read_input("1"), FakeContext()) == function(1, FakeContext()) == returned
+    assert (described.input_schema, described.output_schema) == ({"type": "integer"}, {"type": "string"})
+    assert described.description.startswith("Have a decorator")
+
+
+def test_decorated_coroutine_function_is_recognized() -> None:
+    assert definition(waits_below).job_type.is_async
+
+
+@pytest.mark.parametrize("decorate", [untraced, functools.partial(functools.partial)], ids=["function", "partial"])
+def test_decorator_that_hides_the_arguments_is_rejected_with_its_remedy(decorate: Any) -> None:
+    with pytest.raises(InvalidJob, match=r"^registry\.hidden: a decorator below @job .* Use functools\.wraps"):
+        job("registry.hidden")(decorate(plain))
 
 
 # ── Invalid declarations ─────────────────────────────────────────────────────────────────────────────
@@ -207,6 +298,30 @@ def test_fractional_max_attempts_is_rejected() -> None:
 def test_function_without_exactly_two_arguments_is_rejected(function: Any) -> None:
     with pytest.raises(InvalidJob, match="exactly two arguments"):
         job("registry.arguments")(function)
+
+
+def test_rejected_function_shows_its_arguments() -> None:
+    def needs_more(_input: int, _context: JobContext, *, database: str) -> None:
+        pass
+
+    with pytest.raises(InvalidJob, match=r"This one has \(_input, _context, database\)"):
+        job("registry.arguments")(needs_more)
+
+
+def test_input_of_an_unsupported_type_is_rejected() -> None:
+    def takes(_input: JobContext, _context: JobContext) -> None:
+        pass
+
+    with pytest.raises(InvalidJob, match="pydantic does not support the type of its input '_input'"):
+        definition(job("registry.unsupported")(takes)).describe()
+
+
+def test_input_whose_pattern_no_submit_can_check_is_rejected() -> None:
+    def takes(_input: Annotated[str, Field(json_schema_extra={"pattern": "(unclosed"})], _context: JobContext) -> None:
+        pass
+
+    with pytest.raises(InvalidJob, match="a submit cannot check its input's JSON Schema"):
+        definition(job("registry.pattern")(takes)).describe()
 
 
 def test_input_without_annotation_is_rejected() -> None:

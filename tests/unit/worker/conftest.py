@@ -13,10 +13,11 @@ import pytest
 from asyncjobs.core.job import AsyncJob, JobFailure, submitted
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import definition_of, job
 from asyncjobs.worker.executor import Executor
 from tests.support.factories import NOW, new_job
-from tests.support.fakes import FakeStore
-from tests.support.parts import run_attempt
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_executor, run_attempt
 
 Submit = Callable[..., AsyncJob]
 Run = Callable[[AsyncJob], timedelta | None]
@@ -53,6 +54,40 @@ def run(executor: Executor) -> Run:
         return run_attempt(executor, JobMessage.of(job))
 
     return run
+
+
+class RunFunction:
+    """Runs a function as a job, in one attempt, and returns the job as it is then."""
+
+    def __init__(self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.objects = FakeObjects()
+        self._clock = clock
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, function: Any, text: str = "null", *, seconds: float = 60, **changes: Any) -> AsyncJob:
+        """Run it with the input, for so many seconds at most. `changes` are arguments of the executor."""
+        definition = definition_of(job("test.function")(function))
+        assert definition is not None
+        self._monkeypatch.setattr("asyncjobs.worker.plan.load", lambda _job_type: definition)
+        job_type, store = definition.describe(), FakeStore()
+        store.add_if_absent(
+            new_job(job_type=job_type.name, deadline_at=NOW + timedelta(seconds=seconds)).with_input(text=text), NOW
+        )
+        executor = make_executor(
+            store=store,
+            queue=FakeQueue(),
+            objects=self.objects,
+            catalog=Catalog({job_type.name: job_type}),
+            clock=self._clock,
+            **changes,
+        )
+        run_attempt(executor, JobMessage.of(stored(store, new_job())))
+        return stored(store, new_job())
+
+
+@pytest.fixture
+def run_function(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> RunFunction:
+    return RunFunction(clock, monkeypatch)
 
 
 def stored(store: FakeStore, job: AsyncJob) -> AsyncJob:

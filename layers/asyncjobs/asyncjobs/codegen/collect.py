@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import ModuleType
 
 from asyncjobs.core.errors import InvalidJob
 from asyncjobs.jobtypes import catalog
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC, JobType, definition_of, tracked_job
+from asyncjobs.jobtypes.decorator import GENERIC, JobType, declared_in, definition_of, tracked_job
 
 
 def collect() -> Catalog:
@@ -23,8 +25,9 @@ def collect() -> Catalog:
     package = importlib.import_module(catalog.JOBS_PACKAGE)
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         module = importlib.import_module(f"{catalog.JOBS_PACKAGE}.{module_info.name}")
-        for value in vars(module).values():
-            job_type = _declared(value, module.__name__)
+        _check_names(module)
+        for name, value in _values(module):
+            job_type = _declared(name, value, module)
             if job_type is None:
                 continue
             place = places.setdefault(job_type.name, module.__name__)
@@ -36,12 +39,36 @@ def collect() -> Catalog:
     return Catalog(dict(sorted(job_types.items())))
 
 
-def _declared(value: object, module: str) -> JobType | None:
-    """Return the job type that this value of a module declares; None for anything else."""
+def _values(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """Yield each value of the module once, under the first of its names."""
+    seen = set[int]()
+    for name, value in vars(module).items():
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
+
+
+def _declared(name: str, value: object, module: ModuleType) -> JobType | None:
+    """Return the job type that the module declares under this name; None for anything else."""
     if isinstance(value, JobType):
         return value
     definition = definition_of(value)
-    return definition.describe() if definition is not None and definition.function.__module__ == module else None
+    if definition is None or definition.job_type.module != module.__name__:
+        return None
+    job_type = definition.describe()
+    # The worker finds the job by a name of its module, which may not be the function's own.
+    return job_type if vars(module).get(job_type.function) is value else replace(job_type, function=name)
+
+
+def _check_names(module: ModuleType) -> None:
+    """Raise `InvalidJob` for a job that the worker could not call, since no name of its module leads to it."""
+    named = {definition.job_type.name for value in vars(module).values() if (definition := definition_of(value)) is not None}
+    for definition in declared_in(module.__name__):
+        if definition.job_type.name not in named:
+            raise InvalidJob(
+                f"{definition.job_type.name}: nothing in {module.__name__} leads to this job. If a decorator is above @job, use "
+                "functools.wraps in it, or write it below @job; give each job a function and a name of its own."
+            )
 
 
 def _check_routes(job_types: Iterable[JobType]) -> None:

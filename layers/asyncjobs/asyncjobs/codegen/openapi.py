@@ -14,6 +14,7 @@ from itertools import groupby
 
 from asyncjobs.codegen.components import HEADERS, PARAMETERS, SCHEMAS
 from asyncjobs.codegen.job_types import fields_name, operation_id, parameters_of, schemas_of
+from asyncjobs.core.exact_json import MAX_DIGITS
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.operations import Operation, Success
@@ -21,7 +22,7 @@ from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.render import BASE_PATH
 from asyncjobs.http.request import MAX_BODY
 from asyncjobs.http.schemas import Json, Schema, ref
-from asyncjobs.http.strict_json import MAX_DEPTH, MAX_DIGITS
+from asyncjobs.http.strict_json import MAX_DEPTH
 from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.jobtypes.decorator import JobType
 

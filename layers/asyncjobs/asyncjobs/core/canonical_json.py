@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from decimal import Context, Decimal
 from typing import Any
 
-_LEAST_WITH_EXPONENT = 1e21
-"""From here on the canonical form writes numbers with an exponent, so they stay floats."""
+from asyncjobs.core.exact_json import INTEGER_LIMIT, exact_number, write_json
+
+_EXACT_INTEGERS = 2**53
+"""The integers below it are floats without a rounding."""
+_all_digits = Context(prec=1000)
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the value as JSON: the same bytes for the same value, whether written as 44 or 44.0 (RFC 8785, 3.2.2.3)."""
-    return _encode(_canonical(value)).encode()
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+    """Return the value as JSON: the same bytes for the same value, whether written as 44 or 44.0, 1e25 or with all zeros."""
+    return write_json(_canonical(value)).encode()
 
 
 def _canonical(value: Any) -> Any:
     if value is None or isinstance(value, (str, int)):
         return value
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < _LEAST_WITH_EXPONENT else value
+        return _canonical_float(value)
+    if isinstance(value, Decimal):
+        return _canonical_decimal(value)
     if isinstance(value, Mapping):
-        return {name: _canonical(member) for name, member in value.items()}
+        return {name: _canonical(member) for name, member in sorted(value.items())}
     if isinstance(value, (list, tuple)):
         return [_canonical(member) for member in value]
     return value
+
+
+def _canonical_float(value: float) -> int | float | Decimal:
+    if not value.is_integer():
+        return value
+    return int(value) if abs(value) < _EXACT_INTEGERS else _canonical_decimal(Decimal(repr(value)))
+
+
+def _canonical_decimal(value: Decimal) -> int | float | Decimal:
+    """Return an integer with all its digits, unless it has too many; any other number without zeros at its end."""
+    if value.copy_abs() < INTEGER_LIMIT and value == value.to_integral_value():
+        return int(value)
+    return exact_number(str(value.normalize(_all_digits)))

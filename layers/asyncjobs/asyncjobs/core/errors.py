@@ -25,20 +25,31 @@ class AsyncJobsError(Exception):
 # ── Raised by a job ────────────────────────────────────────────────────────────────────────────────
 
 
+def _is_code(code: object) -> bool:
+    return isinstance(code, str) and _CODE.fullmatch(code) is not None
+
+
+def _not_a_code(code: object) -> str:
+    return f"{code!r} is not an error code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'."
+
+
 class JobError(AsyncJobsError):
     """An ending that the job chose. The API's client reads its message and code."""
 
     default_code = "JOB_ERROR"
 
+    def __init_subclass__(cls) -> None:
+        """Check the code of a class that a job defines, while its module is imported."""
+        super().__init_subclass__()
+        if not _is_code(cls.default_code):
+            raise InvalidErrorCode(f"{cls.__name__}: {_not_a_code(cls.default_code)}")
+
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.message = str(message)
         self.code = self.default_code if code is None else code
-        if not _CODE.fullmatch(self.code):
-            raise InvalidErrorCode(
-                f"{code!r} is not an error code: use capitals, digits and underscores, 64 at most, such as 'BROKEN_PDF'. "
-                f"The job ended with: {message}"
-            )
+        if not _is_code(self.code):
+            raise InvalidErrorCode(f"{_not_a_code(self.code)} The job ended with: {message}")
 
 
 class Fatal(JobError):
@@ -51,6 +62,12 @@ class InvalidErrorCode(Fatal):
     default_code = "INVALID_ERROR_CODE"
 
 
+class InvalidRetryDelay(Fatal):
+    """A `Retry` has an invalid delay. The job fails: another attempt would come to the same mistake."""
+
+    default_code = "INVALID_RETRY_DELAY"
+
+
 class Retry(JobError):
     """Run the job again after `after` (seconds or a timedelta), or without it after the usual backoff.
 
@@ -61,7 +78,16 @@ class Retry(JobError):
 
     def __init__(self, message: str, *, after: float | timedelta | None = None, code: str | None = None) -> None:
         super().__init__(message, code=code)
-        self.after = after if after is None or isinstance(after, timedelta) else timedelta(seconds=after)
+        self.after = after if after is None or isinstance(after, timedelta) else self._delay(after)
+
+    @staticmethod
+    def _delay(after: float) -> timedelta:
+        try:
+            return timedelta(seconds=after)
+        except OverflowError:
+            return timedelta.max if after > 0 else timedelta(0)
+        except (TypeError, ValueError):
+            raise InvalidRetryDelay(f"{after!r} is not a delay: pass seconds or a timedelta as `after`.") from None
 
 
 class JobInterrupted(BaseException):

@@ -593,6 +593,8 @@ def retry_backoff(attempt: int, *, jitter: random.Random) -> timedelta:
     return timedelta(seconds=jitter.uniform(0, bound.total_seconds()))
 
 
+INVALID_INPUT = "INVALID_INPUT"
+"""The code of a job whose input its own model rejects."""
 DEADLINE_EXCEEDED = JobFailure(
     code="DEADLINE_EXCEEDED",
     message="The job was not finished by its deadline.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from typing import Any
 
 from asyncjobs.core.errors import Fatal
 from asyncjobs.core.job import AsyncJob
@@ -20,6 +21,8 @@ MAX_UPLOAD = 5 * 1024**3
 """Bytes. The most that S3 accepts in one PUT. A deployment may accept less."""
 MAX_UPLOADS_PER_JOB = 10
 """Uploads that an input may name: the submit marks each of them by a request of its own."""
+MAX_RESULT = 100 * 1_000_000
+"""Bytes. The largest result by default; a deployment may set another limit (`MaxResultMegabytes`)."""
 JSON = "application/json"
 
 
@@ -46,12 +49,22 @@ def result_location(job: AsyncJob, attempt: int) -> str:
 
 
 def checked_json(data: bytes) -> str:
-    """Return the bytes as text. Raises `Fatal` unless they are JSON that can be read and written again: no NaN, no 1e999."""
+    """Return the bytes as text. Raises `Fatal` unless they are JSON that can be read and written again.
+
+    NaN, 1e999 and an object with the same name twice cannot.
+    """
     try:
         text = data.decode()
-        json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False).encode()
+        json.dumps(json.loads(text, object_pairs_hook=_distinct), ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise Fatal(
             f"The streamed result is not valid JSON: {type(error).__name__}.", code="RESULT_NOT_SERIALIZABLE"
         ) from error
     return text
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("An object has the same name twice.")
+    return members

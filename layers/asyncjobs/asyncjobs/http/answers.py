@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from asyncjobs.core.exact_json import write_json
 from asyncjobs.http.problems import Problem
 
 Answer = dict[str, Any]
@@ -21,7 +21,7 @@ _SECURITY_HEADERS = {
 
 def answer(status: int, body: Any = None, *, headers: Mapping[str, str] | None = None, text: str | None = None) -> Answer:
     """Return an answer with `body` as JSON, or with `text` that is JSON already."""
-    content = json.dumps(body, ensure_ascii=False) if text is None else text
+    content = write_json(body) if text is None else text
     return {
         "statusCode": status,
         "headers": {**_SECURITY_HEADERS, "content-type": "application/json", **(headers or {})},
@@ -50,5 +50,5 @@ def problem_answer(problem: Problem, request_id: str) -> Answer:
 
 def entity_tag(body: Any) -> str:
     """Return a strong entity tag (RFC 9110 8.8.3): equal for equal bodies only."""
-    content = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    content = write_json(body)
     return f'"{hashlib.sha256(content.encode()).hexdigest()[:32]}"'

@@ -123,7 +123,7 @@ class CommandRoutes:
         example={"jobType": "generic", "message": "Waiting for the worker", "metadata": {"order": 7}},
         answers=_SUBMITTED,
         errors=("UNKNOWN_JOB_TYPE", *_NOT_SUBMITTED),
-        waiting_errors=("JOB_FAILED",),
+        waiting_errors=("INVALID_INPUT", "JOB_FAILED"),
     )
     def submit_job(self, request: Request) -> Answer:
         """Submit a job.
@@ -271,7 +271,7 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
             parameters=("IdempotencyKey", "Prefer"),
             answers=_SUBMITTED,
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
-            waiting_errors=("JOB_FAILED",),
+            waiting_errors=("INVALID_INPUT", "JOB_FAILED"),
             handler=_with_input(job_type, CommandRoutes.answer_with_job),
             job_type=job_type,
         )
@@ -285,7 +285,7 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
                 303: Success("The result is too large for this answer.", RESULT_PLACE, always=("Location",), sometimes=_RATE),
             },
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
-            waiting_errors=("JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED"),
+            waiting_errors=("INVALID_INPUT", "JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED"),
             handler=_with_input(job_type, CommandRoutes.answer_with_result),
             job_type=job_type,
         )

@@ -62,6 +62,12 @@ ERRORS: Mapping[str, ErrorCode] = {
         ),
         ErrorCode(
             400,
+            "INVALID_INPUT",
+            "Input rejected by the job",
+            "Correct the input as `error` says and submit it as a new request. The job was accepted, and failed for its input.",
+        ),
+        ErrorCode(
+            400,
             "UNKNOWN_JOB_TYPE",
             "Unknown job type",
             "Use one of the job types that `GET /api/v1/job-types` lists.",

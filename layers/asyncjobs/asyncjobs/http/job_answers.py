@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.core.job import INVALID_INPUT, AsyncJob, Status
 from asyncjobs.estimates.poll_schedule import estimated_end, retry_after
 from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.problems import Problem
@@ -59,8 +59,9 @@ def no_result(job: AsyncJob, now: datetime, estimate: Estimates) -> Problem:
 
 
 def failed_while_waiting(job: AsyncJob, headers: Mapping[str, str]) -> Problem:
-    """Return why the job failed, to a caller that waited for it."""
-    return Problem("JOB_FAILED", waiting=True, headers=headers, asyncJobId=job.async_job_id, error=error_body(job))
+    """Return why the job failed, to a caller that waited for it. An input that does not fit is the caller's error."""
+    code = INVALID_INPUT if job.error is not None and job.error.code == INVALID_INPUT else "JOB_FAILED"
+    return Problem(code, waiting=True, headers=headers, asyncJobId=job.async_job_id, error=error_body(job))
 
 
 def no_result_in_time(job: AsyncJob, now: datetime, headers: Mapping[str, str]) -> Problem:

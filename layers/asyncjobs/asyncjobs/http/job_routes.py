@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncjobs.core.errors import InputProblem
+from asyncjobs.core.exact_json import MAX_DIGITS, exact_number, significant_digits
 from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.request import Request
 
@@ -34,10 +35,9 @@ def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value(text: str, schema: Mapping[str, Any]) -> Any:
     types = set(_types(schema))
-    if "integer" in types and _INTEGER.fullmatch(text):
-        return int(text)
-    if "number" in types and _NUMBER.fullmatch(text):
-        return float(text)
+    if types & {"integer", "number"} and _NUMBER.fullmatch(text) and len(significant_digits(text)) <= MAX_DIGITS:
+        # The schema decides whether an integer may be written so.
+        return int(text) if _INTEGER.fullmatch(text) else exact_number(text)
     if "boolean" in types and text in _BOOLEANS:
         return _BOOLEANS[text]
     if "array" in types:

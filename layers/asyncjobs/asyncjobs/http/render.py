@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import epoch_milliseconds, rfc3339
+from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.jobtypes.decorator import JobType
 
@@ -29,7 +29,7 @@ def job_body(job: AsyncJob) -> dict[str, Any]:
         "priority": job.priority.value,
         "progress": job.progress,
         "message": job.message,
-        "metadata": None if job.metadata is None else json.loads(job.metadata),
+        "metadata": None if job.metadata is None else read_json(job.metadata),
         "attempt": job.attempt,
         "maxAttempts": job.max_attempts,
         "createdAt": rfc3339(job.created_at),
@@ -39,7 +39,7 @@ def job_body(job: AsyncJob) -> dict[str, Any]:
         "estimatedEndAt": None,
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
-        "result": json.loads(result.text) if result and result.text is not None else None,
+        "result": read_json(result.text) if result and result.text is not None else None,
         "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
         "error": error_body(job),
     }

@@ -6,14 +6,14 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, NoReturn
 
+from asyncjobs.core.exact_json import MAX_DIGITS, exact_number, significant_digits
 from asyncjobs.http.problems import Problem
 from asyncjobs.jobtypes.json_schema import pointer
 
 MAX_DEPTH = 32
-MAX_DIGITS = 38
-"""The precision of DynamoDB's numbers, and about that of clients in other languages."""
 
 _UNCLEAN = re.compile("[\x00\ud800-\udfff]")
 
@@ -22,14 +22,14 @@ def parse_json(data: bytes) -> Any:
     """Return the value of the JSON text in the bytes.
 
     Raise a `Problem` (400), with a JSON pointer where there is one, for bytes that are not UTF-8, a byte order mark, NaN and
-    infinities, numbers of more than 38 digits, a duplicate name, a depth of more than 32, NUL and lone surrogates.
+    infinities, numbers of more than 38 digits or beyond a double's range, a duplicate name, a depth of more than 32, NUL and lone surrogates.
     """
     try:
         value = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_object_without_duplicates,
             parse_int=_short_int,
-            parse_float=_finite_float,
+            parse_float=_number,
             parse_constant=_no_constant,
         )
     except UnicodeDecodeError as error:
@@ -75,11 +75,14 @@ def _short_int(digits: str) -> int:
     return int(digits)
 
 
-def _finite_float(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise _Rejected("A number is too large.")
-    return value
+def _number(text: str) -> float | Decimal:
+    if len(text) > MAX_DIGITS and len(significant_digits(text)) > MAX_DIGITS:
+        raise _Rejected(f"A number has more than {MAX_DIGITS} digits.")
+    number = exact_number(text)
+    value = float(number)
+    if math.isinf(value) or (value == 0 and significant_digits(text)):
+        raise _Rejected("A number is too large or too small: it has more than 308 zeros at its end or after its point.")
+    return number
 
 
 def _no_constant(name: str) -> NoReturn:

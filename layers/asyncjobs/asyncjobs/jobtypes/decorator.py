@@ -5,16 +5,29 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import json
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from asyncjobs.context import ResultStream
 from asyncjobs.core.errors import InvalidJob, StaleCatalog
+from asyncjobs.core.exact_json import exact_number
 from asyncjobs.core.job import (
     GRACE,
     MAX_ATTEMPTS_LIMIT,
@@ -128,8 +141,9 @@ def job(
 ) -> Callable[[F], F]:
     """Make the function below a job type. The function itself does not change, so a test just calls it.
 
-    The function, `def` or `async def`, takes its input and a `JobContext` and returns its output. The annotations of
-    input and output are types that pydantic supports; input that does not fit is rejected before the job is accepted.
+    The function, `def` or `async def`, takes its input and a `JobContext` and returns its output, or yields the items of a
+    list. The annotations of input and output are types that pydantic supports; input that does not fit is rejected before
+    the job is accepted. Other decorators may be above or below this one if they use `functools.wraps`.
 
     - `name`: the job type that clients submit: lower-case words joined by dots, 50 characters at most.
     - `expected_seconds`: how long it usually takes.
@@ -179,16 +193,16 @@ def job(
         raise InvalidJob(f"{name}: max_attempts is {max_attempts!r}; it must be 1 to {MAX_ATTEMPTS_LIMIT}.")
 
     def decorate(function: F) -> F:
-        arguments = function.__code__.co_varnames[: function.__code__.co_argcount] if inspect.isfunction(function) else ()
-        if len(arguments) != len(("input", "context")):
-            raise InvalidJob(f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context).")
+        _check_signature(name, function)
         job_type = declared(
             module=function.__module__,
             function=function.__name__,
             description=(function.__doc__ or "").strip().partition("\n")[0],
-            is_async=inspect.iscoroutinefunction(function),
+            is_async=_is_async(function),
         )
-        setattr(function, _MARK, JobDefinition(function, job_type))
+        definition = JobDefinition(function, job_type)
+        _declared.setdefault(function.__module__, []).append(definition)
+        setattr(function, _MARK, definition)
         return function
 
     return decorate
@@ -249,39 +263,65 @@ class JobDefinition:
     job_type: JobType
 
     @functools.cached_property
-    def input_adapter(self) -> TypeAdapter[Any]:
-        """The adapter that makes the job's input from JSON."""
-        return self._adapter(self.function.__code__.co_varnames[0])
-
-    @functools.cached_property
     def output_adapter(self) -> TypeAdapter[Any]:
         """The adapter that checks the job's output."""
-        return self._adapter("return")
+        return self._adapter("return", "its output")
+
+    def read_input(self, text: str | bytes) -> Any:
+        """Make the job's input from JSON. A decimal gets all digits of its number. Raises pydantic's `ValidationError`."""
+        if self._has_decimals and (value := _with_long_numbers(text)) is not None:
+            # Submit has checked the types; a strict model accepts a date's text only from JSON.
+            return self._input_adapter.validate_python(value, strict=False)
+        return self._input_adapter.validate_json(text)
 
     def describe(self) -> JobType:
         """Return the job type with its schemas. Raises `InvalidJob` when an annotation has no JSON Schema."""
         return replace(
             self.job_type,
-            input_schema=self._schema("input", self.input_adapter, "validation"),
+            input_schema=self._input_schema(),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )
 
-    def _adapter(self, parameter: str) -> TypeAdapter[Any]:
-        from pydantic import TypeAdapter  # noqa: PLC0415 - see TYPE_CHECKING above
+    @functools.cached_property
+    def _input_adapter(self) -> TypeAdapter[Any]:
+        parameter = next(iter(inspect.signature(self.function).parameters))
+        return self._adapter(parameter, f"its input {parameter!r}")
 
-        hints = typing.get_type_hints(self.function, include_extras=True)
-        if parameter not in hints:
-            what = "its output" if parameter == "return" else f"its input {parameter!r}"
-            raise InvalidJob(f"{self.job_type.name}: annotate {what}, so that it can be checked and described.")
-        return TypeAdapter(_without_stream(hints[parameter]))
+    @functools.cached_property
+    def _has_decimals(self) -> bool:
+        return _has_type(self._input_adapter.core_schema, "decimal")
+
+    def _adapter(self, parameter: str, what: str) -> TypeAdapter[Any]:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - see TYPE_CHECKING above
+        from pydantic.errors import PydanticUserError  # noqa: PLC0415
+
+        try:
+            hints = typing.get_type_hints(self.function, include_extras=True)
+            if parameter in hints:
+                return TypeAdapter(_listed(_without_stream(hints[parameter])) if parameter == "return" else hints[parameter])
+        except (PydanticUserError, NameError) as error:
+            raise InvalidJob(f"{self.job_type.name}: pydantic does not support the type of {what}: {error}") from error
+        raise InvalidJob(f"{self.job_type.name}: annotate {what}, so that it can be checked and described.")
+
+    def _input_schema(self) -> dict[str, Any]:
+        from asyncjobs.jobtypes import json_schema  # noqa: PLC0415 - only the build needs it here
+
+        schema = self._schema("input", self._input_adapter, "validation")
+        try:
+            json_schema.check_schema(schema)
+        except ValueError as error:
+            raise InvalidJob(f"{self.job_type.name}: a submit cannot check its input's JSON Schema: {error}") from error
+        return schema
 
     def _schema(
         self, what: str, adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"]
     ) -> dict[str, Any]:
         from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415 - see TYPE_CHECKING above
 
+        from asyncjobs.jobtypes.pydantic_schema import JobSchema  # noqa: PLC0415
+
         try:
-            return adapter.json_schema(mode=mode)
+            return adapter.json_schema(mode=mode, schema_generator=JobSchema)
         except PydanticInvalidForJsonSchema as error:
             raise InvalidJob(f"{self.job_type.name}: its {what} has no JSON Schema: {error}") from error
 
@@ -298,9 +338,98 @@ def load(job_type: JobType) -> JobDefinition:
 
 
 def definition_of(function: object) -> JobDefinition | None:
-    """Return the definition that `@job` made of the function; None for anything else."""
+    """Return the definition that `@job` made of the function; None for anything else.
+
+    A decorator above `@job` has its own function, with the mark that `functools.wraps` copies: the worker calls that one, as
+    everybody else does.
+    """
     definition = getattr(function, _MARK, None)
-    return definition if isinstance(definition, JobDefinition) else None
+    if not isinstance(definition, JobDefinition) or not callable(function):
+        return None
+    return definition if function is definition.function else replace(definition, function=function)
+
+
+def declared_in(module: str) -> Sequence[JobDefinition]:
+    """Return all definitions that `@job` made in the module, also those that the module has under no name."""
+    return _declared.get(module, ())
+
+
+_declared: dict[str, list[JobDefinition]] = {}
+
+
+def _check_signature(name: str, function: Callable[..., Any]) -> None:
+    parameters = inspect.signature(function).parameters.values() if callable(function) else ()
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    missing = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is each.empty]
+    if len(positional) == len(("input", "context")) and not missing and hasattr(function, "__name__"):
+        return
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters) or (
+        callable(function) and not hasattr(function, "__name__")
+    ):
+        raise InvalidJob(
+            f"{name}: a decorator below @job hides the job's two arguments. Use functools.wraps in the decorator, or write it "
+            "above @job."
+        )
+    found = ", ".join(each.name for each in parameters)
+    raise InvalidJob(
+        f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context). This one has ({found})."
+    )
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    """Return whether a call needs an event loop. A decorator's function may return the coroutine of the one below it."""
+    each: Any = function
+    while each is not None:
+        if inspect.iscoroutinefunction(each) or inspect.isasyncgenfunction(each):
+            return True
+        each = getattr(each, "__wrapped__", None)
+    return False
+
+
+def _listed(annotation: Any) -> Any:
+    """Return the type of a generator's result, which is a list: the items that it yields."""
+    if typing.get_origin(annotation) in _ITERATORS:
+        return list[typing.get_args(annotation)[0]]  # type: ignore[misc]  # a type made at run time
+    return annotation
+
+
+_ITERATORS = frozenset({Iterator, Iterable, Generator, AsyncIterator, AsyncIterable, AsyncGenerator})
+
+
+class _LongNumber(float):
+    """A number with more digits than a float holds. Pydantic makes a decimal of its text, and a float of its value."""
+
+    def __new__(cls, text: str) -> Self:
+        """Keep the text, too."""
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _with_long_numbers(text: str | bytes) -> Any:
+    """Return the value of the JSON text if it has a number with more digits than a float holds; otherwise None."""
+    found: list[_LongNumber] = []
+
+    def number(digits: str) -> float:
+        if not isinstance(exact_number(digits), Decimal):
+            return float(digits)
+        found.append(_LongNumber(digits))
+        return found[-1]
+
+    value = json.loads(text, parse_float=number)
+    return value if found else None
+
+
+def _has_type(schema: Any, name: str) -> bool:
+    """Return whether a core schema of pydantic has this type anywhere in it."""
+    if isinstance(schema, dict):
+        return schema.get("type") == name or any(_has_type(part, name) for part in schema.values())
+    return isinstance(schema, (list, tuple)) and any(_has_type(part, name) for part in schema)
 
 
 def _without_stream(annotation: Any) -> Any:

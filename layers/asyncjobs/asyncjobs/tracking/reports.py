@@ -5,7 +5,6 @@ A report is checked, applied to the stored job, and recorded by one conditional 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from asyncjobs.core.errors import (
     ResultTooLarge,
     Unavailable,
 )
+from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.job import (
     FENCE_AND_PROGRESS,
     FENCE_AND_TOKEN,
@@ -209,7 +209,7 @@ def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[Input
 def _result(fields: Mapping[str, Any]) -> Result:
     if "resultLocation" in fields:
         return Result(url=fields["resultLocation"])
-    text = json.dumps(fields.get("result"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = write_json(fields.get("result"))
     size = len(text.encode())
     if size > INLINE_RESULT_LIMIT:
         raise ResultTooLarge(size=size, limit=INLINE_RESULT_LIMIT)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from traceback import clear_frames
 from typing import Any, BinaryIO
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from asyncjobs import log
 from asyncjobs.context import ResultStream
@@ -25,12 +25,14 @@ from asyncjobs.core.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
+from asyncjobs.core.job import INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
-from asyncjobs.core.ports import Objects, ResultWriter
+from asyncjobs.core.ports import Objects
 from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
+from asyncjobs.worker.raised import deciding, out_of_time
+from asyncjobs.worker.results import LimitedResult, places, result_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,16 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Errored:
-    """The attempt failed. `after` is the delay that the job itself requested; `exception` is for the operator's log."""
+    """The attempt failed for a `reason`. `exception` is all that was raised, for the operator's log."""
 
     failure: JobFailure
-    after: timedelta | None = None
-    exception: BaseException | None = None
+    reason: BaseException
+    exception: BaseException
+
+    @property
+    def after(self) -> timedelta | None:
+        """The delay that the job itself requested."""
+        return self.reason.after if isinstance(self.reason, Retry) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +69,16 @@ Outcome = Succeeded | Errored | Stopped
 class Attempt:
     """A claimed job about to run, and the job's `JobContext`."""
 
-    def __init__(self, *, heartbeat: Heartbeat, objects: Objects, plan: Plan, clock: Clock, ends_at: datetime) -> None:
+    def __init__(
+        self, *, heartbeat: Heartbeat, objects: Objects, plan: Plan, clock: Clock, ends_at: datetime, max_result: int
+    ) -> None:
         self._heartbeat = heartbeat
         self._objects = objects
         self._plan = plan
         self._clock = clock
         self._ends_at = ends_at
-        self._stream: ResultWriter | None = None
+        self._max_result = max_result
+        self._stream: LimitedResult | None = None
 
     # ── For the executor ───────────────────────────────────────────────────────────────────────────
 
@@ -88,30 +98,28 @@ class Attempt:
         try:
             definition = self._plan.load()
             async with limit:
-                returned = await definition.function(self._input(definition), self)
+                returned = await _awaited(definition.function(self._input(definition), self))
             return self._succeeded(definition, returned)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
-            return self.errored(TimeLimitExceeded().with_traceback(error.__traceback__) if limit.expired() else error)
+            return self.errored(out_of_time(error) if limit.expired() else error)
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """Return the outcome of a job that raised this error."""
         if self._stream is not None:
             self._stream.discard()
-        if isinstance(error, JobInterrupted) and not isinstance(error, TimeLimitExceeded):
-            return Stopped(error)
-        if isinstance(error, MemoryError):
+        reason = deciding(error)
+        if isinstance(reason, JobInterrupted) and not isinstance(reason, TimeLimitExceeded):
+            return Stopped(reason)
+        if isinstance(reason, MemoryError):
             # The job's own variables, which recording its end needs the memory of.
-            clear_frames(error.__traceback__)
-        code, message, retryable = _explain(error)
-        if isinstance(error, TimeLimitExceeded):
+            clear_frames(reason.__traceback__)
+        code, message, retryable = _explain(reason)
+        if isinstance(reason, TimeLimitExceeded):
             retryable = self._plan.retries_timeouts
-        return Errored(
-            JobFailure(
-                code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(error).__name__, retryable=retryable
-            ),
-            after=error.after if isinstance(error, Retry) else None,
-            exception=error,
+        failure = JobFailure(
+            code=code, message=storable(message)[:MAX_ERROR_MESSAGE], type=type(reason).__name__, retryable=retryable
         )
+        return Errored(failure, reason=reason, exception=error)
 
     # ── For the job: see JobContext ────────────────────────────────────────────────────────────────
 
@@ -148,7 +156,7 @@ class Attempt:
     def stream_result(self, content_type: str = "application/json") -> ResultStream:
         if self._stream is not None:
             raise RuntimeError("An attempt has one result: stream_result may be called once.")
-        self._stream = self._objects.open_result(self._job, content_type)
+        self._stream = LimitedResult(self._objects.open_result(self._job, content_type), self._max_result)
         return self._stream
 
     def open_input(self, key: str) -> BinaryIO:
@@ -167,21 +175,30 @@ class Attempt:
         job = self._job
         text = self._objects.get_input(job.input_location) if job.input_location else job.input or "null"
         try:
-            return definition.input_adapter.validate_json(text)
+            return definition.read_input(text)
         except ValidationError as error:
-            raise Fatal(
-                f"The input is not valid. {_places(error.errors(include_input=False))}", code="INVALID_INPUT"
-            ) from error
+            where = places(error.errors(include_input=False), is_input=True)
+            raise Fatal(f"The input is not valid. {where}", code=INVALID_INPUT) from error
 
     def _succeeded(self, definition: JobDefinition, returned: Any) -> Succeeded:
         if self._stream is not None and returned is self._stream:
             return Succeeded(self._stream.close())
-        data = _serialized(definition, returned)
+        data = result_json(definition, returned, limit=self._max_result)
         if len(data) <= INLINE_RESULT_LIMIT:
             return Succeeded(Result(text=data.decode()))
         with self._objects.open_result(self._job) as writer:
             writer.write(data)
         return Succeeded(writer.close())
+
+
+async def _awaited(returned: Any) -> Any:
+    """Return what a coroutine function returns, or the items that an asynchronous generator yields."""
+    if inspect.isawaitable(returned):
+        # A decorator between `@job` and a coroutine function may return either.
+        returned = await returned
+    if isinstance(returned, AsyncIterator):
+        return [item async for item in returned]
+    return returned
 
 
 def _explain(error: BaseException) -> tuple[str, str, bool]:
@@ -206,26 +223,3 @@ _EXPLANATIONS: dict[type[BaseException], tuple[str, str, bool]] = {
     # Jobs that run side by side share the memory, so another attempt may have more of it.
     MemoryError: ("OUT_OF_MEMORY", "The job needs more memory than its worker has. Submit a smaller input.", True),
 }
-
-
-def _serialized(definition: JobDefinition, returned: Any) -> bytes:
-    """Return the job's output as JSON. Raises `Fatal` (`RESULT_NOT_SERIALIZABLE`) for a value without JSON, such as NaN."""
-    adapter = definition.output_adapter
-    try:
-        checked = adapter.validate_python(returned)
-        # pydantic writes NaN and infinities as null where no type is declared. A wrong result is worse than none.
-        _check_numbers(adapter.dump_python(checked))
-        return _encode(adapter.dump_python(checked, mode="json", by_alias=True)).encode()
-    except ValidationError as error:
-        what = _places(error.errors(include_input=False))
-    except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-        what = f"{type(error).__name__}."
-    raise Fatal(f"The job's output is not JSON of its declared type. {what}", code="RESULT_NOT_SERIALIZABLE")
-
-
-_check_numbers = json.JSONEncoder(default=str, skipkeys=True, allow_nan=False).encode
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-
-
-def _places(errors: Any) -> str:
-    return "; ".join(f"/{'/'.join(map(str, error['loc']))}: {error['msg']}" for error in errors[:10])

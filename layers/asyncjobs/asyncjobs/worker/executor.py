@@ -12,6 +12,7 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded, Unavailable
 from asyncjobs.core.job import GRACE, AsyncJob, JobFailure, LockOwner, Status, retry_backoff
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.placement import MAX_RESULT
 from asyncjobs.core.ports import Lost, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
@@ -48,16 +49,21 @@ class Executor:
         catalog: Catalog,
         locks: Locks,
         clock: Clock,
+        max_result: int = MAX_RESULT,
         at_most: timedelta = MAX_TIMEOUT,
         jitter: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`at_most` is the longest an attempt may take here, whatever its type allows; then the queue gets the job."""
+        """`at_most` is the longest an attempt may take here, whatever its type allows; then the queue gets the job.
+
+        `max_result` is the largest result in bytes.
+        """
         self._store = store
         self._locks = locks
         self._objects = objects
         self._catalog = catalog
         self._clock = clock
+        self._max_result = max_result
         self._at_most = at_most
         self._jitter = jitter or random.Random()
         self._sleep = sleep
@@ -159,7 +165,12 @@ class Executor:
         limit = self._limit(claim, plan, remaining)
         heartbeat = Heartbeat(self._store, claim, self._clock, renews_lease=plan.renews_lease)
         attempt = Attempt(
-            heartbeat=heartbeat, objects=self._objects, plan=plan, clock=self._clock, ends_at=self._clock() + limit
+            heartbeat=heartbeat,
+            objects=self._objects,
+            plan=plan,
+            clock=self._clock,
+            ends_at=self._clock() + limit,
+            max_result=self._max_result,
         )
         # Coroutine jobs run side by side, and `run_side_by_side` bounds all of them together.
         with nullcontext() if plan.is_async else exit_after(limit), heartbeat:
@@ -179,7 +190,7 @@ class Executor:
         if isinstance(outcome, Succeeded):
             return job.completed(now=now, result=outcome.result)
         has_attempts = job.attempt < job.max_attempts
-        if has_attempts and isinstance(outcome.exception, TimeLimitExceeded) and self._at_most < plan.timeout:
+        if has_attempts and isinstance(outcome.reason, TimeLimitExceeded) and self._at_most < plan.timeout:
             return job.released(now=now, error=HANDED_OVER, after=timedelta(0))
         if not has_attempts or not outcome.failure.retryable:
             return job.failed(now=now, error=outcome.failure)
