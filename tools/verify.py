@@ -38,7 +38,7 @@ _RETENTION_SECONDS = 3600
 _LEAST_QUOTA = 100
 _JOB_SECONDS = 120
 _LOG_SECONDS = 60
-_REPORT = re.compile(r"RequestId: (\S+).*Billed Duration: (\d+) ms", re.DOTALL)
+_REPORT = re.compile(r"RequestId: (\S+).*?Billed Duration: (\d+) ms")
 _MANY_DUE = 100
 """How many due jobs make the time of a sweep worth a line."""
 _MOST_HEADERS = 10_240

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
 import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from tools import verify
-from tools.verify import Check, Deployment, FailsError, UnseenError, Verdict
+from tools.verify import Check, Deployment, FailsError, Finding, UnseenError, Verdict
 
 SESSION = boto3.Session(region_name="us-east-1")
 
@@ -69,3 +73,101 @@ def test_unknown_stack_is_an_error_that_names_what_to_check(
         monkeypatch.setenv(name, value)
     assert verify.main(["--stack", "missing", "--region", "us-east-1"]) == 2
     assert "STACK=" in capsys.readouterr().err
+
+
+# ── Lines that the local stack cannot show ───────────────────────────────────────────────────────────
+
+
+def only(deployment: Deployment, assumption: str) -> Finding:
+    (check,) = [each for each in verify.CHECKS if each[0] == assumption]
+    (finding,) = verify.findings(deployment, [check])
+    return finding
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(1_000, Verdict.HOLDS), (9_000, Verdict.FAILS)])
+def test_token_that_leaves_no_room_for_headers_fails(size: int, verdict: Verdict) -> None:
+    found = replace(deployment(), token="x" * size)
+    assert only(found, "The token leaves room for other headers").verdict is verdict
+
+
+ISSUER = "https://issuer.example/"
+RSA = {"kty": "RSA", "kid": "1"}
+
+
+@pytest.mark.parametrize(
+    ("issuer", "keys", "verdict", "detail"),
+    [
+        (ISSUER, [RSA, {"kty": "EC", "kid": "2"}], Verdict.HOLDS, "1 of 2 keys"),
+        (ISSUER.removesuffix("/"), [RSA], Verdict.FAILS, "to the letter"),
+        (ISSUER, [{"kty": "EC", "kid": "2"}, {"kty": "RSA"}], Verdict.FAILS, "no other signature"),
+    ],
+)
+def test_issuer_whose_tokens_the_gateway_rejects_fails(
+    monkeypatch: pytest.MonkeyPatch, issuer: str, keys: list[dict[str, str]], verdict: Verdict, detail: str
+) -> None:
+    answers = {
+        f"{ISSUER}.well-known/openid-configuration": {"issuer": ISSUER, "jwks_uri": f"{ISSUER}keys"},
+        f"{ISSUER}keys": {"keys": keys},
+    }
+
+    def get(url: str, **_: object) -> httpx.Response:
+        return httpx.Response(200, json=answers[url], request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(httpx, "get", get)
+    found = deployment()
+    found.parameters = {"JwtIssuer": issuer}
+    finding = only(found, "The issuer's keys are RSA keys with ids, and it answers in time")
+    assert finding.verdict is verdict
+    assert detail in finding.detail
+
+
+class Logged(Deployment):
+    """A deployment whose functions have logged these lines."""
+
+    written: Mapping[str, list[str]]
+
+    def lines(self, function: str, term: str, since: datetime, *, seconds: float = 0) -> list[str]:
+        return [line for line in self.written[function] if term in line]
+
+
+def logged(**written: list[str]) -> Logged:
+    found = Logged("stack", SESSION, None, "token", None, "https://api.example")
+    found.written = written
+    return found
+
+
+def sweep(request: str, due: int, milliseconds: int) -> list[str]:
+    report = f"REPORT RequestId: {request}\tDuration: 9.99 ms\tBilled Duration: {milliseconds} ms\tMemory Size: 256 MB\n"
+    return [f'{{"message": "SWEPT", "requestId": "{request}", "lookedAt": {due}}}', report]
+
+
+def test_time_of_a_sweep_is_that_of_sweeps_with_many_due_jobs() -> None:
+    lines = [*sweep("a", 1_000, 5_000), *sweep("b", 500, 1_500), *sweep("c", 3, 700)]
+    finding = only(logged(Sweeper=lines), "Time of a sweep with many due jobs")
+    assert (finding.verdict, finding.detail) == (Verdict.HOLDS, "median 4.0 ms per due job, in 2 sweeps")
+
+
+def test_time_of_a_sweep_is_unseen_without_a_backlog() -> None:
+    finding = only(logged(Sweeper=sweep("c", 3, 700)), "Time of a sweep with many due jobs")
+    assert finding.verdict is Verdict.UNSEEN
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [
+        (['{"routeKey": "GET /x"}'], Verdict.HOLDS),
+        ([], Verdict.FAILS),
+        (['{"routeKey": "GET /x", "authorizerError": "said "no""}'], Verdict.FAILS),
+    ],
+)
+def test_access_log_without_lines_or_with_broken_ones_fails(lines: list[str], verdict: Verdict) -> None:
+    assert only(logged(Api=lines), "The API writes its access log").verdict is verdict
+
+
+def test_status_of_a_throttled_function_is_read_from_the_access_log() -> None:
+    lines = [
+        '{"status": "503", "integrationError": "Lambda throttled the request: Rate exceeded"}',
+        '{"status": "200", "integrationError": "-"}',
+    ]
+    finding = only(logged(Api=lines), "What a client gets when Lambda throttles a function")
+    assert (finding.verdict, finding.detail) == (Verdict.HOLDS, "status 503")
