@@ -9,6 +9,7 @@ A line begins with HOLDS, FAILS or UNSEEN. UNSEEN means that this run could not 
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import os
 import re
@@ -366,6 +367,24 @@ def _challenge(deployment: Deployment) -> str:
     if not names:
         raise FailsError("the gateway dropped the header; clients must not rely on it")
     return str(names[0])
+
+
+@check("Requests reach the function as the client wrote them")
+def _request(deployment: Deployment) -> str:
+    """AWS documents for none of these what its gateway does."""
+    job = gzip.compress(
+        json.dumps({"jobType": "text.search", "input": {"query": "lease"}, "retentionSeconds": _RETENTION_SECONDS}).encode()
+    )
+    headers = [("content-type", "application/json"), ("content-encoding", "gzip")]
+    compressed = deployment.http.post("/jobs", content=job, headers=headers)
+    if compressed.status_code not in {httpx.codes.OK, httpx.codes.ACCEPTED}:
+        raise FailsError(f"a compressed body was answered {compressed.status_code}: clients must send it as it is")
+    _expect(deployment.http.get("/jobs", params=[("limit", "1"), ("limit", "1")]), httpx.codes.BAD_REQUEST)
+    twice = [("content-type", "application/json"), ("idempotency-key", "k"), ("idempotency-key", "k")]
+    _expect(deployment.http.post("/jobs", content=b"{}", headers=twice), httpx.codes.BAD_REQUEST)
+    _expect(deployment.anonymous.head("/health"), httpx.codes.OK)
+    large = deployment.http.post("/jobs", content=b" " * 7_000_000, headers=headers[:1]).status_code
+    return f"a compressed body, a repeated parameter, a repeated header, HEAD; 7 MB are {large}"
 
 
 @check("A browser origin may call the API")

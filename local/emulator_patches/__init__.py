@@ -13,6 +13,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     http_api.import_openapi_bodies,
     http_api.understand_cors_properties,
     http_api.keep_errors_inside,
+    http_api.encode_compressed_bodies,
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
     functions.answer_when_the_function_has,

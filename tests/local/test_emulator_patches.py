@@ -5,6 +5,7 @@ When a `test_released` fails, the emulator no longer needs the patch: delete it 
 
 import base64
 import contextlib
+import gzip
 import json
 import subprocess
 import time
@@ -23,6 +24,7 @@ from tests.local.conftest import Deployed, session
 from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
+COMPRESSED = gzip.compress(b"{}")
 
 
 # ── HTTP APIs ──
@@ -98,6 +100,20 @@ def test_sam_resolves_the_parameters_of_the_deployment(twin: Deployed) -> None:
 
 def test_released_resolves_the_defaults_of_parameters(released: Deployed) -> None:
     assert _origins_in_the_transformed_template(released) == "http://default.test"
+
+
+def _sent_compressed(stack: Deployed) -> Any:
+    """Return the body of a function's event."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    return httpx.request("GET", stack.url("PlainApi", "/x"), content=COMPRESSED, headers=headers).json()["body"]
+
+
+def test_compressed_body_arrives_whole(twin: Deployed) -> None:
+    assert base64.b64decode(_sent_compressed(twin)) == COMPRESSED
+
+
+def test_released_reads_a_compressed_body_as_text(released: Deployed) -> None:
+    assert "\ufffd" in _sent_compressed(released)
 
 
 # ── Functions ──

@@ -53,7 +53,7 @@ class AnswerChecker:
 
     def __call__(self, answer: httpx.Response) -> None:
         path = answer.request.url.raw_path.decode().partition("?")[0].removeprefix(self._base_path)
-        method = answer.request.method.lower()
+        method = answer.request.method.lower()  # HEAD is not documented: its answers have no body to check
         paths = self.document["paths"]
         route = next((named for named in self._paths if method in paths[named] and self.matches(named, path)), None)
         if route is None:
@@ -76,14 +76,14 @@ class Caller:
     def post(self, path: str, **options: Any) -> httpx.Response:
         return self.http.post(path, **options)
 
-    def get(self, path: str, **options: Any) -> httpx.Response:
+    def get(self, path: str | httpx.URL, **options: Any) -> httpx.Response:
         return self.http.get(path, **options)
 
     def patch(self, path: str, **options: Any) -> httpx.Response:
         return self.http.patch(path, **options)
 
-    def delete(self, path: str) -> httpx.Response:
-        return self.http.delete(path)
+    def delete(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.delete(path, **options)
 
     def submit(self, job_type: str, input: Any = None, *, priority: str = "standard", **headers: str) -> Job:
         body = {"jobType": job_type, "input": input or {}, "priority": priority}
@@ -108,6 +108,11 @@ class Caller:
             assert time.monotonic() < end, f"not reached: {found}"
             assert found["status"] not in FINISHED, f"ended early: {found}"
             time.sleep(0.1)
+
+
+def followed(answer: httpx.Response) -> httpx.URL:
+    """Return the URL of an answer's `Location`, which is relative to the request's URL (RFC 9110 10.2.2)."""
+    return answer.url.join(answer.headers["location"])
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Self
+from urllib.parse import parse_qsl, urlencode
 
 from tests.support.events import as_owner, sample
 
@@ -50,7 +53,7 @@ class Answer:
         """Read what a handler returned to the gateway. Fail for a bug, which the API answers with a problem."""
         is_bug = answer["statusCode"] == HTTPStatus.INTERNAL_SERVER_ERROR and '"INTERNAL_ERROR"' in answer["body"]
         assert not is_bug, answer["body"]
-        return cls(answer["statusCode"], answer["headers"], answer["body"])
+        return cls(answer["statusCode"], answer["headers"], text_of(answer))
 
     @property
     def body(self) -> Any:
@@ -67,17 +70,29 @@ class Answer:
         return sorted(error["pointer"] for error in self.body["errors"])
 
 
+def text_of(answer: Mapping[str, Any]) -> str:
+    """Return the body as text, of which a client sees neither the base64 nor the compression."""
+    if not answer.get("isBase64Encoded"):
+        text: str = answer["body"]
+        return text
+    assert answer["headers"]["content-encoding"] == "gzip"
+    return gzip.decompress(base64.b64decode(answer["body"])).decode()
+
+
 def http_event(
     route: str,
     owner: Any,
     *,
     async_job_id: str | None = None,
     path: Mapping[str, str] | None = None,
-    query: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | str | None = None,
     headers: Mapping[str, str] | None = None,
     **event: Any,
 ) -> dict[str, Any]:
-    """Return the sample event of the route, from this owner, without an idempotency key and with these changes."""
+    """Return the sample event of the route, from this owner, without an idempotency key and with these changes.
+
+    A query may be given as text, as the client wrote it.
+    """
     request = as_owner(sample(_SAMPLES.get(route, "status" if route.startswith("GET") else "submit")), owner)
     request["headers"].pop("idempotency-key", None)
     request["headers"] |= headers or {}
@@ -87,5 +102,9 @@ def http_event(
     if path is not None:
         request["pathParameters"] = dict(path)
     if query is not None:
-        request["queryStringParameters"] = dict(query)
-    return {**request, "routeKey": route, **event}
+        request["rawQueryString"] = query if isinstance(query, str) else urlencode(query)
+        joined = dict[str, list[str]]()
+        for name, value in parse_qsl(request["rawQueryString"], keep_blank_values=True):
+            joined.setdefault(name, []).append(value)
+        request["queryStringParameters"] = {name: ",".join(values) for name, values in joined.items()}
+    return {**request, "routeKey": route, "rawPath": route.partition(" ")[2], **event}

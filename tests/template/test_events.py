@@ -24,8 +24,9 @@ def function_with(event: dict[str, Any]) -> str:
 
 
 def test_each_route_and_source_has_one_event() -> None:
+    # The event of HEAD is that of GET but for its method.
     kinds = Counter(_kind(sample(name)) for name in EVENTS)
-    assert kinds == dict.fromkeys(SOURCES, 1)
+    assert kinds == dict.fromkeys((kind for kind in SOURCES if not kind.startswith("HEAD ")), 1)
 
 
 @pytest.mark.parametrize("name", EVENTS)

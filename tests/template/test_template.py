@@ -48,7 +48,9 @@ QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQu
 """The queue of each priority, and the parameter for the number of its concurrent jobs."""
 OPEN = {
     "GET /api/v1/health",
+    "HEAD /api/v1/health",
     "GET /api/v1/openapi.json",
+    "HEAD /api/v1/openapi.json",
     # It has a worker token, which the function checks: see tests/deployed/security.
     "PATCH /api/v1/jobs/{asyncJobId}/report",
 }
@@ -98,14 +100,17 @@ def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
 
 
 def handled_routes() -> dict[str, set[str]]:
-    """Return the routes that each function handles."""
+    """Return the routes that each function handles: with each GET also HEAD."""
     own = [
         operation
         for type_ in Catalog.read(ROOT / "layers/jobs/jobs/catalog.json")
         for operation in operations_of_job_type(type_)
     ]
     operations = {"SubmitFunction": [*COMMANDS, *TRACKED, *own], "StatusFunction": QUERIES}
-    return {function: {operation.route_key for operation in found} for function, found in operations.items()}
+    return {
+        function: {route for each in found for route in (each.route_key, re.sub("^GET ", "HEAD ", each.route_key))}
+        for function, found in operations.items()
+    }
 
 
 def test_gateway_sends_each_function_exactly_its_routes() -> None:

@@ -84,7 +84,7 @@ class TrackedJobs:
         log_event("JOB_ACCEPTED", job)
         return CreatedJob(job, token.text)
 
-    def update_job(self, key: JobKey, *, progress: int | None = None, message: str | None = None) -> AsyncJob:
+    def update_job(self, key: JobKey, *, progress: float | None = None, message: str | None = None) -> AsyncJob:
         """Report the progress, 0 to 100. The first report starts the job, and progress never decreases."""
         return self._report(key, status="IN_PROGRESS", progress=progress, message=message)
 

@@ -19,7 +19,7 @@ def test_quick_job_is_200_with_its_result(alice: Caller, job_type: str) -> None:
     job = answer.json()
     assert (answer.status_code, job["status"], job["attempt"], job["progress"]) == (httpx.codes.OK, "COMPLETED", 1, 100)
     assert (job["resultType"], job["result"] is not None) == ("INLINE", True)
-    assert answer.headers["location"] == f"/api/v1/jobs/{job['asyncJobId']}"
+    assert answer.headers["location"] == f"jobs/{job['asyncJobId']}"
     assert "retry-after" not in answer.headers
     assert alice.job(job) == job
 
@@ -126,7 +126,7 @@ def test_job_that_fails_during_the_wait_is_500_with_its_id_and_error(
         "type": "Fatal",
         "retryable": False,
     }
-    assert answer.headers["location"] == f"/api/v1/jobs/{problem['asyncJobId']}"
+    assert answer.headers["location"] == f"jobs/{problem['asyncJobId']}"
     assert answer.headers["vary"] == "Prefer"
 
 

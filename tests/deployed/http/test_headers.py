@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from local.stack import Outputs
-from tests.deployed.http.operations import ALL, Call
-from tests.support.deployed import Caller
+from tests.deployed.http.operations import ALL, Call, calls
+from tests.support.deployed import Caller, Job
 from tests.template.source import resource
 
 EVERY_ANSWER = {
@@ -26,6 +26,18 @@ def test_every_answer_has_the_security_headers(alice: Caller, call: Call, accept
     assert EVERY_ANSWER.items() <= answer.headers.items()
     is_the_document = call.template == "/openapi.json" and answer.is_success
     assert answer.headers["cache-control"] == ("public, max-age=300" if is_the_document else "no-store")
+
+
+@pytest.mark.parametrize("call", calls(lambda call: call.method == "GET" and not call.template.startswith("/jobs/")), ids=str)
+def test_head_has_the_headers_of_get_and_no_body(alice: Caller, completed: Job, call: Call) -> None:
+    """RFC 9110 9.3.2."""
+    path = call.path(completed["asyncJobId"])
+    get, head = (alice.http.request(method, path) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    varies = {"date", "content-length", "location", "apigw-requestid"}
+    assert {name: value for name, value in head.headers.items() if name not in varies} == {
+        name: value for name, value in get.headers.items() if name not in varies
+    }
 
 
 def preflight(outputs: Outputs, origin: str, method: str = "POST") -> httpx.Response:

@@ -25,6 +25,12 @@ def test_repeated_request_is_a_replay_of_the_same_job(alice: Caller, key: str) -
     )
 
 
+def test_key_in_two_headers_is_400(alice: Caller, key: str) -> None:
+    """API Gateway joins headers of the same name with a comma."""
+    answer = alice.post("/jobs", json=LATER, headers=[("idempotency-key", key), ("idempotency-key", key)])
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
+
+
 def test_quoted_key_equals_the_bare_key(alice: Caller, key: str) -> None:
     """Draft 2.1; RFC 9651 3.3.3."""
     bare = alice.post("/jobs", json=LATER, headers={"idempotency-key": key})

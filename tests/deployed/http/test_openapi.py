@@ -24,6 +24,16 @@ def test_document_needs_no_token_and_is_the_built_one(anyone: httpx.Client, tree
     assert answer.json() == json.loads((tree / "layers/jobs/jobs/openapi.json").read_text())
 
 
+def test_document_is_compressed_and_304_while_it_is_the_same(anyone: httpx.Client) -> None:
+    """RFC 9110 8.4.1.3, 15.4.5."""
+    plain = anyone.get("/openapi.json", headers={"accept-encoding": "identity"})
+    small = anyone.get("/openapi.json", headers={"accept-encoding": "gzip"})
+    assert (small.json(), small.headers["content-encoding"]) == (plain.json(), "gzip")
+    assert int(small.headers["content-length"]) < len(plain.content) / 5
+    again = anyone.get("/openapi.json", headers={"if-none-match": small.headers["etag"]})
+    assert (again.status_code, again.content) == (httpx.codes.NOT_MODIFIED, b"")
+
+
 def test_document_is_valid_openapi(api: Api) -> None:
     """OpenAPI 3.1."""
     assert api.checker.document["openapi"].startswith("3.1.")

@@ -35,7 +35,10 @@ def test_completed_job_shows_its_result(alice: Caller, completed: Job) -> None:
 def test_completed_job_with_a_large_result_shows_its_location(alice: Caller, large: Job) -> None:
     job = alice.job(large)
     assert (job["status"], job["resultType"], job["result"]) == ("COMPLETED", "S3", None)
-    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    assert job["resultLocation"] == f"../jobs/{job['asyncJobId']}/result"
+    for answer in (alice.get(f"/jobs/{job['asyncJobId']}"), alice.get("/jobs", params={"limit": 100})):
+        (found,) = (each for each in answer.json().get("jobs", [answer.json()]) if each["asyncJobId"] == job["asyncJobId"])
+        assert alice.get(answer.url.join(found["resultLocation"])).status_code == httpx.codes.SEE_OTHER
 
 
 def test_failed_job_shows_its_error(alice: Caller, failed: Job) -> None:

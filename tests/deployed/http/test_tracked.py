@@ -33,7 +33,7 @@ def update(caller: Caller, job: Job, **report: Any) -> httpx.Response:
 def test_new_tracked_job_is_202_and_pending(alice: Caller) -> None:
     answer = alice.post("/jobs", json={"jobType": "file_processing", "message": "Upload queued", "metadata": METADATA})
     job = answer.json()
-    assert (answer.status_code, answer.headers["location"]) == (httpx.codes.ACCEPTED, f"/api/v1/jobs/{job['asyncJobId']}")
+    assert (answer.status_code, answer.headers["location"]) == (httpx.codes.ACCEPTED, f"jobs/{job['asyncJobId']}")
     assert (job["jobType"], job["status"], job["progress"], job["maxAttempts"]) == ("file_processing", "PENDING", 0, 0)
     assert (job["message"], job["metadata"]) == ("Upload queued", METADATA)
 
@@ -106,7 +106,7 @@ def test_reported_result_location_is_303_to_it(alice: Caller, worker: httpx.Clie
     url = "https://files.example/report.pdf"
     done = send_report(worker, tracked, status="COMPLETED", resultLocation=url).json()
     assert (done["resultType"], done["result"]) == ("URL", None)
-    assert done["resultLocation"] == f"/api/v1/jobs/{tracked['asyncJobId']}/result"
+    assert done["resultLocation"] == f"../../jobs/{tracked['asyncJobId']}/result"
     answer = alice.get(f"/jobs/{tracked['asyncJobId']}/result")
     assert (answer.status_code, answer.headers["location"], answer.json()) == (httpx.codes.SEE_OTHER, url, {"location": url})
 

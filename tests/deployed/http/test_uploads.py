@@ -123,6 +123,13 @@ def test_uploaded_object_is_opened_by_its_owners_job(alice: Caller, document: by
     assert (job["status"], job["error"]) == ("COMPLETED", None)
 
 
+def test_empty_upload_is_opened_by_its_owners_job(alice: Caller) -> None:
+    upload = prepared(alice, 0)
+    assert put(upload, b"").status_code == httpx.codes.OK
+    job = extracted(alice, upload["key"])
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "NOT_A_PDF")
+
+
 def test_uploaded_object_of_another_owner_is_missing(alice: Caller, bob: Caller, document: bytes) -> None:
     upload = prepared(alice, len(document))
     assert put(upload, document).status_code == httpx.codes.OK
@@ -148,7 +155,7 @@ def test_link_rejects_another_key(alice: Caller, document: bytes) -> None:
     ("body", "pointer"),
     [
         ({}, "/contentLength"),
-        ({"contentLength": 0}, "/contentLength"),
+        ({"contentLength": -1}, "/contentLength"),
         ({"contentLength": 100_000_001}, "/contentLength"),
         ({"contentLength": 1, "contentType": "pdf"}, "/contentType"),
         ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, "/contentType"),

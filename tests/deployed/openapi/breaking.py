@@ -107,6 +107,8 @@ class _Comparison:
             return
         if pair[0] and pair[1]:
             self._seen.add(pair)
+        if direction is Direction.REQUEST:
+            new = _without_null(old, new)
         old, new = _merged(_resolved(self._old, old)), _merged(_resolved(self._new, new))
         if isinstance(old, bool) or isinstance(new, bool):
             narrow = new if direction is Direction.REQUEST else old
@@ -192,6 +194,14 @@ def _resolved(document: Json, part: Any) -> Any:
             found = found[step.replace("~1", "/").replace("~0", "~")]
         part = {**found, **{key: value for key, value in part.items() if key != "$ref"}}
     return part
+
+
+def _without_null(old: Any, new: Any) -> Any:
+    """Return the new schema of a request without an alternative for null that the old one does not have: null is an addition."""
+    match new:
+        case {"anyOf": [first, {"type": "null"}]} if "anyOf" not in old:
+            return {**first, **{key: value for key, value in new.items() if key != "anyOf"}}
+    return new
 
 
 def _merged(schema: Any) -> Any:

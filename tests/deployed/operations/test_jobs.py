@@ -45,7 +45,7 @@ def test_pdf_of_several_hundred_pages_is_read_from_the_inputs_area_with_its_resu
     assert " of 900" in running["message"]
     job = alice.wait_for(submitted)
     assert (job["resultType"], job["result"]) == ("S3", None)
-    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    assert job["resultLocation"] == f"../jobs/{job['asyncJobId']}/result"
     answer = alice.get(f"/jobs/{job['asyncJobId']}/result")
     assert answer.status_code == httpx.codes.SEE_OTHER
     assert fetch_result(alice, job)["pageCount"] == 900

@@ -155,8 +155,10 @@ ROWS = [
     ),
     *(
         Row("S6", f"cursor {cursor!r}", 400, "INVALID_CURSOR", route=JOBS, options={"query": {"cursor": cursor}})
-        for cursor in ("", "x", "e30", "WzEsMl0", "../..", "\x00")
+        for cursor in ("", "x", "e30", "WzEsMl0", "../..")
     ),
+    listed("S6", "NUL in a cursor", "/cursor", cursor="\x00"),
+    listed("S6", "NUL in a name", "", **{"\x00": "x"}),
     *(
         listed("S7", f"limit {limit!r}", "/limit", limit=limit)
         for limit in ("0", "-1", "1000000000", "101", "10.5", "true", "")

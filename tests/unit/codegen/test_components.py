@@ -32,8 +32,8 @@ def test_each_component_is_used(kind: str) -> None:
 
 @pytest.mark.parametrize("job", [new_job(), running_job(), running_job().cancelled(now=NOW)], ids=lambda job: job.status.value)
 def test_job_has_exactly_the_members_of_its_schema(job: Any) -> None:
-    assert faults("AsyncJob", job_body(job)) == []
-    assert job_body(job).keys() == set(SCHEMAS["AsyncJob"]["required"])
+    assert faults("AsyncJob", job_body(job, "")) == []
+    assert job_body(job, "").keys() == set(SCHEMAS["AsyncJob"]["required"])
 
 
 def test_job_type_has_exactly_the_members_of_its_schema() -> None:
@@ -42,7 +42,7 @@ def test_job_type_has_exactly_the_members_of_its_schema() -> None:
 
 
 def test_result_type_is_one_of_those_named_or_null() -> None:
-    body = job_body(running_job().completed(now=NOW, result=Result(location="results/x")))
+    body = job_body(running_job().completed(now=NOW, result=Result(location="results/x")), "")
     assert faults("AsyncJob", {**body, "resultType": "TAPE"}) != []
     assert faults("AsyncJob", {**body, "resultType": None}) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urljoin
 
 import jsonschema_rs
 import pytest
@@ -47,7 +48,10 @@ def test_document_depends_on_the_job_types_alone() -> None:
 
 def test_document_describes_exactly_the_routes_of_the_template() -> None:
     (server,) = DOCUMENT["servers"]
-    found = {f"{method.upper()} {server['url']}{path}" for path, methods in DOCUMENT["paths"].items() for method in methods}
+    base = urljoin("/api/v1/openapi.json", server["url"])
+    found = {f"{method.upper()} {base}{path}" for path, methods in DOCUMENT["paths"].items() for method in methods}
+    # HEAD has the headers of GET (RFC 9110 9.3.2), so the document does not repeat them.
+    found |= {f"HEAD {base}{path}" for path, methods in DOCUMENT["paths"].items() if "get" in methods}
     routed = {
         f"{event['Properties']['Method']} {event['Properties']['Path']}"
         for function in resources("AWS::Serverless::Function").values()
@@ -64,7 +68,8 @@ def test_operations_without_a_callers_token_are_those_that_the_template_leaves_o
         for event in function["Properties"].get("Events", {}).values()
         if event["Properties"].get("Auth") == {"Authorizer": "NONE"}
     }
-    assert {operation.route_key for operation in OPERATIONS if operation.security != "bearer"} == left_open
+    open_routes = {operation.route_key for operation in OPERATIONS if operation.security != "bearer"}
+    assert open_routes | {route.replace("GET", "HEAD") for route in open_routes} == left_open
 
 
 @each_operation
@@ -88,6 +93,12 @@ def test_each_code_has_its_status_and_the_headers_of_the_table(operation: Operat
 @each_operation
 def test_operation_answers_a_bug_with_a_problem(operation: Operation) -> None:
     assert (500, "INTERNAL_ERROR") in codes_of(operation)
+
+
+def test_servers_url_is_relative_to_the_documents_own() -> None:
+    """It is right behind a stage and a prefix, and without a slash at its end, to which tools append a path."""
+    (server,) = DOCUMENT["servers"]
+    assert urljoin("https://a.example/dev/api/v1/openapi.json", server["url"]) == "https://a.example/dev/api/v1"
 
 
 @each_operation

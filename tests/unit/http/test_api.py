@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import IllegalMove, JobNotFound
-from asyncjobs.http.answers import Answer
+from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.api import Api
 from asyncjobs.http.request import Request
 from tests.support.events import sample
@@ -56,6 +56,19 @@ def test_bug_is_logged_once_with_its_place(lines: Lines) -> None:
     assert "canary" not in lines.text()
 
 
+@pytest.mark.parametrize("error", [None, JobNotFound(), KeyError("canary")], ids=repr)
+def test_head_is_answered_as_get_without_the_body(error: Exception | None) -> None:
+    def handle(_request: Request) -> Answer:
+        if error is not None:
+            raise error
+        return answer(200, {"status": "ok"}, headers={"etag": '"1"'})
+
+    api = Api({HEALTH: handle})
+    get, head = (api.handle({**EVENT, "routeKey": route}) for route in (HEALTH, HEALTH.replace("GET", "HEAD")))
+    assert get["body"]
+    assert head == {**get, "body": ""}
+
+
 def test_expected_error_is_logged_with_its_code(lines: Lines) -> None:
     api_that_raises(JobNotFound()).handle(EVENT)
     assert lines.events == [{"message": "PROBLEM_ANSWERED", "route": HEALTH, "errorCode": "JOB_NOT_FOUND"}]
@@ -69,14 +82,14 @@ def test_interrupted_process_is_not_answered() -> None:
 def test_further_handlers_are_loaded_once_and_only_for_their_routes() -> None:
     loads = list[str]()
 
-    def answer(_request: Request) -> Answer:
+    def no_content(_request: Request) -> Answer:
         return {"statusCode": 204}
 
     def more() -> dict[str, Any]:
         loads.append("loaded")
-        return {JOB: answer}
+        return {JOB: no_content}
 
-    api = Api({HEALTH: answer}, more)
+    api = Api({HEALTH: no_content}, more)
     api.handle(EVENT)
     assert loads == []
     assert [api.handle(sample("status"))["statusCode"] for _ in range(2)] == [204, 204]

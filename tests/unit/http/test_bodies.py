@@ -24,11 +24,10 @@ def test_input_may_be_null(api: InMemoryApi) -> None:
 
 
 INVALID_BODIES = [
-    ({"jobType": None}, ["/jobType"]),
     ({"input": {"pages": 9}}, ["/input"]),
     ({"jobType": ""}, ["/jobType"]),
     ({"jobType": 7}, ["/jobType"]),
-    ({"jobType": None}, ["/jobType"]),
+    ({"jobType": "generic", "owner": None}, ["/owner"]),
     ({"jobType": "x" * 51}, ["/jobType"]),
     ([], [""]),
     (None, [""]),
@@ -36,7 +35,7 @@ INVALID_BODIES = [
     ({**BODY, "delaySeconds": -1}, ["/delaySeconds"]),
     ({**BODY, "delaySeconds": 30 * 24 * 3600 + 1}, ["/delaySeconds"]),
     ({**BODY, "retentionFrom": "NOW"}, ["/retentionFrom"]),
-    *(({**BODY, "priority": value}, ["/priority"]) for value in ("urgent", "HIGH", "", 1, None, ["high"])),
+    *(({**BODY, "priority": value}, ["/priority"]) for value in ("urgent", "HIGH", "", 1, ["high"])),
     ({**BODY, "delaySeconds": 1, "notBefore": "2026-11-21T13:00:00Z"}, ["/notBefore"]),
     ({**BODY, "notBefore": "tomorrow"}, ["/notBefore"]),
     ({**BODY, "notBefore": "2026-11-21T13:00:00"}, ["/notBefore"]),
@@ -75,7 +74,7 @@ INVALID_BODIES = [
         )
     ),
     ({"jobType": "api.reads"}, ["/input/pages"]),
-    ({"jobType": "api.reads", "input": None}, ["/input"]),
+    ({"jobType": "api.reads", "input": None}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": 0}}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": "9"}}, ["/input/pages"]),
     ({"jobType": "api.reads", "input": {"pages": 9, "a/b": 1}}, ["/input/a~1b"]),
@@ -117,6 +116,29 @@ def test_body_at_the_limits_is_accepted(api: InMemoryApi, changes: dict[str, Any
     assert api.submit({**BODY, **changes}).status == 202
 
 
+OPTIONAL = ["metadata", "message", "priority", "delaySeconds", "notBefore", "retentionSeconds", "retentionFrom"]
+
+
+def test_null_is_as_good_as_a_field_that_is_left_out(api: InMemoryApi) -> None:
+    without = api.submit(BODY, key="k")
+    answer = api.submit({**BODY, **dict.fromkeys(OPTIONAL)}, key="k")
+    assert (answer.body["asyncJobId"], answer.headers["idempotency-replayed"]) == (without.body["asyncJobId"], "true")
+    assert api.submit({**BODY, "delaySeconds": 1, "notBefore": None}).status == 202
+
+
+def test_submit_of_nulls_is_a_tracked_job(api: InMemoryApi) -> None:
+    answer = api.submit(dict.fromkeys(["jobType", "input", *OPTIONAL]))
+    (job,) = api.store.jobs.values()
+    assert (answer.status, answer.body["jobType"], job.input) == (202, "generic", "{}")
+
+
+def test_upload_without_a_type_is_of_bytes(api: InMemoryApi) -> None:
+    for body in ({"contentLength": 0}, {"contentLength": 0, "contentType": None}):
+        answer = api.upload(body)
+        assert answer.status == 201
+        assert answer.body["headers"].items() >= {"content-type": "application/octet-stream", "content-length": "0"}.items()
+
+
 def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
     for body in (
         {"jobType": "canary"},
@@ -132,7 +154,8 @@ def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
     ("body", "pointers"),
     [
         ({}, ["/contentLength"]),
-        ({"contentLength": 0}, ["/contentLength"]),
+        ({"contentLength": -1}, ["/contentLength"]),
+        ({"contentLength": None}, ["/contentLength"]),
         ({"contentLength": 5 * 1024**3 + 1}, ["/contentLength"]),
         ({"contentLength": 1.5}, ["/contentLength"]),
         ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),

@@ -14,9 +14,10 @@ from tests.support.http_events import JOB, Answer
 from tests.unit.http.in_memory_api import FAILURE, SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait
 
 
-def search(api: InMemoryApi, route: str = SEARCH, query: Mapping[str, str] | None = None, **event: Any) -> Answer:
+def search(api: InMemoryApi, route: str = SEARCH, query: Mapping[str, str] | str | None = None, **event: Any) -> Answer:
     event.setdefault("body", "")
-    return api.call(route, query=query, path={"subject": "war & peace"}, **event)
+    event.setdefault("path", {"subject": "war & peace"})
+    return api.call(route, query=query, **event)
 
 
 def stored_input(api: InMemoryApi) -> Any:
@@ -26,8 +27,7 @@ def stored_input(api: InMemoryApi) -> Any:
 
 
 def test_path_and_query_are_read_as_their_schema_types(api: InMemoryApi) -> None:
-    query = {"limit": "10", "ratio": "0.5", "exact": "true", "tags": "a,b"}
-    answer = search(api, query=query)
+    answer = search(api, query="limit=10&ratio=0.5&exact=true&tags=a,b")
     assert (answer.status, answer.body["jobType"], answer.headers["vary"]) == (202, "api.searches", "Prefer")
     assert stored_input(api) == {"subject": "war & peace", "limit": 10, "ratio": 0.5, "exact": True, "tags": ["a", "b"]}
 
@@ -50,14 +50,71 @@ def test_body_fields_are_not_converted(api: InMemoryApi) -> None:
         ({}, '{"subject": "peace"}', ["/subject"]),
         ({"subject": "peace"}, "", ["/subject"]),
         ({}, "[]", [""]),
+        ("limit=1&limit=2", "", ["/limit"]),
+        ("limit=1&limit=1", "", ["/limit"]),
+        ("subject=", "", ["/subject"]),
+        ("limit=", "", ["/limit"]),
+        ("limit=1%202", "", ["/limit"]),
+        ("a%2Fb~=1", "", ["/a~1b~0"]),
+        ("tags=a%00b", "", ["/tags"]),
+        ("tags=%FF", "", ["/tags"]),
+        ("tags=%ED%A0%80", "", ["/tags"]),
+        ("%00=a&a=%00", "", ["", "/a"]),
+        ("%FF=a", "", [""]),
+        ("tags=\ud800", "", ["/tags"]),
     ],
+    ids=ascii,
 )
 def test_invalid_field_is_named_where_the_caller_put_it(
-    api: InMemoryApi, query: dict[str, str], body: str, pointers: list[str]
+    api: InMemoryApi, query: dict[str, str] | str, body: str, pointers: list[str]
 ) -> None:
     answer = search(api, query=query, body=body)
     assert (answer.status, sorted(set(answer.pointers))) == (400, pointers)
     assert api.store.jobs == {}
+
+
+@pytest.mark.parametrize(
+    ("query", "tags"),
+    [
+        ("tags=Smith%2C%20John", ["Smith, John"]),
+        ("tags=Smith%2C%20John&tags=Doe%2c+Jane", ["Smith, John", "Doe, Jane"]),
+        ("tags=a,b&tags=c", ["a", "b", "c"]),
+        ("tags=a%2Cb,c", ["a,b", "c"]),
+        ("tags=", [""]),
+        ("tags", [""]),
+        ("tags=a%26b%3Dc%2B", ["a&b=c+"]),
+        ("tags=100%", ["100%"]),
+        ("&tags=a&&", ["a"]),
+        ("t%61gs=%C3%BC", ["\u00fc"]),
+    ],
+)
+def test_only_an_unencoded_comma_and_a_repetition_separate_the_values_of_a_list(
+    api: InMemoryApi, query: str, tags: list[str]
+) -> None:
+    assert search(api, query=query).status == 202
+    assert stored_input(api)["tags"] == tags
+
+
+def test_text_in_the_query_keeps_its_commas(api: InMemoryApi) -> None:
+    assert search(api, path={}, query="subject=war,+peace%2C%20etc.").status == 202
+    assert stored_input(api) == {"subject": "war, peace, etc."}
+
+
+def test_optional_list_is_read_by_the_schema_of_its_items(api: InMemoryApi) -> None:
+    assert search(api, query="pages=1,2&pages=3").status == 202
+    assert stored_input(api)["pages"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("subject", ["a\x00b", "\ud800"], ids=ascii)
+def test_unclean_text_in_the_path_is_400(api: InMemoryApi, subject: str) -> None:
+    answer = search(api, path={"subject": subject})
+    assert (answer.status, answer.pointers, api.store.jobs) == (400, ["/subject"], {})
+
+
+def test_percent_sign_in_the_path_arrives(api: InMemoryApi) -> None:
+    """API Gateway decodes every escape of a path but this one."""
+    assert search(api, path={"subject": "100%25 + more"}).status == 202
+    assert stored_input(api)["subject"] == "100% + more"
 
 
 def test_route_accepts_an_idempotency_key_and_a_preference(api: InMemoryApi, wait: SimulatedWait) -> None:
@@ -85,9 +142,31 @@ def test_synchronous_route_returns_the_bare_result(api: InMemoryApi, wait: Simul
     assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
 
 
+def test_get_with_a_body_is_400(api: InMemoryApi) -> None:
+    """RFC 9110 9.3.1: it has no meaning, and a proxy may drop it."""
+    answer = search(api, SEARCH_SYNCHRONOUS, body='{"limit": 1}')
+    assert (answer.status, answer.pointers, api.store.jobs) == (400, [""], {})
+
+
 def test_synchronous_route_redirects_to_a_large_result(api: InMemoryApi, wait: SimulatedWait) -> None:
     answer = search_synchronously(api, wait, finished_search(result=Result(location="results/x")))
-    assert (answer.status, answer.headers["location"]) == (303, f"/api/v1/jobs/{job_id_for(OWNER, 'k')}/result")
+    assert (answer.status, answer.headers["location"]) == (303, f"../jobs/{job_id_for(OWNER, 'k')}/result")
+
+
+def test_synchronous_route_redirects_a_client_that_accepts_only_the_results_own_type(
+    api: InMemoryApi, wait: SimulatedWait
+) -> None:
+    wait.events = [(2, finished_search(result=Result(location="results/x")))]
+    assert search(api, SEARCH_SYNCHRONOUS, headers={"idempotency-key": "k", "accept": "text/csv"}).status == 303
+
+
+def test_synchronous_route_is_406_with_the_jobs_location_for_a_client_that_accepts_no_json(
+    api: InMemoryApi, wait: SimulatedWait
+) -> None:
+    wait.events = [(2, finished_search(result=Result(text="1")))]
+    answer = search(api, SEARCH_SYNCHRONOUS, headers={"idempotency-key": "k", "accept": "text/csv"})
+    assert (answer.status, answer.body["code"]) == (406, "NOT_ACCEPTABLE")
+    assert answer.headers["location"].endswith(job_id_for(OWNER, "k"))
 
 
 def test_synchronous_route_is_500_when_the_job_fails(api: InMemoryApi, wait: SimulatedWait) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.factories import JOB_ID, running_job
+from tests.support.factories import JOB_ID, new_job, running_job
 from tests.support.http_events import JOB, JOBS
 from tests.unit.http.in_memory_api import InMemoryApi
 
@@ -31,6 +31,26 @@ def test_page_size_is_1_to_100(api: InMemoryApi, limit: str) -> None:
 def test_invalid_status_is_400(api: InMemoryApi, status: str) -> None:
     answer = api.call(JOBS, query={"status": status})
     assert (answer.status, answer.pointers) == (400, ["/status"])
+
+
+@pytest.mark.parametrize("query", ["jobType=a&jobType=b", "jobType=a&jobType=a", "job%54ype=a&jobType=b"])
+def test_parameter_that_is_given_twice_is_400(api: InMemoryApi, query: str) -> None:
+    answer = api.call(JOBS, query=query)
+    assert (answer.status, answer.pointers) == (400, ["/jobType"])
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [("jobType=%00", "/jobType"), ("jobType=%FF", "/jobType"), ("jobType=%ED%A0%80", "/jobType"), ("a%2Fb~=1", "/a~1b~0")],
+)
+def test_unclean_text_is_400_and_pointers_are_escaped(api: InMemoryApi, query: str, pointer: str) -> None:
+    answer = api.call(JOBS, query=query)
+    assert (answer.status, answer.pointers) == (400, [pointer])
+
+
+def test_query_is_decoded_as_forms_encode_it(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(job_type="a b+\u00fc"))
+    assert len(api.call(JOBS, query="jobType=a+b%2B%c3%bc").body["jobs"]) == 1
 
 
 def test_each_invalid_parameter_is_named(api: InMemoryApi) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -127,6 +128,17 @@ def test_large_result_redirects_to_a_new_link(api: InMemoryApi) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_result_of_another_type_is_not_negotiated(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
+    assert api.call(RESULT, async_job_id=JOB_ID, headers={"accept": "text/csv"}).status == 303
+
+
+def test_inline_result_is_406_for_a_client_that_accepts_no_json(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(text="1")))
+    answer = api.call(RESULT, async_job_id=JOB_ID, headers={"accept": "text/csv"})
+    assert (answer.status, answer.body["code"]) == (406, "NOT_ACCEPTABLE")
+
+
 @pytest.mark.parametrize("end", [running_job().completed(now=NOW, result=Result(text="1")), running_job().cancelled(now=NOW)])
 def test_long_poll_returns_when_the_job_finishes(api: InMemoryApi, wait: SimulatedWait, end: AsyncJob) -> None:
     api.add_jobs(running_job())
@@ -192,6 +204,18 @@ def test_poll_that_need_not_wait_takes_no_slot() -> None:
     api.add_jobs(running_job().cancelled(now=NOW))
     assert api.call(JOB, async_job_id=JOB_ID, query={"wait": "20"}).headers["preference-applied"] == "wait=20"
     assert api.store.writes == 0
+
+
+@pytest.mark.parametrize(("changes", "seconds"), [(0, 5), (1, 3)], ids=["unchanged", "changed"])
+def test_long_poll_with_any_tag_waits_for_a_change_and_is_304(
+    api: InMemoryApi, wait: SimulatedWait, changes: int, seconds: float
+) -> None:
+    """RFC 9110 13.1.2: `*` is every state of a job that exists. Without the wait, such a client would poll in a loop."""
+    api.add_jobs(running_job())
+    wait.events = [(3, running_job(progress=45))] * changes
+    answer = api.call(JOB, async_job_id=JOB_ID, query={"wait": "5"}, headers={"if-none-match": "*"})
+    assert answer.status == 304
+    assert wait.elapsed == pytest.approx(seconds, abs=0.5)
 
 
 def test_long_poll_of_a_finished_job_does_not_wait(api: InMemoryApi, wait: SimulatedWait) -> None:
@@ -274,5 +298,22 @@ def test_openapi_document_needs_no_token_and_is_the_generated_file(api: InMemory
     del event["requestContext"]["authorizer"]
     answer = api.call(OPENAPI, requestContext=event["requestContext"])
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.text == openapi_path().read_text()
+    assert answer.body == json.loads(openapi_path().read_text())
     assert answer.headers["cache-control"] == "public, max-age=300"
+    assert len(answer.text) < 0.7 * openapi_path().stat().st_size
+
+
+def test_openapi_document_is_compressed_for_clients_that_accept_it(api: InMemoryApi) -> None:
+    """Everybody can read it, and each byte of an answer costs."""
+    plain, small = (api.call(OPENAPI, headers={"accept-encoding": each}) for each in ("identity", "br, gzip"))
+    assert (small.text, small.headers["content-encoding"]) == (plain.text, "gzip")
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == small.headers["vary"] == "Accept-Encoding"
+
+
+def test_openapi_document_that_the_client_has_is_304(api: InMemoryApi) -> None:
+    tag = api.call(OPENAPI).headers["etag"]
+    assert tag == api.call(OPENAPI, headers={"accept-encoding": "gzip"}).headers["etag"]
+    answer = api.call(OPENAPI, headers={"if-none-match": tag})
+    assert (answer.status, answer.text, answer.headers["cache-control"]) == (304, "", "public, max-age=300")
+    assert api.call(OPENAPI, headers={"if-none-match": '"another"'}).status == 200

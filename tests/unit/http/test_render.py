@@ -65,7 +65,7 @@ def test_large_result_is_named_by_the_result_route(api: InMemoryApi) -> None:
     api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
     answer = api.call(JOB, async_job_id=JOB_ID)
     assert (answer.body["resultType"], answer.body["result"]) == ("S3", None)
-    assert answer.body["resultLocation"] == f"/api/v1/jobs/{JOB_ID}/result"
+    assert answer.body["resultLocation"] == f"../jobs/{JOB_ID}/result"
     assert "results/x" not in answer.text
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import tracemalloc
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given, settings
@@ -37,9 +40,7 @@ def test_header_names_are_read_in_any_case() -> None:
 
 
 def test_event_with_only_a_route_is_a_request() -> None:
-    found = Request(
-        {"routeKey": "GET /x", "requestContext": {"requestId": "1"}, "headers": None, "queryStringParameters": None}
-    )
+    found = Request({"routeKey": "GET /x", "requestContext": {"requestId": "1"}, "headers": None, "pathParameters": None})
     assert (found.path, found.query, found.headers) == ({}, {}, {})
 
 
@@ -157,6 +158,11 @@ def test_key_that_is_not_printable_ascii_is_rejected(header: str) -> None:
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
         " application/json ",
+        "application/json;",
+        "application/json; charset=utf8",
+        "application/json;odata.metadata=none",
+        "application/json; charset=utf-8; v=1",
+        'application/json; profile="a;b, c"; charset=iso-8859-1',
     ],
 )
 def test_utf_8_json_is_accepted(content_type: str) -> None:
@@ -172,6 +178,10 @@ def test_utf_8_json_is_accepted(content_type: str) -> None:
         "application/xml",
         "application/x-www-form-urlencoded",
         "application/json; charset=utf-16",
+        "application/json;CHARSET=UTF-32LE",
+        "application/json, text/plain",
+        "application/vnd.api+json",
+        "; charset=utf-8",
         "application/json, application/json",
         "application/jsonp",
         "text/plain; x=application/json",
@@ -195,8 +205,8 @@ def test_invalid_base64_is_rejected(body: str) -> None:
     assert (raised.value.status, raised.value.code) == (400, "INVALID_JSON")
 
 
-@pytest.mark.parametrize("body", ["", None, "\ud800", '"\ud800"'], ids=ascii)
-def test_missing_body_is_rejected(body: str | None) -> None:
+@pytest.mark.parametrize("body", ["\ud800", '"\ud800"'], ids=ascii)
+def test_unreadable_body_is_rejected(body: str) -> None:
     with pytest.raises(Problem) as raised:
         request(body=body).json()
     assert (raised.value.status, raised.value.code) == (400, "INVALID_JSON")
@@ -230,14 +240,200 @@ def test_size_is_counted_in_bytes() -> None:
         "APPLICATION/JSON",
         "text/html, application/json;q=0.5",
         "text/html,*/*;q=0.1",
+        "",
+        " , ",
+        "application/problem+json",
+        "application/json; charset=utf-8; q=0.001",
+        'application/json;profile="a,b"',
+        "text/html, *; q=.2",
+        "application/json;q=1.0000",
+        "application/json;version=2;q=0, */*",
+        "text/*;q=0, application/json",
     ],
 )
 def test_accept_that_includes_json_is_accepted(accept: str | None) -> None:
-    request(headers={"accept": accept}).check_accept()
+    assert request(headers={"accept": accept}).accepts_json
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "application/jsonp", "image/*"])
-def test_accept_without_json_is_406(accept: str) -> None:
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/html",
+        "application/xml",
+        "application/jsonp",
+        "image/*",
+        "json",
+        'text/html;x="application/json"',
+        'text/html;x=",application/json"',
+        "application/json;q=0, application/problem+json;q=0.0",
+        "*/*;q=0",
+        "application/*;q=0.000, */*",
+    ],
+)
+def test_accept_without_json_is_not(accept: str) -> None:
+    assert not request(headers={"accept": accept}).accepts_json
+
+
+@pytest.mark.parametrize(
+    ("accept_encoding", "is_accepted"),
+    [
+        (None, False),
+        ("", False),
+        ("gzip", True),
+        ("br, GZIP;q=0.5", True),
+        ("x-gzip", True),
+        ("*", True),
+        ("identity, *;q=0", False),
+        ("gzip;q=0, *", False),
+        ("deflate, br", False),
+    ],
+)
+def test_gzip_is_accepted_where_the_client_names_it(accept_encoding: str | None, is_accepted: bool) -> None:
+    assert request(headers={"accept-encoding": accept_encoding}).accepts_gzip is is_accepted
+
+
+@pytest.mark.parametrize(
+    ("prefer", "preference"),
+    [
+        ("respond-async, wait=5", (True, 5)),
+        ("RESPOND-ASYNC;a=b, Wait = 5 ; c", (True, 5)),
+        ('wait="5"', (False, 5)),
+        ("wait=5, wait=9", (False, 5)),
+        ('x="a, wait=7", wait=5', (False, 5)),
+        ('x="a, respond-async"', (False, None)),
+        (r'x="\", wait=7"', (False, None)),
+        ("handling=lenient,,respond-async", (True, None)),
+        ("wait=-1", (False, None)),
+        ("wait=5s", (False, None)),
+        ("wait", (False, None)),
+        ("", (False, None)),
+    ],
+)
+def test_preferences_are_read_by_rfc_7240(prefer: str, preference: tuple[bool, int | None]) -> None:
+    assert request(headers={"prefer": prefer}).preference == preference
+
+
+@pytest.mark.parametrize(
+    ("header", "tags"),
+    [
+        (None, set()),
+        ('"a"', {'"a"'}),
+        ('W/"a" , "b"', {'"a"', '"b"'}),
+        ('"a,b"', {'"a,b"'}),
+        ("*", {"*"}),
+        ('"a", *', {'"a"'}),
+    ],
+)
+def test_entity_tags_are_read_as_a_list(header: str | None, tags: set[str]) -> None:
+    assert request(headers={"if-none-match": header}).known_tags == tags
+
+
+@pytest.mark.parametrize("route", ["POST /api/v1/jobs", "GET /api/v1/jobs/{asyncJobId}/result", "GET /api/v1/find/{a}/by/{b}"])
+@pytest.mark.parametrize("end", ["", "/"])
+@pytest.mark.parametrize(
+    "before", ["https://a.example", "https://a.example/dev", "https://b.example/jobs/v2", "http://localhost:4566/_aws/x/y"]
+)
+def test_base_leads_to_the_api_from_behind_any_prefix(route: str, end: str, before: str) -> None:
+    path = route.partition(" ")[2].format(asyncJobId="7", a="x", b="y") + end
+    found = Request({**sample("submit"), "routeKey": route, "rawPath": path})
+    assert urljoin(f"{before}{path}?wait=5", f"{found.base}jobs/8") == f"{before}/api/v1/jobs/8"
+
+
+def test_head_is_the_route_of_get() -> None:
+    found = Request({**sample("status"), "routeKey": "HEAD /api/v1/jobs/{asyncJobId}"})
+    assert (found.route, found.is_head) == ("GET /api/v1/jobs/{asyncJobId}", True)
+    assert not Request(sample("status")).is_head
+
+
+def compressed(data: bytes, coding: str = "gzip", **event: Any) -> Request:
+    body = base64.b64encode(data).decode()
+    return request(headers={"content-encoding": coding}, body=body, isBase64Encoded=True, **event)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "identity, gzip"])
+def test_gzip_body_is_read(coding: str) -> None:
+    assert compressed(gzip.compress('{"a": "\u00fc"}'.encode()), coding).json() == {"a": "\u00fc"}
+
+
+@pytest.mark.parametrize("coding", ["identity", ""])
+def test_identity_is_no_coding(coding: str) -> None:
+    assert compressed(b"{}", coding).json() == {}
+
+
+def test_body_that_the_gateway_has_expanded_is_read() -> None:
+    assert request(headers={"content-encoding": "gzip"}, body='{"a": 1}').json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "coding"),
+    [
+        (b"{}", "br"),
+        (b"{}", "deflate"),
+        (b"{}", "zstd"),
+        (gzip.compress(gzip.compress(b"{}")), "gzip, gzip"),
+        (b"{}", "gzip"),
+        (b"", "gzip, br"),
+        (gzip.compress(b"{}")[:-1], "gzip"),
+        (gzip.compress(b"{}")[:12], "gzip"),
+        (gzip.compress(b"{}") + b"more", "gzip"),
+        (gzip.compress(b"{") + gzip.compress(b"}"), "gzip"),
+    ],
+)
+def test_other_codings_are_415_with_the_one_that_is_read(data: bytes, coding: str) -> None:
     with pytest.raises(Problem) as raised:
-        request(headers={"accept": accept}).check_accept()
-    assert (raised.value.status, raised.value.code) == (406, "NOT_ACCEPTABLE")
+        compressed(data or b"{}", coding).json()
+    assert (raised.value.status, raised.value.code) == (415, "UNSUPPORTED_CONTENT_ENCODING")
+    assert raised.value.headers == {"accept-encoding": "gzip"}
+
+
+def test_compressed_body_that_was_read_as_text_is_named() -> None:
+    mangled = gzip.compress(b"{}").decode(errors="replace")
+    with pytest.raises(Problem) as raised:
+        request(headers={"content-encoding": "gzip"}, body=mangled).json()
+    assert (raised.value.status, "gateway" in raised.value.detail) == (415, True)
+
+
+def test_expanded_body_may_have_256_kilobytes_and_a_bomb_is_not_expanded() -> None:
+    def body(size: int) -> bytes:
+        return gzip.compress(b'"' + b"x" * (size - 2) + b'"')
+
+    assert len(compressed(body(MAX_BODY)).json()) == MAX_BODY - 2
+    for data in (body(MAX_BODY + 1), body(50_000_000)):
+        assert len(data) < MAX_BODY
+        tracemalloc.start()
+        with pytest.raises(Problem) as raised:
+            compressed(data).json()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (raised.value.status, raised.value.code) == (413, "REQUEST_TOO_LARGE")
+        assert peak < 3 * MAX_BODY
+
+
+@pytest.mark.parametrize("event", [{"body": ""}, {"body": None}, {"body": "", "isBase64Encoded": True}], ids=str)
+def test_empty_body_is_named_whatever_its_type(event: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as raised:
+        request(headers={"content-type": None}, **event).json()
+    assert (raised.value.code, "empty" in raised.value.detail) == ("INVALID_JSON", True)
+
+
+@pytest.mark.parametrize("header", ["k,k", "k, k", '"k","k"', "a,b", "k,", "8e03978e,8e03978e"])
+def test_key_that_was_sent_twice_is_named(header: str) -> None:
+    """API Gateway joins repeated headers with a comma."""
+    with pytest.raises(Problem) as raised:
+        _ = request(headers={"idempotency-key": header}).idempotency_key
+    (error,) = raised.value.extensions["errors"]
+    assert "twice" in error["detail"]
+
+
+def test_key_in_quotes_may_have_a_comma() -> None:
+    assert request(headers={"idempotency-key": ' "k,k" '}).idempotency_key == "k,k"
+
+
+@settings(max_examples=300)
+@given(st.text('",;\\ =*/agq0.', max_size=40))
+def test_any_list_in_a_header_is_read(field: str) -> None:
+    found = request(headers={"accept": field, "accept-encoding": field, "prefer": field, "if-none-match": field})
+    assert found.accepts_json in (True, False)
+    assert found.accepts_gzip in (True, False)
+    assert found.preference.wait_seconds in (None, 0)
+    assert "" not in found.known_tags

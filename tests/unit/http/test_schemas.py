@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from asyncjobs.http.schemas import STRING, Json, answer_object, described, nullable, ref
+from asyncjobs.http.schemas import STRING, Json, answer_object, described, ref
+from asyncjobs.jobtypes.json_schema import nullable
 
 
 def is_valid(schema: Json, value: Any) -> bool:

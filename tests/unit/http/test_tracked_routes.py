@@ -38,7 +38,7 @@ def test_result_url_is_served_by_the_result_route(api: InMemoryApi, tracked: Ans
     url = "https://files.example/report.pdf"
     job = reported(api, tracked, REPORT, {"status": "COMPLETED", "resultLocation": url}).body
     assert (job["resultType"], job["result"]) == ("URL", None)
-    assert job["resultLocation"] == f"/api/v1/jobs/{job['asyncJobId']}/result"
+    assert job["resultLocation"] == f"../../jobs/{job['asyncJobId']}/result"
     answer = api.call(RESULT, async_job_id=job["asyncJobId"])
     assert (answer.status, answer.headers["location"], answer.body) == (303, url, {"location": url})
 

@@ -29,6 +29,33 @@ def test_only_a_number_is_an_integer(value: Any) -> None:
     assert problems({"type": "integer"}, value)
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "minLength": 1},
+        {"enum": ["a"]},
+        {"const": "a", "description": "An a."},
+        {"$ref": "#/$defs/a", "description": "An a."},
+        {},
+    ],
+    ids=str,
+)
+def test_nullable_schema_allows_null_and_keeps_its_rule(schema: dict[str, Any]) -> None:
+    defs = {"a": {"const": "a"}}
+    nullable = {**json_schema.nullable(schema), "$defs": defs}
+    assert [json_schema.allows(nullable, value) for value in ("a", None, 7)] == [True, True, schema == {}]
+    assert nullable.get("description") == schema.get("description")
+
+
+def test_null_stands_for_what_may_be_left_out_alone() -> None:
+    schema = json_schema.nulls_left_out(
+        {"type": "object", "required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}}
+    )
+    assert problems(schema, {"a": 1, "b": None}) == []
+    assert [found.pointer for found in problems(schema, {"a": None, "b": None})] == ["/a"]
+    assert json_schema.without_nulls({"a": 0, "b": None, "c": ""}) == {"a": 0, "c": ""}
+
+
 def test_whole_float_is_an_integer() -> None:
     assert problems({"type": "integer"}, 2.0) == []
 

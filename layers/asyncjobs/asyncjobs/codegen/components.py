@@ -20,9 +20,9 @@ from asyncjobs.http.schemas import (
     answer_object,
     described,
     header,
-    nullable,
     ref,
 )
+from asyncjobs.jobtypes.json_schema import nullable
 from asyncjobs.tracking.reports import SCHEMA as REPORT_SCHEMA
 
 
@@ -44,7 +44,7 @@ PARAMETERS: Mapping[str, Json] = {
     "IdempotencyKey": header(
         "Idempotency-Key",
         "Identifies the request: repeated with the same key, it returns the same job. 1 to 255 visible ASCII characters; a "
-        "quoted string (RFC 9651) and a bare token with the same text are the same key.",
+        "quoted string (RFC 9651) and a bare token with the same text are the same key. A key with a comma needs the quotes.",
         {"type": "string", "pattern": IDEMPOTENCY_KEY},
     ),
     "Prefer": header(
@@ -56,14 +56,16 @@ PARAMETERS: Mapping[str, Json] = {
 }
 
 HEADERS: Mapping[str, Json] = {
-    "Location": described("The URL of the job or of its result.", {"schema": URI_REFERENCE}),
+    "Location": described(
+        "The URL of the job or of its result; it may be relative to the request's URL.", {"schema": URI_REFERENCE}
+    ),
     "Retry-After": described(
         "The number of seconds to wait before the next request.", {"schema": {"type": "integer", "minimum": 0}}
     ),
     "Idempotency-Replayed": described("An earlier request with this key created the job.", {"schema": {"const": "true"}}),
     "Vary": described("The answer depends on the `Prefer` header.", {"schema": {"const": "Prefer"}}),
     "Preference-Applied": described("The preferences that the answer met.", {"schema": STRING}),
-    "ETag": described("Identifies this state of the job.", {"schema": STRING}),
+    "ETag": described("Identifies this state of the job or this version of the document.", {"schema": STRING}),
     "RateLimit": described("The rest of your submit rate, if there is a limit.", {"schema": STRING}),
     "RateLimit-Policy": described("Your submit rate limit, if there is one.", {"schema": STRING}),
     "WWW-Authenticate": described(
@@ -72,6 +74,7 @@ HEADERS: Mapping[str, Json] = {
         {"schema": {"const": "Bearer"}},
     ),
     "Cache-Control": described("How long a copy may be used.", {"schema": STRING}),
+    "Accept-Encoding": described("The codings in which a body may be compressed.", {"schema": {"const": "gzip"}}),
 }
 
 SCHEMAS: Mapping[str, Json] = {
@@ -111,7 +114,7 @@ SCHEMAS: Mapping[str, Json] = {
             ),
             "resultType": described("Null while there is no result.", nullable(ref("ResultType"))),
             "result": described("The result, if it is small.", nullable(ref("Result"))),
-            "resultLocation": described("The URL of a large result.", nullable(URI_REFERENCE)),
+            "resultLocation": described("The URL of a large result, relative to the request's URL.", nullable(URI_REFERENCE)),
             "error": nullable(ref("JobError")),
             "workerToken": described(
                 "The secret of the worker of a tracked job. Only answers that issue it have it: to a submit, a retry or a new token.",

@@ -9,10 +9,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.http.bodies import submit_schema
+from asyncjobs.http.bodies import submit_fields
 from asyncjobs.http.operations import Operation
 from asyncjobs.http.schemas import Json, described, ref
 from asyncjobs.jobtypes.decorator import GENERIC, MAX_RETENTION, JobType
+from asyncjobs.jobtypes.json_schema import nulls_left_out
 
 _SUBMIT_FIELDS: Mapping[str, Json] = {
     "metadata": ref("Metadata"),
@@ -84,7 +85,7 @@ def _specificity(job_type: JobType) -> int:
 
 
 def _submit_schema(job_type: JobType) -> Json:
-    schema: dict[str, Any] = json.loads(json.dumps(submit_schema(MAX_RETENTION).json))
+    schema: dict[str, Any] = json.loads(json.dumps(submit_fields(MAX_RETENTION)))
     fields: dict[str, Any] = schema["properties"]
     for name, description in _SUBMIT_FIELDS.items():
         fields[name] = description if "$ref" in description else {**fields[name], **description}
@@ -93,7 +94,7 @@ def _submit_schema(job_type: JobType) -> Json:
     # An omitted input is an empty object.
     if not jsonschema_rs.validator_for(dict(job_type.input_schema), offline=True).is_valid({}):
         schema["required"].append("input")
-    return {"description": job_type.description, **schema}
+    return {"description": job_type.description, **nulls_left_out(schema)}
 
 
 def _fields_schema(job_type: JobType, route: str) -> Json:

@@ -47,7 +47,7 @@ _GATEWAY_ERRORS = {
     401: "The token is missing or invalid.",
     403: "The token lacks the required scope.",
     404: "The path has no route, for example because an id contains a slash.",
-    413: "The body is larger than API Gateway allows.",
+    413: "The body is larger than API Gateway (10 MB) or AWS Lambda (6 MB) allows.",
     429: "Too many requests.",
     500: "The function failed.",
     503: "The function is not available.",
@@ -56,9 +56,15 @@ _GATEWAY_ERRORS = {
 
 _BODY_RULES = (
     f"JSON in UTF-8, at most {MAX_BODY} bytes and {MAX_DEPTH} levels deep, without numbers of more than {MAX_DIGITS} digits, "
-    "duplicate names in an object, or NUL."
+    "duplicate names in an object, or NUL. It may be compressed with gzip. Null is as good as a field that is left out."
 )
-_BODY_ERRORS = ("INVALID_JSON", "INVALID_REQUEST", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+_BODY_ERRORS = (
+    "INVALID_JSON",
+    "INVALID_REQUEST",
+    "REQUEST_TOO_LARGE",
+    "UNSUPPORTED_MEDIA_TYPE",
+    "UNSUPPORTED_CONTENT_ENCODING",
+)
 _WAITING_HEADERS = ("Location", "Vary", "Preference-Applied", "Idempotency-Replayed", "RateLimit", "RateLimit-Policy")
 
 
@@ -73,7 +79,8 @@ def document(job_types: Iterable[JobType]) -> Json:
     return {
         "openapi": "3.1.0",
         "info": _INFO,
-        "servers": [{"url": BASE_PATH}],
+        # Relative to the document's own URL, which may have a stage or a prefix before the API's base path.
+        "servers": [{"url": f"../{BASE_PATH.rpartition('/')[2]}"}],
         "security": [{"bearer": []}],
         "paths": paths,
         "components": {
@@ -110,7 +117,9 @@ def summary_of(operation: Operation) -> str:
 
 def codes_of(operation: Operation) -> list[tuple[int, str]]:
     """Return every code that a problem of the operation may have, and its status, in the table's order."""
-    codes = {"NOT_ACCEPTABLE", "INTERNAL_ERROR", *operation.errors}
+    codes = {"INTERNAL_ERROR", *operation.errors}
+    if operation.is_json:
+        codes |= {"NOT_ACCEPTABLE"}
     if operation.security == "bearer":
         codes |= {"OWNER_MISSING"}
     if _body_of(operation) is not None:
@@ -221,6 +230,7 @@ def _success(success: Success) -> Json:
     headers = {
         **{name: {**HEADERS[name], "required": True} for name in success.always},
         **{name: {"$ref": f"#/components/headers/{name}"} for name in success.sometimes},
+        **success.headers,
     }
     job = {"asyncJobId": "$response.body#/asyncJobId"}
     links = {name: {"operationId": name, "parameters": job} for name in success.links}

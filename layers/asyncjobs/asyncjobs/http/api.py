@@ -26,10 +26,10 @@ class Api:
         """Answer an event of an HTTP API (payload format 2.0)."""
         request = Request(event)
         try:
-            request.check_accept()
-            return self._handler(request.route)(request)
+            found = self._handler(request.route)(request)
         except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
-            return problem_answer(_logged_problem(request, error), request.request_id)
+            found = problem_answer(_logged_problem(request, error), request.request_id)
+        return {**found, "body": ""} if request.is_head else found
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
         if route not in self._handlers and self._more is not None:

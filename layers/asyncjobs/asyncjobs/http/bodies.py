@@ -11,7 +11,7 @@ from asyncjobs.core.clock import rfc3339, to_milliseconds
 from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.job import MAX_MESSAGE_LENGTH, Priority, RetentionFrom
 from asyncjobs.http.problems import invalid_request
-from asyncjobs.http.schemas import Schema
+from asyncjobs.http.schemas import Json, Schema
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.decorator import GENERIC
 from asyncjobs.service.submit import SubmitRequest
@@ -22,64 +22,67 @@ MAX_METADATA = 1024
 _RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 
 
+def submit_fields(max_retention: timedelta) -> Json:
+    """Return the schema of a submit's fields, whatever the job type. Each may be left out."""
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "jobType": {"type": "string", "minLength": 1, "maxLength": 50},
+            "input": {},
+            "metadata": {"type": "object"},
+            "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
+            "priority": {"enum": [each.value for each in Priority]},
+            "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
+            "notBefore": {"type": "string", "pattern": _RFC3339},
+            "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
+            "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
+        },
+    }
+
+
 def submit_schema(max_retention: timedelta) -> Schema:
     """Return the schema of a submit's body, whatever the job type."""
-    return Schema(
-        "submit",
-        {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "jobType": {"type": "string", "minLength": 1, "maxLength": 50},
-                "input": {},
-                "metadata": {"type": "object"},
-                "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
-                "priority": {"enum": [each.value for each in Priority]},
-                "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
-                "notBefore": {"type": "string", "pattern": _RFC3339},
-                "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
-                "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
-            },
-        },
-    )
+    return Schema("submit", json_schema.nulls_left_out(submit_fields(max_retention)))
 
 
 def submit_request(body: Any, schema: Schema, latest: datetime) -> SubmitRequest:
     """Return the request in a body that the `submit_schema` allows. The job may start at `latest` at the latest."""
-    checked(schema, body)
-    if len(canonical_json(body.get("metadata"))) > MAX_METADATA:
+    fields = checked(schema, body)
+    if len(canonical_json(fields.get("metadata"))) > MAX_METADATA:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))
-    not_before = _not_before(body, latest)
-    retention = body.get("retentionSeconds")
+    not_before = _not_before(fields, latest)
+    retention = fields.get("retentionSeconds")
     return SubmitRequest(
-        job_type=body.get("jobType", GENERIC),
+        job_type=fields.get("jobType", GENERIC),
+        # Null may be an input of the type, which is not known here.
         input=body.get("input", {}),
-        metadata=body.get("metadata"),
-        message=body.get("message"),
-        priority=Priority(body["priority"]) if "priority" in body else None,
-        delay=timedelta(seconds=int(body.get("delaySeconds", 0))),
+        metadata=fields.get("metadata"),
+        message=fields.get("message"),
+        priority=Priority(fields["priority"]) if "priority" in fields else None,
+        delay=timedelta(seconds=int(fields.get("delaySeconds", 0))),
         not_before=not_before,
         retention=None if retention is None else timedelta(seconds=int(retention)),
-        retention_from=RetentionFrom(body["retentionFrom"]) if "retentionFrom" in body else None,
+        retention_from=RetentionFrom(fields["retentionFrom"]) if "retentionFrom" in fields else None,
     )
 
 
-def checked(schema: Schema, body: Any) -> Any:
-    """Return the body. Raise a `Problem` (400) that names each place where it does not fit."""
+def checked(schema: Schema, body: Any) -> dict[str, Any]:
+    """Return the fields of the body that are not null. Raise a `Problem` (400) that names each place where it does not fit."""
     try:
         json_schema.check(schema.json, body)
     except InvalidInput as error:
         raise invalid_request(*error.problems) from error
-    return body
+    return json_schema.without_nulls(body)
 
 
-def _not_before(body: Mapping[str, Any], latest: datetime) -> datetime | None:
-    if "notBefore" not in body:
+def _not_before(fields: Mapping[str, Any], latest: datetime) -> datetime | None:
+    if "notBefore" not in fields:
         return None
-    if "delaySeconds" in body:
+    if "delaySeconds" in fields:
         raise invalid_request(InputProblem("/notBefore", "cannot be combined with `delaySeconds`"))
     try:
-        not_before = to_milliseconds(datetime.fromisoformat(body["notBefore"]).astimezone(UTC))
+        not_before = to_milliseconds(datetime.fromisoformat(fields["notBefore"]).astimezone(UTC))
     except (ValueError, OverflowError) as error:
         raise invalid_request(InputProblem("/notBefore", "is not a valid date-time")) from error
     if not_before > latest:

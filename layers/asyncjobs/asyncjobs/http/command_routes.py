@@ -16,11 +16,12 @@ from asyncjobs.http.bodies import checked, submit_request, submit_schema
 from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time, wait_applied
 from asyncjobs.http.job_routes import input_of
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
-from asyncjobs.http.problems import invalid_request
-from asyncjobs.http.render import BASE_PATH, rate_headers
+from asyncjobs.http.problems import Problem, invalid_request
+from asyncjobs.http.render import job_body, job_path, rate_headers
 from asyncjobs.http.request import Preference, Request
 from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, answer_object, described
 from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.jobtypes.json_schema import nulls_left_out
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import Waited
 from asyncjobs.service.submit import SubmitRequest
@@ -30,21 +31,23 @@ if TYPE_CHECKING:
 
 UPLOAD_REQUEST = Schema(
     "UploadRequest",
-    {
-        "type": "object",
-        "description": "The object to upload.",
-        "additionalProperties": False,
-        "required": ["contentLength"],
-        "properties": {
-            "contentType": {
-                "type": "string",
-                "maxLength": 100,
-                # RFC 9110 8.3, without characters that could end a header.
-                "pattern": "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+)?$",
+    nulls_left_out(
+        {
+            "type": "object",
+            "description": "The object to upload.",
+            "additionalProperties": False,
+            "required": ["contentLength"],
+            "properties": {
+                "contentType": {
+                    "type": "string",
+                    "maxLength": 100,
+                    # RFC 9110 8.3, without characters that could end a header.
+                    "pattern": "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+)?$",
+                },
+                "contentLength": {"type": "integer", "minimum": 0, "maximum": MAX_UPLOAD},
             },
-            "contentLength": {"type": "integer", "minimum": 1, "maximum": MAX_UPLOAD},
-        },
-    },
+        }
+    ),
 )
 
 
@@ -145,7 +148,8 @@ class CommandRoutes:
         changes nothing.
         """
         key = request.job_key
-        return job_answer(200, self._commands.cancel(key.owner, key.async_job_id), self._clock())
+        job = self._commands.cancel(key.owner, key.async_job_id)
+        return job_answer(200, job, job_body(job, request.base), self._clock())
 
     @Operation(
         "POST /jobs/{asyncJobId}/retry",
@@ -160,12 +164,13 @@ class CommandRoutes:
         """
         key = request.job_key
         job, token = self._commands.retry(key.owner, key.async_job_id)
-        return job_answer(202, job, self._clock(), extra=_token_member(token))
+        return job_answer(202, job, job_body(job, request.base), self._clock(), extra=_token_member(token))
 
     @Operation(
         "DELETE /jobs/{asyncJobId}",
         answers={204: Success("The job is deleted.")},
         errors=("JOB_NOT_FINISHED", "UNAVAILABLE"),
+        is_json=False,
     )
     def delete_job(self, request: Request) -> Answer:
         """Delete a finished job, its input and its results.
@@ -234,7 +239,7 @@ class CommandRoutes:
         waited = self._commands.wait(submission.job, began + wait - self._clock()) if wait else Waited(submission.job)
         job = waited.job
         headers = {
-            "location": f"{BASE_PATH}/jobs/{job.async_job_id}",
+            "location": job_path(job, request.base),
             "vary": "Prefer",
             **_preference_applied(preference, timedelta(0) if waited.is_refused else wait),
             **rate_headers(submission.quota),
@@ -244,19 +249,22 @@ class CommandRoutes:
         if job.status is Status.FAILED and (wait or not submission.replayed):
             raise failed_while_waiting(job, headers)
         extra = _token_member(submission.worker_token)
-        return job_answer(200 if job.is_finished else 202, job, self._clock(), headers, extra=extra)
+        body = job_body(job, request.base)
+        return job_answer(200 if job.is_finished else 202, job, body, self._clock(), headers, extra=extra)
 
     def answer_with_result(self, request: Request, asked: SubmitRequest) -> Answer:
         """Submit a job, wait for it, and answer with its bare result."""
         began = self._clock()
         submission = self._commands.submit(request.owner, asked, idempotency_key=request.idempotency_key)
         job = self._commands.wait(submission.job, began + self._commands.longest_wait - self._clock()).job
-        headers = {"location": f"{BASE_PATH}/jobs/{job.async_job_id}", **rate_headers(submission.quota)}
+        headers = {"location": job_path(job, request.base), **rate_headers(submission.quota)}
         if job.status is not Status.COMPLETED:
             raise no_result_in_time(job, self._clock(), headers)
         if job.result is None or job.result.text is None:
             headers["location"] += "/result"
             return answer(303, {"location": headers["location"]}, headers=headers)
+        if not request.accepts_json:
+            raise Problem("NOT_ACCEPTABLE", headers=headers)
         return answer(200, text=job.result.text, headers=headers)
 
 
@@ -285,7 +293,8 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
                 303: Success("The result is too large for this answer.", RESULT_PLACE, always=("Location",), sometimes=_RATE),
             },
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
-            waiting_errors=("INVALID_INPUT", "JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED"),
+            waiting_errors=("INVALID_INPUT", "JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED", "NOT_ACCEPTABLE"),
+            is_json=False,
             handler=_with_input(job_type, CommandRoutes.answer_with_result),
             job_type=job_type,
         )

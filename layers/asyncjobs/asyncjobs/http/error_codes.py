@@ -167,6 +167,13 @@ ERRORS: Mapping[str, ErrorCode] = {
             415, "UNSUPPORTED_MEDIA_TYPE", "Unsupported media type", "Send the body with `Content-Type: application/json`."
         ),
         ErrorCode(
+            415,
+            "UNSUPPORTED_CONTENT_ENCODING",
+            "Unsupported content encoding",
+            "Send the body as it is, or compressed with `Content-Encoding: gzip`.",
+            headers={"Accept-Encoding": "gzip"},
+        ),
+        ErrorCode(
             422,
             "IDEMPOTENCY_KEY_REUSED",
             "Idempotency key reused",

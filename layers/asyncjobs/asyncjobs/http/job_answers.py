@@ -12,7 +12,7 @@ from asyncjobs.core.job import INVALID_INPUT, AsyncJob, Status
 from asyncjobs.estimates.poll_schedule import estimated_end, retry_after
 from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.problems import Problem
-from asyncjobs.http.render import error_body, job_body
+from asyncjobs.http.render import error_body
 
 Estimates = Callable[[str], Durations | None]
 """The durations of past jobs of a type; None when they are unavailable."""
@@ -25,15 +25,15 @@ def no_estimate(_job_type: str) -> None:
 def job_answer(
     status: int,
     job: AsyncJob,
+    body: Mapping[str, Any],
     now: datetime,
     headers: Mapping[str, str] | None = None,
     *,
-    body: Mapping[str, Any] | None = None,
     estimate: Estimates = no_estimate,
     extra: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Return an answer with the job (`body`, if the caller has made it), and `extra` members that are not part of it."""
-    polling, members = dict[str, str](), {**(body or job_body(job)), **(extra or {})}
+    """Return an answer with the job, whose `job_body` is `body`, and with `extra` members that are not part of it."""
+    polling, members = dict[str, str](), {**body, **(extra or {})}
     if not job.is_finished:
         past = estimate(job.job_type)
         polling = {"retry-after": str(retry_after(job, now, past))}

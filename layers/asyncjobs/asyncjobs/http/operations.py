@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import BASE_PATH
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class Success(NamedTuple):
     sometimes: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     """Operations on the answer's job that may follow."""
+    headers: Mapping[str, Any] = {}
+    """Headers that no other answer has in this form, with their descriptions."""
 
 
 class Operation:
@@ -51,6 +54,7 @@ class Operation:
         example: Any = None,
         errors: tuple[str, ...] = (),
         waiting_errors: tuple[str, ...] = (),
+        is_json: bool = True,
         security: Literal["bearer", "workerToken"] | None = "bearer",
         description: str = "",
         handler: Handler | None = None,
@@ -69,6 +73,8 @@ class Operation:
         """Codes of problems that the operation has in addition."""
         self.waiting_errors = waiting_errors
         """Codes of problems that say how the job ended while its caller waited."""
+        self.is_json = is_json
+        """Whether every answer is JSON: then a request that accepts none is rejected before it has any effect."""
         self.security = security
         """The token that the operation requires. The gateway verifies a `bearer` token, the function any other."""
         self.description = description
@@ -101,4 +107,14 @@ def operations_of(routes: type) -> tuple[Operation, ...]:
 
 def handlers_by_route(routes: object, operations: Iterable[Operation]) -> dict[str, Callable[[Request], Answer]]:
     """Return the handler of each route as API Gateway names it."""
-    return {each.route_key: partial(each.handler, routes) for each in operations if each.handler is not None}
+    return {
+        each.route_key: partial(_answer, each.handler, routes, is_json=each.is_json)
+        for each in operations
+        if each.handler is not None
+    }
+
+
+def _answer(handler: Handler, routes: object, request: Request, *, is_json: bool) -> Answer:
+    if is_json and not request.accepts_json:
+        raise Problem("NOT_ACCEPTABLE")
+    return handler(routes, request)

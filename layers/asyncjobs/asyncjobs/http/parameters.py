@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,15 +10,17 @@ from asyncjobs.core.errors import InputProblem
 from asyncjobs.core.job import Status
 from asyncjobs.http.cursor import from_cursor
 from asyncjobs.http.problems import invalid_request
+from asyncjobs.http.query_string import Query, text_of
+from asyncjobs.jobtypes.json_schema import pointer
 from asyncjobs.service.queries import JobsQuery
 
 _WAIT = re.compile(r"1?[0-9]|20")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 
-def wait_of(parameters: Mapping[str, str]) -> timedelta:
+def wait_of(query: Query) -> timedelta:
     """Return how long the caller waits for a change of the job."""
-    problems = _unknown(parameters, {"wait"})
+    parameters, problems = _read(query, {"wait"})
     seconds = parameters.get("wait", "0")
     if not _WAIT.fullmatch(seconds):
         problems.append(InputProblem("/wait", "must be a whole number of seconds from 0 to 20"))
@@ -28,9 +29,9 @@ def wait_of(parameters: Mapping[str, str]) -> timedelta:
     return timedelta(seconds=int(seconds))
 
 
-def jobs_query(owner: str, parameters: Mapping[str, str]) -> JobsQuery:
+def jobs_query(owner: str, query: Query) -> JobsQuery:
     """Return which jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
-    problems = _unknown(parameters, {"status", "jobType", "limit", "cursor"})
+    parameters, problems = _read(query, {"status", "jobType", "limit", "cursor"})
     status = parameters.get("status")
     if status is not None and status not in Status.__members__:
         problems.append(InputProblem("/status", f"must be one of {', '.join(Status)}"))
@@ -39,11 +40,20 @@ def jobs_query(owner: str, parameters: Mapping[str, str]) -> JobsQuery:
         problems.append(InputProblem("/limit", "must be a whole number from 1 to 100"))
     if problems:
         raise invalid_request(*problems)
-    query = JobsQuery(status=None if status is None else Status(status), job_type=parameters.get("jobType"), limit=int(limit))
+    wanted = JobsQuery(status=None if status is None else Status(status), job_type=parameters.get("jobType"), limit=int(limit))
     if "cursor" not in parameters:
-        return query
-    return replace(query, after=from_cursor(owner, query, parameters["cursor"]))
+        return wanted
+    return replace(wanted, after=from_cursor(owner, wanted, parameters["cursor"]))
 
 
-def _unknown(parameters: Iterable[str], known: set[str]) -> list[InputProblem]:
-    return [InputProblem(f"/{name}", "is not a parameter of this call") for name in parameters if name not in known]
+def _read(query: Query, known: set[str]) -> tuple[dict[str, str], list[InputProblem]]:
+    """Return the texts of the known parameters, and a problem for each that is unknown or given twice."""
+    texts, problems = dict[str, str](), list[InputProblem]()
+    for name, values in query.items():
+        if name not in known:
+            problems.append(InputProblem(pointer([name]), "is not a parameter of this call"))
+        elif len(values) > 1:
+            problems.append(InputProblem(pointer([name]), "is given twice"))
+        else:
+            texts[name] = text_of(values[0])
+    return texts, problems

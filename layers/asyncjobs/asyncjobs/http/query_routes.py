@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cache
+from typing import NamedTuple
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
@@ -13,10 +18,12 @@ from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query, wait_of
+from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import job_body, job_type_body
 from asyncjobs.http.request import Request
-from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, nullable, query, ref
+from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, query, ref
 from asyncjobs.jobtypes.catalog import openapi_text
+from asyncjobs.jobtypes.json_schema import nullable
 from asyncjobs.service.queries import Queries
 
 JOBS_PAGE = Schema(
@@ -47,6 +54,15 @@ OPEN_API = Schema(
         optional=("servers", "security", "components"),
     ),
 )
+
+
+_VARY = described(
+    "The answer depends on the `Accept-Encoding` header.", {"schema": {"const": "Accept-Encoding"}, "required": True}
+)
+_OPEN_API_HEADERS = {
+    "Vary": _VARY,
+    "Content-Encoding": described("The coding of the body, if it is compressed.", {"schema": {"const": "gzip"}}),
+}
 
 
 def queries_api(queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate) -> Api:
@@ -82,7 +98,7 @@ class QueryRoutes:
         wanted = jobs_query(owner, request.query)
         page = self._queries.jobs(owner, wanted)
         cursor = None if page.next is None else to_cursor(owner, wanted, page.next)
-        return answer(200, {"jobs": [job_body(job) for job in page.jobs], "nextCursor": cursor})
+        return answer(200, {"jobs": [job_body(job, request.base) for job in page.jobs], "nextCursor": cursor})
 
     @Operation(
         "GET /jobs/{asyncJobId}",
@@ -120,14 +136,17 @@ class QueryRoutes:
         """
         key, wait = request.job_key, wait_of(request.query)
         known, applied = request.known_tags, dict[str, str]()
+
+        def tag_of(job: AsyncJob) -> str:
+            return entity_tag(job_body(job, request.base))
+
         if wait:
             wait = min(wait, self._queries.longest_wait)
-            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known), wait)
+            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known, tag_of), wait)
             applied = wait_applied(timedelta(0) if is_refused else wait)
         else:
             job = self._queries.job(key.owner, key.async_job_id)
-        body = job_body(job)
-        tag = entity_tag(body)
+        tag = tag_of(job)
         # Weak while the answer may have members that change without the job: an estimate of its end, the queue's depth.
         etag = tag if job.is_finished else f"W/{tag}"
         if known & {tag, "*"}:
@@ -135,7 +154,8 @@ class QueryRoutes:
         # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
         depth = None if applied else self._queries.queue_depth(job)
         extra = {} if depth is None else {"queueDepth": depth}
-        return job_answer(200, job, self._clock(), {"etag": etag, **applied}, body=body, estimate=self._estimate, extra=extra)
+        body = job_body(job, request.base)
+        return job_answer(200, job, body, self._clock(), {"etag": etag, **applied}, estimate=self._estimate, extra=extra)
 
     @Operation(
         "GET /jobs/{asyncJobId}/result",
@@ -147,7 +167,8 @@ class QueryRoutes:
                 always=("Location",),
             ),
         },
-        errors=("JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
+        errors=("NOT_ACCEPTABLE", "JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
+        is_json=False,
     )
     def get_job_result(self, request: Request) -> Answer:
         """Get a job's result."""
@@ -157,7 +178,10 @@ class QueryRoutes:
             raise no_result(job, self._clock(), self._estimate)
         link = self._queries.link(job)
         if link is not None:
+            # The object has a type of its own, and S3 says which.
             return answer(303, {"location": link}, headers={"location": link})
+        if not request.accepts_json:
+            raise Problem("NOT_ACCEPTABLE")
         return answer(200, text=job.result.text if job.result else None)
 
     @Operation("GET /job-types", answers={200: Success("All job types.", JOB_TYPES)})
@@ -173,23 +197,56 @@ class QueryRoutes:
 
     @Operation(
         "GET /openapi.json",
-        answers={200: Success("This document.", OPEN_API, always=("Cache-Control",))},
+        parameters=(header("If-None-Match", "The `ETag` of your copy. The answer is 304 if it is current.", STRING),),
+        answers={
+            200: Success("This document.", OPEN_API, always=("Cache-Control", "ETag"), headers=_OPEN_API_HEADERS),
+            304: Success("The document has not changed.", always=("Cache-Control", "ETag"), headers={"Vary": _VARY}),
+        },
         security=None,
     )
-    def get_open_api(self, _request: Request) -> Answer:
+    def get_open_api(self, request: Request) -> Answer:
         """Get this document."""
-        return answer(200, text=openapi_text(), headers={"cache-control": "public, max-age=300"})
+        document = _document()
+        headers = {"etag": document.etag, "cache-control": "public, max-age=300", "vary": "Accept-Encoding"}
+        if request.known_tags & {document.etag.removeprefix("W/"), "*"}:
+            return not_modified(headers)
+        if request.accepts_gzip:
+            headers["content-encoding"] = "gzip"
+            return {**answer(200, text=document.gzip, headers=headers), "isBase64Encoded": True}
+        return answer(200, text=document.text, headers=headers)
 
 
 QUERIES = operations_of(QueryRoutes)
 
 
-def _differs_from(known: frozenset[str]) -> Callable[[AsyncJob], bool]:
-    """Return whether a job is news to a client that has these entity tags, or has the first state that is read here."""
+class _Document(NamedTuple):
+    """The OpenAPI document in the forms in which it is sent."""
+
+    text: str
+    gzip: str
+    """Compressed, in base64, as the gateway takes it."""
+    etag: str
+    """Weak, since it is the same for both forms."""
+
+
+@cache
+def _document() -> _Document:
+    """Read the document. Everybody may get it, so each byte counts, and it is compressed once for each process."""
+    text = json.dumps(json.loads(openapi_text()), ensure_ascii=False, separators=(",", ":"))
+    compressed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+    return _Document(text, compressed, f"W/{entity_tag(text)}")
+
+
+def _differs_from(known: frozenset[str], tag_of: Callable[[AsyncJob], str]) -> Callable[[AsyncJob], bool]:
+    """Return whether a job is news to a client that has these entity tags.
+
+    A client that sent none, or `*`, has the first state that is read here.
+    """
+    known = known - {"*"}
 
     def is_news(job: AsyncJob) -> bool:
         nonlocal known
-        tag = entity_tag(job_body(job))
+        tag = tag_of(job)
         known = known or frozenset({tag})
         return job.is_finished or tag not in known
 

@@ -19,8 +19,13 @@ BASE_PATH = "/api/v1"
 """The path of every operation begins with it."""
 
 
-def job_body(job: AsyncJob) -> dict[str, Any]:
-    """Return the job, without the members that change while the job does not."""
+def job_path(job: AsyncJob, base: str) -> str:
+    """Return the job's URL as a reference; `base` is that of the API (see `Request.base`)."""
+    return f"{base}jobs/{job.async_job_id}"
+
+
+def job_body(job: AsyncJob, base: str) -> dict[str, Any]:
+    """Return the job, without the members that change while the job does not. Its links begin with `base`."""
     result = job.result
     return {
         "asyncJobId": job.async_job_id,
@@ -40,7 +45,7 @@ def job_body(job: AsyncJob) -> dict[str, Any]:
         "recordExpiresAt": epoch_milliseconds(job.record_expires_at) // 1000,
         "resultType": job.result_type and job.result_type.value,
         "result": read_json(result.text) if result and result.text is not None else None,
-        "resultLocation": f"{BASE_PATH}/jobs/{job.async_job_id}/result" if result and result.text is None else None,
+        "resultLocation": f"{job_path(job, base)}/result" if result and result.text is None else None,
         "error": error_body(job),
     }
 

@@ -34,11 +34,6 @@ def described(description: str, schema: Mapping[str, Any]) -> Json:
     return {**schema, "description": description}
 
 
-def nullable(schema: Json) -> Json:
-    """Return the schema of such a value or null."""
-    return {"anyOf": [schema, {"type": "null"}]} if "$ref" in schema else {**schema, "type": [schema["type"], "null"]}
-
-
 def answer_object(description: str, properties: Mapping[str, Json], *, optional: tuple[str, ...] = ()) -> Json:
     """Return the schema of an object in an answer. It is open: answers may get further members without notice."""
     return {

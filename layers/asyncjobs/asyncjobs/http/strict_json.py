@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -24,6 +25,8 @@ def parse_json(data: bytes) -> Any:
     Raise a `Problem` (400), with a JSON pointer where there is one, for bytes that are not UTF-8, a byte order mark, NaN and
     infinities, numbers of more than 38 digits or beyond a double's range, a duplicate name, a depth of more than 32, NUL and lone surrogates.
     """
+    if data.startswith(codecs.BOM_UTF8):
+        raise invalid_json("", "The body begins with a byte order mark.")
     try:
         value = json.loads(
             data.decode("utf-8"),
@@ -45,8 +48,8 @@ def parse_json(data: bytes) -> Any:
     for path, part in _walk(value):
         if isinstance(part, (dict, list)) and len(path) >= MAX_DEPTH:
             raise invalid_json(pointer(path), f"The body is nested deeper than {MAX_DEPTH} levels.")
-        if isinstance(part, str) and not _is_clean(part):
-            where = pointer(path) if _is_clean("".join(map(str, path))) else ""
+        if isinstance(part, str) and not is_clean(part):
+            where = pointer(path) if is_clean("".join(map(str, path))) else ""
             raise invalid_json(where, "A text contains NUL or a lone surrogate.")
     return value
 
@@ -56,6 +59,11 @@ def invalid_json(where: str, reason: str) -> Problem:
     return Problem(
         "INVALID_JSON", f"{reason} Correct the body and send it again.", errors=[{"pointer": where, "detail": reason}]
     )
+
+
+def is_clean(text: str) -> bool:
+    """Return whether the text has neither NUL nor a lone surrogate, which not every program can read, store or send."""
+    return _UNCLEAN.search(text) is None
 
 
 class _Rejected(ValueError):
@@ -101,7 +109,3 @@ def _walk(value: Any) -> Iterator[tuple[tuple[str | int, ...], Any]]:
                 todo.append(((*path, name), member))
         elif isinstance(part, list):
             todo += [((*path, index), member) for index, member in enumerate(part)]
-
-
-def _is_clean(text: str) -> bool:
-    return _UNCLEAN.search(text) is None

@@ -36,7 +36,8 @@ class TrackedRoutes:
     def update_job(self, request: Request) -> Answer:
         """Report on one of your tracked jobs."""
         key = request.job_key
-        return answer(200, job_body(self._reports.by_owner(key, Report.of(request.json()))))
+        job = self._reports.by_owner(key, Report.of(request.json()))
+        return answer(200, job_body(job, request.base))
 
     @Operation(
         "PATCH /jobs/{asyncJobId}/report",
@@ -59,7 +60,8 @@ class TrackedRoutes:
             raise InvalidWorkerToken from error
         if token is None:
             raise InvalidWorkerToken
-        return answer(200, job_body(self._reports.by_worker(async_job_id, token, Report.of(request.json()))))
+        job = self._reports.by_worker(async_job_id, token, Report.of(request.json()))
+        return answer(200, job_body(job, request.base))
 
     @Operation(
         "POST /jobs/{asyncJobId}/worker-token",
@@ -72,7 +74,7 @@ class TrackedRoutes:
         Use it when a token is lost or stolen: no earlier token is valid any more.
         """
         job, token = self._reports.issue_token(request.job_key)
-        return answer(200, {**job_body(job), "workerToken": token.text})
+        return answer(200, {**job_body(job, request.base), "workerToken": token.text})
 
 
 TRACKED = operations_of(TrackedRoutes)

@@ -34,6 +34,35 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     _new_validator(schema)
 
 
+def allows(schema: Mapping[str, Any], value: Any) -> bool:
+    """Return whether the value fits the schema."""
+    return _validator(schema).is_valid(value)
+
+
+def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of such a value or null."""
+    if "type" in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    if "enum" in schema:
+        return {**schema, "enum": [*schema["enum"], None]}
+    if not schema:
+        return {}
+    about = {key: value for key, value in schema.items() if key == "description"}
+    return {"anyOf": [{key: value for key, value in schema.items() if key not in about}, {"type": "null"}], **about}
+
+
+def nulls_left_out(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object with null for each property that may be left out, as clients of typed languages write it."""
+    required = schema.get("required", ())
+    fields = {name: field if name in required else nullable(field) for name, field in schema["properties"].items()}
+    return {**schema, "properties": fields}
+
+
+def without_nulls(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the object without the properties that are null."""
+    return {name: member for name, member in value.items() if member is not None}
+
+
 def pointer(path: Iterable[str | int]) -> str:
     """Return the path as a JSON pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -204,7 +205,7 @@ class SubmitPipeline:
 
     def run(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None, in_background: bool) -> Submission:
         """See `Commands.submit`."""
-        job_type = self._validate(request)
+        request, job_type = self._validated(request)
         draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
         for step in self._steps:
             outcome = step(draft)
@@ -215,12 +216,15 @@ class SubmitPipeline:
 
     # ── Validate and name ──────────────────────────────────────────────────────────────────────────
 
-    def _validate(self, request: SubmitRequest) -> JobType:
+    def _validated(self, request: SubmitRequest) -> tuple[SubmitRequest, JobType]:
         job_type = self._catalog[request.job_type]
+        if request.input is None and not json_schema.allows(job_type.input_schema, None):
+            # Null stands for an input that is left out, unless the type has a meaning for it.
+            request = dataclasses.replace(request, input={})
         json_schema.check(job_type.input_schema, request.input)
         if len(request.uploads) > MAX_UPLOADS_PER_JOB:
             raise InvalidInput([InputProblem("", f"names more than {MAX_UPLOADS_PER_JOB} uploads; submit several jobs")])
-        return job_type
+        return request, job_type
 
     def _name(
         self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool

@@ -46,27 +46,31 @@ from asyncjobs.tracking.worker_token import WorkerToken
 MAX_URL_LENGTH = 2048
 DEFAULT_ERROR_CODE = "JOB_ERROR"
 
-SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "minProperties": 1,
-    "properties": {
-        "status": {"enum": [Status.IN_PROGRESS.value, Status.COMPLETED.value, Status.FAILED.value]},
-        "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-        "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
-        "result": {},
-        "resultLocation": {"type": "string", "maxLength": MAX_URL_LENGTH},
-        "error": {
-            "type": "object",
-            "additionalProperties": False,
-            "required": ["message"],
-            "properties": {
-                "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$"},
-                "message": {"type": "string", "minLength": 1, "maxLength": MAX_ERROR_MESSAGE},
-            },
+SCHEMA: Mapping[str, Any] = json_schema.nulls_left_out(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "minProperties": 1,
+        "properties": {
+            "status": {"enum": [Status.IN_PROGRESS.value, Status.COMPLETED.value, Status.FAILED.value]},
+            "progress": {"type": "number", "minimum": 0, "maximum": 100},
+            "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
+            "result": {},
+            "resultLocation": {"type": "string", "maxLength": MAX_URL_LENGTH},
+            "error": json_schema.nulls_left_out(
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["message"],
+                    "properties": {
+                        "code": {"type": "string", "pattern": "^[A-Z][A-Z0-9_]{0,63}$"},
+                        "message": {"type": "string", "minLength": 1, "maxLength": MAX_ERROR_MESSAGE},
+                    },
+                }
+            ),
         },
-    },
-}
+    }
+)
 """The schema of a report. `Report.of` checks which of its fields go together."""
 
 # No user before the host, which makes one host look like another, and only characters that a header may have.
@@ -92,14 +96,15 @@ class Report:
             json_schema.check(SCHEMA, fields)
         except InvalidInput as error:
             raise InvalidReport(error.problems) from error
+        fields = json_schema.without_nulls(fields)
         status = Status(fields.get("status", Status.IN_PROGRESS))
         if problems := list(_contradictions(status, fields)):
             raise InvalidReport(problems)
         progress = fields.get("progress")
         return cls(
             status=status,
-            # In JSON Schema, 45.0 is an integer, too.
-            progress=None if progress is None else int(progress),
+            # Rounded as a job's own progress is.
+            progress=None if progress is None else round(progress),
             message=fields.get("message"),
             result=_result(fields) if status is Status.COMPLETED else None,
             error=_failure(fields["error"]) if status is Status.FAILED else None,
@@ -195,6 +200,8 @@ class Reports:
 
 
 def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[InputProblem]:
+    if not fields:
+        yield InputProblem("", "reports nothing: every field is null")
     for name, of in {"result": Status.COMPLETED, "resultLocation": Status.COMPLETED, "error": Status.FAILED}.items():
         if name in fields and status is not of:
             yield InputProblem(f"/{name}", f"belongs to a report with the status {of}")
@@ -218,7 +225,7 @@ def _result(fields: Mapping[str, Any]) -> Result:
 
 def _failure(fields: Mapping[str, Any]) -> JobFailure:
     return JobFailure(
-        code=fields.get("code", DEFAULT_ERROR_CODE), message=fields["message"], type="ReportedFailure", retryable=False
+        code=fields.get("code") or DEFAULT_ERROR_CODE, message=fields["message"], type="ReportedFailure", retryable=False
     )
 
 
