@@ -49,7 +49,7 @@ def wait_slots() -> WaitSlots:
 queries = Queries(
     store=store,
     objects=S3Objects(settings.bucket_name),
-    catalog=Catalog.read(),
+    catalog=Catalog.read(default_retention=settings.default_retention),
     clock=utc_now,
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     backlog=backlog if settings.shows_queue_depth else None,

@@ -32,8 +32,8 @@ dynamodb = clients.dynamodb()
 store = DynamoStore(settings.table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
-catalog = Catalog.read()
-max_retention, max_waits = settings.max_retention, settings.max_waits
+catalog = Catalog.read(default_retention=settings.default_retention)
+max_retention, max_waits, max_result = settings.max_retention, settings.max_waits, settings.max_result
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -59,7 +59,9 @@ def executor() -> Executor:
     """Return what runs quick jobs."""
     from asyncjobs.worker.executor import Executor
 
-    return Executor(store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, at_most=AT_MOST)
+    return Executor(
+        store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, max_result=max_result, at_most=AT_MOST
+    )
 
 
 def wait_slots() -> WaitSlots:

@@ -22,7 +22,9 @@ logger = lambda_logger(settings.application, settings.log_level, with_exception_
 queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
 locks = Locks(store=store, queue=queue, clock=utc_now)
-executor = Executor(store=store, objects=objects, catalog=Catalog.read(), locks=locks, clock=utc_now)
+executor = Executor(
+    store=store, objects=objects, catalog=Catalog.read(), locks=locks, clock=utc_now, max_result=settings.max_result
+)
 worker = BatchWorker(executor, queue)
 
 

@@ -31,12 +31,12 @@ from asyncjobs.core.job import (
     Priority,
     Status,
 )
-from asyncjobs.core.placement import MAX_UPLOAD
+from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import MAX_RETENTION, MAX_TIMEOUT
+from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT
 from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.settings import Settings
 from tests.conftest import ROUTES_OF_JOB_TYPES
@@ -452,9 +452,17 @@ def test_largest_upload_fits_into_one_put() -> None:
     assert parameter["Default"] == 100
 
 
+def test_largest_result_fits_into_the_parts_of_one_upload() -> None:
+    parameter = template()["Parameters"]["MaxResultMegabytes"]
+    assert parameter["MaxValue"] * 1_000_000 <= 10_000 * 8 * 1024 * 1024
+    assert parameter["Default"] * 1_000_000 == MAX_RESULT
+
+
 def test_allowed_retention_is_that_of_the_code() -> None:
     parameter = template()["Parameters"]["MaxRetentionDays"]
     assert max(timedelta(days=int(days)) for days in parameter["AllowedValues"]) == MAX_RETENTION
+    default = template()["Parameters"]["DefaultRetentionDays"]
+    assert (timedelta(days=default["Default"]), timedelta(days=default["MaxValue"])) == (DEFAULT_RETENTION, MAX_RETENTION)
 
 
 def test_bucket_is_private() -> None:

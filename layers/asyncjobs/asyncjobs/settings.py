@@ -56,6 +56,11 @@ class Settings:
         return timedelta(days=int(self._read("MAX_RETENTION_DAYS")))
 
     @property
+    def default_retention(self) -> timedelta:
+        """How long a job is kept whose type does not say it."""
+        return timedelta(days=int(self._read("DEFAULT_RETENTION_DAYS")))
+
+    @property
     def immediate_threshold(self) -> timedelta:
         """How long a type's jobs may usually take to run inline. A negative duration turns inline execution off."""
         return timedelta(milliseconds=int(self._read("IMMEDIATE_MILLISECONDS")))
@@ -84,6 +89,11 @@ class Settings:
     def max_upload(self) -> int:
         """The largest upload, in bytes."""
         return int(self._read("MAX_UPLOAD_MEGABYTES")) * 1_000_000
+
+    @property
+    def max_result(self) -> int:
+        """The largest result, in bytes."""
+        return int(self._read("MAX_RESULT_MEGABYTES")) * 1_000_000
 
     @property
     def max_wait(self) -> timedelta:

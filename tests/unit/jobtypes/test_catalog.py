@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from asyncjobs import JobContext, job
 from asyncjobs.codegen.collect import collect
 from asyncjobs.core.errors import StaleCatalog, UnknownJobType
 from asyncjobs.core.job import Priority
 from asyncjobs.jobtypes import catalog
 from asyncjobs.jobtypes.catalog import Catalog, catalog_path, openapi_text, to_json
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
-from tests.support.factories import job_type
+from tests.support.factories import job_type, job_types_of
 from tests.template.source import variables
 from tests.unit.conftest import JOB, JobsPackage
 
@@ -77,6 +79,22 @@ def test_catalog_round_trips(tmp_path: Path) -> None:
     read = Catalog.read(path)
     assert list(read) == list(types.values())
     assert read["c"] == types["c"]
+
+
+def test_type_without_a_retention_has_that_of_the_deployment(tmp_path: Path) -> None:
+    def keeps(_input: None, _context: JobContext) -> None:
+        pass
+
+    found = job_types_of(job("a", dedupe_seconds=3 * 24 * 3600)(keeps)) | job_types_of(job("b", retention_seconds=60)(keeps))
+    path = tmp_path / "catalog.json"
+    path.write_text(to_json(Catalog({**found, "c": tracked_job("c")})))
+    read = Catalog.read(path, default_retention=timedelta(days=2))
+    assert [(each.retention, each.dedupe) for each in read] == [
+        (timedelta(days=2), timedelta(days=2)),
+        (timedelta(minutes=1), timedelta(0)),
+        (timedelta(minutes=5), timedelta(0)),
+    ]
+    assert [each.retention for each in Catalog.read(path)] == [timedelta(days=7), timedelta(minutes=1), timedelta(minutes=5)]
 
 
 def test_lock_round_trips() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from asyncjobs.core.errors import StaleCatalog, UnknownJobType
 from asyncjobs.core.job import Priority, RetentionFrom
-from asyncjobs.jobtypes.decorator import Exclusive, JobType
+from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, Exclusive, JobType
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalog.json"
@@ -32,14 +32,17 @@ class Catalog:
         self._job_types = job_types
 
     @classmethod
-    def read(cls, path: Path | None = None) -> Catalog:
-        """Read the catalog of the jobs package, which may be anywhere on the path. Raises `StaleCatalog` when there is none."""
+    def read(cls, path: Path | None = None, *, default_retention: timedelta = DEFAULT_RETENTION) -> Catalog:
+        """Read the catalog of the jobs package, which may be anywhere on the path. Raises `StaleCatalog` when there is none.
+
+        `default_retention` is that of the deployment, for types without their own.
+        """
         path = path or catalog_path()
         try:
             entries = json.loads(path.read_bytes())
         except FileNotFoundError as error:
             raise StaleCatalog(f"The jobs package has no {_FILE}: {REMEDY}.") from error
-        return cls({name: _from_entry(name, entry) for name, entry in entries.items()})
+        return cls({name: _from_entry(name, entry, default_retention) for name, entry in entries.items()})
 
     def __getitem__(self, name: str) -> JobType:
         """Return the job type. Raises `UnknownJobType`."""
@@ -84,8 +87,12 @@ def _to_entry(job_type: JobType) -> dict[str, Any]:
     return {field: value.total_seconds() if isinstance(value, timedelta) else value for field, value in entry.items()}
 
 
-def _from_entry(name: str, entry: Mapping[str, Any]) -> JobType:
+def _from_entry(name: str, entry: Mapping[str, Any], default_retention: timedelta = DEFAULT_RETENTION) -> JobType:
     durations = {field: timedelta(seconds=entry[field]) for field in _DURATIONS}
+    if entry["has_default_retention"]:
+        durations["retention"] = default_retention
+        # An expired job cannot be returned for the same input.
+        durations["dedupe"] = min(durations["dedupe"], default_retention)
     routes = {field: tuple(entry[field]) for field in ("routes", "synchronous_routes")}
     others = {
         "retention_from": RetentionFrom(entry["retention_from"]),

@@ -46,6 +46,7 @@ MAX_TIMEOUT = timedelta(minutes=15) - 2 * GRACE
 """The worker function's timeout, less the time that an attempt needs around the job."""
 MAX_RETENTION = timedelta(days=90)
 DEFAULT_RETENTION = timedelta(days=7)
+"""The retention of types without their own, by default; a deployment may set another one (`DefaultRetentionDays`)."""
 DEFAULT_TRACKED_RETENTION = timedelta(minutes=5)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -120,6 +121,8 @@ class JobType:
     tracked: bool = False
     """Whether it has no function here: an outside worker reports on its jobs."""
     retry_timeouts: bool = True
+    has_default_retention: bool = False
+    """Whether the deployment decides about the retention."""
 
 
 def job(
@@ -129,7 +132,7 @@ def job(
     timeout_seconds: float = 60,
     max_attempts: int = 3,
     retry_timeouts: bool = True,
-    retention_seconds: float = DEFAULT_RETENTION.total_seconds(),
+    retention_seconds: float | None = None,
     retention_from: Literal["CREATION", "END"] = "END",
     deadline_seconds: float = 24 * 3600,
     immediate: bool | None = None,
@@ -152,7 +155,8 @@ def job(
     - `max_attempts`: 1 to 10. Every exception but `Fatal` leads to another attempt, after a backoff with full jitter.
     - `retry_timeouts`: whether `TimeLimitExceeded` leads to another attempt. False: the job fails, since its input alone
       decides how long it takes.
-    - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days.
+    - `retention_seconds`: how long the job and its result are kept; 60 s to 90 days. None: for as long as the deployment says
+      (`DefaultRetentionDays`, 7 days).
     - `retention_from`: the start of the retention: the job's end, or its creation. In any case at least a minute from the end.
     - `immediate`: whether the submit function may run the job when it is quick and has attempts left. True: if measured
       durations show that it is quick or, without enough of them, its `expected_seconds` does (0.5 or less, unless the
@@ -170,7 +174,9 @@ def job(
     Raises `InvalidJob` when an option is out of range or the function cannot be a job.
     """
     _check_name(name)
-    retention = _seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION)
+    retention = DEFAULT_RETENTION
+    if retention_seconds is not None:
+        retention = _seconds(name, "retention_seconds", retention_seconds, MIN_RETENTION, MAX_RETENTION)
     declared = functools.partial(
         JobType,
         name=name,
@@ -179,6 +185,7 @@ def job(
         max_attempts=max_attempts,
         retry_timeouts=retry_timeouts,
         retention=retention,
+        has_default_retention=retention_seconds is None,
         retention_from=_retention_from(name, retention_from),
         deadline=_seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_DEADLINE),
         immediate=immediate,
