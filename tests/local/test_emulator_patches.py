@@ -203,7 +203,12 @@ def test_bucket_has_its_lifecycle(twin: Deployed) -> None:
         ("expire", {"Days": 32}, None),
         ("abort", None, {"DaysAfterInitiation": 1}),
         ("versions", {"ExpiredObjectDeleteMarker": True}, None),
+        ("tag", {"Days": 1}, None),
+        ("tags", {"Days": 2}, None),
     ]
+    tag = {"Key": "kept", "Value": "none"}
+    assert rules[3]["Filter"] == {"Tag": tag}
+    assert rules[4]["Filter"]["And"].items() >= {"Prefix": "a/", "Tags": [tag]}.items()
     assert rules[2]["NoncurrentVersionExpiration"] == {"NoncurrentDays": 3}
 
 

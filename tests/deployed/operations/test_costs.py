@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,17 +16,19 @@ from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.core.job import AsyncJob, Priority
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.limits.admission import Admission
+from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.worker.executor import Executor
 from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
-from tests.support.factories import job_types_of
+from tests.support.factories import job_type, job_types_of
 from tests.support.fakes import FakeObjects
 from tests.support.parts import make_commands, make_executor, make_inline_executor, run_attempt
 
@@ -73,7 +77,8 @@ def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fix
     dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
     sqs = stack.session.client("sqs", endpoint_url=outputs.endpoint_url)
     url = sqs.create_queue(QueueName="costs")["QueueUrl"]
-    catalog = Catalog({**job_types_of(*vars(sample_jobs).values()), GENERIC: tracked_job(GENERIC)})
+    types = [tracked_job(GENERIC), job_type("costs.takes_anything")]
+    catalog = Catalog({**job_types_of(*vars(sample_jobs).values()), **{each.name: each for each in types}})
     store, objects = DynamoStore(outputs.table_name, dynamodb), FakeObjects()
     queue = SqsQueue({Priority.STANDARD: url}, bill.watch(sqs))
     limits = request.param if hasattr(request, "param") else None
@@ -159,6 +164,29 @@ def test_deduplication_costs_one_write_unit_per_submit(service: tuple[Commands, 
     # Both writes are refused: AWS bills them, but does not report it. The message is sent again.
     assert service[0].submit(OWNER, request).job == first
     assert bill.calls == {"PutItem": 2, "SendMessage": 1}
+
+
+def test_large_input_costs_a_read_unit_if_its_request_may_be_repeated(service: tuple[Commands, Executor], bill: Bill) -> None:
+    request = SubmitRequest(job_type="costs.takes_anything", input={"text": "x" * INLINE_INPUT_LIMIT})
+    for calls in ({"GetItem": 1, "PutItem": 1, "SendMessage": 1}, {"GetItem": 1, "SendMessage": 1}):
+        bill.clear()
+        service[0].submit(OWNER, request, idempotency_key="large")
+        assert bill.calls == calls
+        assert bill.table == sum(calls.values()) - calls["SendMessage"]
+    bill.clear()
+    service[0].submit(OWNER, request)
+    assert bill.calls == {"PutItem": 1, "SendMessage": 1}
+
+
+def test_wait_costs_a_write_unit_and_another_one_if_it_ends_early(stack: LocalStack, outputs: Outputs, bill: Bill) -> None:
+    dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    slots = WaitSlots(store=DynamoStore(outputs.table_name, dynamodb), clock=utc_now, slots=50)
+    with slots.taken(OWNER, utc_now() + timedelta(seconds=20)) as is_taken:
+        assert (is_taken, bill.calls, bill.table, bill.indexes) == (True, {"UpdateItem": 1}, 1, {})
+    assert (bill.calls, bill.table, bill.indexes) == ({"UpdateItem": 2}, 2, {})
+    with slots.taken(OWNER, utc_now() + timedelta(seconds=0.1)):
+        time.sleep(0.2)
+    assert bill.calls == {"UpdateItem": 3}
 
 
 def test_retry_costs_a_write_unit_that_of_the_due_index_and_a_message(service: tuple[Commands, Executor], bill: Bill) -> None:

@@ -84,7 +84,7 @@ class Cell:
 
     def upload(self, *, by_link: bool = False) -> None:
         """Upload the note for `crash.reads_upload`, under a key such as those of links, or another one, which no submit keeps."""
-        self.note = f"uploads/{uuid.uuid4()}{'' if by_link else '.txt'}"
+        self.note = f"uploads/{uuid.uuid4()}" if by_link else f"uploads/{self.job_id}.txt"
         self.stage.client("s3").put_object(
             Bucket=self.stage.outputs.bucket_name,
             Key=f"inputs/{quote(self.caller.owner, safe='')}/{self.note}",

@@ -57,7 +57,7 @@ THROTTLING: dict[str, dict[str, Any]] = {
     "sqs": {"code": "RequestThrottled", "status": 503},
     "s3": {"code": "SlowDown", "status": 503},
 }
-UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload")
+UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload", "PutObjectTagging", "DeleteObject")
 """Operations whose answer has no body. The proxy loses an answer by cutting its body, so here the function loses it."""
 STREAMED = "GetObject"
 """The operation whose body the caller reads, and which the SDK does not retry during that."""

@@ -275,19 +275,30 @@ def keeps_upload(row: Row, cell: Cell) -> None:
 
 
 def is_overtaken(row: Row, cell: Cell) -> None:
-    """Repeat the request while its put is delayed. The delayed request finds the other's job, and its own copy of the input is needless."""
+    """Send the request twice while one put is delayed: it then finds the other's job, and its copy of the input is deleted."""
     cell.delay_put(1.5)
     cell.arm()
-    with ThreadPoolExecutor(1) as pool:
-        submit = pool.submit(cell.submit)
-        time.sleep(0.4)
-        cell.is_accepted()
-        answer = submit.result()
-    if cell.fault.kills:
-        cell.answers_as_faulted(answer)
-    else:
-        assert answer.status_code in {OK, ACCEPTED}, answer.text
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: cell.submit(), range(2)))
+    if not cell.has_met_its_fault():
+        raise NotFired("the two submits did not overlap")
+    assert sum(answer.is_success for answer in answers) == (1 if cell.fault.kills else 2), [each.text for each in answers]
     row.ends(cell)
+
+
+def is_deleted_after_its_input_is_read(_row: Row, cell: Cell) -> None:
+    """Check that a deletion whose read of the input fails, also while its body is read, is completed by the next one."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    first = cell.caller.delete(cell.job_id)
+    if cell.fault in {Fault.LOST, Fault.ALL_LOST}:
+        assert first.status_code == UNAVAILABLE, first.text
+    else:
+        cell.answers_as_faulted(first, otherwise=NO_CONTENT)
+    answers = [cell.caller.delete(cell.job_id) for _ in range(faults.LOST_BODIES)]
+    assert answers[-1].status_code in {NO_CONTENT, NOT_FOUND}, answers[-1].text
+    cell.is_deleted_completely()
 
 
 def is_deleted_with_its_upload(row: Row, cell: Cell) -> None:
@@ -538,7 +549,7 @@ ROWS = (
         "delete reads a large input",
         _OPEN,
         "get_input < Commands._uploads_of",
-        is_deleted,
+        is_deleted_after_its_input_is_read,
         "crash.returns_much",
         input_size=3000,
     ),
