@@ -49,6 +49,14 @@ class Sam:
                   "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
                   "--no-fail-on-empty-changeset", *_overrides(parameters), engine=engine)  # fmt: skip
 
+    def defaults(self) -> dict[str, str]:
+        """Return the parameters of the built template with their defaults."""
+        from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # noqa: PLC0415 - slow; it ships no types
+
+        template = yaml_parse((self.state / "build" / "template.yaml").read_text())
+        parameters = template.get("Parameters", {})
+        return {name: str(each["Default"]) for name, each in parameters.items() if "Default" in each}
+
     def invoke(
         self, function: str, event: Path, variables: Mapping[str, str], parameters: Mapping[str, str], engine: Engine | None
     ) -> int:
@@ -128,4 +136,8 @@ def architecture() -> str:
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:
-    return ["--parameter-overrides", *(f"ParameterKey={key},ParameterValue={value}" for key, value in parameters.items())]
+    empty = '""'  # sam takes an empty value only in quotes
+    return [
+        "--parameter-overrides",
+        *(f"ParameterKey={key},ParameterValue={value or empty}" for key, value in parameters.items()),
+    ]

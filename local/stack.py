@@ -182,7 +182,8 @@ class LocalStack:
         self._records.forget("stack", "deployed")
         self._say("Deploying")
         self._clear_the_way()
-        self._sam.deploy(self._stack_name, engine, wanted.parameters)
+        # sam would keep the values of an earlier deployment for parameters that this one does not name.
+        self._sam.deploy(self._stack_name, engine, {**self._sam.defaults(), **wanted.parameters})
         outputs = self._read_outputs(engine)
         self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
         self._records.remember("deployed", deployed)

@@ -19,6 +19,7 @@ def main(command: str, *options: str) -> None:
         target.mkdir(exist_ok=True)
         (target / "template.yaml").write_text(template)
         return
+    Path("overrides.log").write_text("\n".join(option for option in options if option.startswith("ParameterKey=")))
     cloudformation: Any = boto3.client("cloudformation")
     capabilities = option("--capabilities", options).split()
     stack = {

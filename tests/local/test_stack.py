@@ -40,13 +40,18 @@ def stack(tmp_path: Path) -> Iterator[LocalStack]:
         yield stack
 
 
-def write_template(root: Path, resource: Mapping[str, object]) -> None:
+def write_template(root: Path, resource: Mapping[str, object], parameters: Mapping[str, object] | None = None) -> None:
     outputs = {name: {"Value": value} for name, value in OUTPUTS.items()}
-    (root / "template.yaml").write_text(json.dumps({"Resources": {"One": resource}, "Outputs": outputs}))
+    template = {"Parameters": parameters or {}, "Resources": {"One": resource}, "Outputs": outputs}
+    (root / "template.yaml").write_text(json.dumps(template))
 
 
 def calls(stack: LocalStack) -> list[str]:
     return (stack.root / "calls.log").read_text().split()
+
+
+def overrides(stack: LocalStack) -> set[str]:
+    return set((stack.root / "overrides.log").read_text().splitlines())
 
 
 def test_outputs_are_returned_and_stored(stack: LocalStack) -> None:
@@ -74,6 +79,16 @@ def test_changed_tree_is_deployed_again(stack: LocalStack) -> None:
     write_template(stack.root, {**NOTHING, "Metadata": {"new": True}})
     stack.deploy()
     assert calls(stack) == ["build", "deploy"] * 2
+
+
+def test_parameter_that_a_deployment_does_not_name_has_its_default(stack: LocalStack) -> None:
+    parameters = {"Level": {"Type": "String", "Default": "INFO"}, "Topic": {"Type": "String", "Default": ""}}
+    write_template(stack.root, NOTHING, parameters)
+    stack.deploy({"Level": "DEBUG", "Topic": "mine"})
+    assert {"ParameterKey=Level,ParameterValue=DEBUG", "ParameterKey=Topic,ParameterValue=mine"} <= overrides(stack)
+    write_template(stack.root, {**NOTHING, "Metadata": {"new": True}}, parameters)
+    stack.deploy()
+    assert {"ParameterKey=Level,ParameterValue=INFO", 'ParameterKey=Topic,ParameterValue=""'} <= overrides(stack)
 
 
 def test_new_engine_has_no_deployment(stack: LocalStack) -> None:
