@@ -3,7 +3,7 @@
 from typing import Any
 
 from asyncjobs.aws.dynamodb_history import DynamoHistory
-from asyncjobs.aws.log_lines import lambda_logger
+from asyncjobs.aws.log_lines import failures_without_text, lambda_logger
 from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.aggregator import DurationAggregator
 from asyncjobs.settings import Settings
@@ -14,6 +14,7 @@ aggregator = DurationAggregator(DynamoHistory(settings.table_name), clock=utc_no
 
 
 @logger.inject_lambda_context
+@failures_without_text
 def handler(event: dict[str, Any], _context: object) -> None:
     """Add a batch of the stream."""
     aggregator.add(event)

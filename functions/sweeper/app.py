@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
-from asyncjobs.aws.log_lines import lambda_logger
+from asyncjobs.aws.log_lines import failures_without_text, lambda_logger
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.limits.locks import Locks
@@ -20,6 +20,7 @@ sweeper = Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue
 
 
 @logger.inject_lambda_context
+@failures_without_text
 def handler(_event: dict[str, Any], context: LambdaContext) -> None:
     """Sweep once."""
     sweeper.sweep(lambda: timedelta(milliseconds=context.get_remaining_time_in_millis()))

@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
-from asyncjobs.aws.log_lines import lambda_logger
+from asyncjobs.aws.log_lines import failures_without_text, lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
@@ -29,6 +29,7 @@ worker = BatchWorker(executor, queue)
 
 
 @logger.inject_lambda_context
+@failures_without_text
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run an SQS batch."""
     limit_memory(int(context.memory_limit_in_mb))  # of Lambda's own context it is text

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
+from asyncjobs.core.errors import InvocationFailed
 from tests.adapters.conftest import create_table
 from tests.support.events import LambdaContext, sample
 from tests.support.lines import unconfigured_logger
@@ -161,6 +162,12 @@ def test_durations_from_the_stream_set_the_retry_after_of_status(stack: Stack) -
     answer = other({**sample("status"), "pathParameters": {"asyncJobId": accepted["asyncJobId"]}}, LambdaContext())
     assert 12 <= int(answer["headers"]["retry-after"]) <= 14
     assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize("function", ["worker", "learner"])
+def test_failed_invocation_names_only_the_type_of_its_error(stack: Stack, function: str) -> None:
+    with pytest.raises(InvocationFailed, match=r"^KeyError$"):
+        stack.invoke(function, {"Records": [{}]})
 
 
 class Collected(logging.Handler):

@@ -41,6 +41,7 @@ LEVELS = {
     "WAKE_DEFERRED": logging.WARNING,
     "SWEPT": logging.INFO,
     "SWEEP_FAILED": logging.ERROR,
+    "INVOCATION_FAILED": logging.ERROR,
     "RECORD_UNREADABLE": logging.ERROR,
     "HISTORY_UNAVAILABLE": logging.WARNING,
     "BACKLOG_UNAVAILABLE": logging.WARNING,

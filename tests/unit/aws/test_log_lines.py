@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.metrics import MetricUnit
 
 from asyncjobs import log
 from asyncjobs.aws import log_lines
-from asyncjobs.core.errors import Fatal
+from asyncjobs.core.errors import Fatal, InvocationFailed
 from asyncjobs.log import METRICS, log_event
 from tests.support.events import LambdaContext
 from tests.support.factories import JOB_ID, NOW, new_job, running_job
@@ -51,6 +53,31 @@ def log_raised(raise_error: Callable[[], None]) -> None:
         raise_error()
     except Exception as raised:  # noqa: BLE001 - as the worker does
         log_event("DELIVERY_FAILED", exception=raised)
+
+
+# ── Failed invocations ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_failed_invocation_is_logged_and_raised_without_its_text(written: Written) -> None:
+    """Lambda writes an error that it catches into the log, with its text."""
+
+    @log_lines.failures_without_text
+    def handler(_event: Any, _context: Any) -> None:
+        raise_canary()
+
+    with pytest.raises(InvocationFailed) as raised:
+        handler({}, LambdaContext())
+    assert "canary" not in "".join(traceback.format_exception(raised.value))
+    assert str(raised.value) == "KeyError"
+    (line,) = written.lines()
+    assert (line["message"], line["level"], line["errorType"]) == ("INVOCATION_FAILED", "ERROR", "KeyError")
+    assert line["traceback"].pop().endswith("raise_canary")
+    assert "canary" not in str(line)
+
+
+def test_successful_invocation_returns_its_answer(written: Written) -> None:
+    assert log_lines.failures_without_text(lambda event, _: event)({"a": 1}, None) == {"a": 1}
+    assert written.lines() == []
 
 
 # ── Events ───────────────────────────────────────────────────────────────────────────────────────────

@@ -105,7 +105,7 @@ def test_optional_list_is_read_by_the_schema_of_its_items(api: InMemoryApi) -> N
     assert stored_input(api)["pages"] == [1, 2, 3]
 
 
-@pytest.mark.parametrize("subject", ["a\x00b", "\ud800"], ids=ascii)
+@pytest.mark.parametrize("subject", ["a\x00b", "\ud800", "a\ufffdb"], ids=ascii)
 def test_unclean_text_in_the_path_is_400(api: InMemoryApi, subject: str) -> None:
     answer = search(api, path={"subject": subject})
     assert (answer.status, answer.pointers, api.store.jobs) == (400, ["/subject"], {})

@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
+from typing import Any, TypeVar
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import EphemeralMetrics
 
 from asyncjobs.core.clock import from_epoch_milliseconds, rfc3339
-from asyncjobs.core.errors import AsyncJobsError
-from asyncjobs.log import COUNT, LOGGER, exception_fields, exception_of, ungrouped
+from asyncjobs.core.errors import AsyncJobsError, InvocationFailed
+from asyncjobs.log import COUNT, LOGGER, exception_fields, exception_of, log_event, ungrouped
+
+R = TypeVar("R")
 
 NAMESPACE = "asyncjobs"
 _MAX_TEXT = 1000
@@ -36,6 +39,23 @@ def lambda_logger(application: str, level: str, *, with_exception_text: bool = F
     # A job's code may configure the root logger, which would print each line a second time.
     LOGGER.propagate = False
     return logger
+
+
+def failures_without_text(handler: Callable[[dict[str, Any], Any], R]) -> Callable[[dict[str, Any], Any], R]:
+    """Log what ends an invocation, and raise an error without its text: Lambda writes whatever it catches into the log.
+
+    The invocation fails all the same, so Lambda retries it and counts it for the alarm.
+    """
+
+    @wraps(handler)
+    def handle(event: dict[str, Any], context: Any) -> R:
+        try:
+            return handler(event, context)
+        except Exception as error:  # noqa: BLE001 - see above
+            log_event("INVOCATION_FAILED", exception=error)
+            raise InvocationFailed(type(error).__name__) from None
+
+    return handle
 
 
 class _Formatter(LambdaPowertoolsFormatter):

@@ -245,6 +245,10 @@ class AcceptanceUnknown(Unavailable):
         self.async_job_id = async_job_id
 
 
+class InvocationFailed(AsyncJobsError):
+    """A function failed by an error of this type, which its log has."""
+
+
 class Unreadable(AsyncJobsError):
     """A stored item that this release cannot read: a newer release has written it, or something else than asyncjobs."""
 

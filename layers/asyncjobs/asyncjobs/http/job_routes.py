@@ -35,7 +35,8 @@ def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
     lists = {name: items for name in query if (items := _items(fields.get(name, {}))) is not None}
     twice = (body.keys() & (query.keys() | path.keys())) | (query.keys() & path.keys())
     twice |= {name for name, values in query.items() if len(values) > 1 and name not in lists}
-    problems = [InputProblem(pointer([name]), UNCLEAN) for name, text in path.items() if not is_clean(text)]
+    # The gateway decodes paths, and replaces what is not UTF-8.
+    problems = [InputProblem(pointer([name]), UNCLEAN) for name, text in path.items() if "\ufffd" in text or not is_clean(text)]
     problems += [InputProblem(pointer([name]), "is given twice") for name in sorted(twice)]
     if problems:
         raise invalid_request(*problems)
