@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from contextlib import suppress
+from urllib.parse import quote
 
 from local import demo, logs, process, users
 from local.errors import LocalError
@@ -87,7 +88,7 @@ def _say(what: str) -> None:
 def _upload(stack: LocalStack, outputs: Outputs, *, owner: str) -> str:
     """Put a PDF into the owner's inputs area, since it is too large for a request, and return its key."""
     s3 = stack.session.client("s3", endpoint_url=outputs.endpoint_url)
-    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{owner}/report.pdf", Body=raw_pdf.long_report(PAGES))
+    s3.put_object(Bucket=outputs.bucket_name, Key=f"inputs/{quote(owner, safe='')}/report.pdf", Body=raw_pdf.long_report(PAGES))
     return "report.pdf"
 
 

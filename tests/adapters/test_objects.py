@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urljoin, urlsplit
 
 import pytest
 from botocore.response import StreamingBody
@@ -25,6 +25,7 @@ from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Objects
 from tests.support.factories import NOW, OWNER, new_job, running_job
 from tests.support.fakes import FakeObjects
+from tests.support.owners import ALL, label
 
 MB = 1024 * 1024
 PART = 8 * MB
@@ -95,6 +96,34 @@ def stored(objects: Objects, result: Result) -> bytes:
 def test_input_round_trips(objects: Objects) -> None:
     location = objects.put_input(new_job(), b'{"a": "\xc3\xbc"}')
     assert objects.get_input(location) == b'{"a": "\xc3\xbc"}'
+
+
+@pytest.mark.parametrize("owner", ALL, ids=label)
+def test_owner_may_be_any_subject_of_openid_connect(objects: Objects, owner: str) -> None:
+    job = new_job(owner=owner)
+    location = objects.put_input(job, b"1")
+    assert objects.get_input(location) == b"1"
+    objects.delete_all(replace(job, input_location=location))
+    with pytest.raises(InputMissing):
+        objects.get_input(location)
+
+
+@pytest.mark.parametrize("owner", ALL, ids=label)
+def test_upload_of_any_owner_is_found_by_its_key(s3: S3, owner: str) -> None:
+    key = f"uploads/{uuid.uuid4()}"
+    url = urlsplit(s3.objects.upload_link(owner, key, content_type="text/plain", size=1))
+    # As a client that resolves dots in a path sends it.
+    name = unquote(urljoin(url.geturl(), url.path)).partition(f"{s3.bucket}.s3.amazonaws.com/")[2]
+    s3.client.put_object(Bucket=s3.bucket, Key=name, Body=b"1")
+    assert s3.objects.open_upload(owner, key).read() == b"1"
+
+
+@pytest.mark.parametrize("key", ["x" * 1024, "ü" * 512, "😀" * 260])
+def test_key_that_no_object_can_have_is_missing(s3: S3, key: str) -> None:
+    """S3 rejects a name of more than 1,024 bytes. The job is not at fault."""
+    with pytest.raises(InputMissing):
+        s3.objects.open_upload("alice", key)
+    assert s3.names() == []
 
 
 def test_unknown_input_is_missing(objects: Objects) -> None:

@@ -36,6 +36,7 @@ from asyncjobs.core.rate import SubmitRate
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
 from tests.support.fakes import FakeStore
+from tests.support.owners import ALL, label
 from tests.template.source import resource
 
 LEASE = NOW + timedelta(seconds=75)
@@ -496,6 +497,27 @@ def test_list_has_the_owners_jobs_newest_first_in_pages(store: Store) -> None:
         seen += page
     assert seen == jobs[::-1]
     assert position is None
+
+
+@pytest.mark.parametrize("owner", ALL, ids=label)
+def test_owner_may_be_any_subject_of_openid_connect(store: Store, owner: str) -> None:
+    jobs = [
+        new_job(owner=owner, async_job_id=f"{JOB_ID[:-1]}{number}", now=NOW + timedelta(seconds=number)) for number in (1, 2)
+    ]
+    for each in jobs:
+        store.add_if_absent(each.counted(), NOW)
+    assert store.get(jobs[0].key) == jobs[0].counted()
+    newest, position = store.list_by_owner(owner, limit=1)
+    assert position is not None
+    oldest, _ = store.list_by_owner(owner, limit=1, after=position)
+    assert [each.key for each in (*newest, *oldest)] == [jobs[1].key, jobs[0].key]
+    assert store.count_live(owner, at_most=5) == 2
+    assert {entry.key for entry in store.due(NOW + timedelta(days=1))} == {each.key for each in jobs}
+    assert store.reserve_dedupe_key(owner, "ab", JOB_ID, now=NOW, until=NOW + timedelta(hours=1)) == JOB_ID
+    assert store.take_token_if_any(owner, SubmitRate(60, 1), NOW)[0]
+    lock_owner = LockOwner.of(jobs[0])
+    assert store.lock_if_unchanged("cache#0", lock_owner, seen=None, until=NOW + timedelta(days=9))
+    assert store.lock_owner("cache#0") == lock_owner
 
 
 def test_list_reads_up_to_a_hundred_jobs(store: Store) -> None:

@@ -16,7 +16,7 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, result_location
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, inputs_area, result_location
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
@@ -300,7 +300,7 @@ class FakeObjects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         self.check()
-        location = f"inputs/{job.owner}/{job.async_job_id}/{job.generation}.json"
+        location = f"{inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
         self.stored[location] = data
         return location
 
@@ -311,20 +311,20 @@ class FakeObjects:
         return self.stored[location]
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
-        return io.BytesIO(self.get_input(f"inputs/{owner}/{key}"))
+        return io.BytesIO(self.get_input(inputs_area(owner) + key))
 
     def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
-        url = f"https://bucket.example/inputs/{owner}/{key}?type={content_type}&size={size}&signature=x"
+        url = f"https://bucket.example/{inputs_area(owner)}{key}?type={content_type}&size={size}&signature=x"
         return UploadLink(url, {"content-type": content_type, "content-length": str(size), "if-none-match": "*"})
 
     def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
         self.check()
-        locations = [f"inputs/{job.owner}/{key}" for key in keys]
+        locations = [inputs_area(job.owner) + key for key in keys]
         self.kept_for |= {location: job.created_at for location in locations if location in self.stored}
 
     def delete_upload(self, owner: str, key: str) -> None:
         self.check()
-        self.stored.pop(f"inputs/{owner}/{key}", None)
+        self.stored.pop(inputs_area(owner) + key, None)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import Clock, utc_now
-from asyncjobs.core.job import AsyncJob, JobKey, job_id_for, submitted
+from asyncjobs.core.job import AsyncJob, JobKey, is_owner, job_id_for, submitted
 from asyncjobs.jobtypes.decorator import DEFAULT_TRACKED_RETENTION, GENERIC, tracked_job
 from asyncjobs.log import log_event
 from asyncjobs.tracking.reports import DEFAULT_ERROR_CODE, Report, Reports
-from asyncjobs.tracking.worker_token import OWNER, WorkerToken
+from asyncjobs.tracking.worker_token import WorkerToken
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -61,7 +61,7 @@ class TrackedJobs:
 
         Raises `InvalidJob` for an option that is out of range, and `ValueError` for an invalid owner.
         """
-        if not OWNER.fullmatch(owner):
+        if not is_owner(owner):
             raise ValueError(f"{owner!r} is not a valid owner: use the `sub` of the user's token.")
         declared = tracked_job(job_type, retention_seconds=retention_seconds, deadline_seconds=deadline_seconds)
         token = WorkerToken.new(owner)

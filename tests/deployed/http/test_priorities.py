@@ -47,10 +47,13 @@ def test_job_starts_at_not_before_with_any_utc_offset() -> None:
     assert -0.001 <= waited.total_seconds() < LATE
 
 
-def test_not_before_in_the_past_delays_nothing(alice: Caller) -> None:
-    answer = alice.post(
-        "/jobs", json={"jobType": "sample.is_quick", "notBefore": "2020-01-01T00:00:00Z"}, headers={"prefer": "wait=15"}
-    )
+@pytest.mark.parametrize(
+    "past",
+    ["2020-01-01T00:00:00Z", "2020-01-01t00:00:00.123456789z", "2020-01-01 00:00:00.1234567-03:00", "2016-12-31T23:59:60Z"],
+)
+def test_not_before_in_the_past_delays_nothing(alice: Caller, past: str) -> None:
+    """RFC 3339 5.6 and 5.7."""
+    answer = alice.post("/jobs", json={"jobType": "sample.is_quick", "notBefore": past}, headers={"prefer": "wait=15"})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
 
 

@@ -13,6 +13,12 @@ from tests.support.deployed import Caller, Job
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z")
 
 
+def test_id_may_be_written_in_upper_case(alice: Caller, completed: Job) -> None:
+    """RFC 9562 4."""
+    answer = alice.get(f"/jobs/{completed['asyncJobId'].upper()}")
+    assert (answer.status_code, answer.json()["asyncJobId"]) == (httpx.codes.OK, completed["asyncJobId"])
+
+
 def test_waiting_job_has_not_started(alice: Caller, waiting: Job) -> None:
     job = alice.job(waiting)
     assert (job["status"], job["progress"], job["attempt"], job["startedAt"], job["endedAt"]) == ("PENDING", 0, 0, None, None)

@@ -33,7 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "tracked": {"message": "Upload queued"},
     "invalid": {"jobType": "sample.gives_up", "input": {"x": 1}},
 }
-OWNERS = st.text("ab|/. ", min_size=1, max_size=3)
+OWNERS = st.text("ab|/. #\0", min_size=1, max_size=3)
 KEYS = st.sampled_from(["k", "kk", "a"])
 STEPS = st.lists(
     st.one_of(

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.aws.items import GUARD_ATTRIBUTES, from_item, lock_owner_value, parse_lock_owner, parse_pk, pk, to_item
+from asyncjobs.aws.items import (
+    GUARD_ATTRIBUTES,
+    bucket_key,
+    from_item,
+    lock_owner_value,
+    parse_lock_owner,
+    parse_pk,
+    pk,
+    to_dedupe_item,
+    to_item,
+)
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import (
@@ -23,12 +33,14 @@ from asyncjobs.core.job import (
     AsyncJob,
     JobFailure,
     JobKey,
+    LockOwner,
     Priority,
     Result,
     Status,
 )
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
+from tests.support.owners import ALL, LONGEST, OWNERS, label, two_owners
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = st.text("abc-|@. äß€", min_size=1, max_size=20)
@@ -37,7 +49,7 @@ COUNT = st.integers(0, 1000)
 FAILURE = st.builds(JobFailure, code=TEXT, message=TEXT, type=TEXT, retryable=st.booleans())
 JOBS = st.builds(
     AsyncJob,
-    owner=NAME,
+    owner=OWNERS,
     async_job_id=st.uuids(version=4).map(str),
     job_type=NAME,
     status=st.sampled_from(Status),
@@ -67,7 +79,7 @@ JOBS = st.builds(
     metadata=st.none() | TEXT,
     result=st.none() | st.builds(Result, text=TEXT) | st.builds(Result, location=NAME) | st.builds(Result, url=NAME),
     error=st.none() | FAILURE,
-    live_owner=st.none() | NAME,
+    live_owner=st.none() | OWNERS,
     exclusive_key=st.none() | NAME,
     waits_since=st.none() | INSTANT,
 )
@@ -152,11 +164,53 @@ def test_each_field_of_a_swaps_condition_has_its_attribute(field: str) -> None:
     assert before.get(GUARD_ATTRIBUTES[field]) != after[GUARD_ATTRIBUTES[field]]
 
 
-@settings(max_examples=50)
-@given(NAME, st.uuids(version=4).map(str))
+IDS = st.uuids(version=4).map(str)
+
+
+@settings(max_examples=100)
+@given(OWNERS, IDS)
 def test_every_key_round_trips(owner: str, async_job_id: str) -> None:
     key = JobKey(owner, async_job_id)
     assert parse_pk(pk(key)) == key
+    lock_owner = LockOwner(key, "generation")
+    assert parse_lock_owner(lock_owner_value(lock_owner)["S"]) == lock_owner
+
+
+def keys_of(owner: str, async_job_id: str, digest: str) -> set[str]:
+    """Return the keys of all items of an owner. tests/unit/limits/test_locks.py has those of its locks."""
+    dedupe = to_dedupe_item(owner, digest, async_job_id, NOW)
+    return {pk(JobKey(owner, async_job_id)), dedupe["pk"]["S"], bucket_key(owner)["pk"]["S"]}
+
+
+@settings(max_examples=200)
+@given(two_owners(), IDS, IDS, st.binary(min_size=32, max_size=32).map(bytes.hex))
+def test_no_two_owners_share_a_key(owners: tuple[str, str], one_id: str, other_id: str, digest: str) -> None:
+    one, other = owners
+    assert not keys_of(one, one_id, digest) & keys_of(other, other_id, digest)
+
+
+def test_id_of_a_forged_message_leads_to_no_job_of_another_owner() -> None:
+    assert pk(JobKey("a", f"b#{JOB_ID}")) != pk(JobKey("a#b", JOB_ID))
+
+
+@pytest.mark.parametrize("owner", ["alice", "auth0|42", "a b/c%23@d", "x" * 128])
+def test_owner_of_an_earlier_release_keeps_its_keys(owner: str) -> None:
+    assert pk(JobKey(owner, JOB_ID)) == f"J#{owner}#{JOB_ID}"
+    assert bucket_key(owner) == {"pk": {"S": f"R#{owner}"}}
+    assert to_dedupe_item(owner, "ab", JOB_ID, NOW)["pk"] == {"S": f"N#{owner}#ab"}
+
+
+@pytest.mark.parametrize("owner", LONGEST, ids=label)
+def test_longest_owner_fits_into_the_keys_of_the_table_and_its_indexes(owner: str) -> None:
+    """DynamoDB allows 2,048 bytes for a partition key and 1,024 for a sort key."""
+    assert all(len(key.encode()) <= 2048 for key in keys_of(owner, JOB_ID, "0" * 64))
+    assert len(owner.encode()) <= 2048  # the indexes byOwner and live
+
+
+@pytest.mark.parametrize("owner", ALL, ids=label)
+def test_job_keeps_its_owner(owner: str) -> None:
+    job = new_job(owner=owner).counted()
+    assert from_item(to_item(job)) == job
 
 
 def test_job_without_progress_has_no_time_of_progress() -> None:

@@ -97,7 +97,7 @@ def test_invalid_key_is_400(api: InMemoryApi) -> None:
         ({"body": json.dumps("x" * 262144)}, 413, "REQUEST_TOO_LARGE"),
         ({"headers": {"content-type": "text/plain"}}, 415, "UNSUPPORTED_MEDIA_TYPE"),
         ({"headers": {"accept": "text/html"}}, 406, "NOT_ACCEPTABLE"),
-        ({"owner": "a#b"}, 403, "OWNER_MISSING"),
+        ({"owner": "x" * 256}, 403, "OWNER_MISSING"),
         ({"body": '{"jobType": "no.such"}'}, 400, "UNKNOWN_JOB_TYPE"),
     ],
     ids=lambda part: str(part)[:30],

@@ -80,6 +80,13 @@ def test_each_wrong_token_is_the_same_401(api: InMemoryApi, tracked: Answer) -> 
     assert answers[0].headers["www-authenticate"] == "Bearer"
 
 
+def test_worker_may_write_the_id_in_upper_case(api: InMemoryApi, tracked: Answer) -> None:
+    """RFC 9562 4: as clients in Swift and .NET do."""
+    as_written = Answer(0, {}, json.dumps({**tracked.body, "asyncJobId": tracked.body["asyncJobId"].upper()}))
+    answer = reported(api, as_written, REPORT, {"progress": 50})
+    assert (answer.status, answer.body["asyncJobId"]) == (200, tracked.body["asyncJobId"])
+
+
 def test_owner_claim_does_not_replace_the_worker_token(api: InMemoryApi, tracked: Answer) -> None:
     # The gateway does not check the token of this route, so the event's owner proves nothing.
     answer = api.call(REPORT, owner=OWNER, async_job_id=tracked.body["asyncJobId"], body='{"progress": 50}')

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from asyncjobs.aws.items import lock_key
 from asyncjobs.context import JobContext
 from asyncjobs.core.errors import AnotherIsRunning, Unavailable, Unreadable
 from asyncjobs.core.job import (
@@ -29,13 +33,14 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import Exclusive, job
-from asyncjobs.limits.locks import Locks
+from asyncjobs.limits.locks import Locks, _slots
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.factories import NOW, OWNER, job_types_of, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.owners import LONGEST, label, two_owners
 from tests.support.parts import make_commands, make_executor, make_sweeper, run_attempt, run_claimed
 from tests.unit.conftest import Lines
 
@@ -185,6 +190,32 @@ def test_other_owner_or_name_gives_another_lock() -> None:
         for owner in ("a", "cache", "cache.a")
     ]
     assert len(set(locks)) == 2 * (1 + 3 + 3)
+
+
+SCOPES: Sequence[Any] = ("GLOBAL", "OWNER", "INPUT")
+
+
+@settings(max_examples=200)
+@given(two_owners(), st.sampled_from(SCOPES[1:]), st.sampled_from(SCOPES), st.sampled_from([b"1", b"2"]))
+def test_no_two_owners_share_a_lock(owners: tuple[str, str], one_scope: Any, other_scope: Any, value: bytes) -> None:
+    digest = hashlib.sha256(b"1").hexdigest()
+    one = Locks.exclusive_key(Exclusive("cache", scope=one_scope, limit=10), owners[0], b"1")
+    # The second owner has the digest of the first one's input in its name, and a slot's number.
+    for owner in (owners[1], f"{owners[0]}#{digest}", f"{owners[0]}#0"):
+        other = Locks.exclusive_key(Exclusive("cache", scope=other_scope, limit=10), owner, value)
+        assert not set(_slots(one)) & set(_slots(other))
+
+
+@pytest.mark.parametrize("owner", LONGEST, ids=label)
+def test_lock_of_the_longest_owner_fits_into_a_key(owner: str) -> None:
+    """DynamoDB allows 2,048 bytes."""
+    key = Locks.exclusive_key(Exclusive("n" * 50, scope="INPUT", limit=10), owner, b"{}")
+    assert all(len(lock_key(slot)["pk"]["S"].encode()) <= 2048 for slot in _slots(key))
+    assert len(key.encode()) <= 2048  # the index waiting
+
+
+def test_owner_of_an_earlier_release_keeps_its_locks() -> None:
+    assert Locks.exclusive_key(Exclusive("cache", scope="OWNER"), "auth0|a b%23/c", b"{}") == "1#cache#auth0|a b%23/c"
 
 
 # ── Take ───────────────────────────────────────────────────────────────────────────────────────────

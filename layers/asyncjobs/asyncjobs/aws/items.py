@@ -21,6 +21,8 @@ from asyncjobs.core.job import (
     RetentionFrom,
     Status,
     due_shard,
+    owner_of_part,
+    owner_part,
 )
 
 Item = dict[str, Any]
@@ -169,15 +171,15 @@ def _result(item: Item) -> Result:
 def to_dedupe_item(owner: str, name: str, async_job_id: str, until: datetime) -> Item:
     """Return the item that assigns a name to a job. It is in no index, and the table's TTL removes it."""
     return {
-        "pk": {"S": f"N#{owner}#{name}"},
+        "pk": {"S": f"N#{owner_part(owner)}#{name}"},
         "asyncJobId": {"S": async_job_id},
         "recordExpiresAt": seconds_value(to_whole_seconds(until)),
     }
 
 
 def pk(key: JobKey) -> str:
-    """Return the primary key's text. It has the owner, who has no `#`, so no text is the key of two jobs."""
-    return f"J#{key.owner}#{key.async_job_id}"
+    """Return the primary key's text. It contains the owner, so no text is the key of two jobs."""
+    return f"J#{owner_part(key.owner)}#{key.async_job_id}"
 
 
 def parse_pk(text: str) -> JobKey:
@@ -185,7 +187,8 @@ def parse_pk(text: str) -> JobKey:
     kind, *names = text.split("#")
     if kind != "J" or len(names) != 2 or not all(names):  # noqa: PLR2004 - an owner and an id
         raise Unreadable("Not the key of a job.")
-    return JobKey(*names)
+    owner, async_job_id = names
+    return JobKey(owner_of_part(owner), async_job_id)
 
 
 def primary_key(key: JobKey) -> dict[str, Any]:
@@ -195,7 +198,7 @@ def primary_key(key: JobKey) -> dict[str, Any]:
 
 def bucket_key(owner: str) -> dict[str, Any]:
     """Return the primary key of the owner's token bucket. Such an item has no attribute of an index, so it is in none."""
-    return {"pk": {"S": f"R#{owner}"}}
+    return {"pk": {"S": f"R#{owner_part(owner)}"}}
 
 
 def wait_slots_key(owner: str) -> dict[str, Any]:

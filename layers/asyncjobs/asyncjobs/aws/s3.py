@@ -10,7 +10,6 @@ import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
-from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
@@ -18,7 +17,16 @@ from asyncjobs.aws import clients
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.errors import InputMissing, Unavailable
 from asyncjobs.core.job import AsyncJob, Result
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, LINK_LIFETIME, UPLOAD_LIFETIME, checked_json, result_location
+from asyncjobs.core.placement import (
+    INLINE_RESULT_LIMIT,
+    JSON,
+    LINK_LIFETIME,
+    MAX_OBJECT_NAME,
+    UPLOAD_LIFETIME,
+    checked_json,
+    inputs_area,
+    result_location,
+)
 from asyncjobs.core.ports import ResultWriter, UploadLink
 
 if TYPE_CHECKING:
@@ -47,7 +55,7 @@ class S3Objects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         # The generation is in the name, so that the deletion of an earlier one does not delete this input.
-        location = f"{_inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
+        location = f"{inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
         with clients.translated("The bucket"):
             self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
         return location
@@ -58,7 +66,10 @@ class S3Objects:
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         """See `Objects`. S3 takes `..` literally, so a key cannot leave the area."""
-        return self._open(_inputs_area(owner) + key)
+        location = inputs_area(owner) + key
+        if len(location.encode()) > MAX_OBJECT_NAME:
+            raise InputMissing(location)
+        return self._open(location)
 
     def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
         """See `Objects`. All headers are signed: S3 refuses a request whose headers differ, and a second object (412)."""
@@ -66,7 +77,7 @@ class S3Objects:
             "put_object",
             Params={
                 "Bucket": self._bucket_name,
-                "Key": _inputs_area(owner) + key,
+                "Key": inputs_area(owner) + key,
                 "ContentType": content_type,
                 "ContentLength": size,
                 "IfNoneMatch": "*",
@@ -87,11 +98,11 @@ class S3Objects:
         tags: Any = {"TagSet": [{"Key": _KEPT_FOR, "Value": _kept_for(job)}]}
         for key in keys:
             with _missing_ignored(), clients.translated("The bucket"):
-                self._client.put_object_tagging(Bucket=self._bucket_name, Key=_inputs_area(job.owner) + key, Tagging=tags)
+                self._client.put_object_tagging(Bucket=self._bucket_name, Key=inputs_area(job.owner) + key, Tagging=tags)
 
     def delete_upload(self, owner: str, key: str) -> None:
         with clients.translated("The bucket"):
-            self._client.delete_object(Bucket=self._bucket_name, Key=_inputs_area(owner) + key)
+            self._client.delete_object(Bucket=self._bucket_name, Key=inputs_area(owner) + key)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         location = result_location(job, job.attempt)
@@ -100,7 +111,7 @@ class S3Objects:
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
         locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
-        locations += [location for key in uploads if self._is_kept_for(job, location := _inputs_area(job.owner) + key)]
+        locations += [location for key in uploads if self._is_kept_for(job, location := inputs_area(job.owner) + key)]
         if job.input_location is not None:
             locations.append(job.input_location)
         if not locations:
@@ -232,7 +243,3 @@ def _missing_ignored() -> Iterator[None]:
     except ClientError as error:
         if clients.error_code(error) not in _MISSING:
             raise
-
-
-def _inputs_area(owner: str) -> str:
-    return f"inputs/{quote(owner, safe='')}/"

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from asyncjobs.core.clock import RFC3339
 from asyncjobs.http.bodies import submit_fields
 from asyncjobs.http.operations import Operation
 from asyncjobs.http.schemas import Json, described, ref
@@ -20,7 +21,10 @@ _SUBMIT_FIELDS: Mapping[str, Json] = {
     "message": {"description": "Shown until the job reports a message of its own."},
     "priority": described("Without it, the job type's priority.", ref("Priority")),
     "delaySeconds": {"description": "The earliest start. A deployment may allow less than the maximum."},
-    "notBefore": {"description": "The earliest start as a date-time (RFC 3339), instead of `delaySeconds`."},
+    "notBefore": {
+        "description": "The earliest start as a date-time (RFC 3339), instead of `delaySeconds`.",
+        "pattern": RFC3339,
+    },
     "retentionFrom": described("Without it, the job type's.", ref("RetentionFrom")),
     "retentionSeconds": {
         "description": "How long to keep the job and its result. A deployment may allow less than the maximum."

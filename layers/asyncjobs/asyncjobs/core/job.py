@@ -61,6 +61,9 @@ DUE_SHARDS = 4
 MAX_MESSAGE_LENGTH = 256
 MAX_ERROR_MESSAGE = 1024
 
+MAX_OWNER_LENGTH = 255
+"""What OpenID Connect Core (2) allows for a `sub`."""
+
 
 class Status(StrEnum):
     """The state of a job."""
@@ -121,6 +124,27 @@ class Result:
     text: str | None = None
     location: str | None = None
     url: str | None = None
+
+
+def is_owner(text: str) -> bool:
+    """Return whether this may be an owner: a `sub` by OpenID Connect Core (2), which is any ASCII text that is not too long."""
+    return 0 < len(text) <= MAX_OWNER_LENGTH and text.isascii()
+
+
+_NUMBER_SIGN = "\N{MUSIC SHARP SIGN}"
+
+
+def owner_part(owner: str) -> str:
+    """Return the owner as a part of a text whose parts are separated by `#`, so that no two owners share such a text.
+
+    The sign in place of a `#` is not ASCII, so no owner contains it.
+    """
+    return owner.replace("#", _NUMBER_SIGN)
+
+
+def owner_of_part(part: str) -> str:
+    """Read the output of `owner_part`."""
+    return part.replace(_NUMBER_SIGN, "#")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 from asyncjobs.core.errors import Fatal
 from asyncjobs.core.job import AsyncJob
@@ -23,6 +24,8 @@ MAX_UPLOADS_PER_JOB = 10
 """Uploads that an input may name: the submit marks each of them by a request of its own."""
 MAX_RESULT = 100 * 1_000_000
 """Bytes. The largest result by default; a deployment may set another limit (`MaxResultMegabytes`)."""
+MAX_OBJECT_NAME = 1024
+"""Bytes. The longest name of an object in S3."""
 JSON = "application/json"
 
 
@@ -41,6 +44,15 @@ def uploads_in(data: bytes) -> tuple[str, ...]:
     if b'"uploads/' not in data:
         return ()
     return tuple(dict.fromkeys(key.decode() for key in _IN_JSON.findall(data)))
+
+
+def inputs_area(owner: str) -> str:
+    """Return how the names of the owner's inputs begin, and no name of another owner's.
+
+    The owner is percent-encoded, and so is a `/` in it. Dots are too, if there is nothing else: HTTP clients resolve `..`.
+    """
+    name = quote(owner, safe="")
+    return f"inputs/{name if name.strip('.') else name.replace('.', '%2E')}/"
 
 
 def result_location(job: AsyncJob, attempt: int) -> str:

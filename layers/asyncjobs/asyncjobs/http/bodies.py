@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.canonical_json import canonical_json
-from asyncjobs.core.clock import rfc3339, to_milliseconds
+from asyncjobs.core.clock import instant_of, rfc3339
 from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.job import MAX_MESSAGE_LENGTH, Priority, RetentionFrom
 from asyncjobs.http.problems import invalid_request
@@ -18,8 +18,6 @@ from asyncjobs.service.submit import SubmitRequest
 
 MAX_METADATA = 1024
 """Bytes. Metadata is stored in the record, and each write costs by the record's size."""
-
-_RFC3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 
 
 def submit_fields(max_retention: timedelta) -> Json:
@@ -34,7 +32,7 @@ def submit_fields(max_retention: timedelta) -> Json:
             "message": {"type": "string", "maxLength": MAX_MESSAGE_LENGTH},
             "priority": {"enum": [each.value for each in Priority]},
             "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
-            "notBefore": {"type": "string", "pattern": _RFC3339},
+            "notBefore": {"type": "string"},
             "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
             "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
         },
@@ -82,9 +80,11 @@ def _not_before(fields: Mapping[str, Any], latest: datetime) -> datetime | None:
     if "delaySeconds" in fields:
         raise invalid_request(InputProblem("/notBefore", "cannot be combined with `delaySeconds`"))
     try:
-        not_before = to_milliseconds(datetime.fromisoformat(fields["notBefore"]).astimezone(UTC))
+        not_before = instant_of(fields["notBefore"])
     except (ValueError, OverflowError) as error:
-        raise invalid_request(InputProblem("/notBefore", "is not a valid date-time")) from error
+        raise invalid_request(
+            InputProblem("/notBefore", "is not a date-time of RFC 3339, such as 2026-02-03T10:00:00Z")
+        ) from error
     if not_before > latest:
         raise invalid_request(InputProblem("/notBefore", f"is later than {rfc3339(latest)}, the latest possible start"))
     return not_before

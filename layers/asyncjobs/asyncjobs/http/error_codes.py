@@ -92,7 +92,7 @@ ERRORS: Mapping[str, ErrorCode] = {
             403,
             "OWNER_MISSING",
             "Missing token subject",
-            "Use a token whose `sub` claim is 1 to 128 ASCII characters, without `#` or control characters.",
+            "Use an access token, not an ID token, whose `sub` claim is 1 to 255 ASCII characters.",
         ),
         ErrorCode(
             404,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asyncjobs.core.errors import InputProblem, JobNotFound
-from asyncjobs.core.job import JobKey
+from asyncjobs.core.job import JobKey, is_owner
 from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.header_fields import accepted, elements, is_accepted, item, pair
 from asyncjobs.http.problems import Problem, invalid_request
@@ -20,8 +20,6 @@ from asyncjobs.http.strict_json import invalid_json, parse_json
 MAX_BODY = 256 * 1024
 JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
-# OpenID Connect restricts a subject to ASCII. A longer or wider one would not always fit into the name of an object.
-_OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
 _TOKEN = re.compile(r"[\x21\x23-\x2b\x2d-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 IDEMPOTENCY_KEY = f"^({_TOKEN.pattern}|{_QUOTED.pattern})$"
@@ -76,15 +74,20 @@ class Request:
     def owner(self) -> str:
         """Return the subject of the token that the gateway verified: no other part of a request names the caller."""
         authorizer = self._event["requestContext"].get("authorizer") or {}
-        subject = (authorizer.get("jwt") or {}).get("claims", {}).get("sub")
-        if not isinstance(subject, str) or not _OWNER.fullmatch(subject):
+        claims = (authorizer.get("jwt") or {}).get("claims", {})
+        subject = claims.get("sub")
+        # A Cognito ID token has the audience of an access token. Without a scope, the gateway accepts both.
+        if claims.get("token_use") == "id" or not isinstance(subject, str) or not is_owner(subject):
             raise Problem("OWNER_MISSING")
         return subject
 
     @property
     def job_id(self) -> str:
-        """Return the id in the path. Raise `JobNotFound` for a malformed one, as for an unknown one."""
-        async_job_id = self.path.get("asyncJobId", "")
+        """Return the id in the path. Raise `JobNotFound` for a malformed one, as for an unknown one.
+
+        Clients may write a UUID's letters in upper case (RFC 9562 4); answers and records have them in lower case.
+        """
+        async_job_id = self.path.get("asyncJobId", "").lower()
         if not JOB_ID.fullmatch(async_job_id):
             raise JobNotFound
         return async_job_id

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable, Unreadable
-from asyncjobs.core.job import MAX_DEADLINE, UNFINISHED_RETENTION, AsyncJob, LockOwner
+from asyncjobs.core.job import MAX_DEADLINE, UNFINISHED_RETENTION, AsyncJob, LockOwner, owner_part
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store
 from asyncjobs.log import log_event
@@ -42,11 +42,11 @@ class Locks:
     def exclusive_key(exclusive: Exclusive, owner: str, input_json: bytes) -> str:
         """Return the text by which a job's record and messages name its lock: how many may hold it, and which lock it is.
 
-        Jobs share a lock when they have the same text. No owner contains a `#`, so two locks never share one.
+        Jobs share a lock when they have the same text. No part contains a `#`, so two locks never share one.
         """
         parts = [str(exclusive.limit), exclusive.name]
         if exclusive.scope != "GLOBAL":
-            parts.append(owner)
+            parts.append(owner_part(owner))
         if exclusive.scope == "INPUT":
             parts.append(hashlib.sha256(input_json).hexdigest())
         return "#".join(parts)

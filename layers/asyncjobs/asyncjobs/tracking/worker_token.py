@@ -13,16 +13,15 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.job import AsyncJob, is_owner
 
 _PREFIX = "ajw_"
 """The prefix by which secret scanners, and people, recognize a token."""
 _SECRET_BYTES = 32
 _HASH_BYTES = 16
 """128 bits: nobody finds a secret for a hash. Every write of the job pays for each byte."""
-_TEXT = re.compile(_PREFIX + r"[A-Za-z0-9_-]{44,256}")
-OWNER = re.compile(r"[\x20-\x22\x24-\x7e]{1,128}")
-"""Valid owners: the `sub` values that `http` accepts."""
+_TEXT = re.compile(_PREFIX + r"[A-Za-z0-9_-]{44,383}")
+"""In base64, with an owner of 1 to 255 characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class WorkerToken:
             token = cls(data[:-_SECRET_BYTES].decode("ascii"), data[-_SECRET_BYTES:])
         except ValueError:
             return None
-        return token if OWNER.fullmatch(token.owner) and token.text == text else None
+        return token if is_owner(token.owner) and token.text == text else None
 
     @property
     def text(self) -> str:
