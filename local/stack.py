@@ -25,6 +25,8 @@ from local.state import State
 
 FRONT_END = "http://localhost:3000"
 """The origin of a front end on this machine, whose calls of the API are allowed."""
+# A script needs no more than a password to sign in, and a token that was printed is valid for a while.
+FOR_DEVELOPERS = {"DirectSignIn": "PASSWORD", "AccessTokenMinutes": "60", "AllowedOrigins": FRONT_END}
 _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 
 
@@ -164,8 +166,8 @@ class LocalStack:
 
     def _wanted(self, parameters: Mapping[str, str] | None) -> Deployment:
         """Return what identifies a deployment."""
-        known = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture(), "AllowedOrigins": FRONT_END}
-        return Deployment({**known, **(parameters or {})}, sources.fingerprint(self.root))
+        known = {"PythonRuntime": self._tools.runtime(), "Architecture": architecture()}
+        return Deployment({**known, **FOR_DEVELOPERS, **(parameters or {})}, sources.fingerprint(self.root))
 
     def _build(self, wanted: Deployment) -> None:
         if self._records.recall("built") == asdict(wanted):

@@ -32,9 +32,10 @@ def sign_in(outputs: Outputs, session: boto3.Session, username: str) -> Authenti
     with suppress(pool.exceptions.UsernameExistsException):
         pool.admin_create_user(UserPoolId=outputs.user_pool_id, Username=username, MessageAction="SUPPRESS")
     pool.admin_set_user_password(UserPoolId=outputs.user_pool_id, Username=username, Password=password, Permanent=True)
-    answer = pool.initiate_auth(
+    answer = pool.admin_initiate_auth(  # with AWS credentials, whatever DirectSignIn lets a user do
+        UserPoolId=outputs.user_pool_id,
         ClientId=outputs.user_pool_client_id,
-        AuthFlow="USER_PASSWORD_AUTH",
+        AuthFlow="ADMIN_USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": username, "PASSWORD": password},
     )
     return answer["AuthenticationResult"]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from local.sam import Sam, Tools, architecture
-from local.stack import LocalStack, Outputs
+from local.stack import FOR_DEVELOPERS, LocalStack, Outputs
 from tests.proof.crash import tree as trees
 from tests.support.deployed import Api, Caller, LimitedDeployment
 from tests.support.pace import SLOWNESS
@@ -79,7 +79,7 @@ def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def limited(stack: LocalStack) -> Iterator[LimitedDeployment]:
     tools, name = Tools(), "limited"
-    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **LIMITS}
+    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **FOR_DEVELOPERS, **LIMITS}
     Sam(stack.root, stack.state, tools).deploy(name, stack.engine, parameters)
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     found = {

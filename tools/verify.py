@@ -649,15 +649,18 @@ def deployment_of(
             return
         if "UserPoolId" not in outputs:
             raise FailsError("The stack takes another issuer's tokens: give one of them (TOKEN=...).")
+        if deployment.parameters.get("DirectSignIn") == "NONE":
+            raise FailsError("The stack's users sign in on its page only: give the access token of one (TOKEN=...).")
         pool, username = deployment.client("cognito-idp"), f"verify-{secrets.token_hex(6)}"
         password = f"Aa1!{secrets.token_urlsafe(24)}"
         user = {"UserPoolId": outputs["UserPoolId"], "Username": username}
         pool.admin_create_user(**user, MessageAction="SUPPRESS")
         try:
             pool.admin_set_user_password(**user, Password=password, Permanent=True)
-            tokens = pool.initiate_auth(
+            tokens = pool.admin_initiate_auth(
+                UserPoolId=outputs["UserPoolId"],
                 ClientId=outputs["UserPoolClientId"],
-                AuthFlow="USER_PASSWORD_AUTH",
+                AuthFlow="ADMIN_USER_PASSWORD_AUTH",
                 AuthParameters={"USERNAME": username, "PASSWORD": password},
             )["AuthenticationResult"]
             deployment.token, deployment.id_token = tokens["AccessToken"], tokens["IdToken"]

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, quote
 
 from local.emulator_patches.emulator import module
 
-_SIGN_IN = {f"AWSCognitoIdentityProviderService.{call}" for call in ("InitiateAuth", "RespondToAuthChallenge")}
+_SIGN_IN = {f"AWSCognitoIdentityProviderService.{call}" for call in ("InitiateAuth", "RespondToAuthChallenge", "RevokeToken")}
 _ADMINISTRATION = ("/_ministack/", "/_localstack/")
 _REFUSAL = b"""\
 The local engine answers signed requests. Its credentials, as shell variables: make env
@@ -66,7 +66,7 @@ class Request:
 
     @property
     def is_sign_in(self) -> bool:
-        """Whether the call is a step of a sign-in, and nothing in it names another service."""
+        """Whether the call is a step of a sign-in or the sign-out, and nothing in it names another service."""
         return self.headers.get("x-amz-target") in _SIGN_IN and not self.query and "authorization" not in self.headers
 
     @property
@@ -86,7 +86,7 @@ _UNSIGNED: tuple[tuple[re.Pattern[str], Callable[[Request], bool]], ...] = tuple
         (r"POST (/oauth2)?/login", lambda request: request.is_from_own_page or not request.is_from_page),
         (r"POST /oauth2/token", lambda _: True),
         (r"GET /[a-z0-9-]+_[A-Za-z0-9]+/\.well-known/(jwks\.json|openid-configuration)", lambda _: True),
-        # Cognito's sign-in by password, for programs.
+        # Cognito's sign-in by password or SRP, and the sign-out, for programs.
         (r"POST /", lambda request: request.is_sign_in and not request.is_from_page),
         (r"GET /_ministack/health", lambda request: not request.is_from_page),
     )

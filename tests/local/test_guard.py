@@ -291,6 +291,7 @@ def test_expired_link_is_refused(twin: Deployed) -> None:
         ("GET", "/us-east-1_x/.well-known/jwks.json", PAGE, True),
         ("GET", "/bucket/us-east-1_x/.well-known/jwks.json", PAGE, False),
         ("POST", "/", SIGN_IN, True),
+        ("POST", "/", SIGN_IN | {"x-amz-target": "AWSCognitoIdentityProviderService.RevokeToken"}, True),
         ("POST", "/", SIGN_IN | PAGE, False),
         ("POST", "/", SIGN_IN | {"x-amz-target": "AWSCognitoIdentityProviderService.SignUp"}, False),
         ("POST", "/", SIGN_IN | {"x-amz-target": "AWSCognitoIdentityProviderService.AdminCreateUser"}, False),

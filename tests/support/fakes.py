@@ -331,7 +331,7 @@ class FakeObjects:
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         self.check()
-        own = [location for key in uploads if self.kept_for.get(location := f"inputs/{job.owner}/{key}") == job.created_at]
+        own = [location for key in uploads if self.kept_for.get(location := inputs_area(job.owner) + key) == job.created_at]
         results = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
         for each in (job.input_location, *results, *own):
             self.stored.pop(each or "", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -62,6 +62,42 @@ def variables(made: Mapping[str, str]) -> dict[str, str]:
     ]
     given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
     return {name: value if isinstance(value, str) else values[value["Ref"]] for found in given for name, value in found.items()}
+
+
+_NO_VALUE = object()
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "Fn::If": lambda condition, then, otherwise: then if condition else otherwise,
+    "Fn::Equals": lambda one, other: one == other,
+    "Fn::Not": lambda condition: not condition,
+    "Fn::And": lambda *conditions: all(conditions),
+    "Fn::Or": lambda *conditions: any(conditions),
+    "Fn::Select": lambda index, items: items[index],
+    "Fn::Split": lambda separator, text: text.split(separator),
+    "Fn::Sub": lambda text, names: functools.reduce(lambda done, name: done.replace(f"${{{name}}}", names[name]), names, text),
+}
+
+
+def resolved(value: Any, parameters: Mapping[str, str] | None = None) -> Any:
+    """Resolve the functions in a part of the template as CloudFormation does. A reference to a resource stays its name."""
+    given = {name: str(found.get("Default", "")) for name, found in template()["Parameters"].items()} | dict(parameters or {})
+
+    def resolve(node: Any) -> Any:
+        if isinstance(node, list):
+            return [each for each in map(resolve, node) if each is not _NO_VALUE]
+        if not isinstance(node, dict):
+            return node
+        name, argument = next(iter(node.items()))
+        if name == "Ref":
+            return _NO_VALUE if argument == "AWS::NoValue" else given.get(argument, argument)
+        if name == "Condition":
+            return resolve(template()["Conditions"][argument])
+        if name not in _FUNCTIONS:
+            return {key: resolve(each) for key, each in node.items()}
+        if name == "Fn::If":
+            argument = [{"Condition": argument[0]}, *argument[1:]]
+        return _FUNCTIONS[name](*map(resolve, argument))
+
+    return resolve(value)
 
 
 @functools.cache

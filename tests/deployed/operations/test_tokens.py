@@ -23,8 +23,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
+from tests.support import owners
 
 AUDIENCE, SCOPE, KEY_ID = "the-api", "jobs", "key-1"
+OTHER_AUDIENCE, OTHER_SCOPE = "https://api.example/jobs", "jobs:read"
 
 Claims = Mapping[str, Any]
 
@@ -112,6 +114,10 @@ class Guarded:
         headers = {"authorization": f"Bearer {token}"}
         return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False)
 
+    def submit(self, token: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx.post(f"{self.api_url}/api/v1/jobs", json={}, headers=headers, timeout=60, trust_env=False)
+
     def lines(self) -> int:
         """Return all log lines of functions: each invocation logs at least one."""
         groups = {group["logGroupName"] for group in self.logs.describe_log_groups()["logGroups"]} & set(self.log_groups)
@@ -120,8 +126,17 @@ class Guarded:
 
 @pytest.fixture(scope="module")
 def guarded(stack: LocalStack, issuer: Issuer) -> Guarded:
-    tools, name = Tools(), "of-another-issuer"
-    parameters = {"JwtIssuer": issuer.url, "JwtAudience": AUDIENCE, "JwtScope": SCOPE}
+    return deploy(stack, issuer, "of-another-issuer", scopes=f"{SCOPE},{OTHER_SCOPE}")
+
+
+@pytest.fixture(scope="module")
+def without_scope(stack: LocalStack, issuer: Issuer) -> Guarded:
+    return deploy(stack, issuer, "of-an-issuer-without-scopes", scopes="NONE")
+
+
+def deploy(stack: LocalStack, issuer: Issuer, name: str, *, scopes: str) -> Guarded:
+    tools = Tools()
+    parameters = {"JwtIssuer": issuer.url, "JwtAudience": f"{AUDIENCE},{OTHER_AUDIENCE}", "JwtScope": scopes}
     Sam(stack.root, stack.state, tools).deploy(
         name, stack.engine, {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **parameters}
     )
@@ -140,6 +155,7 @@ def guarded(stack: LocalStack, issuer: Issuer) -> Guarded:
 def test_valid_token_of_the_issuer_is_accepted(guarded: Guarded, issuer: Issuer) -> None:
     assert guarded.get(issuer.token()).status_code == httpx.codes.OK
     assert guarded.get(issuer.token(aud=["another", AUDIENCE], scope=f"other {SCOPE}")).status_code == httpx.codes.OK
+    assert guarded.get(issuer.token(aud=OTHER_AUDIENCE, scope=OTHER_SCOPE)).status_code == httpx.codes.OK
 
 
 @pytest.mark.usefixtures("guarded")
@@ -192,7 +208,28 @@ def test_s2_token_without_the_scope_is_403(guarded: Guarded, issuer: Issuer, sco
     assert guarded.lines() == before
 
 
-@pytest.mark.parametrize("subject", [None, "", "a#b", "a\x00b", "x" * 129, "ü"], ids=ascii)
+@pytest.mark.parametrize("scope", [None, "", "any"])
+def test_no_scope_is_required_if_the_deployment_names_none(without_scope: Guarded, issuer: Issuer, scope: str | None) -> None:
+    assert without_scope.get(issuer.token(scope=scope)).status_code == httpx.codes.OK
+    assert without_scope.get(issuer.token(scope=scope, aud="another-api")).status_code == httpx.codes.UNAUTHORIZED
+
+
+def test_cognito_id_token_is_rejected_without_a_scope(without_scope: Guarded, issuer: Issuer) -> None:
+    access, id_token = (without_scope.get(issuer.token(scope=None, token_use=use)) for use in ("access", "id"))
+    assert access.status_code == httpx.codes.OK
+    assert (id_token.status_code, id_token.json()["code"]) == (httpx.codes.FORBIDDEN, "OWNER_MISSING")
+
+
+@pytest.mark.parametrize("subject", owners.ALL, ids=owners.label)
+def test_s3_owner_is_any_subject_of_openid_connect(guarded: Guarded, issuer: Issuer, subject: str) -> None:
+    token, others = issuer.token(sub=subject), [issuer.token(sub=f"{subject[:250]}{end}") for end in ("/", "#", "#1")]
+    job = guarded.submit(token).json()
+    assert [each["asyncJobId"] for each in guarded.get(token).json()["jobs"]] == [job["asyncJobId"]]
+    assert guarded.get(token, f"/jobs/{job['asyncJobId']}").status_code == httpx.codes.OK
+    assert all(guarded.get(other).json()["jobs"] == [] for other in others)
+
+
+@pytest.mark.parametrize("subject", [None, "", "x" * 256, "ü"], ids=ascii)
 @pytest.mark.parametrize("path", ["/jobs", "/job-types", "/jobs/00000000-0000-4000-8000-000000000000"])
 def test_s3_token_without_an_owner_is_403(guarded: Guarded, issuer: Issuer, subject: str | None, path: str) -> None:
     answer = guarded.get(issuer.token(sub=subject), path)

@@ -296,14 +296,13 @@ def test_delete_of_an_upload_is_204_again_and_again(api: InMemoryApi) -> None:
     key = api.upload({"contentLength": 1}).body["key"]
     others = f"inputs/bob/{key}"
     api.objects.stored |= {f"inputs/{OWNER}/{key}": b"x", others: b"x"}
-    for _ in range(2):
-        assert api.call(DELETE_UPLOAD, path={"key": key.removeprefix("uploads/")}).status == 204
-    assert api.objects.stored == {others: b"x"}
+    # In upper case first: its letters mean the same (RFC 9562 4).
+    for upload_id in (key.removeprefix("uploads/").upper(), key.removeprefix("uploads/")):
+        assert api.call(DELETE_UPLOAD, path={"key": upload_id}).status == 204
+        assert api.objects.stored == {others: b"x"}
 
 
-@pytest.mark.parametrize(
-    "key", ["", "x", "../3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "3F2B8C1E-4D5A-4B6C-8D7E-9F0A1B2C3D4E", "x" * 3000]
-)
+@pytest.mark.parametrize("key", ["", "x", "../3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e", "x" * 3000])
 def test_delete_of_an_invalid_upload_key_is_400(api: InMemoryApi, key: str) -> None:
     answer = api.call(DELETE_UPLOAD, path={"key": key})
     assert (answer.status, answer.code, answer.pointers) == (400, "INVALID_REQUEST", ["/key"])
