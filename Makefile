@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token env invoke stop logs deploy adopt check audit lock test soak fuzz build bench catalog environments tests checks clean
+.PHONY: help run token env invoke stop logs deploy adopt check audit lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -26,6 +26,8 @@ make_environments = $(find_python); "$$python" -m tools.environments
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 # Documents with tables that follow from the code.
 documents = docs/http-api.md
+# The catalog of the last release, whose jobs may still wait.
+released = layers/released.json
 # Every shell has a USER; only one given to make counts.
 user = $(if $(filter command line,$(origin USER)),--user "$(USER)")
 # The functions are built for the Python that runs here: sam requires the same minor version on the PATH.
@@ -72,6 +74,7 @@ check: checks audit ## Format, lint, types, words, imports, template, catalog, a
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
 	@$(layers) .venv/bin/python -m asyncjobs.codegen --check $(documents)
+	@$(layers) .venv/bin/python -m asyncjobs.codegen.released $(released)
 
 audit: checks ## Look for secrets, weak code and known vulnerabilities of the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -98,6 +101,9 @@ bench: tests ## Measure cold and warm calls against a bare handler, polls, and a
 
 catalog: environments ## Write the catalog of job types, the OpenAPI document and the documents' tables, from the code
 	@$(layers) .venv/bin/python -m asyncjobs.codegen $(documents)
+
+released: catalog ## Note that the present catalog is released: `make check` compares later ones with it
+	@$(layers) .venv/bin/python -m asyncjobs.codegen.released --accept $(released)
 
 build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)

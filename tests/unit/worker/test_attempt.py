@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Fatal, JobError, Retry, TimeLimitExceeded
-from asyncjobs.core.job import JobFailure, Status
+from asyncjobs.core.job import GRACE, JobFailure, Status
 from tests.support.factories import NOW
 from tests.support.fakes import FakeObjects, FakeStore
 from tests.unit.conftest import Lines
@@ -120,6 +120,36 @@ def test_input_rejected_by_the_model_fails_without_a_retry(store: FakeStore, sub
     error = failure(store, job)
     assert error.code == "INVALID_INPUT"
     assert "must be even" in error.message
+
+
+@pytest.mark.parametrize(("attempt", "share"), [(0, 1 / 16), (1, 1)])
+def test_input_of_an_earlier_type_keeps_attempts_until_the_deadline(
+    store: FakeStore, submit: Submit, run: Run, attempt: int, share: float
+) -> None:
+    job = submit("sample.halves", {"numerator": 14}, attempt=attempt)
+    again_after = run(job)
+    released = stored(store, job)
+    assert (released.status, failure(store, job).code) == (Status.PENDING, "INPUT_TYPE_CHANGED")
+    assert "/number: Field required" in failure(store, job).message
+    left = job.deadline_at - NOW - timedelta(minutes=1) - GRACE
+    assert again_after == pytest.approx(left * share, abs=timedelta(milliseconds=1))
+    assert released.not_before is not None
+    assert released.not_before < job.deadline_at - timedelta(minutes=1)
+
+
+def test_input_of_an_earlier_type_fails_the_job_at_its_last_attempt(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.halves", {"numerator": 14}, attempt=2)
+    assert run(job) is None
+    assert (stored(store, job).status, failure(store, job).code) == (Status.FAILED, "INPUT_TYPE_CHANGED")
+
+
+def test_large_input_of_an_earlier_type_keeps_attempts(
+    store: FakeStore, objects: FakeObjects, submit: Submit, run: Run
+) -> None:
+    objects.stored["inputs/alice/x.json"] = b'{"numerator":4}'
+    job = submit("sample.halves", input=None, input_location="inputs/alice/x.json")
+    assert run(job) is not None
+    assert failure(store, job).code == "INPUT_TYPE_CHANGED"
 
 
 def test_missing_input_fails_without_a_retry(store: FakeStore, submit: Submit, run: Run) -> None:

@@ -90,6 +90,12 @@ class Retry(JobError):
             raise InvalidRetryDelay(f"{after!r} is not a delay: pass seconds or a timedelta as `after`.") from None
 
 
+class InputTypeChanged(Retry):
+    """A release has changed the type of a waiting job, and its input does not fit any more. Another release may read it."""
+
+    default_code = "INPUT_TYPE_CHANGED"
+
+
 class JobInterrupted(BaseException):
     """The root of interruptions of a running job. Let them pass: `finally` runs, and nothing of the attempt is recorded."""
 

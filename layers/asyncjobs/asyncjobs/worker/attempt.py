@@ -18,6 +18,7 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import (
     Fatal,
     InputMissing,
+    InputTypeChanged,
     JobError,
     JobInterrupted,
     Retry,
@@ -25,7 +26,7 @@ from asyncjobs.core.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
+from asyncjobs.core.job import GRACE, INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Objects
 from asyncjobs.jobtypes.decorator import JobDefinition
@@ -178,7 +179,20 @@ class Attempt:
             return definition.read_input(text)
         except ValidationError as error:
             where = places(error.errors(include_input=False), is_input=True)
-            raise Fatal(f"The input is not valid. {where}", code=INVALID_INPUT) from error
+            if self._plan.allows_input(text):
+                raise Fatal(f"The input is not valid. {where}", code=INVALID_INPUT) from error
+            # The submit has checked the input by the schema that the type had then.
+            raise InputTypeChanged(
+                f"The input fitted its job type when it was submitted, and the type has changed since. {where}",
+                after=self._until_next_attempt(),
+            ) from error
+
+    def _until_next_attempt(self) -> timedelta:
+        """Return a delay that leaves attempts for as long as the job may run: the last one begins just before its deadline."""
+        job = self._job
+        left = job.deadline_at - self._clock() - self._plan.timeout - GRACE
+        attempts_between = max(job.max_attempts - job.attempt - 1, 0)
+        return max(left / float(16**attempts_between), timedelta(0))
 
     def _succeeded(self, definition: JobDefinition, returned: Any) -> Succeeded:
         if self._stream is not None and returned is self._stream:

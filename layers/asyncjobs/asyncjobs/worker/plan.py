@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from asyncjobs.core.errors import UnknownJobType
+from asyncjobs.core.errors import InvalidInput, UnknownJobType
+from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import SHORT_TIMEOUT, is_short, lease_length
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
@@ -52,6 +53,19 @@ class Plan:
     def retries_timeouts(self) -> bool:
         """Whether another attempt may follow one that took too long."""
         return self.job_type is None or self.job_type.retry_timeouts
+
+    def allows_input(self, text: str | bytes) -> bool:
+        """Return whether a submit would accept this input now."""
+        from asyncjobs.jobtypes import json_schema  # noqa: PLC0415 - only an attempt that rejects its input needs it
+
+        try:
+            json_schema.check(
+                {} if self.job_type is None else self.job_type.input_schema,
+                read_json(text if isinstance(text, str) else text.decode()),
+            )
+        except InvalidInput:
+            return False
+        return True
 
     def load(self) -> JobDefinition:
         """Import the job. Raises `UnknownJobType`, and whatever its module raises."""
