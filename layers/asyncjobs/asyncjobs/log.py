@@ -28,6 +28,7 @@ LEVELS = {
     "JOB_RETRY_ACCEPTED": logging.INFO,
     "WORKER_TOKEN_ISSUED": logging.INFO,
     "JOB_DELETED": logging.INFO,
+    "WAIT_REFUSED": logging.INFO,
     "PROBLEM_ANSWERED": logging.INFO,
     "REQUEST_FAILED": logging.ERROR,
     "DELIVERY_IGNORED": logging.INFO,

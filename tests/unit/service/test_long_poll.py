@@ -8,9 +8,11 @@ import pytest
 
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob
+from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.service.long_poll import LongPoll
-from tests.support.factories import NOW, new_job, running_job
-from tests.support.fakes import FakeClock
+from tests.support.factories import NOW, OWNER, new_job, running_job
+from tests.support.fakes import FakeClock, FakeStore
+from tests.unit.conftest import Lines
 
 ENDED = running_job().cancelled(now=NOW)
 
@@ -65,6 +67,14 @@ def test_wait_is_no_longer_than_the_deployments_longest(clock: FakeClock, longes
     long_poll = LongPoll(clock, lambda seconds: clock.advance(seconds=seconds), longest=timedelta(seconds=longest))
     waited = long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=20))
     assert (reads.times[-1], waited.is_refused) == (longest, False)
+
+
+def test_refused_wait_is_logged(clock: FakeClock, lines: Lines) -> None:
+    store = FakeStore(wait_slots={(OWNER, 0): NOW + timedelta(seconds=20)})
+    slots = WaitSlots(store=store, clock=clock, slots=1)
+    reads = Reads(clock, ends_after=10**6)
+    waited = LongPoll(clock, slots=lambda: slots).wait(reads, lambda job: job.is_finished, timedelta(seconds=20))
+    assert (waited.is_refused, len(reads.times), lines.names()) == (True, 1, ["WAIT_REFUSED"])
 
 
 def test_slow_reads_do_not_make_the_wait_much_longer(clock: FakeClock) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from asyncjobs.core.clock import Clock, to_milliseconds
 from asyncjobs.core.job import AsyncJob
+from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
     from asyncjobs.limits.waits import WaitSlots
@@ -53,7 +54,10 @@ class LongPoll:
         if self._slots is None:
             return Waited(self._watch(job, read, until, ends_at))
         with self._slots().taken(job.owner, ends_at) as is_taken:
-            return Waited(self._watch(job, read, until, ends_at)) if is_taken else Waited(job, is_refused=True)
+            if is_taken:
+                return Waited(self._watch(job, read, until, ends_at))
+        log_event("WAIT_REFUSED", job)
+        return Waited(job, is_refused=True)
 
     def _watch(
         self, job: AsyncJob, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], ends_at: datetime
