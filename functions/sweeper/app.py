@@ -11,12 +11,13 @@ from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.limits.locks import Locks
 from asyncjobs.settings import Settings
-from asyncjobs.worker.sweeper import Sweeper
+from asyncjobs.worker.sweeper import THREADS, Sweeper
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
 store, queue = DynamoStore(settings.table_name), SqsQueue(settings.queue_urls)
-sweeper = Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue, clock=utc_now), clock=utc_now)
+locks = Locks(store=store, queue=queue, clock=utc_now)
+sweeper = Sweeper(store=store, queue=queue, locks=locks, clock=utc_now, threads=THREADS)
 
 
 @logger.inject_lambda_context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import pytest
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.items import primary_key
 from asyncjobs.core.errors import Unreadable
-from asyncjobs.core.job import DUE_SHARDS, AsyncJob, JobFailure, LockOwner, Priority, Status
+from asyncjobs.core.job import AsyncJob, DuePart, JobFailure, LockOwner, Priority, Status, due_shard, due_shards
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import ListPosition
 from asyncjobs.limits.locks import Locks
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 MINUTE = timedelta(minutes=1)
+SHARDS = [due_shards(part)[-1] for part in DuePart]
 FOREIGN_KEYS = ["J#a#b#c", "J#a", "J##b", "J#a#", "S#a#b", "nothing"]
 
 
@@ -129,6 +131,25 @@ def test_job_with_an_unknown_status_is_left_to_the_newer_release(store: DynamoSt
     assert lines.events[-1]["asyncJobId"] == paused.async_job_id
 
 
+# ── Upgrade ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_job_in_a_partition_of_an_earlier_release_is_swept_and_claimed(store: DynamoStore, clock: FakeClock) -> None:
+    job, queue = add(store, 2), FakeQueue()
+    earlier = str(zlib.crc32(job.async_job_id.encode()) % 4)
+    assert earlier != due_shard(job.async_job_id, DuePart.NEW)
+    write(store, job, "dueShard", {"S": earlier})
+    assert job.due_at is not None
+    clock.now = job.due_at
+    claim = store.claim_if_claimable(job.key, generation=job.generation, by="w", now=clock.now, lease_until=clock.now + MINUTE)
+    assert isinstance(claim, AsyncJob)
+    assert raw(store, job)["dueShard"] == {"S": earlier}
+    clock.advance(seconds=61)
+    make_sweeper(store=store, queue=queue, clock=clock).sweep(lambda: MINUTE)
+    assert [message.key for message in queue.sent] == [job.key]
+    assert raw(store, job)["dueShard"] == {"S": due_shard(job.async_job_id, DuePart.RUNNING)}
+
+
 # ── Foreign items ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -136,7 +157,7 @@ def test_job_with_an_unknown_status_is_left_to_the_newer_release(store: DynamoSt
 def test_foreign_items_stop_no_sweep(store: DynamoStore, clock: FakeClock, lines: Lines, due_at: str) -> None:
     job, queue = add(store, 1), FakeQueue()
     for number, key in enumerate(FOREIGN_KEYS):
-        put(store, pk={"S": key}, dueShard={"S": str(number % DUE_SHARDS)}, dueAt={"N": due_at})
+        put(store, pk={"S": key}, dueShard={"S": SHARDS[number % len(SHARDS)]}, dueAt={"N": due_at})
     clock.now = NOW + 2 * MINUTE
     sweep = make_sweeper(store=store, queue=queue, clock=clock).sweep(lambda: MINUTE)
     assert queue.sent == [JobMessage.of(job)]

@@ -24,12 +24,15 @@ from asyncjobs.core.job import (
     FENCE_AND_REPORT,
     FENCE_AND_TOKEN,
     AsyncJob,
+    DuePart,
     JobFailure,
     JobKey,
     LockOwner,
     Result,
     RetentionFrom,
     Status,
+    due_shard,
+    due_shards,
 )
 from asyncjobs.core.ports import ListPosition, Lost, Store
 from asyncjobs.core.rate import SubmitRate
@@ -37,6 +40,7 @@ from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
 from tests.support.fakes import FakeStore
 from tests.support.owners import ALL, label
+from tests.support.parts import all_due
 from tests.template.source import resource
 
 LEASE = NOW + timedelta(seconds=75)
@@ -120,6 +124,7 @@ def test_unknown_job_is_none(store: Store) -> None:
 
 # ── Name ───────────────────────────────────────────────────────────────────────────────────────────
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 
 
@@ -150,7 +155,7 @@ def test_name_is_replaced_only_by_a_caller_that_names_the_present_job(store: Sto
 def test_name_is_not_listed_as_a_job(store: Store) -> None:
     store.reserve_dedupe_key(OWNER, "digest", "1", now=NOW, until=NOW + HOUR)
     assert store.list_by_owner(OWNER, limit=10) == ([], None)
-    assert list(store.due(NOW + 2 * HOUR)) == []
+    assert all_due(store, NOW + 2 * HOUR) == []
 
 
 # ── Claim ──────────────────────────────────────────────────────────────────────────────────────────
@@ -305,8 +310,9 @@ def test_swap_keeps_other_attributes(store: Store, job: AsyncJob) -> None:
     due = held.due_at
     assert due is not None
     # The sweeper read the job before that report.
-    assert store.swap_if_unchanged(held, held.rescheduled(due), FENCE_AND_DUE) is None
-    assert store.get(job.key) == replace(reported, due_at=held.rescheduled(due).due_at)
+    swept = held.rescheduled(due)
+    assert store.swap_if_unchanged(held, swept, FENCE_AND_DUE) is None
+    assert store.get(job.key) == replace(reported, due_at=swept.due_at, due_part=swept.due_part)
 
 
 def test_late_report_loses_to_a_later_one(store: Store, job: AsyncJob) -> None:
@@ -335,8 +341,8 @@ def test_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
 
 
 def test_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> None:
-    assert list(store.due(tracked.deadline_at - timedelta(milliseconds=1))) == []
-    assert [entry.key for entry in store.due(tracked.deadline_at)] == [tracked.key]
+    assert all_due(store, tracked.deadline_at - timedelta(milliseconds=1)) == []
+    assert [entry.key for entry in all_due(store, tracked.deadline_at)] == [tracked.key]
 
 
 def test_two_reports_within_one_millisecond_do_not_undo_each_other(store: Store, tracked: AsyncJob) -> None:
@@ -512,7 +518,7 @@ def test_owner_may_be_any_subject_of_openid_connect(store: Store, owner: str) ->
     oldest, _ = store.list_by_owner(owner, limit=1, after=position)
     assert [each.key for each in (*newest, *oldest)] == [jobs[1].key, jobs[0].key]
     assert store.count_live(owner, at_most=5) == 2
-    assert {entry.key for entry in store.due(NOW + timedelta(days=1))} == {each.key for each in jobs}
+    assert {entry.key for entry in all_due(store, NOW + timedelta(days=1))} == {each.key for each in jobs}
     assert store.reserve_dedupe_key(owner, "ab", JOB_ID, now=NOW, until=NOW + timedelta(hours=1)) == JOB_ID
     assert store.take_token_if_any(owner, SubmitRate(60, 1), NOW)[0]
     lock_owner = LockOwner.of(jobs[0])
@@ -545,14 +551,63 @@ def test_due_has_exactly_the_unfinished_due_jobs(store: Store) -> None:
     store.swap_if_unchanged(ended, ended.cancelled(now=NOW))
     at = due.due_at
     assert at is not None
-    assert [entry.key for entry in store.due(at)] == [due.key]
+    assert [entry.key for entry in all_due(store, at)] == [due.key]
 
 
 def test_due_searches_all_shards(store: Store) -> None:
     jobs = [job_number(number) for number in range(20)]
     for job in jobs:
         store.add_if_absent(job, NOW)
-    assert {entry.key for entry in store.due(NOW + timedelta(hours=1))} == {job.key for job in jobs}
+    assert {entry.key for entry in all_due(store, NOW + timedelta(hours=1))} == {job.key for job in jobs}
+
+
+def test_job_is_due_in_one_partition_of_its_part(store: Store) -> None:
+    job = job_number(1)
+    store.add_if_absent(job, NOW)
+    for part in (DuePart.NEW, DuePart.WAITING):
+        found = [shard for shard in all_shards() if list(store.due(shard, NOW + HOUR))]
+        assert found == [due_shard(job.async_job_id, part)]
+        current = store.get(job.key)
+        assert current is not None
+        assert store.swap_if_unchanged(current, current.rescheduled(NOW + MINUTE), FENCE_AND_DUE) is None
+
+
+def all_shards() -> Sequence[str]:
+    return [shard for part in DuePart for shard in due_shards(part)]
+
+
+def test_claim_of_a_swept_job_moves_it_to_the_running_ones(store: Store) -> None:
+    job = job_number(1)
+    store.add_if_absent(job, NOW)
+    swept = job.rescheduled(NOW + MINUTE)
+    store.swap_if_unchanged(job, swept, FENCE_AND_DUE)
+    at = NOW + 2 * MINUTE
+    # The lease ends after the due time, but among the jobs that wait a sweep would find the job last.
+    claimed = claim(store, swept, now_after=120, lease=HOUR)
+    assert isinstance(claimed, AsyncJob)
+    assert (claimed.due_part, claimed.due_at, claimed.sweeps) == (DuePart.RUNNING, at + HOUR, 0)
+    assert claimed == store.get(job.key)
+    assert [entry.key for entry in store.due(due_shard(job.async_job_id, DuePart.RUNNING), at + HOUR)] == [job.key]
+
+
+def test_claim_of_a_swept_job_leaves_it_due_at_its_deadline(store: Store) -> None:
+    job = replace(job_number(1), deadline_at=NOW + 3 * MINUTE)
+    store.add_if_absent(job, NOW)
+    swept = job.rescheduled(NOW + MINUTE)
+    store.swap_if_unchanged(job, swept, FENCE_AND_DUE)
+    claimed = claim(store, swept, now_after=120, lease=HOUR)
+    assert isinstance(claimed, AsyncJob)
+    assert claimed == store.get(job.key)
+    assert claimed.due_at == job.deadline_at
+
+
+def test_get_all_returns_the_jobs_that_exist(store: Store) -> None:
+    jobs = [job_number(number) for number in range(100)]
+    for job in jobs[:-1]:
+        store.add_if_absent(job, NOW)
+    assert store.get_all([job.key for job in jobs]) == {job.key: job for job in jobs[:-1]}
+    assert store.get_all([jobs[0].key, jobs[0].key]) == {jobs[0].key: jobs[0]}
+    assert store.get_all([]) == {}
 
 
 # ── Limits ─────────────────────────────────────────────────────────────────────────────────────────
@@ -668,7 +723,7 @@ def test_bucket_expires_long_after_it_is_full() -> None:
 def test_bucket_is_not_listed_as_a_job(store: Store) -> None:
     store.take_token_if_any(OWNER, RATE, NOW)
     assert store.list_by_owner(OWNER, limit=9) == ([], None)
-    assert list(store.due(NOW + timedelta(days=9))) == []
+    assert all_due(store, NOW + timedelta(days=9)) == []
     assert store.count_live(OWNER, at_most=9) == 0
 
 
@@ -758,7 +813,7 @@ def test_slots_are_one_item_that_expires_and_is_no_job() -> None:
     assert item.keys() == {"pk", "s0", "s1", "s2", "recordExpiresAt"}
     assert LATER < from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) < LATER + timedelta(days=2)
     assert store.list_by_owner(OWNER, limit=9) == ([], None)
-    assert list(store.due(NOW + timedelta(days=9))) == []
+    assert all_due(store, NOW + timedelta(days=9)) == []
 
 
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -834,7 +889,7 @@ def test_lock_has_its_expiry_and_is_not_listed_as_a_job() -> None:
     assert item.keys() == {"pk", "holder", "recordExpiresAt"}
     assert from_epoch_milliseconds(int(item["recordExpiresAt"]["N"]) * 1000) == UNTIL
     assert store.list_by_owner("alice", limit=9) == ([], None)
-    assert list(store.due(NOW + timedelta(days=9))) == []
+    assert all_due(store, NOW + timedelta(days=9)) == []
 
 
 def waiting(store: Store, *, after: float = 0, at_most: int = 9) -> list[str]:

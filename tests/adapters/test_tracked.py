@@ -28,6 +28,7 @@ from tests.adapters.conftest import create_table
 from tests.support.factories import NOW, OWNER
 from tests.support.fakes import FakeClock
 from tests.support.owners import ALL, NOT_OWNERS, label
+from tests.support.parts import all_due
 
 pytestmark = pytest.mark.usefixtures("aws_account")
 
@@ -109,7 +110,7 @@ def test_job_may_take_30_days(tracked_jobs: TrackedJobs, table: str, clock: Fake
     # TTL must not remove an unfinished job before its deadline has ended it.
     assert created.record_expires_at >= created.deadline_at + timedelta(days=7)
     clock.advance(seconds=30 * 24 * 3600 - 1)
-    assert list(DynamoStore(table).due(clock.now)) == []
+    assert all_due(DynamoStore(table), clock.now) == []
     assert tracked_jobs.complete_job(created.key).status is Status.COMPLETED
     with pytest.raises(InvalidJob):
         tracked_jobs.create_job(OWNER, deadline_seconds=30 * 24 * 3600 + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, Self
 
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import InputMissing, Unavailable
-from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
+from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
+from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result, due_shard
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, inputs_area, result_location
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
@@ -116,10 +116,18 @@ class FakeStore:
         page = own[:limit]
         return page, ListPosition(*place(page[-1])) if len(own) > limit else None
 
-    def due(self, now: datetime) -> Iterator[DueEntry]:
+    def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
         self._fail()
-        due = [DueEntry(job.key, job.due_at) for job in self.jobs.values() if job.due_at is not None and job.due_at <= now]
+        due = [
+            DueEntry(job.key, job.due_at)
+            for job in self.jobs.values()
+            if job.due_at is not None and job.due_at <= now and due_shard(job.async_job_id, job.due_part) == shard
+        ]
         yield from sorted(due, key=lambda entry: entry.due_at)
+
+    def get_all(self, keys: Sequence[JobKey]) -> Mapping[JobKey, AsyncJob | Unreadable]:
+        self._fail()
+        return {key: self.jobs[key] for key in keys if key in self.jobs}
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
         with self._write():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.job import AsyncJob, DuePart, due_shards
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.ports import History, Objects, Queue, Store
+from asyncjobs.core.ports import DueEntry, History, Objects, Queue, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
@@ -62,9 +63,15 @@ def make_inline_executor(
     return InlineExecutor(threshold=threshold, history=history, executor=executor, clock=clock)
 
 
-def make_sweeper(*, store: Store, queue: Queue, clock: Clock) -> Sweeper:
+def make_sweeper(*, store: Store, queue: Queue, clock: Clock, threads: int = 1) -> Sweeper:
     """Return a sweeper over these ports."""
-    return Sweeper(store=store, queue=queue, locks=Locks(store=store, queue=queue, clock=clock), clock=clock)
+    locks = Locks(store=store, queue=queue, clock=clock)
+    return Sweeper(store=store, queue=queue, locks=locks, clock=clock, threads=threads)
+
+
+def all_due(store: Store, now: datetime) -> Sequence[DueEntry]:
+    """Return the entries of all partitions of the due index."""
+    return [entry for part in DuePart for shard in due_shards(part) for entry in store.due(shard, now)]
 
 
 def run_attempt(

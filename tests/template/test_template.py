@@ -761,7 +761,7 @@ CLASSES = {
         ("worker/attempt", "Attempt"),
         ("worker/heartbeat", "Heartbeat"),
     ],
-    "SweeperFunction": [("worker/sweeper", "Sweeper"), ("limits/locks", "Locks")],
+    "SweeperFunction": [("worker/sweeper", "_Run"), ("limits/locks", "Locks"), ("limits/backlog", "Backlog")],
     "LearnerFunction": [("estimates/aggregator", "DurationAggregator")],
 }
 """The classes that a function runs, over the adapters."""
@@ -811,9 +811,11 @@ RESOURCES = {
     },
     "SweeperFunction": {
         "dynamodb:GetItem": "Table",
+        "dynamodb:BatchGetItem": "Table",
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/due Table/index/waiting",
         "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "sqs:GetQueueAttributes": "HighQueue Queue LowQueue",
     },
     "LearnerFunction": {
         "dynamodb:DescribeStream": "Table/stream",
@@ -944,7 +946,7 @@ ITEMS = {
     },
     "StatusFunction": {"GetItem": {"job", "durations"}, "BatchGetItem": {"job"}},
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
-    "SweeperFunction": {"GetItem": {"job"}, "UpdateItem": {"job"}},
+    "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
     "LearnerFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
 }
 """The kinds of items that each function may touch, by action."""

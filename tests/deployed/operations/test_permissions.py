@@ -74,10 +74,11 @@ ALLOWED = {
     },
     "SweeperFunction": {
         "dynamodb:GetItem job",
+        "dynamodb:BatchGetItem job",
         "dynamodb:UpdateItem job",
         "dynamodb:Query due",
         "dynamodb:Query waiting",
-        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
+        *(f"sqs:{action} {priority}" for priority in QUEUES for action in ("SendMessage", "GetQueueAttributes")),
     },
     # The engine reads the stream without a permission; tests/template has it.
     "LearnerFunction": {

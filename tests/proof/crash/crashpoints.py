@@ -115,7 +115,7 @@ def _detail(operation: str, body: str) -> str:
     status = update["ExpressionAttributeValues"].get(":new_status")
     if status:
         return f" > {status['S']}"
-    return " > move_due" if "dueAt = :lease" in update["UpdateExpression"] else ""
+    return " > move_due" if "dueAt = :due" in update["UpdateExpression"] else ""
 
 
 def _inline(frame: Any, body: str) -> str:

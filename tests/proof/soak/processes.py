@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import BinaryIO, Protocol, TypeVar
 
-from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON
@@ -113,8 +113,11 @@ class ProcessStore:
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         return self._call(lambda: self._inner.list_by_owner(owner, limit=limit, after=after))
 
-    def due(self, now: datetime) -> Iterator[DueEntry]:
-        yield from self._call(lambda: list(self._inner.due(now)))
+    def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
+        yield from self._call(lambda: list(self._inner.due(shard, now)))
+
+    def get_all(self, keys: Sequence[JobKey]) -> Mapping[JobKey, AsyncJob | Unreadable]:
+        return self._call(lambda: self._inner.get_all(keys))
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
         return self._call(lambda: self._inner.take_token_if_any(owner, rate, now))

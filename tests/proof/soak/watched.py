@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from asyncjobs.core.job import AsyncJob, JobKey, Status
+from asyncjobs.core.job import AsyncJob, JobKey, Status, due_shard
 from asyncjobs.core.ports import DueEntry
 from tests.support.fakes import FakeStore
 
@@ -46,9 +46,13 @@ class WatchedStore(FakeStore):
         self.watched = Watched()
         super().__init__(jobs=self.watched)
 
-    def due(self, now: datetime) -> Iterator[DueEntry]:
+    def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
         jobs = [self.jobs[key] for key in self.watched.unfinished]
-        due = [(job.due_at, job.async_job_id, job.key) for job in jobs if job.due_at is not None and job.due_at <= now]
+        due = [
+            (job.due_at, job.async_job_id, job.key)
+            for job in jobs
+            if job.due_at is not None and job.due_at <= now and due_shard(job.async_job_id, job.due_part) == shard
+        ]
         yield from (DueEntry(key, due_at) for due_at, _, key in sorted(due, key=lambda entry: entry[:2]))
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:

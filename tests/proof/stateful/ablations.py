@@ -275,10 +275,17 @@ ABLATIONS = {
         caught_as=caught("I11"),
     ),
     "claims that leave a far-off due time": Ablation(
-        parts=Parts(store=_claim_with("ConditionExpression", " AND dueAt <= :lease", "")), caught_as=caught("L2")
+        parts=Parts(
+            store=_claim_with(
+                "ConditionExpression",
+                " AND dueAt <= :lease AND dueShard < :shard",
+                " AND (dueShard < :shard OR dueShard >= :shard)",
+            )
+        ),
+        caught_as=caught("L2"),
     ),
     "claims that never move a due time": Ablation(
-        parts=Parts(patches=((dynamodb_jobs, "_only_due_too_late", lambda *_args, **_kwargs: False),)), caught_as=caught("L2")
+        parts=Parts(patches=((dynamodb_jobs, "_is_only_due_late", lambda *_args, **_kwargs: False),)), caught_as=caught("L2")
     ),
     "put without condition": Ablation(parts=Parts(store=store_with(_put_unconditionally)), caught_as=caught("I4", "I5")),
     "requests of one key not compared": Ablation(

@@ -24,7 +24,7 @@ SDK_TRIES = 4
 """The number of tries of boto3, as `asyncjobs.aws` sets it."""
 
 
-_READS = frozenset({"dynamodb.query", "dynamodb.get_item", "s3.get_object"})
+_READS = frozenset({"dynamodb.query", "dynamodb.get_item", "dynamodb.batch_get_item", "s3.get_object"})
 
 
 class Decision(Enum):

@@ -2,7 +2,8 @@
 
 Timeouts use SIGALRM, which only a main thread receives: here they fire when the scheduler decides. A heartbeat has a thread that
 waits in real time: here each `beat()` is a separate step. Ids are random: here they are the same in every run. Parts of a
-streamed result are 8 MB: here they are small, so that there are several.
+streamed result are 8 MB: here they are small, so that there are several. The due index has many partitions: here it has few, so
+that a sweep has few yield points.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from unittest.mock import patch
 from asyncjobs.aws import s3
 from asyncjobs.core import job
 from asyncjobs.core.errors import TimeLimitExceeded
+from asyncjobs.core.job import DuePart
 from asyncjobs.tracking import worker_token
 from asyncjobs.worker import event_loop, executor, heartbeat, inline, sqs_batch
 from asyncjobs.worker.heartbeat import Heartbeat
@@ -101,6 +103,7 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
             (inline, "secrets", same),
             (worker_token, "secrets", same),
             (s3, "_PART", 4000),
+            (job, "DUE_SHARDS", {DuePart.RUNNING: 1, DuePart.NEW: 2, DuePart.WAITING: 1}),
         ):
             stack.enter_context(patch.object(place, name, stand_in))
         yield

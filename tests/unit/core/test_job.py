@@ -22,6 +22,7 @@ from asyncjobs.core.job import (
     SWEEP_INTERVAL,
     WORKER_LOST,
     AsyncJob,
+    DuePart,
     JobFailure,
     LockOwner,
     Priority,
@@ -29,6 +30,7 @@ from asyncjobs.core.job import (
     RetentionFrom,
     Status,
     due_shard,
+    due_shards,
     is_short,
     job_id_for,
     lease_length,
@@ -308,7 +310,45 @@ def test_id_without_a_key_is_random() -> None:
 
 
 def test_jobs_spread_over_all_shards_of_the_due_index() -> None:
-    assert {due_shard(job_id_for("alice", str(number))) for number in range(100)} == {"0", "1", "2", "3"}
+    ids = [job_id_for("alice", str(number)) for number in range(300)]
+    for part in DuePart:
+        assert {due_shard(async_job_id, part) for async_job_id in ids} == set(due_shards(part))
+
+
+def test_partitions_of_an_earlier_release_are_swept() -> None:
+    # It had four, without parts.
+    assert {"0", "1", "2", "3"} <= set(due_shards(DuePart.NEW))
+
+
+def test_keys_of_waiting_jobs_sort_after_all_others() -> None:
+    # A claim compares them as text.
+    others = [shard for part in (DuePart.NEW, DuePart.RUNNING) for shard in due_shards(part)]
+    assert max(others) < DuePart.WAITING.value < min(due_shards(DuePart.WAITING))
+
+
+def test_only_a_change_that_moves_the_due_time_moves_a_job_to_another_part_of_the_due_index() -> None:
+    job = new_job()
+    minute = timedelta(minutes=1)
+    assert job.due_part is DuePart.NEW
+    running = job.claimed(by="w", now=NOW, lease_until=NOW + 2 * minute)
+    assert (running.due_part, running.due_at) == (DuePart.NEW, job.due_at)
+    assert running.rescheduled(NOW + minute).due_part is DuePart.RUNNING
+    waiting = job.rescheduled(NOW + minute)
+    assert waiting.due_part is DuePart.WAITING
+    # Its due time is before the end of the lease, but a sweep would find it only after all jobs of the other parts.
+    claimed = waiting.claimed(by="w", now=NOW + minute, lease_until=NOW + 5 * minute)
+    assert (claimed.due_part, claimed.due_at, claimed.sweeps) == (DuePart.RUNNING, claimed.lease_until, 0)
+    lost = claimed.rescheduled(NOW + 6 * minute)
+    assert (lost.due_part, lost.sweeps) == (DuePart.RUNNING, 1)
+    released = claimed.released(now=NOW + minute, error=WORKER_LOST, after=minute)
+    assert (released.due_part, released.is_first_sent_by_sweep) == (DuePart.NEW, False)
+
+
+@pytest.mark.parametrize(("delay", "expected"), [(0, False), (900, False), (901, True)])
+def test_job_that_starts_later_than_a_message_can_be_delayed_is_first_sent_by_a_sweep(delay: int, expected: bool) -> None:
+    job = new_job(delay=timedelta(seconds=delay))
+    assert job.is_first_sent_by_sweep is expected
+    assert not job.rescheduled(NOW + timedelta(hours=1)).is_first_sent_by_sweep
 
 
 def test_effect_key_is_the_same_on_every_attempt_and_new_for_a_new_record() -> None:

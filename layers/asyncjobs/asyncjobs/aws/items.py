@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, fr
 from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import (
     AsyncJob,
+    DuePart,
     JobFailure,
     JobKey,
     LockOwner,
@@ -66,7 +68,7 @@ def to_item(job: AsyncJob) -> Item:
         "retentionFrom": None if job.retention_from is RetentionFrom.END else {"S": job.retention_from.value},
         "notBefore": job.not_before and milliseconds_value(job.not_before),
         "dueAt": job.due_at and milliseconds_value(job.due_at),
-        "dueShard": job.due_at and {"S": due_shard(job.async_job_id)},
+        "dueShard": job.due_at and {"S": due_shard(job.async_job_id, job.due_part)},
         "sweeps": {"N": str(job.sweeps)} if job.sweeps else None,
         "claimedBy": job.claimed_by and {"S": job.claimed_by},
         "leaseUntil": job.lease_until and milliseconds_value(job.lease_until),
@@ -132,6 +134,7 @@ def _job(item: Item) -> AsyncJob:
         retention_from=_known(RetentionFrom, text("retentionFrom"), RetentionFrom.END),
         not_before=milliseconds("notBefore"),
         due_at=milliseconds("dueAt"),
+        due_part=_known(DuePart, (text("dueShard") or "").rstrip(string.digits), DuePart.NEW),
         sweeps=int(item["sweeps"]["N"]) if "sweeps" in item else 0,
         claimed_by=text("claimedBy"),
         lease_until=milliseconds("leaseUntil"),

@@ -10,6 +10,7 @@ import hashlib
 import random
 import uuid
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -55,8 +56,27 @@ MIN_RETENTION = timedelta(minutes=1)
 UNFINISHED_RETENTION = timedelta(days=7)
 """How long after its deadline an unfinished record expires. The sweeper ends the job long before."""
 
-DUE_SHARDS = 4
-"""Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a table with jobs."""
+
+class DuePart(StrEnum):
+    """The parts of the due index, in the order of a sweep. The value begins the keys of the part's partitions.
+
+    A sweep finds the lost workers among the running jobs first, however many jobs wait. A claim would pay two index writes to
+    move its job between parts. So only a write that moves the due time anyway also moves the job.
+    """
+
+    RUNNING = "r"
+    """Jobs that a sweep has seen running, or that were claimed after a sweep."""
+    NEW = ""
+    """Jobs that no sweep has moved: they wait, or run since their first minute. Earlier releases have only this part."""
+    WAITING = "w"
+    """Jobs that waited when a sweep moved them."""
+
+
+DUE_SHARDS = {DuePart.RUNNING: 4, DuePart.NEW: 16, DuePart.WAITING: 4}
+"""Partitions of the due index; each takes about 500 new jobs a second. May be raised, never lowered, on a table with jobs.
+
+The sweeper alone fills the other parts, so they need fewer. Each partition costs a read a minute.
+"""
 
 MAX_MESSAGE_LENGTH = 256
 MAX_ERROR_MESSAGE = 1024
@@ -199,6 +219,7 @@ class AsyncJob:
     not_before: datetime | None = None
     due_at: datetime | None
     """When the sweeper reads the job next. None if and only if the job is finished."""
+    due_part: DuePart = DuePart.NEW
     sweeps: int = 0
     claimed_by: str | None = None
     lease_until: datetime | None = None
@@ -272,6 +293,17 @@ class AsyncJob:
         return self.status is Status.IN_PROGRESS and self._lease_is_over(now)
 
     @property
+    def is_first_sent_by_sweep(self) -> bool:
+        """Whether the job never had a message: its start was later than the queue can delay one, and no sweep has sent it yet."""
+        if self.attempt or self.sweeps or self.not_before is None:
+            return False
+        return self.not_before - self.created_at > MAX_QUEUE_DELAY
+
+    def is_due_late(self, lease_until: datetime) -> bool:
+        """Return whether a sweep would find the loss of a worker with this lease late, so that its claim moves the due time."""
+        return self.due_at is None or self.due_at > lease_until or self.due_part is DuePart.WAITING
+
+    @property
     def was_rolled_back(self) -> bool:
         """Whether the submit that created the job was refused after all: see `rolled_back`."""
         return self.status is Status.CANCELLED and self.attempt == 0 and self.error == ANOTHER_IS_RUNNING
@@ -301,7 +333,7 @@ class AsyncJob:
     def claimed(self, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob:
         """Begin an attempt. The store makes this change without reading first, by the rule of `is_claimable`."""
         _require(self.is_claimable(now), "claimed")
-        late_sweep = self.due_at is None or self.due_at > lease_until
+        moves_due = self.is_due_late(lease_until)
         return replace(
             self,
             status=Status.IN_PROGRESS,
@@ -314,8 +346,9 @@ class AsyncJob:
             progress=0,
             progress_at=None,
             waits_since=None,
-            due_at=lease_until if late_sweep else self.due_at,
-            sweeps=0 if late_sweep else self.sweeps,
+            due_at=min(lease_until, self.deadline_at) if moves_due else self.due_at,
+            due_part=DuePart.RUNNING if moves_due else self.due_part,
+            sweeps=0 if moves_due else self.sweeps,
         )
 
     def progressed(self, *, now: datetime, progress: int, message: str | None) -> AsyncJob:
@@ -357,6 +390,7 @@ class AsyncJob:
             lease_until=None,
             not_before=not_before,
             due_at=min(not_before + SWEEP_INTERVAL, self.deadline_at),
+            due_part=DuePart.NEW,
             sweeps=0,
             error=error,
             updated_at=now,
@@ -414,6 +448,7 @@ class AsyncJob:
             ended_at=None,
             **_schedule(start=now, delay=timedelta(0), max_attempts=max_attempts, timeout=timeout, deadline=deadline),
             not_before=None,
+            due_part=DuePart.NEW,
             sweeps=0,
             claimed_by=None,
             lease_until=None,
@@ -454,14 +489,16 @@ class AsyncJob:
         if self.is_claimable(now):
             most = MAX_SWEEP_BACKOFF if self.waits_since is None else MAX_LOCK_BACKOFF
             backoff = min(SWEEP_INTERVAL * 2**self.sweeps, most)
-            return replace(self, due_at=min(now + backoff, self.deadline_at), sweeps=self.sweeps + 1)
+            part = DuePart.WAITING if self.status is Status.PENDING else DuePart.RUNNING
+            return replace(self, due_at=min(now + backoff, self.deadline_at), due_part=part, sweeps=self.sweeps + 1)
         waits_for = self.lease_until if self.status is Status.IN_PROGRESS else self.not_before
         if self.is_tracked:
             waits_for = self.deadline_at
         if waits_for is None:
             raise IllegalMove("Only a job that is due or waits is rescheduled.")
+        part = DuePart.RUNNING if self.lease_until is not None else self.due_part
         # A lease that ends in this millisecond is still held: one millisecond later, or the swap would change nothing.
-        return replace(self, due_at=min(max(waits_for, now) + timedelta(milliseconds=1), self.deadline_at))
+        return replace(self, due_at=min(max(waits_for, now) + timedelta(milliseconds=1), self.deadline_at), due_part=part)
 
     # ── Shared ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -481,6 +518,7 @@ class AsyncJob:
             updated_at=now,
             record_expires_at=to_whole_seconds(max(kept_until, now + MIN_RETENTION)),
             due_at=None,
+            due_part=DuePart.NEW,
             lease_until=None,
             live_owner=None,
             waits_since=None,
@@ -588,9 +626,14 @@ def present_job(job: AsyncJob | None, now: datetime) -> AsyncJob:
     return job
 
 
-def due_shard(async_job_id: str) -> str:
-    """Return the partition of the due index for a job."""
-    return str(zlib.crc32(async_job_id.encode()) % DUE_SHARDS)
+def due_shard(async_job_id: str, part: DuePart) -> str:
+    """Return the partition of a job in this part of the due index."""
+    return f"{part}{zlib.crc32(async_job_id.encode()) % DUE_SHARDS[part]}"
+
+
+def due_shards(part: DuePart) -> Sequence[str]:
+    """Return all partitions of this part of the due index."""
+    return [f"{part}{number}" for number in range(DUE_SHARDS[part])]
 
 
 def _require(allowed: bool, move: str) -> None:  # noqa: FBT001 - a condition, not a switch

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, Self
 
 from asyncjobs.core.durations import Durations
+from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
@@ -92,8 +93,12 @@ class Store(Protocol):
         """
         ...
 
-    def due(self, now: datetime) -> Iterator[DueEntry]:
-        """Yield the entries of unfinished jobs that are due by now, oldest first in each shard. Eventually consistent."""
+    def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
+        """Yield the entries of a partition of the due index that are due by now, oldest first. Eventually consistent."""
+        ...
+
+    def get_all(self, keys: Sequence[JobKey]) -> Mapping[JobKey, AsyncJob | Unreadable]:
+        """Return those of up to 100 jobs that exist, by a consistent read; for one that cannot be read, the error."""
         ...
 
     def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:

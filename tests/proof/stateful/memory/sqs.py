@@ -100,6 +100,12 @@ class MemorySqs:
             ]
         return answer
 
+    def get_queue_attributes(self, *, QueueUrl: str, AttributeNames: Sequence[str]) -> dict[str, Any]:
+        self._check_url(QueueUrl)
+        if AttributeNames != ["ApproximateNumberOfMessages"]:
+            raise _error("InvalidAttributeName", "Unknown Attribute.")
+        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.visible()))}}
+
     def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> dict[str, Any]:
         self._check_url(QueueUrl)
         if not 0 <= VisibilityTimeout <= 43200 or not isinstance(VisibilityTimeout, int):
