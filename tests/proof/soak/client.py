@@ -1,7 +1,8 @@
-"""A client of the soak: it submits, retries unanswered requests, repeats requests, cancels, and keeps a log."""
+"""A client of the soak: it submits, retries unanswered requests, repeats requests, cancels, reports, deletes, and keeps a log."""
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 import threading
@@ -15,12 +16,14 @@ import httpx
 
 from asyncjobs.core.job import job_id_for
 from tests.proof.crash.stage import Caller
-from tests.proof.soak.jobs import Kind, Task, job_type
+from tests.proof.soak.jobs import Kind, Task, input_of, job_type, text
 from tests.proof.soak.tally import Ledger
 
 _KINDS = (*[Kind.RETURNS] * 5, Kind.WORKS, Kind.IS_QUICK, *Kind)
 _TRIES = 12
-_DUPLICATE, _CANCEL = 0.1, 0.03
+_DUPLICATE, _CANCEL, _DELETE = 0.1, 0.03, 0.05
+_INPUTS = 5
+"""The number of different inputs of jobs that are locked by their input."""
 
 
 @dataclass
@@ -59,16 +62,20 @@ class Client:
     def run(self) -> None:
         while not self._stopping.is_set() and self._budget.take():
             self._tasks.append(self._task(len(self._tasks)))
-            self._submit(self._tasks[-1])
+            self._submit(len(self._tasks) - 1)
             if self._chance.random() < _DUPLICATE:
-                self._submit(self._chance.choice(self._tasks))
+                self._submit(self._chance.randrange(len(self._tasks)))
             if self._chance.random() < _CANCEL:
-                self._cancel(self._chance.choice(self._tasks[-20:]))
+                self._cancel(self._one_of_the_last(20))
+            if self._chance.random() < _DELETE:
+                self._delete(self._one_of_the_last(100))
         self._log.close()
         self._caller.close()
 
     def _task(self, number: int) -> Task:
         kind = self._chance.choice(_KINDS)
+        if kind is Kind.SHARES_INPUT:
+            return Task(kind=kind, number=number % _INPUTS, seconds=0.2)
         return Task(
             kind=kind,
             number=number,
@@ -76,18 +83,42 @@ class Client:
             padding="." * self._chance.choice((0, 0, 0, 3000)),
         )
 
-    def _submit(self, task: Task) -> None:
-        key = f"{self.name}-{task.number}"
-        job_id = job_id_for(self._caller.owner, key)
+    def _submit(self, number: int) -> None:
+        task, job_id = self._tasks[number], self._job_id(number)
         self._log_line(asked=job_id, task=task.model_dump(mode="json"))
-        answer = self._send(lambda: self._caller.submit(job_type(task), task.model_dump(mode="json"), key))
+        answer = self._send(lambda: self._caller.submit(job_type(task), input_of(task), self._key(number)))
         if answer is not None:
             self._log_line(accepted=answer.json()["asyncJobId"])
+            if task.kind is Kind.IS_TRACKED:
+                self._report(job_id, text(task), answer.json().get("workerToken"))
 
-    def _cancel(self, task: Task) -> None:
-        job_id = job_id_for(self._caller.owner, f"{self.name}-{task.number}")
+    def _report(self, job_id: str, result: str, worker_token: str | None) -> None:
+        """Report progress and the result as the job's worker, or as its owner if an answer with the token was lost."""
+        for report in ({"progress": 50}, {"status": "COMPLETED", "result": result}):
+            if worker_token is None:
+                request = functools.partial(self._caller.report, job_id, **report)
+            else:
+                request = functools.partial(self._caller.report_as_worker, job_id, worker_token, **report)
+            self._send(request)
+
+    def _cancel(self, number: int) -> None:
+        job_id = self._job_id(number)
         self._log_line(cancel=job_id)
         self._send(lambda: self._caller.cancel(job_id))
+
+    def _delete(self, number: int) -> None:
+        job_id = self._job_id(number)
+        self._log_line(delete=job_id)
+        self._send(lambda: self._caller.delete(job_id))
+
+    def _key(self, number: int) -> str:
+        return f"{self.name}-{number}"
+
+    def _job_id(self, number: int) -> str:
+        return job_id_for(self._caller.owner, self._key(number))
+
+    def _one_of_the_last(self, count: int) -> int:
+        return len(self._tasks) - 1 - self._chance.randrange(min(count, len(self._tasks)))
 
     def _send(self, request: Callable[[], httpx.Response]) -> httpx.Response | None:
         """Repeat the request until it succeeds or is the client's error."""
@@ -102,7 +133,9 @@ class Client:
                     return answer
                 if answer.status_code == HTTPStatus.UNAUTHORIZED:
                     self._sign_in_again()
-                elif answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+                elif (
+                    answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status_code != HTTPStatus.TOO_MANY_REQUESTS
+                ):
                     return None
             if self._stopping.wait(self._chance.uniform(0.2, 2)):
                 break
@@ -133,4 +166,6 @@ def read_logs(logs: Iterable[Path]) -> Ledger:
                 ledger.accepted.add(line["accepted"])
             if "cancel" in line:
                 ledger.cancels.add(line["cancel"])
+            if "delete" in line:
+                ledger.deletions.add(line["delete"])
     return ledger

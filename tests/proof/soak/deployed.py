@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, pl
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(kept / "s3"),
     }
-    with Stage(copy, folder / "stage", env=env, seed=seed, requests=clients) as stage:
+    limits = {"MaxLiveJobsPerOwner": "20"}
+    with Stage(copy, folder / "stage", env=env, seed=seed, requests=clients, parameters=limits) as stage:
         chance = random.Random(seed)
         logs = [folder / f"client-{number}.log" for number in range(clients)]
         with Disorder(stage, plan, random.Random(chance.random())) as disorder:
@@ -46,11 +47,11 @@ def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, pl
         say(f"happened: {_listed(disorder.happened)}; of {stage.proxy.stats()['requests']['total']} AWS calls, faults {faults}")
         rested = _come_to_rest(stage)
         say(f"at rest after {rested:.0f} s")
-        endings = _endings(stage)
+        ledger = read_logs(logs)
         lives = stage.history.lives
         return tally(
-            read_logs(logs),
-            endings,
+            ledger,
+            _endings(stage, ledger.deletions),
             finals={job_id: life.endings() for job_id, life in lives.items()},
             starts=stage.starts(),
             faults=faults,
@@ -100,17 +101,20 @@ def _items(stage: Stage) -> Iterator[dict[str, Any]]:
         yield from (item for item in page["Items"] if item["pk"]["S"].startswith(JOB))
 
 
-def _endings(stage: Stage) -> dict[str, Ending]:
+def _endings(stage: Stage, deletions: Collection[str]) -> dict[str, Ending]:
     s3 = stage.client("s3")
     found = {}
     for item in _items(stage):
         job_id = item["pk"]["S"].rsplit("#", 1)[1]
+        if job_id in deletions and int(item["recordExpiresAt"]["N"]) <= time.time():
+            # A deletion that died leaves a record that has expired, whose objects may be gone.
+            continue
         status, attempt, generation = item["status"]["S"], int(item["attempt"]["N"]), item["gen"]["S"]
         result = item["result"]["S"].encode() if "result" in item else None
         location = item["resultLocation"]["S"] if "resultLocation" in item else None
         if location == f"results/{job_id}/{generation}/{attempt}":
             result = s3.get_object(Bucket=stage.outputs.bucket_name, Key=location)["Body"].read()
-        found[job_id] = Ending(status, attempt, result, _error_code(item))
+        found[job_id] = Ending(status, attempt, result, _error_code(item), generation)
     return found
 
 

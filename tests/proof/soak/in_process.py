@@ -18,13 +18,25 @@ from typing import Any
 from unittest.mock import patch
 
 from asyncjobs.context import JobContext
-from asyncjobs.core.errors import JobAlreadyFinished, JobNotFound, Unavailable
-from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, Priority, job_id_for
+from asyncjobs.core.errors import (
+    InvalidWorkerToken,
+    JobAlreadyFinished,
+    JobHasEnded,
+    JobNotFinished,
+    JobNotFound,
+    NotAdmitted,
+    Unavailable,
+)
+from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, job_id_for
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
+from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
+from asyncjobs.tracking.reports import Report, Reports
+from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
@@ -48,6 +60,10 @@ _DEEPEST = 4
 _INTERRUPTED = 0.03
 """The probability that others act before or after a call."""
 _BACKLOG = 40
+_MAX_LIVE, _MAX_BACKLOG, _RATE = 10, 35, SubmitRate(20, 20)
+"""Limits that reject some submits."""
+_INPUTS = 5
+"""The number of different inputs of jobs that are locked by their input."""
 _QUIET_ROUNDS = 3000
 
 
@@ -125,6 +141,9 @@ class World:
         self._next_sweep = self.clock()
         self._to_retry: list[int] = []
         self._tasks: list[tuple[str, Task]] = []
+        self._worker_tokens: list[tuple[JobKey, WorkerToken]] = []
+        self._tried: set[int] = set()
+        """The tasks of which a submit may have been applied."""
 
     # ── Faults ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -145,7 +164,7 @@ class World:
     # ── Surroundings of a job ────────────────────────────────────────────────────────────────────────────
 
     def note_start(self, context: JobContext) -> None:
-        self.starts.append((context.async_job_id, context.attempt))
+        self.starts.append((context.effect_key, context.attempt))
 
     def work(self, context: Any, seconds: float) -> None:
         for _ in range(self.chance.randrange(3) if seconds else 0):
@@ -166,19 +185,32 @@ class World:
             self._next_sweep = self.clock() + SWEEP_INTERVAL
             self.sweep()
             return
-        actions = (self.deliver, self.pass_time, self.retry, self.submit_again, self.cancel, self.sweep)
-        self.chance.choices(actions, (60, 12, 10, 6, 3, 1))[0]()
+        actions = (
+            self.deliver,
+            self.pass_time,
+            self.retry,
+            self.submit_again,
+            self.report,
+            self.cancel,
+            self.delete,
+            self.sweep,
+        )
+        self.chance.choices(actions, (60, 12, 10, 6, 6, 3, 2, 1))[0]()
 
     def submit(self) -> None:
         """Submit a new task."""
-        task = Task(
-            kind=self.chance.choice(_KINDS),
-            number=len(self._tasks),
-            seconds=self.chance.choice((0, 0, 0.1, 5)),
-            padding="." * self.chance.choice((0, 0, 0, 3000)),
-        )
+        kind, number = self.chance.choice(_KINDS), len(self._tasks)
+        if kind is Kind.SHARES_INPUT:
+            task = Task(kind=kind, number=number % _INPUTS, seconds=0.1)
+        else:
+            task = Task(
+                kind=kind,
+                number=number,
+                seconds=self.chance.choice((0, 0, 0.1, 5)),
+                padding="." * self.chance.choice((0, 0, 0, 3000)),
+            )
         self._tasks.append((self.chance.choice(_OWNERS), task))
-        self._submit(task.number)
+        self._submit(number)
 
     def submit_again(self) -> None:
         """Repeat an earlier submit."""
@@ -194,14 +226,49 @@ class World:
         """Cancel one of the newest jobs, most of which still run."""
         if not self._tasks:
             return
-        owner, task = self._tasks[-1 - self.chance.randrange(min(30, len(self._tasks)))]
-        job_id = job_id_for(owner, str(task.number))
-        self.ledger.cancels.add(job_id)
+        key = self._one_of_the_last(30)
+        self.ledger.cancels.add(key.async_job_id)
         with self._process() as process:
             try:
-                self._commands(process).cancel(owner, job_id)
+                self._commands(process).cancel(key.owner, key.async_job_id)
                 self.happened["cancelled"] += 1
             except (JobNotFound, JobAlreadyFinished, Unavailable):
+                pass
+
+    def delete(self) -> None:
+        """Delete a job, most of which have ended. Its id is free again, and a repeated submit makes another job."""
+        if not self._tasks:
+            return
+        key = self._one_of_the_last(300)
+        # Whatever the answer: two deletions may each find that the other one came first.
+        self.ledger.deletions.add(key.async_job_id)
+        with self._process() as process:
+            try:
+                self._commands(process).delete(key.owner, key.async_job_id)
+                self.happened["deleted"] += 1
+            except (JobNotFound, JobNotFinished, Unavailable):
+                pass
+
+    def report(self) -> None:
+        """Report on one of the newest tracked jobs, as its owner or as its worker."""
+        if not self._worker_tokens:
+            return
+        key, token = self._worker_tokens[-1 - self.chance.randrange(min(10, len(self._worker_tokens)))]
+        task = self.ledger.asked[key.async_job_id]
+        report = Report.of(
+            self.chance.choice(
+                ({"progress": self.chance.randrange(100)}, {"status": "COMPLETED", "result": jobs.text(task)}),
+            )
+        )
+        with self._process() as process:
+            reports = Reports(store=ProcessStore(self.store, process), clock=self.clock)
+            try:
+                if self.chance.random() < 0.5:
+                    reports.by_owner(key, report)
+                else:
+                    reports.by_worker(key.async_job_id, token, report)
+                self.happened["reported"] += 1
+            except (JobNotFound, JobHasEnded, InvalidWorkerToken, Unavailable):
                 pass
 
     def deliver(self) -> None:
@@ -263,17 +330,40 @@ class World:
 
     def _submit(self, number: int) -> None:
         owner, task = self._tasks[number]
-        self.ledger.asked[job_id_for(owner, str(number))] = task
-        request = SubmitRequest(job_type=jobs.job_type(task), input=task.model_dump(mode="json"))
+        key = JobKey(owner, job_id_for(owner, str(number)))
+        self.ledger.asked[key.async_job_id] = task
+        request = SubmitRequest(job_type=jobs.job_type(task), input=jobs.input_of(task))
         with self._process() as process:
             try:
                 submission = self._commands(process).submit(owner, request, idempotency_key=str(number))
-            except Unavailable:
+            except NotAdmitted as error:
+                self.happened[f"rejected_{type(error).__name__}"] += 1
+                if number not in self._tried and key in self.store.jobs:
+                    self.store.watched.broken.append(f"{key.async_job_id}: stored, though it was rejected")
                 self._to_retry.append(number)
+                return
+            except Unavailable:
+                pass
             else:
                 self.ledger.accepted.add(submission.job.async_job_id)
-            return
+                self._tried.add(number)
+                if submission.worker_token is not None:
+                    self._worker_tokens.append((key, submission.worker_token))
+                self._check_live(owner)
+                return
+        self._tried.add(number)
         self._to_retry.append(number)
+
+    def _check_live(self, owner: str) -> None:
+        """Check the limit of live jobs. Submits that count at the same moment may exceed it, by one each."""
+        live = self.store.count_live(owner, at_most=2 * _MAX_LIVE)
+        if live > _MAX_LIVE + _DEEPEST:
+            self.store.watched.broken.append(f"{owner} has {live} unfinished jobs")
+
+    def _one_of_the_last(self, count: int) -> JobKey:
+        number = len(self._tasks) - 1 - self.chance.randrange(min(count, len(self._tasks)))
+        owner, _ = self._tasks[number]
+        return JobKey(owner, job_id_for(owner, str(number)))
 
     @contextmanager
     def _process(self) -> Iterator[Process]:
@@ -294,7 +384,16 @@ class World:
             executor=lambda: self._executor(process, at_most=AT_MOST),
             clock=self.clock,
         )
-        return make_commands(**self._ports(process), inline_executor=inline_executor)
+        ports = self._ports(process)
+        admission = Admission(
+            store=ports["store"],
+            queue=ports["queue"],
+            clock=self.clock,
+            rate=_RATE,
+            max_live=_MAX_LIVE,
+            max_backlog=_MAX_BACKLOG,
+        )
+        return make_commands(**ports, inline_executor=inline_executor, admission=admission)
 
     def _executor(self, process: Process, *, at_most: timedelta = MAX_TIMEOUT) -> Executor:
         return make_executor(
@@ -324,9 +423,16 @@ def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] 
     happened = world.happened
     say("happened: " + ", ".join(f"{name} {times}" for name, times in sorted(happened.items())))
     injected = sum(happened[fault.name.lower()] for fault in Fault) + happened["killed_inside"] + happened["pauses"]
+    # A deletion that died leaves a record that has expired, whose objects may be gone.
+    deleted = world.ledger.deletions
+    present = [
+        job
+        for job in world.store.jobs.values()
+        if not (job.is_finished and job.is_expired(world.clock()) and job.async_job_id in deleted)
+    ]
     return tally(
         world.ledger,
-        {job.async_job_id: _ending(job, world.objects) for job in world.store.jobs.values()},
+        {job.async_job_id: _ending(job, world.objects) for job in present},
         finals=world.store.watched.finals,
         starts=world.starts,
         faults=injected,
@@ -340,8 +446,8 @@ def _ending(job: AsyncJob, objects: FakeObjects) -> Ending:
         result = job.result.text.encode()
     elif job.result is not None and job.result.location == f"results/{job.async_job_id}/{job.generation}/{job.attempt}":
         result = objects.stored.get(job.result.location)
-    return Ending(job.status.value, job.attempt, result, job.error.code if job.error else None)
+    return Ending(job.status.value, job.attempt, result, job.error.code if job.error else None, job.generation)
 
 
 def _catalog() -> Catalog:
-    return Catalog(job_types_of(*vars(jobs).values()))
+    return Catalog({**job_types_of(*vars(jobs).values()), jobs.ELSEWHERE.name: jobs.ELSEWHERE})

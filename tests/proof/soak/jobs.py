@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job
+from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, Retry, job, tracked_job
 
 
 class Kind(StrEnum):
@@ -25,6 +25,9 @@ class Kind(StrEnum):
     STREAMS = "streams"
     IS_QUICK = "is_quick"
     TAKES_TURNS = "takes_turns"
+    SHARES_INPUT = "shares_input"
+    IS_URGENT = "is_urgent"
+    IS_TRACKED = "is_tracked"
 
 
 class Task(BaseModel):
@@ -56,7 +59,7 @@ class Deployed:
     def note_start(self, context: JobContext) -> None:
         log = os.open(os.environ["STARTS_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(log, f"{context.async_job_id} {context.attempt} {os.getpid()}\n".encode())
+            os.write(log, f"{context.effect_key} {context.attempt} {os.getpid()}\n".encode())
             os.fsync(log)
         finally:
             os.close(log)
@@ -105,11 +108,29 @@ def takes_turns(input: Task, context: JobContext) -> Any:
     return _do(input, context)
 
 
+@job("soak.shares_input", timeout_seconds=300, max_attempts=10, exclusive=Exclusive("soak.same", scope="INPUT", policy="QUEUE"))
+def shares_input(input: Task, context: JobContext) -> Any:
+    """Run a task under the lock of its owner and input."""
+    return _do(input, context)
+
+
+@job("soak.is_urgent", max_attempts=10, priority="high")
+def is_urgent(input: Task, context: JobContext) -> Any:
+    """Run a task from the queue of high priority."""
+    return _do(input, context)
+
+
+ELSEWHERE = tracked_job("soak.elsewhere", deadline_seconds=120)
+"""The tracked job type, on whose jobs the clients report."""
+
 _JOB_TYPES = {
     Kind.WORKS: "soak.long",
     Kind.STREAMS: "soak.streams",
     Kind.IS_QUICK: "soak.is_quick",
     Kind.TAKES_TURNS: "soak.takes_turns",
+    Kind.SHARES_INPUT: "soak.shares_input",
+    Kind.IS_URGENT: "soak.is_urgent",
+    Kind.IS_TRACKED: ELSEWHERE.name,
 }
 
 
@@ -122,6 +143,11 @@ def text(task: Task) -> str:
 def job_type(task: Task) -> str:
     """Return the job type of a task."""
     return _JOB_TYPES.get(task.kind, "soak.short")
+
+
+def input_of(task: Task) -> dict[str, Any]:
+    """Return the input of a submit. A tracked job takes none here."""
+    return {} if task.kind is Kind.IS_TRACKED else task.model_dump(mode="json")
 
 
 def _do(task: Task, context: JobContext) -> str:

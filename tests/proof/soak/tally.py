@@ -22,6 +22,8 @@ class Ledger:
     """The ids that any request may have created, answered or not (also U), and their tasks."""
     cancels: set[str] = field(default_factory=set)
     """The ids of requested cancels."""
+    deletions: set[str] = field(default_factory=set)
+    """The ids of requested deletions."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Ending:
     attempt: int
     result: bytes | None
     error: str | None
+    generation: str = "1"
 
     @property
     def is_finished(self) -> bool:
@@ -77,26 +80,31 @@ def tally(
     faults: int,
     broken: Sequence[str] = (),
 ) -> Numbers:
-    """Compare the clients' log with the table (`endings`), its history (`finals`) and the recorded starts of jobs."""
-    started = Counter(job_id for job_id, _ in starts)
-    twice = [f"{job_id}: attempt {attempt} started twice" for (job_id, attempt), n in Counter(starts).items() if n > 1]
+    """Compare the clients' log with the table (`endings`), its history (`finals`), and the starts: effect keys and attempts."""
+    started = Counter(effect_key for effect_key, _ in starts)
+    ids = {_job_id(effect_key) for effect_key in started}
+    twice = [f"{effect_key}: attempt {attempt} started twice" for (effect_key, attempt), n in Counter(starts).items() if n > 1]
     more = [
         f"{job_id}: started {times} times, which is more than its attempts"
-        for job_id, times in started.items()
-        if _is_over(endings, job_id, times)
+        for job_id, ending in endings.items()
+        if (times := started[f"{job_id}.{ending.generation}"]) > ending.attempt
     ]
+    ended = {job_id for job_id, ending in endings.items() if ending.is_finished}
     return Numbers(
-        jobs=len(endings),
-        lost=len(ledger.accepted - {job_id for job_id, ending in endings.items() if ending.is_finished}),
+        jobs=len(ledger.accepted | endings.keys()),
+        lost=len(ledger.accepted - ended - (ledger.deletions - endings.keys())),
         unexpected=len(endings.keys() - ledger.asked.keys()),
         stuck=sum(not ending.is_finished for ending in endings.values()),
         wrong=sum(not is_right(job_id, ending, ledger) for job_id, ending in endings.items() if job_id in ledger.asked),
         double_final=sum(times > 1 for times in finals.values()),
-        ghosts=sum(ending.status == "COMPLETED" and job_id not in started for job_id, ending in endings.items()),
+        ghosts=sum(
+            ending.status == "COMPLETED" and job_id not in ids and not _is_tracked(ledger.asked.get(job_id))
+            for job_id, ending in endings.items()
+        ),
         duplicates=sum(
             max(0, times - (2 if ledger.asked[job_id].kind in _SECOND_STARTS else 1))
-            for job_id, times in started.items()
-            if job_id in ledger.asked
+            for effect_key, times in started.items()
+            if (job_id := _job_id(effect_key)) in ledger.asked
         ),
         faults=faults,
         broken=[*broken, *twice, *more],
@@ -109,6 +117,9 @@ def is_right(job_id: str, ending: Ending, ledger: Ledger) -> bool:
     match ending.status:
         case "COMPLETED":
             return task.kind is not Kind.GIVES_UP and ending.result == result_of(task)
+        case "FAILED" if _is_tracked(task):
+            # Its client may have died before it reported.
+            return ending.error == "DEADLINE_EXCEEDED"
         case "FAILED":
             return task.kind is Kind.GIVES_UP and ending.error == "HOPELESS"
         case "CANCELLED":
@@ -122,5 +133,9 @@ def result_of(task: Task) -> bytes:
     return text(task).encode() if task.kind is Kind.STREAMS else json.dumps(text(task)).encode()
 
 
-def _is_over(endings: Mapping[str, Ending], job_id: str, starts: int) -> bool:
-    return job_id in endings and starts > endings[job_id].attempt
+def _job_id(effect_key: str) -> str:
+    return effect_key.rpartition(".")[0]
+
+
+def _is_tracked(task: Task | None) -> bool:
+    return task is not None and task.kind is Kind.IS_TRACKED

@@ -11,11 +11,13 @@ import pytest
 
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey
 from asyncjobs.core.ports import Lost
+from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.locks import Locks
 from asyncjobs.worker.sweeper import Sweep, Sweeper
 from tests.proof.soak import in_process
 from tests.proof.soak.tally import Numbers
 from tests.proof.soak.watched import WatchedStore
+from tests.support.factories import running_job
 
 SEED = 20261121
 
@@ -26,10 +28,13 @@ def soak(count: int = 800, *, seed: int = SEED) -> Numbers:
 
 @pytest.mark.slow
 def test_no_job_is_lost_under_any_fault() -> None:
-    numbers = soak(5_000)
+    said: list[str] = []
+    numbers = in_process.run(seed=SEED, count=5_000, fault_rate=0.05, say=said.append)
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}"
     assert numbers.jobs == 5_000
     assert numbers.duplicates > 0  # otherwise no important process was killed
+    for happened in ("cancelled", "deleted", "reported", "rejected_SubmitRateExceeded", "rejected_TooManyLiveJobs"):
+        assert f"{happened} " in said[0]
 
 
 @pytest.mark.slow
@@ -79,6 +84,21 @@ def test_soak_detects_a_lock_without_exclusion() -> None:
     with patch.object(Locks, "take", lambda _self, _key, _lock_owner: None):
         numbers = soak()
     assert any("not alone" in fault for fault in numbers.broken)
+
+
+@pytest.mark.slow
+def test_soak_detects_a_limit_that_counts_nothing() -> None:
+    with patch.object(Admission, "admit", lambda _self, job: (job.counted(), None)):
+        numbers = soak(2_000)
+    assert any("unfinished jobs" in fault for fault in numbers.broken)
+
+
+def test_soak_detects_the_removal_of_an_unfinished_job() -> None:
+    store = WatchedStore()
+    job = running_job()
+    store.jobs[job.key] = job
+    store.remove_if_unchanged(job)
+    assert store.watched.broken == [f"{job.async_job_id}: I5: removed while IN_PROGRESS"]
 
 
 @pytest.mark.slow

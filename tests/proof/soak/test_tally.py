@@ -16,7 +16,7 @@ RIGHT = Ending("COMPLETED", 1, result_of(TASK), None)
 def numbers(ending: Ending | None = RIGHT, *, task: Task = TASK, **changes: Any) -> Numbers:
     """Return the numbers of a soak with one job, which succeeds unless a test changes it."""
     ledger = Ledger(accepted={"a"}, asked={"a": task}, cancels=changes.pop("cancels", set()))
-    facts: dict[str, Any] = {"finals": {"a": 1}, "starts": [("a", 1)], "faults": 0, **changes}
+    facts: dict[str, Any] = {"finals": {"a": 1}, "starts": [("a.1", 1)], "faults": 0, **changes}
     return tally(ledger, {} if ending is None else {"a": ending}, **facts)
 
 
@@ -37,7 +37,7 @@ def test_successful_soak_is_as_promised() -> None:
         ("wrong", numbers(task=Task(kind=Kind.GIVES_UP, number=1))),
         ("double_final", numbers(finals={"a": 2})),
         ("ghosts", numbers(starts=[])),
-        ("unexpected", tally(Ledger(), {"b": RIGHT}, finals={}, starts=[("b", 1)], faults=0)),
+        ("unexpected", tally(Ledger(), {"b": RIGHT}, finals={}, starts=[("b.1", 1)], faults=0)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -47,7 +47,7 @@ def test_each_broken_promise_is_counted(which: str, found: Numbers) -> None:
 
 
 def test_second_start_is_a_duplicate_and_allowed_once_per_fault() -> None:
-    twice: dict[str, Any] = {"starts": [("a", 1), ("a", 2)], "ending": Ending("COMPLETED", 2, result_of(TASK), None)}
+    twice: dict[str, Any] = {"starts": [("a.1", 1), ("a.1", 2)], "ending": Ending("COMPLETED", 2, result_of(TASK), None)}
     assert numbers(**twice, faults=1).duplicates == 1
     assert numbers(**twice, faults=1).are_as_promised
     assert not numbers(**twice, faults=0).are_as_promised
@@ -55,17 +55,17 @@ def test_second_start_is_a_duplicate_and_allowed_once_per_fault() -> None:
 
 def test_start_after_a_retry_of_the_job_is_not_a_duplicate() -> None:
     task = Task(kind=Kind.RETRIES, number=1)
-    found = numbers(Ending("COMPLETED", 2, result_of(task), None), task=task, starts=[("a", 1), ("a", 2)])
+    found = numbers(Ending("COMPLETED", 2, result_of(task), None), task=task, starts=[("a.1", 1), ("a.1", 2)])
     assert found.duplicates == 0
     assert found.are_as_promised
 
 
 def test_attempt_that_started_twice_breaks_the_protocol() -> None:
-    assert not numbers(starts=[("a", 1), ("a", 1)], faults=5).are_as_promised
+    assert not numbers(starts=[("a.1", 1), ("a.1", 1)], faults=5).are_as_promised
 
 
 def test_more_starts_than_attempts_break_the_protocol() -> None:
-    assert not numbers(starts=[("a", 1), ("a", 2)], faults=5).are_as_promised
+    assert not numbers(starts=[("a.1", 1), ("a.1", 2)], faults=5).are_as_promised
 
 
 def test_cancelled_job_is_allowed_after_a_requested_cancel() -> None:

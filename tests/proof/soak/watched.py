@@ -8,6 +8,7 @@ from datetime import datetime
 
 from asyncjobs.core.job import AsyncJob, JobKey, Status, due_shard
 from asyncjobs.core.ports import DueEntry
+from asyncjobs.core.records import replace
 from tests.support.fakes import FakeStore
 
 
@@ -25,12 +26,17 @@ class Watched(dict[JobKey, AsyncJob]):
     def __setitem__(self, key: JobKey, new: AsyncJob) -> None:
         old = self.get(key)
         super().__setitem__(key, new)
+        if old is not None and old.generation != new.generation:
+            # Nothing retries here: the earlier job has been deleted, and its id is free again.
+            if not old.is_finished:
+                self.broken.append(f"{key.async_job_id}: I5: {old.status} gave way to another generation")
+            old = None
         if new.is_finished:
             self.unfinished.discard(key)
         else:
             self.unfinished.add(key)
         if new.is_finished and (old is None or old.status is not new.status):
-            self.finals[key.async_job_id] += 1
+            self.finals[new.effect_key] += 1
         self.broken += [f"{key.async_job_id}: {fault}" for fault in _faults(old, new)]
         if new.exclusive_key is not None:
             running = self._running.setdefault(new.exclusive_key, set())
@@ -38,9 +44,14 @@ class Watched(dict[JobKey, AsyncJob]):
             if len(running) > 1:
                 self.broken.append(f"{key.async_job_id}: not alone under its lock")
 
+    def __delitem__(self, key: JobKey) -> None:
+        if not self[key].is_finished:
+            self.broken.append(f"{key.async_job_id}: I5: removed while {self[key].status}")
+        super().__delitem__(key)
+
 
 class WatchedStore(FakeStore):
-    """The fake store with watched `jobs`. It finds the few due jobs quickly among the many ended ones."""
+    """The fake store with watched `jobs`. It finds the few unfinished jobs quickly among the many ended ones."""
 
     def __init__(self) -> None:
         self.watched = Watched()
@@ -54,6 +65,9 @@ class WatchedStore(FakeStore):
             if job.due_at is not None and job.due_at <= now and due_shard(job.async_job_id, job.due_part) == shard
         ]
         yield from (DueEntry(key, due_at) for due_at, _, key in sorted(due, key=lambda entry: entry[:2]))
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        return min(at_most, sum(self.jobs[key].live_owner == owner for key in self.watched.unfinished))
 
     def waiting(self, exclusive_key: str, now: datetime, *, at_most: int) -> Sequence[JobKey]:
         jobs = [self.jobs[key] for key in self.watched.unfinished]
@@ -72,7 +86,7 @@ def _faults(old: AsyncJob | None, new: AsyncJob) -> Iterator[str]:
     if old is None:
         return
     is_claim = new.claimed_by is not None and new.claimed_by != old.claimed_by
-    if old.is_finished and old != new:
+    if old.is_finished and replace(old, record_expires_at=new.record_expires_at) != new:
         yield f"I1: {old.status} changed into {new.status}"
     if new.attempt != old.attempt + is_claim:
         yield f"I3: attempt {old.attempt} became {new.attempt}"
