@@ -13,6 +13,8 @@ from asyncjobs.core.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    NotAdmitted,
+    TooManyLiveJobs,
     Unavailable,
     UnknownJobType,
 )
@@ -21,7 +23,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.service.submit import Submission
 from tests.proof.stateful.ledger import Generation, Ledger, violated
 from tests.proof.stateful.scheduler import Invocation
-from tests.proof.stateful.world import Asked, Delivered, Request, World, key_of
+from tests.proof.stateful.world import MAX_LIVE, RATE, Asked, Delivered, Request, World, key_of
 
 REPORT_TRIES = 5
 """The number of concurrent writes after which a report gives up."""
@@ -85,16 +87,45 @@ class Answers:
             rolled_back = all(any(each.is_rollback(write, new) for write, _, new in each.writes) for each in created)
             if not self._ledger.was_held_by_another(self._ledger.lock_of(request), invocation) or not rolled_back:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
-        elif isinstance(error, UnknownJobType | IdempotencyKeyReused):
+        elif isinstance(error, NotAdmitted | UnknownJobType | IdempotencyKeyReused):
             if created:
                 violated("unexpected", f"{invocation} was refused, but created a job.")
-            others = [each for each in self._ledger.generations if each.request.key == request.key and each.request != request]
+            if isinstance(error, NotAdmitted):
+                self._judge_rejection(invocation, request.owner, error)
             if isinstance(error, IdempotencyKeyReused):
-                self._ledger.count("a key reused for another request")
-            if isinstance(error, IdempotencyKeyReused) and (not others or request.is_once):
-                violated("F8", f"{invocation} was refused, but nobody else had used its key.")
+                self._judge_reuse(invocation, request)
         else:
             violated("F18", f"{invocation} ended in {error!r}.")
+
+    def _judge_reuse(self, invocation: Invocation, request: Request) -> None:
+        self._ledger.count("a key reused for another request")
+        others = [each for each in self._ledger.generations if each.request.key == request.key and each.request != request]
+        if not others or request.is_once:
+            violated("F8", f"{invocation} was refused, but nobody else had used its key.")
+
+    def _judge_rejection(self, invocation: Invocation, owner: str, error: NotAdmitted) -> None:
+        """Check that the limit may have been reached while the submit or the retry ran."""
+        if isinstance(error, TooManyLiveJobs):
+            others = [
+                each
+                for each in self._ledger.generations
+                if each.created.owner == owner and each.by is not invocation and not each.ended_before(invocation.began_after)
+            ]
+            is_right = len(others) >= MAX_LIVE
+            self._ledger.count("a job rejected for its owner's unfinished jobs")
+        else:
+            takers = [
+                asked
+                for asked in self._world.notes.asked
+                if asked.invocation.role in {"submit", "retry"}
+                and owner == (asked.request.owner if asked.request else asked.key.owner if asked.key else None)
+            ]
+            # A token whose answer is lost is taken twice, and a submit that paused finds tokens of later ones taken.
+            has_paused = self._world.now - invocation.started_at >= RATE.interval
+            is_right = has_paused or len(takers) + self._world.scheduler.faults > RATE.burst
+            self._ledger.count("a job rejected for its owner's rate")
+        if not self._world.is_limited or not is_right:
+            violated("limit", f"{invocation} was rejected for no reason: {error!r}")
 
     def _judge_acceptance(self, invocation: Invocation, request: Request) -> None:
         submission: Submission = invocation.answer
@@ -155,6 +186,8 @@ class Answers:
         elif isinstance(error, Unavailable):
             if not invocation.failed_calls:
                 violated("F1", f"{invocation} was refused for no reason: {error}")
+        elif isinstance(error, NotAdmitted):
+            self._judge_rejection(invocation, key.owner, error)
         elif isinstance(error, JobNotRetryable):
             stood = [
                 each for each in self._of_key(key) if self._ledger.present(each) and each.ended_before(invocation.began_after)

@@ -21,7 +21,7 @@ from tests.proof.stateful.ledger import Generation, Ledger, Numbers, effect_key_
 from tests.proof.stateful.memory.dynamodb import Write
 from tests.proof.stateful.memory.s3 import StoredObject
 from tests.proof.stateful.scheduler import Invocation
-from tests.proof.stateful.world import QUICK, Start, World, is_job
+from tests.proof.stateful.world import MAX_LIVE, QUICK, Start, World, is_job
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """The differences that a record cannot show."""
@@ -131,6 +131,20 @@ class Audit:
             violated("I9", f"{write.by} created {new.key} for another owner.")
         if asked.request.is_once:
             self._judge_once(generation, write)
+        self._judge_limit(generation, write)
+
+    def _judge_limit(self, generation: Generation, write: Write) -> None:
+        """Check that the owner had fewer unfinished jobs than it may have, of those that its request could count."""
+        if not self._world.is_limited or write.by.partial_calls:
+            # The index that counts may lag.
+            return
+        unfinished = [
+            each
+            for each in self._ledger.generations
+            if each.created.owner == generation.created.owner and each.number < write.by.began_after and not each.ends
+        ]
+        if len(unfinished) >= MAX_LIVE:
+            violated("limit", f"{write.by} created {generation.created.key} beside {len(unfinished)} unfinished jobs.")
 
     def _judge_place(self, write: Write, old: AsyncJob) -> None:
         if old.record_expires_at > write.at:
@@ -234,7 +248,9 @@ class Audit:
             violated("I8", f"{write.by} began {old.key} again without a new token for its worker.")
         if not is_new or (new.key, new.request_hash) != (old.key, old.request_hash):
             violated("I4", f"{write.by} replaced {old.key} by another job.")
-        self._ledger.by_gen[new.generation] = Generation(write.pk, write.number, new, generation.request, write.by)
+        retried = Generation(write.pk, write.number, new, generation.request, write.by)
+        self._ledger.by_gen[new.generation] = retried
+        self._judge_limit(retried, write)
         self._ledger.count("a tracked job retried" if new.is_tracked else "a job retried")
 
     def _judge_claim(self, generation: Generation, write: Write, old: AsyncJob, new: AsyncJob) -> None:
@@ -247,7 +263,7 @@ class Audit:
             violated("I3", f"{write.by} claimed {old.key}, which was not to be had.")
         self._judge_name_and_lease(write, new)
         generation.claims[new.attempt] = (write.by, new)
-        self._judge_lock(write, new)
+        self._judge_lock(generation, write, new)
         if old.status is Status.IN_PROGRESS:
             self._ledger.count("an attempt of a dead worker taken over")
             first, _ = generation.claims.get(old.attempt, (None, None))
@@ -257,12 +273,13 @@ class Audit:
             if first is not None and old.lease_until is not None and write.at < old.lease_until - first.skew:
                 self._ledger.count(BY_WRONG_CLOCKS)
 
-    def _judge_lock(self, write: Write, new: AsyncJob) -> None:
+    def _judge_lock(self, generation: Generation, write: Write, new: AsyncJob) -> None:
         """Check that no more jobs of one lock run than its limit. A job that waits for its next attempt counts."""
         if new.exclusive_key is None:
             return
         limit = self._world.all_job_types[new.job_type].exclusive
-        newest = [each.newest for each in self._ledger.generations if each.newest.exclusive_key == new.exclusive_key]
+        lock = self._ledger.lock_of(generation.request)
+        newest = [each.newest for each in self._ledger.generations if self._ledger.lock_of(each.request) == lock]
         begun = [job for job in newest if job.attempt and not job.is_finished]
         if limit is None or len(begun) > limit.limit:
             violated("lock", f"{write.by} began {new.key}, though {[job.async_job_id for job in begun]} have not ended.")
@@ -466,7 +483,7 @@ class Audit:
         moved = min(write.at for write, _, new in generation.writes if new.attempt > then.attempt or new.is_finished)
         if then.exclusive_key is not None:
             # It may have waited for other jobs, and the process that should wake it may have died.
-            ends = list(self._ends_of_lock_owners(then.exclusive_key, generation))
+            ends = list(self._ends_of_lock_owners(generation))
             has_ended = any(write.at == moved and new.is_finished for write, _, new in generation.writes)
             if has_ended and sum(end > moved for end in ends) >= int(then.exclusive_key.partition("#")[0]):
                 # It waited for other jobs until its own deadline.
@@ -475,10 +492,11 @@ class Audit:
         if moved > noticed + SWEEP_INTERVAL + LIKE_THE_RECORD:
             violated("L2", f"{generation.created.key} was due at {noticed}, but nothing became of it until {moved}.")
 
-    def _ends_of_lock_owners(self, exclusive_key: str, generation: Generation) -> Iterable[datetime]:
+    def _ends_of_lock_owners(self, generation: Generation) -> Iterable[datetime]:
         """Return when other jobs of the lock ended. A job that waited until its deadline did not hold it."""
+        lock = self._ledger.lock_of(generation.request)
         for other in self._ledger.generations:
-            if other is not generation and other.created.exclusive_key == exclusive_key:
+            if other is not generation and self._ledger.lock_of(other.request) == lock:
                 yield from (write.at for write, old, new in other.writes if new.is_finished and old.waits_since is None)
 
     def _numbers(self) -> Numbers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,6 +19,7 @@ from asyncjobs.core import job
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, FENCE_AND_PROGRESS, AsyncJob, LockOwner, Status
 from asyncjobs.core.ports import Lost
+from asyncjobs.jobtypes.decorator import Exclusive
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service import commands
 from asyncjobs.service.sender import Sender
@@ -90,6 +92,16 @@ class InputsNamedByTheirJob(S3Objects):
         return super().put_input(replace(job, generation="any"), data)
 
 
+# ── Limits ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class CountsNoJob(DynamoStore):
+    """A store that finds no unfinished job of an owner."""
+
+    def count_live(self, owner: str, *, at_most: int) -> int:
+        return 0
+
+
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -116,6 +128,21 @@ def _lock_whatever_it_names(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _is_over_in_every_generation(_self: LockOwner, job: AsyncJob | None, now: datetime) -> bool:
     return job is None or job.is_finished or job.is_expired(now)
+
+
+_exclusive_key = Locks.exclusive_key
+
+
+def _key_without_input(exclusive: Exclusive, owner: str, _input_json: bytes) -> str:
+    return _exclusive_key(exclusive, owner, b"")
+
+
+def _key_without_owner(exclusive: Exclusive, _owner: str, input_json: bytes) -> str:
+    return _exclusive_key(exclusive, "anybody", input_json)
+
+
+def _key_of_one_request(exclusive: Exclusive, owner: str, input_json: bytes) -> str:
+    return _exclusive_key(exclusive, owner, f"{input_json!r}{uuid.uuid4()}".encode())
 
 
 # ── Inputs that name their job ─────────────────────────────────────────────────────────────────────
@@ -207,6 +234,30 @@ FEATURE_ABLATIONS = {
         caught_as=caught("L2"),
         job_types=("play.alone_waits",),
         rules=("deliver", "sweep", "advance_past"),
+    ),
+    "locks by owner that do not compare the owner": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Locks, "exclusive_key", staticmethod(_key_without_owner)),)),
+        caught_as=caught("lock"),
+        job_types=("play.mine_alone",),
+    ),
+    "locks by input that do not compare the input": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Locks, "exclusive_key", staticmethod(_key_without_input)),)),
+        caught_as=caught("lock"),
+        job_types=("play.same_alone",),
+    ),
+    "locks by input that differ for one input": Ablation(
+        machine=Features,
+        parts=Parts(patches=((Locks, "exclusive_key", staticmethod(_key_of_one_request)),)),
+        caught_as=caught("lock"),
+        job_types=("play.same",),
+    ),
+    "limits that count no job": Ablation(
+        machine=Features,
+        parts=Parts(store=CountsNoJob),
+        caught_as=caught("limit"),
+        job_types=("play.alone_waits", "play.elsewhere"),
     ),
     "inputs named without condition": Ablation(
         machine=Features,

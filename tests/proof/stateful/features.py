@@ -1,4 +1,4 @@
-"""The machine with additional features: quick jobs, deletions, locks, deduplication, tracked jobs."""
+"""The machine with additional features: quick jobs, deletions, locks, deduplication, tracked jobs, limits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ TYPES_OF_A_RUN: list[tuple[str, ...]] = [
     ("play.alone", "play.alone_waits"),
     ("play.alone_joins", "play.alone_waits", "play.alone_retries"),
     ("play.alone", "play.alone_joins"),
+    ("play.alone_works", "play.alone_waits"),
     ("play.pair", "play.pair_raises"),
+    ("play.mine", "play.mine_alone"),
+    ("play.same", "play.same_alone"),
     ("play.once", "play.once_raises"),
     ("play.elsewhere",),
 ]
@@ -40,10 +43,14 @@ class Features(Machine):
     job_types: ClassVar[tuple[str, ...]] = FEATURES
 
     @initialize(
-        passes_reads=st.sampled_from([True] * 5 + [False]), types=st.sampled_from(TYPES_OF_A_RUN), jobs=st.integers(0, 2)
+        passes_reads=st.sampled_from([True] * 5 + [False]),
+        types=st.sampled_from(TYPES_OF_A_RUN),
+        jobs=st.integers(0, 2),
+        limited=st.sampled_from([False, False, True]),
     )
-    def begin(self, *, passes_reads: bool, types: tuple[str, ...], jobs: int) -> None:
-        """Start with some jobs; a run has few job types, so that it gets deep."""
+    def begin(self, *, passes_reads: bool, types: tuple[str, ...], jobs: int, limited: bool = False) -> None:
+        """Start with some jobs, perhaps under limits; a run has few job types, so that it gets deep."""
+        self.world.is_limited = limited
         self._begin(passes_reads=passes_reads, types=types, jobs=jobs)
 
     @precondition(lambda self: self.world.has_jobs)

@@ -257,6 +257,36 @@ def pair_raises(part: Part, context: JobContext) -> Output:
     raise ValueError("canary")
 
 
+@job("play.alone_works", timeout_seconds=300, max_attempts=2, **_lock("QUEUE"))
+def alone_works(part: Part, context: JobContext) -> Output:
+    """Work for long under the same lock, on short leases."""
+    return _work("alone_works", part, context)
+
+
+@job("play.mine", max_attempts=2, exclusive=Exclusive("play.mine", scope="OWNER", policy="QUEUE"), **_ODD)
+def mine(part: Part, context: JobContext) -> Output:
+    """Work under a lock of its owner; another job of that owner waits."""
+    return _alone("mine", part, context)
+
+
+@job("play.mine_alone", exclusive=Exclusive("play.mine", scope="OWNER"), **_ODD)
+def mine_alone(part: Part, context: JobContext) -> Output:
+    """Work under the same lock, which rejects another job of that owner."""
+    return _alone("mine_alone", part, context)
+
+
+@job("play.same", max_attempts=2, exclusive=Exclusive("play.same", scope="INPUT", policy="QUEUE"), **_ODD)
+def same(part: Part, context: JobContext) -> Output:
+    """Work under a lock of its owner and input; another job of that input waits."""
+    return _alone("same", part, context)
+
+
+@job("play.same_alone", exclusive=Exclusive("play.same", scope="INPUT"), **_ODD)
+def same_alone(part: Part, context: JobContext) -> Output:
+    """Work under the same lock, which rejects another job of that input."""
+    return _alone("same_alone", part, context)
+
+
 @job("play.once", max_attempts=2, dedupe_seconds=300, **_ODD)
 def once(part: Part, context: JobContext) -> Output:
     """Work; the same input is the same job."""

@@ -127,9 +127,13 @@ class Ledger:
         return next((asked for asked in self._world.notes.asked if asked.invocation is invocation), None)
 
     def lock_of(self, request: Request) -> str | None:
-        """Return the lock of the requested job."""
+        """Return the lock of the requested job: its name, and what else tells it from others of its scope."""
         lock = self._world.all_job_types[request.job_type].exclusive
-        return None if lock is None else lock.name
+        if lock is None:
+            return None
+        owner = [] if lock.scope == "GLOBAL" else [request.owner]
+        part = [str(request.body.input)] if lock.scope == "INPUT" else []
+        return " ".join([lock.name, *owner, *part])
 
     def was_held_by_another(self, lock: str | None, invocation: Invocation) -> bool:
         """Return whether another job of the same lock was unfinished since the invocation began."""

@@ -326,8 +326,9 @@ class Machine(RuleBasedStateMachine):
         job_type = self.world.all_job_types[name]
         if job_type.tracked:
             return Request(**{**asked, "is_large": False}, job_type=name, number=0)
-        # All deduplicated jobs have the same input.
-        return Request(**asked, job_type=name, number=0 if job_type.dedupe else len(self.requests))
+        # Jobs that are compared by their input have the same one.
+        is_same = job_type.dedupe or (job_type.exclusive is not None and job_type.exclusive.scope == "INPUT")
+        return Request(**asked, job_type=name, number=0 if is_same else len(self.requests))
 
     def _submit(self, request: Request, plan: Plan) -> None:
         self.requests.append(request)

@@ -55,6 +55,8 @@ SIGHTS = {
         "a request repeated",
         "a running job cancelled",
         "a job retried",
+        "a job rejected for its owner's unfinished jobs",
+        "a job rejected for its owner's rate",
     },
 }
 """The events that a run must contain to prove something."""

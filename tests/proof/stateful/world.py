@@ -24,8 +24,10 @@ from asyncjobs.core.clock import to_milliseconds
 from asyncjobs.core.errors import MalformedMessage
 from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsQuery, Queries
@@ -68,6 +70,9 @@ PAUSE_OF_THE_WORLD = timedelta(minutes=5)
 """The time by which an invocation may outlive its timeout: its host may pause, and Lambda's clock with it."""
 
 VISIBILITY = timedelta(seconds=5400)
+MAX_LIVE, RATE = 4, SubmitRate(12, 6)
+"""The limits of a run that has some."""
+
 MAX_RECEIVE_COUNT = 2
 """Fewer than in the template, for more dead letters."""
 
@@ -193,6 +198,8 @@ class World:
         self.scheduler = Scheduler()
         self.notes = Notes()
         self.invocations: list[Invocation] = []
+        self.is_limited = False
+        """Whether owners have limits in this run."""
         self.passes_reads = False
         """Whether new invocations do not pause at reads."""
         self._number = 0
@@ -242,20 +249,31 @@ class World:
             return Executor(locks=locks, jitter=random.Random(7), sleep=lambda _: pause(), **common, **changes)
 
         inline = executor(locks, at_most=AT_MOST)
-        self.commands = parts.commands(
-            queue=sqs,
-            max_retention=timedelta(days=30),
-            locks=lambda: locks,
-            new_worker_token=WorkerToken.new,
-            inline_executor=parts.inline_executor(
-                threshold=QUICK, history=FakeHistory(), executor=lambda: inline, clock=self.clock
-            ),
-            **common,
-        )
+
+        def commands(admission: Admission | None) -> Commands:
+            return parts.commands(
+                queue=sqs,
+                max_retention=timedelta(days=30),
+                locks=lambda: locks,
+                new_worker_token=WorkerToken.new,
+                admission=admission,
+                inline_executor=parts.inline_executor(
+                    threshold=QUICK, history=FakeHistory(), executor=lambda: inline, clock=self.clock
+                ),
+                **common,
+            )
+
+        admission = Admission(store=self.store, queue=sqs, clock=self.clock, rate=RATE, max_live=MAX_LIVE)
+        self._commands = {False: commands(None), True: commands(admission)}
         self.queries = Queries(**common)
         self.reports = Reports(store=self.store, clock=self.clock)
         self.worker = BatchWorker(executor(parts.worker_locks(store=self.store, queue=sqs, clock=self.clock)), sqs)
         self.sweeper = Sweeper(store=self.store, queue=sqs, locks=locks, clock=self.clock)
+
+    @property
+    def commands(self) -> Commands:
+        """Return the commands of this run, with or without limits."""
+        return self._commands[self.is_limited]
 
     def close(self) -> None:
         """Close the world."""
