@@ -88,7 +88,8 @@ class Answers:
             if not self._ledger.was_held_by_another(self._ledger.lock_of(request), invocation) or not rolled_back:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, NotAdmitted | UnknownJobType | IdempotencyKeyReused):
-            if created:
+            # Its job may have been retried and deleted while it paused; its key then belongs to another job.
+            if any(self._ledger.present(each) for each in created):
                 violated("unexpected", f"{invocation} was refused, but created a job.")
             if isinstance(error, NotAdmitted):
                 self._judge_rejection(invocation, request.owner, error)
