@@ -107,7 +107,7 @@ def _endings(stage: Stage, deletions: Collection[str]) -> dict[str, Ending]:
     for item in _items(stage):
         job_id = item["pk"]["S"].rsplit("#", 1)[1]
         if job_id in deletions and int(item["recordExpiresAt"]["N"]) <= time.time():
-            # A deletion that died leaves a record that has expired, whose objects may be gone.
+            # A deletion that died leaves a record that has expired, whose objects may be deleted.
             continue
         status, attempt, generation = item["status"]["S"], int(item["attempt"]["N"]), item["gen"]["S"]
         result = item["result"]["S"].encode() if "result" in item else None

@@ -423,7 +423,7 @@ def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] 
     happened = world.happened
     say("happened: " + ", ".join(f"{name} {times}" for name, times in sorted(happened.items())))
     injected = sum(happened[fault.name.lower()] for fault in Fault) + happened["killed_inside"] + happened["pauses"]
-    # A deletion that died leaves a record that has expired, whose objects may be gone.
+    # A deletion that died leaves a record that has expired, whose objects may be deleted.
     deleted = world.ledger.deletions
     present = [
         job

@@ -127,7 +127,7 @@ class Ledger:
         return next((asked for asked in self._world.notes.asked if asked.invocation is invocation), None)
 
     def lock_of(self, request: Request) -> str | None:
-        """Return the lock of the requested job: its name, and what else tells it from others of its scope."""
+        """Return the lock of the requested job: its name, and what else distinguishes it in its scope."""
         lock = self._world.all_job_types[request.job_type].exclusive
         if lock is None:
             return None
