@@ -12,7 +12,7 @@ APART = ("dynamodb_history",)
 """Also sends requests, but no job depends on them. tests/unit/estimates/test_history.py covers what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
-_PORTS = frozenset({"self._store", "self._queue", "self._objects"})
+_PORTS = frozenset({"self._store", "self._queue", "self._objects", "self._writer"})
 
 
 def call_sites() -> frozenset[str]:
