@@ -161,7 +161,7 @@ def test_cors_allows_every_method_and_needed_header() -> None:
     assert (condition, without) == ("WithOrigins", ref("AWS::NoValue"))
     assert set(cors["AllowMethods"]) == {route.split()[0] for route, _, _ in deployed_routes()}
     assert set(cors["AllowHeaders"]) == {
-        *("authorization", "content-type", "idempotency-key", "if-none-match", "prefer"),
+        *("authorization", "content-type", "content-encoding", "idempotency-key", "if-none-match", "prefer"),
         *("traceparent", "tracestate", "baggage"),
     }
     assert set(cors["ExposeHeaders"]) == {

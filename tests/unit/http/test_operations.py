@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.codegen.openapi import OPERATIONS
+from asyncjobs.codegen.openapi import OPERATIONS, codes_of
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import Result, Status
 from asyncjobs.http.operations import Operation
@@ -83,6 +83,12 @@ def test_every_answer_has_the_security_headers(api: InMemoryApi, route: str, acc
 
 
 OWNERS = st.text("ab|. ", min_size=1, max_size=3)
+
+
+def test_accept_matters_where_there_is_a_body_to_choose() -> None:
+    ignored = {operation.route for operation in OPERATIONS if not operation.is_json}
+    assert ignored == {"DELETE /jobs/{asyncJobId}", "DELETE /uploads/{key}", "GET /jobs/{asyncJobId}/result"}
+    assert not [each for each in OPERATIONS if each.route.startswith("DELETE") and "NOT_ACCEPTABLE" in str(codes_of(each))]
 
 
 STEPS = st.lists(

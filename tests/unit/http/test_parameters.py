@@ -53,6 +53,14 @@ def test_query_is_decoded_as_forms_encode_it(api: InMemoryApi) -> None:
     assert len(api.call(JOBS, query="jobType=a+b%2B%c3%bc").body["jobs"]) == 1
 
 
+@pytest.mark.parametrize("name", ["status", "jobType", "limit"])
+@pytest.mark.parametrize("form", ["{}=", "{}"])
+def test_empty_parameter_is_400(api: InMemoryApi, name: str, form: str) -> None:
+    """It was probably meant to be left out, and an empty list would hide that."""
+    answer = api.call(JOBS, query=form.format(name))
+    assert (answer.status, answer.pointers) == (400, [f"/{name}"])
+
+
 def test_each_invalid_parameter_is_named(api: InMemoryApi) -> None:
     answer = api.call(JOBS, query={"owner": "bob", "status": "x", "limit": "x"})
     assert answer.pointers == ["/limit", "/owner", "/status"]

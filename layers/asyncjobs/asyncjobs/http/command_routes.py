@@ -170,7 +170,6 @@ class CommandRoutes:
         "DELETE /jobs/{asyncJobId}",
         answers={204: Success("The job is deleted.")},
         errors=("JOB_NOT_FINISHED", "UNAVAILABLE"),
-        is_json=False,
     )
     def delete_job(self, request: Request) -> Answer:
         """Delete a finished job, its input and its results.
@@ -294,7 +293,7 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
             },
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
             waiting_errors=("INVALID_INPUT", "JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED", "NOT_ACCEPTABLE"),
-            is_json=False,
+            may_redirect=True,
             handler=_with_input(job_type, CommandRoutes.answer_with_result),
             job_type=job_type,
         )

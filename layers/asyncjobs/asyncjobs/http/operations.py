@@ -54,7 +54,7 @@ class Operation:
         example: Any = None,
         errors: tuple[str, ...] = (),
         waiting_errors: tuple[str, ...] = (),
-        is_json: bool = True,
+        may_redirect: bool = False,
         security: Literal["bearer", "workerToken"] | None = "bearer",
         description: str = "",
         handler: Handler | None = None,
@@ -73,8 +73,11 @@ class Operation:
         """Codes of problems that the operation has in addition."""
         self.waiting_errors = waiting_errors
         """Codes of problems that say how the job ended while its caller waited."""
-        self.is_json = is_json
-        """Whether every answer is JSON: then a request that accepts none is rejected before it has any effect."""
+        self.is_json = not may_redirect and any(success.schema for success in answers.values())
+        """Whether every answer with a body is JSON: then a request that accepts none is rejected before it has any effect.
+
+        An operation that may redirect to an object of another type checks that itself, when it has the answer.
+        """
         self.security = security
         """The token that the operation requires. The gateway verifies a `bearer` token, the function any other."""
         self.description = description

@@ -35,6 +35,8 @@ def jobs_query(owner: str, query: Query) -> JobsQuery:
     status = parameters.get("status")
     if status is not None and status not in Status.__members__:
         problems.append(InputProblem("/status", f"must be one of {', '.join(Status)}"))
+    if parameters.get("jobType") == "":
+        problems.append(InputProblem("/jobType", "must be the name of a job type"))
     limit = parameters.get("limit", "20")
     if not _PAGE_SIZE.fullmatch(limit):
         problems.append(InputProblem("/limit", "must be a whole number from 1 to 100"))

@@ -168,7 +168,7 @@ class QueryRoutes:
             ),
         },
         errors=("NOT_ACCEPTABLE", "JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
-        is_json=False,
+        may_redirect=True,
     )
     def get_job_result(self, request: Request) -> Answer:
         """Get a job's result."""
