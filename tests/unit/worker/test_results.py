@@ -125,6 +125,14 @@ def test_value_without_json_of_its_own_fails_the_job(run_function: RunFunction, 
     assert "canary" not in str(ended.error)
 
 
+@pytest.mark.parametrize("annotation", [dict[int, str], dict[str, dict[int, str]], dict[int | str, str]], ids=str)
+def test_keys_that_the_declared_type_would_make_one_fail_the_job(run_function: RunFunction, annotation: Any) -> None:
+    value: Any = {1: "int", "1": "str"}
+    if annotation == dict[str, dict[int, str]]:
+        value = {"a": value}
+    assert code(run_function(returning(value, annotation))) == "RESULT_NOT_SERIALIZABLE"
+
+
 def test_value_that_holds_itself_fails_the_job(run_function: RunFunction) -> None:
     circle: list[Any] = []
     circle.append(circle)

@@ -103,6 +103,8 @@ def _with_lists(value: Any) -> Any:
     """Return the value with a list in place of each generator, so that what the generator raises is not lost in pydantic."""
     kind = type(value)
     if kind is dict:
+        # Also here, since a mapping of another key type makes one key of two: 1 and "1" are one integer.
+        _check_names(value)
         return {name: _with_lists(member) for name, member in value.items()}
     if kind is list or kind is tuple:
         return kind(map(_with_lists, value))
@@ -142,15 +144,22 @@ def _check_members(value: Any) -> None:
     while todo:
         part = todo.pop()
         if isinstance(part, dict):
-            if not all(type(name) is str for name in part):
-                todo.extend(part)
-                if len(to_jsonable_python(dict.fromkeys(part), serialize_unknown=True)) < len(part):
-                    raise _not_serializable("Two keys of an object are the same text in JSON.")
+            _check_names(part)
             todo.extend(part.values())
         elif isinstance(part, (list, tuple, set, frozenset)):
             todo.extend(part)
         elif isinstance(part, (float, Decimal)) and not math.isfinite(part):
             raise _not_serializable("NaN and infinity are not JSON.")
+
+
+def _check_names(part: dict[Any, Any]) -> None:
+    """Raise `Fatal` if two keys are one name in JSON, or one is not a number."""
+    if all(type(name) is str for name in part):
+        return
+    if any(isinstance(name, (float, Decimal)) and not math.isfinite(name) for name in part):
+        raise _not_serializable("NaN and infinity are not JSON.")
+    if len(to_jsonable_python(dict.fromkeys(part), serialize_unknown=True)) < len(part):
+        raise _not_serializable("Two keys of an object are the same text in JSON.")
 
 
 def _not_serializable(what: str) -> Fatal:
