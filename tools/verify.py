@@ -383,8 +383,7 @@ def _request(deployment: Deployment) -> str:
     twice = [("content-type", "application/json"), ("idempotency-key", "k"), ("idempotency-key", "k")]
     _expect(deployment.http.post("/jobs", content=b"{}", headers=twice), httpx.codes.BAD_REQUEST)
     _expect(deployment.anonymous.head("/health"), httpx.codes.OK)
-    large = deployment.http.post("/jobs", content=b" " * 7_000_000, headers=headers[:1]).status_code
-    return f"a compressed body, a repeated parameter, a repeated header, HEAD; 7 MB are {large}"
+    return "a compressed body, a repeated parameter, a repeated header, HEAD"
 
 
 @check("A browser origin may call the API")
@@ -409,7 +408,6 @@ def _no_route(deployment: Deployment) -> str:
     seen = {
         "an unknown method": deployment.http.put("/jobs"),
         "a slash at the end": deployment.http.get("/jobs/"),
-        "HEAD": deployment.http.head("/job-types"),
         "a body of 7 MB": deployment.http.post("/jobs", json={"input": "x" * 7_000_000}),
     }
     return ", ".join(f"{what} {answer.status_code}" for what, answer in seen.items())

@@ -124,6 +124,7 @@ def test_body_of_more_than_256_kb_is_413(send: Send, call: Call) -> None:
         (b'{"input":' + b"[" * 32 + b"]" * 32 + b"}", "/input" + "/0" * 31),
         (b"[" * 5000, ""),
         (b"\xff\xfe", ""),
+        (b'{"message":"M\xfcller"}', ""),
         ('{"message":"x"}'.encode("utf-16"), ""),
         (b'\xef\xbb\xbf{"message":"x"}', ""),
         (rb'{"message":"\u0000"}', "/message"),

@@ -364,6 +364,23 @@ def test_head_is_the_route_of_get() -> None:
     assert not Request(sample("status")).is_head
 
 
+@pytest.mark.parametrize(
+    ("sent", "is_rejected"),
+    [("\u00fc".encode("latin-1"), True), ("\ufffd".encode(), False), ("\u00fc \ufffd".encode(), False)],
+    ids=["latin-1", "U+FFFD", "both"],
+)
+def test_text_that_the_gateway_has_replaced_is_rejected(sent: bytes, is_rejected: bool) -> None:
+    data = b'"' + sent + b'"'
+    headers = {"content-type": "application/json; charset=iso-8859-1", "content-length": str(len(data))}
+    found = request(headers=headers, body=data.decode(errors="replace"))
+    if is_rejected:
+        with pytest.raises(Problem) as raised:
+            found.json()
+        assert (raised.value.code, "not UTF-8" in raised.value.detail) == ("INVALID_JSON", True)
+    else:
+        assert found.json() == sent.decode()
+
+
 def compressed(data: bytes, coding: str = "gzip", **event: Any) -> Request:
     body = base64.b64encode(data).decode()
     return request(headers={"content-encoding": coding}, body=body, isBase64Encoded=True, **event)

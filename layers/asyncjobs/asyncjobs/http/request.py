@@ -58,8 +58,8 @@ class Request:
     def base(self) -> str:
         """Return the API's base path as a reference that is relative to the request's URL (RFC 3986 4.2).
 
-        It leads there from behind a stage, the base path of a custom domain, and the prefix of a proxy: the function does not
-        know the URL that the client used, only how deep in the API it is.
+        It leads there from behind a stage, the base path of a custom domain, and the prefix of a proxy: the function cannot see
+        the URL that the client used, only how deep in the API it is.
         """
         raw_path: str = self._event.get("rawPath", "")
         depth = self.route.partition(BASE_PATH)[2].count("/") + raw_path.endswith("/")
@@ -168,8 +168,8 @@ class Request:
     def _check_content_type(self) -> None:
         """Raise a `Problem` (415) unless the type is JSON.
 
-        JSON has no parameters, so none has an effect, `charset` among them (RFC 8259 11). Only one that no ASCII text has
-        is rejected here, where its name can be said.
+        JSON has no parameters, so none has an effect, `charset` among them (RFC 8259 11). A charset that is not a superset of
+        ASCII is rejected here: its bytes would be reported as broken JSON.
         """
         types = elements(self.headers.get("content-type", ""))
         if len(types) > 1:
@@ -191,6 +191,9 @@ class Request:
         ]
         if len(codings) > 1 or not {*codings} <= {*_GZIP}:
             raise Problem("UNSUPPORTED_CONTENT_ENCODING")
+        if not codings and "\ufffd" in body and self.headers.get("content-length") not in (None, str(len(data))):
+            # The gateway has replaced what is not UTF-8, which nobody would see.
+            raise invalid_json("", "The body is not UTF-8.")
         if codings and is_encoded:
             data = _expanded(data)
         elif codings and data.startswith(_LIKE_GZIP):
