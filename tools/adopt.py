@@ -76,6 +76,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("parameters", nargs="*", help="the deleted stack's parameters, such as MaxRetentionDays=90")
     options = parser.parse_args(arguments)
+    if not (options.stack and options.table and options.bucket):
+        parser.error(
+            "Give STACK=, TABLE= and BUCKET=: the names of the new stack, and of the table and the bucket that were kept."
+        )
     physical = {"Table": options.table, "Bucket": options.bucket, **({"UserPool": options.pool} if options.pool else {})}
     parameters = dict(each.split("=", 1) for each in options.parameters)
     try:

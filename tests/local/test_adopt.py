@@ -58,6 +58,12 @@ def test_missing_table_is_not_adopted_and_the_reason_is_shown(cloudformation: An
         adopt.adopt(cloudformation, "third", {"Table": "none"}, {})
 
 
+def test_missing_name_is_an_error_that_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        adopt.main(["--stack", "second", "--table", "", "--bucket", "b"])
+    assert "TABLE=" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("resources", [("Table", "Bucket"), KEPT])
 def test_import_template_refers_to_nothing_that_it_leaves_out(resources: tuple[str, ...]) -> None:
     text = adopt.import_template(adopt.TEMPLATE.read_text(), resources)
