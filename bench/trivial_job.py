@@ -22,6 +22,7 @@ from asyncjobs.log import LOGGER
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.worker import executor as executor_module
 from asyncjobs.worker.event_loop import run_plain
+from asyncjobs.worker.timeouts import ProcessEnd
 from tests.support.factories import OWNER, job_types_of
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor
@@ -79,8 +80,8 @@ def library_with_log_lines() -> Callable[[int], None]:
 
 
 def library_without_process_bound() -> Callable[[int], None]:
-    """Return what completes jobs without the watchdog thread that ends a hung process."""
-    vars(executor_module)["exit_after"] = lambda _limit: nullcontext()
+    """Return what completes jobs without the timer that ends a hung process."""
+    vars(executor_module)["exit_after"] = lambda _limit: nullcontext(ProcessEnd())
     return library()
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
-from asyncjobs.aws.log_lines import lambda_logger
+from asyncjobs.aws.log_lines import lambda_logger, request_of, set_request
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
@@ -18,13 +18,13 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.settings import Settings
-from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.inline import InlineExecutor
 
 if TYPE_CHECKING:
     from asyncjobs.limits.locks import Locks
     from asyncjobs.limits.waits import WaitSlots
     from asyncjobs.tracking.worker_token import WorkerToken
-    from asyncjobs.worker.executor import Executor
+    from asyncjobs.worker.job_process import JobProcess
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
@@ -55,13 +55,13 @@ def new_worker_token(owner: str) -> WorkerToken:
 
 
 @cache
-def executor() -> Executor:
-    """Return what runs quick jobs."""
-    from asyncjobs.worker.executor import Executor
+def job_process() -> JobProcess:
+    """Return the process that runs quick jobs. The first of them makes it."""
+    from asyncjobs.worker.job_process import JobProcess, inline_executor
 
-    return Executor(
-        store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, max_result=max_result, at_most=AT_MOST
-    )
+    ports: Any = {"store": store, "objects": objects, "catalog": catalog, "locks": locks(), "clock": utc_now}
+    executor = partial(inline_executor, max_result=max_result, **ports)
+    return JobProcess(executor, request=partial(request_of, logger), set_request=partial(set_request, logger))
 
 
 def wait_slots() -> WaitSlots:
@@ -98,7 +98,8 @@ commands = Commands(
     inline_executor=InlineExecutor(
         threshold=settings.immediate_threshold,
         history=DynamoHistory(settings.table_name, dynamodb),
-        executor=executor,
+        store=store,
+        run=lambda job: job_process().run(job),
         clock=utc_now,
     ),
 )

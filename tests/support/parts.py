@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import AsyncJob, DuePart, due_shards
+from asyncjobs.core.job import GRACE, AsyncJob, DuePart, due_shards
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import DueEntry, History, Objects, Queue, Store
 from asyncjobs.jobtypes.catalog import Catalog
@@ -18,6 +18,7 @@ from asyncjobs.worker import inline
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sweeper import Sweeper
 
 INLINE_THRESHOLD = timedelta(seconds=0.5)
@@ -55,12 +56,14 @@ def make_inline_executor(
     history: History,
     threshold: timedelta = INLINE_THRESHOLD,
 ) -> InlineExecutor:
-    """Return an inline executor over these ports."""
+    """Return an inline executor over these ports, which runs the jobs in this process."""
 
-    def executor() -> Executor:
-        return make_executor(store=store, queue=queue, objects=objects, catalog=catalog, clock=clock, at_most=inline.AT_MOST)
+    ports: Any = {"store": store, "queue": queue, "objects": objects, "catalog": catalog, "clock": clock}
 
-    return InlineExecutor(threshold=threshold, history=history, executor=executor, clock=clock)
+    def run(job: AsyncJob) -> AsyncJob | None:
+        return run_inline(make_executor(**ports, at_most=inline.AT_MOST), job)
+
+    return InlineExecutor(threshold=threshold, history=history, store=store, run=run, clock=clock)
 
 
 def make_sweeper(*, store: Store, queue: Queue, clock: Clock, threads: int = 1) -> Sweeper:
@@ -80,7 +83,7 @@ def run_attempt(
     """Run one attempt of the job, as the batch worker does."""
     plan = executor.plan(message.job_type)
     steps = executor.run(message, plan, claimant=claimant, remaining=remaining)
-    return run_side_by_side([steps], plan.timeout)[0] if plan.is_async else run_plain(steps)
+    return run_side_by_side([steps], plan.timeout + 2 * GRACE)[0] if plan.is_async else run_plain(steps)
 
 
 def run_claimed(executor: Executor, claim: AsyncJob) -> AsyncJob | None:

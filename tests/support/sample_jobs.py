@@ -65,7 +65,7 @@ class Turn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    turn: Literal["returns", "raises", "gives up", "dawdles", "dies"] = "returns"
+    turn: Literal["returns", "raises", "gives up", "dawdles", "hangs", "leaves a thread", "dies"] = "returns"
 
 
 @job("sample.is_quick", expected_seconds=0.1, timeout_seconds=30)
@@ -77,6 +77,9 @@ def is_quick(input: Turn, context: JobContext) -> int:
                 raise ValueError("canary-secret")
             case "dawdles":
                 time.sleep(20)
+            case "hangs":
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+                signal.pause()
             case "dies":
                 os._exit(9)
     if input.turn == "gives up":
@@ -89,6 +92,9 @@ async def is_quick_async(input: Turn, context: JobContext) -> int:
     """Do the same in a coroutine, of a type whose timeouts are not retried."""
     if input.turn == "dawdles" and context.attempt == 1:
         await asyncio.sleep(20)
+    if input.turn == "leaves a thread":
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 8)
+        await asyncio.sleep(0.05)
     return context.attempt
 
 
@@ -227,6 +233,63 @@ def sleeps_too_long(input: Seconds, context: JobContext) -> str:
 def holds_memory(input: Size, context: JobContext) -> int:
     """Hold this many bytes of memory."""
     return len(bytearray(input.size))
+
+
+class Silence(BaseModel):
+    """How long a job reports nothing, and whether it then suppresses an interruption and goes on for as long again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seconds: float = Field(default=0, ge=0, le=600)
+    is_stubborn: bool = False
+
+
+def _silent(input: Silence, context: JobContext) -> str:
+    try:
+        time.sleep(input.seconds)
+    except BaseException:
+        if not input.is_stubborn:
+            raise
+        time.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+async def _silent_async(input: Silence, context: JobContext) -> str:
+    try:
+        await asyncio.sleep(input.seconds)
+    except BaseException:
+        if not input.is_stubborn:
+            raise
+        await asyncio.sleep(input.seconds)
+    finally:
+        context.logger.info("cleaned up")
+    return "rested"
+
+
+@job("sample.is_silent", timeout_seconds=50)
+def is_silent(input: Silence, context: JobContext) -> str:
+    """Report nothing, on one lease."""
+    return _silent(input, context)
+
+
+@job("sample.is_silent_for_long", timeout_seconds=600)
+def is_silent_for_long(input: Silence, context: JobContext) -> str:
+    """Report nothing, on leases that are renewed."""
+    return _silent(input, context)
+
+
+@job("sample.is_silent_async", timeout_seconds=50)
+async def is_silent_async(input: Silence, context: JobContext) -> str:
+    """Report nothing in a coroutine, on one lease."""
+    return await _silent_async(input, context)
+
+
+@job("sample.is_silent_for_long_async", timeout_seconds=600)
+async def is_silent_for_long_async(input: Silence, context: JobContext) -> str:
+    """Report nothing in a coroutine, on leases that are renewed."""
+    return await _silent_async(input, context)
 
 
 @job("sample.dies_once", timeout_seconds=300)

@@ -31,6 +31,7 @@ LEVELS = {
     "WAIT_REFUSED": logging.INFO,
     "PROBLEM_ANSWERED": logging.INFO,
     "REQUEST_FAILED": logging.ERROR,
+    "INLINE_RUN_FAILED": logging.ERROR,
     "DELIVERY_IGNORED": logging.INFO,
     "DELIVERY_FAILED": logging.ERROR,
     "MESSAGE_MALFORMED": logging.ERROR,

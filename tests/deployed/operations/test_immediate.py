@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 
 from local.stack import LocalStack
 from tests.support.deployed import Caller, log_events
+from tests.support.pace import SLOWNESS
 
 
 def quick(caller: Caller, turn: str = "returns", job_type: str = "sample.is_quick", **headers: str) -> httpx.Response:
@@ -28,9 +31,25 @@ def test_quick_job_that_raises_is_retried_in_the_queue(alice: Caller, stack: Loc
     assert sorted(line["attempt"] for line in lines if line["message"] == "JOB_STARTED") == [1, 2]
 
 
-def test_quick_job_that_kills_its_process_is_accepted(alice: Caller, key: str) -> None:
-    assert quick(alice, "dies", **{"idempotency-key": key}).status_code >= 500
-    again = quick(alice, "dies", **{"idempotency-key": key})
-    assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.ACCEPTED, "true")
-    assert (again.json()["status"], again.json()["attempt"]) == ("IN_PROGRESS", 1)
-    assert alice.post(f"/jobs/{again.json()['asyncJobId']}/cancel").status_code == httpx.codes.OK
+def test_quick_job_that_kills_its_process_goes_to_a_worker(alice: Caller) -> None:
+    answer = quick(alice, "dies")
+    assert (answer.status_code, answer.json()["status"], answer.json()["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
+    assert alice.wait_for(answer.json())["result"] == 2
+
+
+@pytest.mark.parametrize("turn", ["dawdles", "hangs"])
+def test_quick_job_that_does_not_end_is_answered_in_time(alice: Caller, turn: str) -> None:
+    quick(alice)  # a warm function
+    began = time.monotonic()
+    answer = quick(alice, turn)
+    assert time.monotonic() - began < 5 + 5 * SLOWNESS
+    assert (answer.status_code, answer.json()["status"], answer.json()["attempt"]) == (httpx.codes.ACCEPTED, "PENDING", 1)
+    assert alice.wait_for(answer.json())["result"] == 2
+
+
+def test_quick_job_that_leaves_a_thread_is_answered_when_it_ends(alice: Caller) -> None:
+    quick(alice, job_type="sample.is_quick_async")  # a warm function
+    began = time.monotonic()
+    answer = quick(alice, "leaves a thread", job_type="sample.is_quick_async")
+    assert time.monotonic() - began < 4 * SLOWNESS
+    assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")

@@ -94,6 +94,14 @@ def reports(input: Note, context: JobContext) -> str:
     return digest(input.note)
 
 
+@job("crash.is_silent", timeout_seconds=15)
+def is_silent(input: Note, context: JobContext) -> str:
+    """Report nothing on one lease, until the attempt has read whether the job is still its own."""
+    note_start(context)
+    time.sleep(3)
+    return digest(input.note)
+
+
 @job("crash.gives_up", timeout_seconds=LONG)
 def gives_up(input: Note, context: JobContext) -> None:
     """Fail without a retry."""
@@ -169,6 +177,15 @@ def gives_up_quickly(input: Note, context: JobContext) -> None:
     """Fail without a retry in the submit function."""
     note_start(context)
     raise Fatal("Never.", code="HOPELESS")
+
+
+@job("crash.dies_quickly", expected_seconds=0.1, timeout_seconds=6)
+def dies_quickly(input: Note, context: JobContext) -> str:
+    """End the process in the first attempt, and succeed in the worker."""
+    note_start(context)
+    if context.attempt == 1:
+        os._exit(9)
+    return digest(input.note)
 
 
 @job("crash.is_quick_later", expected_seconds=0.1, timeout_seconds=6)

@@ -87,6 +87,8 @@ class Row:
     error: str | None = None
     input_size: int = 0
     own_user: bool = False
+    is_of_the_function: bool = False
+    """The submit function itself makes the call, not the process that runs the job."""
     runs_last: bool = False
     """Two of its requests must overlap within seconds: it runs after all others."""
 
@@ -128,11 +130,14 @@ def starts_inline(row: Row, cell: Cell) -> None:
 
 
 def runs_inline(row: Row, cell: Cell) -> None:
-    """Inject the fault into the running submit function. The job is accepted: the answer has its state, or there is none."""
+    """Inject the fault into the process that runs the job, or into the submit function after it.
+
+    The job is accepted: the answer has its state, also when its process is killed. Only the function itself may leave no answer.
+    """
     cell.arm()
     answer = cell.submit()
     cell.had_enough_time()
-    if cell.fault.kills:
+    if cell.fault.kills and row.is_of_the_function:
         cell.answers_as_faulted(answer)
     elif row.status == "FAILED":
         assert (answer.status_code, answer.json()["code"]) == (FAILED, "JOB_FAILED"), answer.text
@@ -655,6 +660,7 @@ ROWS = (
         "crash.reports",
         _second_if(*_KILLS),
     ),
+    Row("a silent attempt reads its job", _GET, "get < Heartbeat.read", runs, "crash.is_silent", _second_if(*_KILLS)),
     Row("a large result is put", _PUT_RESULT, "__exit__ < Attempt._succeeded", runs, "crash.returns_much", _UPLOADS),
     Row("a streamed result begins", _CREATE, "write < LimitedResult.write", runs, "crash.streams", _UPLOADS),
     Row("a streamed result's part", _PART, "write < LimitedResult.write", runs, "crash.streams", _UPLOADS),
@@ -738,11 +744,21 @@ ROWS = (
         _always(2),
     ),
     Row(
+        "submit releases a quick job whose process is lost",
+        _SWAP,
+        "swap_if_unchanged < InlineExecutor._released > PENDING > inline",
+        runs_inline,
+        "crash.dies_quickly",
+        _always(2),
+        is_of_the_function=True,
+    ),
+    Row(
         "submit hands a quick job over",
         _SEND,
         "send < Sender.send > handed over",
         runs_inline,
         "crash.is_quick_later",
         _always(2),
+        is_of_the_function=True,
     ),
 )

@@ -40,6 +40,7 @@ from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.soak import jobs
 from tests.proof.soak.jobs import Kind, Task
@@ -381,7 +382,8 @@ class World:
         inline_executor = InlineExecutor(
             threshold=timedelta(seconds=0.5),
             history=FakeHistory(),
-            executor=lambda: self._executor(process, at_most=AT_MOST),
+            store=self._ports(process)["store"],
+            run=lambda job: run_inline(self._executor(process, at_most=AT_MOST), job),
             clock=self.clock,
         )
         ports = self._ports(process)
@@ -417,7 +419,7 @@ def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] 
     """Run the whole soak."""
     world = World(seed=seed, fault_rate=fault_rate)
     # A heartbeat's thread uses real time, but here time is virtual: `work` sends the heartbeats.
-    with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "_start"):
+    with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "start_thread"):
         world.run(count)
         world.come_to_rest()
     happened = world.happened

@@ -18,7 +18,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from asyncjobs.core.errors import TimeLimitExceeded
+from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 
 SDK_TRIES = 4
 """The number of tries of boto3, as `asyncjobs.aws` sets it."""
@@ -89,6 +89,8 @@ class Invocation:
         self.passes_reads = False
         """Whether reads succeed without a yield point, so that the plan's decisions apply to writes."""
         self.has_time_limit = False
+        self.interruption: JobInterrupted | None = None
+        """What a heartbeat has found, to be raised in the job."""
         self.killed = False
         self.done = False
         self.answer: Any = None
@@ -248,6 +250,9 @@ class Scheduler:
         if decision is Decision.RING and invocation.has_time_limit:
             self.faults += 1
             raise TimeLimitExceeded("The timeout has ended.")
+        if invocation.interruption is not None and invocation.has_time_limit:
+            reason, invocation.interruption = invocation.interruption, None
+            raise reason
         return decision
 
     def _hand_over(self, invocation: Invocation) -> None:

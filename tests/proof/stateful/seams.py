@@ -1,6 +1,7 @@
 """Replacements for the product's real time, threads and randomness.
 
-Timeouts use SIGALRM, which only a main thread receives: here they fire when the scheduler decides. A heartbeat has a thread that
+Timeouts and other interruptions use a signal, which only a main thread receives: here a timeout fires when the scheduler
+decides, and another interruption is raised at the attempt's next yield point. A heartbeat has a thread that
 waits in real time: here each `beat()` is a separate step. Ids are random: here they are the same in every run. Parts of a
 streamed result are 8 MB: here they are small, so that there are several. The due index has many partitions: here it has few, so
 that a sweep has few yield points.
@@ -18,10 +19,10 @@ from unittest.mock import patch
 
 from asyncjobs.aws import s3
 from asyncjobs.core import job
-from asyncjobs.core.errors import TimeLimitExceeded
+from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 from asyncjobs.core.job import DuePart
 from asyncjobs.tracking import worker_token
-from asyncjobs.worker import event_loop, executor, heartbeat, inline, sqs_batch
+from asyncjobs.worker import event_loop, executor, heartbeat, inline, sqs_batch, timeouts
 from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.scheduler import Invocation, Scheduler
 
@@ -45,6 +46,17 @@ class Pulse:
     def join(self) -> None:
         """Wait for the present write."""
         self._scheduler.join(self.under_way)
+
+
+class _Watch:
+    """Replaces the thread that starts the threads of heartbeats. Here an attempt that renews its lease has one from its start."""
+
+    def add(self, heartbeat: Heartbeat) -> None:
+        if heartbeat._renews_lease:
+            heartbeat.start_thread()
+
+    def remove(self, heartbeat: Heartbeat) -> None:
+        pass
 
 
 class _SameEachTime:
@@ -75,15 +87,15 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
             raise AssertionError("An attempt runs outside an invocation.")
         if limit <= timedelta(0):
             raise TimeLimitExceeded("The timeout ended before the job began.")
-        invocation.has_time_limit = True
+        invocation.interruption, invocation.has_time_limit = None, True
         try:
             return function()
         finally:
             invocation.has_time_limit = False
 
-    @contextmanager
-    def exit_after(_limit: timedelta) -> Iterator[None]:
-        yield
+    def interrupt_call(reason: JobInterrupted) -> None:
+        if scheduler.current is not None:
+            scheduler.current.process.interruption = reason
 
     def start(self: Heartbeat) -> None:
         if self._thread is None and scheduler.current is not None:
@@ -95,9 +107,12 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
     with ExitStack() as stack:
         for place, name, stand_in in (
             (executor, "call_with_timeout", call_with_timeout),
-            (executor, "exit_after", exit_after),
-            (event_loop, "exit_after", exit_after),
-            (heartbeat.Heartbeat, "_start", start),
+            (executor, "interrupt_call", interrupt_call),
+            (timeouts.ProcessEnd, "within", lambda _self, _limit: None),
+            (timeouts.ProcessEnd, "cancel", lambda _self: None),
+            (event_loop, "_thread_pool", lambda _steps: None),
+            (heartbeat, "_watch", _Watch()),
+            (heartbeat.Heartbeat, "start_thread", start),
             (job, "uuid", same),
             (sqs_batch, "secrets", same),
             (inline, "secrets", same),

@@ -36,6 +36,7 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
 from tests.proof.stateful import jobs
@@ -258,7 +259,11 @@ class World:
                 new_worker_token=WorkerToken.new,
                 admission=admission,
                 inline_executor=parts.inline_executor(
-                    threshold=QUICK, history=FakeHistory(), executor=lambda: inline, clock=self.clock
+                    threshold=QUICK,
+                    history=FakeHistory(),
+                    store=self.store,
+                    run=lambda job: run_inline(inline, job),
+                    clock=self.clock,
                 ),
                 **common,
             )

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from asyncjobs.core.job import GRACE
 from asyncjobs.worker import event_loop
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import blocking, run_plain, run_side_by_side
+
+MINUTE = timedelta(minutes=1)
 
 
 async def plain() -> int:
@@ -68,4 +74,97 @@ def test_coroutines_run_side_by_side_within_one_bound(monkeypatch: pytest.Monkey
 
     limit = timedelta(seconds=5)
     assert run_side_by_side([steps(1), steps(2)], limit) == [1, 2]
-    assert bounds == [limit + GRACE]
+    assert bounds == [limit]
+
+
+def test_blocking_calls_do_not_hold_up_the_other_coroutines() -> None:
+    async def steps() -> float:
+        began = time.monotonic()
+        await blocking(time.sleep, 0.3)
+        return time.monotonic() - began
+
+    began = time.monotonic()
+    assert len(run_side_by_side([steps(), steps(), steps()], MINUTE)) == 3
+    assert time.monotonic() - began < 0.8
+
+
+def test_blocking_calls_see_the_context_variables_of_their_caller() -> None:
+    variable = ContextVar("variable", default=0)
+
+    async def steps(number: int) -> int:
+        variable.set(number)
+        return await blocking(variable.get)
+
+    assert run_side_by_side([steps(1), steps(2)], MINUTE) == [1, 2]
+
+
+def test_threads_that_are_left_behind_are_not_waited_for() -> None:
+    done = threading.Event()
+
+    async def leaves_a_thread() -> None:
+        asyncio.get_running_loop().run_in_executor(None, done.wait, 20)
+        await asyncio.sleep(0.01)
+
+    began = time.monotonic()
+    run_side_by_side([leaves_a_thread()], MINUTE)
+    took = time.monotonic() - began
+    done.set()
+    assert took < 5
+
+
+def test_tasks_that_are_left_behind_are_cancelled() -> None:
+    cancelled = []
+
+    async def left() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            cancelled.append(True)
+
+    async def leaves_a_task(tasks: list[asyncio.Task[None]]) -> None:
+        tasks.append(asyncio.get_running_loop().create_task(left()))
+        await asyncio.sleep(0.01)
+
+    run_side_by_side([leaves_a_task([])], MINUTE)
+    assert cancelled == [True]
+
+
+def test_system_exit_in_a_task_of_a_job_ends_no_other_job() -> None:
+    async def exits() -> None:
+        sys.exit(3)
+
+    async def starts_a_task() -> str:
+        try:
+            await asyncio.get_running_loop().create_task(exits())
+        except SystemExit:
+            return "exited"
+        return "went on"
+
+    async def other() -> str:
+        await asyncio.sleep(0.05)
+        return "returned"
+
+    assert run_side_by_side([starts_a_task(), other()], MINUTE) == ["exited", "returned"]
+
+
+def test_plain_job_after_a_coroutine_may_call_get_event_loop() -> None:
+    """In a process of its own: another test may have called `asyncio.run`."""
+    program = """
+import asyncio, warnings
+from datetime import timedelta
+from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+warnings.simplefilter("ignore", DeprecationWarning)
+async def coroutine(): await asyncio.sleep(0)
+async def plain(): return asyncio.get_event_loop_policy().get_event_loop().run_until_complete(asyncio.sleep(0, "ran"))
+run_side_by_side([coroutine()], timedelta(minutes=1))
+print(run_plain(plain()))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(Path(event_loop.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ran.stdout, ran.stderr) == ("ran\n", "")

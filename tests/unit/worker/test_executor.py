@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +19,7 @@ from asyncjobs.core.job import GRACE, AsyncJob, JobKey, LockOwner, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.worker import heartbeat, timeouts
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
@@ -244,6 +250,135 @@ def test_result_is_recorded_through_a_few_seconds_of_throttling(
     assert stored(store, job).status is status
     assert (again_after is None) is (status is Status.COMPLETED)
     assert store.refusals == 0
+
+
+# ── Interruptions ──────────────────────────────────────────────────────────────────────────────────
+
+PLAIN = ["sample.is_silent", "sample.is_silent_for_long"]
+COROUTINES = ["sample.is_silent_async", "sample.is_silent_for_long_async"]
+ENDS = {
+    "JobCancelled": lambda job: job.cancelled(now=NOW),
+    "LeaseLost": lambda job: replace(job, attempt=2, claimed_by="w2"),
+}
+"""How a job may be taken away from its attempt, by the interruption's name."""
+
+
+@pytest.fixture
+def read_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "FIRST_READ", timedelta(seconds=0.02))
+
+
+def once_it_runs(store: FakeStore, key: JobKey, change: Callable[[AsyncJob], AsyncJob]) -> threading.Thread:
+    """Change the stored job from another thread, once its attempt has begun."""
+
+    def wait_and_change() -> None:
+        while store.jobs[key].status is not Status.IN_PROGRESS:
+            time.sleep(0.001)
+        time.sleep(0.05)
+        store.jobs[key] = change(store.jobs[key])
+
+    thread = threading.Thread(target=wait_and_change)
+    thread.start()
+    return thread
+
+
+@pytest.mark.usefixtures("read_soon")
+@pytest.mark.parametrize("reason", ENDS)
+@pytest.mark.parametrize("name", [*PLAIN, *COROUTINES])
+def test_job_that_was_taken_away_is_interrupted(
+    store: FakeStore, submit: Submit, run: Run, lines: Lines, name: str, reason: str
+) -> None:
+    job = submit(name, {"seconds": 20})
+    changing, began = once_it_runs(store, job.key, ENDS[reason]), time.monotonic()
+    assert run(job) is None
+    assert time.monotonic() - began < 10
+    changing.join()
+    assert lines.names() == ["JOB_STARTED", "cleaned up", "JOB_FENCED"]
+    assert lines.events[-1]["reason"] == reason
+    assert stored(store, job).result is None
+
+
+@pytest.mark.usefixtures("read_soon")
+@pytest.mark.parametrize("name", COROUTINES)
+def test_coroutine_that_suppresses_the_interruption_is_left_behind(
+    store: FakeStore, executor: Executor, submit: Submit, run: Run, lines: Lines, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_grace", timedelta(seconds=0.5))
+    job = submit(name, {"seconds": 20, "is_stubborn": True})
+    changing, began = once_it_runs(store, job.key, ENDS["JobCancelled"]), time.monotonic()
+    assert run(job) is None
+    assert time.monotonic() - began < 10
+    changing.join()
+    assert "JOB_FENCED" in lines.names()
+
+
+def test_coroutine_that_suppresses_its_time_limit_is_left_behind(
+    store: FakeStore, executor: Executor, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_grace", timedelta(seconds=0.1))
+    job = submit("sample.is_silent_async", {"seconds": 20, "is_stubborn": True}, deadline_at=NOW + timedelta(seconds=0.1))
+    began = time.monotonic()
+    assert run(job) is not None
+    assert time.monotonic() - began < 10
+    error = stored(store, job).error
+    assert error is not None
+    assert error.code == "TIME_LIMIT_EXCEEDED"
+
+
+def test_quick_job_costs_no_read(store: FakeStore, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[JobKey] = []
+    monkeypatch.setattr(store, "get", reads.append)
+    run(submit("sample.is_silent_for_long", {"seconds": 0.01}))
+    assert reads == []
+
+
+PROGRAM = """
+import threading, time
+from datetime import timedelta
+from asyncjobs.worker import heartbeat
+heartbeat.FIRST_READ = timedelta(seconds=0.02)
+from asyncjobs.core.clock import utc_now
+from asyncjobs.core.message import JobMessage
+from asyncjobs.jobtypes.catalog import Catalog
+from tests.support import sample_jobs
+from tests.support.factories import job_types_of, new_job
+from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_executor, run_attempt
+
+def cancel():
+    time.sleep(0.5)
+    store.jobs[job.key] = store.jobs[job.key].cancelled(now=utc_now())
+
+{prelude}
+store = FakeStore()
+job = new_job(job_type="{job_type}", now=utc_now()).with_input(text='{{"seconds": 30, "is_stubborn": true}}')
+store.jobs[job.key] = job
+catalog = Catalog(job_types_of(*vars(sample_jobs).values()))
+ports = dict(store=store, queue=FakeQueue(), objects=FakeObjects(), catalog=catalog, clock=utc_now)
+threading.Thread(target=cancel).start()
+run_attempt(make_executor(**ports, grace=timedelta(seconds=0.2)), JobMessage.of(job))
+print("lived on")
+"""
+
+
+@pytest.mark.parametrize(
+    ("job_type", "prelude"),
+    [("sample.is_silent", ""), ("sample.is_silent_async", "sample_jobs._silent_async = lambda *_: time.sleep(30)")],
+    ids=["suppresses the exception", "blocks the event loop"],
+)
+def test_job_that_cannot_be_interrupted_ends_with_its_process(job_type: str, prelude: str) -> None:
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(job_type=job_type, prelude=prelude)],
+        env={"PYTHONPATH": f"{Path(timeouts.__file__).parents[2]}:{root}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    assert "lived on" not in ended.stdout
+    assert "sample_jobs.py" in ended.stderr or "in <lambda>" in ended.stderr
 
 
 # ── Log ────────────────────────────────────────────────────────────────────────────────────────────

@@ -12,16 +12,17 @@ import pytest
 
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Retry, Unavailable
-from asyncjobs.core.job import AsyncJob, Priority, Status
+from asyncjobs.core.job import AsyncJob, Priority, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import Exclusive
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
-from asyncjobs.worker import inline
+from asyncjobs.worker import inline, job_process
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.inline import AT_MOST, InlineExecutor, JobProcessLost
+from asyncjobs.worker.job_process import run_inline
 from tests.support.factories import NOW, OWNER, job_type
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor
@@ -40,7 +41,7 @@ MakeInlineExecutor = Callable[[timedelta], InlineExecutor]
 
 @pytest.fixture
 def executors() -> list[Executor]:
-    """Return the executors that the inline executor has made."""
+    """Return the executors that have been made for quick jobs."""
     return []
 
 
@@ -71,7 +72,13 @@ def make_inline_executor(
         return executors[-1]
 
     def make(threshold: timedelta) -> InlineExecutor:
-        return InlineExecutor(threshold=threshold, history=history, executor=make_executor_here, clock=clock)
+        return InlineExecutor(
+            threshold=threshold,
+            history=history,
+            store=store,
+            run=lambda job: run_inline(make_executor_here(), job),
+            clock=clock,
+        )
 
     return make
 
@@ -180,6 +187,7 @@ def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inline, "AT_MOST", timedelta(seconds=0.1))
+    monkeypatch.setattr(job_process, "AT_MOST", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -249,6 +257,66 @@ def test_unrecorded_result_is_computed_again_after_the_lease(
     assert job.due_at is not None
     assert job.due_at <= job.lease_until
     assert job.is_claimable(job.lease_until + timedelta(milliseconds=1))
+
+
+# ── Lost processes ───────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def lost_after(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, catalog: Catalog, clock: FakeClock, history: FakeHistory
+) -> Callable[..., Commands]:
+    """Return a function that makes commands whose job process does what is given, and is then lost."""
+
+    def make(during: Callable[[AsyncJob], object], *, error: Exception | None = None) -> Commands:
+        def run(job: AsyncJob) -> AsyncJob | None:
+            during(job)
+            raise error or JobProcessLost
+
+        ports: dict[str, Any] = {"store": store, "clock": clock}
+        runs = InlineExecutor(threshold=HALF_A_SECOND, history=history, run=run, **ports)
+        return make_commands(**ports, queue=queue, objects=objects, catalog=catalog, inline_executor=runs)
+
+    return make
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(0, "WORKER_LOST"), (AT_MOST.total_seconds(), "HANDED_OVER")])
+def test_job_of_a_lost_process_goes_to_a_worker(
+    lost_after: Callable[..., Commands], clock: FakeClock, queue: FakeQueue, lines: Lines, seconds: float, code: str
+) -> None:
+    job = submit(lost_after(lambda _job: clock.advance(seconds=seconds))).job
+    assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, code)
+    assert job.is_claimable(clock.now)
+    assert queue.sent == [JobMessage.of(job)]
+    assert lines.names() == ["JOB_ACCEPTED", "JOB_STARTED", "JOB_RETRIED"]
+
+
+def test_end_that_a_lost_process_has_recorded_counts(
+    lost_after: Callable[..., Commands], store: FakeStore, clock: FakeClock, queue: FakeQueue
+) -> None:
+    def complete(job: AsyncJob) -> None:
+        store.swap_if_unchanged(job, job.completed(now=clock.now, result=Result(text="1")))
+
+    job = submit(lost_after(complete)).job
+    assert (job, job.status, queue.sent) == (store.jobs[job.key], Status.COMPLETED, [])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("canary-secret"), OSError("cannot fork"), Unavailable("throttled")])
+def test_accepted_job_is_answered_whatever_is_raised_after_its_put(
+    lost_after: Callable[..., Commands], store: FakeStore, lines: Lines, error: Exception
+) -> None:
+    job = submit(lost_after(lambda _job: None, error=error)).job
+    assert (job, job.status) == (store.jobs[job.key], Status.IN_PROGRESS)
+    assert lines.names()[-1] == "INLINE_RUN_FAILED"
+    assert "canary" not in lines.text()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no permission"), Unavailable("throttled")])
+def test_accepted_job_of_a_lost_process_is_answered_without_the_table(
+    lost_after: Callable[..., Commands], store: FakeStore, error: Exception
+) -> None:
+    job = submit(lost_after(lambda _job: store.failures.append(error))).job
+    assert (job, job.status) == (store.jobs[job.key], Status.IN_PROGRESS)
 
 
 def test_exclusive_job_is_sent(inline_executor: InlineExecutor, catalog: Catalog) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from asyncjobs.worker import kernel_timer
-from asyncjobs.worker.kernel_timer import KernelTimer
+from asyncjobs.worker.kernel_timer import INTERRUPTS, KernelTimer, ThreadTimer, TracebackTimer, interrupt_timer, process_timer
 
 HANGS = {
     "with the interpreter's lock": "ctypes.PyDLL(None).sleep(30)",
@@ -22,14 +22,14 @@ HANGS = {
 
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the timer")
-TIMERS = [pytest.param("KernelTimer.create()", marks=ON_LINUX, id="kernel"), pytest.param("ThreadTimer()", id="thread")]
+TIMERS = [pytest.param("process_timer()", marks=ON_LINUX, id="kernel"), pytest.param("TracebackTimer()", id="thread")]
 
 
 def run(timer: str, body: str) -> subprocess.CompletedProcess[str]:
     program = f"""
 import ctypes, signal, time
 from datetime import timedelta
-from asyncjobs.worker.kernel_timer import KernelTimer, ThreadTimer
+from asyncjobs.worker.kernel_timer import TracebackTimer, process_timer
 timer = {timer}
 def hangs():
     {body}
@@ -62,13 +62,15 @@ def test_stopped_timer_lets_the_process_live(timer: str) -> None:
 
 @ON_LINUX
 def test_timer_is_set_again_for_each_use() -> None:
-    ended = run("KernelTimer.create()", "[(timer.stop(), timer.start(timedelta(minutes=1)), time.sleep(0.3)) for _ in '12']")
+    ended = run("process_timer()", "[(timer.stop(), timer.start(timedelta(minutes=1)), time.sleep(0.3)) for _ in '12']")
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_system_without_the_timer_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda *_args, **_options: object())
-    assert KernelTimer.create() is None
+    assert KernelTimer.create(INTERRUPTS) is None
+    assert isinstance(process_timer(), TracebackTimer)
+    assert isinstance(interrupt_timer(), ThreadTimer)
 
 
 @ON_LINUX

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.core.job import AsyncJob, JobKey, Status
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.ports import Lost
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support.factories import NOW, new_job
-from tests.support.fakes import FakeQueue, FakeStore
+from tests.support.fakes import FakeClock, FakeQueue, FakeStore
 from tests.unit.conftest import Lines
 
 
@@ -93,3 +94,52 @@ def test_unavailable_queue_does_not_fail_the_batch(store: FakeStore, queue: Fake
     job = waiting(store, 1, "sample.raises", now=NOW)
     queue.is_down = True
     assert handle(worker, record(1, JobMessage.of(job).to_body())) == ["m1"]
+
+
+def test_job_that_the_earlier_ones_left_too_little_time_returns_unclaimed(
+    store: FakeStore, queue: FakeQueue, clock: FakeClock, worker: BatchWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends_at = clock.now + timedelta(seconds=895)
+    first, second, third = (
+        waiting(store, 1, "sample.works"),
+        waiting(store, 2, "sample.works"),
+        waiting(store, 3, "sample.returns"),
+    )
+    claim = store.claim_if_claimable
+
+    def claim_and_take_long(key: JobKey, **terms: Any) -> AsyncJob | Lost:
+        claimed = claim(key, **terms)
+        clock.advance(seconds=300)
+        return claimed
+
+    monkeypatch.setattr(store, "claim_if_claimable", claim_and_take_long)
+    records = [record(number, JobMessage.of(job).to_body()) for number, job in enumerate((first, second, third), start=1)]
+    answer = worker.handle({"Records": records}, request_id="req", remaining=lambda: ends_at - clock.now)
+    assert [failure["itemIdentifier"] for failure in answer["batchItemFailures"]] == ["m2"]
+    assert queue.returned == [("r2", timedelta(0))]
+    assert store.jobs[second.key] == second
+    assert {store.jobs[job.key].status for job in (first, third)} == {Status.COMPLETED}
+
+
+def test_first_job_runs_however_little_time_its_type_is_left(store: FakeStore, worker: BatchWorker) -> None:
+    job = waiting(store, 1, "sample.works")
+    message = record(1, JobMessage.of(job).to_body())
+    worker.handle({"Records": [message]}, request_id="req", remaining=lambda: timedelta(seconds=60))
+    assert store.jobs[job.key].status is Status.COMPLETED
+
+
+def test_table_that_answers_slowly_to_one_coroutine_holds_up_no_other(
+    store: FakeStore, worker: BatchWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [waiting(store, number, "sample.returns_async", '{"seconds":0.01}') for number in range(5)]
+    swap = store.swap_if_unchanged
+
+    def swap_slowly(*write: Any) -> Any:
+        time.sleep(0.3)
+        return swap(*write)
+
+    monkeypatch.setattr(store, "swap_if_unchanged", swap_slowly)
+    started = time.monotonic()
+    assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
+    assert time.monotonic() - started < 1.2
+    assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -67,7 +69,21 @@ def patient_s3() -> S3Client:
 def _client(service: str, config: Config) -> BaseClient:
     session = _session()
     # Made once. Without this, botocore makes the header twice for each call: a tenth of the call's processor time.
-    return session.create_client(service, config=config.merge(Config(user_agent=session.user_agent())))
+    client = session.create_client(service, config=config.merge(Config(user_agent=session.user_agent())))
+    _clients.add(client)
+    return client
+
+
+_clients: weakref.WeakSet[BaseClient] = weakref.WeakSet()
+
+
+def _close_connections() -> None:
+    """Let a forked process open its own connections: on one that two processes use, their requests and answers would mix."""
+    for client in _clients:
+        client.close()
+
+
+os.register_at_fork(after_in_child=_close_connections)
 
 
 @functools.cache

@@ -23,6 +23,8 @@ from asyncjobs.log import COUNT, LOGGER, exception_fields, exception_of, log_eve
 R = TypeVar("R")
 
 NAMESPACE = "asyncjobs"
+_TRACE = "_X_AMZN_TRACE_ID"
+_REQUEST_KEYS = ("correlation_id", "function_request_id", "cold_start")
 _MAX_TEXT = 1000
 """Characters of an exception's text. A longer one quotes data, and says no more."""
 
@@ -56,6 +58,21 @@ def failures_without_text(handler: Callable[[dict[str, Any], Any], R]) -> Callab
             raise InvocationFailed(type(error).__name__) from None
 
     return handle
+
+
+def request_of(logger: Logger) -> dict[str, Any]:
+    """Return the request that the lines belong to, for a process that works for this one."""
+    keys = logger.get_current_keys()
+    return {"trace": os.environ.get(_TRACE), **{key: keys.get(key) for key in _REQUEST_KEYS}}
+
+
+def set_request(logger: Logger, request: Mapping[str, Any]) -> None:
+    """Set what `request_of` has returned: for the lines, and for the calls to AWS, which carry the trace."""
+    logger.append_keys(**{key: request[key] for key in _REQUEST_KEYS})
+    if request["trace"] is None:
+        os.environ.pop(_TRACE, None)
+    else:
+        os.environ[_TRACE] = request["trace"]
 
 
 class _Formatter(LambdaPowertoolsFormatter):
@@ -134,7 +151,7 @@ def _request(keys: Mapping[str, Any]) -> dict[str, Any]:
     request: dict[str, Any] = {}
     if (request_id := keys.get("correlation_id") or keys.get("function_request_id")) is not None:
         request["requestId"] = request_id
-    trace = os.environ.get("_X_AMZN_TRACE_ID", "")
+    trace = os.environ.get(_TRACE, "")
     if "Sampled=1" in trace:  # X-Ray has no other
         request["traceId"] = trace.partition("Root=")[2].partition(";")[0]
     if keys.get("cold_start"):

@@ -674,6 +674,18 @@ WORKER_LOST = JobFailure(
     type="WorkerLost",
     retryable=False,
 )
+HANDED_OVER = JobFailure(
+    code="HANDED_OVER",
+    message="The job takes longer than a submit may run it. A worker runs it next.",
+    type="HandedOver",
+    retryable=True,
+)
+PROCESS_LOST = JobFailure(
+    code="WORKER_LOST",
+    message="The process that ran the job while its caller waited was lost. A worker runs it next.",
+    type="WorkerLost",
+    retryable=True,
+)
 ANOTHER_IS_RUNNING = JobFailure(
     code="JOB_CREATION_FAILED",
     message="Another operation is already running.",

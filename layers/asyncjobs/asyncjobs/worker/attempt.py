@@ -30,9 +30,10 @@ from asyncjobs.core.job import GRACE, INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Objects
 from asyncjobs.jobtypes.decorator import JobDefinition
+from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
-from asyncjobs.worker.raised import deciding, out_of_time
+from asyncjobs.worker.raised import deciding
 from asyncjobs.worker.results import LimitedResult, places, result_json
 
 
@@ -86,23 +87,23 @@ class Attempt:
     def run(self) -> Outcome:
         """Run a plain function."""
         try:
+            # One that came before this could not be raised here.
+            self._heartbeat.raise_interruption()
             definition = self._plan.load()
             return self._succeeded(definition, definition.function(self._input(definition), self))
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
 
-    async def run_async(self) -> Outcome:
-        """Run a coroutine function. The time limit reaches it as the cancellation of what it awaits."""
-        import asyncio  # noqa: PLC0415 - see `event_loop`
-
-        limit = asyncio.timeout(self.remaining_seconds)
+    async def run_async(self, task: JobTask) -> Outcome:
+        """Run a coroutine function. An interruption reaches it as the cancellation of what it awaits."""
         try:
+            self._heartbeat.raise_interruption()
             definition = self._plan.load()
-            async with limit:
-                returned = await _awaited(definition.function(self._input(definition), self))
-            return self._succeeded(definition, returned)
+            given = await blocking(self._input, definition)
+            returned = await task.run(_awaited(definition.function(given, self)), seconds=self.remaining_seconds)
+            return await blocking(self._succeeded, definition, returned)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
-            return self.errored(out_of_time(error) if limit.expired() else error)
+            return await blocking(self.errored, error)
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """Return the outcome of a job that raised this error."""

@@ -6,14 +6,27 @@ inside its first step, in the main thread, where a signal can interrupt it.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import ContextVar, copy_context
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from asyncjobs.core.job import GRACE
-from asyncjobs.worker.timeouts import exit_after
+from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
+from asyncjobs.worker.raised import out_of_time
+from asyncjobs.worker.timeouts import ProcessEnd, exit_after
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+    from concurrent.futures import Executor
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_FAREWELL = timedelta(seconds=1)
+"""How long tasks that jobs have left behind may take to end."""
+
+_threads: ContextVar[Executor | None] = ContextVar("threads", default=None)
 
 
 def run_plain(steps: Coroutine[Any, Any, T]) -> T:
@@ -27,14 +40,130 @@ def run_plain(steps: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("The steps of a plain job have waited for an event loop.")
 
 
-def run_side_by_side(steps: Iterable[Coroutine[Any, Any, T]], limit: timedelta) -> list[T]:
-    """Run all of them in one event loop, and return what they return. `limit` is the timeout of the slowest."""
+def run_side_by_side(steps: Sequence[Coroutine[Any, Any, T]], within: timedelta) -> list[T]:
+    """Run all of them in one event loop, and return what they return.
+
+    The process ends if that takes longer than `within`: what the slowest may take, its grace, and time to record its end.
+    Threads that a job has left behind are not waited for.
+    """
     import asyncio  # noqa: PLC0415 - a tenth of a cold start, and only coroutine jobs need it
 
     async def gathered() -> list[T]:
         return await asyncio.gather(*steps)
 
-    # Around the loop, because closing it waits for threads that a coroutine may have left behind. Twice the grace, because
-    # the slowest attempt also records its end in here. Its lease still lasts longer.
-    with exit_after(limit + GRACE):
-        return asyncio.run(gathered())
+    # Not by `asyncio.run`: it waits for threads, and afterwards a plain job could not call `asyncio.get_event_loop`.
+    loop = asyncio.new_event_loop()
+    with exit_after(within):
+        threads = _thread_pool(len(steps))
+        token = _threads.set(threads)
+        try:
+            return _run(loop, gathered())
+        finally:
+            _threads.reset(token)
+            if threads is not None:
+                threads.shutdown(wait=False)
+            _close(loop)
+
+
+async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Make a call that blocks, such as to AWS, without holding up the jobs that run side by side."""
+    threads = _threads.get()
+    if threads is None:
+        return function(*args, **kwargs)
+    import asyncio  # noqa: PLC0415 - see above
+
+    call = partial(copy_context().run, function, *args, **kwargs)
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+
+class JobTask:
+    """A job's coroutine in a task of its own, which another thread, or the time limit, may interrupt."""
+
+    def __init__(self, process_end: ProcessEnd, grace: timedelta) -> None:
+        import asyncio  # noqa: PLC0415 - see above
+
+        self._loop = asyncio.get_running_loop()
+        self._interrupted = self._loop.create_future()
+        self._reason: JobInterrupted | None = None
+        self._process_end = process_end
+        self._grace = grace
+
+    def interrupt(self, reason: JobInterrupted) -> None:
+        """Interrupt the job, from another thread. A job that blocks the loop for longer than the grace ends with its process."""
+        self._reason = reason
+        self._process_end.within(self._grace)
+        self._loop.call_soon_threadsafe(self._notice)
+
+    async def run(self, job: Coroutine[Any, Any, T], *, seconds: float) -> T:
+        """Run the job and return what it returns.
+
+        Raises the interruption, or `TimeLimitExceeded`. A job that suppresses its cancellation is left behind: it ends with the
+        loop.
+        """
+        import asyncio  # noqa: PLC0415 - see above
+
+        task = self._loop.create_task(_with_error(job))
+        await asyncio.wait({task, self._interrupted}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            returned, error = task.result()
+            if error is not None:
+                raise error
+            return cast(T, returned)
+        reason = self._reason or TimeLimitExceeded("The time limit is over.")
+        task.cancel()
+        await asyncio.wait({task}, timeout=self._grace.total_seconds())
+        if not task.done():
+            raise reason
+        returned, error = task.result()
+        if error is not None:
+            raise self._reason or out_of_time(error)
+        return cast(T, returned)
+
+    def _notice(self) -> None:
+        self._process_end.cancel()
+        if not self._interrupted.done():
+            self._interrupted.set_result(None)
+
+
+async def _with_error(job: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
+    """Return what the job returns, or raises: a task that raises `SystemExit` would end the loop."""
+    try:
+        return await job, None
+    except BaseException as error:  # noqa: BLE001 - raised again where the job is awaited
+        return None, error
+
+
+def _thread_pool(steps: int) -> Executor | None:
+    """Return a thread for the calls of each attempt. Not the loop's own threads: jobs may keep all of those busy."""
+    if steps == 1:
+        return None
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - see above
+
+    return ThreadPoolExecutor(steps, "steps")
+
+
+def _run(loop: AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
+    """Run until `main` has ended. A `SystemExit` in a task of a job ends the loop before: the task has failed, and the loop goes on."""
+    task = loop.create_task(main)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except SystemExit:
+            if task.done():
+                raise
+
+
+def _close(loop: AbstractEventLoop) -> None:
+    import asyncio  # noqa: PLC0415 - see above
+
+    try:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            _run(loop, asyncio.wait(left, timeout=_FAREWELL.total_seconds()))
+        _run(loop, asyncio.wait_for(loop.shutdown_asyncgens(), _FAREWELL.total_seconds()))
+    except TimeoutError:
+        pass
+    finally:
+        loop.close()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import timedelta
+from functools import partial
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded, Unavailable
-from asyncjobs.core.job import GRACE, AsyncJob, JobFailure, LockOwner, Status, retry_backoff
+from asyncjobs.core.job import GRACE, HANDED_OVER, AsyncJob, LockOwner, Status, retry_backoff
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import MAX_RESULT
 from asyncjobs.core.ports import Lost, Objects, Store
@@ -19,18 +19,13 @@ from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
 from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
 from asyncjobs.worker.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
+from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.plan import Plan
-from asyncjobs.worker.timeouts import call_with_timeout, exit_after
+from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
 
 TRY_LATER = timedelta(seconds=30)
 """When a message returns whose job could not be claimed or recorded because the table did not answer."""
-HANDED_OVER = JobFailure(
-    code="HANDED_OVER",
-    message="The job takes longer than a submit may run it. A worker runs it next.",
-    type="HandedOver",
-    retryable=True,
-)
 _CLAIM_TRIES = 2
 _RECORD_TRIES = 5
 
@@ -51,12 +46,13 @@ class Executor:
         clock: Clock,
         max_result: int = MAX_RESULT,
         at_most: timedelta = MAX_TIMEOUT,
+        grace: timedelta = GRACE,
         jitter: random.Random | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`at_most` is the longest an attempt may take here, whatever its type allows; then the queue gets the job.
 
-        `max_result` is the largest result in bytes.
+        `max_result` is the largest result in bytes. `grace` is the time for its `finally` blocks after an interruption.
         """
         self._store = store
         self._locks = locks
@@ -65,6 +61,7 @@ class Executor:
         self._clock = clock
         self._max_result = max_result
         self._at_most = at_most
+        self._grace = grace
         self._jitter = jitter or random.Random()
         self._sleep = sleep
 
@@ -78,7 +75,7 @@ class Executor:
         Returns when the message is to return to the queue, or None when it has done its work.
         """
         began = self._clock()
-        claim = self._claim(message, plan, claimant, remaining)
+        claim = await blocking(self._claim, message, plan, claimant, remaining)
         if not isinstance(claim, AsyncJob):
             return claim
         # The lock may have taken seconds before the claim.
@@ -100,12 +97,12 @@ class Executor:
             self._report_fenced(claim, outcome.reason)
             return None
         ended = self._decide(heartbeat.with_last_progress(), plan, outcome)
-        lost = self._record(heartbeat.job, ended)
+        lost = await blocking(self._record, heartbeat.job, ended)
         if lost is not None:
             self._report_fenced(claim, why_lost(heartbeat.job, lost.current))
             return None
         self._report(claim, ended, outcome)
-        self._wake_next(ended)
+        await blocking(self._wake_next, ended)
         return ended
 
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
@@ -163,18 +160,27 @@ class Executor:
 
     async def _perform(self, claim: AsyncJob, plan: Plan, remaining: timedelta) -> tuple[Heartbeat, Outcome]:
         limit = self._limit(claim, plan, remaining)
-        heartbeat = Heartbeat(self._store, claim, self._clock, renews_lease=plan.renews_lease)
-        attempt = Attempt(
-            heartbeat=heartbeat,
-            objects=self._objects,
-            plan=plan,
-            clock=self._clock,
-            ends_at=self._clock() + limit,
-            max_result=self._max_result,
-        )
         # Coroutine jobs run side by side, and `run_side_by_side` bounds all of them together.
-        with nullcontext() if plan.is_async else exit_after(limit), heartbeat:
-            return heartbeat, await attempt.run_async() if plan.is_async else _run_in_time(attempt, limit)
+        with ProcessEnd() if plan.is_async else exit_after(limit + self._grace) as process_end:
+            task = JobTask(process_end, self._grace) if plan.is_async else None
+            interrupt = task.interrupt if task else partial(self._interrupt_main_thread, process_end)
+            with Heartbeat(self._store, claim, self._clock, renews_lease=plan.renews_lease, interrupt=interrupt) as heartbeat:
+                attempt = Attempt(
+                    heartbeat=heartbeat,
+                    objects=self._objects,
+                    plan=plan,
+                    clock=self._clock,
+                    ends_at=self._clock() + limit,
+                    max_result=self._max_result,
+                )
+                outcome = await attempt.run_async(task) if task else _run_in_time(attempt, limit)
+                await blocking(heartbeat.stop)
+            return heartbeat, outcome
+
+    def _interrupt_main_thread(self, process_end: ProcessEnd, reason: JobInterrupted) -> None:
+        # A job that does not end now, since it hangs in foreign code or suppresses the exception, ends with its process.
+        process_end.within(self._grace)
+        interrupt_call(reason)
 
     def _limit(self, claim: AsyncJob, plan: Plan, remaining: timedelta) -> timedelta:
         """Return the time that is left: what the type allows, or less if Lambda or the job's deadline ends the attempt first."""
@@ -236,8 +242,8 @@ class Executor:
 def _run_in_time(attempt: Attempt, limit: timedelta) -> Outcome:
     try:
         return call_with_timeout(attempt.run, limit)
-    except TimeLimitExceeded as error:
-        # The alarm rang in the moment when the job ended.
+    except JobInterrupted as error:
+        # It came in the moment when the job ended.
         return attempt.errored(error)
 
 

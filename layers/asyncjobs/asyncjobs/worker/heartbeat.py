@@ -1,11 +1,12 @@
-"""A background writer beside the job: it sends the newest progress, at most once a second, and renews the lease."""
+"""A background writer beside the job: it sends the newest progress, renews the lease, and notices when the job must stop."""
 
 from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Callable
 from datetime import timedelta
-from types import TracebackType
 from typing import Self
 
 from asyncjobs.core.clock import Clock
@@ -15,36 +16,49 @@ from asyncjobs.core.ports import Store
 from asyncjobs.log import log_event
 
 LEAST_PAUSE = timedelta(seconds=1)
+FIRST_READ = timedelta(seconds=2)
+"""After this time, an attempt reads for the first time whether the job is still its own. Each pause until the next read is as
+long as the attempt has taken, up to `HEARTBEAT`. So a cancelled job has never run on for longer than it had run."""
+
+Interrupt = Callable[[JobInterrupted], None]
 
 
 class Heartbeat:
     """Reports for one attempt, from its own thread, so that `progress` never makes the job wait.
 
-    A heartbeat and a progress report are the same write. An attempt that renews no lease and reports no progress starts no
-    thread and writes nothing. When a write is refused, the job no longer belongs to this attempt: `interruption` says why.
+    A heartbeat and a progress report are the same write. An attempt that renews no lease and reports nothing reads the job
+    instead; one that ends before the first read starts no thread and makes no call. When the job no longer belongs to this
+    attempt, `interruption` says why, and `interrupt` gets it.
     """
 
-    def __init__(self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool) -> None:
+    def __init__(
+        self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool, interrupt: Interrupt = lambda _reason: None
+    ) -> None:
         self.job = job
         """The job as it was last written."""
         self.interruption: JobInterrupted | None = None
         self._store = store
         self._clock = clock
         self._renews_lease = renews_lease
+        self._interrupt = interrupt
         self._news = threading.Condition()
         self._progress = job.progress
         self._message: str | None = None
         self._has_news = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._began = self._beaten = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._renews_lease:
-            self._start()
+        _watch.add(self)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Stop, and wait for a write in progress: after this, `job` does not change any more."""
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop, and wait for a call in progress: after this, `job` does not change any more."""
+        _watch.remove(self)
         self._stopping.set()
         with self._news:
             self._news.notify()
@@ -60,7 +74,11 @@ class Heartbeat:
                 self._message = storable(message)[:MAX_MESSAGE_LENGTH]
             self._has_news = True
             self._news.notify()
-        self._start()
+        self.start_thread()
+        self.raise_interruption()
+
+    def raise_interruption(self) -> None:
+        """Raise the interruption, if there is one by now."""
         if self.interruption is not None:
             raise self.interruption
 
@@ -80,7 +98,17 @@ class Heartbeat:
             self.job = lost.current
             self._has_news = True
         else:
-            self.interruption = why_lost(self.job, lost.current)
+            self._stop_job(lost.current)
+
+    def read(self) -> None:
+        """Read the job, and note when it was taken over."""
+        try:
+            current = self._store.get(self.job.key)
+        except Exception as error:  # noqa: BLE001 - see above
+            log_event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
+            return
+        if current is None or not current.is_same_attempt(self.job):
+            self._stop_job(current)
 
     def newest(self) -> AsyncJob:
         """Return the job with the newest progress and a renewed lease, for the next write."""
@@ -96,22 +124,71 @@ class Heartbeat:
             progress, message = self._progress, self._message
         return self.job.progressed(now=self._clock(), progress=progress, message=message)
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-            self._thread.start()
+    def start_thread(self) -> None:
+        """Start the thread, unless it runs."""
+        with self._news:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
-        while self._wait_for_news() and self.interruption is None:
-            self.beat()
-            self._stopping.wait(LEAST_PAUSE.total_seconds())
+        while not self._stopping.is_set() and self.interruption is None:
+            if self._must_beat():
+                self._beaten = time.monotonic()
+                self.beat()
+                self._stopping.wait(LEAST_PAUSE.total_seconds())
+            else:
+                self.read()
+            with self._news:
+                self._news.wait_for(lambda: self._has_news or self._stopping.is_set(), timeout=self._pause())
 
-    def _wait_for_news(self) -> bool:
-        """Wait for progress to send, or the time to renew the lease. Return False when the attempt is over."""
-        pause = (HEARTBEAT - LEAST_PAUSE).total_seconds() if self._renews_lease else None
-        with self._news:
-            self._news.wait_for(lambda: self._has_news or self._stopping.is_set(), timeout=pause)
-        return not self._stopping.is_set()
+    def _must_beat(self) -> bool:
+        return self._has_news or (self._renews_lease and self._until_beat() <= 0)
+
+    def _until_beat(self) -> float:
+        return self._beaten + HEARTBEAT.total_seconds() - LEAST_PAUSE.total_seconds() - time.monotonic()
+
+    def _pause(self) -> float:
+        """Return how long to wait for progress until the next read or the next renewal of the lease."""
+        longest = self._until_beat() if self._renews_lease else HEARTBEAT.total_seconds()
+        return max(min(time.monotonic() - self._began, longest), 0)
+
+    def _stop_job(self, current: AsyncJob | None) -> None:
+        self.interruption = why_lost(self.job, current)
+        self._interrupt(self.interruption)
+
+
+class _Watch:
+    """Starts the threads of heartbeats whose attempts reach the first read.
+
+    It is one thread of the process, which wakes up by itself. So an attempt that ends sooner, as most do, costs neither a
+    thread nor the wake-up of one.
+    """
+
+    def __init__(self) -> None:
+        self._watched: dict[Heartbeat, float] = {}
+        self._thread: threading.Thread | None = None
+
+    def add(self, heartbeat: Heartbeat) -> None:
+        self._watched[heartbeat] = time.monotonic() + FIRST_READ.total_seconds()
+        # After a fork, the thread exists in the parent only.
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+            self._thread.start()
+
+    def remove(self, heartbeat: Heartbeat) -> None:
+        self._watched.pop(heartbeat, None)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(FIRST_READ.total_seconds() / 4)
+            now = time.monotonic()
+            for heartbeat, due in self._watched.copy().items():
+                if due <= now and self._watched.pop(heartbeat, None) is not None:
+                    heartbeat.start_thread()
+
+
+_watch = _Watch()
 
 
 def storable(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Inline execution: the submit function runs quick jobs itself, while their caller waits."""
+"""Inline execution: the submit function has quick jobs run while their caller waits."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import GRACE, AsyncJob, lease_length
-from asyncjobs.core.ports import History
+from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, AsyncJob, lease_length
+from asyncjobs.core.ports import History, Store
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 
 if TYPE_CHECKING:
     from asyncjobs.core.durations import Durations
-    from asyncjobs.worker.executor import Executor
 
 AT_MOST = timedelta(seconds=5)
 """The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
+
+
+class JobProcessLost(Exception):
+    """The process that ran the job has ended, or did not answer and was killed. Nothing of the attempt runs any more."""
+
 
 _ENOUGH = 20
 """The fewest past jobs that decide whether a type is quick."""
@@ -29,19 +31,21 @@ _NEARLY_ALL, _HALF = 0.95, 0.5
 
 
 class InlineExecutor:
-    """Runs jobs of types that usually take no longer than `threshold`, in the submit function."""
+    """Has jobs run, of types that usually take no longer than `threshold`, before their submit is answered."""
 
     def __init__(
         self,
         *,
         threshold: timedelta,
         history: History,
-        executor: Callable[[], Executor],
+        store: Store,
+        run: Callable[[AsyncJob], AsyncJob | None],
         clock: Clock,
     ) -> None:
-        """Take a factory of the executor, since most processes run no job. The executor's limit is `AT_MOST`."""
+        """`run` is `JobProcess.run`."""
         self._threshold = threshold
-        self._executor = executor
+        self._store = store
+        self._run = run
         self._clock = clock
         self._history = CachedHistory(history)
         self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
@@ -66,17 +70,33 @@ class InlineExecutor:
         return job.claimed(by=f"submit/{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.timeout))
 
     def run(self, job: AsyncJob) -> AsyncJob:
-        """Run the claimed job. Return it as it ended or was released, or unchanged if that could not be recorded."""
+        """Run the claimed job. Return it as it ended or was released, or unchanged if that could not be recorded.
+
+        The job is accepted, so nothing that happens here may turn its answer into an error: when its lease has ended, the
+        sweeper sends it again.
+        """
         log_event("JOB_STARTED", job)
         try:
-            executor = self._executor()
-            plan = executor.plan(job.job_type)
-            steps = executor.run_claimed(job, plan, remaining=AT_MOST + GRACE)
-            ended = run_side_by_side([steps], AT_MOST)[0] if plan.is_async else run_plain(steps)
-        except Unavailable:
-            # When its lease has ended, the sweeper sends it again.
+            try:
+                return self._run(job) or job
+            except JobProcessLost:
+                return self._released(job)
+        except Exception as error:  # noqa: BLE001 - see above
+            log_event("INLINE_RUN_FAILED", job, exception=error)
             return job
-        return ended or job
+
+    def _released(self, job: AsyncJob) -> AsyncJob:
+        """End the attempt of a process that is lost, so that the job need not wait until its lease ends."""
+        now = self._clock()
+        reason = HANDED_OVER if now - job.updated_at >= AT_MOST else PROCESS_LOST
+        released = job.released(now=now, error=reason, after=timedelta(0))
+        lost = self._store.swap_if_unchanged(job, released)
+        if lost is None:
+            log_event("JOB_RETRIED", released, errorCode=reason.code)
+            return released
+        # The process had recorded its end, or somebody has cancelled the job.
+        is_same = lost.current is not None and lost.current.generation == job.generation
+        return lost.current if lost.current is not None and is_same else job
 
     def _is_proven_quick(self, job_type: str) -> bool | None:
         """Return what past jobs prove of their type, computed once for each read of the history."""

@@ -1,7 +1,8 @@
-"""A timer of the kernel that ends the process, with a traceback, whatever the process is doing.
+"""Timers that send this process a signal, whatever the process is doing.
 
-Foreign code may hold the interpreter's lock and never return. Then no Python thread and no Python signal handler runs, and only
-the kernel can end the process. Python has one such timer, `setitimer`, which interrupts jobs politely, so this is a second one.
+Python's own timers (`signal.alarm`, `signal.setitimer`) belong to the jobs' code, which may set and clear them. So these are
+other timers, with signals that nothing else uses. One signal interrupts the main thread, where Python code handles it. The
+other ends the process: foreign code may hold the interpreter's lock and never return, and then only the kernel can end it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,15 @@ import faulthandler
 import os
 import signal
 import struct
+import threading
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Protocol, Self
+
+if hasattr(signal, "SIGRTMAX"):
+    # Real-time signals, for which nothing else has a use.
+    ENDS_PROCESS, INTERRUPTS = int(signal.SIGRTMAX) - 1, int(signal.SIGRTMAX) - 2
+else:
+    ENDS_PROCESS, INTERRUPTS = int(signal.SIGUSR1), int(signal.SIGUSR2)
 
 _CLOCK_MONOTONIC = 1
 _SIGEVENT = "@QiI48x"
@@ -23,35 +31,59 @@ _ITIMERSPEC = "@qqqq"
 _STDERR = 2
 
 
+class Timer(Protocol):
+    """A timer that fires once for each start."""
+
+    def start(self, after: timedelta) -> None:
+        """Fire after this time, unless `stop` or another start comes first."""
+        ...
+
+    def stop(self) -> None:
+        """Do not fire."""
+        ...
+
+
+def process_timer() -> Timer:
+    """Return a timer that ends the process, with a traceback on stderr."""
+    timer = KernelTimer.create(ENDS_PROCESS)
+    if timer is None:
+        return TracebackTimer()
+    # Written by a handler in C; then the signal's default action ends the process.
+    faulthandler.register(ENDS_PROCESS, file=_STDERR, all_threads=True, chain=True)
+    return timer
+
+
+def interrupt_timer() -> Timer:
+    """Return a timer that sends `INTERRUPTS`."""
+    return KernelTimer.create(INTERRUPTS) or ThreadTimer()
+
+
 class KernelTimer:
-    """One timer of this process. It is set again for each use, which costs a system call."""
+    """A timer of the kernel. It is set again for each use, which costs a system call."""
 
     def __init__(self, libc: Any, timer: ctypes.c_void_p) -> None:
         self._libc = libc
         self._timer = timer
 
     @classmethod
-    def create(cls) -> Self | None:
-        """Create the timer. Return None where the system has none, such as macOS or an old C library."""
+    def create(cls, number: int) -> Self | None:
+        """Create a timer of this signal. Return None where the system has none, such as macOS or an old C library."""
         libc: Any = ctypes.CDLL(None, use_errno=True)
         if not hasattr(libc, "timer_create") or not hasattr(signal, "SIGRTMAX"):
             return None
-        ends_process = signal.SIGRTMAX - 1  # a real-time signal, for which nothing else has a use
-        event = struct.pack(_SIGEVENT, 0, ends_process, _SIGEV_SIGNAL)
+        event = struct.pack(_SIGEVENT, 0, number, _SIGEV_SIGNAL)
         timer = ctypes.c_void_p()
         if libc.timer_create(_CLOCK_MONOTONIC, event, ctypes.byref(timer)) != 0:
             return None
-        # Written by a handler in C; then the signal's default action ends the process.
-        faulthandler.register(ends_process, file=_STDERR, all_threads=True, chain=True)
         return cls(libc, timer)
 
     def start(self, after: timedelta) -> None:
-        """Let the process end after this time, unless `stop` comes first."""
+        """See `Timer`."""
         seconds, rest = divmod(after, timedelta(seconds=1))
         self._set(seconds, rest // timedelta(microseconds=1) * 1000)
 
     def stop(self) -> None:
-        """Let the process live."""
+        """See `Timer`."""
         self._set(0, 0)
 
     def _set(self, seconds: int, nanoseconds: int) -> None:
@@ -61,12 +93,38 @@ class KernelTimer:
 
 
 class ThreadTimer:
-    """The same by a thread of `faulthandler`, which does not need the interpreter's lock. It is started for each use."""
+    """A timer by a thread of its own for each use, which interrupts the main thread."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Timer | None = None
 
     def start(self, after: timedelta) -> None:
-        """Let the process end after this time, unless `stop` comes first."""
+        """See `Timer`."""
+        self.stop()
+        self._thread = threading.Timer(after.total_seconds(), interrupt_main_thread)
+        self._thread.daemon = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """See `Timer`."""
+        if self._thread is not None:
+            self._thread.cancel()
+
+
+class TracebackTimer:
+    """A timer by a thread of `faulthandler`, which ends the process and does not need the interpreter's lock."""
+
+    def start(self, after: timedelta) -> None:
+        """See `Timer`."""
         faulthandler.dump_traceback_later(after.total_seconds(), exit=True, file=_STDERR)
 
     def stop(self) -> None:
-        """Let the process live."""
+        """See `Timer`."""
         faulthandler.cancel_dump_traceback_later()
+
+
+def interrupt_main_thread() -> None:
+    """Send `INTERRUPTS` to the main thread, from any thread. It also wakes a blocking call there."""
+    main = threading.main_thread().ident
+    if main is not None:
+        signal.pthread_kill(main, INTERRUPTS)

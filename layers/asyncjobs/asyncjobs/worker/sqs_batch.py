@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.core.errors import MalformedMessage
+from asyncjobs.core.job import GRACE
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue
 from asyncjobs.log import log_event
@@ -54,9 +55,17 @@ class BatchWorker:
                 plan = self._executor.plan(message.job_type)
                 (coroutines if plan.is_async else plain).append((record, message, plan))
         if coroutines:
-            run_side_by_side([run(*each) for each in coroutines], max(plan.timeout for _, _, plan in coroutines))
-        for each in plain:
-            run_plain(run(*each))
+            slowest = max(plan.timeout for _, _, plan in coroutines)
+            # Twice, because it also records its end in here. Its lease still lasts longer.
+            run_side_by_side([run(*each) for each in coroutines], slowest + 2 * GRACE)
+        is_first = not coroutines
+        for record, message, plan in plain:
+            if is_first or remaining() - GRACE >= plan.timeout:
+                run_plain(run(record, message, plan))
+            else:
+                # The earlier jobs have left it less than its type may take. Cut short, it would lose an attempt for nothing.
+                delays[record["messageId"]] = timedelta(0)
+            is_first = False
         return {"batchItemFailures": self._return(event["Records"], delays)}
 
     def _return(self, records: Sequence[Record], delays: Mapping[str, timedelta | None]) -> list[dict[str, str]]:
