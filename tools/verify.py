@@ -358,6 +358,44 @@ def _issuer(deployment: Deployment) -> str:
     return f"{len(usable)} of {len(keys)} keys, read in {took:.1f} s"
 
 
+@check("The sign-in page answers")
+def _sign_in_page(deployment: Deployment) -> str:
+    if "SignInClient" not in deployment.resources:
+        raise UnseenError("the stack has no sign-in page: SignInUrls is empty, or JwtIssuer is set")
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in deployment.description["Outputs"]}
+    base = deployment.endpoint_url or outputs["SignInUrl"]
+    query = {
+        "client_id": outputs["SignInClientId"],
+        "redirect_uri": deployment.parameters["SignInUrls"].split(",")[0],
+        "response_type": "code",
+        "scope": "openid asyncjobs/jobs",
+        "code_challenge": "x" * 43,
+        "code_challenge_method": "S256",
+    }
+    trusted = not deployment.is_local
+    answered = httpx.get(f"{base}/oauth2/authorize", params=query, follow_redirects=True, timeout=30, trust_env=trusted)
+    if answered.status_code != httpx.codes.OK or "password" not in answered.text:
+        raise FailsError(
+            f"{answered.url} was answered {answered.status_code} without a form; Cognito may require a branding style"
+        )
+    return "a form for name and password"
+
+
+@check("A user's token changes no email address")
+def _addresses(deployment: Deployment) -> str:
+    if deployment.id_token is None:
+        raise UnseenError("the token is not that of a user made for this check")
+    if deployment.is_local:
+        raise UnseenError("the local engine lets every client write every attribute")
+    try:
+        deployment.client("cognito-idp").update_user_attributes(
+            AccessToken=deployment.token, UserAttributes=[{"Name": "email", "Value": "verify@example.com"}]
+        )
+    except ClientError as error:
+        return f"UpdateUserAttributes was refused: {error.response['Error']['Code']}"
+    raise FailsError("UpdateUserAttributes was accepted; WriteAttributes of the pool's client must not list email")
+
+
 @check("The challenge of a rejected worker token arrives")
 def _challenge(deployment: Deployment) -> str:
     path = f"/jobs/{'0' * 8}-0000-4000-8000-{'0' * 12}/report"

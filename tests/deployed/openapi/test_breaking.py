@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.codegen.openapi import document
+from asyncjobs.core.clock import RFC3339
 from asyncjobs.http.request import IDEMPOTENCY_KEY
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.deployed.openapi.breaking import breaks
@@ -24,6 +25,8 @@ INTENDED = (
     "query 'query': pattern is '[^\\\\s\\\\u0085\\\\uFEFF]'",
     # The gateway joins two headers with a comma: only in quotes is a key with a comma one key.
     f"header 'Idempotency-Key': pattern is {IDEMPOTENCY_KEY!r}",
+    # It matches every time that the earlier one did and that has an hour, a minute and a second that exist.
+    f"/notBefore: pattern is {RFC3339!r}",
 )
 """The ends of lines about intended breaks since the last release, which affect no working client. A release empties it."""
 

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
 from tests.support import srp
+from tools import verify
 
 PAGE = "http://localhost:3000/signed-in"
 ADMIN, OWN = "aws.cognito.signin.user.admin", "asyncjobs/jobs"
@@ -157,6 +158,22 @@ def test_user_signs_in_on_the_page(page_only: Deployed) -> None:
     found = claims(tokens["access_token"])
     assert set(found["scope"].split()) == {"openid", OWN}
     assert found["exp"] - found["iat"] == 900
+
+
+def test_verify_finds_the_page(stack: LocalStack, page_only: Deployed) -> None:
+    given = verify.deployment_of(
+        page_only.name, stack.session, endpoint_url=page_only.engine_url, api_url=page_only.api_url, token="not needed"
+    )
+    (check,) = [each for each in verify.CHECKS if each[0] == "The sign-in page answers"]
+    with given as deployment:
+        (finding,) = verify.findings(deployment, [check])
+    assert finding.verdict is verify.Verdict.HOLDS
+
+
+def test_verify_needs_a_token_where_users_sign_in_on_the_page_only(stack: LocalStack, page_only: Deployed) -> None:
+    given = verify.deployment_of(page_only.name, stack.session, endpoint_url=page_only.engine_url, api_url=page_only.api_url)
+    with pytest.raises(verify.FailsError, match="TOKEN"), given:
+        pass
 
 
 def test_token_of_the_page_does_not_administer_its_user(page_only: Deployed) -> None:
