@@ -20,6 +20,7 @@ from asyncjobs.aws.items import (
     pk,
     to_dedupe_item,
     to_item,
+    wait_slots_key,
 )
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
 from asyncjobs.core.errors import Unreadable
@@ -179,7 +180,8 @@ def test_every_key_round_trips(owner: str, async_job_id: str) -> None:
 def keys_of(owner: str, async_job_id: str, digest: str) -> set[str]:
     """Return the keys of all items of an owner. tests/unit/limits/test_locks.py has those of its locks."""
     dedupe = to_dedupe_item(owner, digest, async_job_id, NOW)
-    return {pk(JobKey(owner, async_job_id)), dedupe["pk"]["S"], bucket_key(owner)["pk"]["S"]}
+    items = (dedupe, bucket_key(owner), wait_slots_key(owner))
+    return {pk(JobKey(owner, async_job_id)), *(item["pk"]["S"] for item in items)}
 
 
 @settings(max_examples=200)

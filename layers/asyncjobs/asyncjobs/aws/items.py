@@ -206,7 +206,7 @@ def bucket_key(owner: str) -> dict[str, Any]:
 
 def wait_slots_key(owner: str) -> dict[str, Any]:
     """Return the primary key of the owner's slots for waiting requests. Such an item has no attribute of an index, so it is in none."""
-    return {"pk": {"S": f"W#{owner}"}}
+    return {"pk": {"S": f"W#{owner_part(owner)}"}}
 
 
 def lock_key(name: str) -> dict[str, Any]:
