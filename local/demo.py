@@ -48,7 +48,8 @@ def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float
     """Submit the job, show its progress, and return it when it has completed."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
-        job: dict[str, Any] = _json(client.post(f"{api_url}/api/v1/jobs", json=request), 202)
+        accepted = client.post(f"{api_url}/api/v1/jobs", json=request)
+        job: dict[str, Any] = _json(accepted, 202)
         bar = ProgressBar()
         deadline = time.monotonic() + seconds
         while True:
@@ -58,7 +59,7 @@ def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float
             if time.monotonic() > deadline:
                 raise DemonstrationError(f"The job is still {job['status']} after {seconds:.0f} s.")
             time.sleep(0.05)  # other clients wait as long as Retry-After says; here a person is watching
-            job = _json(client.get(f"{api_url}/api/v1/jobs/{job['asyncJobId']}"), 200)
+            job = _json(client.get(accepted.url.join(accepted.headers["Location"])), 200)
         bar.end()
         if job["status"] != "COMPLETED":
             raise DemonstrationError(f"The job ended {job['status']}: {json.dumps(job.get('error'))}.")

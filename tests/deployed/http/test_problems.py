@@ -140,6 +140,7 @@ def test_body_of_more_than_256_kb_is_413(send: Send, call: Call) -> None:
         "33 levels",
         "5000 levels",
         "not UTF-8",
+        "Latin-1",
         "UTF-16",
         "a byte order mark",
         "NUL",

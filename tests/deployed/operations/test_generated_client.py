@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
@@ -49,6 +50,10 @@ def test_generated_client_submits_a_job_waits_for_it_and_gets_its_result(package
     submitted = submit_job.sync_detailed(client=client, body=body, prefer="respond-async")
     assert submitted.status_code == 202
     job = submitted.parsed
+    http = client.get_httpx_client()
+    # The client has the headers as they were sent, and its own URL: here one with a prefix.
+    location = urljoin(f"{http.base_url}jobs", submitted.headers["location"])
+    assert http.get(location).json()["asyncJobId"] == str(job.async_job_id)
     while job.status not in {models.Status.COMPLETED, models.Status.FAILED}:
         job = get_job.sync(job.async_job_id, client=client, wait=20)
     assert (job.status, job.result_type, job.priority) == (
