@@ -42,10 +42,11 @@ def test_scopes_follow_the_parameters(parameters: dict[str, str], scopes: list[s
     [
         ({}, ["UserPoolClient"]),
         ({"SignInUrls": "https://app.example"}, ["UserPoolClient", "SignInClient"]),
-        ({**OF_ANOTHER_ISSUER, "SignInUrls": "https://app.example"}, "https://api.example"),  # a list in CloudFormation
+        ({**OF_ANOTHER_ISSUER, "SignInUrls": "https://app.example"}, ["https://api.example"]),
+        ({**OF_ANOTHER_ISSUER, "JwtAudience": "one,two"}, ["one", "two"]),
     ],
 )
-def test_audiences_follow_the_parameters(parameters: dict[str, str], audience: list[str] | str) -> None:
+def test_audiences_follow_the_parameters(parameters: dict[str, str], audience: list[str]) -> None:
     configuration = properties("Api")["Auth"]["Authorizers"]["Jwt"]["JwtConfiguration"]
     assert resolved(configuration["audience"], parameters) == audience
 

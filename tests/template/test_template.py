@@ -547,9 +547,9 @@ def test_issuer_without_tls_fails_the_deployment(issuer: str, is_accepted: bool)
     assert (re.fullmatch(pattern, issuer) is not None) == is_accepted
 
 
-def broken_rules(**given: str | list[str]) -> list[str]:
+def broken_rules(**given: str) -> list[str]:
     """Return the template's rules that these parameters break; all others have their defaults."""
-    values = {name: _value(parameter) for name, parameter in template()["Parameters"].items()} | given
+    values = {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()} | given
     return [
         name
         for name, rule in template()["Rules"].items()
@@ -557,12 +557,7 @@ def broken_rules(**given: str | list[str]) -> list[str]:
     ]
 
 
-def _value(parameter: dict[str, Any]) -> Any:
-    default = str(parameter["Default"])
-    return default.split(",") if parameter["Type"] == "CommaDelimitedList" else default
-
-
-def _holds(expression: Any, values: dict[str, Any]) -> Any:
+def _holds(expression: Any, values: dict[str, str]) -> Any:
     if not isinstance(expression, dict):
         return expression
     ((function, arguments),) = expression.items()
@@ -572,8 +567,6 @@ def _holds(expression: Any, values: dict[str, Any]) -> Any:
     match function:
         case "Fn::Equals":
             return parts[0] == parts[1]
-        case "Fn::Contains":
-            return parts[1] in parts[0]
         case "Fn::Not":
             return not parts[0]
         case "Fn::Or":
@@ -585,19 +578,19 @@ def _holds(expression: Any, values: dict[str, Any]) -> Any:
     ("given", "broken"),
     [
         ({}, []),
-        ({"JwtIssuer": "https://issuer.example", "JwtAudience": ["app"]}, []),
+        ({"JwtIssuer": "https://issuer.example", "JwtAudience": "app"}, []),
         ({"JwtIssuer": "https://issuer.example"}, ["IssuerHasAudience"]),
-        ({"JwtIssuer": "https://issuer.example", "JwtAudience": ["app", ""]}, ["IssuerHasAudience"]),
-        ({"JwtAudience": ["app"]}, []),
+        ({"JwtIssuer": "https://issuer.example", "JwtAudience": ""}, ["IssuerHasAudience"]),
+        ({"JwtAudience": "app"}, []),
         ({"DirectSignIn": "NONE"}, ["SomebodyCanSignIn"]),
         ({"DirectSignIn": "NONE", "SignInUrls": "https://app.example"}, []),
-        ({"DirectSignIn": "NONE", "JwtIssuer": "https://issuer.example", "JwtAudience": ["app"]}, []),
+        ({"DirectSignIn": "NONE", "JwtIssuer": "https://issuer.example", "JwtAudience": "app"}, []),
         ({"MaxBacklog": "100"}, ["BacklogIsShared"]),
         ({"MaxBacklog": "100", "SubmitRatePerMinute": "10"}, []),
         ({"MaxBacklog": "100", "MaxLiveJobsPerOwner": "10"}, []),
     ],
 )
-def test_parameters_that_are_unsafe_together_fail_the_deployment(given: dict[str, Any], broken: list[str]) -> None:
+def test_parameters_that_are_unsafe_together_fail_the_deployment(given: dict[str, str], broken: list[str]) -> None:
     assert broken_rules(**given) == broken
 
 
