@@ -284,6 +284,17 @@ def test_upload_takes_a_token_of_the_submit_rate() -> None:
     assert (refused.status, refused.code, refused.headers["retry-after"]) == (429, "SUBMIT_RATE_EXCEEDED", "10")
 
 
+def test_deletion_of_an_upload_takes_a_token_since_its_link_then_accepts_another_object() -> None:
+    api = InMemoryApi(limits={"rate": SubmitRate(per_minute=6, burst=2)})
+    key = api.upload({"contentLength": 1}).body["key"]
+    api.objects.stored[f"inputs/{OWNER}/{key}"] = b"x"
+    path = {"key": key.removeprefix("uploads/")}
+    assert [api.call(DELETE_UPLOAD, path=path).status for _ in range(2)] == [204, 429]
+    api.objects.stored[f"inputs/{OWNER}/{key}"] = b"x"
+    assert api.call(DELETE_UPLOAD, path=path).code == "SUBMIT_RATE_EXCEEDED"
+    assert len(api.objects.stored) == 1
+
+
 def test_upload_is_no_larger_than_the_deployment_allows() -> None:
     api = InMemoryApi(max_upload=7_000_000)
     assert api.upload({"contentLength": 7_000_000}).status == 201

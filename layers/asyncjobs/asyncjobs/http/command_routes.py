@@ -209,12 +209,13 @@ class CommandRoutes:
     @Operation(
         "DELETE /uploads/{key}",
         answers={204: Success("The upload is deleted.")},
-        errors=("INVALID_REQUEST", "UNAVAILABLE"),
+        errors=("INVALID_REQUEST", "SUBMIT_RATE_EXCEEDED", "UNAVAILABLE"),
     )
     def delete_upload(self, request: Request) -> Answer:
         """Delete an upload.
 
-        The path is the upload's `key`. A job that needs the upload, and has not read it, fails. Deleting it again is 204.
+        The path is the upload's `key`. A job that needs the upload, and has not read it, fails. Deleting it again is 204. It counts
+        under the submit rate.
         """
         owner, upload_id = request.owner, request.path.get("key", "").lower()
         if not is_upload_id(upload_id):

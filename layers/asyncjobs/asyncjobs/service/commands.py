@@ -220,7 +220,13 @@ class Commands:
         return Upload(key, link.url, link.headers, self._clock() + UPLOAD_LIFETIME, quota)
 
     def delete_upload(self, owner: str, key: str) -> None:
-        """Delete the owner's upload, also one that a job needs. Deleting it again does nothing. Raises `Unavailable`."""
+        """Delete the owner's upload, also one that a job needs. Deleting it again does nothing.
+
+        Raises `SubmitRateExceeded`, `Unavailable`. It takes a token, since the upload's link then accepts another object, and the
+        bucket keeps the deleted one for a day.
+        """
+        if self._admission is not None:
+            self._admission.take_token(owner)
         self._objects.delete_upload(owner, key)
 
     def _read(self, key: JobKey) -> AsyncJob:
