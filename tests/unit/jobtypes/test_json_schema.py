@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import jsonschema_rs
@@ -118,6 +119,48 @@ def test_problem_does_not_quote_the_value(schema: dict[str, Any], value: Any) ->
 def test_only_the_first_20_problems_are_named() -> None:
     found = problems({"items": {"type": "integer"}}, ["x"] * 1000)
     assert [problem.pointer for problem in found] == [f"/{index}" for index in range(20)]
+
+
+def test_problem_in_a_place_with_a_long_name_is_named_by_the_place_around_it() -> None:
+    schema = {"additionalProperties": {"additionalProperties": {"type": "integer"}}}
+    found = problems(schema, {"a": {"n" * 100_000: "x", "b": "x"}})
+    assert sorted(problem.pointer for problem in found) == ["/a", "/a/b"]
+    assert problems({"additionalProperties": False}, {"n" * 100_000: 1})[0].pointer == ""
+
+
+def test_unevaluated_fields_are_named_by_their_pointers() -> None:
+    schema = {"properties": {"a": {}}, "unevaluatedProperties": False}
+    assert [(found.pointer, found.detail) for found in problems(schema, {"a": 1, "canary": 2})] == [
+        ("/canary", "is not a known field")
+    ]
+
+
+@pytest.mark.parametrize(
+    "schema", [{"pattern": "(unclosed"}, {"$ref": "#/$defs/none"}, {"$ref": "http://127.0.0.1:9/x"}, {"type": 7}]
+)
+def test_schema_that_nothing_can_be_checked_against_is_an_error(schema: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is jsonschema's
+        json_schema.check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "integer"},
+        {"type": ["integer", "null"]},
+        {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Number"}], "$defs": {"Number": {"type": "integer"}}},
+    ],
+)
+def test_integer_has_38_digits_at_most(schema: dict[str, Any]) -> None:
+    for value in (10**38, 1e38, 1e300, -1e300, Decimal("1E+38")):
+        assert problems(schema, value)
+    for value in (10**38 - 1, 1e37, -(10**38) + 1):
+        assert problems(schema, value) == []
+
+
+def test_number_and_names_of_keywords_have_no_such_limit() -> None:
+    assert problems({"type": ["integer", "number"]}, 1e300) == []
+    assert problems({"properties": {"type": {"const": "integer"}}, "enum": [{"type": "integer"}]}, {"type": "integer"}) == []
 
 
 def test_reference_inside_the_schema_is_followed() -> None:

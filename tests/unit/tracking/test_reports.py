@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -167,6 +168,22 @@ def test_invalid_report_is_rejected_with_each_place(fields: Any, pointers: list[
 def test_result_location_is_a_plain_https_url(url: str) -> None:
     with pytest.raises(InvalidReport):
         Report.of({"status": "COMPLETED", "resultLocation": url})
+
+
+@pytest.mark.parametrize(
+    "result",
+    [{1: "int", "1": "str"}, {"a": float("nan")}, {1, 2}, b"x", object(), "\ud800"],
+    ids=lambda value: type(value).__name__,
+)
+def test_result_without_json_of_its_own_is_rejected(result: Any) -> None:
+    with pytest.raises(InvalidReport) as raised:
+        Report.of({"status": "COMPLETED", "result": result})
+    assert [problem.pointer for problem in raised.value.problems] == ["/result"]
+
+
+def test_number_of_a_result_keeps_its_digits() -> None:
+    report = Report.of({"status": "COMPLETED", "result": [Decimal("12345678901234567.89")]})
+    assert report.result == Result(text="[12345678901234567.89]")
 
 
 def test_oversized_result_is_rejected() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import (
+    Fatal,
     InputProblem,
     InvalidInput,
     InvalidReport,
@@ -37,7 +38,7 @@ from asyncjobs.core.job import (
     Status,
     present_job,
 )
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, checked_json
 from asyncjobs.core.ports import Store
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.log import log_event
@@ -216,11 +217,14 @@ def _contradictions(status: Status, fields: Mapping[str, Any]) -> Iterator[Input
 def _result(fields: Mapping[str, Any]) -> Result:
     if "resultLocation" in fields:
         return Result(url=fields["resultLocation"])
-    text = write_json(fields.get("result"))
-    size = len(text.encode())
-    if size > INLINE_RESULT_LIMIT:
-        raise ResultTooLarge(size=size, limit=INLINE_RESULT_LIMIT)
-    return Result(text=text)
+    try:
+        data = write_json(fields.get("result")).encode()
+        if len(data) <= INLINE_RESULT_LIMIT:
+            return Result(text=checked_json(data))
+    except (ValueError, TypeError, RecursionError, Fatal) as error:
+        # Only server-side code can report it: a request is JSON.
+        raise InvalidReport([InputProblem("/result", "has no JSON of its own")]) from error
+    raise ResultTooLarge(size=len(data), limit=INLINE_RESULT_LIMIT)
 
 
 def _failure(fields: Mapping[str, Any]) -> JobFailure:
