@@ -114,9 +114,9 @@ class Guarded:
         headers = {"authorization": f"Bearer {token}"}
         return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False)
 
-    def submit(self, token: str) -> httpx.Response:
+    def post(self, token: str, path: str, body: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.post(f"{self.api_url}/api/v1/jobs", json={}, headers=headers, timeout=60, trust_env=False)
+        return httpx.post(f"{self.api_url}/api/v1{path}", json=body, headers=headers, timeout=60, trust_env=False)
 
     def lines(self) -> int:
         """Return all log lines of functions: each invocation logs at least one."""
@@ -223,10 +223,17 @@ def test_cognito_id_token_is_rejected_without_a_scope(without_scope: Guarded, is
 @pytest.mark.parametrize("subject", owners.ALL, ids=owners.label)
 def test_s3_owner_is_any_subject_of_openid_connect(guarded: Guarded, issuer: Issuer, subject: str) -> None:
     token, others = issuer.token(sub=subject), [issuer.token(sub=f"{subject[:250]}{end}") for end in ("/", "#", "#1")]
-    job = guarded.submit(token).json()
+    job = guarded.post(token, "/jobs", {}).json()
     assert [each["asyncJobId"] for each in guarded.get(token).json()["jobs"]] == [job["asyncJobId"]]
     assert guarded.get(token, f"/jobs/{job['asyncJobId']}").status_code == httpx.codes.OK
     assert all(guarded.get(other).json()["jobs"] == [] for other in others)
+
+
+@pytest.mark.parametrize("subject", owners.ALL, ids=owners.label)
+def test_any_owner_can_upload(guarded: Guarded, issuer: Issuer, subject: str) -> None:
+    upload = guarded.post(issuer.token(sub=subject), "/uploads", {"contentLength": 1}).json()
+    put = httpx.put(upload["url"], content=b"x", headers=upload["headers"], timeout=60, trust_env=False)
+    assert put.status_code == httpx.codes.OK, put.text
 
 
 @pytest.mark.parametrize("subject", [None, "", "x" * 256, "ü"], ids=ascii)
