@@ -42,15 +42,32 @@ def with_contents(*contents: bytes, to_unicode: bytes = b"", title: str = "") ->
         b"<</Type/Catalog/Pages 2 0 R>>",
         b"<</Type/Pages/Kids[%b]/Count %d>>" % (b" ".join(b"%d 0 R" % page for page in pages), len(pages)),
         b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica%b>>" % (b"/ToUnicode 4 0 R" if to_unicode else b""),
-        _stream(to_unicode),
+        stream(to_unicode),
     ]
     for page, content in zip(pages, contents, strict=True):
         objects += [
             b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R/Resources<</Font<</F1 3 0 R>>>>>>" % (page + 1),
-            _stream(content),
+            stream(content),
         ]
     objects.append(b"<</Title(%b)>>" % title.encode())
     return by_hand(objects, trailer=b"/Info %d 0 R" % len(objects))
+
+
+def one_page(
+    content: bytes, *, page: bytes = b"", fonts: bytes = b"", resources: bytes = b"", more: Sequence[bytes] = ()
+) -> bytes:
+    """Return a PDF with one page, to whose dictionaries these entries are added. `more` are objects, numbered from 5."""
+    described = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents 4 0 R/Resources<</Font<</F1 3 0 R%b>>%b>>%b>>"
+    return by_hand(
+        [
+            b"<</Type/Catalog/Pages 2 0 R>>",
+            b"<</Type/Pages/Kids[%d 0 R]/Count 1>>" % (5 + len(more)),
+            b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+            stream(content),
+            *more,
+            described % (fonts, resources, page),
+        ]
+    )
 
 
 def by_hand(objects: Sequence[bytes], *, trailer: bytes = b"") -> bytes:
@@ -69,6 +86,7 @@ def by_hand(objects: Sequence[bytes], *, trailer: bytes = b"") -> bytes:
     )
 
 
-def _stream(content: bytes) -> bytes:
+def stream(content: bytes, entries: bytes = b"") -> bytes:
+    """Return a stream object with this content, compressed."""
     packed = zlib.compress(content, 9)
-    return b"<</Length %d/Filter/FlateDecode>>stream\n%b\nendstream" % (len(packed), packed)
+    return b"<<%b/Length %d/Filter/FlateDecode>>stream\n%b\nendstream" % (entries, len(packed), packed)

@@ -8,6 +8,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from fpdf.enums import EncryptionMethod
 
 from local.sam import Tools
 from local.samples import pdfs
@@ -31,7 +32,7 @@ from asyncjobs.testing import FakeContext
 job_types = [job_type for job_type in Catalog.read() if not job_type.tracked]
 loaded = {{job_type.name: load(job_type) for job_type in job_types}}
 extract = loaded["document.extract"]
-result = extract.function(extract.input_adapter.validate_python({{"pdf": given["pdf"]}}), FakeContext())
+result = extract.function(extract.read_input(json.dumps({{"pdf": given["pdf"]}})), FakeContext())
 print(result.getvalue().decode())
 """
 
@@ -44,7 +45,10 @@ def run(stack: LocalStack, function: str, script: str, **given: str) -> Any:
     done = subprocess.run(
         [Tools().lambda_python, "-I", "-c", script],
         input=json.dumps({"path": path, **given}),
-        env={**source.variables(dict.fromkeys(source.template()["Resources"], "x")), "AWS_DEFAULT_REGION": "us-east-1"},
+        env={
+            **source.variables({"AWS::StackName": "x", **dict.fromkeys(source.template()["Resources"], "x")}),
+            "AWS_DEFAULT_REGION": "us-east-1",
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -58,6 +62,11 @@ def test_built_function_is_imported_with_its_layers_alone(stack: LocalStack, fun
     assert run(stack, function, IMPORT) is True
 
 
-def test_built_jobs_are_imported_with_their_layers_alone(stack: LocalStack) -> None:
-    output = run(stack, "WorkerFunction", EXTRACT, pdf=base64.b64encode(pdfs.report()).decode())
-    assert output["pageCount"] == pdfs.REPORT_PAGES
+@pytest.mark.parametrize("method", [None, EncryptionMethod.RC4, EncryptionMethod.AES_128, EncryptionMethod.AES_256])
+def test_built_jobs_are_imported_and_read_documents_with_their_layers_alone(
+    stack: LocalStack, method: EncryptionMethod | None
+) -> None:
+    document = pdfs.encrypted_report(user_password="", method=method) if method else pdfs.report()
+    output = run(stack, "WorkerFunction", EXTRACT, pdf=base64.b64encode(document).decode())
+    assert (output["pageCount"], output["warnings"]) == (pdfs.REPORT_PAGES, [])
+    assert output["pages"][0]["text"].startswith("Why do the work later")

@@ -95,8 +95,9 @@ def test_page_without_text_is_an_empty_page() -> None:
     assert [(page.text, page.word_count) for page in output.pages] == [("", 0)]
 
 
-def test_document_encrypted_without_a_password_is_read() -> None:
-    document = pdfs.encrypted_report(user_password="", method=EncryptionMethod.RC4)
+@pytest.mark.parametrize("method", [EncryptionMethod.RC4, EncryptionMethod.AES_128, EncryptionMethod.AES_256])
+def test_document_encrypted_without_a_password_is_read(method: EncryptionMethod) -> None:
+    document = pdfs.encrypted_report(user_password="", method=method)
 
     assert read(document).pages == read(pdfs.report()).pages
 
@@ -262,11 +263,201 @@ def test_unreadable_document_fails_with_advice(make: Callable[[], bytes], code: 
     assert any(advice in error.message for advice in ("Check ", "Send ", "Save ", "Print ")), error.message
 
 
-def test_damaged_page_is_named() -> None:
-    error = failure(raw_pdf.with_contents(b"BT (whole) Tj ET", b"BT (half) Tj ET <<<", b"BT (whole) Tj ET"))
+# ── Partly readable documents ────────────────────────────────────────────────────────────────────────
 
-    assert error.code == "BROKEN_PDF"
-    assert error.message.startswith("Page 2 of 3 is damaged")
+WHOLE, HALF = b"BT /F1 12 Tf (whole) Tj ET", b"BT /F1 12 Tf (half) Tj ET <<<"
+
+
+def gaps(output: ExtractOutput) -> list[tuple[int | None, str]]:
+    return [(gap.page, gap.code) for gap in output.warnings]
+
+
+def test_damaged_page_is_a_warning_and_costs_only_itself() -> None:
+    output = read(raw_pdf.with_contents(WHOLE, HALF, WHOLE))
+
+    assert [(page.page, page.text, page.word_count) for page in output.pages] == [(1, "whole", 1), (2, "", 0), (3, "whole", 1)]
+    assert gaps(output) == [(2, "PAGE_DAMAGED")]
+    assert output.warnings[0].message == "Page 2 is damaged or incomplete, and is left out."
+
+
+def test_document_that_is_read_completely_has_no_warnings() -> None:
+    assert read(pdfs.report()).warnings == []
+
+
+def test_document_without_a_readable_page_fails() -> None:
+    error = failure(raw_pdf.with_contents(HALF, HALF))
+
+    assert (error.code, error.message.partition(".")[0]) == ("BROKEN_PDF", "The document is damaged or incomplete")
+
+
+def test_page_that_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 2)
+
+    output = read(raw_pdf.with_contents(WHOLE, b"BT /F1 12 Tf " + b"(a)Tj\n" * 200_000 + b"ET", WHOLE))
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert gaps(output) == [(2, "PAGE_TOO_COMPLEX")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the limit")
+def test_page_that_takes_too_much_memory_is_left_out() -> None:
+    # Each code stands for 256 characters: a gigabyte.
+    table = b"1 begincodespacerange <00><FF> endcodespacerange 1 beginbfchar\n<01> <%b>\nendbfchar" % (b"0041" * 256)
+
+    output = read(raw_pdf.with_contents(WHOLE, b"BT /F1 12 Tf (%b) Tj ET" % (b"\1" * 4_000_000), WHOLE, to_unicode=table))
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert gaps(output) == [(2, "PAGE_TOO_COMPLEX")]
+
+
+def test_document_whose_pages_all_take_too_long_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 0.5)
+    monkeypatch.setattr(document_extract, "SECONDS_OF_ALL_PAGES", 1)
+    monkeypatch.setattr(document_extract, "SECONDS_MORE_PER_PAGE", 0)
+    context = FakeContext()
+
+    with pytest.raises(Fatal, match="The document is too complex"):
+        run(raw_pdf.with_contents(*[b"BT /F1 12 Tf " + b"(a)Tj\n" * 100_000 + b"ET"] * 100), context=context)
+
+    assert len(context.reports) == 101
+
+
+def test_text_beyond_a_pages_limit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "MAX_PAGE_TEXT", 3)
+
+    output = read(raw_pdf.with_contents(WHOLE, WHOLE))
+
+    assert [page.text for page in output.pages] == ["who", "who"]
+    assert gaps(output) == [(1, "PAGE_TOO_LONG"), (2, "PAGE_TOO_LONG")]
+
+
+def test_text_beyond_the_documents_limit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "MAX_TEXT", 7)
+
+    output = read(raw_pdf.with_contents(*[WHOLE] * 5))
+
+    assert [page.text for page in output.pages] == ["whole", "wh", "", "", ""]
+    assert gaps(output) == [(3, "PAGES_NOT_READ")]
+    assert "more than 7 characters" in output.warnings[0].message
+
+
+def test_pages_for_which_no_time_is_left_are_left_out() -> None:
+    @dataclass
+    class Late(FakeContext):
+        def progress(self, percent: float, message: str | None = None) -> None:
+            if message == "Reading page 3 of 5":
+                self.remaining_seconds = document_extract.SECONDS_TO_END - 1
+
+    output = ExtractOutput.model_validate_json(run(pdfs.report(), context=Late()))
+
+    assert [bool(page.text) for page in output.pages] == [True, True, False, False, False]
+    assert gaps(output) == [(3, "PAGES_NOT_READ")]
+
+
+def test_processor_time_of_all_pages_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "SECONDS_OF_ALL_PAGES", -1)
+    monkeypatch.setattr(document_extract, "SECONDS_MORE_PER_PAGE", 0)
+
+    output = read(raw_pdf.with_contents(*[WHOLE] * 3))
+
+    assert [page.text for page in output.pages] == ["whole", "", ""]
+    assert gaps(output) == [(2, "PAGES_NOT_READ")]
+
+
+def test_page_that_is_listed_again_is_given_once() -> None:
+    document = raw_pdf.with_contents(WHOLE, WHOLE).replace(b"5 0 R 7 0 R", b"5 0 R 5 0 R")
+
+    output = read(document)
+
+    assert [page.text for page in output.pages] == ["whole", ""]
+    assert gaps(output) == [(2, "PAGE_REPEATED")]
+
+
+def test_form_that_cannot_be_read_leaves_its_page_incomplete() -> None:
+    form = raw_pdf.stream(HALF, b"/Type/XObject/Subtype/Form/BBox[0 0 9 9]/Resources<</Font<</F1 3 0 R>>>>")
+
+    output = read(raw_pdf.one_page(WHOLE + b" /X Do", resources=b"/XObject<</X 5 0 R>>", more=[form]))
+
+    assert output.pages[0].text.strip() == "whole"
+    assert gaps(output) == [(1, "PAGE_INCOMPLETE")]
+
+
+@pytest.mark.parametrize("title", ["x" * 20_000, "ü" * 20_000])
+def test_long_metadata_are_cut(title: str) -> None:
+    output = read(raw_pdf.with_contents(WHOLE, title=title))
+
+    assert output.metadata.title is not None
+    assert len(output.metadata.title) == document_extract.MAX_METADATA_TEXT
+    assert gaps(output) == [(None, "METADATA_CUT")]
+
+
+def test_metadata_that_take_too_long_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = raw_pdf.with_contents(WHOLE, title="x" * 2_000_000)
+    monkeypatch.setattr(document_extract, "SECONDS_FOR_METADATA", 0.05)
+
+    output = read(document)
+
+    assert (output.metadata.title, output.pages[0].text) == (None, "whole")
+    assert gaps(output) == [(None, "METADATA_DAMAGED")]
+
+
+def test_opening_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_extract, "SECONDS_TO_OPEN", 0.2)
+
+    assert failure(b"%PDF-1.7\n" + b"startxre\n" * 1_000_000).code == "PDF_TOO_COMPLEX"
+
+
+# ── Form values and fonts ────────────────────────────────────────────────────────────────────────────
+
+FIELD = b"<</Subtype/Widget/FT/Tx/T(Name)/V(Jane)>>"
+TWO_BYTES = b"<</Type/Font/Subtype/Type0/BaseFont/Ryumin-Light/Encoding/Identity-H/DescendantFonts[<</Subtype/CIDFontType0>>]>>"
+
+
+def test_form_values_follow_the_text_of_their_page() -> None:
+    page = read(raw_pdf.one_page(WHOLE, page=b"/Annots[%b]" % FIELD)).pages[0]
+
+    assert (page.text, page.word_count) == ("whole\nName: Jane", 3)
+
+
+def test_value_that_cannot_be_read_costs_only_itself() -> None:
+    output = read(raw_pdf.one_page(WHOLE, page=b"/Annots[5 0 R%b]" % FIELD, more=[b")"]))
+
+    assert output.pages[0].text == "whole\nName: Jane"
+    assert gaps(output) == [(1, "PAGE_INCOMPLETE")]
+
+
+def test_text_in_a_font_without_a_map_is_marked_and_a_warning() -> None:
+    content = b"BT /F2 12 Tf <034B034B> Tj /F1 12 Tf ( whole) Tj ET"
+
+    output = read(raw_pdf.one_page(content, fonts=b"/F2 5 0 R", more=[TWO_BYTES]))
+
+    assert output.pages[0].text == "\ufffd\ufffd whole"
+    assert gaps(output) == [(1, "FONT_WITHOUT_MAP")]
+    assert output.warnings[0].message.startswith("Page 1 has text in the font 'Ryumin-Light', whose codes have no map")
+
+
+def test_font_of_a_form_is_checked() -> None:
+    form = raw_pdf.stream(b"BT /F2 12 Tf <034B> Tj ET", b"/Subtype/Form/Resources<</Font<</F2 6 0 R>>>>")
+
+    output = read(raw_pdf.one_page(WHOLE + b" /X Do", resources=b"/XObject<</X 5 0 R>>", more=[form, TWO_BYTES]))
+
+    assert output.pages[0].text == "whole\n\ufffd"
+    assert gaps(output) == [(1, "FONT_WITHOUT_MAP")]
+
+
+def test_font_without_a_map_that_is_not_used_is_no_warning() -> None:
+    output = read(raw_pdf.one_page(WHOLE, fonts=b"/F2 5 0 R", more=[TWO_BYTES]))
+
+    assert (output.pages[0].text, output.warnings) == ("whole", [])
+
+
+def test_damaged_object_that_a_page_does_not_use_costs_nothing() -> None:
+    output = read(raw_pdf.one_page(WHOLE, resources=b"/XObject<</X 5 0 R>>", more=[b")"]))
+
+    assert (output.pages[0].text, output.warnings) == ("whole", [])
+
+
+# ── Limits of a document ─────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("limit", "value"), [("MAX_BYTES", 5_000), ("MAX_PAGES", 4)])
@@ -300,40 +491,55 @@ def test_lost_connection_is_not_reported_as_a_broken_document() -> None:
         extract(ExtractInput(key=KEY), Context())
 
 
-def test_document_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    document = pdfs.broken_report()
+def test_reason_is_logged_as_an_exception_and_the_document_is_not(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    failure(document)
+    read(raw_pdf.with_contents(WHOLE, HALF))
 
-    assert caplog.records == []
+    (record,) = lines_of_the_job(caplog)
+    assert (record.levelname, record.getMessage()) == ("WARNING", "Page 2 is damaged or incomplete.")
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+    assert type(record.exc_info[1]).__module__ == "pypdf.errors"
 
 
-def test_same_documents_are_read_and_rejected_without_compiled_libraries() -> None:
-    # Lambda has no `cryptography`; here it comes with the test tools.
-    script = """
-import sys
-sys.modules["cryptography"] = sys.modules["Crypto"] = None
-from asyncjobs import Fatal
+def test_reason_of_a_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    failure(pdfs.broken_report())
+
+    assert [record.getMessage() for record in lines_of_the_job(caplog)] == ["The document is damaged or incomplete."]
+
+
+def test_many_damaged_pages_are_few_lines(caplog: pytest.LogCaptureFixture) -> None:
+    read(raw_pdf.with_contents(WHOLE, *[HALF] * 30))
+
+    assert len(lines_of_the_job(caplog)) == 20
+
+
+def lines_of_the_job(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    # pytest also listens to loggers that no other handler sees.
+    return [record for record in caplog.records if record.name == "asyncjobs.job"]
+
+
+@pytest.mark.parametrize("configured", ["", "logging.basicConfig(level=logging.DEBUG)"])
+def test_pypdf_logs_nothing_itself(configured: str) -> None:
+    script = f"""
+import logging, sys
+{configured}
 from asyncjobs.testing import FakeContext
 from jobs.document_extract import ExtractInput, extract
-for path in sys.argv[1:]:
-    try:
-        print(len(extract(ExtractInput(key="k"), FakeContext(inputs={"k": open(path, "rb").read()})).getvalue()))
-    except Fatal as error:
-        print(error.code)
+logging.getLogger("asyncjobs").disabled = True
+logging.getLogger("asyncjobs.job").disabled = True
+extract(ExtractInput(key="k"), FakeContext(inputs={{"k": sys.stdin.buffer.read()}}))
 """
-    report, encrypted = SAMPLES / "report.pdf", SAMPLES / "encrypted.pdf"
-
-    answers = subprocess.run(
-        [sys.executable, "-c", script, report, encrypted],
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input=raw_pdf.with_contents(WHOLE, HALF).replace(b"%%EOF", b"%%EO"),
         capture_output=True,
         check=True,
-        text=True,
         env={"PYTHONPATH": ":".join(sys.path)},
-    ).stdout.split()
+    )
 
-    assert answers == [str(len(run(report.read_bytes()))), "ENCRYPTED_PDF"]
+    assert done.stderr == b""
 
 
 # ── Input ────────────────────────────────────────────────────────────────────────────────────────────
