@@ -195,8 +195,27 @@ def test_worker_calls_the_function_that_a_test_calls(function: Any, returned: st
     assert described.description.startswith("Have a decorator")
 
 
-def test_decorated_coroutine_function_is_recognized() -> None:
-    assert definition(waits_below).job_type.is_async
+def in_a_loop(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a coroutine function of the function."""
+
+    @functools.wraps(function)
+    async def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+@in_a_loop
+@job("registry.in_a_loop")
+def runs_in_a_loop(input: int, _context: JobContext) -> str:
+    """Have a coroutine function above."""
+    return str(input)
+
+
+@pytest.mark.parametrize("function", [waits_below, runs_in_a_loop], ids=["below", "above"])
+def test_decorated_coroutine_function_is_recognized(function: Callable[..., Any]) -> None:
+    assert definition(function).job_type.is_async
+    assert definition(function).describe().is_async
 
 
 @pytest.mark.parametrize("decorate", [untraced, functools.partial(functools.partial)], ids=["function", "partial"])

@@ -353,7 +353,9 @@ def definition_of(function: object) -> JobDefinition | None:
     definition = getattr(function, _MARK, None)
     if not isinstance(definition, JobDefinition) or not callable(function):
         return None
-    return definition if function is definition.function else replace(definition, function=function)
+    if function is definition.function:
+        return definition
+    return JobDefinition(function, replace(definition.job_type, is_async=_is_async(function)))
 
 
 def declared_in(module: str) -> Sequence[JobDefinition]:
