@@ -24,7 +24,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedErr
 
 from asyncjobs import Fatal, JobContext, ResultStream, job
 from jobs.budget import OutOfTime, budget
-from jobs.pdf_page import filled_in, unreadable_fonts
+from jobs.pdf_page import DAMAGED, filled_in, replace_damaged_pages, unreadable_fonts
 
 MAX_BYTES = 100_000_000
 MAX_PAGES = 5_000
@@ -66,7 +66,12 @@ _PYPDF_LOGGER = logging.getLogger("pypdf")
 _PYPDF_LOGGER.setLevel(logging.WARNING)
 _PYPDF_LOGGER.propagate = False
 _PYPDF_LOGGER.addHandler(logging.NullHandler())  # without any handler, Python prints to stderr
-_LEFT_OUT = ("Impossible to decode XFormObject", "Exceeded %(limit)d form XObject invocations")
+_LEFT_OUT = (
+    "Error -3 while decompressing data",
+    "Exceeded %(limit)d form XObject invocations",
+    "Impossible to decode XFormObject",
+    "Object %(idnum)d %(generation)d not defined.",
+)
 
 _UNREADABLE = "\ufffd"
 _VISIBLE = re.compile(r"\S")
@@ -240,6 +245,7 @@ class _Document:
         try:
             with _explained(), budget(seconds=SECONDS_TO_OPEN, megabytes=MEGABYTES_TO_OPEN):
                 reader = PdfReader(file)
+                replace_damaged_pages(reader.root_object)
                 self.page_count = len(reader.pages)
         except Unreadable as error:
             self._log("The document", error)
@@ -275,6 +281,9 @@ class _Document:
         page = self._reader.pages[number - 1]
         if self._is_repeated(page, number) or self._has_to_stop(number):
             return ""
+        if DAMAGED in page:
+            self._leave_out(number, _DAMAGED)
+            return ""
         repairs = _Repairs()
         try:
             with _explained(), repairs, budget(seconds=SECONDS_PER_PAGE, megabytes=MEGABYTES_PER_PAGE):
@@ -284,9 +293,8 @@ class _Document:
         except Unreadable as error:
             self._require_no_password(error)
             self._reader.resolved_objects.clear()
-            self._failure = self._failure or error.cause
             self._log(f"Page {number}", error)
-            self._warn(number, error.cause.page_code, f"Page {number} {error.cause.what}, and is left out.")
+            self._leave_out(number, error.cause)
             return ""
         self._pages_read += 1
         if self._pages_read % _PAGES_BETWEEN_FORGETTING == 1:
@@ -297,7 +305,8 @@ class _Document:
                 f"Page {number} has text in {which}, whose codes have no map to characters. It is given as {_UNREADABLE!r}."
             )
             self._warn(number, "FONT_WITHOUT_MAP", message)
-        if repairs.left_something_out or not is_complete:
+        is_marked = _UNREADABLE in text and not unreadable  # pypdf's own mark, as for a font that is missing
+        if repairs.left_something_out or is_marked or not is_complete:
             self._warn(number, "PAGE_INCOMPLETE", f"Page {number} has parts that cannot be read, and are left out.")
         return self._cut(number, text)
 
@@ -348,6 +357,10 @@ class _Document:
         message = f"The {name} has {len(text)} characters. All after the first {MAX_METADATA_TEXT} are left out."
         self._warn(None, "METADATA_CUT", message)
         return _valid(text[:MAX_METADATA_TEXT])
+
+    def _leave_out(self, number: int, cause: _Cause) -> None:
+        self._failure = self._failure or cause
+        self._warn(number, cause.page_code, f"Page {number} {cause.what}, and is left out.")
 
     # ── Reports ────────────────────────────────────────────────────────────────────────────────────────
 

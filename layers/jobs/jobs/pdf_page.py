@@ -1,4 +1,4 @@
-"""What pypdf's text extraction passes over: form values, and fonts whose codes have no map to characters."""
+"""What pypdf passes over: damaged pages, form values, and fonts whose codes have no map to characters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,32 @@ from collections.abc import Iterator
 from typing import Any
 
 from pypdf._codecs import adobe_glyphs  # no public name, and a copy of 17,404 names is worse
-from pypdf.generic import ArrayObject, DictionaryObject, NameObject, NullObject, StreamObject
+from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NameObject, NullObject, StreamObject
+
+# ── Damaged pages ────────────────────────────────────────────────────────────────────────────────────
+
+DAMAGED = "/AsyncjobsDamaged"
+"""The entry of a page that replaces a damaged one."""
+
+
+def replace_damaged_pages(catalog: DictionaryObject) -> None:
+    """Put a page of our own in the place of each that cannot be read, so that the others are read and keep their numbers."""
+    seen: set[int] = set()
+    nodes = [_readable(catalog, "/Pages")]
+    while nodes:
+        node = nodes.pop()
+        children = _readable(node, "/Kids") if isinstance(node, DictionaryObject) else None
+        if not isinstance(children, ArrayObject) or id(children) in seen:
+            continue
+        seen.add(id(children))
+        for place in range(len(children)):
+            child = _resolved(list.__getitem__(children, place))
+            if not isinstance(child, DictionaryObject):
+                entries = {NameObject("/Type"): NameObject("/Page"), NameObject(DAMAGED): BooleanObject(value=True)}
+                children[place] = DictionaryObject(entries)
+            elif "/Kids" in child:
+                nodes.append(child)
+
 
 # ── Form values ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,16 +168,6 @@ def _fonts(holder: DictionaryObject, seen: set[int], nesting: int) -> Iterator[D
                 yield from _fonts(form, seen, nesting - 1)
 
 
-def _readable(holder: DictionaryObject, key: str) -> Any:
-    """Return the object, None for a damaged one: the page may not use it."""
-    try:
-        return _get(holder, key)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - whatever pypdf raises
-        return None
-
-
 def _has_map(font: DictionaryObject) -> bool:
     to_unicode = _get(font, "/ToUnicode")
     if isinstance(to_unicode, StreamObject):
@@ -183,6 +198,20 @@ def _name(font: DictionaryObject) -> str:
 def _dictionary(holder: DictionaryObject, key: str) -> DictionaryObject:
     found = _get(holder, key)
     return found if isinstance(found, DictionaryObject) else DictionaryObject()
+
+
+def _readable(holder: DictionaryObject, key: str) -> Any:
+    """Return the object behind the key, also None for a damaged one."""
+    return _resolved(holder.get(key))
+
+
+def _resolved(reference: Any) -> Any:
+    try:
+        return None if reference is None else reference.get_object()
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever pypdf raises for a damaged object
+        return None
 
 
 def _get(holder: DictionaryObject, key: str) -> Any:

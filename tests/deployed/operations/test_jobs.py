@@ -99,6 +99,12 @@ def test_job_that_always_raises_fails_after_its_attempts_without_details(alice: 
     assert "canary" not in json.dumps(lines)
 
 
+def test_job_that_needs_too_much_memory_fails_by_itself(alice: Caller) -> None:
+    job = alice.wait_for(alice.submit("sample.holds_memory", {"size": 3_000_000_000}))
+    assert (job["status"], job["error"]["code"], job["error"]["type"]) == ("FAILED", "OUT_OF_MEMORY", "MemoryError")
+    assert job["attempt"] == job["maxAttempts"] == 1
+
+
 def test_job_that_exceeds_its_timeout_fails_and_runs_finally(alice: Caller, stack: LocalStack) -> None:
     job = alice.wait_for(alice.submit("sample.sleeps", {"seconds": 30}))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "TIME_LIMIT_EXCEEDED")

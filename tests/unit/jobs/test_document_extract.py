@@ -280,6 +280,40 @@ def test_damaged_page_is_a_warning_and_costs_only_itself() -> None:
     assert output.warnings[0].message == "Page 2 is damaged or incomplete, and is left out."
 
 
+@pytest.mark.parametrize("second", [b"97 0 R", b"null", b"42"], ids=repr)
+def test_page_that_is_missing_keeps_its_number(second: bytes) -> None:
+    document = raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"5 0 R 7 0 R", b"5 0 R " + second)
+
+    output = read(document)
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert (2, "PAGE_DAMAGED") in gaps(output)
+
+
+def test_page_whose_object_is_damaged_is_a_warning() -> None:
+    document = raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"7 0 obj\n<<", b"7 0 obj\n)<")
+
+    output = read(document)
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert gaps(output) == [(2, "PAGE_DAMAGED")]
+
+
+def test_content_that_is_damaged_or_missing_is_a_warning() -> None:
+    document = raw_pdf.with_contents(WHOLE, WHOLE, WHOLE)
+    start = document.index(b"stream\n", document.index(b"8 0 obj")) + len(b"stream\n")
+    damaged = document[:start] + b"\xff" * 4 + document[start + 4 :]
+
+    assert gaps(read(damaged)) == [(2, "PAGE_INCOMPLETE")]
+    assert gaps(read(document.replace(b"/Contents 8 0 R", b"/Contents 98 0 R"))) == [(2, "PAGE_INCOMPLETE")]
+
+
+def test_missing_font_is_a_warning_on_each_page() -> None:
+    output = read(raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"/F1 3 0 R", b"/F1 93 0 R"))
+
+    assert gaps(output) == [(page, "PAGE_INCOMPLETE") for page in (1, 2, 3)]
+
+
 def test_document_that_is_read_completely_has_no_warnings() -> None:
     assert read(pdfs.report()).warnings == []
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 import pytest
 from pypdf import PageObject, PdfReader
 
-from jobs.pdf_page import filled_in, unreadable_fonts
+from jobs.pdf_page import DAMAGED, filled_in, replace_damaged_pages, unreadable_fonts
 from local.samples import raw_pdf
 
 
@@ -128,3 +129,29 @@ def test_fonts_of_nested_forms_are_found() -> None:
     document = raw_pdf.one_page(b"", resources=b"/XObject<</X 5 0 R>>", more=[form, inner, b"<<%b>>" % TWO_BYTES])
 
     assert list(unreadable_fonts(page_of(document)).values()) == ["Ryumin-Light"]
+
+
+# ── Damaged pages ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_damaged_pages_are_replaced_at_every_level() -> None:
+    tree = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R 5 0 R 9 0 R]/Count 3>>",
+        b"<</Type/Pages/Kids[4 0 R 6 0 R 2 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 3 0 R>>",
+        b")",
+        b"null",
+    ]
+    catalog: Any = PdfReader(BytesIO(raw_pdf.by_hand(tree))).root_object
+
+    replace_damaged_pages(catalog)
+
+    kids = catalog["/Pages"]["/Kids"]
+    assert [DAMAGED in child for child in kids] == [False, True, True]
+    assert [DAMAGED in child for child in kids[0]["/Kids"]] == [False, True, False]
+
+
+@pytest.mark.parametrize("catalog", [b"<</Type/Catalog>>", b"<</Type/Catalog/Pages 7>>", b"<</Type/Catalog/Pages<</Kids 7>>>>"])
+def test_catalog_without_pages_is_left_alone(catalog: bytes) -> None:
+    replace_damaged_pages(PdfReader(BytesIO(raw_pdf.by_hand([catalog]))).root_object)
