@@ -39,6 +39,7 @@ LEVELS = {
     "HEARTBEAT_DEFERRED": logging.WARNING,
     "RECORD_DEFERRED": logging.WARNING,
     "RETURN_DEFERRED": logging.WARNING,
+    "PROCESS_REPLACED": logging.WARNING,
     "SEND_DEFERRED": logging.WARNING,
     "WAKE_DEFERRED": logging.WARNING,
     "SWEPT": logging.INFO,

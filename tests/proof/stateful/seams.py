@@ -22,7 +22,7 @@ from asyncjobs.core import job
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 from asyncjobs.core.job import DuePart
 from asyncjobs.tracking import worker_token
-from asyncjobs.worker import event_loop, executor, heartbeat, inline, sqs_batch, timeouts
+from asyncjobs.worker import event_loop, executor, heartbeat, inline, process_state, sqs_batch, timeouts
 from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.scheduler import Invocation, Scheduler
 
@@ -110,6 +110,10 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
             (executor, "interrupt_call", interrupt_call),
             (timeouts.ProcessEnd, "within", lambda _self, _limit: None),
             (timeouts.ProcessEnd, "cancel", lambda _self: None),
+            # It is this process's, and its signals need the main thread.
+            (process_state.ProcessState, "__enter__", lambda self: self),
+            (process_state.ProcessState, "__exit__", lambda *_: None),
+            (process_state.ProcessState, "note_imports", lambda _self: None),
             (event_loop, "_thread_pool", lambda _steps: None),
             (heartbeat, "_watch", _Watch()),
             (heartbeat.Heartbeat, "start_thread", start),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import subprocess
 import sys
 import threading
@@ -250,6 +252,25 @@ def test_result_is_recorded_through_a_few_seconds_of_throttling(
     assert stored(store, job).status is status
     assert (again_after is None) is (status is Status.COMPLETED)
     assert store.refusals == 0
+
+
+# ── What a job changes in its process ──────────────────────────────────────────────────────────────
+
+
+def test_job_that_switches_off_logging_is_logged_and_leaves_its_directory(
+    submit: Submit, run: Run, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Path.cwd()
+
+    def change(_attempt: object, _definition: object) -> Any:
+        logging.disable(logging.CRITICAL)
+        os.chdir("/")
+        raise Retry("Again.")
+
+    monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", change)
+    run(submit("sample.returns"))
+    assert lines.names() == ["JOB_STARTED", "JOB_RETRIED"]
+    assert Path.cwd() == before
 
 
 # ── Interruptions ──────────────────────────────────────────────────────────────────────────────────

@@ -148,3 +148,12 @@ def test_child_ends_with_the_process_that_made_it() -> None:
             return
         time.sleep(0.05)
     raise AssertionError("The child lives on.")
+
+
+def test_process_that_a_job_has_broken_is_made_again() -> None:
+    assert run("sys.stdout.close()\nreturn os.getpid()", then="print(process.run(claim).result.text != ended.result.text)")[
+        1:
+    ] == [
+        "soon",
+        "True",
+    ]

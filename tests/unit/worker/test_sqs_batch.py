@@ -12,6 +12,7 @@ from asyncjobs.core.job import AsyncJob, JobKey, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeClock, FakeQueue, FakeStore
@@ -143,3 +144,22 @@ def test_table_that_answers_slowly_to_one_coroutine_holds_up_no_other(
     assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
     assert time.monotonic() - started < 1.2
     assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}
+
+
+def test_process_that_a_job_has_broken_is_replaced_after_the_batch(
+    store: FakeStore, queue: FakeQueue, worker: BatchWorker, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Exited(Exception):
+        """The process has ended."""
+
+    def end(status: int) -> None:
+        raise Exited(status)
+
+    monkeypatch.setattr("asyncjobs.worker.sqs_batch.os._exit", end)
+    monkeypatch.setattr(STATE, "broken", ["standard streams"])
+    jobs = [waiting(store, 1, "sample.returns"), waiting(store, 2, "sample.succeeds_at_last")]
+    with pytest.raises(Exited):
+        handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs, start=1)))
+    assert store.jobs[jobs[0].key].status is Status.COMPLETED
+    assert queue.returned == [("r1", timedelta(0)), ("r2", timedelta(seconds=1))]
+    assert lines.names()[-1] == "PROCESS_REPLACED"

@@ -33,6 +33,7 @@ from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
+from asyncjobs.worker.process_state import STATE, call_apart
 from asyncjobs.worker.raised import deciding
 from asyncjobs.worker.results import LimitedResult, places, result_json
 
@@ -90,7 +91,8 @@ class Attempt:
             # One that came before this could not be raised here.
             self._heartbeat.raise_interruption()
             definition = self._plan.load()
-            return self._succeeded(definition, definition.function(self._input(definition), self))
+            STATE.note_imports()
+            return call_apart(lambda: self._succeeded(definition, definition.function(self._input(definition), self)))
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
 
@@ -99,6 +101,7 @@ class Attempt:
         try:
             self._heartbeat.raise_interruption()
             definition = self._plan.load()
+            STATE.note_imports()
             given = await blocking(self._input, definition)
             returned = await task.run(_awaited(definition.function(given, self)), seconds=self.remaining_seconds)
             return await blocking(self._succeeded, definition, returned)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
+from asyncjobs.worker.process_state import fresh_decimals
 from asyncjobs.worker.raised import out_of_time
 from asyncjobs.worker.timeouts import ProcessEnd, exit_after
 
@@ -127,6 +128,7 @@ class JobTask:
 
 async def _with_error(job: Coroutine[Any, Any, T]) -> tuple[T | None, BaseException | None]:
     """Return what the job returns, or raises: a task that raises `SystemExit` would end the loop."""
+    fresh_decimals()
     try:
         return await job, None
     except BaseException as error:  # noqa: BLE001 - raised again where the job is awaited

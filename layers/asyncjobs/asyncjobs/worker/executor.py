@@ -22,6 +22,7 @@ from asyncjobs.worker.attempt import Attempt, Errored, Outcome, Stopped, Succeed
 from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.plan import Plan
+from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
 
 TRY_LATER = timedelta(seconds=30)
@@ -173,7 +174,8 @@ class Executor:
                     ends_at=self._clock() + limit,
                     max_result=self._max_result,
                 )
-                outcome = await attempt.run_async(task) if task else _run_in_time(attempt, limit)
+                with STATE:
+                    outcome = await attempt.run_async(task) if task else _run_in_time(attempt, limit)
                 await blocking(heartbeat.stop)
             return heartbeat, outcome
 

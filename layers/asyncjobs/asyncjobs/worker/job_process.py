@@ -31,6 +31,7 @@ from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import AT_MOST, JobProcessLost
+from asyncjobs.worker.process_state import STATE
 
 GRACE = timedelta(seconds=1)
 """The time for a job's `finally` blocks. Its caller waits."""
@@ -99,10 +100,13 @@ class JobProcess:
         child = self._child = self._child or self._fork()
         try:
             child.connection.sendall(pickle.dumps((self._request(), job)))
-            ended: AsyncJob | None = pickle.load(child.answers)  # noqa: S301 - from a copy of this process
+            ended: AsyncJob | None
+            ended, is_last = pickle.load(child.answers)  # noqa: S301 - from a copy of this process
         except Exception as lost:
             self._end(child)
             raise JobProcessLost from lost
+        if is_last:
+            self._end(child)
         return ended
 
     def _end(self, child: _Child) -> None:
@@ -149,7 +153,7 @@ class JobProcess:
             except Exception as error:  # noqa: BLE001 - a bug; the next job may run all the same
                 log_event("INLINE_RUN_FAILED", job, exception=error)
                 ended = None
-            connection.sendall(pickle.dumps(ended))
+            connection.sendall(pickle.dumps((ended, bool(STATE.broken))))
 
 
 def _settle() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.plan import Plan
+from asyncjobs.worker.process_state import STATE
 
 Record = Mapping[str, Any]
 Delays = dict[str, timedelta | None]
@@ -66,7 +68,18 @@ class BatchWorker:
                 # The earlier jobs have left it less than its type may take. Cut short, it would lose an attempt for nothing.
                 delays[record["messageId"]] = timedelta(0)
             is_first = False
+        if STATE.broken:
+            self._replace_process(event["Records"], delays)
         return {"batchItemFailures": self._return(event["Records"], delays)}
+
+    def _replace_process(self, records: Sequence[Record], delays: Delays) -> None:
+        """End the process, and with it the invocation.
+
+        Lambda deletes no message then. The message of a job that has ended comes back immediately, and is ignored.
+        """
+        log_event("PROCESS_REPLACED", reason=", ".join(STATE.broken))
+        self._return(records, {message_id: delay or timedelta(0) for message_id, delay in delays.items()})
+        os._exit(1)
 
     def _return(self, records: Sequence[Record], delays: Mapping[str, timedelta | None]) -> list[dict[str, str]]:
         """Name the messages that return, and set when. Without that, each would wait for the queue's visibility timeout."""

@@ -1,0 +1,188 @@
+"""What a job changes in its process for the jobs after it is restored."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import decimal
+import gc
+import io
+import locale
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncjobs.log import LOGGER
+from asyncjobs.worker.kernel_timer import INTERRUPTS
+from asyncjobs.worker.process_state import PARTS, ProcessState, call_apart
+
+
+def close_the_loop() -> None:
+    asyncio.run(asyncio.sleep(0))
+
+
+def disable_existing_loggers() -> None:
+    LOGGER.disabled = True
+
+
+CHANGES: dict[str, list[Callable[[], Any]]] = {
+    "environment": [
+        lambda: os.environ.update(OWNER="alice"),
+        lambda: os.environ.pop("PATH"),
+        lambda: os.environ.update(PATH="elsewhere"),
+    ],
+    "standard streams": [lambda: setattr(sys, "stdout", io.StringIO()), lambda: setattr(sys, "stderr", None)],
+    "log events": [
+        lambda: logging.disable(logging.CRITICAL),
+        lambda: LOGGER.setLevel(logging.CRITICAL),
+        lambda: LOGGER.addHandler(logging.NullHandler()),
+        disable_existing_loggers,
+    ],
+    "signal handlers": [lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)],
+    "signal mask": [lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())],
+    "event loop": [close_the_loop, lambda: asyncio.set_event_loop(None)],
+    "working directory": [lambda: os.chdir("/")],
+    "umask": [lambda: os.umask(0o777)],
+    "hooks": [lambda: sys.setprofile(lambda *_: None), lambda: setattr(sys, "excepthook", print)],
+    "module search path": [lambda: sys.path.insert(0, "/tmp"), sys.path.clear],
+    "root logger": [lambda: logging.basicConfig(level=logging.DEBUG, force=True), lambda: logging.root.setLevel(1)],
+    "warning filters": [lambda: warnings.simplefilter("ignore"), warnings.resetwarnings],
+    "locale": [lambda: locale.setlocale(locale.LC_ALL, "C")],
+    "socket timeout": [lambda: socket.setdefaulttimeout(0.001)],
+    "interpreter": [lambda: sys.setrecursionlimit(500), lambda: sys.set_int_max_str_digits(0), gc.disable],
+}
+CASES = [pytest.param(name, change, id=f"{name} {n}") for name, changes in CHANGES.items() for n, change in enumerate(changes)]
+
+
+@pytest.fixture
+def state() -> Iterator[ProcessState]:
+    """Return the state, and restore everything in any case."""
+    before = [part.read() for part in PARTS]
+    yield ProcessState()
+    for part, value in zip(PARTS, before, strict=True):
+        if part.read() != value:
+            part.restore(value)
+
+
+def part(name: str) -> Any:
+    return next(part for part in PARTS if part.name == name).read()
+
+
+def test_every_part_has_a_case() -> None:
+    assert CHANGES.keys() == {part.name for part in PARTS}
+
+
+@pytest.mark.parametrize(("name", "change"), CASES)
+def test_change_is_restored(state: ProcessState, name: str, change: Callable[[], Any]) -> None:
+    if name == "locale":
+        locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    before = part(name)
+    with state:
+        change()
+        assert part(name) != before
+    assert (part(name), state.broken) == (before, [])
+    with state:
+        pass
+    assert part(name) == before
+
+
+def test_change_is_restored_when_the_job_raises(state: ProcessState) -> None:
+    before = Path.cwd()
+
+    def fail() -> None:
+        with state:
+            os.chdir("/")
+            raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert Path.cwd() == before
+
+
+def test_variable_that_the_runtime_sets_between_two_jobs_stays(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    with state:
+        pass
+    monkeypatch.setenv("_X_AMZN_TRACE_ID", "of the next invocation")
+    with state:
+        pass
+    assert os.environ["_X_AMZN_TRACE_ID"] == "of the next invocation"
+
+
+@pytest.mark.parametrize(("module", "stays"), [("a_package_for_a_test", True), ("antigravity", False)])
+def test_configuration_of_a_module_that_the_job_imports_stays(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, module: str, *, stays: bool
+) -> None:
+    before = Path.cwd()
+    with state:
+        monkeypatch.setitem(sys.modules, module, sys)  # as an import statement does
+        monkeypatch.setenv("CONFIGURED", "by the module")
+        os.chdir(tmp_path)
+    assert ("CONFIGURED" in os.environ, Path.cwd()) == (stays, before)
+
+
+def test_configuration_of_the_jobs_own_module_stays(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    with state:
+        monkeypatch.setenv("CONFIGURED", "by the module")
+        monkeypatch.setitem(sys.modules, "a_module_of_a_job", sys)
+        state.note_imports()
+        os.environ["OWNER"] = "alice"
+    assert "CONFIGURED" in os.environ
+    assert "OWNER" not in os.environ
+
+
+def test_jobs_side_by_side_share_the_state_before_the_first(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    with state:
+        monkeypatch.setenv("OWNER", "alice")
+        with state:
+            os.environ["OWNER"] = "bob"
+        assert "OWNER" not in os.environ
+    assert "OWNER" not in os.environ
+
+
+def test_state_that_cannot_be_restored_is_broken(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with state:
+        stream.close()
+    assert state.broken == ["standard streams"]
+
+
+def test_context_variables_and_decimals_are_the_jobs_own() -> None:
+    variable = contextvars.ContextVar("variable", default=0)
+    precision = decimal.getcontext().prec
+
+    def change() -> tuple[int, int]:
+        found = variable.get(), decimal.getcontext().prec
+        variable.set(7)
+        decimal.getcontext().prec = 3
+        return found
+
+    assert call_apart(change) == call_apart(change) == (0, precision)
+    assert (variable.get(), decimal.getcontext().prec) == (0, precision)
+
+
+def test_signal_that_a_job_has_blocked_interrupts_the_next_one(state: ProcessState) -> None:
+    interrupted: list[int] = []
+    previous = signal.signal(INTERRUPTS, lambda number, _frame: interrupted.append(number))
+    with state:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    signal.pthread_kill(threading.get_ident(), INTERRUPTS)
+    time.sleep(0)
+    signal.signal(INTERRUPTS, previous)
+    assert interrupted == [INTERRUPTS]
+
+
+def test_alarm_that_a_job_has_left_is_cancelled(state: ProcessState) -> None:
+    with state:
+        signal.alarm(60)
+    assert signal.alarm(0) == 0
