@@ -16,6 +16,9 @@ from tests.proof.crash import matrix, report
 def main() -> int:
     arguments = argparse.ArgumentParser(prog="python -m tests.proof.crash", description=__doc__)
     arguments.add_argument("--rows", default="", help="only rows whose name contains this")
+    arguments.add_argument(
+        "--batch", type=int, default=1, help="how many messages a worker takes; above 1, no process is killed"
+    )
     arguments.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments.add_argument("--times", action="store_true", help="also print the time of each cell")
     # SIGTERM also stops the started processes.
@@ -24,7 +27,8 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
-        outcomes = matrix.run(folder, [(row, fault) for row, fault in matrix.ALL if options.rows in row.name])
+        cells: matrix.Cells = [(row, fault) for row, fault in matrix.ALL if options.rows in row.name]
+        outcomes = matrix.run(folder, cells if options.batch == 1 else matrix.side_by_side(cells), batch=options.batch)
     print(report.markdown(outcomes))
     if options.times:
         for outcome in sorted(outcomes, key=lambda outcome: outcome.seconds):

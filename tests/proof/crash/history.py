@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -166,4 +167,5 @@ def _permanent(state: State) -> State:
 
 
 def _short(state: State) -> str:
-    return f"{state['status']}/{state['attempt']}"
+    error = json.loads(state["error"]) if "error" in state else {}
+    return f"{state['status']}/{state['attempt']}{' ' if error else ''}{error.get('code', '')}"

@@ -46,14 +46,20 @@ SHARE: Cells = tuple((row, _FAULTS[(i + step) % len(_FAULTS)]) for i, row in enu
 """The share of `make test`: each row with three faults, so that each fault is in every second or third row. `make soak` has all."""
 
 
-def run(folder: Path, cells: Cells) -> list[Outcome]:
+def side_by_side(cells: Cells) -> Cells:
+    """Return the cells that hold for workers with several messages: a process that ends takes the jobs of other cells with it."""
+    return [(row, fault) for row, fault in cells if not fault.kills and not row.ends_process]
+
+
+def run(folder: Path, cells: Cells, *, batch: int = 1) -> list[Outcome]:
     """Build, deploy, and run each cell in its own thread: most of the time they wait for leases to end."""
     plan = folder / "plan"
     plan.mkdir(parents=True)
     copy = tree.make(folder / "tree", jobs={"crash": JOBS})
     tree.add_crashpoints(copy)
+    parameters = {**LIMITS, "WorkerBatchSize": str(batch)}
     # A sweep with a fault waits for the SDK's tries; the other sweepers continue.
-    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=LIMITS) as stage:
+    with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=parameters) as stage:
         _keep_expired_records(stage)
         places = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for row, fault in cells]
         first = [place for place in places if not place.row.runs_last]

@@ -87,6 +87,8 @@ class Row:
     error: str | None = None
     input_size: int = 0
     own_user: bool = False
+    ends_process: bool = False
+    """Its job ends the process of its worker."""
     is_of_the_function: bool = False
     """The submit function itself makes the call, not the process that runs the job."""
     runs_last: bool = False
@@ -692,6 +694,7 @@ ROWS = (
         "crash.dies",
         status="FAILED",
         error="WORKER_LOST",
+        ends_process=True,
     ),
     Row(
         "submit creates and claims a quick job",

@@ -46,6 +46,7 @@ def _options() -> argparse.Namespace:
     deployed_only = arguments.add_argument_group("deployed")
     deployed_only.add_argument("--seconds", type=float, default=300, help="how long to submit at most")
     deployed_only.add_argument("--clients", type=int, default=4)
+    deployed_only.add_argument("--batch", type=int, default=1, help="how many messages a worker takes at most")
     deployed_only.add_argument("--kill-every", type=float, default=Plan.kill_every, metavar="SECONDS")
     deployed_only.add_argument("--outage-every", type=float, default=Plan.outage_every, metavar="SECONDS")
     deployed_only.add_argument("--restart-every", type=float, default=Plan.restart_every, metavar="SECONDS")
@@ -72,6 +73,7 @@ def _deployed(options: argparse.Namespace, seed: int) -> Numbers:
             count=options.jobs or 10**9,
             clients=options.clients,
             plan=plan,
+            batch=options.batch,
             say=_say,
         )
 

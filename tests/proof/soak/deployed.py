@@ -26,7 +26,17 @@ _PATIENCE = 300.0 * SLOWNESS
 Say = Callable[[str], None]
 
 
-def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, plan: Plan, say: Say = lambda _: None) -> Numbers:
+def run(
+    folder: Path,
+    *,
+    seed: int,
+    seconds: float,
+    count: int,
+    clients: int,
+    plan: Plan,
+    batch: int = 1,
+    say: Say = lambda _: None,
+) -> Numbers:
     """Submit this many jobs or for these seconds, whichever ends first; wait until no job is unfinished, and count."""
     copy = tree.make(folder / "tree", jobs={"soak": JOBS})
     kept = folder / "kept"
@@ -36,8 +46,8 @@ def run(folder: Path, *, seed: int, seconds: float, count: int, clients: int, pl
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(kept / "s3"),
     }
-    limits = {"MaxLiveJobsPerOwner": "20"}
-    with Stage(copy, folder / "stage", env=env, seed=seed, requests=clients, parameters=limits) as stage:
+    parameters = {"MaxLiveJobsPerOwner": "20", "WorkerBatchSize": str(batch)}
+    with Stage(copy, folder / "stage", env=env, seed=seed, requests=clients, parameters=parameters) as stage:
         chance = random.Random(seed)
         logs = [folder / f"client-{number}.log" for number in range(clients)]
         with Disorder(stage, plan, random.Random(chance.random())) as disorder:

@@ -37,6 +37,7 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
+from asyncjobs.worker import event_loop
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
 from asyncjobs.worker.inline import AT_MOST, InlineExecutor
@@ -419,7 +420,9 @@ def run(*, seed: int, count: int, fault_rate: float, say: Callable[[str], None] 
     """Run the whole soak."""
     world = World(seed=seed, fault_rate=fault_rate)
     # A heartbeat's thread uses real time, but here time is virtual: `work` sends the heartbeats.
-    with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "start_thread"):
+    # Nor do calls of coroutines run in threads, whose order would differ from run to run.
+    no_threads = patch.object(event_loop, "_thread_pool", lambda _steps: None)
+    with patch.object(jobs, "surroundings", world), patch.object(Heartbeat, "start_thread"), no_threads:
         world.run(count)
         world.come_to_rest()
     happened = world.happened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import time
@@ -27,6 +28,7 @@ class Kind(StrEnum):
     TAKES_TURNS = "takes_turns"
     SHARES_INPUT = "shares_input"
     IS_URGENT = "is_urgent"
+    WAITS = "waits"
     IS_TRACKED = "is_tracked"
 
 
@@ -120,6 +122,13 @@ def is_urgent(input: Task, context: JobContext) -> Any:
     return _do(input, context)
 
 
+@job("soak.waits", max_attempts=10)
+async def waits(input: Task, context: JobContext) -> Any:
+    """Run a task side by side with the other coroutines of its batch."""
+    await asyncio.sleep(0)
+    return _do(input, context)
+
+
 ELSEWHERE = tracked_job("soak.elsewhere", deadline_seconds=120)
 """The tracked job type, on whose jobs the clients report."""
 
@@ -130,6 +139,7 @@ _JOB_TYPES = {
     Kind.TAKES_TURNS: "soak.takes_turns",
     Kind.SHARES_INPUT: "soak.shares_input",
     Kind.IS_URGENT: "soak.is_urgent",
+    Kind.WAITS: "soak.waits",
     Kind.IS_TRACKED: ELSEWHERE.name,
 }
 

@@ -83,9 +83,11 @@ def test_every_part_has_a_case() -> None:
 
 
 @pytest.mark.parametrize(("name", "change"), CASES)
-def test_change_is_restored(state: ProcessState, name: str, change: Callable[[], Any]) -> None:
+def test_change_is_restored(state: ProcessState, name: str, change: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "locale":
         locale.setlocale(locale.LC_ALL, "C.UTF-8")
+    # An earlier test may have called `asyncio.run`.
+    monkeypatch.setattr(asyncio.events, "_event_loop_policy", None)
     before = part(name)
     with state:
         change()
