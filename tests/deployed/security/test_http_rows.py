@@ -150,7 +150,7 @@ ROWS = [
             "expired": EXPIRED,
             "no id": "x",
             "an id and an owner": f"bob#{BOBS}",
-            "upper case": JOB_ID.upper(),
+            "another's in upper case": BOBS.upper(),
         }.items()
     ),
     *(
