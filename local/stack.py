@@ -26,7 +26,12 @@ from local.state import State
 FRONT_END = "http://localhost:3000"
 """The origin of a front end on this machine, whose calls of the API are allowed."""
 # A script needs no more than a password to sign in, and a token that was printed is valid for a while.
-FOR_DEVELOPERS = {"DirectSignIn": "PASSWORD", "AccessTokenMinutes": "60", "AllowedOrigins": FRONT_END}
+FOR_DEVELOPERS = {
+    "DirectSignIn": "PASSWORD",
+    "SignInUrls": f"{FRONT_END}/",
+    "AccessTokenMinutes": "60",
+    "AllowedOrigins": FRONT_END,
+}
 _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 
 
