@@ -96,7 +96,7 @@ def test_job_of_a_newer_release_runs_and_keeps_what_this_release_does_not_know(
     make_sweeper(store=store, queue=queue, clock=clock).sweep(lambda: MINUTE)
     (message,) = queue.sent
     assert message.priority is Priority.STANDARD
-    claim = store.claim_if_claimable(job.key, generation=job.generation, by="w", now=clock.now, lease_until=clock.now + MINUTE)
+    claim = store.claim_if_claimable(JobMessage.of(job), by="w", now=clock.now, lease_until=clock.now + MINUTE)
     assert isinstance(claim, AsyncJob)
     assert store.swap_if_unchanged(claim, claim.cancelled(now=clock.now)) is None
     assert read(store, job).status is Status.CANCELLED
@@ -121,9 +121,7 @@ def test_job_with_an_unknown_status_is_left_to_the_newer_release(store: DynamoSt
     with pytest.raises(Unreadable):
         store.get(paused.key)
     with pytest.raises(Unreadable):
-        store.claim_if_claimable(
-            paused.key, generation=paused.generation, by="w", now=clock.now, lease_until=clock.now + MINUTE
-        )
+        store.claim_if_claimable(JobMessage.of(paused), by="w", now=clock.now, lease_until=clock.now + MINUTE)
     assert raw(store, paused) == before
     jobs, _ = store.list_by_owner(OWNER, limit=10)
     assert [job.key for job in jobs] == [other.key]
@@ -141,7 +139,7 @@ def test_job_in_a_partition_of_an_earlier_release_is_swept_and_claimed(store: Dy
     write(store, job, "dueShard", {"S": earlier})
     assert job.due_at is not None
     clock.now = job.due_at
-    claim = store.claim_if_claimable(job.key, generation=job.generation, by="w", now=clock.now, lease_until=clock.now + MINUTE)
+    claim = store.claim_if_claimable(JobMessage.of(job), by="w", now=clock.now, lease_until=clock.now + MINUTE)
     assert isinstance(claim, AsyncJob)
     assert raw(store, job)["dueShard"] == {"S": earlier}
     clock.advance(seconds=61)

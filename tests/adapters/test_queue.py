@@ -106,7 +106,7 @@ def queue_and_placed(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[]
 
 def test_message_round_trips(queue_and_received: tuple[Queue, Callable[[], list[JobMessage]]]) -> None:
     queue, received = queue_and_received
-    sent = JobMessage(JobKey("auth0|42 ü", "job"), "gen", "sample.returns")
+    sent = JobMessage(JobKey("auth0|42 #", "job"), "gen", "sample.returns")
     queue.send(sent)
     assert received() == [sent]
 

@@ -34,6 +34,7 @@ from asyncjobs.core.job import (
     due_shard,
     due_shards,
 )
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import ListPosition, Lost, Store
 from asyncjobs.core.rate import SubmitRate
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
@@ -51,7 +52,7 @@ def claim(
     store: Store, job: AsyncJob, *, by: str = "w1", now_after: float = 0, lease: timedelta = timedelta(seconds=75)
 ) -> AsyncJob | Lost:
     now = NOW + timedelta(seconds=now_after)
-    return store.claim_if_claimable(job.key, generation=job.generation, by=by, now=now, lease_until=now + lease)
+    return store.claim_if_claimable(JobMessage.of(job), by=by, now=now, lease_until=now + lease)
 
 
 def claimed(store: Store, job: AsyncJob) -> AsyncJob:
@@ -204,8 +205,33 @@ def test_delayed_job_is_claimable_from_its_start_on(store: Store, seconds: float
 
 
 def test_message_of_an_earlier_generation_claims_nothing(store: Store, job: AsyncJob) -> None:
-    outcome = store.claim_if_claimable(job.key, generation="an earlier one", by="w1", now=NOW, lease_until=LEASE)
-    assert outcome == Lost(job)
+    earlier = JobMessage.of(replace(job, generation="an earlier one"))
+    assert store.claim_if_claimable(earlier, by="w1", now=NOW, lease_until=LEASE) == Lost(job)
+
+
+@pytest.mark.parametrize("part", [DuePart.NEW, DuePart.WAITING])
+@pytest.mark.parametrize(
+    ("exclusive_key", "said"),
+    [
+        (None, {"job_type": "sample.raises"}),
+        (None, {"exclusive_key": "1#cache"}),
+        ("1#cache", {"exclusive_key": None}),
+        ("1#cache", {"exclusive_key": "2#cache"}),
+        ("1#cache", {"exclusive_key": "1#other"}),
+    ],
+)
+def test_message_that_describes_the_job_wrongly_claims_nothing(
+    store: Store, exclusive_key: str | None, said: dict[str, Any], part: DuePart
+) -> None:
+    job = job_number(1)
+    if exclusive_key is not None:
+        job = job.exclusively(exclusive_key)
+    job = replace(job, due_part=part)
+    store.add_if_absent(job, NOW)
+    message = JobMessage.of(job)
+    assert store.claim_if_claimable(replace(message, **said), by="w1", now=NOW, lease_until=LEASE) == Lost(job)
+    assert store.get(job.key) == job
+    assert isinstance(store.claim_if_claimable(message, by="w1", now=NOW, lease_until=LEASE), AsyncJob)
 
 
 def test_claim_of_an_unknown_job_creates_nothing(store: Store) -> None:

@@ -67,16 +67,14 @@ class FakeStore:
                 found = self.names[owner, name] = (async_job_id, to_whole_seconds(until))
             return found[0]
 
-    def claim_if_claimable(
-        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
-    ) -> AsyncJob | Lost:
+    def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         with self._write():
-            current = self.jobs.get(key)
-            if current is None or current.generation != generation or not current.is_claimable(now):
+            current = self.jobs.get(message.key)
+            if current is None or not message.describes(current) or not current.is_claimable(now):
                 is_mine = current is not None and current.is_claimed_by(by)
                 return current if current is not None and is_mine else Lost(current)
-            self.jobs[key] = current.claimed(by=by, now=now, lease_until=lease_until)
-            return self.jobs[key]
+            self.jobs[message.key] = current.claimed(by=by, now=now, lease_until=lease_until)
+            return self.jobs[message.key]
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         with self._write():

@@ -719,7 +719,7 @@ WITHOUT_CODE = {
 """Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
 OPTIONAL = {
-    "SubmitFunction": {"sqs:GetQueueAttributes"},
+    "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
 }
 """Permissions that a function has only with an option."""
@@ -1032,17 +1032,33 @@ def test_only_tracing_has_a_wildcard(function: str) -> None:
     assert set(trace["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
+COUNTS_MESSAGES = {"Action": "sqs:GetQueueAttributes", "Resource": [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]}
+
+
 @pytest.mark.parametrize(
-    ("option", "function", "action", "on"),
+    ("option", "function", "statements"),
     [
-        ("WithMaxLiveJobs", "Submit", "dynamodb:Query", {"Fn::Sub": "${Table.Arn}/index/live"}),
-        ("WithMaxBacklog", "Submit", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
-        ("WithQueueDepth", "Status", "sqs:GetQueueAttributes", [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]),
+        ("WithMaxLiveJobs", "Submit", [{"Action": "dynamodb:Query", "Resource": {"Fn::Sub": "${Table.Arn}/index/live"}}]),
+        (
+            "WithMaxBacklog",
+            "Submit",
+            [
+                COUNTS_MESSAGES,
+                {"Action": "dynamodb:Query", "Resource": {"Fn::Sub": "${Table.Arn}/index/byOwner"}},
+                {
+                    "Action": "dynamodb:BatchGetItem",
+                    "Resource": {"Fn::GetAtt": ["Table", "Arn"]},
+                    "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["J#*"]}},
+                },
+            ],
+        ),
+        ("WithQueueDepth", "Status", [COUNTS_MESSAGES]),
     ],
 )
-def test_option_allows_its_function_to_count_and_no_other(option: str, function: str, action: str, on: Any) -> None:
-    assert not {(action, named(each)) for each in listed(on)} & set(grants(f"{function}Function"))
-    expected = {f"{function}Function": [{"Effect": "Allow", "Action": action, "Resource": on}]}
+def test_option_allows_its_function_to_count_and_no_other(option: str, function: str, statements: list[Any]) -> None:
+    for each in statements:
+        assert not {(each["Action"], named(on)) for on in listed(each["Resource"])} & set(grants(f"{function}Function"))
+    expected = {f"{function}Function": [{"Effect": "Allow", **each} for each in statements]}
     assert {name: found for name in FUNCTIONS if (found := optional_statements(name, option))} == expected
 
 

@@ -92,12 +92,8 @@ class ProcessStore:
             lambda: self._inner.reserve_dedupe_key(owner, name, async_job_id, now=now, until=until, instead_of=instead_of)
         )
 
-    def claim_if_claimable(
-        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
-    ) -> AsyncJob | Lost:
-        return self._call(
-            lambda: self._inner.claim_if_claimable(key, generation=generation, by=by, now=now, lease_until=lease_until)
-        )
+    def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        return self._call(lambda: self._inner.claim_if_claimable(message, by=by, now=now, lease_until=lease_until))
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
         return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))

@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 import pytest
 
-from asyncjobs.core.job import FENCE, AsyncJob, JobKey
+from asyncjobs.core.job import FENCE, AsyncJob
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.locks import Locks
@@ -48,8 +49,9 @@ def _swap_without_fence(self: WatchedStore, old: AsyncJob, new: AsyncJob, unchan
 
 
 def _claim_without_lease(
-    self: WatchedStore, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
+    self: WatchedStore, message: JobMessage, *, by: str, now: datetime, lease_until: datetime
 ) -> AsyncJob | Lost:
+    key = message.key
     current = self.jobs.get(key)
     if current is None or current.is_finished or current.attempt >= current.max_attempts:
         return Lost(current)

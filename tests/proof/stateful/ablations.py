@@ -20,6 +20,7 @@ from asyncjobs.aws.s3 import S3Objects, _S3ResultWriter
 from asyncjobs.core import job
 from asyncjobs.core.errors import JobNotFound, Unavailable
 from asyncjobs.core.job import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, JobKey, Result, Status
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
 from asyncjobs.core.ports import Lost, ResultWriter
 from asyncjobs.service import commands, queries
@@ -56,11 +57,9 @@ class NoFence(DynamoStore):
 class UnconditionalClaim(DynamoStore):
     """A store where every delivery runs its job."""
 
-    def claim_if_claimable(
-        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
-    ) -> AsyncJob | Lost:
-        job = self.get(key)
-        if job is None or job.generation != generation or job.is_finished:
+    def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        job = self.get(message.key)
+        if job is None or job.generation != message.generation or job.is_finished:
             return Lost(job)
         claimed = replace(
             job,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,10 +14,17 @@ from hypothesis import strategies as st
 from asyncjobs.core.errors import MalformedMessage
 from asyncjobs.core.job import JobKey, Priority
 from asyncjobs.core.message import JobMessage
+from asyncjobs.jobtypes.decorator import Exclusive
+from asyncjobs.limits.locks import Locks
 from tests.support.events import sample
 from tests.support.factories import new_job
+from tests.support.owners import NOT_OWNERS, OWNERS
 
 FIELDS: dict[str, Any] = {"version": 1, "owner": "alice", "asyncJobId": "id", "gen": "g", "jobType": "sample.returns"}
+
+
+def lock_of(owner: str) -> str:
+    return Locks.exclusive_key(Exclusive("cache", scope="INPUT", limit=10), owner, b"{}")
 
 
 def test_message_names_the_job_its_generation_and_its_type() -> None:
@@ -31,7 +39,13 @@ def test_message_holds_nothing_large_or_secret() -> None:
 
 @settings(max_examples=50)
 @given(
-    st.builds(JobMessage, st.builds(JobKey, st.text(min_size=1), st.text(min_size=1)), st.text(min_size=1), st.text(min_size=1))
+    st.builds(
+        JobMessage,
+        st.builds(JobKey, OWNERS, st.uuids().map(str)),
+        st.uuids().map(lambda generation: generation.hex),
+        st.from_regex(r"[a-z][a-z0-9_]{0,20}(\.[a-z][a-z0-9_]{0,20})?", fullmatch=True),
+        st.none() | st.builds(lock_of, OWNERS),
+    )
 )
 def test_every_message_round_trips(message: JobMessage) -> None:
     assert JobMessage.parse(message.to_body()) == message
@@ -65,6 +79,45 @@ def test_sample_event_is_a_message_of_this_version() -> None:
 def test_malformed_body_is_rejected(body: str) -> None:
     with pytest.raises(MalformedMessage):
         JobMessage.parse(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("version", version) for version in (True, 1.0, "1", 2)),
+        *(("owner", owner) for owner in NOT_OWNERS),
+        *((name, value) for name in ("asyncJobId", "gen") for value in ("a b", "a\n", "a\u001b[2J", "ü", "a#b", "x" * 65)),
+        *(("jobType", value) for value in ("Sample", "sample.returns\n", "9", "\u009b2J", "x" * 101)),
+    ],
+)
+def test_part_that_no_job_has_is_malformed(name: str, value: Any) -> None:
+    with pytest.raises(MalformedMessage):
+        JobMessage.parse(json.dumps({**FIELDS, name: value}))
+
+
+def test_body_that_is_longer_than_any_message_is_malformed() -> None:
+    assert JobMessage.parse(json.dumps({**FIELDS, "filler": "x" * 7000}))
+    with pytest.raises(MalformedMessage):
+        JobMessage.parse(json.dumps({**FIELDS, "filler": "x" * 9000}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"owner": "bob"},
+        {"async_job_id": "another"},
+        {"generation": "another"},
+        {"job_type": "another"},
+        {"exclusive_key": "1#cache"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_message_describes_its_own_job_only(change: dict[str, Any]) -> None:
+    job = new_job()
+    message = JobMessage.of(job)
+    assert message.describes(job)
+    assert message.describes(replace(job, priority=Priority.LOW, attempt=2))
+    assert not message.describes(replace(job, **change))
 
 
 def test_unknown_fields_are_ignored() -> None:
@@ -110,7 +163,15 @@ def test_group_is_one_per_owner_and_does_not_reveal_the_owner(owner: str, other:
     assert set(groups[owner]) <= set("0123456789abcdef")
 
 
-@pytest.mark.parametrize("value", ["", 7, [], {}])
-def test_exclusive_key_that_is_not_text_is_malformed(value: Any) -> None:
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", 7, [], {}, "#", "x#y", "1#", "1", "-1#cache", "0#cache", "11#cache", "2000#cache", "01#cache", "1#Cache"),
+        *("1#cache\n", "1#cache#", "1#cache#alice#", "1#cache#alice#0", f"1#cache##{'0' * 64}", f"1#{'x' * 101}"),
+        f"1#cache#{'x' * 256}",
+        f"1#cache#alice#{'0' * 64}#x",
+    ],
+)
+def test_text_that_names_no_lock_is_malformed(value: Any) -> None:
     with pytest.raises(MalformedMessage):
         JobMessage.parse(json.dumps({**FIELDS, "exclusiveKey": value}))

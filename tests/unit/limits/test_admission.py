@@ -11,6 +11,7 @@ import pytest
 
 from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs, Unavailable
 from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Priority
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.limits.admission import Admission
 from tests.support.factories import NOW, OWNER, new_job, new_tracked_job
@@ -128,16 +129,52 @@ def test_tracked_job_counts_until_it_ends(admission: Make) -> None:
 # ── Backlog ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_full_queue_rejects_jobs(admission: Make, queue: FakeQueue) -> None:
-    queue.add_waiting(3)
+def add_waiting(store: FakeStore, queue: FakeQueue, priority: Priority = Priority.STANDARD, **changes: Any) -> None:
+    """Add three messages to a queue, one of them of a job of the owner."""
+    waiting = replace(job(99), priority=priority, **changes)
+    store.jobs[waiting.key] = waiting
+    queue.add_waiting(2, priority)
+    queue.send(JobMessage.of(waiting))
+
+
+def test_full_queue_rejects_jobs(admission: Make, store: FakeStore, queue: FakeQueue) -> None:
+    add_waiting(store, queue)
     admission(max_backlog=4).admit(job())
     with pytest.raises(Busy) as refused:
         admission(max_backlog=3).admit(job())
     assert refused.value.retry_after > timedelta(0)
 
 
-def test_only_the_jobs_own_queue_counts(admission: Make, queue: FakeQueue) -> None:
-    queue.add_waiting(3, Priority.LOW)
+@pytest.mark.parametrize(
+    "others",
+    [
+        [],
+        [replace(job(1), owner="bob")],
+        [replace(job(1), priority=Priority.LOW)],
+        [job(1).cancelled(now=NOW)],
+        [job(1).claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))],
+        [new_job(delay=timedelta(minutes=5))],
+        [new_tracked_job()],
+    ],
+    ids=["none", "another owner's", "in another queue", "ended", "running", "delayed", "tracked"],
+)
+def test_full_queue_admits_an_owner_who_has_no_job_waiting_in_it(
+    admission: Make, store: FakeStore, queue: FakeQueue, others: list[AsyncJob]
+) -> None:
+    # Otherwise an owner could keep all others out, with many messages and few jobs.
+    store.jobs = {other.key: other for other in others}
+    queue.add_waiting(1000)
+    admission(max_backlog=3).admit(job())
+
+
+def test_owners_jobs_are_read_only_while_the_queue_is_full(admission: Make, store: FakeStore, queue: FakeQueue) -> None:
+    queue.add_waiting(2)
+    store.failures.append(AssertionError("read"))
+    admission(max_backlog=3).admit(job())
+
+
+def test_only_the_jobs_own_queue_counts(admission: Make, store: FakeStore, queue: FakeQueue) -> None:
+    add_waiting(store, queue, Priority.LOW)
     limits = admission(max_backlog=3)
     for taken in (Priority.HIGH, Priority.STANDARD):
         limits.admit(replace(job(), priority=taken))
@@ -155,14 +192,14 @@ def test_unavailable_queue_rejects_no_job(admission: Make, queue: FakeQueue) -> 
 def test_rejection_for_a_full_queue_takes_no_token_and_writes_nothing(
     admission: Make, store: FakeStore, queue: FakeQueue
 ) -> None:
-    queue.add_waiting(3)
+    add_waiting(store, queue)
     with pytest.raises(Busy):
         admission(rate=TWO_AND_ONE_A_SECOND, max_live=2, max_backlog=3).admit(job())
     assert (store.buckets, store.writes) == ({}, 0)
 
 
-def test_full_queue_admits_tracked_jobs(admission: Make, queue: FakeQueue) -> None:
-    queue.add_waiting(3)
+def test_full_queue_admits_tracked_jobs(admission: Make, store: FakeStore, queue: FakeQueue) -> None:
+    add_waiting(store, queue)
     limits = admission(max_backlog=3)
     with pytest.raises(Busy):
         limits.admit(job())

@@ -685,3 +685,42 @@ def test_retried_job_waits_for_its_lock_behind_the_others(
     assert list(store.waiting("1#line", clock.now, at_most=9)) == [second.key, first.key]
     # The lock names the earlier generation, which is over.
     assert isinstance(begin(executor, store, retried), AsyncJob)
+
+
+# ── Messages that lie ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_message_without_its_lock_runs_nothing_beside_the_lock_owner(
+    store: FakeStore, executor: Executor, lines: Lines
+) -> None:
+    running, waiting = two_jobs(store, "lock.rejects", KEY)
+    run_claim = store.claim_if_claimable(JobMessage.of(running), by="w", now=NOW, lease_until=NOW + QUARTER_HOUR)
+    assert isinstance(run_claim, AsyncJob)
+    lie = replace(JobMessage.of(waiting), exclusive_key=None)
+    assert run_attempt(executor, lie) is None
+    assert store.jobs[waiting.key] == waiting
+    assert (lines.names()[-1], lines.events[-1]["status"]) == ("DELIVERY_IGNORED", None)
+
+
+def test_message_of_another_type_sets_no_lease(store: FakeStore, executor: Executor) -> None:
+    waiting, _ = two_jobs(store, "lock.none", None)
+    assert run_attempt(executor, replace(JobMessage.of(waiting), job_type="lock.rejects")) is None
+    assert store.jobs[waiting.key] == waiting
+
+
+@pytest.mark.parametrize("named", [None, "1#other", "1#cache#alice"])
+def test_lock_that_names_a_job_of_no_such_lock_is_free(
+    store: FakeStore, locks: Locks, executor: Executor, named: str | None
+) -> None:
+    other, needs = two_jobs(store, "lock.none", named)[0], two_jobs(store, "lock.rejects", KEY)[1]
+    # A message says that the other job runs under the lock: the lock then names it, but its record does not name the lock.
+    run_attempt(executor, replace(JobMessage.of(other), exclusive_key=KEY))
+    assert store.locks["cache#0"] == LockOwner.of(other)
+    assert locks.take(KEY, LockOwner.of(needs)) is None
+
+
+def two_jobs(store: FakeStore, job_type: str, exclusive_key: str | None) -> list[AsyncJob]:
+    jobs = [new_job(async_job_id=f"{job_type}-{number}", job_type=job_type) for number in range(2)]
+    jobs = jobs if exclusive_key is None else [each.exclusively(exclusive_key) for each in jobs]
+    store.jobs |= {each.key: each for each in jobs}
+    return jobs

@@ -79,9 +79,7 @@ def test_cancel_that_loses_to_a_claim_cancels_the_attempt(commands: Commands, st
     job = new_job()
     store.jobs[job.key] = job
     store.rivals.append(
-        lambda store: store.claim_if_claimable(
-            job.key, generation=job.generation, by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75)
-        )
+        lambda store: store.claim_if_claimable(JobMessage.of(job), by="w1", now=NOW, lease_until=NOW + timedelta(seconds=75))
     )
     cancelled = commands.cancel(OWNER, job.async_job_id)
     assert (cancelled.status, cancelled.attempt, cancelled.claimed_by) == (Status.CANCELLED, 1, "w1")

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.errors import (
     AcceptanceUnknown,
+    Busy,
     IdempotencyKeyReused,
     InvalidInput,
     SubmitRateExceeded,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import WORKER_LOST, AsyncJob, Priority, Result, Status
+from asyncjobs.core.job import SWEEP_INTERVAL, WORKER_LOST, AsyncJob, Priority, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.rate import SubmitRate
@@ -415,12 +416,62 @@ def test_key_of_another_request_is_rejected(commands: Commands, store: FakeStore
     assert store.jobs == {job.key: job}
 
 
-def test_replay_resends_a_waiting_job_in_case_its_message_was_lost(commands: Commands, queue: FakeQueue) -> None:
+@pytest.mark.parametrize("delay", [0, 60])
+def test_replays_send_no_message(commands: Commands, queue: FakeQueue, clock: FakeClock, delay: int) -> None:
+    request = replace(REQUEST, delay=timedelta(seconds=delay))
+    job = commands.submit(OWNER, request, idempotency_key="k").job
+    for _ in range(40):
+        clock.advance(seconds=3)
+        assert commands.submit(OWNER, request, idempotency_key="k").job == job
+    assert queue.sent == [JobMessage.of(job)]
+
+
+def test_same_input_sends_no_second_message(commands: Commands, queue: FakeQueue) -> None:
+    request = SubmitRequest(job_type="service.once", input={})
+    job = commands.submit(OWNER, request).job
+    for _ in range(40):
+        assert commands.submit(OWNER, request).job == job
+    assert queue.sent == [JobMessage.of(job)]
+
+
+def test_message_that_a_submit_did_not_send_is_sent_by_the_sweeper(
+    commands: Commands, store: FakeStore, queue: FakeQueue, clock: FakeClock
+) -> None:
     queue.is_down = True
     job = commands.submit(OWNER, REQUEST, idempotency_key="k").job
     queue.is_down = False
     commands.submit(OWNER, REQUEST, idempotency_key="k")
+    assert queue.sent == []
+    clock.advance(seconds=SWEEP_INTERVAL.total_seconds())
+    make_sweeper(store=store, queue=queue, clock=clock).sweep(lambda: timedelta(minutes=1))
     assert queue.sent == [JobMessage.of(job)]
+
+
+def test_each_accepted_submit_and_retry_sends_one_message(commands: Commands, queue: FakeQueue) -> None:
+    for number in range(20):
+        job = commands.submit(OWNER, REQUEST, idempotency_key=str(number)).job
+        commands.cancel(OWNER, job.async_job_id)
+    assert len(queue.sent) == 20
+    for _ in range(20):
+        commands.retry(OWNER, job.async_job_id)
+        commands.cancel(OWNER, job.async_job_id)
+    assert len(queue.sent) == 40
+
+
+def test_messages_of_one_owner_keep_no_other_owner_out(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock
+) -> None:
+    limits = Admission(store=store, queue=queue, clock=clock, max_backlog=20, max_live=2)
+    commands = make_commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock, admission=limits)
+    for _ in range(100):
+        job = commands.submit("mallory", REQUEST).job
+        commands.cancel("mallory", job.async_job_id)
+        clock.advance(seconds=6)
+    assert len(queue.sent) == 100
+    assert commands.submit(OWNER, REQUEST).job.owner == OWNER
+    # The next one waits for the first.
+    with pytest.raises(Busy):
+        commands.submit(OWNER, REQUEST)
 
 
 @pytest.mark.parametrize(("late", "delay"), [(timedelta(hours=1), 900), (timedelta(0), 0), (-timedelta(hours=1), 0)])
@@ -449,17 +500,6 @@ def test_replay_with_not_before_returns_the_same_job_at_any_time(commands: Comma
     first = commands.submit(OWNER, request, idempotency_key="k").job
     clock.advance(seconds=5)
     assert commands.submit(OWNER, request, idempotency_key="k").job == first
-
-
-def test_replay_of_a_delayed_job_resends_it_with_the_remaining_delay(
-    commands: Commands, queue: FakeQueue, clock: FakeClock
-) -> None:
-    request = replace(REQUEST, delay=timedelta(seconds=60))
-    for seconds in (20, 60):
-        commands.submit(OWNER, request, idempotency_key="k")
-        clock.advance(seconds=seconds)
-    commands.submit(OWNER, request, idempotency_key="k")
-    assert [delay.total_seconds() for delay in queue.delays] == [60, 40, 0]
 
 
 @pytest.mark.parametrize("end", [None, "completed", "cancelled"])

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Retry, Unavailable
-from asyncjobs.core.job import GRACE, AsyncJob, JobKey, LockOwner, Status
+from asyncjobs.core.job import GRACE, AsyncJob, LockOwner, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
@@ -70,9 +70,7 @@ def test_retry_sets_its_own_delay(store: FakeStore, submit: Submit, run: Run, cl
 
 def test_second_delivery_of_a_running_job_does_nothing(store: FakeStore, submit: Submit, run: Run) -> None:
     job = submit("sample.returns")
-    held = store.claim_if_claimable(
-        job.key, generation=job.generation, by="other", now=NOW, lease_until=NOW + timedelta(seconds=75)
-    )
+    held = store.claim_if_claimable(JobMessage.of(job), by="other", now=NOW, lease_until=NOW + timedelta(seconds=75))
     assert run(job) is None
     assert stored(store, job) == held
 
@@ -83,8 +81,8 @@ def test_message_that_became_claimable_during_the_claim_returns_immediately(
     job = submit("sample.halves", {"number": 14}, not_before=NOW + timedelta(milliseconds=2))
     claim = store.claim_if_claimable
 
-    def slow_claim(key: JobKey, **terms: Any) -> AsyncJob | Lost:
-        outcome = claim(key, **terms)
+    def slow_claim(message: JobMessage, **terms: Any) -> AsyncJob | Lost:
+        outcome = claim(message, **terms)
         clock.advance(seconds=0.005)
         return outcome
 

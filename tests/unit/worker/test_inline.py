@@ -228,9 +228,7 @@ def test_job_whose_put_was_answered_late_does_not_run_inline(
     def add_and_answer_late(job: AsyncJob, now: Any) -> AsyncJob | None:
         assert put(job, now) is None
         late = now + timedelta(minutes=2)
-        taken = store.claim_if_claimable(
-            job.key, generation=job.generation, by="worker", now=late, lease_until=late + timedelta(minutes=1)
-        )
+        taken = store.claim_if_claimable(JobMessage.of(job), by="worker", now=late, lease_until=late + timedelta(minutes=1))
         assert not isinstance(taken, Lost)
         return put(job, late)  # the SDK's second try
 

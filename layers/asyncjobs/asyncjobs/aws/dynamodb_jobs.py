@@ -42,6 +42,7 @@ from asyncjobs.log import log_event
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from asyncjobs.core.message import JobMessage
     from asyncjobs.core.rate import SubmitRate
 
 
@@ -97,15 +98,13 @@ class DynamoStore:
             return str(clients.conflicting_item(error)["asyncJobId"]["S"])
         return async_job_id
 
-    def claim_if_claimable(
-        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
-    ) -> AsyncJob | Lost:
+    def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         """See `Store`. Races with other messages of the job, including the sweeper's, and with cancel."""
-        claim = self._claim(key, generation=generation, by=by, now=now, lease_until=lease_until)
+        claim = self._claim(message, by=by, now=now, lease_until=lease_until)
         current = claim.current if isinstance(claim, Lost) else None
-        if current is not None and _is_only_due_late(current, generation=generation, now=now, lease_until=lease_until):
+        if current is not None and _is_only_due_late(current, message, now=now, lease_until=lease_until):
             due_at = min(lease_until, current.deadline_at)
-            claim = self._claim(key, generation=generation, by=by, now=now, lease_until=lease_until, due_at=due_at)
+            claim = self._claim(message, by=by, now=now, lease_until=lease_until, due_at=due_at)
         if isinstance(claim, Lost) and claim.current is not None and claim.current.is_claimed_by(by):
             return claim.current
         return claim
@@ -375,14 +374,7 @@ class DynamoStore:
         return True, _full_at(answer["Attributes"])
 
     def _claim(
-        self,
-        key: JobKey,
-        *,
-        generation: str,
-        by: str,
-        now: datetime,
-        lease_until: datetime,
-        due_at: datetime | None = None,
+        self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime, due_at: datetime | None = None
     ) -> AsyncJob | Lost:
         """Claim the job by one write. With `due_at`, the more expensive write also moves the job's entry in the due index.
 
@@ -393,8 +385,11 @@ class DynamoStore:
             "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
             " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
         )
+        has_lock = message.exclusive_key is not None
         condition = (
-            "gen = :gen AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
+            "gen = :gen AND jobType = :type"
+            f" AND {'exclusiveKey = :lock' if has_lock else 'attribute_not_exists(exclusiveKey)'}"
+            " AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
             " AND (#status = :pending AND (attribute_not_exists(notBefore) OR notBefore <= :now)"
             " OR #status = :inProgress AND leaseUntil < :now)"
         )
@@ -404,7 +399,7 @@ class DynamoStore:
             moved: dict[str, Any] = {":shard": {"S": DuePart.WAITING}}
         else:
             update += ", dueAt = :due, dueShard = :shard, sweeps = :zero"
-            shard = due_shard(key.async_job_id, DuePart.RUNNING)
+            shard = due_shard(message.key.async_job_id, DuePart.RUNNING)
             moved = {":due": milliseconds_value(due_at), ":shard": {"S": shard}}
         # Most jobs do not have these attributes, and then pay nothing.
         update += " REMOVE waitsSince, progressAt"
@@ -412,7 +407,7 @@ class DynamoStore:
             with clients.translated("The table"):
                 answer = self._client.update_item(
                     TableName=self._table_name,
-                    Key=primary_key(key),
+                    Key=primary_key(message.key),
                     UpdateExpression=update,
                     ConditionExpression=condition,
                     ExpressionAttributeNames={"#status": "status"},
@@ -422,8 +417,10 @@ class DynamoStore:
                         ":one": {"N": "1"},
                         ":zero": {"N": "0"},
                         ":by": {"S": by},
-                        ":gen": {"S": generation},
+                        ":gen": {"S": message.generation},
                         ":lease": milliseconds_value(lease_until),
+                        ":type": {"S": message.job_type},
+                        **({":lock": {"S": message.exclusive_key}} if message.exclusive_key is not None else {}),
                         **moved,
                         ":now": milliseconds_value(now),
                         ":nowSeconds": seconds_value(now),
@@ -537,8 +534,8 @@ def _same(one: Item, other: Item, attributes: Iterable[str]) -> bool:
     return all(one.get(attribute) == other.get(attribute) for attribute in attributes)
 
 
-def _is_only_due_late(current: AsyncJob, *, generation: str, now: datetime, lease_until: datetime) -> bool:
-    return current.generation == generation and current.is_claimable(now) and current.is_due_late(lease_until)
+def _is_only_due_late(current: AsyncJob, message: JobMessage, *, now: datetime, lease_until: datetime) -> bool:
+    return message.describes(current) and current.is_claimable(now) and current.is_due_late(lease_until)
 
 
 def _current(error: ClientError) -> AsyncJob | None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from asyncjobs.core.errors import MalformedMessage
-from asyncjobs.core.job import AsyncJob, JobKey, Priority
+from asyncjobs.core.job import AsyncJob, JobKey, Priority, is_owner
 
 _VERSION = 1
+_MAX_BODY = 8 * 1024
+_ID = "[0-9A-Za-z-]{1,64}"
+_JOB_TYPE = "[a-z][a-z0-9_.]{0,99}"
+_LOCK = f"([1-9]|10)#{_JOB_TYPE}(#[^#]{{1,255}}(#[0-9a-f]{{64}})?)?"
+"""What `Locks.exclusive_key` makes: how many jobs may hold the lock, its name, and perhaps the owner and a digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +54,31 @@ class JobMessage:
             }
         )
 
+    def describes(self, job: AsyncJob) -> bool:
+        """Return whether all that the message says about the job is true. Else it does nothing: only the record decides."""
+        said = (self.key, self.generation, self.job_type, self.exclusive_key)
+        return said == (job.key, job.generation, job.job_type, job.exclusive_key)
+
     @classmethod
     def parse(cls, body: str) -> JobMessage:
-        """Read the output of `to_body`. Raises `MalformedMessage` for anything else, including a newer version."""
+        """Read the output of `to_body`. Raises `MalformedMessage` for anything else, including a newer version.
+
+        Each part is bounded, since a worker logs some of them, and reads as many locks as the lock's limit says.
+        """
         try:
-            fields: Any = json.loads(body)
-            version, *texts = (fields[name] for name in ("version", "owner", "asyncJobId", "gen", "jobType"))
+            fields: Any = json.loads(body) if len(body) <= _MAX_BODY else {}
+            version, owner, *texts = (fields[name] for name in ("version", "owner", "asyncJobId", "gen", "jobType"))
             exclusive_key = fields.get("exclusiveKey")
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise MalformedMessage(f"Not a job message: {type(error).__name__}.") from error
-        texts.append("none" if exclusive_key is None else exclusive_key)
-        if version != _VERSION or not all(isinstance(text, str) and text for text in texts):
+        is_known = type(version) is int and version == _VERSION and isinstance(owner, str) and is_owner(owner)
+        if not is_known or not all(map(_fits, (_ID, _ID, _JOB_TYPE), texts)):
             raise MalformedMessage("Not a job message, or of a version that this worker does not support.")
-        owner, async_job_id, generation, job_type, _ = texts
+        if exclusive_key is not None and not _fits(_LOCK, exclusive_key):
+            raise MalformedMessage("Not the lock of a job.")
+        async_job_id, generation, job_type = texts
         return cls(JobKey(owner, async_job_id), generation, job_type, exclusive_key)
+
+
+def _fits(pattern: str, value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value) is not None

@@ -62,10 +62,8 @@ class Store(Protocol):
         """
         ...
 
-    def claim_if_claimable(
-        self, key: JobKey, *, generation: str, by: str, now: datetime, lease_until: datetime
-    ) -> AsyncJob | Lost:
-        """Begin an attempt by the rule of `AsyncJob.is_claimable`, without reading the job first."""
+    def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
+        """Begin an attempt by the rule of `AsyncJob.is_claimable`, if the message describes the job, without reading it first."""
         ...
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:

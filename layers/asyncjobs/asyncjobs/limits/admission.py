@@ -7,12 +7,14 @@ from typing import Self
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.job import AsyncJob, Priority, Status
 from asyncjobs.core.ports import Queue, Store
 from asyncjobs.core.rate import Quota, SubmitRate
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.settings import Settings
 
+_NEWEST = 10
+"""The jobs of an owner that are read while a queue is full."""
 _LATER = timedelta(seconds=10)
 """When to retry where the right time cannot be known, since jobs end at any time."""
 
@@ -57,8 +59,8 @@ class Admission:
         last, so that a job which another limit rejects takes none.
         """
         owner = job.owner
-        # A tracked job never goes to a queue. A queue that does not answer rejects nothing: jobs are accepted while it is down.
-        if self._max_backlog and not job.is_tracked and (self._backlog.waiting(job.priority) or 0) >= self._max_backlog:
+        # A tracked job never goes to a queue.
+        if self._max_backlog and not job.is_tracked and self._is_full_for(owner, job.priority):
             raise Busy("The queue is full.", retry_after=_LATER)
         if self._max_live:
             if self._store.count_live(owner, at_most=self._max_live) >= self._max_live:
@@ -82,3 +84,15 @@ class Admission:
                 f"More than {rate.per_minute} submits a minute.", retry_after=quota.next_token, quota=quota
             )
         return quota
+
+    def _is_full_for(self, owner: str, priority: Priority) -> bool:
+        """Return whether the queue is full, and has a message of one of the owner's newest jobs.
+
+        A full queue admits the first job of any other owner, so nobody's messages keep the others out. A queue that does not
+        answer is not full: jobs are accepted while it is down.
+        """
+        if (self._backlog.waiting(priority) or 0) < self._max_backlog:
+            return False
+        newest, _ = self._store.list_by_owner(owner, limit=_NEWEST)
+        now = self._clock()
+        return any(job.status is Status.PENDING and job.priority is priority and job.is_claimable(now) for job in newest)

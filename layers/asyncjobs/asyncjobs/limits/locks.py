@@ -111,7 +111,7 @@ class Locks:
         running: list[AsyncJob] = []
         for slot, lock_owner in lock_owners.items():
             job = None if lock_owner is None else self._store.get(lock_owner.key)
-            if job is None or lock_owner is None or lock_owner.is_over(job, self._clock()):
+            if job is None or lock_owner is None or lock_owner.is_over(job, self._clock()) or not _is_under(job, slot):
                 return slot, ()
             running.append(job)
         return None, running
@@ -125,6 +125,11 @@ def _slots(exclusive_key: str) -> Sequence[str]:
     """Return the names of the lock's items: one for each job that may hold it, the same before and after a change of the limit."""
     limit, _, name = exclusive_key.partition("#")
     return [f"{name}#{number}" for number in range(int(limit))]
+
+
+def _is_under(job: AsyncJob, slot: str) -> bool:
+    """Return whether the job's own record names this lock. A message may have said so of any job."""
+    return (job.exclusive_key or "").partition("#")[2] == slot.rpartition("#")[0]
 
 
 def _own_first(running: Sequence[AsyncJob], owner: str) -> AsyncJob:

@@ -394,8 +394,9 @@ class SubmitPipeline:
             log_event("JOB_ACCEPTED", job)
             if draft.runs_inline and self._inline_executor is not None:
                 job = self._inline_executor.run(job)
-        if job.status is Status.PENDING and not job.is_tracked:
-            # Also for a replay: the first request may have died before it sent the message.
+        if draft.existing is None and job.status is Status.PENDING and not job.is_tracked:
+            # Not for a replay: any number of them would send any number of messages. If the first request died before it
+            # sent the message, the sweeper sends it.
             self._sender.send(job)
         return Submission(job, replayed, draft.quota, None if replayed else draft.worker_token)
 

@@ -125,9 +125,7 @@ class Executor:
         now = self._clock()
         for _ in range(_CLAIM_TRIES):
             try:
-                claim = self._store.claim_if_claimable(
-                    message.key, generation=message.generation, by=claimant, now=now, lease_until=now + plan.lease
-                )
+                claim = self._store.claim_if_claimable(message, by=claimant, now=now, lease_until=now + plan.lease)
                 break
             except Unavailable:
                 # The claim may have been made all the same. If this gave up now, the attempt would be lost before it began.
@@ -145,7 +143,7 @@ class Executor:
 
         The message of a running job is done, too: the sweeper recovers lost runs.
         """
-        status = current.status.value if current is not None and current.generation == message.generation else None
+        status = current.status.value if current is not None and message.describes(current) else None
         log_event("DELIVERY_IGNORED", asyncJobId=message.key.async_job_id, jobType=message.job_type, status=status)
         if current is None or status is None:
             return None
