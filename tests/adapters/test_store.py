@@ -627,6 +627,19 @@ def test_claim_of_a_swept_job_leaves_it_due_at_its_deadline(store: Store) -> Non
     assert claimed.due_at == job.deadline_at
 
 
+def test_swap_of_the_due_time_writes_the_whole_entry_of_the_due_index(store: Store) -> None:
+    # The writer holds the record as it was before a sweep moved it.
+    job = job_number(1)
+    store.add_if_absent(job, NOW)
+    held = claimed(store, job)
+    moved = replace(held, due_at=NOW + 9 * MINUTE, due_part=DuePart.RUNNING, sweeps=2)
+    assert store.swap_if_unchanged(held, moved, FENCE_AND_DUE) is None
+    released = held.released(now=NOW + MINUTE, error=FAILURE, after=MINUTE)
+    assert (released.due_part, released.sweeps) == (held.due_part, held.sweeps)
+    assert store.swap_if_unchanged(held, released) is None
+    assert store.get(job.key) == released
+
+
 def test_get_all_returns_the_jobs_that_exist(store: Store) -> None:
     jobs = [job_number(number) for number in range(100)]
     for job in jobs[:-1]:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from asyncjobs.aws.items import from_item
-from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, Status
+from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, DuePart, Status
 from asyncjobs.core.message import JobMessage
 from tests.proof.stateful import jobs
 from tests.proof.stateful.answers import Answers
@@ -29,6 +29,10 @@ BY_WRONG_CLOCKS = "a living attempt taken over by wrong clocks"
 """A reason for another start, as a fault is."""
 HOLDERS = frozenset({"worker", "submit"})
 """The roles that may run an attempt."""
+
+
+_WRONG_PART = {Status.PENDING: DuePart.RUNNING, Status.IN_PROGRESS: DuePart.WAITING}
+"""A sweep looks for lost workers in the one part, and handles the other one last."""
 
 
 class Audit:
@@ -96,6 +100,8 @@ class Audit:
         item = write.new or {}
         if ("dueAt" in item and "dueShard" in item) is job.is_finished or ("dueAt" in item) is job.is_finished:
             violated("I11", f"{write.by} left {job.key} {job.status} and {'not ' * (not job.is_finished)}in the due index.")
+        if job.due_part is _WRONG_PART.get(job.status):
+            violated("I11", f"{write.by} left {job.key} {job.status} in the part {job.due_part.name} of the due index.")
         if job.due_at is not None and job.due_at > job.deadline_at:
             violated("I11", f"{job.key} is due after its deadline.")
         if not item["recordExpiresAt"]["N"].isdecimal():

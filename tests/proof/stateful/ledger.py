@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
 from asyncjobs.aws.items import from_item
-from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.core.job import AsyncJob, DuePart, Status
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.proof.stateful.memory.dynamodb import Write
 from tests.proof.stateful.scheduler import Invocation
@@ -53,7 +53,7 @@ class Generation:
 
     def has_been(self, job: AsyncJob) -> bool:
         """Return whether the record ever had exactly this visible state."""
-        unseen: dict[str, Any] = {"due_at": None, "sweeps": 0, "token_hash": None}
+        unseen: dict[str, Any] = {"due_at": None, "due_part": DuePart.NEW, "sweeps": 0, "token_hash": None}
         shown = replace(job, **unseen)
         return any(shown == replace(stood, **unseen) for stood in self.states())
 

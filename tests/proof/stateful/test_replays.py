@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asyncjobs.core.errors import IdempotencyKeyReused, JobNotFound
-from asyncjobs.core.job import Status
+from asyncjobs.core.job import DuePart, Status
 from asyncjobs.tracking.reports import Report
 from tests.proof.stateful.features import Features
 from tests.proof.stateful.machine import Plan, machine_with
@@ -56,6 +56,18 @@ def test_job_cancelled_during_a_sweep_is_not_sent() -> None:
         state.sweep(skew=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
         state.cancel(which=0, plan=Plan(calls=3))
         state.finish(which=0)
+
+
+def test_job_released_after_a_sweep_is_among_the_new_jobs_again() -> None:
+    # I11: the release wrote only what differed from the record as its claim had left it. The sweep had moved the record to
+    # another part of the due index since, where it stayed.
+    with replay("play.raises") as state:
+        state.deliver(size=1, skew=0, plan=Plan(calls=1))
+        state.advance(seconds=61)
+        state.sweep(skew=0, plan=Plan(calls=99))
+        assert [job.due_part for job in state.world.jobs()] == [DuePart.RUNNING]
+        state.finish(which=0)
+        assert [(job.status, job.due_part) for job in state.world.jobs()] == [(Status.PENDING, DuePart.NEW)]
 
 
 def test_submit_paused_until_its_job_expired_may_find_another_job() -> None:

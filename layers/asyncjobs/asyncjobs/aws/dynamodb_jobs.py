@@ -50,6 +50,7 @@ _BATCH_PAUSES = (0, 0.05, 0.1, 0.2)
 """The longest pauses in seconds before each try of a batch: DynamoDB leaves keys out when it is throttled."""
 _SLOT_TRIES = 3
 _DUE_PAGE = 1000
+_DUE_ENTRY = ("dueAt", "dueShard", "sweeps")
 _BUCKET_RETENTION = timedelta(days=1)
 """How long a full bucket is kept, so that daily users do not recreate it."""
 
@@ -110,7 +111,10 @@ class DynamoStore:
         return claim
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        """See `Store`. Only attributes that differ are written."""
+        """See `Store`. Only attributes that differ are written; of the entry in the due index, all or none.
+
+        A sweep may have moved that entry since `old` was read.
+        """
         before, after = to_item(old), to_item(new)
         names: dict[str, str] = {}
         values: dict[str, Any] = {}
@@ -125,6 +129,9 @@ class DynamoStore:
 
         changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
         removed = [attribute for attribute in before if attribute not in after]
+        if "dueAt" in changed:
+            changed += [attribute for attribute in _DUE_ENTRY if attribute in after and attribute not in changed]
+            removed += [attribute for attribute in _DUE_ENTRY if attribute not in after and attribute not in removed]
         guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
         update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
         if removed:
