@@ -19,13 +19,14 @@ from botocore.stub import Stubber
 from asyncjobs.aws import clients
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.clock import rfc3339
-from asyncjobs.core.errors import Fatal, InputMissing, Unavailable
-from asyncjobs.core.job import Result
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT
+from asyncjobs.core.errors import Fatal, InputMissing, Unavailable, Unreadable
+from asyncjobs.core.job import AsyncJob, Result
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, input_location, result_location
 from asyncjobs.core.ports import Objects
-from tests.support.factories import NOW, OWNER, new_job, running_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, running_job
 from tests.support.fakes import FakeObjects
 from tests.support.owners import ALL, label
+from tests.unit.conftest import Lines
 
 MB = 1024 * 1024
 PART = 8 * MB
@@ -87,25 +88,44 @@ def objects(request: pytest.FixtureRequest) -> Objects:
 def stored(objects: Objects, result: Result) -> bytes:
     """Return the bytes of a result in the bucket."""
     assert result.location is not None
-    return objects.get_input(result.location)
+    return read(objects, result.location)
+
+
+def read(objects: Objects, location: str) -> bytes:
+    """Return any object of the bucket."""
+    if isinstance(objects, FakeObjects):
+        return objects.read(location)
+    assert isinstance(objects, S3Objects)
+    with objects._open(location) as stream:
+        return stream.read()
 
 
 # ── Inputs ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_input_round_trips(objects: Objects) -> None:
-    location = objects.put_input(new_job(), b'{"a": "\xc3\xbc"}')
-    assert objects.get_input(location) == b'{"a": "\xc3\xbc"}'
+    job = with_large_input(objects, new_job(), b'{"a": "\xc3\xbc"}')
+    assert objects.get_input(job) == b'{"a": "\xc3\xbc"}'
+
+
+def test_input_of_a_retried_job_is_read(objects: Objects) -> None:
+    # It keeps the name of the generation that stored it.
+    job = with_large_input(objects, new_job(), b"1")
+    assert objects.get_input(replace(job, generation="another")) == b"1"
+
+
+def with_large_input(objects: Objects, job: AsyncJob, data: bytes) -> AsyncJob:
+    return job.with_input(location=objects.put_input(job, data))
 
 
 @pytest.mark.parametrize("owner", ALL, ids=label)
 def test_owner_may_be_any_subject_of_openid_connect(objects: Objects, owner: str) -> None:
     job = new_job(owner=owner)
     location = objects.put_input(job, b"1")
-    assert objects.get_input(location) == b"1"
+    assert read(objects, location) == b"1"
     objects.delete_all(replace(job, input_location=location))
     with pytest.raises(InputMissing):
-        objects.get_input(location)
+        read(objects, location)
 
 
 @pytest.mark.parametrize("owner", ALL, ids=label)
@@ -128,7 +148,7 @@ def test_key_that_no_object_can_have_is_missing(s3: S3, key: str) -> None:
 
 def test_unknown_input_is_missing(objects: Objects) -> None:
     with pytest.raises(InputMissing):
-        objects.get_input("inputs/alice/none.json")
+        read(objects, "inputs/alice/none.json")
 
 
 def test_two_generations_of_a_job_have_separate_inputs(objects: Objects) -> None:
@@ -136,7 +156,7 @@ def test_two_generations_of_a_job_have_separate_inputs(objects: Objects) -> None
     job = new_job()
     first = objects.put_input(job, b"1")
     second = objects.put_input(replace(job, generation="another"), b"2")
-    assert (objects.get_input(first), objects.get_input(second)) == (b"1", b"2")
+    assert (read(objects, first), read(objects, second)) == (b"1", b"2")
 
 
 def test_upload_link_fixes_the_type_and_the_size(s3: S3) -> None:
@@ -229,8 +249,8 @@ def test_delete_removes_only_the_jobs_objects(objects: Objects) -> None:
     objects.delete_all(job)
     for location in (job.input_location, *(result.location for result in left)):
         with pytest.raises(InputMissing):
-            objects.get_input(location or "")
-    assert objects.get_input(kept) == b"2"
+            read(objects, location or "")
+    assert read(objects, kept) == b"2"
     objects.delete_all(job)
 
 
@@ -357,11 +377,79 @@ def test_result_is_discarded_on_an_exception(objects: Objects) -> None:
     with pytest.raises(TypeError), objects.open_result(job, "text/csv") as writer:
         writer.write(b"half" + no_bytes)
     with pytest.raises(InputMissing):
-        objects.get_input(f"results/{job.async_job_id}/{job.generation}/{job.attempt}")
+        read(objects, f"results/{job.async_job_id}/{job.generation}/{job.attempt}")
 
 
 def test_link_names_the_object(objects: Objects) -> None:
-    assert "results/x/y/1" in unquote(urlsplit(objects.link("results/x/y/1")).path)
+    job = with_large_result(running_job())
+    assert result_location(job, 1) in unquote(urlsplit(objects.link(job)).path)
+
+
+def with_large_result(job: AsyncJob, location: str | None = None) -> AsyncJob:
+    return job.completed(now=NOW, result=Result(location=location or result_location(job, job.attempt)))
+
+
+# ── Locations in records ───────────────────────────────────────────────────────────────────────────
+
+BOB = running_job(owner="bob", async_job_id="00000000-0000-4000-8000-00000000000b")
+SIBLING = running_job(async_job_id="00000000-0000-4000-8000-00000000000a")
+FOREIGN = [
+    result_location(BOB, 1),
+    input_location(BOB),
+    result_location(SIBLING, 1),
+    input_location(SIBLING),
+    "inputs/alice/uploads/1",
+    f"inputs/alice/{JOB_ID}",
+    f"inputs/alice/{JOB_ID}/",
+    f"inputs/alice/{JOB_ID}/../{SIBLING.async_job_id}/{SIBLING.generation}.json",
+    f"inputs/alice/{JOB_ID}/x/y.json",
+    f"results/{JOB_ID}/g/1",
+    f"results/{JOB_ID}",
+    "x",
+]
+
+
+@pytest.fixture
+def foreign(objects: Objects, request: pytest.FixtureRequest) -> str:
+    """Store an object that is not the job's, and return its location."""
+    location: str = request.param
+    if isinstance(objects, FakeObjects):
+        objects.stored[location] = b"secret"
+    else:
+        s3: S3 = request.getfixturevalue("s3")
+        s3.client.put_object(Bucket=s3.bucket, Key=location, Body=b"secret")
+    return location
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, indirect=True)
+def test_object_of_another_job_is_no_input(objects: Objects, foreign: str) -> None:
+    with pytest.raises(InputMissing):
+        objects.get_input(replace(running_job(), input_location=foreign))
+
+
+@pytest.mark.parametrize("foreign", FOREIGN, indirect=True)
+def test_object_of_another_job_is_not_deleted(objects: Objects, foreign: str) -> None:
+    job = running_job()
+    with objects.open_result(job, "text/plain") as writer:
+        writer.write(b"x")
+    objects.delete_all(replace(job, input_location=foreign))
+    assert read(objects, foreign) == b"secret"
+    with pytest.raises(InputMissing):
+        read(objects, result_location(job, 1))
+
+
+@pytest.mark.parametrize("foreign", [*FOREIGN, result_location(running_job(), 2)], indirect=True)
+def test_object_of_another_job_has_no_link(objects: Objects, foreign: str) -> None:
+    with pytest.raises(Unreadable):
+        objects.link(with_large_result(running_job(), foreign))
+
+
+def test_refused_location_is_logged_without_the_location(s3: S3, lines: Lines) -> None:
+    job = replace(running_job(), input_location=result_location(BOB, 1))
+    s3.objects.delete_all(job)
+    (line,) = lines.events
+    assert (line["message"], line["asyncJobId"]) == ("LOCATION_REFUSED", job.async_job_id)
+    assert BOB.async_job_id not in lines.text()
 
 
 # ── S3 ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -467,12 +555,17 @@ def test_object_has_the_content_type_it_was_opened_with(s3: S3, content_type: st
 def test_each_owner_has_its_own_area_for_any_characters(s3: S3) -> None:
     location = s3.objects.put_input(new_job(owner="a/../b?c=%2e&ü"), b"1")
     assert location.startswith("inputs/a%2F..%2Fb%3Fc%3D%252e%26%C3%BC/")
-    assert s3.objects.get_input(location) == b"1"
+    assert read(s3.objects, location) == b"1"
     assert s3.keys() == [location]
 
 
+def named(job: AsyncJob) -> AsyncJob:
+    """Return the job with a large input that may not exist."""
+    return job.with_input(location=input_location(job))
+
+
 def test_link_expires_after_five_minutes_and_is_a_download(s3: S3) -> None:
-    link = urlsplit(s3.objects.link("results/x/y/1"))
+    link = urlsplit(s3.objects.link(with_large_result(running_job())))
     query = parse_qs(link.query)
     assert query["X-Amz-Expires"] == ["300"]
     assert query["response-content-disposition"] == ["attachment"]
@@ -483,7 +576,7 @@ def test_link_expires_after_five_minutes_and_is_a_download(s3: S3) -> None:
     ("operation", "call"),
     [
         ("put_object", lambda objects: objects.put_input(new_job(), b"1")),
-        ("get_object", lambda objects: objects.get_input("inputs/x")),
+        ("get_object", lambda objects: objects.get_input(named(new_job()))),
         ("get_object", lambda objects: objects.open_upload("alice", "x")),
         ("put_object", lambda objects: objects.open_result(new_job(), "text/csv").close()),
         ("create_multipart_upload", lambda objects: objects.open_result(new_job()).write(b"x" * PART)),
@@ -498,14 +591,14 @@ def test_unavailable_bucket_is_unavailable(s3: S3, operation: str, call: Callabl
 
 
 def test_broken_connection_during_a_read_is_unavailable(s3: S3) -> None:
-    location = s3.objects.put_input(new_job(), json.dumps("x" * 100).encode())
+    job = with_large_input(s3.objects, new_job(), json.dumps("x" * 100).encode())
 
     def cut_short(parsed: dict[str, Any], **_: Any) -> None:
         parsed["Body"] = StreamingBody(io.BytesIO(b'"xxx'), 102)
 
     s3.client.meta.events.register("after-call.s3.GetObject", cut_short)
     with pytest.raises(Unavailable):
-        s3.objects.get_input(location)
+        s3.objects.get_input(job)
     s3.client.meta.events.unregister("after-call.s3.GetObject", cut_short)
 
 
@@ -513,4 +606,4 @@ def test_denied_access_is_not_a_missing_input(s3: S3) -> None:
     with Stubber(s3.client) as stub:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(s3.client.exceptions.ClientError):
-            s3.objects.get_input("inputs/x")
+            s3.objects.get_input(named(new_job()))

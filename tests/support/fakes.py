@@ -16,7 +16,16 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result, due_shard
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON, checked_json, inputs_area, result_location
+from asyncjobs.core.placement import (
+    INLINE_RESULT_LIMIT,
+    JSON,
+    checked_json,
+    input_location,
+    inputs_area,
+    is_input_of,
+    is_result_of,
+    result_location,
+)
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
@@ -308,18 +317,22 @@ class FakeObjects:
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         self.check()
-        location = f"{inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
+        location = input_location(job)
         self.stored[location] = data
         return location
 
-    def get_input(self, location: str) -> bytes:
+    def get_input(self, job: AsyncJob) -> bytes:
+        location = job.input_location or ""
+        return self.read(location if is_input_of(job, location) else "")
+
+    def open_upload(self, owner: str, key: str) -> BinaryIO:
+        return io.BytesIO(self.read(inputs_area(owner) + key))
+
+    def read(self, location: str) -> bytes:
         self.check()
         if location not in self.stored:
             raise InputMissing(location)
         return self.stored[location]
-
-    def open_upload(self, owner: str, key: str) -> BinaryIO:
-        return io.BytesIO(self.get_input(inputs_area(owner) + key))
 
     def upload_link(self, owner: str, key: str, *, content_type: str, size: int) -> UploadLink:
         url = f"https://bucket.example/{inputs_area(owner)}{key}?type={content_type}&size={size}&signature=x"
@@ -341,10 +354,14 @@ class FakeObjects:
         self.check()
         own = [location for key in uploads if self.kept_for.get(location := inputs_area(job.owner) + key) == job.created_at]
         results = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
-        for each in (job.input_location, *results, *own):
+        inputs = [job.input_location] if is_input_of(job, job.input_location or "") else []
+        for each in (*inputs, *results, *own):
             self.stored.pop(each or "", None)
 
-    def link(self, location: str) -> str:
+    def link(self, job: AsyncJob) -> str:
+        location = (job.result and job.result.location) or ""
+        if not is_result_of(job, location):
+            raise Unreadable("The record names an object that is not a result of its job.")
         return f"https://bucket.example/{location}?signature=x"
 
     def check(self) -> None:

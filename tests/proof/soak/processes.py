@@ -165,8 +165,8 @@ class ProcessObjects:
     def put_input(self, job: AsyncJob, data: bytes) -> str:
         return self._process.call(lambda: self._inner.put_input(job, data))
 
-    def get_input(self, location: str) -> bytes:
-        return self._process.call(lambda: self._inner.get_input(location))
+    def get_input(self, job: AsyncJob) -> bytes:
+        return self._process.call(lambda: self._inner.get_input(job))
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
         return self._process.call(lambda: self._inner.open_upload(owner, key))
@@ -186,8 +186,8 @@ class ProcessObjects:
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         self._process.call(lambda: self._inner.delete_all(job, uploads))
 
-    def link(self, location: str) -> str:
-        return self._inner.link(location)
+    def link(self, job: AsyncJob) -> str:
+        return self._inner.link(job)
 
 
 class _Writer(FakeResultWriter):

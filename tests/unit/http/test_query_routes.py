@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, Status
+from asyncjobs.core.placement import result_location
 from asyncjobs.jobtypes.catalog import openapi_path
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
@@ -121,15 +122,18 @@ def test_inline_result_is_returned_unchanged(api: InMemoryApi) -> None:
 
 
 def test_large_result_redirects_to_a_new_link(api: InMemoryApi) -> None:
-    api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
+    job = running_job()
+    job = job.completed(now=NOW, result=Result(location=result_location(job, 1)))
+    api.add_jobs(job)
     answer = api.call(RESULT, async_job_id=JOB_ID)
     assert answer.status == 303
-    assert answer.headers["location"] == answer.body["location"] == api.objects.link("results/x/y/1")
+    assert answer.headers["location"] == answer.body["location"] == api.objects.link(job)
     assert answer.headers["cache-control"] == "no-store"
 
 
 def test_result_of_another_type_is_not_negotiated(api: InMemoryApi) -> None:
-    api.add_jobs(running_job().completed(now=NOW, result=Result(location="results/x/y/1")))
+    job = running_job()
+    api.add_jobs(job.completed(now=NOW, result=Result(location=result_location(job, 1))))
     assert api.call(RESULT, async_job_id=JOB_ID, headers={"accept": "text/csv"}).status == 303
 
 

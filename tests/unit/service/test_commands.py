@@ -220,9 +220,10 @@ def test_job_of_an_unknown_type_is_not_retried(commands: Commands, store: FakeSt
 
 
 def finished_job(objects: FakeObjects) -> AsyncJob:
-    job = replace(running_job(attempt=2), input=None, input_location="inputs/alice/x.json")
+    job = running_job(attempt=2)
+    job = job.with_input(location=objects.put_input(job, b"{}"))
     location = result_location(job, 2)
-    objects.stored |= {"inputs/alice/x.json": b"{}", result_location(job, 1): b"of a lost attempt", location: b"1"}
+    objects.stored |= {result_location(job, 1): b"of a lost attempt", location: b"1"}
     return job.completed(now=NOW, result=Result(location=location))
 
 
@@ -271,7 +272,7 @@ def test_retried_job_still_has_its_uploads_deleted(commands: Commands, objects: 
 def test_delete_with_a_missing_input_succeeds(commands: Commands, store: FakeStore, objects: FakeObjects) -> None:
     job = finished_job(objects)
     store.jobs[job.key] = job
-    del objects.stored["inputs/alice/x.json"]
+    del objects.stored[job.input_location or ""]
     commands.delete(OWNER, job.async_job_id)
     assert (store.jobs, objects.stored) == ({}, {})
 

@@ -16,6 +16,7 @@ from asyncjobs.core.errors import (
     JobNotFound,
 )
 from asyncjobs.core.job import AsyncJob, Result, Status
+from asyncjobs.core.placement import result_location
 from asyncjobs.core.ports import ListPosition
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsPage, JobsQuery, Queries
@@ -55,8 +56,9 @@ def test_result_url_is_its_own_link(queries: Queries) -> None:
 
 
 def test_result_in_the_bucket_has_a_link(queries: Queries, objects: FakeObjects) -> None:
-    job = running_job().completed(now=NOW, result=Result(location="results/x"))
-    assert queries.link(job) == objects.link("results/x")
+    job = running_job()
+    job = job.completed(now=NOW, result=Result(location=result_location(job, 1)))
+    assert queries.link(job) == objects.link(job)
 
 
 def listed(number: int, **changes: Any) -> AsyncJob:

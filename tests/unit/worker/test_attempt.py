@@ -12,7 +12,7 @@ import pytest
 
 from asyncjobs.core.errors import Fatal, JobError, Retry, TimeLimitExceeded
 from asyncjobs.core.job import GRACE, JobFailure, Status
-from tests.support.factories import NOW
+from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeObjects, FakeStore
 from tests.unit.conftest import Lines
 from tests.unit.worker.conftest import Run, Submit, failure, stored
@@ -146,8 +146,8 @@ def test_input_of_an_earlier_type_fails_the_job_at_its_last_attempt(store: FakeS
 def test_large_input_of_an_earlier_type_keeps_attempts(
     store: FakeStore, objects: FakeObjects, submit: Submit, run: Run
 ) -> None:
-    objects.stored["inputs/alice/x.json"] = b'{"numerator":4}'
-    job = submit("sample.halves", input=None, input_location="inputs/alice/x.json")
+    location = objects.put_input(new_job(), b'{"numerator":4}')
+    job = submit("sample.halves", input=None, input_location=location)
     assert run(job) is not None
     assert failure(store, job).code == "INPUT_TYPE_CHANGED"
 
@@ -159,8 +159,8 @@ def test_missing_input_fails_without_a_retry(store: FakeStore, submit: Submit, r
 
 
 def test_large_input_is_read_from_the_bucket(store: FakeStore, objects: FakeObjects, submit: Submit, run: Run) -> None:
-    objects.stored["inputs/alice/x.json"] = b'{"number":4}'
-    job = submit("sample.halves", input=None, input_location="inputs/alice/x.json")
+    location = objects.put_input(new_job(), b'{"number":4}')
+    job = submit("sample.halves", input=None, input_location=location)
     run(job)
     assert stored(store, job).status is Status.COMPLETED
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
 from asyncjobs.core.clock import rfc3339
-from asyncjobs.core.errors import InputMissing, Unavailable
+from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
 from asyncjobs.core.job import AsyncJob, Result
 from asyncjobs.core.placement import (
     INLINE_RESULT_LIMIT,
@@ -24,10 +24,14 @@ from asyncjobs.core.placement import (
     MAX_OBJECT_NAME,
     UPLOAD_LIFETIME,
     checked_json,
+    input_location,
     inputs_area,
+    is_input_of,
+    is_result_of,
     result_location,
 )
 from asyncjobs.core.ports import ResultWriter, UploadLink
+from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -54,13 +58,16 @@ class S3Objects:
         return self._known_client
 
     def put_input(self, job: AsyncJob, data: bytes) -> str:
-        # The generation is in the name, so that the deletion of an earlier one does not delete this input.
-        location = f"{inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
+        location = input_location(job)
         with clients.translated("The bucket"):
             self._client.put_object(Bucket=self._bucket_name, Key=location, Body=data, ContentType=JSON)
         return location
 
-    def get_input(self, location: str) -> bytes:
+    def get_input(self, job: AsyncJob) -> bytes:
+        location = job.input_location or ""
+        if not is_input_of(job, location):
+            log_event("LOCATION_REFUSED", job)
+            raise InputMissing(location)
         with self._open(location) as stream, clients.translated("The bucket"):
             return stream.read()
 
@@ -112,8 +119,10 @@ class S3Objects:
         """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
         locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
         locations += [location for key in uploads if self._is_kept_for(job, location := inputs_area(job.owner) + key)]
-        if job.input_location is not None:
+        if job.input_location is not None and is_input_of(job, job.input_location):
             locations.append(job.input_location)
+        elif job.input_location is not None:
+            log_event("LOCATION_REFUSED", job)
         if not locations:
             return
         with clients.translated("The bucket"):
@@ -123,8 +132,12 @@ class S3Objects:
         if answer.get("Errors"):
             raise Unavailable(f"The bucket kept {len(answer['Errors'])} objects.")
 
-    def link(self, location: str) -> str:
+    def link(self, job: AsyncJob) -> str:
         """See `Objects`. Each call signs a new URL, since a URL expires with the credentials that signed it."""
+        location = (job.result and job.result.location) or ""
+        if not is_result_of(job, location):
+            log_event("LOCATION_REFUSED", job)
+            raise Unreadable("The record names an object that is not a result of its job.")
         return self._client.generate_presigned_url(
             "get_object",
             Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},

@@ -55,6 +55,25 @@ def inputs_area(owner: str) -> str:
     return f"inputs/{name if name.strip('.') else name.replace('.', '%2E')}/"
 
 
+def input_location(job: AsyncJob) -> str:
+    """Return the location of a large input. It has the generation, so that deleting an earlier job does not delete this input."""
+    return f"{inputs_area(job.owner)}{job.async_job_id}/{job.generation}.json"
+
+
+def is_input_of(job: AsyncJob, location: str) -> bool:
+    """Return whether the location may be the job's input, which keeps the name of the generation that stored it.
+
+    A record says where its objects are, and a worker that a document has taken over could write any location there.
+    """
+    area = f"{inputs_area(job.owner)}{job.async_job_id}/"
+    return location.startswith(area) and re.fullmatch(r"[0-9A-Za-z-]+\.json", location.removeprefix(area)) is not None
+
+
+def is_result_of(job: AsyncJob, location: str) -> bool:
+    """Return whether the location may be the result of one of the job's attempts."""
+    return location in {result_location(job, attempt) for attempt in range(1, job.attempt + 1)}
+
+
 def result_location(job: AsyncJob, attempt: int) -> str:
     """Return the location of an attempt's result, which no other attempt uses."""
     return f"results/{job.async_job_id}/{job.generation}/{attempt}"

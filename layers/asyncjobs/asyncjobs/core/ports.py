@@ -190,8 +190,8 @@ class Objects(Protocol):
         """Store the job's input; returns its location."""
         ...
 
-    def get_input(self, location: str) -> bytes:
-        """Return the input of that location. Raises `InputMissing`."""
+    def get_input(self, job: AsyncJob) -> bytes:
+        """Return the large input of the job. Raises `InputMissing`, also when the record names another job's object."""
         ...
 
     def open_upload(self, owner: str, key: str) -> BinaryIO:
@@ -224,8 +224,11 @@ class Objects(Protocol):
         """
         ...
 
-    def link(self, location: str) -> str:
-        """Return a URL that gives its holder the object for `LINK_LIFETIME`. It is a secret: never store or log it."""
+    def link(self, job: AsyncJob) -> str:
+        """Return a URL that gives its holder the job's stored result for `LINK_LIFETIME`. It is a secret: never store or log it.
+
+        Raises `Unreadable` when the record names another job's object.
+        """
         ...
 
 

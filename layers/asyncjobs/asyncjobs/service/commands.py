@@ -241,7 +241,7 @@ class Commands:
         if job.input_location is None:
             return uploads_in((job.input or "").encode())
         try:
-            return uploads_in(self._objects.get_input(job.input_location))
+            return uploads_in(self._objects.get_input(job))
         except InputMissing:
             # An earlier deletion died after it had deleted the objects.
             return ()

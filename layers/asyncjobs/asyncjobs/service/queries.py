@@ -100,7 +100,7 @@ class Queries:
         """Return a short-lived URL of the result, or the URL that its worker reported; None if the job itself holds the result."""
         if job.result is None or job.result.location is None:
             return None if job.result is None else job.result.url
-        return self._objects.link(job.result.location)
+        return self._objects.link(job)
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:
         """Return the owner's jobs, newest first. Raises `Unavailable`.

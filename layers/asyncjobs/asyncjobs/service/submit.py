@@ -313,9 +313,9 @@ class SubmitPipeline:
         if not draft.may_exist or not draft.has_objects:
             return draft
         existing = self._store.get(draft.job.key)
-        if existing is None or existing.is_expired(self._clock()) or draft.needs_new_job(existing):
+        if existing is None or existing.is_expired(self._clock()):
             return draft
-        return self._answered(draft, existing)
+        return self._renamed(draft) if draft.needs_new_job(existing) else self._answered(draft, existing)
 
     def _store_input(self, draft: _Draft) -> _Draft:
         """Keep the input in the record or, a large one, in the bucket, where its uploads are kept, too."""
@@ -349,12 +349,15 @@ class SubmitPipeline:
             if not draft.needs_new_job(existing):
                 self._discard_input(draft, existing)
                 return self._answered(draft, existing)
-            # The input gets a new job, which is admitted and has its input already.
-            async_job_id = self._reserve(
-                draft.job.owner, draft.dedupe_key or "", draft.job_type, instead_of=draft.job.async_job_id
-            )
-            draft = replace(draft, job=draft.job.with_id(async_job_id))
+            # Its input is stored again, under its own id.
+            draft = self._store_input(self._renamed(draft))
         return draft
+
+    def _renamed(self, draft: _Draft) -> _Draft:
+        """Give the input a new job instead of the one that came to nothing. It is admitted already."""
+        job = draft.job
+        async_job_id = self._reserve(job.owner, draft.dedupe_key or "", draft.job_type, instead_of=job.async_job_id)
+        return replace(draft, job=job.with_id(async_job_id))
 
     def _answered(self, draft: _Draft, existing: AsyncJob) -> _Draft:
         """Take the job of an earlier request. Raise why there can be none."""

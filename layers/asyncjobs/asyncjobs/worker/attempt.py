@@ -178,7 +178,7 @@ class Attempt:
 
     def _input(self, definition: JobDefinition) -> Any:
         job = self._job
-        text = self._objects.get_input(job.input_location) if job.input_location else job.input or "null"
+        text = self._objects.get_input(job) if job.input_location else job.input or "null"
         try:
             return definition.read_input(text)
         except ValidationError as error:
