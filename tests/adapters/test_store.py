@@ -23,6 +23,7 @@ from asyncjobs.core.job import (
     FENCE_AND_PROGRESS,
     FENCE_AND_REPORT,
     FENCE_AND_TOKEN,
+    SWEEP_INTERVAL,
     AsyncJob,
     DuePart,
     JobFailure,
@@ -627,15 +628,17 @@ def test_claim_of_a_swept_job_leaves_it_due_at_its_deadline(store: Store) -> Non
     assert claimed.due_at == job.deadline_at
 
 
-def test_swap_of_the_due_time_writes_the_whole_entry_of_the_due_index(store: Store) -> None:
-    # The writer holds the record as it was before a sweep moved it.
+@pytest.mark.parametrize("after", [MINUTE, timedelta(0)], ids=["another due time", "the same due time"])
+def test_release_writes_the_whole_entry_of_the_due_index(store: Store, after: timedelta) -> None:
+    # The worker holds the record as it was before a sweep moved it.
     job = job_number(1)
     store.add_if_absent(job, NOW)
     held = claimed(store, job)
     moved = replace(held, due_at=NOW + 9 * MINUTE, due_part=DuePart.RUNNING, sweeps=2)
     assert store.swap_if_unchanged(held, moved, FENCE_AND_DUE) is None
-    released = held.released(now=NOW + MINUTE, error=FAILURE, after=MINUTE)
-    assert (released.due_part, released.sweeps) == (held.due_part, held.sweeps)
+    assert held.due_at is not None
+    released = held.released(now=held.due_at - SWEEP_INTERVAL, error=FAILURE, after=after)
+    assert (released.due_part, released.sweeps, released.due_at == held.due_at) == (held.due_part, held.sweeps, not after)
     assert store.swap_if_unchanged(held, released) is None
     assert store.get(job.key) == released
 

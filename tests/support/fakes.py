@@ -90,8 +90,8 @@ class FakeStore:
             current = self.jobs.get(old.key)
             fields = zip(AsyncJob.__slots__, _fields(old), _fields(new), strict=True)
             written: dict[str, Any] = {name: after for name, before, after in fields if before != after}
-            if "due_at" in written:
-                written |= {"due_part": new.due_part, "sweeps": new.sweeps}
+            if new.due_at is not None and ("due_at" in written or "status" in written):
+                written |= {"due_at": new.due_at, "due_part": new.due_part, "sweeps": new.sweeps}
             if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
                 is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
                 return None if is_done else Lost(current)

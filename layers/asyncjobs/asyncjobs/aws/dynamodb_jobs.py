@@ -111,9 +111,9 @@ class DynamoStore:
         return claim
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        """See `Store`. Only attributes that differ are written; of the entry in the due index, all or none.
+        """See `Store`. Only attributes that differ are written, and with the status or the due time the whole due entry.
 
-        A sweep may have moved that entry since `old` was read.
+        A sweep may have moved that entry since `old` was read, so what does not differ from `old` may differ from the record.
         """
         before, after = to_item(old), to_item(new)
         names: dict[str, str] = {}
@@ -129,7 +129,7 @@ class DynamoStore:
 
         changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
         removed = [attribute for attribute in before if attribute not in after]
-        if "dueAt" in changed:
+        if "dueAt" in after and ("dueAt" in changed or "status" in changed):
             changed += [attribute for attribute in _DUE_ENTRY if attribute in after and attribute not in changed]
             removed += [attribute for attribute in _DUE_ENTRY if attribute not in after and attribute not in removed]
         guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
