@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Retry, Unavailable
-from asyncjobs.core.job import GRACE, AsyncJob, LockOwner, Status
+from asyncjobs.core.job import GRACE, AsyncJob, JobKey, LockOwner, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog

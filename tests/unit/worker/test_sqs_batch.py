@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.job import AsyncJob, JobKey, Status
+from asyncjobs.core.job import AsyncJob, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.worker.executor import Executor
@@ -108,8 +108,8 @@ def test_job_that_the_earlier_ones_left_too_little_time_returns_unclaimed(
     )
     claim = store.claim_if_claimable
 
-    def claim_and_take_long(key: JobKey, **terms: Any) -> AsyncJob | Lost:
-        claimed = claim(key, **terms)
+    def claim_and_take_long(message: JobMessage, **terms: Any) -> AsyncJob | Lost:
+        claimed = claim(message, **terms)
         clock.advance(seconds=300)
         return claimed
 
