@@ -29,7 +29,8 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
 def _shown(outcome: Outcome) -> str:
     if outcome.failure is not None:
         return "**wrong**"
-    status, _, attempt = outcome.life.rpartition(" ")[2].partition("/")
+    last = outcome.life.rpartition(" -> ")[2].partition(" ")[0]
+    status, _, attempt = last.partition("/")
     attempts = "not run" if attempt == "0" else f"attempt {attempt}"
     return attempts if status == "COMPLETED" else f"{attempts}, {status}"
 

@@ -141,10 +141,12 @@ def runs_inline(row: Row, cell: Cell) -> None:
     cell.had_enough_time()
     if cell.fault.kills and row.is_of_the_function:
         cell.answers_as_faulted(answer)
+    elif row.attempts(cell.fault) > 1:
+        assert answer.status_code == ACCEPTED, answer.text
     elif row.status == "FAILED":
         assert (answer.status_code, answer.json()["code"]) == (FAILED, "JOB_FAILED"), answer.text
     else:
-        assert answer.status_code == (OK if row.attempts(cell.fault) == 1 else ACCEPTED), answer.text
+        assert answer.status_code == OK, answer.text
     row.ends(cell)
 
 
