@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pickle
+import pickle  # between a process and its copy # nosec B403
 import signal
 import socket
 import sys
@@ -101,7 +101,7 @@ class JobProcess:
         try:
             child.connection.sendall(pickle.dumps((self._request(), job)))
             ended: AsyncJob | None
-            ended, is_last = pickle.load(child.answers)  # noqa: S301 - from a copy of this process
+            ended, is_last = pickle.load(child.answers)  # noqa: S301 - from a copy of this process # nosec B301
         except Exception as lost:
             self._end(child)
             raise JobProcessLost from lost
@@ -144,7 +144,7 @@ class JobProcess:
         executor, requests = self._executor(), connection.makefile("rb")
         while True:
             try:
-                request, job = pickle.load(requests)  # noqa: S301 - from the process of which this is a copy
+                request, job = pickle.load(requests)  # noqa: S301 - from the process of which this is a copy # nosec B301
             except EOFError:
                 return
             self._set_request(request)
