@@ -90,8 +90,11 @@ def test_soak_detects_a_lock_without_exclusion() -> None:
 
 @pytest.mark.slow
 def test_soak_detects_a_limit_that_counts_nothing() -> None:
-    with patch.object(Admission, "admit", lambda _self, job: (job.counted(), None)):
-        numbers = soak(2_000)
+    with (
+        patch.object(Admission, "admit", lambda _self, job: (job.counted(), None)),
+        patch.object(in_process, "_BACKLOG", 200),  # so that many jobs wait
+    ):
+        numbers = soak()
     assert any("unfinished jobs" in fault for fault in numbers.broken)
 
 
