@@ -92,7 +92,7 @@ def test_soak_detects_a_lock_without_exclusion() -> None:
 def test_soak_detects_a_limit_that_counts_nothing() -> None:
     with (
         patch.object(Admission, "admit", lambda _self, job: (job.counted(), None)),
-        patch.object(in_process, "_BACKLOG", 200),  # so that many jobs wait
+        patch.object(in_process, "_MAX_LIVE", 3),  # so that it is exceeded soon
     ):
         numbers = soak()
     assert any("unfinished jobs" in fault for fault in numbers.broken)
