@@ -358,7 +358,7 @@ class World:
 
     def _check_live(self, owner: str) -> None:
         """Check the limit of live jobs. Submits that count at the same moment may exceed it, by one each."""
-        live = self.store.count_live(owner, at_most=2 * _MAX_LIVE)
+        live = self.store.count_live(owner, at_most=10 * _MAX_LIVE)
         if live > _MAX_LIVE + _DEEPEST:
             self.store.watched.broken.append(f"{owner} has {live} unfinished jobs")
 
