@@ -172,7 +172,7 @@ def test_large_input_costs_a_read_unit_if_its_request_may_be_repeated(service: t
         bill.clear()
         service[0].submit(OWNER, request, idempotency_key="large")
         assert bill.calls == calls
-        assert bill.table == sum(calls.values()) - calls["SendMessage"]
+        assert bill.table == sum(calls.values()) - calls.get("SendMessage", 0)
     bill.clear()
     service[0].submit(OWNER, request)
     assert bill.calls == {"PutItem": 1, "SendMessage": 1}

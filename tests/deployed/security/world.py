@@ -74,6 +74,7 @@ class World:
         """Deliver each message of the queue."""
         bodies = [message.to_body() for message in self.queue.sent]
         self.queue.sent.clear()
+        self.queue.delays.clear()
         for body in bodies:
             self.deliver(body)
 

@@ -17,10 +17,10 @@ def test_no_job_is_lost_on_the_deployed_stack(tmp_path: Path) -> None:
     numbers = deployed.run(
         tmp_path,
         seed=20261121,
-        seconds=25,
+        seconds=45,
         count=500,
         clients=3,
-        plan=Plan(kill_every=3, outage_every=10, restart_every=15),
+        plan=Plan(kill_every=5, outage_every=15, restart_every=20),
         say=said.append,
     )
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}\n{said}"

@@ -325,9 +325,9 @@ def test_document_without_a_readable_page_fails() -> None:
 
 
 def test_page_that_takes_too_long_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 2)
+    monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 0.5)
 
-    output = read(raw_pdf.with_contents(WHOLE, b"BT /F1 12 Tf " + b"(a)Tj\n" * 200_000 + b"ET", WHOLE))
+    output = read(raw_pdf.with_contents(WHOLE, b"BT /F1 12 Tf " + b"(a)Tj\n" * 400_000 + b"ET", WHOLE))
 
     assert [page.text for page in output.pages] == ["whole", "", "whole"]
     assert gaps(output) == [(2, "PAGE_TOO_COMPLEX")]
@@ -344,6 +344,8 @@ def test_page_that_takes_too_much_memory_is_left_out() -> None:
     assert gaps(output) == [(2, "PAGE_TOO_COMPLEX")]
 
 
+# The end of a page's time may come in a callback of the garbage collector, which swallows it. It comes again.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_document_whose_pages_all_take_too_long_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 0.5)
     monkeypatch.setattr(document_extract, "SECONDS_OF_ALL_PAGES", 1)
