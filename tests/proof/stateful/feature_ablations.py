@@ -268,7 +268,7 @@ FEATURE_ABLATIONS = {
     "reports without fence": Ablation(
         machine=Features,
         parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", ("generation",)),)),
-        caught_as=caught("I1", "I8", "I10", "I11", "told"),
+        caught_as=caught("I1", "I5", "I8", "I10", "I11", "told"),
         job_types=("play.elsewhere",),
     ),
     "reports that do not compare each other": Ablation(

@@ -319,6 +319,24 @@ def test_simultaneous_requests_with_one_key_leave_one_copy_of_the_input(
     assert objects.stored.keys() == {job.input_location}
 
 
+def test_put_whose_job_was_retried_before_its_answer_came_keeps_the_input(
+    commands: Commands, objects: FakeObjects, store: FakeStore
+) -> None:
+    add = store.add_if_absent
+
+    def put_twice(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        add(job, now)
+        # The SDK repeats a put whose answer was lost. Its owner has found the job in the list meanwhile.
+        commands.cancel(OWNER, job.async_job_id)
+        commands.retry(OWNER, job.async_job_id)
+        return add(job, now)
+
+    store.add_if_absent = put_twice  # type: ignore[method-assign]  # for this test
+    commands.submit(OWNER, replace(REQUEST, input=LARGE))
+    (job,) = store.jobs.values()
+    assert objects.stored.keys() == {job.input_location}
+
+
 def test_put_whose_answer_is_lost_keeps_the_input(commands: Commands, objects: FakeObjects, store: FakeStore) -> None:
     add = store.add_if_absent
 

@@ -371,7 +371,8 @@ class SubmitPipeline:
 
     def _discard_input(self, draft: _Draft, existing: AsyncJob) -> None:
         """Delete this request's copy of the input: two requests came at the same moment, and the other one's job stays."""
-        if draft.job.input_location is None or existing.generation == draft.job.generation:
+        # A job of this request that was retried has another generation, and the same input.
+        if draft.job.input_location in {None, existing.input_location}:
             return
         # If this fails, the bucket's lifecycle deletes the copy.
         with suppress(Unavailable):
