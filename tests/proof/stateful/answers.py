@@ -190,8 +190,11 @@ class Answers:
         elif isinstance(error, NotAdmitted):
             self._judge_rejection(invocation, key.owner, error)
         elif isinstance(error, JobNotRetryable):
+            # One that was put twice, since it was deleted before its put was answered, has begun again.
             stood = [
-                each for each in self._of_key(key) if self._ledger.present(each) and each.ended_before(invocation.began_after)
+                each
+                for each in self._of_key(key)
+                if self._ledger.present(each) and each.ended_before(invocation.began_after) and not each.is_put_twice
             ]
             if any(each.newest.status in RETRYABLE for each in stood):
                 violated("F46", f"{invocation} says that {key} may not be retried, but it had failed or been cancelled.")
