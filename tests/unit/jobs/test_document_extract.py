@@ -26,6 +26,9 @@ from jobs import document_extract
 from jobs.document_extract import ExtractInput, ExtractOutput, extract
 from local.samples import pdfs, raw_pdf
 
+# The end of a page's time may come in a callback of the garbage collector, which swallows it. It comes again.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 KEY = "2026/report.pdf"
 SAMPLES = Path(__file__).parents[3] / "local/samples"
 
@@ -344,8 +347,6 @@ def test_page_that_takes_too_much_memory_is_left_out() -> None:
     assert gaps(output) == [(2, "PAGE_TOO_COMPLEX")]
 
 
-# The end of a page's time may come in a callback of the garbage collector, which swallows it. It comes again.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_document_whose_pages_all_take_too_long_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_extract, "SECONDS_PER_PAGE", 0.5)
     monkeypatch.setattr(document_extract, "SECONDS_OF_ALL_PAGES", 1)
