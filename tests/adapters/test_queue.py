@@ -17,6 +17,7 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import JobKey, Priority
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue
+from tests.support.factories import new_job
 from tests.support.fakes import FakeQueue
 
 
@@ -251,11 +252,18 @@ def test_failed_entries_of_a_batch_are_returned(sqs: Sqs) -> None:
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "AWS.SimpleQueueService.NonExistentQueue", "KmsDisabled"])
-def test_queue_that_cannot_be_counted_is_unavailable_whatever_the_reason(sqs: Sqs, code: str) -> None:
-    with Stubber(sqs.client) as stub:
-        stub.add_client_error("get_queue_attributes", code)
-        with pytest.raises(Unavailable, match=code):
-            sqs.queue.backlog(Priority.STANDARD)
+def test_queue_that_refuses_is_unavailable_whatever_the_reason(sqs: Sqs, code: str) -> None:
+    message = JobMessage.of(new_job())
+    calls: dict[str, Callable[[], object]] = {
+        "get_queue_attributes": lambda: sqs.queue.backlog(Priority.STANDARD),
+        "send_message": lambda: sqs.queue.send(message),
+        "send_message_batch": lambda: sqs.queue.send_all([message]),
+    }
+    for operation, call in calls.items():
+        with Stubber(sqs.client) as stub:
+            stub.add_client_error(operation, code)
+            with pytest.raises(Unavailable, match=code):
+                call()
 
 
 @pytest.mark.parametrize(

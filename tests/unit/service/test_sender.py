@@ -39,15 +39,3 @@ def test_failed_send_is_logged_and_left_to_the_sweeper(sender: Sender, queue: Fa
     queue.is_down = True
     sender.send(new_job())
     assert lines.names() == ["JOB_ENQUEUE_DEFERRED"]
-
-
-def test_unforeseen_error_of_the_queue_is_logged_with_its_name_and_left_to_the_sweeper(
-    sender: Sender, queue: FakeQueue, lines: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def send(_message: JobMessage, *, delay: timedelta) -> None:
-        raise RuntimeError(f"AccessDenied after {delay}")
-
-    monkeypatch.setattr(queue, "send", send)
-    sender.send(new_job())
-    (line,) = lines.events
-    assert (line["message"], line["errorType"]) == ("JOB_ENQUEUE_DEFERRED", "RuntimeError")

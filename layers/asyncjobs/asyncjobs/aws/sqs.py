@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ class SqsQueue:
         self._client = client or clients.sqs()
 
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
-        with clients.translated("The queue"):
+        with _never_failing_a_job():
             self._client.send_message(
                 QueueUrl=self._urls[message.priority],
                 MessageBody=message.to_body(),
@@ -51,7 +52,7 @@ class SqsQueue:
         """See `Queue`. SQS may refuse a part of a batch in an answer with status 200."""
         refused: list[JobMessage] = []
         for batch in _batches(messages):
-            with clients.translated("The queue"):
+            with _never_failing_a_job():
                 answer = self._client.send_message_batch(
                     QueueUrl=self._urls[batch[0].priority],
                     Entries=[
@@ -63,14 +64,10 @@ class SqsQueue:
         return refused
 
     def backlog(self, priority: Priority) -> int:
-        try:
-            with clients.translated("The queue"):
-                answer = self._client.get_queue_attributes(
-                    QueueUrl=self._urls[priority], AttributeNames=["ApproximateNumberOfMessages"]
-                )
-        except ClientError as error:
-            # Such as a permission that is not active yet. No job may fail because its queue cannot be counted.
-            raise Unavailable(f"The queue cannot be counted: {clients.error_code(error)}") from error
+        with _never_failing_a_job():
+            answer = self._client.get_queue_attributes(
+                QueueUrl=self._urls[priority], AttributeNames=["ApproximateNumberOfMessages"]
+            )
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
     def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
@@ -90,6 +87,16 @@ class SqsQueue:
         except ClientError as error:
             if clients.error_code(error) not in _DELETED:
                 raise
+
+
+@contextmanager
+def _never_failing_a_job() -> Iterator[None]:
+    """Turn all of SQS's errors into `Unavailable`, also a permission or a key that is missing: see the head of this file."""
+    try:
+        with clients.translated("The queue"):
+            yield
+    except ClientError as error:
+        raise Unavailable(f"The queue refuses requests: {clients.error_code(error)}") from error
 
 
 def _batches(messages: Sequence[JobMessage]) -> Iterator[Sequence[JobMessage]]:

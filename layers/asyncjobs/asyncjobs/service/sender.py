@@ -26,7 +26,5 @@ class Sender:
             return
         try:
             self._queue.send(JobMessage.of(job), delay=delay)
-        except Unavailable:
-            log_event("JOB_ENQUEUE_DEFERRED", job)
-        except Exception as error:  # noqa: BLE001 - the job is accepted, so its caller must get its id, whatever is wrong here
-            log_event("JOB_ENQUEUE_DEFERRED", job, exception=error)
+        except Unavailable as error:
+            log_event("JOB_ENQUEUE_DEFERRED", job, reason=str(error))
