@@ -213,6 +213,17 @@ def test_missing_upload_is_kept_and_deleted_in_vain(objects: Objects) -> None:
     assert not has_upload(objects, job.owner, "uploads/1")
 
 
+def test_upload_that_was_deleted_in_a_bucket_with_versions_counts_as_missing(s3: S3) -> None:
+    # Under a delete marker, S3 has no tags to answer with: 405. The local engine answers 404.
+    job = new_job()
+    with Stubber(s3.client) as stub:
+        stub.add_client_error("put_object_tagging", "MethodNotAllowed", http_status_code=405)
+        s3.objects.keep_uploads(job, ["uploads/1"])
+        stub.add_client_error("get_object_tagging", "MethodNotAllowed", http_status_code=405)
+        s3.objects.delete_all(job, ["uploads/1"])
+        stub.assert_no_pending_responses()
+
+
 def test_owner_deletes_only_its_own_upload(objects: Objects) -> None:
     for owner in ("alice", "bob"):
         add_upload(objects, owner, "uploads/1")

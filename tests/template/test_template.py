@@ -777,8 +777,8 @@ RESOURCES = {
         "s3:GetObject": "Bucket/inputs/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
-        "s3:PutObjectTagging": "Bucket/inputs/*",
-        "s3:GetObjectTagging": "Bucket/inputs/*",
+        "s3:PutObjectTagging": "Bucket/inputs/*/uploads/*",
+        "s3:GetObjectTagging": "Bucket/inputs/*/uploads/*",
         "s3:AbortMultipartUpload": "Bucket/results/*",
         "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
     },
@@ -917,7 +917,7 @@ def test_each_permission_is_on_its_one_resource(function: str) -> None:
 def test_only_objects_of_one_area_have_a_wildcard(function: str) -> None:
     for action, name in grants(function):
         assert "*" not in action
-        assert "*" not in name.removesuffix("inputs/*").removesuffix("results/*")
+        assert "*" not in name.removesuffix("/uploads/*").removesuffix("inputs/*").removesuffix("results/*")
 
 
 KEYS = {

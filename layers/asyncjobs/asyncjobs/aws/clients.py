@@ -34,7 +34,8 @@ _QUICK = Config(
     # Checking each attribute of an item takes a tenth of a warm submit, and DynamoDB and SQS check their input themselves.
     parameter_validation=False,
 )
-_PATIENCE = 60
+_COMPLETION_SECONDS = 60
+"""The wait for the answer to the end of a multipart upload: S3 may take minutes to put many parts together."""
 _BULKY = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -62,8 +63,8 @@ def s3() -> S3Client:
 
 
 def patient_s3() -> S3Client:
-    """Make a client that completes uploads: S3 may take minutes to put many parts together."""
-    return cast("S3Client", _client("s3", _BULKY.merge(Config(read_timeout=_PATIENCE))))
+    """Make a client that completes multipart uploads."""
+    return cast("S3Client", _client("s3", _BULKY.merge(Config(read_timeout=_COMPLETION_SECONDS))))
 
 
 def _client(service: str, config: Config) -> BaseClient:

@@ -7,6 +7,7 @@ always names an existing object of its own. The bucket's lifecycle deletes objec
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 _PART = 8 * 1024 * 1024
 _MISSING = frozenset({"NoSuchKey", "404"})
+_UNDER_DELETE_MARKER = "MethodNotAllowed"
+"""S3's answer to a request about the tags of an object that was deleted, in a bucket that keeps versions."""
 _KEPT_FOR, _NO_JOB = "keptForJobOf", "none"
 """The tag of an upload: when its job was created, or none. The bucket's lifecycle deletes uploads of no job after a day."""
 
@@ -49,7 +52,7 @@ class S3Objects:
     def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
         self._bucket_name = bucket_name
         self._known_client = client
-        self._patient_client = clients.patient_s3 if client is None else lambda: client
+        self._patient_client = functools.cache(clients.patient_s3) if client is None else lambda: client
 
     @property
     def _client(self) -> S3Client:
@@ -254,5 +257,5 @@ def _missing_ignored() -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if clients.error_code(error) not in _MISSING:
+        if clients.error_code(error) not in {*_MISSING, _UNDER_DELETE_MARKER}:
             raise
