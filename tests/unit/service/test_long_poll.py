@@ -32,13 +32,13 @@ class Reads:
 
 def wait(clock: FakeClock, reads: Reads, seconds: float) -> AsyncJob:
     long_poll = LongPoll(clock, sleep=lambda seconds: clock.advance(seconds=seconds))
-    return long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=seconds)).job
+    return long_poll.wait(new_job(), reads, lambda job: job.is_finished, timedelta(seconds=seconds)).job
 
 
-def test_finished_job_is_read_once(clock: FakeClock) -> None:
+def test_finished_job_is_not_read_again(clock: FakeClock) -> None:
     reads = Reads(clock, ends_after=0)
-    assert wait(clock, reads, 20) == ENDED
-    assert len(reads.times) == 1
+    waited = LongPoll(clock).wait(ENDED, reads, lambda job: job.is_finished, timedelta(seconds=20))
+    assert (waited.job, reads.times) == (ENDED, [])
 
 
 @pytest.mark.parametrize("after", [0.2, 1, 7.5, 19.9])
@@ -65,16 +65,17 @@ def test_longest_wait_takes_about_25_reads(clock: FakeClock) -> None:
 def test_wait_is_no_longer_than_the_deployments_longest(clock: FakeClock, longest: float) -> None:
     reads = Reads(clock, ends_after=10**6, takes=0)
     long_poll = LongPoll(clock, lambda seconds: clock.advance(seconds=seconds), longest=timedelta(seconds=longest))
-    waited = long_poll.wait(reads, lambda job: job.is_finished, timedelta(seconds=20))
-    assert (reads.times[-1], waited.is_refused) == (longest, False)
+    waited = long_poll.wait(new_job(), reads, lambda job: job.is_finished, timedelta(seconds=20))
+    assert ([0, *reads.times][-1], waited.is_refused) == (longest, False)
 
 
 def test_refused_wait_is_logged(clock: FakeClock, lines: Lines) -> None:
     store = FakeStore(wait_slots={(OWNER, 0): NOW + timedelta(seconds=20)})
     slots = WaitSlots(store=store, clock=clock, slots=1)
     reads = Reads(clock, ends_after=10**6)
-    waited = LongPoll(clock, slots=lambda: slots).wait(reads, lambda job: job.is_finished, timedelta(seconds=20))
-    assert (waited.is_refused, len(reads.times), lines.names()) == (True, 1, ["WAIT_REFUSED"])
+    long_poll = LongPoll(clock, slots=lambda: slots)
+    waited = long_poll.wait(new_job(), reads, lambda job: job.is_finished, timedelta(seconds=20))
+    assert (waited.is_refused, reads.times, lines.names()) == (True, [], ["WAIT_REFUSED"])
 
 
 def test_slow_reads_do_not_make_the_wait_much_longer(clock: FakeClock) -> None:
@@ -88,4 +89,6 @@ def test_unavailable_table_is_raised(clock: FakeClock) -> None:
         raise Unavailable("throttled")
 
     with pytest.raises(Unavailable):
-        LongPoll(clock).wait(fails, lambda job: job.is_finished, timedelta(seconds=1))
+        LongPoll(clock, lambda seconds: clock.advance(seconds=seconds)).wait(
+            new_job(), fails, lambda job: job.is_finished, timedelta(seconds=1)
+        )

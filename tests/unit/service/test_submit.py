@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -317,6 +318,30 @@ def test_simultaneous_requests_with_one_key_leave_one_copy_of_the_input(
         assert commands.submit(OWNER, replace(large, **other), idempotency_key="k").replayed
     (job,) = store.jobs.values()
     assert objects.stored.keys() == {job.input_location}
+
+
+def test_simultaneous_requests_leave_their_upload_to_the_job_that_stays(
+    commands: Commands, objects: FakeObjects, store: FakeStore, clock: FakeClock
+) -> None:
+    upload = f"uploads/{uuid.uuid4()}"
+    location = f"inputs/{OWNER}/{upload}"
+    objects.stored[location] = b"an upload"
+    names = replace(REQUEST, input={"text": upload})
+    add = store.add_if_absent
+
+    def overtaken(job: AsyncJob, now: datetime) -> AsyncJob | None:
+        store.add_if_absent = add  # type: ignore[method-assign]  # for this test
+        clock.advance(seconds=0.007)
+        commands.submit(OWNER, names, idempotency_key="k")
+        # The slower request marks the upload last.
+        objects.keep_uploads(job, [upload])
+        return add(job, now)
+
+    store.add_if_absent = overtaken  # type: ignore[method-assign]  # for this test
+    job = commands.submit(OWNER, names, idempotency_key="k").job
+    commands.cancel(OWNER, job.async_job_id)
+    commands.delete(OWNER, job.async_job_id)
+    assert location not in objects.stored
 
 
 def test_put_whose_job_was_retried_before_its_answer_came_keeps_the_input(

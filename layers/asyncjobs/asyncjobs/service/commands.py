@@ -110,10 +110,8 @@ class Commands:
 
     def wait(self, job: AsyncJob, at_most: timedelta) -> Waited:
         """Return the accepted job when it has finished, or as it is after `at_most`, or immediately if too many requests wait."""
-        if job.is_finished:
-            return Waited(job)
         try:
-            return self._long_poll.wait(lambda: self._read(job.key), lambda job: job.is_finished, at_most)
+            return self._long_poll.wait(job, lambda: self._read(job.key), lambda job: job.is_finished, at_most)
         except (Unavailable, JobNotFound):
             # The job is accepted all the same, and the caller needs its id.
             return Waited(job)

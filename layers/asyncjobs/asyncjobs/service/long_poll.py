@@ -45,10 +45,11 @@ class LongPoll:
         self._slots = slots
         self.longest = min(longest, MAX_WAIT)
 
-    def wait(self, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], at_most: timedelta) -> Waited:
+    def wait(
+        self, job: AsyncJob, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], at_most: timedelta
+    ) -> Waited:
         """Return the job when `until` is true for it, or as it is when the time is up. Raises what `read` raises."""
         ends_at = to_milliseconds(self._clock() + min(at_most, self.longest))
-        job = read()
         if until(job) or ends_at <= self._clock():
             return Waited(job)
         if self._slots is None:

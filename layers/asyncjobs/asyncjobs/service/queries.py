@@ -85,7 +85,8 @@ class Queries:
 
         Raises `JobNotFound`, `Unavailable`.
         """
-        return self._long_poll.wait(lambda: self.job(owner, async_job_id), until, at_most)
+        job = self.job(owner, async_job_id)
+        return self._long_poll.wait(job, lambda: self.job(owner, async_job_id), until, at_most)
 
     def queue_depth(self, job: AsyncJob) -> int | None:
         """Return about how many messages, of all owners, wait in the job's queue. None when the number would say nothing.

@@ -147,9 +147,7 @@ class _Draft:
 
     def needs_new_job(self, existing: AsyncJob) -> bool:
         """Return whether the input has to get another job than this one, which it stands for now."""
-        return (
-            self.dedupe_key is not None and existing.request_hash == self.job.request_hash and self.is_unanswered_by(existing)
-        )
+        return self.dedupe_key is not None and self.is_unanswered_by(existing)
 
     @property
     def has_objects(self) -> bool:
@@ -164,9 +162,9 @@ class SubmitPipeline:
     """Takes a request to its submission.
 
     The order of the steps is part of the protocol. A refused request leaves nothing behind, so the limits come before the
-    first write. The record names the input, so the input is stored first, unless an earlier request has stored it. A lock names a record that exists, so the put comes
-    before the lock; the first look at the lock only saves the write in most cases. The message comes last: it is a hint, and
-    the sweeper sends every one that is missing.
+    first write. The record names the input, so the input is stored first, unless an earlier request has stored it. A lock
+    names a record that exists, so the put comes before the lock; the first look at the lock only saves the write in most
+    cases. The message comes last: it is a hint, and the sweeper sends every one that is missing.
     """
 
     def __init__(
@@ -310,12 +308,15 @@ class SubmitPipeline:
 
     def _find_existing(self, draft: _Draft) -> _Draft:
         """Look for an earlier request's job before the input costs a PUT, and leaves a second copy of it behind."""
-        if not draft.may_exist or not draft.has_objects:
-            return draft
-        existing = self._store.get(draft.job.key)
-        if existing is None or existing.is_expired(self._clock()):
+        existing = self._earlier(draft) if draft.has_objects else None
+        if existing is None:
             return draft
         return self._renamed(draft) if draft.needs_new_job(existing) else self._answered(draft, existing)
+
+    def _earlier(self, draft: _Draft) -> AsyncJob | None:
+        """Return the job that an earlier request may have created."""
+        existing = self._store.get(draft.job.key) if draft.may_exist else None
+        return None if existing is None or existing.is_expired(self._clock()) else existing
 
     def _store_input(self, draft: _Draft) -> _Draft:
         """Keep the input in the record or, a large one, in the bucket, where its uploads are kept, too."""
@@ -348,7 +349,11 @@ class SubmitPipeline:
                 return draft
             if not draft.needs_new_job(existing):
                 self._discard_input(draft, existing)
-                return self._answered(draft, existing)
+                draft = self._answered(draft, existing)
+                if draft.request.uploads:
+                    # Two requests came at the same moment, and this one may have marked the uploads last, for its own job.
+                    self._objects.keep_uploads(existing, draft.request.uploads)
+                return draft
             # Its input is stored again, under its own id.
             draft = self._store_input(self._renamed(draft))
         return draft
@@ -398,10 +403,10 @@ class SubmitPipeline:
             log_event("JOB_ACCEPTED", job)
             if draft.runs_inline and self._inline_executor is not None:
                 job = self._inline_executor.run(job)
-        if draft.existing is None and job.status is Status.PENDING and not job.is_tracked:
             # Not for a replay: any number of them would send any number of messages. If the first request died before it
             # sent the message, the sweeper sends it.
-            self._sender.send(job)
+            if job.status is Status.PENDING and not job.is_tracked:
+                self._sender.send(job)
         return Submission(job, replayed, draft.quota, None if replayed else draft.worker_token)
 
     # ── Other answers ──────────────────────────────────────────────────────────────────────────────
@@ -431,8 +436,8 @@ class SubmitPipeline:
 
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
         """
-        existing = self._store.get(draft.job.key) if draft.may_exist else None
-        if existing is None or existing.is_expired(self._clock()) or draft.is_unanswered_by(existing):
+        existing = self._earlier(draft)
+        if existing is None or draft.is_unanswered_by(existing):
             if joined is not None:
                 return Submission(joined, replayed=True)
             raise _refused(draft, refusal)
