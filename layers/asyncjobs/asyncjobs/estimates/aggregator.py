@@ -53,8 +53,7 @@ def _runs(records: Sequence[Mapping[str, Any]]) -> Iterator[_Run]:
         is_tracked = job["maxAttempts"]["N"] == "0"
         if "startedAt" in job and "endedAt" in job and not is_tracked:
             duration = from_rfc3339(job["endedAt"]["S"]) - from_rfc3339(job["startedAt"]["S"])
-            owner = job["pk"]["S"].rpartition("#")[0]
-            yield _Run(job["jobType"]["S"], owner, max(duration.total_seconds(), 0.0))
+            yield _Run(job["jobType"]["S"], job["owner"]["S"], max(duration.total_seconds(), 0.0))
 
 
 def _shared(by_owner: Mapping[str, Sequence[float]]) -> list[float]:
