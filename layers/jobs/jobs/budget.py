@@ -28,7 +28,8 @@ def budget(*, seconds: float, megabytes: int) -> Iterator[None]:
     The time is the process's, so that a machine that is busy with other things takes nothing away. It is bounded in the main
     thread only, where Python runs signal handlers, and memory on Linux only.
     """
-    with _time(seconds), _memory(megabytes * _MEGABYTE):
+    # The time ends first, so that it cannot come between here and the usual limit of memory.
+    with _memory(megabytes * _MEGABYTE), _time(seconds):
         yield
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asyncjobs.worker import job_process
+from asyncjobs.worker.inline import JobProcessLost
+from asyncjobs.worker.job_process import JobProcess
+from tests.support.factories import running_job
 
 ROOT = Path(__file__).parents[3]
 # In a process of its own: one with threads, as pytest's may be, is not to be copied.
@@ -47,7 +52,7 @@ def executor():
     store = Store()
     store.jobs[claim.key] = claim
     ports = dict(store=store, objects=FakeObjects(), catalog=Catalog(job_types_of(does)), clock=utc_now)
-    return inline_executor(**ports, locks=Locks(store=store, queue=FakeQueue(), clock=utc_now))
+    return inline_executor(**ports, locks=Locks(store=store, queue=FakeQueue(), clock=utc_now), max_result=10**6)
 
 now = utc_now()
 claim = new_job(job_type="quick.does", now=now).claimed(by="submit/1", now=now, lease_until=now + timedelta(minutes=1))
@@ -160,3 +165,15 @@ def test_process_that_a_job_has_broken_is_made_again() -> None:
         "soon",
         "True",
     ]
+
+
+def test_process_that_cannot_be_made_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    def never(*_: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(os, "fork", fork)
+    with pytest.raises(JobProcessLost):
+        JobProcess(never, request=never, set_request=never).run(running_job())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -77,4 +78,4 @@ def test_system_without_the_timer_has_none(monkeypatch: pytest.MonkeyPatch) -> N
 def test_failed_call_is_an_error() -> None:
     timer = KernelTimer(ctypes.CDLL(None, use_errno=True), ctypes.c_void_p(0))
     with pytest.raises(OSError, match="nvalid argument"):
-        timer._set(-1, 0)
+        timer.start(timedelta(seconds=-1))

@@ -35,13 +35,34 @@ def disable_existing_loggers() -> None:
     LOGGER.disabled = True
 
 
+class Tee:
+    """A stream as jobs write them: with what `print` needs."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+class ComparesWithNothing:
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("not comparable")
+
+    __hash__ = object.__hash__
+
+
 CHANGES: dict[str, list[Callable[[], Any]]] = {
     "environment": [
         lambda: os.environ.update(OWNER="alice"),
         lambda: os.environ.pop("PATH"),
         lambda: os.environ.update(PATH="elsewhere"),
+        lambda: setattr(os, "environ", dict(os.environ)),
     ],
-    "standard streams": [lambda: setattr(sys, "stdout", io.StringIO()), lambda: setattr(sys, "stderr", None)],
+    "standard streams": [
+        lambda: setattr(sys, "stdout", io.StringIO()),
+        lambda: setattr(sys, "stdout", Tee()),
+        lambda: setattr(sys, "stderr", None),
+    ],
     "log events": [
         lambda: logging.disable(logging.CRITICAL),
         lambda: LOGGER.setLevel(logging.CRITICAL),
@@ -54,7 +75,11 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
     "working directory": [lambda: os.chdir("/")],
     "umask": [lambda: os.umask(0o777)],
     "hooks": [lambda: sys.setprofile(lambda *_: None), lambda: setattr(sys, "excepthook", print)],
-    "module search path": [lambda: sys.path.insert(0, "/tmp"), sys.path.clear],
+    "module search path": [
+        lambda: sys.path.insert(0, "/tmp"),
+        sys.path.clear,
+        lambda: setattr(sys, "path", [*sys.path, "/tmp"]),
+    ],
     "root logger": [lambda: logging.basicConfig(level=logging.DEBUG, force=True), lambda: logging.root.setLevel(1)],
     "warning filters": [lambda: warnings.simplefilter("ignore"), warnings.resetwarnings],
     "locale": [lambda: locale.setlocale(locale.LC_ALL, "C")],
@@ -182,6 +207,28 @@ def test_signal_that_a_job_has_blocked_interrupts_the_next_one(state: ProcessSta
     time.sleep(0)
     signal.signal(INTERRUPTS, previous)
     assert interrupted == [INTERRUPTS]
+
+
+@pytest.mark.parametrize(("timer", "number"), [("ITIMER_PROF", "SIGPROF"), ("ITIMER_VIRTUAL", "SIGVTALRM")])
+def test_timer_that_a_job_has_left_does_not_end_the_process(state: ProcessState, timer: str, number: str) -> None:
+    with state:
+        signal.signal(getattr(signal, number), lambda *_: None)
+        signal.setitimer(getattr(signal, timer), 0.01, 0.01)
+    assert signal.getitimer(getattr(signal, timer)) == (0, 0)
+
+
+def test_object_that_cannot_be_compared_is_replaced(state: ProcessState) -> None:
+    before = sys.excepthook
+    with state:
+        sys.excepthook = ComparesWithNothing()  # type: ignore[assignment]  # as a job may
+    assert (sys.excepthook, state.broken) == (before, [])
+
+
+def test_part_that_cannot_be_read_is_restored(state: ProcessState) -> None:
+    before = sys.stdin
+    with state:
+        del sys.stdin
+    assert (sys.stdin, state.broken) == (before, [])
 
 
 def test_alarm_that_a_job_has_left_is_cancelled(state: ProcessState) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from decimal import Decimal
+from enum import Enum
 from typing import Any, TypedDict
 
 import pytest
@@ -15,6 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from asyncjobs import Fatal, JobContext, ResultStream
 from asyncjobs.core.job import AsyncJob, Status
 from tests.unit.worker.conftest import RunFunction
+
+
+class Limit(Enum):
+    NONE = float("nan")
 
 
 class Color(enum.Enum):
@@ -109,6 +115,8 @@ def test_value_is_json_of_its_type(run_function: RunFunction, value: Any, annota
         float("nan"),
         [float("-inf")],
         {"a": (1.0, float("inf"))},
+        deque([float("nan")]),
+        [Limit.NONE],
         Decimal("NaN"),
         Pair(float("nan"), None),
         b"\xff",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -80,5 +81,9 @@ class JobMessage:
         return cls(JobKey(owner, async_job_id), generation, job_type, exclusive_key)
 
 
+_compiled = functools.cache(re.compile)
+"""Compiled when the first message is read: a submit only writes messages."""
+
+
 def _fits(pattern: str, value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(pattern, value) is not None
+    return isinstance(value, str) and _compiled(pattern).fullmatch(value) is not None

@@ -54,7 +54,8 @@ class Heartbeat:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.stop()
+        if not self._stopping.is_set():
+            self.stop()
 
     def stop(self) -> None:
         """Stop, and wait for a call in progress: after this, `job` does not change any more."""

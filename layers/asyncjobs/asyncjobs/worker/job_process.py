@@ -23,7 +23,6 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import GRACE as USUAL_GRACE
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.core.placement import MAX_RESULT
 from asyncjobs.core.ports import Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
@@ -55,7 +54,7 @@ def run_inline(executor: Executor, job: AsyncJob) -> AsyncJob | None:
 
 
 def inline_executor(
-    *, store: Store, objects: Objects, catalog: Catalog, locks: Locks, clock: Clock, max_result: int = MAX_RESULT
+    *, store: Store, objects: Objects, catalog: Catalog, locks: Locks, clock: Clock, max_result: int
 ) -> Executor:
     """Return an executor of quick jobs."""
     return Executor(
@@ -123,7 +122,12 @@ class JobProcess:
         ours, theirs = socket.socketpair()
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            ours.close()
+            theirs.close()
+            raise JobProcessLost from error
         if pid:
             theirs.close()
             ours.settimeout(_ANSWERS_WITHIN.total_seconds())

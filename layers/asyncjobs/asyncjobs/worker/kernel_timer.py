@@ -26,8 +26,9 @@ _CLOCK_MONOTONIC = 1
 _SIGEVENT = "@QiI48x"
 """`struct sigevent` of 64-bit Linux: a value, the signal, how to notify, and what other ways of notifying need."""
 _SIGEV_SIGNAL = 0
-_ITIMERSPEC = "@qqqq"
+_ITIMERSPEC = struct.Struct("@qqqq")
 """`struct itimerspec`: the interval, of which a timer that fires once has none, and the time; seconds and nanoseconds each."""
+_NEVER = _ITIMERSPEC.pack(0, 0, 0, 0)
 _STDERR = 2
 
 
@@ -79,15 +80,14 @@ class KernelTimer:
 
     def start(self, after: timedelta) -> None:
         """See `Timer`."""
-        seconds, rest = divmod(after, timedelta(seconds=1))
-        self._set(seconds, rest // timedelta(microseconds=1) * 1000)
+        self._set(_ITIMERSPEC.pack(0, 0, after.days * 86400 + after.seconds, after.microseconds * 1000))
 
     def stop(self) -> None:
         """See `Timer`."""
-        self._set(0, 0)
+        self._set(_NEVER)
 
-    def _set(self, seconds: int, nanoseconds: int) -> None:
-        if self._libc.timer_settime(self._timer, 0, struct.pack(_ITIMERSPEC, 0, 0, seconds, nanoseconds), None) != 0:
+    def _set(self, times: bytes) -> None:
+        if self._libc.timer_settime(self._timer, 0, times, None) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 

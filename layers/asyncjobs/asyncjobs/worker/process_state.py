@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -59,8 +59,8 @@ class ProcessState:
 
     def __exit__(self, *exception: object) -> None:
         self._jobs -= 1
-        now = [part.read() for part in PARTS]
-        if now != self._before:
+        now = _values(_READS)
+        if not _are_equal(now, self._before):
             self._restore(now)
 
     def note_imports(self) -> None:
@@ -70,14 +70,14 @@ class ProcessState:
 
     def _note(self) -> None:
         if len(sys.modules) != self._modules:
-            self._before, self._modules = [part.read() for part in PARTS], len(sys.modules)
+            self._before, self._modules = _values(_READS), len(sys.modules)
         else:
-            self._before[_FIXED:] = [part.read() for part in PARTS[_FIXED:]]
+            self._before[_FIXED:] = _values(_VARYING_READS)
 
     def _restore(self, found: list[Any]) -> None:
         has_imported: bool | None = None
         for index, (part, before, now) in enumerate(zip(PARTS, self._before, found, strict=True)):
-            if now == before:
+            if _are_equal(now, before):
                 continue
             if part.belongs_to_modules:
                 if has_imported is None:
@@ -99,6 +99,31 @@ class ProcessState:
         return any(name.partition(".")[0] not in sys.stdlib_module_names for name in new)
 
 
+_UNREADABLE = object()
+"""The value of a part that a job has replaced by something that cannot be read. It is no other part's value."""
+
+
+def _values(reads: Sequence[Callable[[], Any]]) -> list[Any]:
+    try:
+        return [read() for read in reads]
+    except Exception:  # noqa: BLE001 - the attempt has an outcome to record, whatever the job has done to its process
+        return [_value(read) for read in reads]
+
+
+def _value(read: Callable[[], Any]) -> Any:
+    try:
+        return read()
+    except Exception:  # noqa: BLE001 - see above
+        return _UNREADABLE
+
+
+def _are_equal(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - a job's own objects compare as they like
+        return False
+
+
 # ── Parts ──────────────────────────────────────────────────────────────────────────────────────────
 
 _SIGNALS = tuple(
@@ -109,18 +134,22 @@ _signal: Any = sys.modules["_signal"]
 """The module below `signal`. The latter turns each number and handler into a member of an enum, which takes 15 times as long."""
 
 
-def _environment() -> dict[bytes, bytes]:
+_environ, _environb = os.environ, os.environb
+
+
+def _environment() -> tuple[bool, dict[bytes, bytes]]:
     # Its public views decode each variable, which takes as long as all other parts together.
-    variables: dict[bytes, bytes] = os.environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001
-    return variables
+    return os.environ is _environ, _environ._data.copy()  # type: ignore[attr-defined]  # noqa: SLF001
 
 
-def _set_environment(before: dict[bytes, bytes]) -> None:
-    for name in os.environb.keys() - before.keys():
-        del os.environb[name]
-    for name, value in before.items():
-        if os.environb.get(name) != value:
-            os.environb[name] = value
+def _set_environment(before: tuple[bool, dict[bytes, bytes]]) -> None:
+    os.environ = _environ  # noqa: B003 - the object itself, which a job has replaced
+    _, variables = before
+    for name in _environb.keys() - variables.keys():
+        del _environb[name]
+    for name, value in variables.items():
+        if _environb.get(name) != value:
+            _environb[name] = value
 
 
 def _directory() -> str | None:
@@ -143,7 +172,12 @@ def _umask() -> int:
 
 def _streams() -> tuple[Any, ...]:
     output, errors = sys.stdout, sys.stderr
-    return sys.stdin, output, errors, output is None or output.closed, errors is None or errors.closed
+    return sys.stdin, output, errors, _is_closed(output), _is_closed(errors)
+
+
+def _is_closed(stream: Any) -> bool:
+    # A job's own stream may have no more than what `print` needs.
+    return stream is None or bool(getattr(stream, "closed", False))
 
 
 def _set_streams(before: tuple[Any, ...]) -> None:
@@ -183,8 +217,13 @@ def _set_warnings(before: tuple[Any, ...]) -> None:
         """It forgets what the filters were."""
 
 
-def _set_path(before: list[str]) -> None:
-    sys.path[:] = before
+def _path() -> tuple[list[str], tuple[str, ...]]:
+    return sys.path, tuple(sys.path)
+
+
+def _set_path(before: tuple[list[str], tuple[str, ...]]) -> None:
+    sys.path, entries = before
+    sys.path[:] = entries
 
 
 def _interpreter() -> tuple[Any, ...]:
@@ -213,6 +252,9 @@ def _handlers() -> tuple[Any, ...]:
 
 
 def _set_handlers(before: tuple[Any, ...]) -> None:
+    # Their signals end a process that does not handle them.
+    for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
     for number, handler in zip(_SIGNALS, before, strict=True):
         if handler is not None:  # not set by Python
             signal.signal(number, handler)
@@ -265,7 +307,7 @@ PARTS = (
     Part("event loop", _event_loop, _set_event_loop),
     Part("hooks", _hooks, _set_hooks),
     Part("environment", _environment, _set_environment, belongs_to_modules=True),
-    Part("module search path", sys.path.copy, _set_path, belongs_to_modules=True),
+    Part("module search path", _path, _set_path, belongs_to_modules=True),
     Part("root logger", _root_logger, _set_root_logger, belongs_to_modules=True),
     Part("warning filters", _warnings, _set_warnings, belongs_to_modules=True),
     Part("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout, belongs_to_modules=True),
@@ -273,6 +315,8 @@ PARTS = (
 )
 _FIXED = sum(part.is_fixed for part in PARTS)
 """The number of the fixed parts, which come first."""
+_READS = tuple(part.read for part in PARTS)
+_VARYING_READS = _READS[_FIXED:]
 
 STATE = ProcessState()
 """The state of this process."""
