@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, Json, create_model
 
 from asyncjobs import JobContext, job
 from asyncjobs.codegen.__main__ import main as write_catalog
@@ -62,6 +62,20 @@ class Node(BaseModel):
     children: list[Node] = []
 
 
+class Chain(BaseModel):
+    """A model that may contain itself."""
+
+    value: int
+    next: Chain | None = None
+
+
+class NarrowerChain(BaseModel):
+    """The model with less."""
+
+    value: str
+    next: NarrowerChain | None = None
+
+
 class WiderNode(BaseModel):
     """The recursive model with more."""
 
@@ -103,6 +117,7 @@ COMPATIBLE = [
     (model(a=(Leaf | None, ...)), model(a=(WiderLeaf | None, ...))),
     (model(a=(list[int], ...)), model(a=(list[int | None], ...))),
     (Node, WiderNode),
+    (Chain, Chain),
     (int, int | None),
     (tuple[int, str], tuple[int | None, str]),
     (dict[str, int], dict[str, float]),
@@ -125,6 +140,8 @@ INCOMPATIBLE = [
     (model(a=(list[int], ...)), model(a=(list[str], ...)), ["/a/*: is string instead of integer"]),
     (model(a=(int, ...)), strict(a=(int, ...)), ["/*: further fields are rejected"]),
     (strict(a=(int, ...), b=(int, 0)), strict(a=(int, ...)), ["/b: is not a known field"]),
+    (model(a=(str, ...)), model(a=(Json[int], ...)), ['/a: contentMediaType is "application/json"', '/a: contentSchema is {"type": "integer"}']),
+    (Chain, NarrowerChain, ["/value: is string instead of integer"]),
     (Node, NarrowerNode, ["/name: allows fewer values"]),
     (Any, int, ["/: is integer instead of any type"]),
     (tuple[int, str], tuple[int, int], ["/1: is integer instead of string"]),

@@ -256,7 +256,9 @@ def test_invalid_route_is_rejected(route: str) -> None:
         job("a", route=route)
 
 
-@pytest.mark.parametrize("route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads"])
+@pytest.mark.parametrize(
+    "route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads", "DELETE /uploads/{key}"]
+)
 def test_route_of_the_api_itself_is_rejected(route: str) -> None:
     with pytest.raises(InvalidJob, match="is taken"):
         job("a", route=route)

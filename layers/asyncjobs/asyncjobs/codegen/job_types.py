@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import jsonschema_rs
-
 from asyncjobs.core.clock import RFC3339
 from asyncjobs.http.bodies import submit_fields
 from asyncjobs.http.operations import Operation
 from asyncjobs.http.schemas import Json, described, ref
+from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.decorator import GENERIC, MAX_RETENTION, JobType
 from asyncjobs.jobtypes.json_schema import nulls_left_out
 
@@ -79,7 +78,7 @@ def parameters_of(job_type: JobType, route: str) -> Iterator[Json]:
             "in": "path" if in_path else "query",
             **({"required": True} if in_path or is_only_place else {}),
             "schema": schema,
-            # Several values are one text with commas: the gateway joins repeated parameters in this way.
+            # Several values may be one text with commas, or repeated parameters: `query_string` reads both.
             **({} if in_path else {"explode": False}),
         }
 
@@ -96,7 +95,7 @@ def _submit_schema(job_type: JobType) -> Json:
     fields |= {"jobType": {"const": job_type.name}, "input": ref(f"{job_type.name}.input")}
     schema["required"] = [] if job_type.name == GENERIC else ["jobType"]
     # An omitted input is an empty object.
-    if not jsonschema_rs.validator_for(dict(job_type.input_schema), offline=True).is_valid({}):
+    if not json_schema.allows(job_type.input_schema, {}):
         schema["required"].append("input")
     return {"description": job_type.description, **nulls_left_out(schema)}
 

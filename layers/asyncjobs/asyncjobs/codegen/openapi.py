@@ -56,7 +56,7 @@ _GATEWAY_ERRORS = {
 
 _BODY_RULES = (
     f"JSON in UTF-8, at most {MAX_BODY} bytes and {MAX_DEPTH} levels deep, without numbers of more than {MAX_DIGITS} digits, "
-    "duplicate names in an object, or NUL. It may be compressed with gzip. Null is as good as a field that is left out."
+    "duplicate names in an object, or NUL. It may be compressed with gzip."
 )
 _BODY_ERRORS = (
     "INVALID_JSON",
@@ -201,8 +201,11 @@ def _request_body(operation: Operation) -> Json:
         return {}
     example = {} if operation.example is None else {"example": operation.example}
     content = {"application/json": {"schema": ref(name), **example}}
-    # The fields of a job type's route may all be in its path and its query.
-    return {"requestBody": {"required": operation.job_type is None, "description": _BODY_RULES, "content": content}}
+    # The body of a job type's route is its input, in which null is what the type says. Its fields may all be in the path and the
+    # query.
+    is_own = operation.job_type is None
+    rules = f"{_BODY_RULES} Null is as good as a field that is left out." if is_own else _BODY_RULES
+    return {"requestBody": {"required": is_own, "description": rules, "content": content}}
 
 
 def _responses(operation: Operation) -> dict[str, Json]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncjobs.core.errors import InvalidInput
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.catalog import catalog_path
 
@@ -21,8 +20,11 @@ REMEDY = (
 )
 _LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
 _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_SAME = ("pattern", "format", "multipleOf", "uniqueItems", "not", "propertyNames", "patternProperties", "dependentRequired")
-"""Keywords without an order from wide to narrow: any change may be narrower."""
+_COMPARED = {
+    *(*_LOWER, *_UPPER, "type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"),
+    *("properties", "required", "additionalProperties", "prefixItems", "items"),
+}
+"""Keywords with an order from wide to narrow. Any change of another one may be narrower."""
 
 
 def main(arguments: list[str]) -> int:
@@ -61,18 +63,17 @@ class _Comparison:
     def __init__(self, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
         self._old = old
         self._new = new
-        self._around = set[tuple[str | None, str | None]]()
-        """The references of recursive models around the present place."""
+        self._around: list[tuple[Any, Any]] = []
+        """The pairs of schemas around the present place: a model may contain itself."""
 
     def narrowed(self, where: str, old: Any, new: Any) -> Iterator[str]:
         """Yield each place where the new schema allows less. Doubtful cases count as less."""
-        pair = _reference(old), _reference(new)
+        pair = _resolved(self._old, old), _resolved(self._new, new)
         if pair in self._around:
             return
-        if None not in pair:
-            self._around.add(pair)
-        yield from self._compared(where, _resolved(self._old, old), _resolved(self._new, new))
-        self._around.discard(pair)
+        self._around.append(pair)
+        yield from self._compared(where, *pair)
+        self._around.remove(pair)
 
     def _compared(self, where: str, old: Any, new: Any) -> Iterator[str]:
         if new is True or new == {} or old is False:
@@ -108,8 +109,8 @@ class _Comparison:
         for keyword in _UPPER:
             if keyword in new and (keyword not in old or old[keyword] > new[keyword]):
                 yield f"{place}: {keyword} is {new[keyword]}"
-        for keyword in _SAME:
-            if keyword in new and new[keyword] != old.get(keyword):
+        for keyword in sorted(new.keys() - _COMPARED):
+            if new[keyword] != old.get(keyword):
                 yield f"{place}: {keyword} is {json.dumps(new[keyword])}"
         yield from self._members(where, old, new)
         for part in new.get("allOf", ()):
@@ -142,11 +143,7 @@ class _Comparison:
             yield from self.narrowed(where, old, new)
 
     def _allows(self, schema: Any, value: Any) -> bool:
-        try:
-            json_schema.check({"$defs": self._new.get("$defs", {}), "allOf": [schema]}, value)
-        except InvalidInput:
-            return False
-        return True
+        return json_schema.allows({"$defs": self._new.get("$defs", {}), "allOf": [schema]}, value)
 
 
 def _reference(schema: Any) -> str | None:

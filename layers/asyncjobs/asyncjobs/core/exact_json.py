@@ -49,6 +49,18 @@ def write_json(value: Any) -> str:
         return _written(value)
 
 
+class DuplicateName(ValueError):
+    """An object has two members of one name. Programs disagree about which of them counts."""
+
+
+def distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of an object that `json.loads` reads. Raises `DuplicateName`."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise DuplicateName("An object has the same name twice.")
+    return members
+
+
 _decode = json.JSONDecoder(parse_float=exact_number).decode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 

@@ -78,6 +78,9 @@ DUE_SHARDS = {DuePart.RUNNING: 4, DuePart.NEW: 16, DuePart.WAITING: 4}
 The sweeper alone fills the other parts, so they need fewer. Each partition costs a read a minute.
 """
 
+UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+"""The pattern of an id: a version 4 UUID of RFC 9562."""
+
 MAX_MESSAGE_LENGTH = 256
 MAX_ERROR_MESSAGE = 1024
 

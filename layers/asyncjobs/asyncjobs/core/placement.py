@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
 
 from asyncjobs.core.errors import Fatal
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.exact_json import distinct_members, write_json
+from asyncjobs.core.job import UUID, AsyncJob
 
 INLINE_INPUT_LIMIT = 2 * 1024
 """Bytes of JSON up to which an input is stored in the record, which each write pays for: see docs/decisions.md."""
@@ -29,13 +29,12 @@ MAX_OBJECT_NAME = 1024
 JSON = "application/json"
 
 
-_UPLOAD_ID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
-_IN_JSON = f'"(uploads/{_UPLOAD_ID})"'.encode()
+_IN_JSON = f'"(uploads/{UUID})"'.encode()
 
 
 def is_upload_id(text: str) -> bool:
     """Return whether the text is the part after `uploads/` of an upload's key."""
-    return re.fullmatch(_UPLOAD_ID, text) is not None
+    return re.fullmatch(UUID, text) is not None
 
 
 def uploads_in(data: bytes) -> tuple[str, ...]:
@@ -86,16 +85,9 @@ def checked_json(data: bytes) -> str:
     """
     try:
         text = data.decode()
-        json.dumps(json.loads(text, object_pairs_hook=_distinct), ensure_ascii=False, allow_nan=False).encode()
+        write_json(json.loads(text, object_pairs_hook=distinct_members)).encode()
     except (ValueError, RecursionError) as error:
         raise Fatal(
             f"The streamed result is not valid JSON: {type(error).__name__}.", code="RESULT_NOT_SERIALIZABLE"
         ) from error
     return text
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        raise ValueError("An object has the same name twice.")
-    return members

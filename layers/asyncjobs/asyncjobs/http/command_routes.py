@@ -294,7 +294,6 @@ def operations_of_job_type(job_type: JobType) -> Iterator[Operation]:
             },
             errors=("INVALID_REQUEST", *_NOT_SUBMITTED),
             waiting_errors=("INVALID_INPUT", "JOB_FAILED", "JOB_CANCELLED", "JOB_NOT_COMPLETED", "NOT_ACCEPTABLE"),
-            may_redirect=True,
             handler=_with_input(job_type, CommandRoutes.answer_with_result),
             job_type=job_type,
         )

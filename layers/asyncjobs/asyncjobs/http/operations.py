@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from asyncjobs.http.problems import Problem
@@ -54,7 +55,6 @@ class Operation:
         example: Any = None,
         errors: tuple[str, ...] = (),
         waiting_errors: tuple[str, ...] = (),
-        may_redirect: bool = False,
         security: Literal["bearer", "workerToken"] | None = "bearer",
         description: str = "",
         handler: Handler | None = None,
@@ -73,7 +73,7 @@ class Operation:
         """Codes of problems that the operation has in addition."""
         self.waiting_errors = waiting_errors
         """Codes of problems that say how the job ended while its caller waited."""
-        self.is_json = not may_redirect and any(success.schema for success in answers.values())
+        self.is_json = HTTPStatus.SEE_OTHER not in answers and any(success.schema for success in answers.values())
         """Whether every answer with a body is JSON: then a request that accepts none is rejected before it has any effect.
 
         An operation that may redirect to an object of another type checks that itself, when it has the answer.

@@ -137,16 +137,15 @@ class QueryRoutes:
         key, wait = request.job_key, wait_of(request.query)
         known, applied = request.known_tags, dict[str, str]()
 
-        def tag_of(job: AsyncJob) -> str:
-            return entity_tag(job_body(job, request.base))
-
         if wait:
             wait = min(wait, self._queries.longest_wait)
-            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known, tag_of), wait)
+            is_news = _differs_from(known, lambda job: entity_tag(job_body(job, request.base)))
+            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, is_news, wait)
             applied = wait_applied(timedelta(0) if is_refused else wait)
         else:
             job = self._queries.job(key.owner, key.async_job_id)
-        tag = tag_of(job)
+        body = job_body(job, request.base)
+        tag = entity_tag(body)
         # Weak while the answer may have members that change without the job: an estimate of its end, the queue's depth.
         etag = tag if job.is_finished else f"W/{tag}"
         if known & {tag, "*"}:
@@ -154,7 +153,6 @@ class QueryRoutes:
         # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
         depth = None if applied else self._queries.queue_depth(job)
         extra = {} if depth is None else {"queueDepth": depth}
-        body = job_body(job, request.base)
         return job_answer(200, job, body, self._clock(), {"etag": etag, **applied}, estimate=self._estimate, extra=extra)
 
     @Operation(
@@ -168,7 +166,6 @@ class QueryRoutes:
             ),
         },
         errors=("NOT_ACCEPTABLE", "JOB_NOT_COMPLETED", "JOB_FAILED", "JOB_CANCELLED", "UNAVAILABLE"),
-        may_redirect=True,
     )
     def get_job_result(self, request: Request) -> Answer:
         """Get a job's result."""
@@ -207,8 +204,9 @@ class QueryRoutes:
     def get_open_api(self, request: Request) -> Answer:
         """Get this document."""
         document = _document()
-        headers = {"etag": document.etag, "cache-control": "public, max-age=300", "vary": "Accept-Encoding"}
-        if request.known_tags & {document.etag.removeprefix("W/"), "*"}:
+        # Weak, since it is the same for both forms.
+        headers = {"etag": f"W/{document.tag}", "cache-control": "public, max-age=300", "vary": "Accept-Encoding"}
+        if request.known_tags & {document.tag, "*"}:
             return not_modified(headers)
         if request.accepts_gzip:
             headers["content-encoding"] = "gzip"
@@ -225,8 +223,7 @@ class _Document(NamedTuple):
     text: str
     gzip: str
     """Compressed, in base64, as the gateway takes it."""
-    etag: str
-    """Weak, since it is the same for both forms."""
+    tag: str
 
 
 @cache
@@ -234,7 +231,7 @@ def _document() -> _Document:
     """Read the document. Everybody may get it, so each byte counts, and it is compressed once for each process."""
     text = json.dumps(json.loads(openapi_text()), ensure_ascii=False, separators=(",", ":"))
     compressed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-    return _Document(text, compressed, f"W/{entity_tag(text)}")
+    return _Document(text, compressed, entity_tag(text))
 
 
 def _differs_from(known: frozenset[str], tag_of: Callable[[AsyncJob], str]) -> Callable[[AsyncJob], bool]:

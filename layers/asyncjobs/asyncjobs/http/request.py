@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from asyncjobs.core.errors import InputProblem, JobNotFound
-from asyncjobs.core.job import JobKey, is_owner
+from asyncjobs.core.job import UUID, JobKey, is_owner
 from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.header_fields import accepted, elements, is_accepted, item, pair
 from asyncjobs.http.problems import Problem, invalid_request
@@ -18,7 +18,7 @@ from asyncjobs.http.render import BASE_PATH
 from asyncjobs.http.strict_json import invalid_json, parse_json
 
 MAX_BODY = 256 * 1024
-JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+JOB_ID = re.compile(UUID)
 
 _TOKEN = re.compile(r"[\x21\x23-\x2b\x2d-\x7e]{1,255}")
 _QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')

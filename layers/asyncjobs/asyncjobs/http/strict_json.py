@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from asyncjobs.core.exact_json import MAX_DIGITS, exact_number, significant_digits
+from asyncjobs.core.exact_json import MAX_DIGITS, DuplicateName, distinct_members, exact_number, significant_digits
 from asyncjobs.http.problems import Problem
 from asyncjobs.jobtypes.json_schema import pointer
 
@@ -30,7 +30,7 @@ def parse_json(data: bytes) -> Any:
     try:
         value = json.loads(
             data.decode("utf-8"),
-            object_pairs_hook=_object_without_duplicates,
+            object_pairs_hook=distinct_members,
             parse_int=_short_int,
             parse_float=_number,
             parse_constant=_no_constant,
@@ -39,7 +39,7 @@ def parse_json(data: bytes) -> Any:
         raise invalid_json("", "The body is not UTF-8.") from error
     except RecursionError as error:
         raise invalid_json("", f"The body is nested deeper than {MAX_DEPTH} levels.") from error
-    except _Rejected as error:
+    except (_Rejected, DuplicateName) as error:
         raise invalid_json("", str(error)) from error
     except ValueError as error:
         # The parser's own message quotes nothing of the body, only where it stopped.
@@ -68,13 +68,6 @@ def is_clean(text: str) -> bool:
 
 class _Rejected(ValueError):
     """JSON to other parsers, but not to this one."""
-
-
-def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise _Rejected("An object has the same name twice.")
-    return value
 
 
 def _short_int(digits: str) -> int:
