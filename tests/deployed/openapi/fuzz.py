@@ -36,6 +36,7 @@ _ENDING: tuple[dict[str, Any], ...] = (
     {"jobType": "fuzz.fails", "input": {}},
 )
 _WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
+_MANY = 20
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,8 @@ def _echoed(lines: Iterable[str], say: Callable[[str], None]) -> Iterator[str]:
 def _seed(client: httpx.Client) -> list[str]:
     """Create jobs in every state and return their ids."""
     ended = [_submit(client, body) for body in _ENDING]
-    waiting, cancelled = _submit(client, _WAITING), _submit(client, _WAITING)
+    # Several, since a generated request may cancel one before another request deletes it.
+    waiting, cancelled = [_submit(client, _WAITING) for _ in range(_MANY)], _submit(client, _WAITING)
     client.post(f"/jobs/{cancelled}/cancel").raise_for_status()
     deadline = time.monotonic() + 60
     for async_job_id in ended:
@@ -155,7 +157,7 @@ def _seed(client: httpx.Client) -> list[str]:
             if time.monotonic() > deadline:
                 raise TimeoutError(async_job_id)
             time.sleep(0.2)
-    return [*ended, waiting, cancelled]
+    return [*ended, *waiting, cancelled]
 
 
 def _submit(client: httpx.Client, body: dict[str, Any]) -> str:

@@ -25,4 +25,4 @@ def test_caller_without_live_jobs_holds_no_worker(alice: Caller, bob: Caller, na
         alice.post(f"/jobs/{job['asyncJobId']}/cancel")
     began = time.monotonic()
     bob.wait_for(bob.submit("sample.returns", priority="low"), seconds=60 * SLOWNESS)
-    assert time.monotonic() - began < SECONDS / 4 * SLOWNESS
+    assert time.monotonic() - began < min(SECONDS / 4 * SLOWNESS, SECONDS - 30)

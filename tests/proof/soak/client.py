@@ -6,6 +6,7 @@ import functools
 import json
 import random
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -109,7 +110,17 @@ class Client:
     def _delete(self, number: int) -> None:
         job_id = self._job_id(number)
         self._log_line(delete=job_id)
-        self._send(lambda: self._caller.delete(job_id))
+        answers: list[int | None] = []
+
+        def request() -> httpx.Response:
+            answers.append(None)
+            answer = self._caller.delete(job_id)
+            answers[-1] = answer.status_code
+            return answer
+
+        self._send(request)
+        if answers == [HTTPStatus.CONFLICT]:
+            self._log_line(kept=job_id)
 
     def _key(self, number: int) -> str:
         return f"{self.name}-{number}"
@@ -157,7 +168,7 @@ class Client:
 
 def read_logs(logs: Iterable[Path]) -> Ledger:
     """Read the logs of all clients into one ledger."""
-    ledger = Ledger()
+    ledger, deletions = Ledger(), Counter[str]()
     for log in logs:
         for line in map(json.loads, log.read_text().splitlines()):
             if "asked" in line:
@@ -167,5 +178,9 @@ def read_logs(logs: Iterable[Path]) -> Ledger:
             if "cancel" in line:
                 ledger.cancels.add(line["cancel"])
             if "delete" in line:
-                ledger.deletions.add(line["delete"])
+                deletions[line["delete"]] += 1
+            if "kept" in line:
+                # Refused, since the job had not ended.
+                deletions[line["kept"]] -= 1
+    ledger.deletions.update(+deletions)
     return ledger

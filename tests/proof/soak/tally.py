@@ -23,7 +23,7 @@ class Ledger:
     cancels: set[str] = field(default_factory=set)
     """The ids of requested cancels."""
     deletions: set[str] = field(default_factory=set)
-    """The ids of requested deletions."""
+    """The ids of deletions that may have been applied."""
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,11 @@ def test_no_job_is_lost_on_the_deployed_stack(tmp_path: Path) -> None:
         seconds=45,
         count=500,
         clients=3,
-        plan=Plan(kill_every=5, outage_every=15, restart_every=20),
+        plan=Plan(kill_every=5, outage_every=15, restart_every=30),
         say=said.append,
     )
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}\n{said}"
     assert numbers.jobs > 0
     assert numbers.faults > 0
+    (happened,) = (line for line in said if line.startswith("happened: "))
+    assert all(f"{name} " in happened for name in ("kills", "outages", "restarts"))

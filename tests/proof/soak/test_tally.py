@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.proof.soak.client import read_logs
 from tests.proof.soak.jobs import Kind, Task
 from tests.proof.soak.tally import Ending, Ledger, Numbers, result_of, tally
 
@@ -70,3 +73,15 @@ def test_more_starts_than_attempts_break_the_protocol() -> None:
 
 def test_cancelled_job_is_allowed_after_a_requested_cancel() -> None:
     assert numbers(Ending("CANCELLED", 0, None, None), cancels={"a"}, starts=[]).are_as_promised
+
+
+def test_deleted_job_is_not_lost() -> None:
+    ledger = Ledger(accepted={"a"}, asked={"a": TASK}, deletions={"a"})
+    assert tally(ledger, {}, finals={}, starts=[], faults=0).lost == 0
+
+
+def test_deletion_counts_unless_it_was_refused(tmp_path: Path) -> None:
+    log = tmp_path / "client.log"
+    lines = [{"delete": "a"}, {"kept": "a"}, {"delete": "b"}, {"delete": "c"}, {"delete": "c"}, {"kept": "c"}]
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert read_logs([log]).deletions == {"b", "c"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from asyncjobs.core.errors import (
     AnotherIsRunning,
@@ -25,6 +26,8 @@ from tests.proof.stateful.ledger import Generation, Ledger, violated
 from tests.proof.stateful.scheduler import Invocation
 from tests.proof.stateful.world import MAX_LIVE, RATE, Asked, Delivered, Request, World, key_of
 
+PAUSE = timedelta(minutes=1)
+"""The time by which the clock of a submit that took a token may be behind."""
 REPORT_TRIES = 5
 """The number of concurrent writes after which a report gives up."""
 
@@ -88,12 +91,13 @@ class Answers:
             if not self._ledger.was_held_by_another(self._ledger.lock_of(request), invocation) or not rolled_back:
                 violated("lock", f"{invocation} was refused, with nobody in the way or a job of its own.")
         elif isinstance(error, NotAdmitted | UnknownJobType | IdempotencyKeyReused):
-            # Its job may have been retried and deleted while it paused; its key then belongs to another job.
-            if any(self._ledger.present(each) for each in created):
+            # A key may belong to another job by now: its own may have been retried and deleted while it paused.
+            is_reused = isinstance(error, IdempotencyKeyReused)
+            if any(self._ledger.present(each) for each in created) or (created and not is_reused):
                 violated("unexpected", f"{invocation} was refused, but created a job.")
             if isinstance(error, NotAdmitted):
                 self._judge_rejection(invocation, request.owner, error)
-            if isinstance(error, IdempotencyKeyReused):
+            if is_reused:
                 self._judge_reuse(invocation, request)
         else:
             violated("F18", f"{invocation} ended in {error!r}.")
@@ -115,10 +119,12 @@ class Answers:
             is_right = len(others) >= MAX_LIVE
             self._ledger.count("a job rejected for its owner's unfinished jobs")
         else:
+            since = self._world.now - RATE.burst * RATE.interval - PAUSE
             takers = [
                 asked
                 for asked in self._world.notes.asked
                 if asked.invocation.role in {"submit", "retry"}
+                and (not asked.invocation.done or asked.invocation.started_at > since)
                 and owner == (asked.request.owner if asked.request else asked.key.owner if asked.key else None)
             ]
             # A token whose answer is lost is taken twice, and a submit that paused finds tokens of later ones taken.

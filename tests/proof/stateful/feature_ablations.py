@@ -19,6 +19,7 @@ from asyncjobs.core import job
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import FENCE, FENCE_AND_PROGRESS, AsyncJob, LockOwner, Status
 from asyncjobs.core.ports import Lost
+from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.decorator import Exclusive
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service import commands
@@ -100,6 +101,13 @@ class CountsNoJob(DynamoStore):
 
     def count_live(self, owner: str, *, at_most: int) -> int:
         return 0
+
+
+class HasNoToken(DynamoStore):
+    """A store that finds every bucket of tokens empty."""
+
+    def take_token_if_any(self, owner: str, rate: SubmitRate, now: datetime) -> tuple[bool, datetime]:
+        return False, now + rate.burst * rate.interval
 
 
 # ── Locks ──────────────────────────────────────────────────────────────────────────────────────────
@@ -256,6 +264,12 @@ FEATURE_ABLATIONS = {
     "limits that count no job": Ablation(
         machine=Features,
         parts=Parts(store=CountsNoJob),
+        caught_as=caught("limit"),
+        job_types=("play.alone_waits", "play.elsewhere"),
+    ),
+    "rates that reject without a reason": Ablation(
+        machine=Features,
+        parts=Parts(store=HasNoToken),
         caught_as=caught("limit"),
         job_types=("play.alone_waits", "play.elsewhere"),
     ),

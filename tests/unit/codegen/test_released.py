@@ -140,7 +140,11 @@ INCOMPATIBLE = [
     (model(a=(list[int], ...)), model(a=(list[str], ...)), ["/a/*: is string instead of integer"]),
     (model(a=(int, ...)), strict(a=(int, ...)), ["/*: further fields are rejected"]),
     (strict(a=(int, ...), b=(int, 0)), strict(a=(int, ...)), ["/b: is not a known field"]),
-    (model(a=(str, ...)), model(a=(Json[int], ...)), ['/a: contentMediaType is "application/json"', '/a: contentSchema is {"type": "integer"}']),
+    (
+        model(a=(str, ...)),
+        model(a=(Json[int], ...)),
+        ['/a: contentMediaType is "application/json"', '/a: contentSchema is {"type": "integer"}'],
+    ),
     (Chain, NarrowerChain, ["/value: is string instead of integer"]),
     (Node, NarrowerNode, ["/name: allows fewer values"]),
     (Any, int, ["/: is integer instead of any type"]),

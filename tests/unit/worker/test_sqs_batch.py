@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -76,10 +77,10 @@ def test_unforeseen_error_of_one_message_does_not_affect_the_others(
 
 
 def test_coroutines_of_a_batch_run_concurrently(store: FakeStore, worker: BatchWorker) -> None:
-    jobs = [waiting(store, number, "sample.returns_async", '{"seconds":0.3}') for number in range(5)]
+    jobs = [waiting(store, number, "sample.returns_async", '{"seconds":1}') for number in range(5)]
     started = time.monotonic()
     assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 4
     assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}
 
 
@@ -133,16 +134,14 @@ def test_table_that_answers_slowly_to_one_coroutine_holds_up_no_other(
     store: FakeStore, worker: BatchWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = [waiting(store, number, "sample.returns_async", '{"seconds":0.01}') for number in range(5)]
-    swap = store.swap_if_unchanged
+    swap, all_wait = store.swap_if_unchanged, threading.Barrier(5, timeout=30)
 
     def swap_slowly(*write: Any) -> Any:
-        time.sleep(0.3)
+        all_wait.wait()
         return swap(*write)
 
     monkeypatch.setattr(store, "swap_if_unchanged", swap_slowly)
-    started = time.monotonic()
     assert handle(worker, *(record(n, JobMessage.of(job).to_body()) for n, job in enumerate(jobs))) == []
-    assert time.monotonic() - started < 1.2
     assert {job.status for job in store.jobs.values()} == {Status.COMPLETED}
 
 
