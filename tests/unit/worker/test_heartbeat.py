@@ -26,7 +26,7 @@ def job(store: FakeStore) -> AsyncJob:
 
 @pytest.fixture
 def heartbeat(store: FakeStore, job: AsyncJob, clock: FakeClock) -> Heartbeat:
-    return Heartbeat(store, job, clock, renews_lease=False)
+    return Heartbeat(store, job, clock, renews_lease=False, interrupt=lambda _reason: None)
 
 
 def eventually(what: str, happened: Callable[[], object]) -> None:
@@ -86,7 +86,7 @@ def test_lone_surrogate_in_a_message_is_replaced(heartbeat: Heartbeat) -> None:
 
 
 def test_heartbeat_renews_the_lease(store: FakeStore, job: AsyncJob, clock: FakeClock) -> None:
-    heartbeat = Heartbeat(store, job, clock, renews_lease=True)
+    heartbeat = Heartbeat(store, job, clock, renews_lease=True, interrupt=lambda _reason: None)
     clock.advance(seconds=70)
     heartbeat.beat()
     assert store.jobs[job.key].lease_until == clock.now + timedelta(seconds=24)
@@ -115,7 +115,7 @@ def test_refused_write_stops_the_job_at_its_next_report(
 def test_delayed_heartbeat_does_not_undo_a_later_one(
     store: FakeStore, job: AsyncJob, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heartbeat = Heartbeat(store, job, clock, renews_lease=True)
+    heartbeat = Heartbeat(store, job, clock, renews_lease=True, interrupt=lambda _reason: None)
     held_up: list[Any] = []
     clock.advance(seconds=70)
     with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ from typing import Any
 from asyncjobs.core.exact_json import INTEGER_LIMIT, exact_number, write_json
 
 _EXACT_INTEGERS = 2**53
-"""The integers below it are floats without a rounding."""
+"""Below it, a float is its integer, which takes an eighth of the time of a decimal. The result is the same."""
 _all_digits = Context(prec=1000)
 
 

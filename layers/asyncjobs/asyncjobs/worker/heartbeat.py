@@ -31,9 +31,7 @@ class Heartbeat:
     attempt, `interruption` says why, and `interrupt` gets it.
     """
 
-    def __init__(
-        self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool, interrupt: Interrupt = lambda _reason: None
-    ) -> None:
+    def __init__(self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool, interrupt: Interrupt) -> None:
         self.job = job
         """The job as it was last written."""
         self.interruption: JobInterrupted | None = None
