@@ -48,7 +48,7 @@ def returns(input: Note, context: JobContext) -> str:
     return digest(input.note)
 
 
-@job("crash.returns_soon", timeout_seconds=5)
+@job("crash.returns_soon", timeout_seconds=10)
 def returns_soon(input: Note, context: JobContext) -> str:
     """Return the digest on one lease, which is not renewed."""
     note_start(context)

@@ -22,8 +22,9 @@ LIMITS = {
     "SubmitBurst": "1000",
     "MaxLiveJobsPerOwner": "1000",
     "MaxBacklog": "100000",
+    "MaxWaitsPerOwner": "50",
 }
-"""Limits are on, so that their calls are made, and so high that they reject no submit."""
+"""Limits are on, so that their calls are made, and so high that they reject no submit or wait."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def run(folder: Path, cells: Cells, *, batch: int = 1) -> list[Outcome]:
     # A sweep with a fault waits for the SDK's tries; the other sweepers continue.
     with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=parameters) as stage:
         _keep_expired_records(stage)
-        places = [_Place(stage, plan, row, fault, _caller(stage, row, fault)) for row, fault in cells]
+        places = [_Place(stage, plan, row, fault, _callers(stage, row, fault)) for row, fault in cells]
         first = [place for place in places if not place.row.runs_last]
         last = [place for place in places if place.row.runs_last]
         return [outcome for together in (first, last) if together for outcome in _in_parallel(together)]
@@ -86,36 +87,38 @@ class _Place:
     plan: Path
     row: Row
     fault: Fault
-    caller: Caller
+    callers: Sequence[Caller]
+    """One for each try: where the owner alone tells a cell's calls from others, a fault left over would take the next try's."""
 
-    def cell(self) -> Cell:
+    def cell(self, tried: int) -> Cell:
         """Return a new cell with its own job."""
         row = self.row
-        cell = Cell(self.stage, self.caller, self.plan, self.fault, row.site, row.purpose, row.job_type)
+        cell = Cell(self.stage, self.callers[tried], self.plan, self.fault, row.site, row.purpose, row.job_type)
         cell.note = cell.note.ljust(row.input_size, ".")
         return cell
 
 
-def _caller(stage: Stage, row: Row, fault: Fault) -> Caller:
+def _callers(stage: Stage, row: Row, fault: Fault) -> Sequence[Caller]:
     # A list shows all jobs of its owner, and its queries name only the owner.
-    return stage.caller(f"{row.name} {fault}".replace(" ", "-") if row.own_user else "alice")
+    names = [f"{row.name} {fault} {i}".replace(" ", "-") for i in range(_TRIES)] if row.own_user else ["alice"] * _TRIES
+    return [stage.caller(name) for name in names]
 
 
 def _outcome(place: _Place) -> Outcome:
     """Return the outcome of the first job that had its fault."""
-    for _ in range(_TRIES - 1):
+    for tried in range(_TRIES - 1):
         try:
-            return _run(place)
+            return _run(place, tried)
         except NotFired:
             continue
     try:
-        return _run(place)
+        return _run(place, _TRIES - 1)
     except NotFired as error:
         return Outcome(place.row, place.fault, 0, "", 0, str(error))
 
 
-def _run(place: _Place) -> Outcome:
-    began, failure, cell = time.monotonic(), None, place.cell()
+def _run(place: _Place, tried: int) -> Outcome:
+    began, failure, cell = time.monotonic(), None, place.cell(tried)
     try:
         place.row.run(cell)
     except NotFired:

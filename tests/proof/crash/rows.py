@@ -285,14 +285,19 @@ def keeps_upload(row: Row, cell: Cell) -> None:
 
 def is_overtaken(row: Row, cell: Cell) -> None:
     """Send the request twice while one put is delayed: it then finds the other's job, and its copy of the input is deleted."""
-    cell.delay_put(1.5)
-    cell.arm()
+    cell.delay_put(3)
+    cell.arm(cell.caller.owner if row.own_user else None)
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(lambda _: cell.submit(), range(2)))
     if not cell.has_met_its_fault():
         raise NotFired("the two submits did not overlap")
     assert sum(answer.is_success for answer in answers) == (1 if cell.fault.kills else 2), [each.text for each in answers]
     row.ends(cell)
+
+
+def is_overtaken_with_its_upload(row: Row, cell: Cell) -> None:
+    cell.upload(by_link=True)
+    is_overtaken(row, cell)
 
 
 def is_deleted_after_its_input_is_read(_row: Row, cell: Cell) -> None:
@@ -450,9 +455,18 @@ ROWS = (
     Row(
         "submit deletes its copy of the input",
         _DELETE_ALL,
-        "delete_all < SubmitPipeline._discard_input",
+        "delete_all < SubmitPipeline._leave_objects",
         is_overtaken,
         input_size=3000,
+        runs_last=True,
+    ),
+    Row(
+        "submit marks an upload for the job that stays",
+        _KEEP_UPLOAD,
+        "keep_uploads < SubmitPipeline._leave_objects",
+        is_overtaken_with_its_upload,
+        "crash.reads_upload",
+        own_user=True,
         runs_last=True,
     ),
     Row(

@@ -308,15 +308,12 @@ class SubmitPipeline:
 
     def _find_existing(self, draft: _Draft) -> _Draft:
         """Look for an earlier request's job before the input costs a PUT, and leaves a second copy of it behind."""
-        existing = self._earlier(draft) if draft.has_objects else None
-        if existing is None:
+        if not draft.may_exist or not draft.has_objects:
+            return draft
+        existing = self._store.get(draft.job.key)
+        if existing is None or existing.is_expired(self._clock()):
             return draft
         return self._renamed(draft) if draft.needs_new_job(existing) else self._answered(draft, existing)
-
-    def _earlier(self, draft: _Draft) -> AsyncJob | None:
-        """Return the job that an earlier request may have created."""
-        existing = self._store.get(draft.job.key) if draft.may_exist else None
-        return None if existing is None or existing.is_expired(self._clock()) else existing
 
     def _store_input(self, draft: _Draft) -> _Draft:
         """Keep the input in the record or, a large one, in the bucket, where its uploads are kept, too."""
@@ -348,12 +345,8 @@ class SubmitPipeline:
             if existing is None:
                 return draft
             if not draft.needs_new_job(existing):
-                self._discard_input(draft, existing)
-                draft = self._answered(draft, existing)
-                if draft.request.uploads:
-                    # Two requests came at the same moment, and this one may have marked the uploads last, for its own job.
-                    self._objects.keep_uploads(existing, draft.request.uploads)
-                return draft
+                self._leave_objects(draft, existing)
+                return self._answered(draft, existing)
             # Its input is stored again, under its own id.
             draft = self._store_input(self._renamed(draft))
         return draft
@@ -374,14 +367,18 @@ class SubmitPipeline:
             raise _refused(draft, AnotherIsRunning(retry_after=retry_after, async_job_id=None))
         return replace(draft, existing=existing)
 
-    def _discard_input(self, draft: _Draft, existing: AsyncJob) -> None:
-        """Delete this request's copy of the input: two requests came at the same moment, and the other one's job stays."""
-        # A job of this request that was retried has another generation, and the same input.
-        if draft.job.input_location in {None, existing.input_location}:
-            return
-        # If this fails, the bucket's lifecycle deletes the copy.
+    def _leave_objects(self, draft: _Draft, existing: AsyncJob) -> None:
+        """Mark the uploads for the job that stays, and delete this request's copy of the input.
+
+        Two requests came at the same moment, and this one may have marked the uploads last. If this fails, the bucket's lifecycle
+        deletes what is left.
+        """
         with suppress(Unavailable):
-            self._objects.delete_all(draft.job)
+            if draft.request.uploads and existing.request_hash == draft.job.request_hash:
+                self._objects.keep_uploads(existing, draft.request.uploads)
+            # A job of this request that was retried has another generation, and the same input.
+            if draft.job.input_location not in {None, existing.input_location}:
+                self._objects.delete_all(draft.job)
 
     def _settle_lock(self, draft: _Draft) -> _Draft | Submission:
         """Take the lock for the new record, or end the record again if another job took the lock first."""
@@ -436,8 +433,8 @@ class SubmitPipeline:
 
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
         """
-        existing = self._earlier(draft)
-        if existing is None or draft.is_unanswered_by(existing):
+        existing = self._store.get(draft.job.key) if draft.may_exist else None
+        if existing is None or existing.is_expired(self._clock()) or draft.is_unanswered_by(existing):
             if joined is not None:
                 return Submission(joined, replayed=True)
             raise _refused(draft, refusal)
