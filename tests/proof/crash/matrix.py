@@ -88,7 +88,7 @@ class _Place:
     row: Row
     fault: Fault
     callers: Sequence[Caller]
-    """One for each try: where the owner alone tells a cell's calls from others, a fault left over would take the next try's."""
+    """One for each try: where only the owner names the calls of a cell, a fault left over would take the next try's."""
 
     def cell(self, tried: int) -> Cell:
         """Return a new cell with its own job."""
