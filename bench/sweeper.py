@@ -118,7 +118,7 @@ def measure(jobs: int, *, processor: float, answer: float, time_limit: float) ->
     found: list[float] = []
 
     class NotingStore(DynamoStore):
-        def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
             if old.async_job_id == LOST:
                 found.append(time.perf_counter() - began)
             return super().swap_if_unchanged(old, new, unchanged)

@@ -98,7 +98,7 @@ def test_job_of_a_newer_release_runs_and_keeps_what_this_release_does_not_know(
     assert message.priority is Priority.STANDARD
     claim = store.claim_if_claimable(JobMessage.of(job), by="w", now=clock.now, lease_until=clock.now + MINUTE)
     assert isinstance(claim, AsyncJob)
-    assert store.swap_if_unchanged(claim, claim.cancelled(now=clock.now)) is None
+    assert isinstance(store.swap_if_unchanged(claim, claim.cancelled(now=clock.now)), AsyncJob)
     assert read(store, job).status is Status.CANCELLED
     assert raw(store, job)[attribute] == {"S": value}
 

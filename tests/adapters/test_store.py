@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from asyncjobs.core.clock import from_epoch_milliseconds
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import (
     DEADLINE_EXCEEDED,
+    FENCE,
     FENCE_AND_DUE,
     FENCE_AND_EXPIRY,
     FENCE_AND_LEASE,
@@ -39,7 +40,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import ListPosition, Lost, Store
 from asyncjobs.core.rate import SubmitRate
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
-from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, numbered, running_job
 from tests.support.fakes import FakeStore
 from tests.support.owners import ALL, label
 from tests.support.parts import all_due
@@ -164,7 +165,7 @@ def test_name_is_not_listed_as_a_job(store: Store) -> None:
 
 
 def test_claim_begins_an_attempt_and_returns_the_job(store: Store, job: AsyncJob) -> None:
-    expected = job.claimed(by="w1", now=NOW, lease_until=LEASE)
+    expected = numbered(job.claimed(by="w1", now=NOW, lease_until=LEASE))
     assert claim(store, job) == expected
     assert store.get(job.key) == expected
     assert expected.attempt == 1
@@ -172,8 +173,8 @@ def test_claim_begins_an_attempt_and_returns_the_job(store: Store, job: AsyncJob
 
 def test_claim_of_another_attempt_resets_the_progress(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    told = held.reported(now=NOW, progress=25, message=None, lease_until=LEASE)
-    assert store.swap_if_unchanged(held, told, FENCE_AND_REPORT) is None
+    told = numbered(held.reported(now=NOW, progress=25, message=None, lease_until=LEASE))
+    assert isinstance(store.swap_if_unchanged(held, told, FENCE_AND_REPORT), AsyncJob)
     assert store.get(job.key) == told
     second = claim(store, job, by="w2", now_after=80)
     assert isinstance(second, AsyncJob)
@@ -270,8 +271,8 @@ def test_claim_moves_a_late_due_time_to_the_lease(store: Store) -> None:
 
 def test_swap_writes_changed_and_removes_empty_attributes(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    ended = held.completed(now=NOW, result=Result(text='{"pages":9}'))
-    assert store.swap_if_unchanged(held, ended) is None
+    ended = numbered(held.completed(now=NOW, result=Result(text='{"pages":9}')))
+    assert isinstance(store.swap_if_unchanged(held, ended), AsyncJob)
     assert store.get(job.key) == ended
 
 
@@ -284,8 +285,7 @@ def test_every_end_round_trips(store: Store, job: AsyncJob, end: str) -> None:
         "cancelled": held.cancelled(now=NOW),
         "location": held.completed(now=NOW, result=Result(location="results/x/y/1")),
     }[end]
-    assert store.swap_if_unchanged(held, new) is None
-    assert store.get(job.key) == new
+    assert store.swap_if_unchanged(held, new) == store.get(job.key) == numbered(new)
 
 
 def test_replaced_attempt_writes_nothing(store: Store, job: AsyncJob) -> None:
@@ -298,24 +298,24 @@ def test_replaced_attempt_writes_nothing(store: Store, job: AsyncJob) -> None:
 
 def test_cancelled_job_is_not_completed(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    cancelled = held.cancelled(now=NOW)
+    cancelled = numbered(held.cancelled(now=NOW))
     store.swap_if_unchanged(held, cancelled)
     assert store.swap_if_unchanged(held, held.completed(now=NOW, result=Result(text="1"))) == Lost(cancelled)
 
 
 def test_repeated_swap_with_a_lost_answer_succeeds(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    ended = held.completed(now=NOW, result=Result(text="1"))
-    assert store.swap_if_unchanged(held, ended) is None
-    assert store.swap_if_unchanged(held, ended) is None
+    ended = numbered(held.completed(now=NOW, result=Result(text="1")))
+    assert isinstance(store.swap_if_unchanged(held, ended), AsyncJob)
+    assert isinstance(store.swap_if_unchanged(held, ended), AsyncJob)
 
 
 def test_repeated_release_with_a_lost_answer_succeeds(store: Store, job: AsyncJob) -> None:
     # The delay is random and finer than the milliseconds of a record.
     held = claimed(store, job)
-    released = held.released(now=NOW, error=FAILURE, after=timedelta(seconds=1.234567))
-    assert store.swap_if_unchanged(held, released) is None
-    assert store.swap_if_unchanged(held, released) is None
+    released = numbered(held.released(now=NOW, error=FAILURE, after=timedelta(seconds=1.234567)))
+    assert isinstance(store.swap_if_unchanged(held, released), AsyncJob)
+    assert isinstance(store.swap_if_unchanged(held, released), AsyncJob)
 
 
 def test_swap_of_an_unknown_job_creates_nothing(store: Store) -> None:
@@ -327,28 +327,28 @@ def test_swap_of_an_unknown_job_creates_nothing(store: Store) -> None:
 def test_report_does_not_block_the_end(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     store.swap_if_unchanged(held, held.reported(now=NOW, progress=50, message="half", lease_until=LEASE))
-    assert store.swap_if_unchanged(held, held.failed(now=NOW, error=FAILURE)) is None
+    assert isinstance(store.swap_if_unchanged(held, held.failed(now=NOW, error=FAILURE)), AsyncJob)
 
 
 def test_swap_keeps_other_attributes(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    reported = held.reported(now=NOW + timedelta(seconds=1), progress=50, message="half", lease_until=LEASE)
+    reported = numbered(held.reported(now=NOW + timedelta(seconds=1), progress=50, message="half", lease_until=LEASE))
     store.swap_if_unchanged(held, reported)
     due = held.due_at
     assert due is not None
     # The sweeper read the job before that report.
     swept = held.rescheduled(due)
-    assert store.swap_if_unchanged(held, swept, FENCE_AND_DUE) is None
+    assert isinstance(store.swap_if_unchanged(held, swept, FENCE_AND_DUE), AsyncJob)
     assert store.get(job.key) == replace(reported, due_at=swept.due_at, due_part=swept.due_part)
 
 
 def test_late_report_loses_to_a_later_one(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    first = held.reported(now=NOW + timedelta(seconds=1), progress=10, message=None, lease_until=LEASE)
-    second = held.reported(now=NOW + timedelta(seconds=2), progress=20, message=None, lease_until=LEASE)
-    assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
+    first = numbered(held.reported(now=NOW + timedelta(seconds=1), progress=10, message=None, lease_until=LEASE))
+    second = numbered(held.reported(now=NOW + timedelta(seconds=2), progress=20, message=None, lease_until=LEASE))
+    assert isinstance(store.swap_if_unchanged(held, second, FENCE_AND_REPORT), AsyncJob)
     assert store.swap_if_unchanged(held, first, FENCE_AND_REPORT) == Lost(second)
-    assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) is None
+    assert isinstance(store.swap_if_unchanged(held, second, FENCE_AND_REPORT), AsyncJob)
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ def tracked(store: Store) -> AsyncJob:
 
 def test_tracked_job_is_never_claimed(store: Store, tracked: AsyncJob) -> None:
     assert claim(store, tracked) == Lost(tracked)
-    started = tracked.advanced(now=NOW, progress=50, message="half")
+    started = numbered(tracked.advanced(now=NOW, progress=50, message="half"))
     store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS)
     assert claim(store, tracked, now_after=3601) == Lost(started)
     assert store.get(tracked.key) == started
@@ -374,11 +374,11 @@ def test_tracked_job_is_due_at_its_deadline(store: Store, tracked: AsyncJob) -> 
 
 def test_two_reports_within_one_millisecond_do_not_undo_each_other(store: Store, tracked: AsyncJob) -> None:
     # Two workers with different clocks: the second one reads, the first one writes, and both write the time NOW.
-    ahead = tracked.advanced(now=NOW, progress=80, message=None)
-    seen = tracked.advanced(now=NOW, progress=0, message=None)
+    ahead = numbered(tracked.advanced(now=NOW, progress=80, message=None), by=2)
+    seen = numbered(tracked.advanced(now=NOW, progress=0, message=None))
     store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
-    assert store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS) is None
-    behind = seen.advanced(now=NOW, progress=40, message=None)
+    assert isinstance(store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS), AsyncJob)
+    behind = numbered(seen.advanced(now=NOW, progress=40, message=None))
     assert seen.updated_at == ahead.updated_at
     assert store.swap_if_unchanged(seen, behind, FENCE_AND_PROGRESS) == Lost(ahead)
     assert store.get(tracked.key) == ahead
@@ -386,11 +386,11 @@ def test_two_reports_within_one_millisecond_do_not_undo_each_other(store: Store,
 
 def test_two_reports_within_one_millisecond_are_not_confused(store: Store, tracked: AsyncJob) -> None:
     # It would write the same as the other one except the message, which it does not set.
-    seen = tracked.advanced(now=NOW, progress=10, message="ten")
+    seen = numbered(tracked.advanced(now=NOW, progress=10, message="ten"))
     store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
-    ahead = seen.advanced(now=NOW, progress=80, message="eighty")
-    assert store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS) is None
-    wordless = seen.advanced(now=NOW, progress=80, message=None)
+    ahead = numbered(seen.advanced(now=NOW, progress=80, message="eighty"))
+    assert isinstance(store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS), AsyncJob)
+    wordless = numbered(seen.advanced(now=NOW, progress=80, message=None))
     assert (wordless.message, wordless.updated_at) == ("ten", ahead.updated_at)
     assert store.swap_if_unchanged(seen, wordless, FENCE_AND_PROGRESS) == Lost(ahead)
 
@@ -398,10 +398,10 @@ def test_two_reports_within_one_millisecond_are_not_confused(store: Store, track
 def test_token_hash_is_stored_and_read_back(store: Store, tracked: AsyncJob) -> None:
     assert store.get(tracked.key) == tracked
     renewed = tracked.reissued(token_hash=b"second".ljust(16))
-    assert store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN) is None
+    assert isinstance(store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN), AsyncJob)
     assert store.get(tracked.key) == renewed
     # The SDK repeats it when its answer is lost.
-    assert store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN) is None
+    assert isinstance(store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN), AsyncJob)
 
 
 def test_job_without_a_token_hash_gets_one(store: Store) -> None:
@@ -409,48 +409,47 @@ def test_job_without_a_token_hash_gets_one(store: Store) -> None:
     job = new_tracked_job()
     renewed = job.reissued(token_hash=b"first".ljust(16))
     store.add_if_absent(job, NOW)
-    assert store.swap_if_unchanged(job, renewed, FENCE_AND_TOKEN) is None
+    assert isinstance(store.swap_if_unchanged(job, renewed, FENCE_AND_TOKEN), AsyncJob)
     assert store.swap_if_unchanged(job, job.reissued(token_hash=b"second".ljust(16)), FENCE_AND_TOKEN) == Lost(renewed)
 
 
 def test_report_loses_to_a_new_token(store: Store, tracked: AsyncJob) -> None:
     renewed = tracked.reissued(token_hash=b"second".ljust(16))
     store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN)
-    report = tracked.advanced(now=NOW, progress=50, message=None)
+    report = numbered(tracked.advanced(now=NOW, progress=50, message=None))
     assert store.swap_if_unchanged(tracked, report, FENCE_AND_PROGRESS) == Lost(renewed)
 
 
 def test_new_token_keeps_a_report_in_between(store: Store, tracked: AsyncJob) -> None:
-    seen = tracked.advanced(now=NOW, progress=10, message="ten")
-    ahead = seen.advanced(now=NOW, progress=80, message="eighty")
+    seen = numbered(tracked.advanced(now=NOW, progress=10, message="ten"))
+    ahead = numbered(seen.advanced(now=NOW, progress=80, message="eighty"))
     store.swap_if_unchanged(tracked, seen, FENCE_AND_PROGRESS)
     store.swap_if_unchanged(seen, ahead, FENCE_AND_PROGRESS)
-    assert store.swap_if_unchanged(seen, seen.reissued(token_hash=b"second".ljust(16)), FENCE_AND_TOKEN) is None
+    assert isinstance(store.swap_if_unchanged(seen, seen.reissued(token_hash=b"second".ljust(16)), FENCE_AND_TOKEN), AsyncJob)
     assert store.get(tracked.key) == ahead.reissued(token_hash=b"second".ljust(16))
 
 
 def test_late_write_of_a_replaced_token_loses(store: Store, tracked: AsyncJob) -> None:
     second, third = (tracked.reissued(token_hash=name.ljust(16)) for name in (b"second", b"third"))
-    assert store.swap_if_unchanged(tracked, second, FENCE_AND_TOKEN) is None
-    assert store.swap_if_unchanged(second, third, FENCE_AND_TOKEN) is None
+    assert isinstance(store.swap_if_unchanged(tracked, second, FENCE_AND_TOKEN), AsyncJob)
+    assert isinstance(store.swap_if_unchanged(second, third, FENCE_AND_TOKEN), AsyncJob)
     assert store.swap_if_unchanged(tracked, second, FENCE_AND_TOKEN) == Lost(third)
 
 
 def test_waiting_tracked_job_is_completed_by_one_write(store: Store, tracked: AsyncJob) -> None:
-    ended = tracked.advanced(now=NOW, progress=None, message="Done").completed(
-        now=NOW, result=Result(url="https://files.example/report.pdf")
-    )
-    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
+    told = tracked.advanced(now=NOW, progress=None, message="Done")
+    ended = numbered(told.completed(now=NOW, result=Result(url="https://files.example/report.pdf")))
+    assert isinstance(store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS), AsyncJob)
     assert store.get(tracked.key) == ended
     # The SDK repeats it when its answer is lost.
-    assert store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS) is None
+    assert isinstance(store.swap_if_unchanged(tracked, ended, FENCE_AND_PROGRESS), AsyncJob)
 
 
 def test_declaring_a_worker_lost_loses_to_a_heartbeat(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
     alive = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE + timedelta(seconds=24))
     store.swap_if_unchanged(held, alive)
-    lost = held.failed(now=NOW, error=DEADLINE_EXCEEDED)
+    lost = numbered(held.failed(now=NOW, error=DEADLINE_EXCEEDED))
     assert store.swap_if_unchanged(held, lost, FENCE_AND_LEASE) == Lost(alive)
 
 
@@ -458,25 +457,143 @@ def test_only_one_of_two_sweepers_moves_a_job(store: Store, job: AsyncJob) -> No
     due = job.due_at
     assert due is not None
     first, second = job.rescheduled(due), job.rescheduled(due + timedelta(seconds=1))
-    assert store.swap_if_unchanged(job, first, FENCE_AND_DUE) is None
+    assert isinstance(store.swap_if_unchanged(job, first, FENCE_AND_DUE), AsyncJob)
     assert store.swap_if_unchanged(job, second, FENCE_AND_DUE) == Lost(first)
+
+
+# ── Number ─────────────────────────────────────────────────────────────────────────────────────────
+
+ONE_SECOND = timedelta(seconds=1)
+
+
+def retried(job: AsyncJob) -> AsyncJob:
+    return job.retried(max_attempts=3, timeout=MINUTE, deadline=HOUR, now=NOW + MINUTE)
+
+
+def test_new_record_has_the_number_1(store: Store, job: AsyncJob) -> None:
+    store.add_if_absent(job, NOW)
+    found = store.get(job.key)
+    assert found is not None
+    assert found.seq == 1
+
+
+VISIBLE_CHANGES: Sequence[Callable[[AsyncJob, datetime], AsyncJob]] = (
+    lambda job, now: job.reported(now=now, progress=10, message=None, lease_until=LEASE),
+    lambda job, now: job.reported(now=now, progress=10, message="Reading", lease_until=LEASE),
+    lambda job, now: job.released(now=now, error=FAILURE, after=timedelta(0)),
+    lambda job, now: job.cancelled(now=now),
+    lambda job, _: retried(job),
+)
+
+
+def test_each_write_that_a_client_can_see_has_the_next_number(store: Store, job: AsyncJob) -> None:
+    current = claimed(store, job)
+    for number, change in enumerate(VISIBLE_CHANGES, start=3):
+        written = store.swap_if_unchanged(current, change(current, NOW + number * ONE_SECOND))
+        assert isinstance(written, AsyncJob)
+        assert (written.seq, written) == (number, store.get(job.key))
+        current = written
+
+
+def test_takeover_has_the_next_number(store: Store, job: AsyncJob) -> None:
+    first = claimed(store, job)
+    second = claim(store, job, by="w2", now_after=80)
+    assert isinstance(second, AsyncJob)
+    assert (first.seq, second.seq) == (2, 3)
+
+
+def test_write_that_no_client_can_see_keeps_the_number(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    beat = held.reported(now=NOW + ONE_SECOND, progress=0, message=None, lease_until=LEASE + MINUTE)
+    swept = beat.rescheduled(NOW + MINUTE)
+    assert store.swap_if_unchanged(held, beat, FENCE_AND_REPORT) == beat
+    assert store.swap_if_unchanged(beat, swept, FENCE_AND_DUE) == swept
+    ended = store.swap_if_unchanged(swept, swept.cancelled(now=NOW))
+    assert isinstance(ended, AsyncJob)
+    deleted = ended.marked_deleted(now=NOW)
+    assert store.swap_if_unchanged(ended, deleted) == store.get(job.key) == deleted
+    assert (held.seq, swept.seq, ended.seq, deleted.seq) == (2, 2, 3, 3)
+
+
+def test_new_worker_token_keeps_the_number(store: Store, tracked: AsyncJob) -> None:
+    renewed = tracked.reissued(token_hash=b"second".ljust(16))
+    assert store.swap_if_unchanged(tracked, renewed, FENCE_AND_TOKEN) == renewed
+
+
+@pytest.mark.parametrize("seconds", [0, 1], ids=["within the millisecond of the claim", "later"])
+@pytest.mark.parametrize("kind", ["report", "release", "end", "cancel"])
+def test_repeated_write_is_numbered_once(store: Store, job: AsyncJob, kind: str, seconds: int) -> None:
+    # The SDK repeats a write whose answer it lost.
+    held, now = claimed(store, job), NOW + timedelta(seconds=seconds)
+    new, unchanged = {
+        "report": (held.reported(now=now, progress=10, message="Reading", lease_until=LEASE), FENCE_AND_REPORT),
+        "release": (held.released(now=now, error=FAILURE, after=timedelta(0)), FENCE),
+        "end": (held.completed(now=now, result=Result(text="1")), FENCE),
+        "cancel": (held.cancelled(now=now), FENCE_AND_PROGRESS),
+    }[kind]
+    assert [store.swap_if_unchanged(held, new, unchanged) for _ in range(2)] == [numbered(new)] * 2
+    assert store.get(job.key) == numbered(new)
+
+
+def test_repeated_report_on_a_tracked_job_is_numbered_once(store: Store, tracked: AsyncJob) -> None:
+    started = tracked.advanced(now=NOW, progress=None, message=None)
+    assert store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS) == numbered(started)
+    assert store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS) == numbered(started)
+
+
+def test_repeated_claim_is_numbered_once(store: Store, job: AsyncJob) -> None:
+    assert [claim(store, job), claim(store, job)] == [claimed(store, job)] * 2
+    found = store.get(job.key)
+    assert found is not None
+    assert found.seq == 2
+
+
+def test_end_by_a_worker_that_missed_a_report_has_the_next_number(store: Store, job: AsyncJob) -> None:
+    # The answer to the report was lost, or another process wrote it.
+    held = claimed(store, job)
+    reported = held.reported(now=NOW + ONE_SECOND, progress=50, message="half", lease_until=LEASE)
+    store.swap_if_unchanged(held, reported, FENCE_AND_REPORT)
+    ended = store.swap_if_unchanged(held, held.failed(now=NOW + MINUTE, error=FAILURE))
+    assert isinstance(ended, AsyncJob)
+    assert (ended.seq, ended.progress, ended.message) == (4, 50, "half")
+    assert store.get(job.key) == ended
+
+
+def test_late_report_is_refused_by_its_number_within_one_millisecond(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    first = held.reported(now=NOW, progress=10, message=None, lease_until=LEASE)
+    second = held.reported(now=NOW, progress=20, message=None, lease_until=LEASE)
+    assert first.updated_at == second.updated_at == held.updated_at
+    assert store.swap_if_unchanged(held, second, FENCE_AND_REPORT) == numbered(second)
+    assert store.swap_if_unchanged(held, first, FENCE_AND_REPORT) == Lost(numbered(second))
+
+
+def test_record_of_an_earlier_release_is_numbered_from_its_next_change_on(store: Store) -> None:
+    unnumbered = new_job(seq=0)
+    store.add_if_absent(unnumbered, NOW)
+    assert store.get(unnumbered.key) == unnumbered
+    assert claimed(store, unnumbered).seq == 1
+    running = running_job(seq=0, owner="bob")
+    store.add_if_absent(running, NOW)
+    reported = running.reported(now=NOW, progress=10, message=None, lease_until=LEASE)
+    assert store.swap_if_unchanged(running, reported, FENCE_AND_REPORT) == numbered(reported)
 
 
 # ── Remove ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_forgotten_job_is_removed(store: Store, job: AsyncJob) -> None:
-    cancelled = job.cancelled(now=NOW)
+    cancelled = numbered(job.cancelled(now=NOW))
     marked_deleted = cancelled.marked_deleted(now=NOW)
     store.swap_if_unchanged(job, cancelled)
-    assert store.swap_if_unchanged(cancelled, marked_deleted) is None
+    assert isinstance(store.swap_if_unchanged(cancelled, marked_deleted), AsyncJob)
     store.remove_if_unchanged(marked_deleted)
     assert store.get(job.key) is None
     store.remove_if_unchanged(marked_deleted)
 
 
 def test_successor_of_a_forgotten_job_is_not_removed(store: Store, job: AsyncJob) -> None:
-    cancelled = job.cancelled(now=NOW)
+    cancelled = numbered(job.cancelled(now=NOW))
     marked_deleted = cancelled.marked_deleted(now=NOW)
     store.swap_if_unchanged(job, cancelled)
     store.swap_if_unchanged(cancelled, marked_deleted)
@@ -487,24 +604,24 @@ def test_successor_of_a_forgotten_job_is_not_removed(store: Store, job: AsyncJob
 
 
 def test_job_forgotten_meanwhile_is_not_retried(store: Store, job: AsyncJob) -> None:
-    cancelled = job.cancelled(now=NOW)
+    cancelled = numbered(job.cancelled(now=NOW))
     store.swap_if_unchanged(job, cancelled)
     marked_deleted = cancelled.marked_deleted(now=NOW)
     store.swap_if_unchanged(cancelled, marked_deleted)
-    retried = cancelled.retried(max_attempts=3, timeout=timedelta(seconds=60), deadline=timedelta(hours=1), now=NOW)
+    retried = numbered(cancelled.retried(max_attempts=3, timeout=timedelta(seconds=60), deadline=timedelta(hours=1), now=NOW))
     assert store.swap_if_unchanged(cancelled, retried, FENCE_AND_EXPIRY) == Lost(marked_deleted)
-    assert store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY) is None
+    assert isinstance(store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY), AsyncJob)
     # It finds its own first try.
-    assert store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY) is None
+    assert isinstance(store.swap_if_unchanged(marked_deleted, retried, FENCE_AND_EXPIRY), AsyncJob)
 
 
 def test_retried_job_replaces_its_record(store: Store, job: AsyncJob) -> None:
     held = claimed(store, job)
-    failed = held.failed(now=NOW, error=FAILURE)
+    failed = numbered(held.failed(now=NOW, error=FAILURE))
     store.swap_if_unchanged(held, failed)
     later = NOW + timedelta(minutes=5)
-    again = failed.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=later)
-    assert store.swap_if_unchanged(failed, again) is None
+    again = numbered(failed.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(hours=1), now=later))
+    assert isinstance(store.swap_if_unchanged(failed, again), AsyncJob)
     assert store.get(job.key) == again
     # The message and the attempt of the earlier generation no longer match.
     assert claim(store, job, by="w2", now_after=300) == Lost(again)
@@ -596,7 +713,7 @@ def test_job_is_due_in_one_partition_of_its_part(store: Store) -> None:
         assert found == [due_shard(job.async_job_id, part)]
         current = store.get(job.key)
         assert current is not None
-        assert store.swap_if_unchanged(current, current.rescheduled(NOW + MINUTE), FENCE_AND_DUE) is None
+        assert isinstance(store.swap_if_unchanged(current, current.rescheduled(NOW + MINUTE), FENCE_AND_DUE), AsyncJob)
 
 
 def all_shards() -> Sequence[str]:
@@ -635,11 +752,11 @@ def test_release_writes_the_whole_entry_of_the_due_index(store: Store, after: ti
     store.add_if_absent(job, NOW)
     held = claimed(store, job)
     moved = replace(held, due_at=NOW + 9 * MINUTE, due_part=DuePart.RUNNING, sweeps=2)
-    assert store.swap_if_unchanged(held, moved, FENCE_AND_DUE) is None
+    assert isinstance(store.swap_if_unchanged(held, moved, FENCE_AND_DUE), AsyncJob)
     assert held.due_at is not None
-    released = held.released(now=held.due_at - SWEEP_INTERVAL, error=FAILURE, after=after)
+    released = numbered(held.released(now=held.due_at - SWEEP_INTERVAL, error=FAILURE, after=after))
     assert (released.due_part, released.sweeps, released.due_at == held.due_at) == (held.due_part, held.sweeps, not after)
-    assert store.swap_if_unchanged(held, released) is None
+    assert isinstance(store.swap_if_unchanged(held, released), AsyncJob)
     assert store.get(job.key) == released
 
 

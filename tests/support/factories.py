@@ -60,6 +60,11 @@ def running_job(
     return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
 
 
+def numbered(job: AsyncJob, *, by: int = 1) -> AsyncJob:
+    """Return the job as the store has it after so many writes that a client can see."""
+    return replace(job, seq=job.seq + by)
+
+
 def job_types_of(*values: object) -> dict[str, JobType]:
     """Return the job types that functions among the values declare, such as those of a module's `vars()`."""
     definitions = [found for found in map(definition_of, values) if found is not None]

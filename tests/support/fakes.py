@@ -82,21 +82,24 @@ class FakeStore:
             if current is None or not message.describes(current) or not current.is_claimable(now):
                 is_mine = current is not None and current.is_claimed_by(by)
                 return current if current is not None and is_mine else Lost(current)
-            self.jobs[message.key] = current.claimed(by=by, now=now, lease_until=lease_until)
+            claimed = current.claimed(by=by, now=now, lease_until=lease_until)
+            self.jobs[message.key] = replace(claimed, seq=current.seq + 1)
             return self.jobs[message.key]
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         with self._write():
             current = self.jobs.get(old.key)
             fields = zip(AsyncJob.__slots__, _fields(old), _fields(new), strict=True)
-            written: dict[str, Any] = {name: after for name, before, after in fields if before != after}
+            written: dict[str, Any] = {name: after for name, before, after in fields if before != after and name != "seq"}
             if new.due_at is not None and ("due_at" in written or "status" in written):
                 written |= {"due_at": new.due_at, "due_part": new.due_part, "sweeps": new.sweeps}
             if current is None or any(getattr(current, name) != getattr(old, name) for name in unchanged):
-                is_done = current is not None and all(getattr(current, n) == getattr(new, n) for n in (*written, *unchanged))
-                return None if is_done else Lost(current)
-            self.jobs[old.key] = replace(current, **written)
-            return None
+                compared = {*written, *unchanged} - {"seq"}
+                if current is None or any(getattr(current, name) != getattr(new, name) for name in compared):
+                    return Lost(current)
+                return current
+            self.jobs[old.key] = replace(current, **written, seq=current.seq + new.is_news_after(old))
+            return self.jobs[old.key]
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:
         with self._write():
@@ -194,7 +197,7 @@ class RacingStore(FakeStore):
 
     rivals: list[Callable[[FakeStore], object]] = field(default_factory=list)
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         if self.rivals:
             self.rivals.pop(0)(self)
         return super().swap_if_unchanged(old, new, unchanged)

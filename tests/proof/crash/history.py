@@ -50,7 +50,7 @@ class Life:
         return max(map(_endings, self.generations()), default=0)
 
     def faults(self) -> list[str]:
-        """Return the violations of the protocol: I1, I3, I5, I6, I10, I11, I12 and I14."""
+        """Return the violations of the protocol: I1, I3, I5, I6, I10, I11, I12 and I14 to I16."""
         found = [f"{_short(state)}: {fault}" for state in self.states for fault in _wrong_in(state)]
         for generation in self.generations():
             for old, new in itertools.pairwise(generation):
@@ -159,6 +159,12 @@ def _wrong_between(old: State, new: State) -> Iterator[str]:
         yield "I3: only a claim counts attempts, by one"
     if not is_claim and int(new["progress"]) < int(old["progress"]):
         yield "I10: progress went back"
+    if int(new["seq"]) != int(old["seq"]) + (_shown(old) != _shown(new)):
+        yield "I16: exactly a change that a client can see has the next number"
+
+
+def _shown(state: State) -> list[Any]:
+    return [state.get(name) for name in ("status", "attempt", "progress", "message", "resultType", "error")]
 
 
 def _permanent(state: State) -> State:

@@ -33,6 +33,10 @@ DUE, EARLIER_DUE, NEW_DUE = 0, 1, 2
 Location = tuple[int, int]
 """The location of a result: its generation and its attempt."""
 
+NUMBERS = 4
+"""The numbers of visible writes are counted modulo this, since each is compared only with the one before: fewer states."""
+WRONG_NUMBER = "I16 a change that a client can see has not the next number, or a number stands for no change"
+
 
 class Item(NamedTuple):
     """The present job. The fields have the names that the product's guards compare."""
@@ -45,6 +49,8 @@ class Item(NamedTuple):
     """The number of the lease. Each heartbeat writes the next one with its progress: so this is also the progress."""
     due_at: int
     result: Location | None
+    seq: int = 1
+    """The number of the last write that a client can see."""
 
     @property
     def is_finished(self) -> bool:
@@ -62,6 +68,16 @@ def claimed(item: Item, by: int) -> Item:
 
 def submitted_and_claimed(generation: int, by: int) -> Item:
     return claimed(submitted(generation), by)
+
+
+def numbered(item: Item) -> Item:
+    """Give the write the next number."""
+    return item._replace(seq=(item.seq + 1) % NUMBERS)
+
+
+def is_news(old: Item, new: Item) -> bool:
+    """Return whether a client can see the change. The lease stands for the progress."""
+    return old[1:3] != new[1:3] or old.lease_until != new.lease_until or old.result != new.result
 
 
 def reported(item: Item, lease: int) -> Item:
@@ -89,7 +105,7 @@ def rescheduled(item: Item) -> Item:
 
 
 def retried(generation: int) -> Item:
-    """Return the job after the owner's retry: a new generation with nothing of the old one."""
+    """Return the job after the owner's retry: a new generation with nothing of the old one but its number."""
     return submitted(generation)
 
 
@@ -111,12 +127,14 @@ def swap_if_unchanged(current: Item | None, old: Item, new: Item, unchanged: Col
         or (current.due_at != old.due_at and "due_at" in unchanged)
     ):
         return None
-    return Item._make([here if was == will else will for here, was, will in zip(current, old, new, strict=True)])
+    written = Item._make([here if was == will else will for here, was, will in zip(current, old, new, strict=True)])
+    written = written._replace(seq=current.seq)
+    return numbered(written) if is_news(old, new) else written
 
 
 def is_written(current: Item | None, old: Item, new: Item, unchanged: Collection[str]) -> bool:
     """Return whether a refused write finds its own first try, whose answer was lost."""
     if current is None:
         return False
-    fields = zip(Item._fields, current, old, new, strict=True)
+    fields = list(zip(Item._fields, current, old, new, strict=True))[:-1]  # the number is not written, but raised
     return all(here == will for name, here, was, will in fields if was != will or name in unchanged)

@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from tests.proof.model import job
 from tests.proof.model.client import client_steps
 from tests.proof.model.explore import Step
-from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, NOT_DUE, PENDING, Item
+from tests.proof.model.job import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    IN_PROGRESS,
+    NOT_DUE,
+    NUMBERS,
+    PENDING,
+    WRONG_NUMBER,
+    Item,
+    is_news,
+)
 from tests.proof.model.state import Flaw, Setting, State, arrive, start, taken, wrote
 from tests.proof.model.sweeper import sweeper_steps
 from tests.proof.model.worker import claim_arrives, worker_steps
@@ -68,7 +79,12 @@ def _queue_steps(setting: Setting, state: State) -> Steps:
         item = state.item
         if setting.flaw is Flaw.DEAD_LETTER_FAILS and item is not None and not item.is_finished:
             wrong = "F21 a job fails that has attempts left" if item.attempt < setting.max_attempts else ""
-            yield Step("the message goes to the dead-letter queue", wrote(lost, job.failed(item)), is_fault=True, wrong=wrong)
+            yield Step(
+                "the message goes to the dead-letter queue",
+                wrote(lost, job.numbered(job.failed(item))),
+                is_fault=True,
+                wrong=wrong,
+            )
         else:
             yield Step(f"the queue loses a message of generation {generation}", lost, is_fault=True)
 
@@ -101,6 +117,8 @@ def _wrong_changes(before: State, old: Item, new: Item | None) -> Iterator[str]:
             yield "I3 the attempt changes other than by one more in a claim"
     elif new.status == old.status == IN_PROGRESS and new.lease_until < old.lease_until:
         yield "I10 lease and progress go back"
+    if new is not None and not before.is_expired and new.seq != (old.seq + is_news(old, new)) % NUMBERS:
+        yield WRONG_NUMBER
 
 
 def _is_retried(old: Item, new: Item) -> bool:

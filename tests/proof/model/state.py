@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from asyncjobs.core.job import FENCE
 from tests.proof.model.explore import Step
-from tests.proof.model.job import DUE, EARLIER_DUE, GONE, NEW_DUE, Item, Location, is_written, swap_if_unchanged
+from tests.proof.model.job import DUE, EARLIER_DUE, GONE, NEW_DUE, Item, Location, is_written, numbered, swap_if_unchanged
 
 
 class Flaw(Enum):
@@ -37,6 +37,8 @@ class Flaw(Enum):
     EXPIRES_UNFINISHED = "record that may expire before its job has ended"
     IMMEDIATE_WITHOUT_LEASE = "immediate submit that takes no lease"
     RETRY_KEEPS_GEN = "user retry that keeps `gen`"
+    CLAIM_UNNUMBERED = "claim that does not raise the number"
+    NUMBERED_AGAIN = "number raised by each try of a write"
     RETRY_KEEPS_EXPIRY = "user retry that keeps the deadline and the expiry of the generation before"
 
 
@@ -206,6 +208,7 @@ def swap(
     again: Callable[[State, Item], State],
     refused: Callable[[State], Iterator[Step[State]]],
     wrong: str = "",
+    flaw: Flaw = Flaw.NONE,
 ) -> Iterator[Step[State]]:
     """Yield the possible outcomes of a conditional write. The SDK repeats it without an answer.
 
@@ -213,8 +216,9 @@ def swap(
     """
     left = swap_if_unchanged(state.item, old, new, unchanged)
     if left is None:
-        if is_written(state.item, old, new, unchanged):
-            yield Step(f"{sender} {move} again, and finds it done", then(state))
+        if state.item is not None and is_written(state.item, old, new, unchanged):
+            found = state._replace(item=numbered(state.item)) if flaw is Flaw.NUMBERED_AGAIN else state
+            yield Step(f"{sender} {move} again, and finds it done", then(found))
         else:
             yield from refused(state)
         return

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from tests.proof.model.explore import Step
-from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, FINISHED, IN_PROGRESS, PENDING
+from tests.proof.model.job import CANCELLED, COMPLETED, FAILED, FINISHED, IN_PROGRESS, NUMBERS, PENDING, WRONG_NUMBER
 
 Steps = Iterator["Step[State]"]
 
@@ -40,6 +40,8 @@ class Item(NamedTuple):
     status: str
     progress: int
     is_due: bool
+    seq: int = 1
+    """The number of the last write that a client can see, as in the other model."""
 
 
 class Report(NamedTuple):
@@ -70,7 +72,8 @@ class Report(NamedTuple):
     def of(self, item: Item) -> Item:
         """Return the item after the report. Progress that was overtaken does not decrease."""
         progress = max(self.seen.progress, self.progress)
-        return item._replace(status=self.status, progress=progress, is_due=self.status not in FINISHED)
+        seq = _next(item.seq, is_news=(self.status, progress) != (self.seen.status, self.seen.progress))
+        return item._replace(status=self.status, progress=progress, is_due=self.status not in FINISHED, seq=seq)
 
 
 class Reissue(NamedTuple):
@@ -115,6 +118,8 @@ class Setting:
     retries: int = 1
     reissues: int = 1
     flaw: Flaw = Flaw.NONE
+    checks_numbers: bool = True
+    """Whether the numbers are checked, which a repeated report may break first."""
 
 
 class Tracked:
@@ -122,6 +127,7 @@ class Tracked:
 
     def __init__(self, setting: Setting) -> None:
         self._flaw = setting.flaw
+        self._checks_numbers = setting.checks_numbers
         self.start = State(
             item=None,
             unanswered=(),
@@ -173,9 +179,7 @@ class Tracked:
             return "" if before.is_expired or old.status in {FAILED, CANCELLED} else "I4 a job is replaced"
         if old.status in FINISHED:
             return f"I1 {old.status} becomes {new.status}" if old.status != new.status else "I6 it ends for a second time"
-        if new.token < old.token:
-            return f"I8 token {new.token}, which was replaced by {old.token}, is valid again"
-        return "I10 the progress goes back" if new.progress < old.progress else ""
+        return next(_wrongs(old, new, checks_number=self._checks_numbers), "")
 
     # ── Report ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -251,10 +255,23 @@ class Tracked:
         return (item.generation, item.status) == (seen.generation, seen.status) and is_same_token
 
 
+def _wrongs(old: Item, new: Item, *, checks_number: bool) -> Iterator[str]:
+    if new.token < old.token:
+        yield f"I8 token {new.token}, which was replaced by {old.token}, is valid again"
+    if new.progress < old.progress:
+        yield "I10 the progress goes back"
+    if checks_number and new.seq != _next(old.seq, is_news=(new.status, new.progress) != (old.status, old.progress)):
+        yield WRONG_NUMBER
+
+
 def _submits(state: State) -> Steps:
     if state.submits_left and (state.item is None or state.is_expired):
         submitted = _begun(state)._replace(submits_left=state.submits_left - 1)
         yield Step("the client submits", submitted, is_fault=True)
+
+
+def _next(seq: int, *, is_news: bool) -> int:
+    return (seq + is_news) % NUMBERS
 
 
 def _begun(state: State, *, token: int | None = None) -> State:
@@ -294,7 +311,10 @@ def _swaps(state: State, flaw: Flaw) -> Steps:
         over = state._replace(retry=None)
         if _is_unchanged(state, state.retry):
             token = state.retry.token if flaw is Flaw.RETRY_KEEPS_TOKEN else None
-            yield Step("the retry makes it wait again", _begun(over, token=token))
+            again = _begun(over, token=token)
+            if again.item is not None and state.item is not None:
+                again = again._replace(item=again.item._replace(seq=_next(state.item.seq, is_news=True)))
+            yield Step("the retry makes it wait again", again)
         else:
             yield Step("the retry lost a race", over)
 
@@ -302,7 +322,11 @@ def _swaps(state: State, flaw: Flaw) -> Steps:
 def _ends(state: State, over: State, seen: Item, who: str, status: str) -> Step[State]:
     if state.item is None or not _is_unchanged(state, seen):
         return Step(f"the {who} lost a race", over)
-    return Step(f"the {who} ends it", over._replace(item=state.item._replace(status=status, is_due=False)))
+    return Step(f"the {who} ends it", over._replace(item=_ended(state.item, status)))
+
+
+def _ended(item: Item, status: str) -> Item:
+    return item._replace(status=status, is_due=False, seq=_next(item.seq, is_news=True))
 
 
 def _is_unchanged(state: State, seen: Item) -> bool:

@@ -130,6 +130,8 @@ def _claims(setting: Setting, state: State, i: int, item: Item, *, is_fault: boo
     claimed = job.claimed(item, i)
     if setting.flaw in {Flaw.ATTEMPT_AT_RELEASE, Flaw.ATTEMPT_NOT_COUNTED}:
         claimed = claimed._replace(attempt=item.attempt)
+    if setting.flaw is not Flaw.CLAIM_UNNUMBERED:
+        claimed = job.numbered(claimed)
     written = wrote(state, claimed)
     takes = "its lease is over, it is claimed" if item.status == IN_PROGRESS else "it is claimed"
     yield Step(takes, _running(written, i, claimed), is_fault=is_fault)
@@ -155,7 +157,7 @@ def claim_arrives(setting: Setting, state: State) -> Steps:
     if item is None or item.status != PENDING or not _is_claimable(setting, state, item, late.generation):
         yield Step(f"{label} and is refused", after, is_fault=True)
     else:
-        yield Step(label, wrote(after, job.claimed(item, late.by)), is_fault=True)
+        yield Step(label, wrote(after, job.numbered(job.claimed(item, late.by))), is_fault=True)
 
 
 # ── Run ────────────────────────────────────────────────────────────────────────────────────────────
@@ -169,6 +171,7 @@ def _heartbeats(setting: Setting, state: State, i: int) -> Steps:
     reported = job.reported(worker.held, heartbeats_sent.heartbeats_sent)
     if setting.flaw is Flaw.HEARTBEAT_UPSERTS:
         over = reported if state.item is None else state.item._replace(lease_until=heartbeats_sent.heartbeats_sent)
+        over = job.numbered(over)
         yield Step(f"w{i} sends a heartbeat", with_worker(wrote(state, over), i, heartbeats_sent), wrong=_not_held(state, i))
         return
     yield Step(f"w{i} cannot send a heartbeat", with_worker(state, i, heartbeats_sent), is_fault=True)
@@ -265,6 +268,7 @@ def _records(setting: Setting, state: State, i: int, ended: Item) -> Steps:
         again=lambda after, meant: with_worker(after, i, worker._replace(at=RECORDING, meant=meant)),
         refused=lambda after: iter([Step(f"w{i} {_MOVES[ended.status]}, but another attempt owns it", freed(after, i))]),
         wrong=_not_held(state, i),
+        flaw=setting.flaw,
     )
 
 

@@ -95,7 +95,7 @@ class ProcessStore:
     def claim_if_claimable(self, message: JobMessage, *, by: str, now: datetime, lease_until: datetime) -> AsyncJob | Lost:
         return self._call(lambda: self._inner.claim_if_claimable(message, by=by, now=now, lease_until=lease_until))
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         return self._call(lambda: self._inner.swap_if_unchanged(old, new, unchanged))
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:

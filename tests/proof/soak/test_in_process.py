@@ -43,9 +43,9 @@ def test_seed_reproduces_its_run() -> None:
     assert soak() == soak()
 
 
-def _swap_without_fence(self: WatchedStore, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+def _swap_without_fence(self: WatchedStore, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob:
     self.jobs[old.key] = new
-    return None
+    return new
 
 
 def _claim_without_lease(

@@ -92,3 +92,5 @@ def _faults(old: AsyncJob | None, new: AsyncJob) -> Iterator[str]:
         yield f"I3: attempt {old.attempt} became {new.attempt}"
     if not is_claim and new.progress < old.progress:
         yield f"I10: progress {old.progress} became {new.progress}"
+    if new.generation == old.generation and new.seq != old.seq + new.is_news_after(old):
+        yield f"I16: number {old.seq} became {new.seq}"

@@ -26,7 +26,7 @@ from asyncjobs.core.ports import Lost, ResultWriter
 from asyncjobs.service import commands, queries
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
-from asyncjobs.worker import sweeper
+from asyncjobs.worker import heartbeat, sweeper
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.stateful.machine import Machine
 from tests.proof.stateful.world import JOB_TYPES, Parts, key_of
@@ -50,7 +50,7 @@ class Ablation:
 class NoFence(DynamoStore):
     """A store where any attempt may end the job."""
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         return super().swap_if_unchanged(old, new, ("generation",) if unchanged is FENCE else unchanged)
 
 
@@ -78,7 +78,7 @@ class UnconditionalClaim(DynamoStore):
 class UpsertingHeartbeat(DynamoStore):
     """A store that writes a report without a condition."""
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         if unchanged is not FENCE_AND_REPORT:
             return super().swap_if_unchanged(old, new, unchanged)
         self._client.update_item(
@@ -90,7 +90,7 @@ class UpsertingHeartbeat(DynamoStore):
                 ":progress": {"N": str(new.progress)},
             },
         )
-        return None
+        return new
 
 
 class ForgetfulSwaps(DynamoStore):
@@ -100,10 +100,10 @@ class ForgetfulSwaps(DynamoStore):
         self._refusals = _Refusals(client)
         super().__init__(table_name, self._refusals)  # type: ignore[arg-type]  # a client with the needed methods
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         self._refusals.here.seen = False
-        lost = super().swap_if_unchanged(old, new, unchanged)
-        return Lost(new) if lost is None and self._refusals.here.seen else lost
+        outcome = super().swap_if_unchanged(old, new, unchanged)
+        return Lost(outcome) if isinstance(outcome, AsyncJob) and self._refusals.here.seen else outcome
 
 
 class _Refusals:
@@ -238,8 +238,8 @@ def caught(*rules: str) -> frozenset[str]:
 
 
 ABLATIONS = {
-    "no fence": Ablation(parts=Parts(store=NoFence), caught_as=caught("I1", "I3", "I6", "I8")),
-    "claims without condition": Ablation(parts=Parts(store=UnconditionalClaim), caught_as=caught("I3", "I7", "I12")),
+    "no fence": Ablation(parts=Parts(store=NoFence), caught_as=caught("I1", "I3", "I6", "I8", "I16")),
+    "claims without condition": Ablation(parts=Parts(store=UnconditionalClaim), caught_as=caught("I3", "I7", "I12", "I16")),
     "claims without a bound on attempts": Ablation(
         parts=Parts(store=_claim_with("ConditionExpression", " AND attempt < maxAttempts", "")),
         caught_as=caught("I12"),
@@ -254,7 +254,7 @@ ABLATIONS = {
         caught_as=caught("L2", "I7", "F42", "wrong"),
     ),
     "heartbeats that upsert": Ablation(
-        parts=Parts(store=UpsertingHeartbeat), caught_as=caught("I1", "I8"), job_types=("play.works", "play.tells")
+        parts=Parts(store=UpsertingHeartbeat), caught_as=caught("I1", "I8", "I16"), job_types=("play.works", "play.tells")
     ),
     "takeovers that overlook a heartbeat": Ablation(
         parts=Parts(patches=((sweeper, "FENCE_AND_LEASE", FENCE),)),
@@ -286,6 +286,15 @@ ABLATIONS = {
     "claims that never move a due time": Ablation(
         parts=Parts(patches=((dynamodb_jobs, "_is_only_due_late", lambda *_args, **_kwargs: False),)), caught_as=caught("L2")
     ),
+    "claims that raise no number": Ablation(
+        parts=Parts(store=_claim_with("UpdateExpression", ", seq = if_not_exists(seq, :zero) + :one", "")),
+        caught_as=caught("I16"),
+    ),
+    "reports that each try numbers": Ablation(
+        parts=Parts(patches=((heartbeat, "FENCE_AND_REPORT", FENCE),)),
+        caught_as=caught("I16"),
+        job_types=("play.works", "play.tells"),
+    ),
     "put without condition": Ablation(parts=Parts(store=store_with(_put_unconditionally)), caught_as=caught("I4", "I5")),
     "requests of one key not compared": Ablation(
         parts=Parts(patches=((SubmitRequest, "fingerprint", lambda _self: b"same"),)), caught_as=caught("F8")
@@ -310,7 +319,9 @@ ABLATIONS = {
         caught_as=caught("I2"),
         job_types=("play.large", "play.streams"),
     ),
-    "cancel without condition": Ablation(parts=Parts(commands=UnconditionalCancel), caught_as=caught("I1", "I5", "I6", "I8")),
+    "cancel without condition": Ablation(
+        parts=Parts(commands=UnconditionalCancel), caught_as=caught("I1", "I5", "I6", "I8", "I16")
+    ),
     "release without delay": Ablation(
         parts=Parts(patches=((AsyncJob, "released", _released_at_once),)),
         caught_as=caught("F30"),

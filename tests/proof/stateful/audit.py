@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from asyncjobs.aws.items import from_item
 from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, DuePart, Status
 from asyncjobs.core.message import JobMessage
+from asyncjobs.http.render import job_body
 from tests.proof.stateful import jobs
 from tests.proof.stateful.answers import Answers
 from tests.proof.stateful.ledger import Generation, Ledger, Numbers, effect_key_of, violated
@@ -87,6 +89,7 @@ class Audit:
             violated("I8", f"{write.by} brought {write.pk} into being by an update.")
         else:
             self._judge_change(write, old, new)
+        self._judge_number(write, old, new)
 
     def _judge_removal(self, write: Write, old: AsyncJob | None) -> None:
         if old is None:
@@ -113,6 +116,13 @@ class Audit:
             violated("I5", f"{write.by} made {job.key} expire before it must have ended.")
         if job.attempt > job.max_attempts:
             violated("I12", f"{job.key} is in attempt {job.attempt} of {job.max_attempts}.")
+
+    def _judge_number(self, write: Write, old: AsyncJob | None, new: AsyncJob) -> None:
+        """Check that the write has the next number if, and only if, a client can see it: so each number is one state."""
+        before = None if write.operation == "PutItem" else old
+        expected = 1 if before is None else before.seq + (_answered(before) != _answered(new))
+        if new.seq != expected:
+            violated("I16", f"{write.by} left {new.key} with the number {new.seq}, not {expected}.")
 
     def _judge_creation(self, write: Write, old: AsyncJob | None, new: AsyncJob) -> None:
         asked = self._ledger.request_of(write.by)
@@ -522,6 +532,11 @@ class Audit:
             jobs=len(every),
             faults=self._world.scheduler.faults,
         )
+
+
+def _answered(job: AsyncJob) -> dict[str, Any]:
+    """Return what a client reads of the job, without the number and the times of heartbeats and deletions."""
+    return {**job_body(job, ""), "seq": None, "updatedAt": None, "recordExpiresAt": None}
 
 
 def _is_name_of(claimant: str, invocation: Invocation) -> bool:

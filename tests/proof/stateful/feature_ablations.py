@@ -50,9 +50,10 @@ def _send_only_what_was_never_begun(self: Sender, job: AsyncJob) -> None:
         _send(self, job)
 
 
-def _record_as_if_nothing_could_fail(self: Executor, held: AsyncJob, ended: AsyncJob) -> None:
+def _record_as_if_nothing_could_fail(self: Executor, held: AsyncJob, ended: AsyncJob) -> AsyncJob:
     with suppress(Unavailable):
         self._swap_persistently(held, ended)
+    return ended
 
 
 # ── Deletions ──────────────────────────────────────────────────────────────────────────────────────
@@ -61,7 +62,7 @@ def _record_as_if_nothing_could_fail(self: Executor, held: AsyncJob, ended: Asyn
 class ForgetsWhateverStands(DynamoStore):
     """A store where a deletion lets the record expire without a condition."""
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         if new != replace(old, record_expires_at=new.record_expires_at):
             return super().swap_if_unchanged(old, new, unchanged)
         try:
@@ -75,7 +76,7 @@ class ForgetsWhateverStands(DynamoStore):
                 )
         except ClientError:
             return Lost(None)
-        return None
+        return new
 
 
 class RemovesWhateverStands(DynamoStore):
@@ -282,13 +283,13 @@ FEATURE_ABLATIONS = {
     "reports without fence": Ablation(
         machine=Features,
         parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", ("generation",)),)),
-        caught_as=caught("I1", "I5", "I8", "I10", "I11", "told"),
+        caught_as=caught("I1", "I5", "I8", "I10", "I11", "I16", "told"),
         job_types=("play.elsewhere",),
     ),
     "reports that do not compare each other": Ablation(
         machine=Features,
         parts=Parts(patches=((reports, "FENCE_AND_PROGRESS", FENCE),)),
-        caught_as=caught("I10", "told"),
+        caught_as=caught("I10", "I16", "told"),
         job_types=("play.elsewhere",),
         rules=("report", "report_by_token", "overtake"),
     ),

@@ -57,6 +57,7 @@ JOBS = st.builds(
     generation=NAME,
     request_hash=st.binary(min_size=32, max_size=32),
     priority=st.sampled_from(Priority),
+    seq=COUNT,
     attempt=COUNT,
     max_attempts=COUNT,
     created_at=INSTANT,
@@ -125,6 +126,13 @@ def test_token_hash_costs_a_tracked_job_25_bytes_and_other_jobs_nothing() -> Non
     assert len("tokenHash") + len(token_hash) == 25
 
 
+def test_number_costs_a_job_six_bytes_and_a_record_of_an_earlier_release_has_none() -> None:
+    job = new_job()
+    assert "seq" not in to_item(replace(job, seq=0))
+    assert from_item(to_item(replace(job, seq=0))).seq == 0
+    assert [size(to_item(replace(job, seq=seq))) - size(to_item(replace(job, seq=0))) for seq in (1, 12, 123)] == [6, 6, 7]
+
+
 def test_standard_priority_is_not_written() -> None:
     assert "priority" not in to_item(new_job())
     assert to_item(new_job(priority=Priority.LOW))["priority"] == {"S": "low"}
@@ -151,6 +159,7 @@ def test_each_field_of_a_swaps_condition_has_its_attribute(field: str) -> None:
     other: Any = {
         "generation": "another",
         "status": Status.PENDING,
+        "seq": 7,
         "attempt": 2,
         "claimed_by": "another",
         "lease_until": NOW,

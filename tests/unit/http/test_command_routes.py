@@ -31,6 +31,7 @@ def test_accepted_submit_is_202_with_location_and_retry_after(api: InMemoryApi) 
         "asyncJobId": job.async_job_id,
         "jobType": "api.reads",
         "status": "PENDING",
+        "seq": 1,
         "priority": "standard",
         "progress": 0,
         "message": "queued",

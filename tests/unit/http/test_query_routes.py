@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -32,6 +33,23 @@ def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:
     assert later.headers["etag"] == first.headers["etag"]
     assert first.headers["etag"].startswith("W/")
     assert (again.status, again.headers["retry-after"]) == (304, later.headers["retry-after"])
+
+
+def test_entity_tag_changes_with_the_number_the_record_and_the_status(api: InMemoryApi) -> None:
+    job = running_job(seq=2)
+    heartbeat = job.reported(now=NOW + timedelta(seconds=8), progress=0, message=None, lease_until=NOW + timedelta(minutes=2))
+    others = [
+        replace(job, seq=3),
+        replace(job, generation="another"),
+        # A worker of an earlier release, which numbers nothing, ends it while the stack is updated.
+        job.cancelled(now=NOW),
+    ]
+    tags = []
+    for each in (job, heartbeat, *others):
+        api.add_jobs(each)
+        tags.append(api.call(JOB, async_job_id=JOB_ID).headers["etag"])
+    assert tags[0] == tags[1]
+    assert len(set(tags)) == 1 + len(others)
 
 
 def test_queue_depth_is_that_of_the_jobs_own_queue() -> None:

@@ -98,7 +98,7 @@ class RacingStore(FakeStore):
     before_a_rollback: Callable[[AsyncJob], None] | None = None
     reads: int = 0
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         if new.status is Status.CANCELLED and self.before_a_rollback is not None:
             self.before_a_rollback(old)
         return super().swap_if_unchanged(old, new, unchanged)

@@ -29,7 +29,7 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
-from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, running_job
+from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, numbered, running_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, RacingStore
 from tests.support.parts import make_commands
 from tests.unit.conftest import Lines
@@ -49,7 +49,7 @@ def test_cancel_ends_the_job(commands: Commands, store: FakeStore, lines: Lines,
     store.jobs[job.key] = job
     cancelled = commands.cancel(OWNER, job.async_job_id)
     assert store.jobs == {job.key: cancelled}
-    assert cancelled == job.cancelled(now=NOW)
+    assert cancelled == numbered(job.cancelled(now=NOW))
     assert lines.names() == ["JOB_CANCELLED"]
 
 
@@ -104,7 +104,7 @@ def test_cancel_that_loses_to_the_end_changes_nothing(commands: Commands, store:
     store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, completed))
     with pytest.raises(JobAlreadyFinished):
         commands.cancel(OWNER, job.async_job_id)
-    assert store.jobs == {job.key: completed}
+    assert store.jobs == {job.key: numbered(completed)}
 
 
 def test_cancel_that_loses_to_another_cancel_returns_its_outcome(commands: Commands, store: RacingStore) -> None:
@@ -112,7 +112,7 @@ def test_cancel_that_loses_to_another_cancel_returns_its_outcome(commands: Comma
     theirs = job.cancelled(now=NOW - timedelta(seconds=1))
     store.jobs[job.key] = job
     store.rivals.append(lambda store: FakeStore.swap_if_unchanged(store, job, theirs))
-    assert commands.cancel(OWNER, job.async_job_id) == theirs
+    assert commands.cancel(OWNER, job.async_job_id) == numbered(theirs)
 
 
 def test_cancel_that_loses_to_a_delete_is_not_found(commands: Commands, store: RacingStore) -> None:
@@ -197,9 +197,9 @@ def test_retry_with_a_lost_answer_keeps_a_later_cancel(commands: Commands, store
     store.jobs[job.key] = job
     swap = store.swap_if_unchanged
 
-    def swap_then_cancel(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
+    def swap_then_cancel(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> AsyncJob | Lost:
         # The SDK's second try finds the outcome of its first.
-        assert swap(old, new, unchanged) is None
+        assert isinstance(swap(old, new, unchanged), AsyncJob)
         store.jobs[job.key] = new.cancelled(now=NOW)
         return Lost(store.jobs[job.key])
 

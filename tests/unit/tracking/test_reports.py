@@ -490,11 +490,11 @@ def test_later_of_two_concurrent_new_tokens_is_valid(reports: Reports, store: Tr
 def test_token_that_was_replaced_before_it_was_answered_is_never_stored_again(reports: Reports, store: TrackedStore) -> None:
     swap, stored = store.swap_if_unchanged, list[bytes | None]()
 
-    def swap_then_replace(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> Lost | None:
-        assert swap(old, new, unchanged) is None
+    def swap_then_replace(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str]) -> AsyncJob | Lost:
+        assert swap(old, new, unchanged) == new
         stored.append(new.token_hash)
         if len(stored) > 1:
-            return None
+            return new
         # The answer is lost, another request replaces the token, and then the SDK's second try loses.
         store.jobs[JOB.key] = new.reissued(token_hash=WorkerToken.new(OWNER).hash)
         return Lost(store.job)

@@ -240,7 +240,7 @@ def test_entry_that_is_not_a_job_does_not_delay_the_others(queue: FakeQueue, clo
 
 def test_moved_jobs_are_sent_even_if_the_table_fails_afterwards(queue: FakeQueue, clock: FakeClock) -> None:
     class FailingStore(FakeStore):
-        def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+        def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
             if old.key == jobs[1].key:
                 raise Unavailable("throttled")
             return super().swap_if_unchanged(old, new, unchanged)
@@ -287,7 +287,7 @@ class NotingStore(FakeStore):
         self.read.append(len(keys))
         return super().get_all(keys)
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         self.swapped.append(old.async_job_id)
         return super().swap_if_unchanged(old, new, unchanged)
 

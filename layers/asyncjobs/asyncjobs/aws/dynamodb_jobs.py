@@ -51,6 +51,9 @@ _BATCH_PAUSES = (0, 0.05, 0.1, 0.2)
 _SLOT_TRIES = 3
 _DUE_PAGE = 1000
 _DUE_ENTRY = ("dueAt", "dueShard", "sweeps")
+_NEXT_SEQ = "seq = if_not_exists(seq, :zero) + :one"
+"""Numbers a write that a client can see. A record of an earlier release has no number yet."""
+_ONE_AND_ZERO = {":one": {"N": "1"}, ":zero": {"N": "0"}}
 _BUCKET_RETENTION = timedelta(days=1)
 """How long a full bucket is kept, so that daily users do not recreate it."""
 
@@ -110,7 +113,7 @@ class DynamoStore:
             return claim.current
         return claim
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
         """See `Store`. Only attributes that differ are written, and with the status or the due time the whole due entry.
 
         A sweep may have moved that entry since `old` was read, so what does not differ from `old` may differ from the record.
@@ -127,13 +130,17 @@ class DynamoStore:
             values[f":{prefix}{attribute}"] = item[attribute]
             return f":{prefix}{attribute}"
 
-        changed = [attribute for attribute in after if before.get(attribute) != after[attribute]]
+        changed = [attribute for attribute in after if before.get(attribute) != after[attribute] and attribute != "seq"]
         removed = [attribute for attribute in before if attribute not in after]
         if "dueAt" in after and ("dueAt" in changed or "status" in changed):
             changed += [attribute for attribute in _DUE_ENTRY if attribute in after and attribute not in changed]
             removed += [attribute for attribute in _DUE_ENTRY if attribute not in after and attribute not in removed]
         guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
         update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
+        if new.is_news_after(old):
+            # Counted by the table: `old` may be older than the last report, which need not stop this write.
+            update += f", {_NEXT_SEQ}"
+            values |= _ONE_AND_ZERO
         if removed:
             update += " REMOVE " + ", ".join(name(a) for a in removed)
         condition = " AND ".join(
@@ -141,21 +148,23 @@ class DynamoStore:
         )
         try:
             with clients.translated("The table"):
-                self._client.update_item(
+                answer = self._client.update_item(
                     TableName=self._table_name,
                     Key=primary_key(old.key),
                     UpdateExpression=update,
                     ConditionExpression=condition,
                     ExpressionAttributeNames=names,
                     ExpressionAttributeValues=values,
+                    ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
         except ClientError as error:
             current = _current(error)
-            if current is not None and _same(to_item(current), after, (*changed, *removed, *guards)):
-                return None
+            written = [attribute for attribute in (*changed, *removed, *guards) if attribute != "seq"]
+            if current is not None and _same(to_item(current), after, written):
+                return current
             return Lost(current)
-        return None
+        return from_item(answer["Attributes"])
 
     def remove_if_unchanged(self, job: AsyncJob) -> None:
         """See `Store`. Races with a submit that uses the expired record's idempotency key again."""
@@ -391,6 +400,7 @@ class DynamoStore:
         update = (
             "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
             " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
+            f", {_NEXT_SEQ}"
         )
         has_lock = message.exclusive_key is not None
         condition = (
@@ -421,8 +431,7 @@ class DynamoStore:
                     ExpressionAttributeValues={
                         ":inProgress": {"S": Status.IN_PROGRESS},
                         ":pending": {"S": Status.PENDING},
-                        ":one": {"N": "1"},
-                        ":zero": {"N": "0"},
+                        **_ONE_AND_ZERO,
                         ":by": {"S": by},
                         ":gen": {"S": message.generation},
                         ":lease": milliseconds_value(lease_until),

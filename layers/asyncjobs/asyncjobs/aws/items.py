@@ -34,6 +34,7 @@ _Word = TypeVar("_Word", bound=StrEnum)
 GUARD_ATTRIBUTES = {
     "generation": "gen",
     "status": "status",
+    "seq": "seq",
     "attempt": "attempt",
     "claimed_by": "claimedBy",
     "lease_until": "leaseUntil",
@@ -56,6 +57,7 @@ def to_item(job: AsyncJob) -> Item:
         "gen": {"S": job.generation},
         "requestHash": {"B": job.request_hash},
         "priority": None if job.priority is Priority.STANDARD else {"S": job.priority.value},
+        "seq": {"N": str(job.seq)} if job.seq else None,
         "attempt": {"N": str(job.attempt)},
         "maxAttempts": {"N": str(job.max_attempts)},
         "createdAt": {"S": rfc3339(job.created_at)},
@@ -122,6 +124,7 @@ def _job(item: Item) -> AsyncJob:
         generation=item["gen"]["S"],
         request_hash=bytes(item["requestHash"]["B"]),
         priority=_known(Priority, text("priority"), Priority.STANDARD),
+        seq=int(item["seq"]["N"]) if "seq" in item else 0,
         attempt=int(item["attempt"]["N"]),
         max_attempts=int(item["maxAttempts"]["N"]),
         created_at=from_rfc3339(item["createdAt"]["S"]),

@@ -98,6 +98,12 @@ SCHEMAS: Mapping[str, Json] = {
             "asyncJobId": UUID,
             "jobType": STRING,
             "status": ref("Status"),
+            "seq": described(
+                "The number of changes of the job until now: each change of its status, attempt, progress, message, result or "
+                "error raises it by one, so of two answers the one with the higher number is newer. 0 for a job of an earlier "
+                "release.",
+                {"type": "integer", "minimum": 0},
+            ),
             "priority": ref("Priority"),
             "progress": described("Percent.", {"type": "integer", "minimum": 0, "maximum": 100}),
             "message": described("The latest message of the job, or of the request that submitted it.", nullable(STRING)),

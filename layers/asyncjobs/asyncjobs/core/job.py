@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from operator import attrgetter
 from typing import TypedDict
 
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
@@ -207,6 +208,9 @@ class AsyncJob:
     """Created by each submit that creates a record, so messages and writes of an earlier record do not match."""
     request_hash: bytes
     priority: Priority = Priority.STANDARD
+    seq: int = 0
+    """The number of writes that a client can see, from 1 at the put on; a retry goes on counting. 0 for a record of an earlier
+    release. Only the store raises it, in those writes themselves, so there is exactly one visible state for each number."""
     attempt: int = 0
     """The number of attempts begun. Only a claim raises it, by one, so (attempt, claimed_by) is the fencing token."""
     max_attempts: int
@@ -314,6 +318,13 @@ class AsyncJob:
     def is_put_of(self, job: AsyncJob) -> bool:
         """Return whether this record comes from the job's put: same generation, and no attempt but the one of the put."""
         return self.generation == job.generation and job.claimed_by in (None, self.claimed_by)
+
+    def is_news_after(self, old: AsyncJob) -> bool:
+        """Return whether a client can see that the job is not as it was: the write that changes it so raises `seq`.
+
+        A heartbeat without news, a sweep, a new worker token and a deletion are not: `updated_at` alone is no news.
+        """
+        return _shown(self) != _shown(old)
 
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """Add the input to a new job before it is stored: the JSON text itself, or its location in the bucket."""
@@ -529,12 +540,17 @@ class AsyncJob:
         )
 
 
+_shown = attrgetter("status", "attempt", "progress", "message", "result", "error")
+
 FENCE = ("generation", "status", "attempt", "claimed_by")
 """Fields that an attempt's write compares: no claim, release, cancel or end came in between."""
 FENCE_AND_LEASE = (*FENCE, "lease_until")
 """For a takeover by time, which a heartbeat in between must stop."""
-FENCE_AND_REPORT = (*FENCE, "updated_at")
-"""For a report: a delayed one must not undo a later one."""
+FENCE_AND_REPORT = (*FENCE, "updated_at", "seq")
+"""For a report: a delayed one must not undo a later one, and a repeated one must not raise `seq` again.
+
+Within a millisecond, only `seq` distinguishes them. Earlier releases do not raise it, and are distinguished by `updated_at`.
+"""
 FENCE_AND_TOKEN = (*FENCE, "token_hash")
 """For a new worker token: of two, the later one stays. Reports in between do not stop it, so they cannot keep a stolen token valid."""
 FENCE_AND_PROGRESS = (*FENCE_AND_REPORT, "progress", "message", "token_hash")
@@ -575,6 +591,7 @@ def submitted(
         generation=uuid.uuid4().hex,
         request_hash=request_hash,
         priority=priority,
+        seq=1,
         max_attempts=max_attempts,
         created_at=now,
         updated_at=now,

@@ -66,8 +66,11 @@ class Store(Protocol):
         """Begin an attempt by the rule of `AsyncJob.is_claimable`, if the message describes the job, without reading it first."""
         ...
 
-    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> Lost | None:
-        """Write the differences, if the fields in `unchanged` are stored as in `old`. None is success.
+    def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
+        """Write the differences, if the fields in `unchanged` are stored as in `old`. Return the job as it is stored now.
+
+        A write that a client can see raises the stored `seq` by one, whatever `seq` `old` has: it may have been read before a
+        report. `unchanged` must have a field that such a write changes, so that a repeat of the write does not raise it again.
 
         It is also success when the values to write are stored already: by this write's own first try, or by another write
         with the same values.

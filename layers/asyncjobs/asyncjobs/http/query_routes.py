@@ -19,7 +19,7 @@ from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_re
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query, wait_of
 from asyncjobs.http.problems import Problem
-from asyncjobs.http.render import job_body, job_type_body
+from asyncjobs.http.render import job_body, job_tag, job_type_body
 from asyncjobs.http.request import Request
 from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, query, ref
 from asyncjobs.jobtypes.catalog import openapi_text
@@ -105,8 +105,8 @@ class QueryRoutes:
         parameters=(
             query(
                 "wait",
-                "How many seconds to wait for a change of the job, of which `updatedAt` is a part. `Preference-Applied` shows "
-                "how long the request could wait: the deployment may allow less, or too many of your requests wait already.",
+                "How many seconds to wait for a change of the job's `seq`. `Preference-Applied` shows how long the request could "
+                "wait: the deployment may allow less, or too many of your requests wait already.",
                 {"type": "integer", "minimum": 0, "maximum": 20, "default": 0},
             ),
             header(
@@ -139,21 +139,21 @@ class QueryRoutes:
 
         if wait:
             wait = min(wait, self._queries.longest_wait)
-            is_news = _differs_from(known, lambda job: entity_tag(job_body(job, request.base)))
+            is_news = _differs_from(known)
             job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, is_news, wait)
             applied = wait_applied(timedelta(0) if is_refused else wait)
         else:
             job = self._queries.job(key.owner, key.async_job_id)
-        body = job_body(job, request.base)
-        tag = entity_tag(body)
-        # Weak while the answer may have members that change without the job: an estimate of its end, the queue's depth.
-        etag = tag if job.is_finished else f"W/{tag}"
+        tag = job_tag(job)
+        # Weak: the answer may have members that change without the job, such as an estimate of its end.
+        etag = f"W/{tag}"
         if known & {tag, "*"}:
             return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._estimate), **applied})
         # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
         depth = None if applied else self._queries.queue_depth(job)
         extra = {} if depth is None else {"queueDepth": depth}
-        return job_answer(200, job, body, self._clock(), {"etag": etag, **applied}, estimate=self._estimate, extra=extra)
+        headers = {"etag": etag, **applied}
+        return job_answer(200, job, job_body(job, request.base), self._clock(), headers, estimate=self._estimate, extra=extra)
 
     @Operation(
         "GET /jobs/{asyncJobId}/result",
@@ -234,7 +234,7 @@ def _document() -> _Document:
     return _Document(text, compressed, entity_tag(text))
 
 
-def _differs_from(known: frozenset[str], tag_of: Callable[[AsyncJob], str]) -> Callable[[AsyncJob], bool]:
+def _differs_from(known: frozenset[str]) -> Callable[[AsyncJob], bool]:
     """Return whether a job is news to a client that has these entity tags.
 
     A client that sent none, or `*`, has the first state that is read here.
@@ -243,7 +243,7 @@ def _differs_from(known: frozenset[str], tag_of: Callable[[AsyncJob], str]) -> C
 
     def is_news(job: AsyncJob) -> bool:
         nonlocal known
-        tag = tag_of(job)
+        tag = job_tag(job)
         known = known or frozenset({tag})
         return job.is_finished or tag not in known
 

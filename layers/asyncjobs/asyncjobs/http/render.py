@@ -24,6 +24,15 @@ def job_path(job: AsyncJob, base: str) -> str:
     return f"{base}jobs/{job.async_job_id}"
 
 
+def job_tag(job: AsyncJob) -> str:
+    """Return the entity tag of the job's present state (RFC 9110 8.8.3).
+
+    The generation distinguishes a record from a later one of the same id. An earlier release that still runs while the stack is
+    updated raises no `seq`: the status shows the end of its jobs all the same.
+    """
+    return f'"{job.generation[:16]}.{job.seq}.{job.status.value}"'
+
+
 def job_body(job: AsyncJob, base: str) -> dict[str, Any]:
     """Return the job, without the members that change while the job does not. Its links begin with `base`."""
     result = job.result
@@ -31,6 +40,7 @@ def job_body(job: AsyncJob, base: str) -> dict[str, Any]:
         "asyncJobId": job.async_job_id,
         "jobType": job.job_type,
         "status": job.status.value,
+        "seq": job.seq,
         "priority": job.priority.value,
         "progress": job.progress,
         "message": job.message,

@@ -128,14 +128,13 @@ class Commands:
                 return job
             if job.is_finished:
                 raise JobAlreadyFinished
-            cancelled = job.cancelled(now=self._clock())
             # Compared as reports are, so that the answer has the job's last progress.
-            outcome = self._store.swap_if_unchanged(job, cancelled, FENCE_AND_PROGRESS)
-            if outcome is None:
-                log_event("JOB_CANCELLED", cancelled)
-                if cancelled.exclusive_key is not None:
-                    self._locks().wake(cancelled)
-                return cancelled
+            outcome = self._store.swap_if_unchanged(job, job.cancelled(now=self._clock()), FENCE_AND_PROGRESS)
+            if isinstance(outcome, AsyncJob):
+                log_event("JOB_CANCELLED", outcome)
+                if outcome.exclusive_key is not None:
+                    self._locks().wake(outcome)
+                return outcome
             # A claim, a release, a report or the end came first. Reports are rare enough for a cancel to get through.
             job = outcome.current
 
@@ -170,11 +169,11 @@ class Commands:
                 # Admitted once, also when another write came first: each admission takes a token.
                 retried = retried.counted()
             outcome = self._store.swap_if_unchanged(job, retried, FENCE_AND_EXPIRY)
-            if outcome is None:
-                log_event("JOB_RETRY_ACCEPTED", retried)
+            if isinstance(outcome, AsyncJob):
+                log_event("JOB_RETRY_ACCEPTED", outcome)
                 if token is None:
-                    self._sender.send(retried)
-                return retried, token
+                    self._sender.send(outcome)
+                return outcome, token
             # Another retry, or a deletion, came first; or this one did, and the job has changed since.
             job = outcome.current
             if job is not None and job.generation == retried.generation:
@@ -198,7 +197,7 @@ class Commands:
             marked_deleted = job.marked_deleted(now=now)
             # Also for an expired job, which a deletion that died may have left: a retry that read it before must lose.
             outcome = self._store.swap_if_unchanged(job, marked_deleted)
-            if outcome is None:
+            if isinstance(outcome, AsyncJob):
                 self._remove(marked_deleted)
                 if job.is_expired(now):
                     raise JobNotFound

@@ -412,10 +412,10 @@ class SubmitPipeline:
         """End the record that did not get the lock. False if a worker has begun the job: then it has the lock by now."""
         ended = job.rolled_back(now=self._clock())
         try:
-            lost = self._store.swap_if_unchanged(job, ended)
+            outcome = self._store.swap_if_unchanged(job, ended)
         except Unavailable as error:
             raise AcceptanceUnknown(job.async_job_id) from error
-        if lost is not None:
+        if not isinstance(outcome, AsyncJob):
             return False
         # The end of another job may have sent this one's message instead of that of a job that waits.
         self._locks().wake(ended)

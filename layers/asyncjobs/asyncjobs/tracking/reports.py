@@ -166,9 +166,9 @@ class Reports:
             token = WorkerToken.new(key.owner)
             reissued = job.reissued(token_hash=token.hash)
             outcome = self._store.swap_if_unchanged(job, reissued, FENCE_AND_TOKEN)
-            if outcome is None:
-                log_event("WORKER_TOKEN_ISSUED", reissued)
-                return reissued, token
+            if isinstance(outcome, AsyncJob):
+                log_event("WORKER_TOKEN_ISSUED", outcome)
+                return outcome, token
             # The first report, the end, or another new token came first. None of them comes often.
             job = outcome.current
 
@@ -190,12 +190,12 @@ class Reports:
                 raise JobHasEnded(current.status)
             # A report after the deadline ends the job, as the sweeper would within the minute.
             changed = current.ended_by_time(now) or report.applied_to(current, now)
-            outcome = None if changed == current else self._store.swap_if_unchanged(current, changed, FENCE_AND_PROGRESS)
-            if outcome is None:
-                _log(current, changed)
-                if changed.is_finished and not report.matches(changed):
-                    raise JobHasEnded(changed.status)
-                return changed
+            outcome = current if changed == current else self._store.swap_if_unchanged(current, changed, FENCE_AND_PROGRESS)
+            if isinstance(outcome, AsyncJob):
+                _log(current, outcome)
+                if outcome.is_finished and not report.matches(outcome):
+                    raise JobHasEnded(outcome.status)
+                return outcome
             current = outcome.current
         raise Unavailable("Other reports on the job come at the same time.")
 

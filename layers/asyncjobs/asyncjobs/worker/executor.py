@@ -97,10 +97,10 @@ class Executor:
         if isinstance(outcome, Stopped):
             self._report_fenced(claim, outcome.reason)
             return None
-        ended = self._decide(heartbeat.with_last_progress(), plan, outcome)
-        lost = await blocking(self._record, heartbeat.job, ended)
-        if lost is not None:
-            self._report_fenced(claim, why_lost(heartbeat.job, lost.current))
+        decided = self._decide(heartbeat.with_last_progress(), plan, outcome)
+        ended = await blocking(self._record, heartbeat.job, decided)
+        if isinstance(ended, Lost):
+            self._report_fenced(claim, why_lost(heartbeat.job, ended.current))
             return None
         self._report(claim, ended, outcome)
         await blocking(self._wake_next, ended)
@@ -205,14 +205,14 @@ class Executor:
 
     # ── Record ─────────────────────────────────────────────────────────────────────────────────────
 
-    def _record(self, held: AsyncJob, ended: AsyncJob) -> Lost | None:
+    def _record(self, held: AsyncJob, ended: AsyncJob) -> AsyncJob | Lost:
         try:
             return self._swap_persistently(held, ended)
         except Unavailable:
             log_event("RECORD_DEFERRED", held)
             raise
 
-    def _swap_persistently(self, held: AsyncJob, ended: AsyncJob) -> Lost | None:
+    def _swap_persistently(self, held: AsyncJob, ended: AsyncJob) -> AsyncJob | Lost:
         """Write the end. The work is done, so a table that is throttled for seconds must not cause another attempt."""
         for attempt in range(1, _RECORD_TRIES):
             try:

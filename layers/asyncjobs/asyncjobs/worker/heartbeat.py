@@ -85,19 +85,19 @@ class Heartbeat:
         """Write the newest progress and the renewed lease, or note that the job was taken over."""
         reported = self.newest()
         try:
-            lost = self._store.swap_if_unchanged(self.job, reported, FENCE_AND_REPORT)
+            outcome = self._store.swap_if_unchanged(self.job, reported, FENCE_AND_REPORT)
         except Exception as error:  # noqa: BLE001 - the thread must go on after any error of AWS
             # The next write may succeed before the lease ends; if none does, the fence rejects this attempt's writes.
             log_event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
             return
-        if lost is None:
-            self.job = reported
-        elif lost.current is not None and lost.current.is_same_attempt(self.job):
+        if isinstance(outcome, AsyncJob):
+            self.job = outcome
+        elif outcome.current is not None and outcome.current.is_same_attempt(self.job):
             # An earlier report that seemed lost was recorded after all: this report goes on top of it.
-            self.job = lost.current
+            self.job = outcome.current
             self._has_news = True
         else:
-            self._stop_job(lost.current)
+            self._stop_job(outcome.current)
 
     def read(self) -> None:
         """Read the job, and note when it was taken over."""

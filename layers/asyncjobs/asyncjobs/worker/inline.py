@@ -90,13 +90,13 @@ class InlineExecutor:
         now = self._clock()
         reason = HANDED_OVER if now - job.updated_at >= AT_MOST else PROCESS_LOST
         released = job.released(now=now, error=reason, after=timedelta(0))
-        lost = self._store.swap_if_unchanged(job, released)
-        if lost is None:
-            log_event("JOB_RETRIED", released, errorCode=reason.code)
-            return released
+        outcome = self._store.swap_if_unchanged(job, released)
+        if isinstance(outcome, AsyncJob):
+            log_event("JOB_RETRIED", outcome, errorCode=reason.code)
+            return outcome
         # The process had recorded its end, or somebody has cancelled the job.
-        is_same = lost.current is not None and lost.current.generation == job.generation
-        return lost.current if lost.current is not None and is_same else job
+        is_same = outcome.current is not None and outcome.current.generation == job.generation
+        return outcome.current if outcome.current is not None and is_same else job
 
     def _is_proven_quick(self, job_type: str) -> bool | None:
         """Return what past jobs prove of their type, computed once for each read of the history."""

@@ -33,7 +33,7 @@ from asyncjobs.core.job import (
     due_shards,
 )
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.ports import DueEntry, Queue, Store
+from asyncjobs.core.ports import DueEntry, Lost, Queue, Store
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
@@ -231,14 +231,14 @@ class _Run:
         if ended is not None:
             # A heartbeat in between shows that the worker lives; after its deadline the job ends regardless.
             guard = FENCE if job.deadline_at <= now else FENCE_AND_LEASE
-            if self._store.swap_if_unchanged(job, ended, guard) is None:
+            if isinstance(self._store.swap_if_unchanged(job, ended, guard), AsyncJob):
                 sweep.ended += 1
                 log_event("JOB_FAILED", ended, errorCode=ended.error and ended.error.code)
                 if ended.exclusive_key is not None:
                     self._locks.wake(ended)
             return None
         # Two sweepers may read the same job; only the one that moves its due time sends it.
-        if self._store.swap_if_unchanged(job, job.rescheduled(now), FENCE_AND_DUE) is not None:
+        if isinstance(self._store.swap_if_unchanged(job, job.rescheduled(now), FENCE_AND_DUE), Lost):
             return None
         return JobMessage.of(job) if job.is_claimable(now) and not self._is_still_queued(job) else None
 

@@ -1,0 +1,105 @@
+"""The event of each change of a job that a client can see. Pure: computed from the record before and after a write.
+
+`AsyncJob.seq` numbers these changes, so a job has exactly one event for each number. An event never has input or result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from asyncjobs.core.clock import rfc3339
+from asyncjobs.core.job import AsyncJob, Status
+
+
+class EventType(StrEnum):
+    """What happened to the job."""
+
+    CREATED = "created"
+    STARTED = "started"
+    PROGRESS = "progress"
+    """Its progress or its message changed."""
+    RELEASED = "released"
+    """An attempt failed, and another one may follow."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    SNAPSHOT = "snapshot"
+    """The job as it is, in place of changes that are not known one by one. Only readers make such events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """A change of a job, and what a client can see of the job after it."""
+
+    seq: int
+    type: EventType
+    at: datetime
+    status: Status
+    progress: int
+    message: str | None
+    attempt: int
+    code: str | None
+    """The code of the job's error: why it, or its last attempt, failed."""
+
+
+def event_of(old: AsyncJob | None, new: AsyncJob) -> Event | None:
+    """Return the event of the write that made `old` to `new`; None for a write that no client can see.
+
+    A record that replaces an expired one of the same id is created, as one without `old` is. An earlier release numbers no
+    write, so it makes no event.
+    """
+    if old is None or old.created_at != new.created_at:
+        return _event(new, EventType.CREATED) if new.seq else None
+    return None if old.seq == new.seq else _event(new, _type(old, new))
+
+
+def snapshot_of(job: AsyncJob) -> Event:
+    """Return the job as it is now, as an event that stands for all changes until now."""
+    return _event(job, EventType.SNAPSHOT)
+
+
+def event_body(event: Event) -> dict[str, Any]:
+    """Return the event as every client receives it: by HTTP, a stream, a socket, a webhook or a bus."""
+    return {
+        "seq": event.seq,
+        "type": event.type.value,
+        "at": rfc3339(event.at),
+        "status": event.status.value,
+        "progress": event.progress,
+        "message": event.message,
+        "attempt": event.attempt,
+        "code": event.code,
+    }
+
+
+def _event(job: AsyncJob, kind: EventType) -> Event:
+    return Event(
+        seq=job.seq,
+        type=kind,
+        at=job.updated_at,
+        status=job.status,
+        progress=job.progress,
+        message=job.message,
+        attempt=job.attempt,
+        code=None if job.error is None else job.error.code,
+    )
+
+
+def _type(old: AsyncJob, new: AsyncJob) -> EventType:
+    if old.status is new.status and old.attempt == new.attempt:
+        return EventType.PROGRESS
+    if new.status is Status.PENDING:
+        return EventType.RETRIED if old.is_finished else EventType.RELEASED
+    return _TYPES[new.status]
+
+
+_TYPES = {
+    Status.IN_PROGRESS: EventType.STARTED,
+    Status.COMPLETED: EventType.COMPLETED,
+    Status.FAILED: EventType.FAILED,
+    Status.CANCELLED: EventType.CANCELLED,
+}

@@ -1,0 +1,102 @@
+"""The event of each change that a client can see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.core.events import Event, EventType, event_body, event_of, snapshot_of
+from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
+from tests.support.factories import NOW, new_job, new_tracked_job, numbered, running_job
+
+FAILURE = JobFailure(code="JOB_RAISED", message="secret", type="ValueError", retryable=True)
+LATER = NOW + timedelta(seconds=5)
+WAITING, RUNNING, TRACKED = new_job(), running_job(), new_tracked_job()
+FAILED = RUNNING.failed(now=NOW, error=FAILURE)
+PUT_RUNNING = replace(RUNNING, seq=1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        (WAITING, WAITING.claimed(by="w", now=LATER, lease_until=LATER), EventType.STARTED),
+        (replace(RUNNING, attempt=1), replace(RUNNING, attempt=2, claimed_by="w2"), EventType.STARTED),
+        (RUNNING, RUNNING.reported(now=LATER, progress=5, message=None, lease_until=LATER), EventType.PROGRESS),
+        (RUNNING, RUNNING.reported(now=LATER, progress=0, message="Reading", lease_until=LATER), EventType.PROGRESS),
+        (RUNNING, RUNNING.released(now=LATER, error=FAILURE, after=timedelta(0)), EventType.RELEASED),
+        (RUNNING, RUNNING.completed(now=LATER, result=Result(text="1")), EventType.COMPLETED),
+        (RUNNING, RUNNING.failed(now=LATER, error=FAILURE), EventType.FAILED),
+        (WAITING, WAITING.cancelled(now=LATER), EventType.CANCELLED),
+        (RUNNING, RUNNING.cancelled(now=LATER), EventType.CANCELLED),
+        (
+            FAILED,
+            FAILED.retried(max_attempts=3, timeout=LATER - NOW, deadline=timedelta(hours=1), now=LATER),
+            EventType.RETRIED,
+        ),
+        (TRACKED, TRACKED.advanced(now=LATER, progress=None, message=None), EventType.STARTED),
+        (
+            TRACKED,
+            TRACKED.advanced(now=LATER, progress=5, message=None).completed(now=LATER, result=Result(url="https://x.test")),
+            EventType.COMPLETED,
+        ),
+    ],
+)
+def test_each_change_has_an_event_of_its_type(old: AsyncJob, new: AsyncJob, kind: EventType) -> None:
+    event = event_of(old, numbered(new))
+    assert event is not None
+    assert (event.type, event.seq, event.at) == (kind, old.seq + 1, new.updated_at)
+
+
+def test_new_record_is_created_also_when_its_first_attempt_has_begun() -> None:
+    created, begun = event_of(None, WAITING), event_of(None, PUT_RUNNING)
+    assert created is not None
+    assert begun is not None
+    assert (created.type, created.status, begun.type, begun.status) == ("created", "PENDING", "created", "IN_PROGRESS")
+
+
+def test_record_in_place_of_an_expired_one_is_created() -> None:
+    event = event_of(numbered(FAILED, by=3), new_job(now=LATER))
+    assert event is not None
+    assert (event.type, event.seq) == (EventType.CREATED, 1)
+
+
+def test_write_that_no_client_can_see_has_no_event() -> None:
+    beat = RUNNING.reported(now=LATER, progress=0, message=None, lease_until=LATER + timedelta(minutes=1))
+    assert event_of(RUNNING, beat) is None
+    assert event_of(FAILED, FAILED.marked_deleted(now=LATER)) is None
+
+
+def test_write_of_an_earlier_release_has_no_event() -> None:
+    unnumbered = replace(WAITING, seq=0)
+    assert event_of(None, unnumbered) is None
+    assert event_of(unnumbered, unnumbered.cancelled(now=LATER)) is None
+
+
+def test_event_has_what_a_client_sees_and_neither_input_nor_result() -> None:
+    job = replace(RUNNING, progress=45, message="Page 9", input="secret", result=Result(text="secret"), error=FAILURE, seq=7)
+    assert snapshot_of(job) == Event(
+        seq=7,
+        type=EventType.SNAPSHOT,
+        at=job.updated_at,
+        status=Status.IN_PROGRESS,
+        progress=45,
+        message="Page 9",
+        attempt=1,
+        code="JOB_RAISED",
+    )
+    assert "secret" not in repr(snapshot_of(job))
+
+
+def test_every_client_receives_an_event_in_one_form() -> None:
+    assert event_body(snapshot_of(replace(FAILED, seq=3))) == {
+        "seq": 3,
+        "type": "snapshot",
+        "at": "2026-11-21T12:00:00.000Z",
+        "status": "FAILED",
+        "progress": 0,
+        "message": None,
+        "attempt": 1,
+        "code": "JOB_RAISED",
+    }
