@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token env invoke stop logs deploy adopt check audit lock test soak fuzz build bench catalog released environments tests checks clean
+.PHONY: help run token env invoke stop logs deploy adopt check audit packages lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -38,6 +38,8 @@ compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.
 # One process for each machine: they take about 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
+# The clients as users install them.
+packages = tests/clients/packages
 # An empty value needs quotes that reach sam.
 parameters = $(foreach each,$(patsubst %=,%="",$(PARAMETERS)),'$(each)')
 runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
@@ -64,13 +66,14 @@ stop: ## Stop the stack that `make run` started
 	@$(find_python); "$$python" -m local.stop
 
 test: check ## Check, then run every test (ARGS="-k cancel")
-	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) $(ARGS)
+	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) --ignore=$(packages) $(ARGS)
 
-check: checks audit ## Format, lint, types, words, imports, template, catalog, audit
+check: checks audit packages ## Format, lint, types, words, imports, template, catalog, audit, clients' packages
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict
 	@.venv/bin/python -m tools.words
+	@.venv/bin/python -m tools.sync_client --check
 	@$(layers) .venv/bin/lint-imports
 	@AWS_DEFAULT_REGION=us-east-1 $(sam) validate --lint
 	@$(layers) .venv/bin/python -m asyncjobs.codegen --check $(documents)
@@ -78,6 +81,9 @@ check: checks audit ## Format, lint, types, words, imports, template, catalog, a
 
 audit: checks ## Look for secrets, weak code and known vulnerabilities of the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
+
+packages: checks ## Build the clients' packages, install them into an empty environment, and use them from there
+	@.venv/bin/python -m pytest -q -rs $(packages)
 
 lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrade)
 	@$(make_environments) uv

@@ -80,6 +80,9 @@ def answer_of(described: Mapping[str, Any], base: str) -> Answer:
         return _json(problem["status"], {"content-type": "application/problem+json", **headers}, {**body, **problem})
     if "job" in described:
         return _json(described["status"], {"content-type": "application/json", **headers}, RUNNING | described["job"])
+    if "jobs" in described:
+        page = {"jobs": [RUNNING | job for job in described["jobs"]], "nextCursor": described["nextCursor"]}
+        return _json(described["status"], {"content-type": "application/json", **headers}, page)
     if "body" in described:
         filled = json.loads(json.dumps(described["body"]).replace("{base}", base))
         return _json(described["status"], {"content-type": "application/json", **headers}, filled)
@@ -204,6 +207,7 @@ class FaultServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: FaultServer
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer is one packet
 
     def _answer(self) -> None:
         url = urlsplit(self.path)

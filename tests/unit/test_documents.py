@@ -42,7 +42,7 @@ def test_every_named_source_file_exists(document: Path) -> None:
     named = re.findall(r"`((?:\w+/)*\w+\.(?:py|svg|yaml))`", document.read_text())
     sources = [
         str(path)
-        for folder in ("bench", "functions", "layers", "local", "tests", "tools")
+        for folder in ("bench", "clients", "functions", "layers", "local", "tests", "tools")
         for path in ROOT.glob(f"{folder}/**/*")
     ]
     missing = [name for name in named if not (ROOT / name).exists() and not any(path.endswith(f"/{name}") for path in sources)]

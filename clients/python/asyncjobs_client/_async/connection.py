@@ -1,0 +1,133 @@
+"""Requests to the API: the token, errors, retries, and the HTTP client that all jobs of one client share."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+
+from asyncjobs_client._async.runtime import Clock, Token, result_of
+from asyncjobs_client.errors import ApiConnectionError, ApiTimeout, AsyncjobsError, NotConfigured, Unauthorized
+from asyncjobs_client.pauses import is_temporary, retry_pause
+from asyncjobs_client.wire import USER_AGENT, Answer, Request, checked
+
+_LIMITS = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30)
+TOKEN_VARIABLE = "ASYNCJOBS_TOKEN"  # noqa: S105 - a name
+
+
+class AsyncConnection:
+    """A way to the API. It pickles without its token, unless a function returns it."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token | None = None,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 4,
+        live: bool = True,
+        http: httpx2.AsyncClient | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.live = live
+        self.clock = clock or Clock()
+        self.random = random.random
+        self._token = token
+        self._current: str | None = None
+        self._http = http
+        self._is_own = http is None
+
+    @property
+    def http(self) -> httpx2.AsyncClient:
+        """The HTTP client. Threads and tasks may share it."""
+        if self._http is None:
+            self._http = httpx2.AsyncClient(limits=_LIMITS)
+        return self._http
+
+    async def aclose(self) -> None:
+        """Close the connections, unless the HTTP client is the caller's own."""
+        if self._http is not None and self._is_own:
+            await self._http.aclose()
+
+    def changed(self, token: Token | None, **options: Any) -> AsyncConnection:
+        """Return a connection with other options that shares the HTTP client."""
+        mine: dict[str, Any] = {name: getattr(self, name) for name in ("timeout", "max_retries", "live", "clock")}
+        given = {name: value for name, value in options.items() if value is not None}
+        return AsyncConnection(self.base_url, token or self._token, **(mine | given), http=self.http)
+
+    async def call(self, request: Request, *, within: float | None = None) -> Answer:
+        """Return the answer. Repeat a request that may succeed later: each is safe to repeat."""
+        failures = 0
+        while True:
+            try:
+                return await self.once(request, within=within)
+            except AsyncjobsError as error:
+                failures += 1
+                await self.pause(error, failures)
+
+    async def pause(self, error: AsyncjobsError, failures: int) -> None:
+        """Sleep before the next try. Raise the error if there is none."""
+        pause = retry_pause(error, failures, self.random)
+        if pause is None or failures > self.max_retries or not is_temporary(error):
+            raise error
+        await self.clock.sleep(pause)
+
+    async def once(self, request: Request, *, within: float | None = None) -> Answer:
+        """Return the answer to one try. A token that is refused is refreshed once, if a function returns it."""
+        try:
+            return await self._send(request, within or self.timeout)
+        except Unauthorized:
+            if not callable(self._token):
+                raise
+            self._current = None
+        return await self._send(request, within or self.timeout)
+
+    async def _send(self, request: Request, within: float) -> Answer:
+        headers = {"accept": "application/json", **await self.authorization(), **request.headers}
+        async with self.sending(
+            request.method,
+            self.base_url + request.path,
+            params=dict(request.query) or None,
+            headers=headers,
+            content=request.body,
+            timeout=httpx2.Timeout(within, pool=None),  # a request that waits for a connection is not one yet
+            job_id=request.job_id,
+        ) as response:
+            answer = Answer(response.status_code, response.headers, await response.aread())
+        return checked(request, answer)
+
+    @asynccontextmanager
+    async def sending(
+        self, method: str, url: str, *, job_id: str | None = None, headers: dict[str, str], **options: Any
+    ) -> AsyncIterator[httpx2.Response]:
+        """Send a request anywhere, and open the answer. What the HTTP client raises becomes an error of this client."""
+        headers = {"user-agent": USER_AGENT, **headers}
+        try:
+            async with self.http.stream(method, url, headers=headers, follow_redirects=False, **options) as response:
+                yield response
+        except httpx2.TimeoutException as error:
+            where = url.partition("?")[0]  # the query of a link is a secret
+            raise ApiTimeout(f"{method} {where}: no answer in time ({type(error).__name__}).", job_id=job_id) from error
+        except httpx2.RequestError as error:
+            where = url.partition("?")[0]
+            raise ApiConnectionError(f"{method} {where}: {type(error).__name__}: {error}", job_id=job_id) from error
+
+    async def authorization(self) -> dict[str, str]:
+        """Return the header with the token."""
+        if self._current is None:
+            token = self._token or os.environ.get(TOKEN_VARIABLE)
+            if token is None:
+                raise NotConfigured(f"A token is missing: pass `token`, or set {TOKEN_VARIABLE}.")
+            self._current = await result_of(token() if callable(token) else token)
+        return {"authorization": f"Bearer {self._current}"}
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__ | {"_http": None, "_is_own": True, "_current": None, "clock": Clock()}
+        return state if callable(self._token) else state | {"_token": None}

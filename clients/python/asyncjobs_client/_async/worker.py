@@ -1,0 +1,71 @@
+"""The worker of a tracked job."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from asyncjobs_client._async.connection import AsyncConnection
+from asyncjobs_client._async.runtime import Clock
+from asyncjobs_client.errors import ApiError
+from asyncjobs_client.problems import ended_of
+from asyncjobs_client.snapshot import Snapshot
+from asyncjobs_client.values import to_json
+from asyncjobs_client.wire import with_json
+
+
+class AsyncWorker:
+    """Reports on one tracked job, with the token for just that job.
+
+    `JobCancelled` from any report means: stop working. A report is repeated when its answer is lost.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 4,
+        http_client: httpx2.AsyncClient | None = None,
+        _clock: Clock | None = None,
+    ) -> None:
+        base, _, self.job_id = url.rstrip("/").rpartition("/")
+        self._connection = AsyncConnection(
+            base, token, timeout=timeout, max_retries=max_retries, http=http_client, clock=_clock
+        )
+
+    async def report(self, *, progress: float | None = None, message: str | None = None) -> Snapshot:
+        """Report progress in percent, a message, or both."""
+        return await self._send({"progress": progress, "message": message})
+
+    async def complete(self, result: Any = None, *, location: str | None = None, message: str | None = None) -> Snapshot:
+        """End the job with a result of up to 8 KB, or with the https address of one."""
+        outcome = {"resultLocation": location} if location else {"result": result}
+        return await self._send({"status": "COMPLETED", **outcome, "message": message}, keep="result")
+
+    async def fail(self, message: str, *, code: str | None = None) -> Snapshot:
+        """End the job as failed. The owner sees both texts; a code has capitals, digits and underscores."""
+        return await self._send({"status": "FAILED", "error": {"message": message} | ({"code": code} if code else {})})
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._connection.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _send(self, report: dict[str, Any], keep: str = "") -> Snapshot:
+        given = {name: value for name, value in report.items() if value is not None or name == keep}
+        request = with_json("PATCH", f"/{self.job_id}/report", to_json(given), job_id=self.job_id)
+        try:
+            return Snapshot((await self._connection.call(request)).json())
+        except ApiError as error:
+            raise ended_of(error, self.job_id) or error from error.__cause__

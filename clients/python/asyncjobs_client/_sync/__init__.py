@@ -1,0 +1,1 @@
+"""The client without asyncio. `tools/sync_client.py` makes it from `_async`."""

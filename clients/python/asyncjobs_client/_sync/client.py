@@ -1,0 +1,233 @@
+# Made from _async by tools/sync_client.py: change it there.
+"""The client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from types import TracebackType
+from typing import Any, BinaryIO, Self, TypeVar, Unpack, overload
+
+import httpx2
+
+from asyncjobs_client._sync import files
+from asyncjobs_client._sync.connection import Connection
+from asyncjobs_client._sync.job import Job
+from asyncjobs_client._sync.runtime import Callback, Clock, Token
+from asyncjobs_client.errors import ApiError, NotConfigured
+from asyncjobs_client.options import SubmitOptions, held, submit_request
+from asyncjobs_client.problems import ended_of
+from asyncjobs_client.records import JobType
+from asyncjobs_client.values import File, files_in, with_keys
+from asyncjobs_client.wire import Request, api_url
+
+T = TypeVar("T")
+
+URL_VARIABLE = "ASYNCJOBS_URL"
+_ROOM = 5.0
+"""Seconds that an answer may come later than it was held for."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list. `cursor` None is the end; a page may be empty before."""
+
+    jobs: Sequence[Job]
+    cursor: str | None
+
+
+class Jobs:
+    """A client of one API. Threads and tasks may share it.
+
+    `base_url` is the API's address, or `ASYNCJOBS_URL`; `token` a bearer token, a function that returns one, or
+    `ASYNCJOBS_TOKEN`. `timeout` is the time of one request in seconds; a wait has `give_up`. `live=False` never reads events.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: Token | None = None,
+        *,
+        timeout: float = 30.0,
+        max_retries: int = 4,
+        live: bool = True,
+        http_client: httpx2.Client | None = None,
+        _clock: Clock | None = None,
+    ) -> None:
+        url = base_url or os.environ.get(URL_VARIABLE)
+        if not url:
+            raise NotConfigured(f"The API's address is missing: pass `base_url`, or set {URL_VARIABLE}.")
+        self._connection = Connection(
+            api_url(url), token, timeout=timeout, max_retries=max_retries, live=live, http=http_client, clock=_clock
+        )
+
+    @overload
+    def run(
+        self,
+        job_type: str,
+        input: object = None,
+        *,
+        give_up: float | None = 300.0,
+        on_update: Callback | None = None,
+        as_: Callable[..., T],
+        cancel_on_give_up: bool = False,
+        **submit: Unpack[SubmitOptions],
+    ) -> T: ...
+    @overload
+    def run(
+        self,
+        job_type: str,
+        input: object = None,
+        *,
+        give_up: float | None = 300.0,
+        on_update: Callback | None = None,
+        as_: None = None,
+        cancel_on_give_up: bool = False,
+        **submit: Unpack[SubmitOptions],
+    ) -> Any: ...
+    def run(
+        self,
+        job_type: str,
+        input: object = None,
+        *,
+        give_up: float | None = 300.0,
+        on_update: Callback | None = None,
+        as_: Callable[..., Any] | None = None,
+        cancel_on_give_up: bool = False,
+        **submit: Unpack[SubmitOptions],
+    ) -> Any:
+        """Submit a job, wait for it, and return its result. A quick job takes one request.
+
+        See `submit` for the options, and `Job.result` for the wait.
+        """
+        began = self._connection.clock.now()
+        job = self._submitted(job_type, input, submit, prefer=None)
+        left = None if give_up is None else max(0.0, give_up - (self._connection.clock.now() - began))
+        return job.result(give_up=left, on_update=on_update, as_=as_, cancel_on_give_up=cancel_on_give_up)
+
+    def submit(self, job_type: str, input: object = None, **options: Unpack[SubmitOptions]) -> Job:
+        """Submit a job and return it. It is not waited for, unless `wait` is given.
+
+        `input` is JSON, a model of pydantic or a dataclass; a `File` inside it is uploaded first. See `SubmitOptions`.
+        """
+        return self._submitted(job_type, input, options, prefer="respond-async")
+
+    def job(self, job_id: str) -> Job:
+        """Return a handle for a job, without a request."""
+        return Job({"asyncJobId": job_id}, _connection=self._connection)
+
+    def get(self, job_id: str) -> Job:
+        """Return a job."""
+        return self.job(job_id).refresh()
+
+    def list(self, *, status: str | None = None, job_type: str | None = None, limit: int | None = None) -> Iterator[Job]:
+        """Yield your jobs, newest first: all of them, or `limit`."""
+        left = limit
+        for page in self.pages(status=status, job_type=job_type, limit=limit):
+            for job in page.jobs[:left]:
+                yield job
+            left = None if left is None else left - len(page.jobs)
+            if left is not None and left <= 0:
+                return
+
+    def pages(
+        self, *, status: str | None = None, job_type: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Iterator[Page]:
+        """Yield pages of your jobs. `limit` ends them when so many jobs have been yielded; `cursor` begins in the middle."""
+        left = limit
+        while True:
+            size = None if left is None else str(min(left, 100))
+            query = {"status": status, "jobType": job_type, "limit": size, "cursor": cursor}
+            request = Request("GET", "/jobs", {name: value for name, value in query.items() if value is not None})
+            body = (self._connection.call(request)).json()
+            jobs = [Job(record, _connection=self._connection) for record in body["jobs"]]
+            cursor = body.get("nextCursor")
+            yield Page(jobs, cursor)
+            left = None if left is None else left - len(jobs)
+            if cursor is None or (left is not None and left <= 0):
+                return
+
+    def upload(
+        self,
+        source: str | PathLike[str] | bytes | BinaryIO,
+        *,
+        content_type: str | None = None,
+        on_progress: files.OnBytes | None = None,
+    ) -> str:
+        """Upload a file, and return its key for a job's input. It is read in pieces."""
+        return files.upload(self._connection, File(source, content_type), on_progress)
+
+    def types(self) -> Sequence[JobType]:
+        """Return the job types, with the schemas of their input and output."""
+        body = (self._connection.call(Request("GET", "/job-types"))).json()
+        return [JobType.of(each) for each in body["jobTypes"]]
+
+    @property
+    def tracked(self) -> Tracked:
+        """Jobs whose work is done elsewhere."""
+        return Tracked(self._connection)
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        token: Token | None = None,
+        live: bool | None = None,
+    ) -> Self:
+        """Return a client with other options, and the same connections."""
+        other = object.__new__(type(self))
+        other._connection = self._connection.changed(token, timeout=timeout, max_retries=max_retries, live=live)
+        return other
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _submitted(self, job_type: str, value: object, options: SubmitOptions, *, prefer: str | None) -> Job:
+        keys = [files.upload(self._connection, file) for file in files_in(value)]
+        request = submit_request(job_type, with_keys(value, iter(keys)), options, prefer=prefer)
+        return _submit(self._connection, request)
+
+
+def _submit(connection: Connection, request: Request) -> Job:
+    seconds = held(request)
+    within = max(connection.timeout, seconds + _ROOM) if seconds else connection.timeout
+    try:
+        return Job.of(connection, connection.call(request, within=within))
+    except ApiError as error:
+        raise ended_of(error, None) or error from error.__cause__
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Tracked jobs: something outside does the work and reports it."""
+
+    _connection: Connection
+
+    def create(
+        self,
+        job_type: str | None = None,
+        *,
+        message: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        key: str | None = None,
+        retention: float | None = None,
+    ) -> Job:
+        """Create a tracked job. Give its `url` and `worker_token` to the worker.
+
+        With a `key` of your own, a repetition returns the same job without a token, so that its worker's stays valid.
+        """
+        options: SubmitOptions = {"message": message, "metadata": metadata, "key": key, "retention": retention}
+        job = _submit(self._connection, submit_request(job_type, None, options, prefer=None))
+        if key is None and job.worker_token is None:  # the first answer was lost, and with it the token
+            return job.new_worker_token()
+        return job

@@ -1,0 +1,88 @@
+"""Values of the caller's as JSON, and JSON as values of the caller's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from os import PathLike
+from pathlib import PurePath
+from typing import Any, BinaryIO, TypeVar
+from uuid import UUID
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file inside an input. It is uploaded before the submit, and its key takes its place."""
+
+    source: str | PathLike[str] | bytes | BinaryIO
+    content_type: str | None = None
+
+
+def to_json(value: object) -> bytes:
+    """Return JSON in UTF-8. Models of pydantic, dataclasses, times, UUIDs, enums and sets may be anywhere in the value."""
+    return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    (datetime, date, time): lambda value: value.isoformat(),
+    timedelta: timedelta.total_seconds,
+    (UUID, Decimal, PurePath): str,
+    Enum: lambda value: value.value,
+    (set, frozenset): list,
+    Mapping: dict,
+}
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    for kind, plain in _PLAIN.items():
+        if isinstance(value, kind):
+            return plain(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON: convert it before.")
+
+
+def converted(value: Any, as_: Callable[..., T] | None) -> Any:
+    """Return a result as `as_`: a model or type adapter of pydantic, a dataclass, or any function of the value."""
+    if as_ is None:
+        return value
+    for name in ("model_validate", "validate_python"):
+        validate = getattr(as_, name, None)
+        if validate is not None:
+            return validate(value)
+    if dataclasses.is_dataclass(as_) and isinstance(value, dict):
+        return as_(**value)
+    return as_(value)
+
+
+def files_in(value: Any) -> Iterator[File]:
+    """Yield the files inside an input, in the order in which `with_keys` replaces them."""
+    match value:
+        case File():
+            yield value
+        case dict():
+            for each in value.values():
+                yield from files_in(each)
+        case list() | tuple():
+            for each in value:
+                yield from files_in(each)
+
+
+def with_keys(value: Any, keys: Iterator[str]) -> Any:
+    """Return the input with the keys of its files in their places."""
+    match value:
+        case File():
+            return next(keys)
+        case dict():
+            return {name: with_keys(each, keys) for name, each in value.items()}
+        case list() | tuple():
+            return [with_keys(each, keys) for each in value]
+    return value

@@ -1,0 +1,1 @@
+"""Tests of the Python client. Each test of behavior runs with and without asyncio."""
