@@ -20,6 +20,7 @@ from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings
 
 if TYPE_CHECKING:
+    from asyncjobs.http.api import Handlers
     from asyncjobs.limits.backlog import Backlog
     from asyncjobs.limits.waits import WaitSlots
 
@@ -28,7 +29,8 @@ logger = lambda_logger(settings.application, settings.log_level)
 queue_urls, max_waits = settings.queue_urls, settings.max_waits
 # Two clients would take longer to make than to use.
 dynamodb = clients.dynamodb()
-store = DynamoStore(settings.table_name, dynamodb)
+table_name = settings.table_name
+store = DynamoStore(table_name, dynamodb)
 
 
 @cache
@@ -54,8 +56,18 @@ queries = Queries(
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     backlog=backlog if settings.shows_queue_depth else None,
 )
-history = CachedHistory(DynamoHistory(settings.table_name, dynamodb))
-api = queries_api(queries, clock=utc_now, estimate=history.of)
+history = CachedHistory(DynamoHistory(table_name, dynamodb))
+
+
+def ticket_queries() -> Handlers:
+    """Return the handlers of the operations that a ticket opens. They are imported by the first of them."""
+    from asyncjobs.aws.dynamodb_tickets import DynamoTickets
+    from asyncjobs.http.ticket_query_routes import ticket_query_handlers
+
+    return ticket_query_handlers(queries, DynamoTickets(table_name, dynamodb), clock=utc_now, estimate=history.of)
+
+
+api = queries_api(queries, clock=utc_now, estimate=history.of, more=(ticket_queries,))
 
 
 @logger.inject_lambda_context

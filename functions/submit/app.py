@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
 dynamodb = clients.dynamodb()
-store = DynamoStore(settings.table_name, dynamodb)
+table_name = settings.table_name
+store = DynamoStore(table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
 catalog = Catalog.read(default_retention=settings.default_retention)
@@ -79,6 +80,15 @@ def tracked() -> Handlers:
     return tracked_handlers(Reports(store=store, clock=utc_now))
 
 
+def tickets() -> Handlers:
+    """Return the handler that issues tickets. It is imported by the first of them."""
+    from asyncjobs.aws.dynamodb_tickets import DynamoTickets
+    from asyncjobs.http.ticket_routes import ticket_handlers
+    from asyncjobs.push.tickets import TicketIssuer
+
+    return ticket_handlers(TicketIssuer(store=store, tickets=DynamoTickets(table_name, dynamodb), clock=utc_now))
+
+
 admission = None
 if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
     from asyncjobs.limits.admission import Admission
@@ -97,14 +107,19 @@ commands = Commands(
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     inline_executor=InlineExecutor(
         threshold=settings.immediate_threshold,
-        history=DynamoHistory(settings.table_name, dynamodb),
+        history=DynamoHistory(table_name, dynamodb),
         store=store,
         run=lambda job: job_process().run(job),
         clock=utc_now,
     ),
 )
 api = commands_api(
-    commands, clock=utc_now, max_retention=max_retention, max_upload=settings.max_upload, job_types=catalog, more=tracked
+    commands,
+    clock=utc_now,
+    max_retention=max_retention,
+    max_upload=settings.max_upload,
+    job_types=catalog,
+    more=(tracked, tickets),
 )
 
 

@@ -29,6 +29,7 @@ from asyncjobs.core.placement import (
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
+from asyncjobs.core.ticket import Ticket
 
 _fields = attrgetter(*AsyncJob.__slots__)
 
@@ -221,6 +222,28 @@ class FakeHistory:
         self._check()
         with self._lock:
             self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The table is down.")
+
+
+@dataclass
+class FakeTickets:
+    """`Tickets` in a dictionary. Every call fails while `is_down`."""
+
+    stored: dict[str, Ticket] = field(default_factory=dict)
+    reads: int = 0
+    is_down: bool = False
+
+    def put(self, ticket_hash: str, ticket: Ticket) -> None:
+        self._check()
+        self.stored[ticket_hash] = ticket
+
+    def get(self, ticket_hash: str) -> Ticket | None:
+        self.reads += 1
+        self._check()
+        return self.stored.get(ticket_hash)
 
     def _check(self) -> None:
         if self.is_down:

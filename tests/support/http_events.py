@@ -28,6 +28,9 @@ JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
 OPENAPI = "GET /api/v1/openapi.json"
+TICKET = "POST /api/v1/tickets"
+TICKET_JOB = "GET /api/v1/tickets/jobs/{asyncJobId}"
+TICKET_RESULT = "GET /api/v1/tickets/jobs/{asyncJobId}/result"
 ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
 _SAMPLES = {
@@ -37,6 +40,7 @@ _SAMPLES = {
     RETRY: "retry",
     DELETE: "delete",
     WORKER_TOKEN: "worker-token",
+    TICKET: "ticket",
 }
 
 

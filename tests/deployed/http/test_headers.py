@@ -14,6 +14,7 @@ EVERY_ANSWER = {
     "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
     "strict-transport-security": "max-age=63072000",
+    "referrer-policy": "no-referrer",
 }
 LISTED = "http://localhost:3000"
 

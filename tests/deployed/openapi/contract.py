@@ -50,6 +50,7 @@ class Contract:
             "x-content-type-options",
             "content-security-policy",
             "strict-transport-security",
+            "referrer-policy",
         }
         known = {name.lower(): header for name, header in documented.items()}
         assert headers.keys() <= known.keys() | of_every_answer, f"{where} has undocumented headers"

@@ -95,6 +95,7 @@ def fuzz(
         document = client.get("/openapi.json").raise_for_status().json()
         (folder / "openapi.json").write_text(json.dumps(_with_something_to_vary(document)))
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
+        ticket = client.post("/tickets", json={"scope": "owner"}).raise_for_status().json()["ticket"]
     with subprocess.Popen(
         [
             sys.executable, "-m", "schemathesis.cli", "run", "openapi.json",
@@ -107,6 +108,7 @@ def fuzz(
         env={
             **os.environ,
             "ASYNCJOBS_TOKEN": token,
+            "ASYNCJOBS_TICKET": ticket,
             "ASYNCJOBS_ANSWERS": str(answers),
             "NO_PROXY": "*",
             "PYTHONPATH": f"{PROJECT}:{PROJECT}/layers/asyncjobs",

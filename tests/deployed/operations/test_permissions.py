@@ -36,7 +36,7 @@ def outcome(service, method, parameters):
 QUEUES = {"high": "HighQueue", "standard": "Queue", "low": "LowQueue"}
 ALLOWED = {
     "SubmitFunction": {
-        *(f"dynamodb:PutItem {kind}" for kind in ("job", "name")),
+        *(f"dynamodb:PutItem {kind}" for kind in ("job", "name", "ticket")),
         *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "durations")),
         *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock", "rate", "slots")),
         "dynamodb:DeleteItem job",
@@ -54,7 +54,7 @@ ALLOWED = {
     },
     "StatusFunction": {
         "dynamodb:UpdateItem slots",
-        *(f"dynamodb:GetItem {kind}" for kind in ("job", "durations")),
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "durations", "ticket")),
         "dynamodb:BatchGetItem job",
         "dynamodb:Query byOwner",
         "s3:GetObject results/",
@@ -117,6 +117,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "rate": "R#nobody",
         "slots": "W#nobody",
         "durations": "D#none",
+        "ticket": "T#none",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()

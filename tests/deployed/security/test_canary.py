@@ -86,6 +86,21 @@ def test_s28_log_has_no_report_and_no_worker_token(world: World, written: Writte
         assert secret not in written.text
 
 
+def test_s28_log_has_no_ticket(world: World, written: Written) -> None:
+    job = world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY}).body
+    ticket = world.call("POST /api/v1/tickets", CANARY, body=json.dumps({"jobs": [job["asyncJobId"]]})).body["ticket"]
+    route, query = "GET /api/v1/tickets/jobs/{asyncJobId}", {"ticket": ticket}
+    answers = [
+        world.call(route, async_job_id=job["asyncJobId"], query=query),
+        world.call(route, async_job_id="00000000-0000-4000-8000-000000000001", query=query),
+        world.call(route, async_job_id=job["asyncJobId"], query={"ticket": ticket.swapcase()}),
+        world.call(route, async_job_id=job["asyncJobId"], query={**query, "x": "y"}),
+    ]
+    assert [answer.status for answer in answers] == [200, 404, 401, 400]
+    assert "PROBLEM_ANSWERED" in written.names()
+    assert ticket.removeprefix("ajt_").lower() not in written.text.lower()
+
+
 def test_s28_worker_logs_the_text_of_an_exception_of_job_code_only_where_the_deployment_permits_it(world: World) -> None:
     with written_lines(with_exception_text=True) as written:
         accepted = world.submit(CANARY, jobType="canary.raises", input={"secret": CANARY}).body

@@ -22,7 +22,20 @@ from asyncjobs.http.request import MAX_BODY
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.deployed.security.world import World
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job
-from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, SUBMIT, UPDATE, WORKER_TOKEN
+from tests.support.http_events import (
+    CANCEL,
+    DELETE,
+    JOB,
+    JOBS,
+    REPORT,
+    RESULT,
+    RETRY,
+    SUBMIT,
+    TICKET_JOB,
+    TICKET_RESULT,
+    UPDATE,
+    WORKER_TOKEN,
+)
 
 ELSEWHERE = {
     "S1": [
@@ -30,6 +43,7 @@ ELSEWHERE = {
         "deployed/http/test_owners.py::test_request_without_a_token_is_401",
         "deployed/http/test_tracked.py::test_each_wrong_token_is_the_same_401",
         "deployed/security/test_isolation.py::test_worker_token_of_one_job_is_rejected_for_another",
+        "deployed/http/test_tickets.py::test_each_wrong_ticket_is_the_same_401",
     ],
     "S2": [
         "deployed/operations/test_tokens.py::test_s2_token_without_the_scope_is_403",
@@ -43,6 +57,7 @@ ELSEWHERE = {
     "S5": [
         "deployed/http/test_owners.py::test_jobs_of_others_unknown_and_malformed_ids_are_the_same_404",
         "deployed/security/test_isolation.py::test_owner_cannot_observe_other_owners",
+        "deployed/security/test_isolation.py::test_ticket_opens_nothing_but_reads_of_its_jobs",
     ],
     "S6": [
         "unit/http/test_cursor.py::test_damaged_cursor_is_400",
@@ -70,7 +85,10 @@ ELSEWHERE = {
         "deployed/http/test_links.py::test_s27_link_cannot_write",
         "deployed/http/test_links.py::test_s27_changed_link_is_rejected",
     ],
-    "S28": ["deployed/security/test_canary.py::test_s28_log_has_no_payload_of_a_job"],
+    "S28": [
+        "deployed/security/test_canary.py::test_s28_log_has_no_payload_of_a_job",
+        "deployed/security/test_canary.py::test_s28_log_has_no_ticket",
+    ],
     "S29": [
         "template/test_template.py::test_functions_are_reached_only_through_the_gateway",
         "deployed/operations/test_permissions.py::test_function_may_do_what_its_code_does_and_is_denied_everything_else",
@@ -228,6 +246,28 @@ ROWS = [
             ("is for no id", f"Bearer {TOKEN.text}", "x"),
         )
     ),
+    *(
+        Row(
+            "S1",
+            f"ticket {what}: {route.rpartition('/')[2]}",
+            401,
+            "INVALID_TICKET",
+            route=route,
+            options={"async_job_id": JOB_ID, "owner": "alice", "headers": {"authorization": authorization}, "query": query},
+            headers={"www-authenticate": "Bearer"},
+        )
+        for route in (TICKET_JOB, TICKET_RESULT)
+        for what, authorization, query in (
+            ("is not there", "", {}),
+            ("is empty", "Bearer ", {}),
+            ("is empty in the query", "", {"ticket": ""}),
+            ("is no ticket", "Bearer x", {}),
+            ("is a user's token", "Bearer a.b.c", {}),
+            ("is a worker's token", f"Bearer {TOKEN.text}", {}),
+            ("is guessed", "", {"ticket": "ajt_" + "A" * 43}),
+            ("is too long", "", {"ticket": "ajt_" + "A" * 3000}),
+        )
+    ),
     asked("S17", "result of a running job", 409, "JOB_NOT_COMPLETED", RESULT, JOB_ID, retry_after="2"),
     asked("S17", "result of a failed job", 409, "JOB_FAILED", RESULT, FAILED),
     asked("S17", "result of a cancelled job", 409, "JOB_CANCELLED", RESULT, CANCELLED),
@@ -296,6 +336,7 @@ def test_answer_is_exactly_that_of_the_row(world: World, row: Row) -> None:
         "x-content-type-options": "nosniff",
         "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
         "strict-transport-security": "max-age=63072000",
+        "referrer-policy": "no-referrer",
         **row.headers,
     }
     assert {"type", "title", "status", "code", "detail", "requestId"} <= answer.body.keys()

@@ -12,7 +12,21 @@ from hypothesis import strategies as st
 
 from asyncjobs.core.job import AsyncJob, job_id_for
 from tests.deployed.security.world import World
-from tests.support.http_events import CANCEL, DELETE, JOB, JOBS, REPORT, RESULT, RETRY, UPDATE, WORKER_TOKEN, Answer
+from tests.support.http_events import (
+    CANCEL,
+    DELETE,
+    JOB,
+    JOBS,
+    REPORT,
+    RESULT,
+    RETRY,
+    TICKET,
+    TICKET_JOB,
+    TICKET_RESULT,
+    UPDATE,
+    WORKER_TOKEN,
+    Answer,
+)
 
 ROUTES = {
     "read": JOB,
@@ -23,6 +37,8 @@ ROUTES = {
     "report as owner": UPDATE,
     "new worker token": WORKER_TOKEN,
     "report as worker": REPORT,
+    "read with a ticket": TICKET_JOB,
+    "fetch with a ticket": TICKET_RESULT,
 }
 PROGRESS = json.dumps({"progress": 50, "message": "Half of it"})
 BODIES: dict[str, dict[str, Any]] = {
@@ -41,6 +57,8 @@ STEPS = st.lists(
         # A job of the same owner or of the other one, with the id of that owner's key.
         st.tuples(st.sampled_from(sorted(ROUTES)), st.booleans(), KEYS, st.booleans()),
         st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
+        # A ticket for all jobs of the caller, or for one of either owner.
+        st.tuples(st.just("ticket"), st.booleans(), KEYS, st.sampled_from(["all", "own", "other"])),
         st.tuples(st.sampled_from(["work", "sweep"]), st.just(None), st.just(None), st.just(None)),
     ),
     max_size=25,
@@ -55,6 +73,7 @@ class TwoWorlds:
         self.together, self.alone = World(), World()
         self._cursors: dict[str, str] = {}
         self._tokens: dict[tuple[int, str, str], str] = {}
+        self._tickets: dict[tuple[int, str], str] = {}
 
     def step(self, step: tuple[Any, ...]) -> None:
         kind, is_first, *_ = step
@@ -88,7 +107,18 @@ class TwoWorlds:
             if answer.status == 200 and answer.body["nextCursor"]:
                 self._cursors[key] = answer.body["nextCursor"]
             return answer
+        if kind == "ticket":
+            whose = self.owners[0 if is_first == (detail != "other") else 1]
+            wanted = {"scope": "owner"} if detail == "all" else {"jobs": [job_id_for(whose, key)]}
+            answer = world.call(TICKET, owner, body=json.dumps(wanted))
+            if answer.status == 201:
+                self._tickets[id(world), owner] = answer.body["ticket"]
+            return answer
         whose = self.owners[0 if is_first == detail else 1]
+        if kind.endswith("with a ticket"):
+            # The holder of the caller's last ticket, for a job of either owner.
+            query = {"ticket": self._tickets.get((id(world), owner), "none")}
+            return world.call(ROUTES[kind], None, async_job_id=job_id_for(whose, key), query=query)
         # A worker has the token of one of its owner's jobs and sends it for any job.
         token = next((token for (of, who, _), token in self._tokens.items() if (of, who) == (id(world), owner)), "")
         headers = {"authorization": f"Bearer {token}"} if kind == "report as worker" else {}
@@ -100,7 +130,7 @@ class TwoWorlds:
         answer = self._act(world, step)
         if world is self.together:
             self._cursors = cursors  # both worlds receive the same cursor
-        return answer.status, re.sub(r"results/[^?]*|ajw_[\w-]*|(?<=W/\")\w{16}", "", f"{answer.headers}{answer.text}")
+        return answer.status, re.sub(r"results/[^?]*|aj[wt]_[\w-]*|(?<=W/\")\w{16}", "", f"{answer.headers}{answer.text}")
 
 
 @settings(max_examples=150)
@@ -130,3 +160,27 @@ def test_worker_token_of_one_job_is_rejected_for_another(
     assert (answer.status, answer.code, world.store.jobs) == (401, "INVALID_WORKER_TOKEN", before)
     own = world.call(ROUTES["report as worker"], async_job_id=first["asyncJobId"], headers=headers, body=PROGRESS)
     assert (own.status, own.body["progress"]) == (200, 50)
+
+
+@settings(max_examples=150)
+@given(st.tuples(OWNERS, OWNERS), st.tuples(KEYS, KEYS), st.sampled_from(["own job", "all jobs"]))
+def test_ticket_opens_nothing_but_reads_of_its_jobs(owners: tuple[str, str], keys: tuple[str, str], scope: str) -> None:
+    assume((owners[0], keys[0]) != (owners[1], keys[1]))
+    world = World()
+    first, second = (world.submit(owner, key=key).body["asyncJobId"] for owner, key in zip(owners, keys, strict=True))
+    wanted = {"jobs": [first]} if scope == "own job" else {"scope": "owner"}
+    ticket = world.call(TICKET, owners[0], body=json.dumps(wanted)).body["ticket"]
+    before = dict(world.store.jobs)
+
+    def status(route: str, async_job_id: str) -> int:
+        # The gateway lets a request without a valid JWT reach only the routes that check a ticket or a worker's token.
+        headers, query = {"authorization": f"Bearer {ticket}"}, {"ticket": ticket}
+        return world.call(route, None, async_job_id=async_job_id, headers=headers, query=query, body=PROGRESS).status
+
+    is_open = scope == "all jobs" and owners[0] == owners[1]
+    assert [status(TICKET_JOB, first), status(TICKET_JOB, second)] == [200, 200 if is_open else 404]
+    assert [status(TICKET_RESULT, first), status(TICKET_RESULT, second)] == [409, 409 if is_open else 404]
+    others = set(ROUTES.values()) - {TICKET_JOB, TICKET_RESULT, REPORT} | {TICKET, JOBS}
+    assert {status(route, first) for route in others} == {403}
+    assert status(REPORT, first) == 401
+    assert world.store.jobs == before

@@ -11,15 +11,18 @@ from typing import Any
 
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.ticket_query_routes import ticket_query_handlers
+from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
+from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.factories import NOW, job_types_of
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets
 from tests.support.http_events import SUBMIT, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
@@ -40,6 +43,7 @@ class World:
     store: FakeStore = field(default_factory=FakeStore)
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
+    tickets: FakeTickets = field(default_factory=FakeTickets)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     catalog: Catalog = CATALOG
 
@@ -49,9 +53,15 @@ class World:
             make_commands(queue=self.queue, **parts),
             clock=self.clock,
             max_retention=timedelta(days=30),
-            more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
+            more=(
+                lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
+                lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+            ),
         )
-        self._queries = queries_api(Queries(**parts), clock=self.clock)
+        queries = Queries(**parts)
+        self._queries = queries_api(
+            queries, clock=self.clock, more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock),)
+        )
         executor = make_executor(
             queue=self.queue, jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts
         )

@@ -23,8 +23,9 @@ from tests.proof.crash.stage import Caller, Stage
 from tests.support.pace import SLOWNESS
 
 LONGEST_WAIT = 300.0 * SLOWNESS
-OK, ACCEPTED, NO_CONTENT, UNAVAILABLE, UNAUTHORIZED, CONFLICT, NOT_FOUND, FAILED = (
+OK, CREATED, ACCEPTED, NO_CONTENT, UNAVAILABLE, UNAUTHORIZED, CONFLICT, NOT_FOUND, FAILED = (
     http.HTTPStatus.OK,
+    http.HTTPStatus.CREATED,
     http.HTTPStatus.ACCEPTED,
     http.HTTPStatus.NO_CONTENT,
     http.HTTPStatus.SERVICE_UNAVAILABLE,

@@ -12,6 +12,7 @@ from tests.proof.crash import crashpoints, faults
 from tests.proof.crash.cell import (
     ACCEPTED,
     CONFLICT,
+    CREATED,
     FAILED,
     LONGEST_WAIT,
     NO_CONTENT,
@@ -402,6 +403,17 @@ def is_read(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def has_a_ticket(row: Row, cell: Cell) -> None:
+    """Check that a ticket is issued, or is not, and that the next one opens the job."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.issue_ticket(cell.job_id), otherwise=CREATED)
+    ticket = cell.caller.issue_ticket(cell.job_id).json()["ticket"]
+    assert cell.caller.job_by_ticket(cell.job_id, ticket).status_code == OK
+    row.ends(cell)
+
+
 def is_listed(row: Row, cell: Cell) -> None:
     cell.is_accepted(replayed=False)
     cell.is_finished()
@@ -636,6 +648,7 @@ ROWS = (
         error="HOPELESS",
     ),
     Row("a query reads the job", _GET, "get < Queries.job", is_read),
+    Row("a new ticket reads the job", _GET, "get < TicketIssuer._created", has_a_ticket),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row(

@@ -8,8 +8,11 @@ from pathlib import Path
 
 LIBRARY = Path(__file__).parents[3] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("dynamodb_jobs", "sqs", "s3")
-APART = ("dynamodb_history",)
-"""Also sends requests, but no job depends on them. tests/unit/estimates/test_history.py covers what happens when they fail."""
+APART = {
+    "dynamodb_history": "tests/unit/estimates/test_history.py",
+    "dynamodb_tickets": "tests/unit/push/test_tickets.py",
+}
+"""Also send requests, but no job depends on them. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _PORTS = frozenset({"self._store", "self._queue", "self._objects", "self._writer"})

@@ -68,6 +68,12 @@ class Caller:
     def report_as_worker(self, job_id: str, token: str, **report: Any) -> httpx.Response:
         return self._ask("PATCH", f"/jobs/{job_id}/report", json=report, headers={"authorization": f"Bearer {token}"})
 
+    def issue_ticket(self, job_id: str) -> httpx.Response:
+        return self._ask("POST", "/tickets", json={"jobs": [job_id]})
+
+    def job_by_ticket(self, job_id: str, ticket: str) -> httpx.Response:
+        return self._ask("GET", f"/tickets/jobs/{job_id}", headers={"authorization": f"Bearer {ticket}"})
+
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 

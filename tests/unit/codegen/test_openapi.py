@@ -75,6 +75,7 @@ def test_operations_without_a_callers_token_are_those_that_the_template_leaves_o
 @each_operation
 def test_security_and_401_follow_from_the_token_that_is_required(operation: Operation) -> None:
     security: dict[str | None, Any] = {"bearer": None, "workerToken": [{"workerToken": []}], None: []}
+    security["ticket"] = [{"ticket": []}, {"ticketInQuery": []}]
     assert described(operation).get("security") == security[operation.security]
     assert ("401" in described(operation)["responses"]) == (operation.security is not None)
 
@@ -120,7 +121,9 @@ def test_names_are_those_of_the_first_release() -> None:
         *("submitJob", "cancelJob", "retryJob", "deleteJob", "createUpload", "deleteUpload"),
         *("updateJob", "reportJob"),
         "issueWorkerToken",
+        "createTicket",
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi"),
+        *("getTicketJob", "getTicketJobResult"),
     ]
 
 

@@ -14,24 +14,27 @@ from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.query_routes import QUERIES, queries_api
+from asyncjobs.http.ticket_query_routes import TICKET_QUERIES, ticket_query_handlers
+from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.waits import WaitSlots
+from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.factories import NOW, OWNER, job_type, new_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets
 from tests.support.http_events import JOBS, REPORT, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
 from tests.support.parts import make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
-QUERY_ROUTES = {operation.route_key for operation in QUERIES}
+QUERY_ROUTES = {operation.route_key for operation in (*QUERIES, *TICKET_QUERIES)}
 
 READS = job_type(
     "api.reads",
@@ -85,6 +88,7 @@ class InMemoryApi:
     store: FakeStore = field(default_factory=FakeStore)
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
+    tickets: FakeTickets = field(default_factory=FakeTickets)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
     estimates: dict[str, Durations] = field(default_factory=dict)
@@ -126,9 +130,17 @@ class InMemoryApi:
             max_retention=max_retention,
             max_upload=self.max_upload,
             job_types=CATALOG,
-            more=lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
+            more=(
+                lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
+                lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+            ),
         )
-        self._queries = queries_api(queries, clock=self.clock, estimate=self.estimate)
+        self._queries = queries_api(
+            queries,
+            clock=self.clock,
+            estimate=self.estimate,
+            more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock, estimate=self.estimate),),
+        )
 
     def estimate(self, job_type: str) -> Durations | None:
         self.estimates_requested.append(job_type)

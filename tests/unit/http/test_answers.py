@@ -17,6 +17,7 @@ def test_answer_is_json_with_the_security_headers() -> None:
             "content-type": "application/json",
             "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
             "strict-transport-security": "max-age=63072000",
+            "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
             "retry-after": "2",
         },

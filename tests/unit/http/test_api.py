@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.api import Api
 from asyncjobs.http.request import Request
 from tests.support.events import sample
-from tests.support.http_events import HEALTH, JOB
+from tests.support.factories import JOB_ID
+from tests.support.http_events import HEALTH, JOB, RESULT, http_event
 from tests.unit.conftest import Lines
 from tests.unit.http.in_memory_api import CONTRACT
 
@@ -85,12 +87,11 @@ def test_further_handlers_are_loaded_once_and_only_for_their_routes() -> None:
     def no_content(_request: Request) -> Answer:
         return {"statusCode": 204}
 
-    def more() -> dict[str, Any]:
-        loads.append("loaded")
-        return {JOB: no_content}
+    def more(route: str) -> dict[str, Any]:
+        loads.append(route)
+        return {route: no_content}
 
-    api = Api({HEALTH: no_content}, more)
-    api.handle(EVENT)
-    assert loads == []
-    assert [api.handle(sample("status"))["statusCode"] for _ in range(2)] == [204, 204]
-    assert loads == ["loaded"]
+    api = Api({HEALTH: no_content}, [partial(more, JOB), partial(more, RESULT)])
+    for route, loaded in ((HEALTH, []), (JOB, [JOB]), (HEALTH, [JOB]), (RESULT, [JOB, RESULT]), (JOB, [JOB, RESULT])):
+        assert api.handle(http_event(route, "alice", async_job_id=JOB_ID)) == {"statusCode": 204}
+        assert loads == loaded

@@ -23,10 +23,12 @@ from asyncjobs.http.render import BASE_PATH
 from asyncjobs.http.request import MAX_BODY
 from asyncjobs.http.schemas import Json, Schema, ref
 from asyncjobs.http.strict_json import MAX_DEPTH
+from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
+from asyncjobs.http.ticket_routes import TICKETS
 from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.jobtypes.decorator import JobType
 
-OPERATIONS = (*COMMANDS, *TRACKED, *QUERIES)
+OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *QUERIES, *TICKET_QUERIES)
 """The operations that every deployment has."""
 
 VERSION = "1"
@@ -87,6 +89,9 @@ def document(job_types: Iterable[JobType]) -> Json:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "workerToken": {"type": "http", "scheme": "bearer", "bearerFormat": "ajw_…, for one tracked job"},
+                "ticket": {"type": "http", "scheme": "bearer", "bearerFormat": "ajt_…, for some jobs, for minutes"},
+                # For links and a browser's EventSource, which send no header of a page.
+                "ticketInQuery": {"type": "apiKey", "in": "query", "name": "ticket"},
             },
             "parameters": PARAMETERS,
             "headers": _used_headers(paths),
@@ -137,6 +142,7 @@ def _operation(operation: Operation) -> Json:
     security: Mapping[str | None, Json] = {
         "bearer": {},
         "workerToken": {"security": [{"workerToken": []}]},
+        "ticket": {"security": [{"ticket": []}, {"ticketInQuery": []}]},
         None: {"security": []},
     }
     return {

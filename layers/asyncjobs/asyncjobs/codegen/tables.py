@@ -6,7 +6,7 @@ from asyncjobs.codegen.openapi import OPERATIONS, summary_of
 from asyncjobs.http.error_codes import ERRORS, ErrorCode
 from asyncjobs.http.operations import Operation
 
-_TOKENS = {"bearer": "the caller's", "workerToken": "the worker's", None: "none"}
+_TOKENS = {"bearer": "the caller's", "workerToken": "the worker's", "ticket": "a ticket", None: "none"}
 
 
 def with_tables(text: str) -> str:

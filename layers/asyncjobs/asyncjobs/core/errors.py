@@ -179,6 +179,10 @@ class InvalidWorkerToken(AsyncJobsError):
     """The token is malformed, replaced, or for another job, or its job is deleted: the answer is the same for all."""
 
 
+class InvalidTicket(AsyncJobsError):
+    """The ticket is malformed, unknown or expired, or was used where it can be used once: the answer is the same for all."""
+
+
 class JobNotFound(AsyncJobsError):
     """The job does not exist, belongs to another owner, or has expired: the answer is the same for all."""
 

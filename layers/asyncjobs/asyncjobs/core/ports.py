@@ -15,6 +15,7 @@ from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
+from asyncjobs.core.ticket import Ticket
 
 if TYPE_CHECKING:
     from asyncjobs.core.rate import SubmitRate
@@ -247,4 +248,19 @@ class History(Protocol):
 
     def add(self, job_type: str, durations: Durations, now: datetime) -> None:
         """Add jobs that have ended; the oldest fade. A simultaneous addition loses nothing."""
+        ...
+
+
+class Tickets(Protocol):
+    """Storage of tickets, by their hashes. `DynamoTickets` is the real adapter; the tests have a fake, and one suite runs over both.
+
+    Every method raises `Unavailable` when the table does not answer.
+    """
+
+    def put(self, ticket_hash: str, ticket: Ticket) -> None:
+        """Store a new ticket until it expires."""
+        ...
+
+    def get(self, ticket_hash: str) -> Ticket | None:
+        """Return the ticket by a consistent read; it may have expired."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from asyncjobs.http.answers import Answer, problem_answer
@@ -17,10 +17,10 @@ Handlers = Mapping[str, Callable[[Request], Answer]]
 class Api:
     """Answers each request by the handler of its route. Every error is answered with a problem."""
 
-    def __init__(self, handlers: Handlers, more: Callable[[], Handlers] | None = None) -> None:
-        """Make the API. `more` returns further handlers: for routes whose modules few cold starts need."""
+    def __init__(self, handlers: Handlers, more: Iterable[Callable[[], Handlers]] = ()) -> None:
+        """Make the API. Each of `more` returns further handlers: for routes whose modules few cold starts need."""
         self._handlers = handlers
-        self._more = more
+        self._more = list(more)
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
@@ -32,8 +32,8 @@ class Api:
         return {**found, "body": ""} if request.is_head else found
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
-        if route not in self._handlers and self._more is not None:
-            self._handlers, self._more = {**self._handlers, **self._more()}, None
+        while route not in self._handlers and self._more:
+            self._handlers = {**self._handlers, **self._more.pop(0)()}
         return self._handlers[route]
 
 

@@ -101,9 +101,9 @@ def commands_api(
     max_retention: timedelta,
     max_upload: int = MAX_UPLOAD,
     job_types: Iterable[JobType] = (),
-    more: Callable[[], Handlers] | None = None,
+    more: Iterable[Callable[[], Handlers]] = (),
 ) -> Api:
-    """Return the API's part that creates and changes jobs. `more` returns handlers that few cold starts need."""
+    """Return the API's part that creates and changes jobs. Each of `more` returns handlers that few cold starts need."""
     routes = CommandRoutes(commands, clock, max_retention, max_upload)
     own = [operation for job_type in job_types for operation in operations_of_job_type(job_type)]
     return Api(handlers_by_route(routes, [*COMMANDS, *own]), more)

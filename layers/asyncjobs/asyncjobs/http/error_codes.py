@@ -11,6 +11,7 @@ from asyncjobs.core.errors import (
     Busy,
     IdempotencyKeyReused,
     InvalidCursor,
+    InvalidTicket,
     InvalidWorkerToken,
     JobAlreadyFinished,
     JobNotFinished,
@@ -86,6 +87,14 @@ ERRORS: Mapping[str, ErrorCode] = {
             "Invalid worker token",
             "Send the latest `workerToken` that was returned for this job, as `Authorization: Bearer`.",
             InvalidWorkerToken,
+            {"WWW-Authenticate": "Bearer"},
+        ),
+        ErrorCode(
+            401,
+            "INVALID_TICKET",
+            "Invalid ticket",
+            "Issue a new ticket with `POST /api/v1/tickets` and send it as `Authorization: Bearer` or `ticket` in the query.",
+            InvalidTicket,
             {"WWW-Authenticate": "Bearer"},
         ),
         ErrorCode(

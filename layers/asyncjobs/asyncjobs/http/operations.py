@@ -55,7 +55,7 @@ class Operation:
         example: Any = None,
         errors: tuple[str, ...] = (),
         waiting_errors: tuple[str, ...] = (),
-        security: Literal["bearer", "workerToken"] | None = "bearer",
+        security: Literal["bearer", "workerToken", "ticket"] | None = "bearer",
         description: str = "",
         handler: Handler | None = None,
         job_type: JobType | None = None,
@@ -91,6 +91,14 @@ class Operation:
         self.handler = handler
         return self
 
+    def handle(self, routes: object, request: Request) -> Answer:
+        """Answer the request by the operation's handler, a method of the class of `routes`."""
+        if self.is_json and not request.accepts_json:
+            raise Problem("NOT_ACCEPTABLE")
+        if self.handler is None:
+            raise LookupError(f"{self.route} has no handler.")
+        return self.handler(routes, request)
+
     @property
     def route_key(self) -> str:
         """Return the route as API Gateway names it."""
@@ -110,14 +118,4 @@ def operations_of(routes: type) -> tuple[Operation, ...]:
 
 def handlers_by_route(routes: object, operations: Iterable[Operation]) -> dict[str, Callable[[Request], Answer]]:
     """Return the handler of each route as API Gateway names it."""
-    return {
-        each.route_key: partial(_answer, each.handler, routes, is_json=each.is_json)
-        for each in operations
-        if each.handler is not None
-    }
-
-
-def _answer(handler: Handler, routes: object, request: Request, *, is_json: bool) -> Answer:
-    if is_json and not request.accepts_json:
-        raise Problem("NOT_ACCEPTABLE")
-    return handler(routes, request)
+    return {each.route_key: partial(each.handle, routes) for each in operations}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import cache
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
 from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
-from asyncjobs.http.api import Api
+from asyncjobs.http.api import Api, Handlers
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
@@ -65,9 +65,14 @@ _OPEN_API_HEADERS = {
 }
 
 
-def queries_api(queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate) -> Api:
-    """Return the API's part that reads. It estimates the end of jobs that have not finished."""
-    return Api(handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES))
+def queries_api(
+    queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate, more: Iterable[Callable[[], Handlers]] = ()
+) -> Api:
+    """Return the API's part that reads. It estimates the end of jobs that have not finished.
+
+    Each of `more` returns handlers that few cold starts need.
+    """
+    return Api(handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES), more)
 
 
 class QueryRoutes:

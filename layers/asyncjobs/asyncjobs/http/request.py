@@ -52,7 +52,7 @@ class Request:
             name: text.replace("%25", "%") for name, text in (event.get("pathParameters") or {}).items()
         }
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-        self._event = event
+        self.event = event
 
     @property
     def base(self) -> str:
@@ -61,19 +61,19 @@ class Request:
         It leads there from behind a stage, the base path of a custom domain, and the prefix of a proxy: the function cannot see
         the URL that the client used, only how deep in the API it is.
         """
-        raw_path: str = self._event.get("rawPath", "")
+        raw_path: str = self.event.get("rawPath", "")
         depth = self.route.partition(BASE_PATH)[2].count("/") + raw_path.endswith("/")
         return "../" * (depth - 1)
 
     @property
     def query(self) -> Query:
         """Return the parameters of the query. Raise a `Problem` (400) for text that is not UTF-8 or has NUL."""
-        return read_query(self._event.get("rawQueryString", ""))
+        return read_query(self.event.get("rawQueryString", ""))
 
     @property
     def owner(self) -> str:
         """Return the subject of the token that the gateway verified: no other part of a request names the caller."""
-        authorizer = self._event["requestContext"].get("authorizer") or {}
+        authorizer = self.event["requestContext"].get("authorizer") or {}
         claims = (authorizer.get("jwt") or {}).get("claims", {})
         subject = claims.get("sub")
         # A Cognito ID token has the audience of an access token. Without a scope, the gateway accepts both.
@@ -143,7 +143,7 @@ class Request:
     @property
     def has_body(self) -> bool:
         """Return whether there is a body."""
-        return bool(self._event.get("body"))
+        return bool(self.event.get("body"))
 
     @property
     def accepts_json(self) -> bool:
@@ -181,7 +181,7 @@ class Request:
             raise Problem("UNSUPPORTED_MEDIA_TYPE", "Send the body in UTF-8, the only encoding of JSON.")
 
     def _body(self) -> bytes:
-        body, is_encoded = self._event.get("body") or "", self._event.get("isBase64Encoded")
+        body, is_encoded = self.event.get("body") or "", self.event.get("isBase64Encoded")
         try:
             data = base64.b64decode(body, validate=True) if is_encoded else body.encode()
         except ValueError as error:

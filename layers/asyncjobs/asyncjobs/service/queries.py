@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import JobNotFound
 from asyncjobs.core.job import AsyncJob, JobKey, Status, present_job
 from asyncjobs.core.ports import ListPosition, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
@@ -70,10 +72,20 @@ class Queries:
         self._clock = clock
         self._long_poll = long_poll or LongPoll(clock)
         self._backlog = backlog
+        self._is_open: Callable[[AsyncJob], bool] = lambda _: True
+
+    def only(self, is_open: Callable[[AsyncJob], bool]) -> Queries:
+        """Return queries for which only these jobs exist. The list of jobs is not restricted."""
+        restricted = copy(self)
+        restricted._is_open = is_open  # noqa: SLF001 - of the same class
+        return restricted
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
         """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
-        return present_job(self._store.get(JobKey(owner, async_job_id)), self._clock())
+        job = present_job(self._store.get(JobKey(owner, async_job_id)), self._clock())
+        if not self._is_open(job):
+            raise JobNotFound
+        return job
 
     @property
     def longest_wait(self) -> timedelta:

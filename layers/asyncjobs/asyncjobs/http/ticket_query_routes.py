@@ -1,0 +1,102 @@
+"""The operations that a ticket opens: those that read one job. No gateway verifies a ticket, so each of them does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.ports import Tickets
+from asyncjobs.core.ticket import Ticket
+from asyncjobs.http.answers import Answer
+from asyncjobs.http.api import Handlers
+from asyncjobs.http.job_answers import Estimates, no_estimate
+from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
+from asyncjobs.http.query_routes import QueryRoutes
+from asyncjobs.http.query_string import Query, text_of
+from asyncjobs.http.request import Request
+from asyncjobs.push.tickets import opened
+from asyncjobs.service.queries import Queries
+
+_PARAMETER = "ticket"
+
+
+class TicketRequest(Request):
+    """A request with a ticket in place of an access token. The links in its answer lead to operations that the ticket opens."""
+
+    def __init__(self, request: Request, ticket: Ticket) -> None:
+        super().__init__(request.event)
+        self._ticket = ticket
+
+    @property
+    def owner(self) -> str:
+        """Return the owner of the ticket's jobs."""
+        return self._ticket.owner
+
+    @property
+    def base(self) -> str:
+        """Return the base path of these operations, as `Request.base` returns the API's."""
+        return super().base.removesuffix("../")
+
+    @property
+    def query(self) -> Query:
+        """Return the parameters of the query, without the ticket."""
+        return {name: values for name, values in super().query.items() if name != _PARAMETER}
+
+
+def ticket_query_handlers(queries: Queries, tickets: Tickets, *, clock: Clock, estimate: Estimates = no_estimate) -> Handlers:
+    """Return the handlers of the operations that a ticket opens."""
+    return handlers_by_route(TicketQueryRoutes(queries, tickets, clock, estimate), TICKET_QUERIES)
+
+
+def _answers_of(operation: Operation) -> Mapping[int, Success]:
+    """Return the operation's answers, without links to operations that need an access token."""
+    return {status: success._replace(links=()) for status, success in operation.answers.items()}
+
+
+_GET_JOB, _GET_RESULT = QueryRoutes.get_job, QueryRoutes.get_job_result
+
+
+class TicketQueryRoutes:
+    """The operations that a ticket opens."""
+
+    def __init__(self, queries: Queries, tickets: Tickets, clock: Clock, estimate: Estimates) -> None:
+        self._queries = queries
+        self._tickets = tickets
+        self._clock = clock
+        self._estimate = estimate
+
+    @Operation(
+        "GET /tickets/jobs/{asyncJobId}",
+        parameters=_GET_JOB.parameters,
+        answers=_answers_of(_GET_JOB),
+        errors=("INVALID_TICKET", "JOB_NOT_FOUND", *_GET_JOB.errors),
+        security="ticket",
+    )
+    def get_ticket_job(self, request: Request) -> Answer:
+        """Get a job with a ticket."""
+        return self._answer(_GET_JOB, request)
+
+    @Operation(
+        "GET /tickets/jobs/{asyncJobId}/result",
+        answers=_answers_of(_GET_RESULT),
+        errors=("INVALID_TICKET", "JOB_NOT_FOUND", "INVALID_REQUEST", *_GET_RESULT.errors),
+        security="ticket",
+    )
+    def get_ticket_job_result(self, request: Request) -> Answer:
+        """Get a job's result with a ticket."""
+        return self._answer(_GET_RESULT, request)
+
+    def _answer(self, operation: Operation, request: Request) -> Answer:
+        """Answer as the operation does, if the ticket opens the job."""
+        ticket = opened(_ticket_text(request), tickets=self._tickets, now=self._clock())
+        routes = QueryRoutes(self._queries.only(ticket.opens), self._clock, self._estimate)
+        return operation.handle(routes, TicketRequest(request, ticket))
+
+
+TICKET_QUERIES = operations_of(TicketQueryRoutes)
+
+
+def _ticket_text(request: Request) -> str:
+    """Return the ticket of the query or the header: a browser's links and its `EventSource` send no header of a page."""
+    in_query = request.query.get(_PARAMETER)
+    return request.bearer or "" if in_query is None else ",".join(map(text_of, in_query))

@@ -1,0 +1,83 @@
+"""The operation that issues tickets."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from asyncjobs.core.clock import rfc3339
+from asyncjobs.core.errors import InputProblem, JobNotFound
+from asyncjobs.core.ticket import MAX_TICKET, MAX_TICKET_JOBS
+from asyncjobs.http.answers import Answer, answer
+from asyncjobs.http.api import Handlers
+from asyncjobs.http.bodies import checked
+from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
+from asyncjobs.http.problems import invalid_request
+from asyncjobs.http.request import JOB_ID, Request
+from asyncjobs.http.schemas import STRING, TIME, UUID, Schema, answer_object, described
+from asyncjobs.jobtypes.json_schema import nulls_left_out
+from asyncjobs.push.tickets import TicketIssuer
+
+_LONGEST = MAX_TICKET // timedelta(seconds=1)
+
+TICKET_REQUEST = Schema(
+    "TicketRequest",
+    nulls_left_out(
+        {
+            "type": "object",
+            "description": "What the ticket opens: `jobs`, or with `scope` all of your jobs.",
+            "additionalProperties": False,
+            "properties": {
+                "jobs": {"type": "array", "items": UUID, "minItems": 1, "maxItems": MAX_TICKET_JOBS},
+                "scope": {"enum": ["owner"]},
+                "ttlSeconds": {"type": "integer", "minimum": 1, "maximum": _LONGEST, "default": _LONGEST},
+            },
+        }
+    ),
+)
+TICKET = Schema(
+    "Ticket",
+    answer_object(
+        "A ticket.",
+        {
+            "ticket": described("A secret: everybody who has it can read these jobs.", STRING),
+            "expiresAt": TIME,
+        },
+    ),
+)
+
+
+def ticket_handlers(issuer: TicketIssuer) -> Handlers:
+    """Return the handler of the operation that issues tickets."""
+    return handlers_by_route(TicketRoutes(issuer), TICKETS)
+
+
+class TicketRoutes:
+    """The operation that issues tickets."""
+
+    def __init__(self, issuer: TicketIssuer) -> None:
+        self._issuer = issuer
+
+    @Operation(
+        "POST /tickets",
+        body=TICKET_REQUEST,
+        example={"jobs": ["3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"], "ttlSeconds": 300},
+        answers={201: Success("The ticket.", TICKET)},
+        errors=("JOB_NOT_FOUND", "UNAVAILABLE"),
+    )
+    def create_ticket(self, request: Request) -> Answer:
+        """Issue a ticket that opens some of your jobs, read-only, for up to 15 minutes.
+
+        Give it to a browser, which needs no access token then. It opens `GET /tickets/jobs/{asyncJobId}` and the paths below
+        it, and nothing else. It ends early for a job that is deleted.
+        """
+        owner, wanted = request.owner, checked(TICKET_REQUEST, request.json())
+        if ("jobs" in wanted) == ("scope" in wanted):
+            raise invalid_request(InputProblem("/jobs", "is required, or `scope`, and not both"))
+        jobs = [async_job_id.lower() for async_job_id in wanted["jobs"]] if "jobs" in wanted else None
+        if jobs is not None and not all(map(JOB_ID.fullmatch, jobs)):
+            raise JobNotFound
+        issued = self._issuer.issue(owner, jobs, timedelta(seconds=int(wanted.get("ttlSeconds", _LONGEST))))
+        return answer(201, {"ticket": issued.text, "expiresAt": rfc3339(issued.ticket.expires_at)})
+
+
+TICKETS = operations_of(TicketRoutes)

@@ -1,0 +1,53 @@
+"""Issue and check tickets, by which a browser reads jobs without its user's access token.
+
+The table stores a hash of each ticket. So there is no signing key to keep, share or rotate, a reader of the table, its
+stream or a backup cannot use a ticket, and a ticket's text shows neither its owner nor its jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import InvalidTicket
+from asyncjobs.core.job import JobKey, present_job
+from asyncjobs.core.ports import Store, Tickets
+from asyncjobs.core.ticket import MAX_TICKET, Ticket, new_ticket_text, ticket_hash
+
+
+class IssuedTicket(NamedTuple):
+    """A new ticket and its text, which only the answer that issues it has."""
+
+    ticket: Ticket
+    text: str
+
+
+class TicketIssuer:
+    """Issues tickets for jobs of their owner."""
+
+    def __init__(self, *, store: Store, tickets: Tickets, clock: Clock) -> None:
+        self._store = store
+        self._tickets = tickets
+        self._clock = clock
+
+    def issue(self, owner: str, async_job_ids: Iterable[str] | None, lifetime: timedelta = MAX_TICKET) -> IssuedTicket:
+        """Issue a ticket for these jobs, or for all of the owner's. Raises `JobNotFound` for any that is not the owner's."""
+        now = self._clock()
+        jobs = None if async_job_ids is None else self._created(owner, async_job_ids, now)
+        issued = IssuedTicket(Ticket(owner, jobs, now + min(lifetime, MAX_TICKET)), new_ticket_text())
+        self._tickets.put(ticket_hash(issued.text), issued.ticket)
+        return issued
+
+    def _created(self, owner: str, async_job_ids: Iterable[str], now: datetime) -> Mapping[str, datetime]:
+        keys = [JobKey(owner, async_job_id) for async_job_id in async_job_ids]
+        return {key.async_job_id: present_job(self._store.get(key), now).created_at for key in keys}
+
+
+def opened(text: str, *, tickets: Tickets, now: datetime) -> Ticket:
+    """Return the ticket with this text. Raises `InvalidTicket`, without a read for a text that is not a ticket's."""
+    ticket = tickets.get(ticket_hash(text))
+    if ticket is None or ticket.expires_at <= now:
+        raise InvalidTicket
+    return ticket

@@ -1,0 +1,146 @@
+"""The answers of the operations that a ticket opens, for real HTTP API events."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import Result
+from tests.support.factories import JOB_ID, NOW, new_job, running_job
+from tests.support.http_events import CANCEL, DELETE, JOB, RESULT, RETRY, TICKET, TICKET_JOB, TICKET_RESULT, Answer
+from tests.unit.http.in_memory_api import InMemoryApi
+
+OTHER = "00000000-0000-4000-8000-000000000001"
+SUCCESSORS = {TICKET_JOB: JOB, TICKET_RESULT: RESULT}
+"""The operation that answers the same to an access token."""
+
+
+def ticket_of(api: InMemoryApi, **body: Any) -> str:
+    text: str = api.call(TICKET, body=json.dumps(body or {"jobs": [JOB_ID]})).body["ticket"]
+    return text
+
+
+def read(api: InMemoryApi, route: str, ticket: str, async_job_id: str = JOB_ID, **query: str) -> Answer:
+    return api.call(route, owner="nobody", async_job_id=async_job_id, query={"ticket": ticket, **query})
+
+
+@pytest.mark.parametrize("route", SUCCESSORS)
+@pytest.mark.parametrize("location", [None, "results/3f2b8c1e/1"], ids=["inline", "in the bucket"])
+def test_ticket_answers_as_an_access_token_does(api: InMemoryApi, route: str, location: str | None) -> None:
+    job = running_job()
+    result = Result(text='{"pages": 9}') if location is None else Result(location=f"results/{JOB_ID}/{job.generation}/1")
+    api.add_jobs(job.completed(now=NOW, result=result))
+    expected, answer = api.call(SUCCESSORS[route], async_job_id=JOB_ID), read(api, route, ticket_of(api))
+    assert (answer.status, answer.text) == (expected.status, expected.text.replace("../../jobs", "../jobs"))
+
+
+def test_links_lead_to_operations_that_the_ticket_opens(api: InMemoryApi) -> None:
+    job = running_job()
+    api.add_jobs(job.completed(now=NOW, result=Result(location=f"results/{JOB_ID}/{job.generation}/1")))
+    body = read(api, TICKET_JOB, ticket_of(api)).body
+    # Relative to /api/v1/tickets/jobs/{asyncJobId}.
+    assert body["resultLocation"] == f"../jobs/{JOB_ID}/result"
+
+
+@pytest.mark.parametrize("route", SUCCESSORS)
+def test_ticket_may_be_in_the_header(api: InMemoryApi, route: str) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(text="9")))
+    headers = {"authorization": f"Bearer {ticket_of(api)}"}
+    assert api.call(route, owner="nobody", async_job_id=JOB_ID, headers=headers).status == 200
+
+
+def test_ticket_waits_for_a_change(api: InMemoryApi) -> None:
+    api.add_jobs(running_job())
+    ticket = ticket_of(api)
+    api.wait.events = [(3, running_job().completed(now=NOW, result=Result(text="9")))]
+    answer = read(api, TICKET_JOB, ticket, wait="20")
+    assert (answer.body["status"], answer.headers["preference-applied"]) == ("COMPLETED", "wait=20")
+
+
+def test_copy_that_is_current_is_304(api: InMemoryApi) -> None:
+    api.add_jobs(running_job())
+    ticket = ticket_of(api)
+    etag = read(api, TICKET_JOB, ticket).headers["etag"]
+    answer = api.call(TICKET_JOB, async_job_id=JOB_ID, query={"ticket": ticket}, headers={"if-none-match": etag})
+    assert answer.status == 304
+
+
+@pytest.mark.parametrize("route", SUCCESSORS)
+def test_each_wrong_ticket_is_the_same_401(api: InMemoryApi, route: str) -> None:
+    api.add_jobs(new_job())
+    ticket, expired = ticket_of(api), ticket_of(api, jobs=[JOB_ID], ttlSeconds=1)
+    api.clock.advance(seconds=1)
+    wrong = ("", "x", ticket[:-1], ticket + "A", ticket.swapcase(), expired)
+    answers = [read(api, route, text) for text in wrong]
+    answers += [
+        api.call(route, async_job_id=JOB_ID),
+        api.call(route, async_job_id=JOB_ID, query=f"ticket={ticket}&ticket={ticket}"),
+    ]
+    assert {(answer.status, answer.code) for answer in answers} == {(401, "INVALID_TICKET")}
+    assert all(answer == answers[0] for answer in answers)
+    assert answers[0].headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("route", SUCCESSORS)
+def test_job_that_is_not_on_the_ticket_is_404(api: InMemoryApi, route: str) -> None:
+    api.add_jobs(new_job(), new_job(async_job_id=OTHER))
+    ticket = ticket_of(api)
+    answers = [read(api, route, ticket, async_job_id) for async_job_id in (OTHER, "00000000-0000-4000-8000-000000000009", "x")]
+    assert [(answer.status, answer.code) for answer in answers] == [(404, "JOB_NOT_FOUND")] * 3
+
+
+def test_ticket_of_an_owner_opens_later_jobs_too_and_no_others(api: InMemoryApi) -> None:
+    ticket = ticket_of(api, scope="owner")
+    api.add_jobs(new_job(), new_job(async_job_id=OTHER, owner="bob"))
+    assert read(api, TICKET_JOB, ticket).status == 200
+    assert read(api, TICKET_JOB, ticket, OTHER).status == 404
+
+
+def test_ticket_ends_with_its_job(api: InMemoryApi) -> None:
+    body, key = {"jobType": "api.reads", "input": {"pages": 9}}, "key"
+    job = api.submit(body, key=key).body
+    ticket = ticket_of(api, jobs=[job["asyncJobId"]])
+    api.call(CANCEL, async_job_id=job["asyncJobId"])
+    assert api.call(DELETE, async_job_id=job["asyncJobId"]).status == 204
+    assert read(api, TICKET_JOB, ticket, job["asyncJobId"]).status == 404
+    api.clock.advance(seconds=1)
+    assert api.submit(body, key=key).body["asyncJobId"] == job["asyncJobId"]
+    assert read(api, TICKET_JOB, ticket, job["asyncJobId"]).status == 404
+
+
+def test_ticket_survives_a_retry(api: InMemoryApi) -> None:
+    job = api.submit({"jobType": "api.reads", "input": {"pages": 9}}).body
+    ticket = ticket_of(api, jobs=[job["asyncJobId"]])
+    for route in (CANCEL, RETRY):
+        api.call(route, async_job_id=job["asyncJobId"])
+    assert read(api, TICKET_JOB, ticket, job["asyncJobId"]).body["status"] == "PENDING"
+
+
+def test_unknown_parameter_is_400(api: InMemoryApi) -> None:
+    api.add_jobs(new_job())
+    answer = read(api, TICKET_JOB, ticket_of(api), owner="bob")
+    assert (answer.status, answer.pointers) == (400, ["/owner"])
+
+
+def test_text_of_another_form_does_not_read_the_table(api: InMemoryApi) -> None:
+    """Anybody can send one: these routes have no authorizer."""
+    api.tickets.is_down = True
+    api.store.failures.append(Unavailable("would be read"))
+    assert read(api, TICKET_JOB, "x" * 3000).status == 401
+
+
+def test_claims_do_not_replace_the_ticket(api: InMemoryApi) -> None:
+    # The gateway does not check the token of this route, so the event's owner proves nothing.
+    api.add_jobs(new_job())
+    assert api.call(TICKET_JOB, owner="alice", async_job_id=JOB_ID).status == 401
+
+
+def test_every_answer_keeps_the_ticket_out_of_referrers_and_caches(api: InMemoryApi) -> None:
+    api.add_jobs(replace(running_job(), started_at=NOW - timedelta(seconds=1)))
+    for answer in (read(api, TICKET_JOB, ticket_of(api)), read(api, TICKET_RESULT, ticket_of(api)), read(api, TICKET_JOB, "x")):
+        assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")
