@@ -643,6 +643,8 @@ def settings_variables() -> dict[str, set[str]]:
 
 OF_THE_SDK = {"AWS_ENDPOINT_URL"}
 """Variables that botocore reads."""
+OF_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+"""Variables that Lambda gives each function."""
 
 
 def test_functions_call_aws_unless_sam_local_sets_another_endpoint() -> None:
@@ -655,11 +657,13 @@ def test_function_has_exactly_the_variables_that_it_reads(function: str) -> None
     if "Admission" in {node.id for node in ast.walk(app(function)) if isinstance(node, ast.Name)}:
         asked |= attributes_of(source_of("limits/admission"), "settings")
     assert asked
-    assert set().union(*(settings_variables()[name] for name in asked)) == environment(function) - OF_THE_SDK
+    read = set().union(*(settings_variables()[name] for name in asked))
+    assert read - OF_LAMBDA == environment(function) - OF_THE_SDK
 
 
 def test_every_setting_is_read_by_a_function() -> None:
-    assert set().union(*settings_variables().values()) == set().union(*map(environment, FUNCTIONS)) - OF_THE_SDK
+    given = set().union(*map(environment, FUNCTIONS)) - OF_THE_SDK
+    assert set().union(*settings_variables().values()) == given | OF_LAMBDA
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -946,7 +950,7 @@ ITEMS = {
     "SubmitFunction": {
         "PutItem": {"job", "name", "ticket"},
         "GetItem": {"job", "lock", "durations"},
-        "UpdateItem": {"job", "lock", "rate", "slots"},
+        "UpdateItem": {"job", "lock", "rate"},
         "DeleteItem": {"job"},
     },
     "StatusFunction": {"GetItem": {"job", "durations", "ticket"}, "BatchGetItem": {"job"}},
@@ -969,16 +973,20 @@ def test_function_reaches_only_the_kinds_of_items_that_its_code_uses(function: s
     assert allowed == ITEMS[function]
 
 
-def test_status_writes_only_the_slots_of_waiting_requests() -> None:
+def test_status_only_reads() -> None:
     reading = ("Get", "BatchGet", "Query")
     actions = {action for action, _ in grants("StatusFunction")} - LOGS
     assert all(action.split(":")[1].startswith(reading) for action in actions)
-    (slots,) = optional_statements("StatusFunction", "WithMaxWaits")
+
+
+def test_api_functions_write_slots_of_waiting_requests_if_they_are_limited_and_no_other_function_does() -> None:
+    found = {name: optional_statements(name, "WithMaxWaits") for name in FUNCTIONS}
+    (slots,) = found.pop("StatusFunction")
+    assert found.pop("SubmitFunction") == [slots]
+    assert not any(found.values())
     assert (slots["Action"], slots["Resource"]) == ("dynamodb:UpdateItem", {"Fn::GetAtt": ["Table", "Arn"]})
     (prefix,) = slots["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
-    assert wait_slots_key("alice")["pk"]["S"].startswith(prefix.removesuffix("*"))
-    assert not to_item(new_job())["pk"]["S"].startswith(prefix.removesuffix("*"))
-    assert not [name for name in FUNCTIONS if name != "StatusFunction" and optional_statements(name, "WithMaxWaits")]
+    assert [kind for kind, key in KEYS.items() if fnmatch(key, prefix)] == ["slots"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -1012,29 +1020,27 @@ def test_optional_permissions_are_off_by_default() -> None:
     assert {parameters[name]["Default"] for name in ("MaxLiveJobsPerOwner", "MaxBacklog")} == {0}
 
 
+WRITES = {
+    "dynamodb": {"kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey", "kms:ReEncryptFrom", "kms:ReEncryptTo"},
+    "sqs": {"kms:GenerateDataKey"},
+    "s3": {"kms:GenerateDataKey"},
+    "lambda": set[str](),
+}
+"""What a service does with the key of a principal that writes, besides decrypting."""
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_role_uses_the_own_key_only_by_way_of_a_service(function: str) -> None:
-    found = optional_statements(function, "OwnKey")
-    assert found
-    for statement in found:
+def test_role_uses_the_own_key_only_by_way_of_the_services_that_its_function_uses(function: str) -> None:
+    calls = {action for action, _ in grants(function)}
+    writes = {"dynamodb", *(service for service, call in (("sqs", "sqs:SendMessage"), ("s3", "s3:PutObject")) if call in calls)}
+    used = {"lambda", *(action.split(":")[0] for action in calls - LOGS)}  # Lambda decrypts the environment
+    found: dict[str, set[str]] = {}
+    for statement in optional_statements(function, "OwnKey"):
         assert statement["Resource"] == ref("KmsKeyArn")
-        services = listed(statement["Condition"]["StringLike"]["kms:ViaService"])
-        assert {service["Fn::Sub"].split(".")[0] for service in services} <= {"dynamodb", "lambda", "s3", "sqs"}
-        assert all(service["Fn::Sub"].endswith(".${AWS::Region}.amazonaws.com*") for service in services)
-        assert not [action for action in listed(statement["Action"]) if "*" in action]
-
-
-def test_status_gives_the_own_key_to_no_principal() -> None:
-    actions = [action for each in optional_statements("StatusFunction", "OwnKey") for action in listed(each["Action"])]
-    assert "kms:CreateGrant" not in actions
-
-
-@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name != "StatusFunction"])
-def test_role_gives_the_own_key_to_no_principal_but_dynamodb(function: str) -> None:
-    (grant,) = [each for each in optional_statements(function, "OwnKey") if "kms:CreateGrant" in listed(each["Action"])]
-    assert grant["Action"] == "kms:CreateGrant"
-    assert grant["Condition"]["Bool"] == {"kms:GrantIsForAWSResource": "true"}
-    assert grant["Condition"]["StringLike"]["kms:ViaService"]["Fn::Sub"].startswith("dynamodb.")
+        service, region = statement["Condition"]["StringLike"]["kms:ViaService"]["Fn::Sub"].split(".", 1)
+        assert region == "${AWS::Region}.amazonaws.com*"
+        found[service] = set(listed(statement["Action"]))
+    assert found == {service: {"kms:Decrypt", *(WRITES[service] if service in writes else ())} for service in used}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
