@@ -25,6 +25,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     mappings.read_numbers,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,
+    s3.refuse_tags_of_deleted_objects,
     sam.transform_with_parameters,
 )
 

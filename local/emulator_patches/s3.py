@@ -1,6 +1,7 @@
 # ruff: noqa: SLF001 - gaps are closed inside the emulator
-"""S3 buckets: lifecycles."""
+"""S3 buckets: lifecycles, and the tags of deleted objects."""
 
+from collections.abc import Callable
 from typing import Any
 
 from local.emulator_patches.emulator import Properties, after_provisioning, module
@@ -9,6 +10,26 @@ from local.emulator_patches.emulator import Properties, after_provisioning, modu
 def obey_lifecycles() -> None:
     """Give a bucket the rules of its `LifecycleConfiguration`. The emulator ignores the property."""
     after_provisioning("AWS::S3::Bucket", _set_lifecycle)
+
+
+def refuse_tags_of_deleted_objects() -> None:
+    """Answer 405 to reads and writes of an object's tags if its newest version is a delete marker. The emulator answers 404."""
+    s3 = module("services.s3")
+    for name in ("_get_object_tagging", "_put_object_tagging", "_delete_object_tagging"):
+        setattr(s3, name, _unless_deleted(s3, getattr(s3, name)))
+
+
+def _unless_deleted(s3: Any, answer: Callable[..., Any]) -> Callable[..., Any]:
+    def answered(bucket: str, key: str, *more: Any) -> Any:
+        newest = (s3._object_versions.get((bucket, key)) or [{}])[-1]
+        is_of_a_version = "versionId" in (more[-1] or {})
+        return (
+            s3._delete_marker_read_refused(newest)
+            if newest.get("is_delete_marker") and not is_of_a_version
+            else answer(bucket, key, *more)
+        )
+
+    return answered
 
 
 def _set_lifecycle(bucket: str, properties: Properties) -> None:

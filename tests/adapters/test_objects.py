@@ -214,7 +214,7 @@ def test_missing_upload_is_kept_and_deleted_in_vain(objects: Objects) -> None:
 
 
 def test_upload_that_was_deleted_in_a_bucket_with_versions_counts_as_missing(s3: S3) -> None:
-    # Under a delete marker, S3 has no tags to answer with: 405. The local engine answers 404.
+    # Under a delete marker, S3 has no tags to answer with: 405.
     job = new_job()
     with Stubber(s3.client) as stub:
         stub.add_client_error("put_object_tagging", "MethodNotAllowed", http_status_code=405)

@@ -217,6 +217,32 @@ def test_released_ignores_lifecycles(released: Deployed) -> None:
         released.client("s3").get_bucket_lifecycle_configuration(Bucket=released.outputs["Bucket"])
 
 
+def test_tags_of_a_deleted_object_are_refused(twin: Deployed) -> None:
+    assert _answers_about_tags_of_a_deleted_object(twin) == [405] * 3
+
+
+def test_released_misses_the_tags_of_a_deleted_object(released: Deployed) -> None:
+    assert _answers_about_tags_of_a_deleted_object(released) == [404] * 3
+
+
+def _answers_about_tags_of_a_deleted_object(deployed: Deployed) -> list[int]:
+    s3 = deployed.client("s3")
+    place = {"Bucket": "versioned", "Key": "deleted"}
+    s3.create_bucket(Bucket=place["Bucket"])
+    s3.put_bucket_versioning(Bucket=place["Bucket"], VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(**place, Body=b"x")
+    kept = {"TagSet": [{"Key": "kept", "Value": "x"}]}
+    s3.put_object_tagging(**place, Tagging=kept)
+    assert s3.get_object_tagging(**place)["TagSet"] == kept["TagSet"]
+    s3.delete_object(**place)
+    answers = []
+    for call, more in ((s3.get_object_tagging, {}), (s3.put_object_tagging, {"Tagging": kept}), (s3.delete_object_tagging, {})):
+        with pytest.raises(ClientError) as refused:
+            call(**place, **more)
+        answers.append(refused.value.response["ResponseMetadata"]["HTTPStatusCode"])
+    return answers
+
+
 def test_embedded_metric_is_stored(twin: Deployed) -> None:
     assert _calls_counted_after_one(twin) >= 1
 
