@@ -136,10 +136,25 @@ def test_submit_of_nulls_is_a_tracked_job(api: InMemoryApi) -> None:
 
 
 def test_upload_without_a_type_is_of_bytes(api: InMemoryApi) -> None:
-    for body in ({"contentLength": 0}, {"contentLength": 0, "contentType": None}):
+    # Browsers call a file of an unknown type "".
+    for body in ({"contentLength": 0}, {"contentLength": 0, "contentType": None}, {"contentLength": 0, "contentType": ""}):
         answer = api.upload(body)
         assert answer.status == 201
         assert answer.body["headers"].items() >= {"content-type": "application/octet-stream", "content-length": "0"}.items()
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain;charset=utf-8",
+        'text/html ; charset="utf-8"',
+        "text/plain; charset=utf-8; format=flowed",
+        'multipart/mixed; boundary="a b(c)"',
+    ],
+)
+def test_upload_has_a_type_as_clients_write_it(api: InMemoryApi, content_type: str) -> None:
+    answer = api.upload({"contentLength": 0, "contentType": content_type})
+    assert (answer.status, answer.body["headers"]["content-type"]) == (201, content_type)
 
 
 def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
@@ -164,6 +179,9 @@ def test_problem_does_not_quote_the_body(api: InMemoryApi) -> None:
         ({"contentLength": 1, "contentType": "pdf"}, ["/contentType"]),
         ({"contentLength": 1, "contentType": "a/b\r\nx: y"}, ["/contentType"]),
         ({"contentLength": 1, "contentType": "a/b\n"}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": 'a/b; c="d\r\ne"'}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": 'a/b; c="d'}, ["/contentType"]),
+        ({"contentLength": 1, "contentType": "a/b;"}, ["/contentType"]),
         ({"contentLength": 1, "key": "mine"}, ["/key"]),
         ([], [""]),
     ],

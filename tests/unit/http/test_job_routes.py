@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from enum import IntEnum
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel, TypeAdapter
 
 from asyncjobs.core.job import AsyncJob, JobFailure, Result, job_id_for
+from asyncjobs.http.job_routes import input_of
+from asyncjobs.http.request import Request
 from tests.support.factories import NOW, OWNER, new_job
-from tests.support.http_events import JOB, Answer
+from tests.support.http_events import JOB, Answer, http_event
 from tests.unit.http.in_memory_api import FAILURE, SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait
 
 
@@ -103,6 +107,47 @@ def test_text_in_the_query_keeps_its_commas(api: InMemoryApi) -> None:
 def test_optional_list_is_read_by_the_schema_of_its_items(api: InMemoryApi) -> None:
     assert search(api, query="pages=1,2&pages=3").status == 202
     assert stored_input(api)["pages"] == [1, 2, 3]
+
+
+class Level(IntEnum):
+    """How much."""
+
+    LOW = 1
+    HIGH = 2
+
+
+class Filters(BaseModel):
+    """Fields whose types have names, or are told by their values."""
+
+    level: Level = Level.LOW
+    other: Level | None = None
+    levels: list[Level] = []
+    version: Literal[2, "latest", True] = "latest"
+    first: Literal[1] = 1
+    span: tuple[int, str] = (0, "")
+    sizes: set[int] = set()
+    exact: bool = False
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        ("level=2", {"level": 2}),
+        ("other=2", {"other": 2}),
+        ("levels=1,2&levels=2", {"levels": [1, 2, 2]}),
+        ("version=2", {"version": 2}),
+        ("version=latest", {"version": "latest"}),
+        ("first=1", {"first": 1}),
+        ("span=3,4", {"span": [3, "4"]}),
+        ("sizes=3&sizes=4", {"sizes": [3, 4]}),
+        ("exact=True", {"exact": True}),
+        ("exact=FALSE", {"exact": False}),
+        ("exact=yes", {"exact": "yes"}),
+    ],
+)
+def test_type_of_a_field_is_found_wherever_its_schema_is(query: str, value: Any) -> None:
+    request = Request(http_event(SEARCH_SYNCHRONOUS, "alice", query=query))
+    assert input_of(request, TypeAdapter(Filters).json_schema()) == value
 
 
 @pytest.mark.parametrize("subject", ["a\x00b", "\ud800", "a\ufffdb"], ids=ascii)

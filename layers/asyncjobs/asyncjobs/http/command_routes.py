@@ -29,6 +29,8 @@ from asyncjobs.service.submit import SubmitRequest
 if TYPE_CHECKING:
     from asyncjobs.tracking.worker_token import WorkerToken
 
+_NAME = "[A-Za-z0-9!#$&^_.+-]+"
+_QUOTED_TEXT = r'"[ !#-\[\]-~]*"'
 UPLOAD_REQUEST = Schema(
     "UploadRequest",
     nulls_left_out(
@@ -41,8 +43,8 @@ UPLOAD_REQUEST = Schema(
                 "contentType": {
                     "type": "string",
                     "maxLength": 100,
-                    # RFC 9110 8.3, without characters that could end a header.
-                    "pattern": "^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(; ?[A-Za-z0-9-]+=[A-Za-z0-9._-]+)?$",
+                    # RFC 9110 8.3, without characters that could end a header. Browsers give a file of an unknown type "".
+                    "pattern": f"^({_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|{_QUOTED_TEXT}))*)?$",
                 },
                 "contentLength": {"type": "integer", "minimum": 0, "maximum": MAX_UPLOAD},
             },
@@ -195,7 +197,7 @@ class CommandRoutes:
         that no job's input names is deleted after a day.
         """
         owner, wanted = request.owner, checked(self._upload_body, request.json())
-        content_type, size = wanted.get("contentType", "application/octet-stream"), int(wanted["contentLength"])
+        content_type, size = wanted.get("contentType") or "application/octet-stream", int(wanted["contentLength"])
         upload = self._commands.upload(owner, content_type=content_type, size=size)
         body = {
             "key": upload.key,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain, repeat
 from typing import Any
 
 from asyncjobs.core.errors import InputProblem
@@ -17,6 +18,7 @@ from asyncjobs.jobtypes.json_schema import pointer
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,37})")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,37})([.][0-9]{1,37})?([eE][+-]?[0-9]{1,2})?")
 _BOOLEANS = {"true": True, "false": False}
+_TYPES: Mapping[type, str] = {bool: "boolean", int: "integer", float: "number"}
 
 
 def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
     body = request.json() if request.has_body else {}
     if not isinstance(body, dict):
         raise invalid_request(InputProblem("", "must be an object"))
-    query, path, fields = request.query, request.path, schema.get("properties", {})
-    lists = {name: items for name in query if (items := _items(fields.get(name, {}))) is not None}
+    query, path = request.query, request.path
+    fields = {name: list(_alternatives(field, schema)) for name, field in schema.get("properties", {}).items()}
+    lists = {name: each for name in query for each in fields.get(name, ()) if "array" in _own_types(each)}
     twice = (body.keys() & (query.keys() | path.keys())) | (query.keys() & path.keys())
     twice |= {name for name, values in query.items() if len(values) > 1 and name not in lists}
     # The gateway decodes paths, and replaces what is not UTF-8.
@@ -42,39 +45,41 @@ def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
         raise invalid_request(*problems)
     for name, values in query.items():
         if name in lists:
-            body[name] = [_value(text, lists[name]) for text in texts_of(values)]
+            items = chain(lists[name].get("prefixItems", ()), repeat(lists[name].get("items", {})))
+            body[name] = [
+                _value(text, _alternatives(item, schema)) for text, item in zip(texts_of(values), items, strict=False)
+            ]
         else:
-            body[name] = _value(text_of(values[0]), fields.get(name, {}))
-    return {**body, **{name: _value(text, fields.get(name, {})) for name, text in path.items()}}
+            body[name] = _value(text_of(values[0]), fields.get(name, ()))
+    return {**body, **{name: _value(text, fields.get(name, ())) for name, text in path.items()}}
 
 
-def _value(text: str, schema: Mapping[str, Any]) -> Any:
-    types = _types(schema)
+def _value(text: str, alternatives: Iterable[Mapping[str, Any]]) -> Any:
+    """Return what the text stands for: a number or a boolean, if one of the schemas allows such values."""
+    types = {name for each in alternatives for name in _own_types(each)}
     if types & {"integer", "number"} and _NUMBER.fullmatch(text) and len(significant_digits(text)) <= MAX_DIGITS:
         # The schema decides whether an integer may be written so.
         return int(text) if _INTEGER.fullmatch(text) else exact_number(text)
-    if "boolean" in types and text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if "boolean" in types:
+        # As programs write them: `True` is Python's.
+        return _BOOLEANS.get(text.lower(), text)
     return text
 
 
-def _items(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the schema of a list's items; None for a field that allows no list."""
-    lists = (each for each in _alternatives(schema) if "array" in _own_types(each))
-    return next((each.get("items", {}) for each in lists), None)
-
-
-def _types(schema: Mapping[str, Any]) -> set[str]:
-    """Return the types that the schema names, also those of an optional field."""
-    return {name for each in _alternatives(schema) for name in _own_types(each)}
-
-
-def _alternatives(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _alternatives(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schema and those that it is made of: of an optional field, of an enum, of a type with a name."""
     yield schema
-    for option in schema.get("anyOf", ()):
-        yield from _alternatives(option)
+    parts = [part for keyword in ("anyOf", "oneOf", "allOf") for part in schema.get(keyword, ())]
+    name = schema.get("$ref", "").removeprefix("#/$defs/")
+    if name:
+        parts.append(root["$defs"][name])
+    for part in parts:
+        yield from _alternatives(part, root)
 
 
-def _own_types(schema: Mapping[str, Any]) -> Sequence[str]:
-    found = schema.get("type", ())
-    return (found,) if isinstance(found, str) else found
+def _own_types(schema: Mapping[str, Any]) -> Collection[str]:
+    if "type" in schema:
+        found = schema["type"]
+        return (found,) if isinstance(found, str) else found
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    return {_TYPES[type(value)] for value in values if type(value) in _TYPES}
