@@ -114,7 +114,7 @@ def measure(jobs: int, *, processor: float, answer: float, time_limit: float) ->
     for job in due_jobs(jobs):
         table.put_item(TableName="jobs", Item=to_item(job))
     dynamodb = Priced(table, processor=processor, answer=answer)
-    sqs = Priced(MemorySqs(lambda: NOW, url=URL), processor=processor, answer=answer)
+    sqs = Priced(MemorySqs(lambda: NOW, urls=(URL,)), processor=processor, answer=answer)
     found: list[float] = []
 
     class NotingStore(DynamoStore):

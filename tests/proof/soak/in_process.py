@@ -24,6 +24,7 @@ from asyncjobs.core.errors import (
     JobHasEnded,
     JobNotFinished,
     JobNotFound,
+    JobNotRetryable,
     NotAdmitted,
     Unavailable,
 )
@@ -62,7 +63,7 @@ _DEEPEST = 4
 _INTERRUPTED = 0.03
 """The probability that others act before or after a call."""
 _BACKLOG = 40
-_MAX_LIVE, _MAX_BACKLOG, _RATE = 10, 35, SubmitRate(20, 20)
+_MAX_LIVE, _MAX_BACKLOG, _RATE = 10, 8, SubmitRate(20, 20)
 """Limits that reject some submits."""
 _INPUTS = 5
 """The number of different inputs of jobs that are locked by their input."""
@@ -195,9 +196,10 @@ class World:
             self.report,
             self.cancel,
             self.delete,
+            self.retry_job,
             self.sweep,
         )
-        self.chance.choices(actions, (60, 12, 10, 6, 6, 3, 2, 1))[0]()
+        self.chance.choices(actions, (60, 12, 10, 6, 6, 3, 2, 2, 1))[0]()
 
     def submit(self) -> None:
         """Submit a new task."""
@@ -249,6 +251,20 @@ class World:
                 self._commands(process).delete(key.owner, key.async_job_id)
                 self.happened["deleted"] += 1
             except (JobNotFound, JobNotFinished, Unavailable):
+                pass
+
+    def retry_job(self) -> None:
+        """Retry a job that failed or was cancelled, as its owner."""
+        if not self._tasks:
+            return
+        key = self._one_of_the_last(100)
+        with self._process() as process:
+            try:
+                _, token = self._commands(process).retry(key.owner, key.async_job_id)
+                self.happened["retried"] += 1
+                if token is not None:
+                    self._worker_tokens.append((key, token))
+            except (JobNotFound, JobNotRetryable, NotAdmitted, Unavailable):
                 pass
 
     def report(self) -> None:

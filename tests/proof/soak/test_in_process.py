@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from asyncjobs.core.errors import Busy, SubmitRateExceeded, TooManyLiveJobs
 from asyncjobs.core.job import FENCE, AsyncJob
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
@@ -34,7 +35,8 @@ def test_no_job_is_lost_under_any_fault() -> None:
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}"
     assert numbers.jobs == 5_000
     assert numbers.duplicates > 0  # otherwise no important process was killed
-    for happened in ("cancelled", "deleted", "reported", "rejected_SubmitRateExceeded", "rejected_TooManyLiveJobs"):
+    rejected = [f"rejected_{limit.__name__}" for limit in (Busy, SubmitRateExceeded, TooManyLiveJobs)]
+    for happened in ("cancelled", "deleted", "reported", "retried", *rejected):
         assert f"{happened} " in said[0]
 
 

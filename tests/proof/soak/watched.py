@@ -27,7 +27,7 @@ class Watched(dict[JobKey, AsyncJob]):
         old = self.get(key)
         super().__setitem__(key, new)
         if old is not None and old.generation != new.generation:
-            # Nothing retries here: the earlier job has been deleted, and its id is free again.
+            # The earlier job has been retried, or was deleted, and its id is free again.
             if not old.is_finished:
                 self.broken.append(f"{key.async_job_id}: I5: {old.status} gave way to another generation")
             old = None

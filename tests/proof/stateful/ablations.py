@@ -17,9 +17,10 @@ from asyncjobs.aws import dynamodb_jobs, sqs
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.items import milliseconds_value, primary_key
 from asyncjobs.aws.s3 import S3Objects, _S3ResultWriter
+from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core import job
 from asyncjobs.core.errors import JobNotFound, Unavailable
-from asyncjobs.core.job import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, JobKey, Result, Status
+from asyncjobs.core.job import FENCE, FENCE_AND_REPORT, AsyncJob, JobFailure, JobKey, Priority, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
 from asyncjobs.core.ports import Lost, ResultWriter
@@ -186,6 +187,16 @@ def _finish_carelessly(self: _S3ResultWriter, rest: bytes) -> Result:
         return Result(location=self._object["Key"])
 
 
+# ── Queues ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class ResendsToStandard(SqsQueue):
+    """A queue that sends batches, as the sweeper does, to the queue of standard priority."""
+
+    def send_all(self, messages: Sequence[JobMessage]) -> Sequence[JobMessage]:
+        return super().send_all([replace(message, priority=Priority.STANDARD) for message in messages])
+
+
 # ── Cancel, dead letters, release ──────────────────────────────────────────────────────────────────
 
 
@@ -337,6 +348,9 @@ ABLATIONS = {
         caught_as=caught("F18"),
         job_types=("play.raises", "play.retries"),
         rules=("deliver", "deliver_again", "go_on", "finish"),
+    ),
+    "one queue for the sweeper's messages of all priorities": Ablation(
+        parts=Parts(queue=ResendsToStandard), caught_as=caught("priority"), rules=("advance", "sweep", "finish")
     ),
     "dead letters fail their jobs": Ablation(
         parts=Parts(bury=_bury),

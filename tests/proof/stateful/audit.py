@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncjobs.aws.items import from_item
-from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, DuePart, Status
+from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, DuePart, Priority, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.http.render import job_body
 from tests.proof.stateful import jobs
@@ -22,8 +22,9 @@ from tests.proof.stateful.answers import Answers
 from tests.proof.stateful.ledger import Generation, Ledger, Numbers, effect_key_of, violated
 from tests.proof.stateful.memory.dynamodb import Write
 from tests.proof.stateful.memory.s3 import StoredObject
+from tests.proof.stateful.memory.sqs import Message
 from tests.proof.stateful.scheduler import Invocation
-from tests.proof.stateful.world import MAX_LIVE, QUICK, Start, World, is_job
+from tests.proof.stateful.world import MAX_LIVE, QUEUE_URLS, QUICK, Start, World, is_job
 
 LIKE_THE_RECORD = timedelta(milliseconds=1)
 """The differences that a record cannot show."""
@@ -460,12 +461,25 @@ class Audit:
             job_type = None if message.sent_by is None else JobMessage.parse(message.body).job_type
             if job_type is not None and self._world.all_job_types[job_type].tracked:
                 violated("F23", f"{message.sent_by} sent a message about a job that no worker of ours does.")
+            self._judge_queue(message)
             is_by_worker = message.sent_by is not None and message.sent_by.role == "worker"
             if is_by_worker and JobMessage.parse(message.body).exclusive_key is not None:
                 self._ledger.count("a waiting job woken")
             elif is_by_worker:
                 violated("F23", f"{message.sent_by} sent a message to its own queue.")
         self._seen_messages = len(self._world.queue.sent)
+
+    def _judge_queue(self, message: Message) -> None:
+        """Check that the message is in the queue of its job's priority."""
+        if message.sent_by is None:
+            return
+        generation = self._ledger.by_gen.get(JobMessage.parse(message.body).generation)
+        if generation is None:
+            return
+        if generation.created.priority is not Priority.STANDARD:
+            self._ledger.count("a message of another priority")
+        if message.url != QUEUE_URLS[generation.created.priority]:
+            violated("priority", f"{message.sent_by} sent {generation.created.key} to {message.url}.")
 
     # ── The final state ────────────────────────────────────────────────────────────────────────────
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RULE_MARKER, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from asyncjobs.core.errors import JobNotFound
-from asyncjobs.core.job import HEARTBEAT, RETRYABLE, AsyncJob, Status
+from asyncjobs.core.job import HEARTBEAT, RETRYABLE, AsyncJob, Priority, Status
 from tests.proof.stateful.audit import Audit
 from tests.proof.stateful.ledger import Numbers, Violation, violated
 from tests.proof.stateful.scheduler import Decision, Invocation
-from tests.proof.stateful.world import JOB_TYPES, OWNERS, QUEUE_URL, Parts, Request, World
+from tests.proof.stateful.world import JOB_TYPES, OWNERS, QUEUE_URLS, Parts, Request, World
 
 KINDS = st.integers(0, len(JOB_TYPES) - 1)
 TYPES_OF_A_RUN: list[tuple[str, ...]] = [
@@ -51,10 +51,16 @@ PLANS = st.sampled_from([Plan(calls, then) for calls in range(6) for then in (*_
 SHORT_PLANS = st.sampled_from([Plan(calls, then) for calls in range(2) for then in (*_OFTEN, *_SELDOM)])
 REQUESTS = st.sampled_from(
     [
-        {"owner": owner, "key": key, "is_large": is_large, "delay": delay}
+        {"owner": owner, "key": key, "is_large": is_large, "delay": delay, "priority": priority}
         for key in (None, "k1", "k2")
         for owner in OWNERS
-        for is_large, delay in ((False, 0), (False, 0), (True, 0), (False, 45))
+        for is_large, delay, priority in (
+            (False, 0, None),
+            (False, 0, Priority.HIGH),
+            (False, 0, Priority.LOW),
+            (True, 0, None),
+            (False, 45, None),
+        )
     ]
 )
 SKEWS = st.sampled_from([0, 0, 0, -8, 8, -600, 600])
@@ -257,7 +263,7 @@ class Machine(RuleBasedStateMachine):
                 queue.purge()
             case "garbage":
                 # F19: a malformed message among the others.
-                queue.send_message(QueueUrl=QUEUE_URL, MessageBody="no job message")
+                queue.send_message(QueueUrl=QUEUE_URLS[Priority.STANDARD], MessageBody="no job message")
             case "input":
                 # F41: an input vanishes from the bucket.
                 for location in [key for key in self.world.bucket.objects if key.startswith("inputs/")][which : which + 1]:
@@ -325,7 +331,7 @@ class Machine(RuleBasedStateMachine):
         name = self.types[kind % len(self.types)]
         job_type = self.world.all_job_types[name]
         if job_type.tracked:
-            return Request(**{**asked, "is_large": False}, job_type=name, number=0)
+            return Request(**{**asked, "is_large": False, "priority": None}, job_type=name, number=0)
         # Jobs that are compared by their input have the same one.
         is_same = job_type.dedupe or (job_type.exclusive is not None and job_type.exclusive.scope == "INPUT")
         return Request(**asked, job_type=name, number=0 if is_same else len(self.requests))

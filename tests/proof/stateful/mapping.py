@@ -1,4 +1,4 @@
-"""Lambda's event source mapping for SQS: it polls, invokes, and deletes the messages that the function does not report.
+"""Lambda's event source mappings for SQS: each polls, invokes, and deletes the messages that the function does not report.
 
 The rules are those of the protocol's F15 to F23 and of Lambda's documentation; `test_mapping.py` tests each.
 """
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.proof.stateful.memory.sqs import MemorySqs
+
+_SERVICE = "https://sqs/"
+_ARN = "arn:aws:sqs:us-east-1:000000000000:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,19 @@ class Batch:
 
 
 class EventSourceMapping:
-    """The mapping of a queue to a function with `ReportBatchItemFailures`."""
+    """The mappings of queues to a function with `ReportBatchItemFailures`. The one whose message came first polls."""
 
-    def __init__(self, queue: MemorySqs, *, url: str = "https://sqs/jobs") -> None:
+    def __init__(self, queue: MemorySqs) -> None:
         self._queue = queue
-        self._url = url
 
     def poll(self, size: int) -> Batch | None:
-        """Receive up to `size` visible messages."""
-        received = self._queue.receive_message(QueueUrl=self._url, MaxNumberOfMessages=size).get("Messages", [])
-        return Batch([_record(message) for message in received]) if received else None
+        """Receive up to `size` visible messages of one queue."""
+        # Those that are received too often become dead letters instead.
+        for url in dict.fromkeys(message.url for message in self._queue.visible()):
+            received = self._queue.receive_message(QueueUrl=url, MaxNumberOfMessages=size).get("Messages", [])
+            if received:
+                return Batch([_record(message) for message in received])
+        return None
 
     def poll_again(self, message_id: str) -> Batch:
         """Receive a message again, even while it is hidden or after it was deleted: a standard queue may do that."""
@@ -53,7 +59,8 @@ class EventSourceMapping:
         failed = _failed(batch, answer)
         for record in batch.records:
             if record["messageId"] not in failed:
-                self._queue.delete_message(QueueUrl=self._url, ReceiptHandle=record["receiptHandle"])
+                url = f"{_SERVICE}{record['eventSourceARN'].removeprefix(_ARN)}"
+                self._queue.delete_message(QueueUrl=url, ReceiptHandle=record["receiptHandle"])
 
 
 def _failed(batch: Batch, answer: object) -> frozenset[str]:
@@ -81,6 +88,6 @@ def _record(message: Mapping[str, Any]) -> dict[str, Any]:
         "attributes": dict(message["Attributes"]),
         "messageAttributes": {},
         "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:jobs",
+        "eventSourceARN": f"{_ARN}{message['QueueUrl'].removeprefix(_SERVICE)}",
         "awsRegion": "us-east-1",
     }

@@ -28,6 +28,7 @@ SIGHTS = {
         "a waiting job cancelled",
         "a message in the dead-letter queue",
         "a result in the bucket",
+        "a message of another priority",
     },
     Features: {
         "a job deleted",
@@ -57,6 +58,7 @@ SIGHTS = {
         "a job retried",
         "a job rejected for its owner's unfinished jobs",
         "a job rejected for its owner's rate",
+        "a message of another priority",
     },
 }
 """The events that a run must contain to prove something."""

@@ -12,7 +12,7 @@ from tests.proof.stateful.mapping import Batch, EventSourceMapping
 from tests.proof.stateful.memory.sqs import MemorySqs
 from tests.support.fakes import FakeClock
 
-URL = "https://sqs/jobs"
+URL, OTHER = "https://sqs/jobs", "https://sqs/others"
 
 
 class MappedQueue:
@@ -22,9 +22,9 @@ class MappedQueue:
         self.clock = FakeClock(datetime(2026, 11, 21, tzinfo=UTC))
         self.dead = MemorySqs(self.clock)
         self.queue = MemorySqs(
-            self.clock, url=URL, visibility=timedelta(seconds=30), max_receive_count=3, dead_letters=self.dead
+            self.clock, urls=(URL, OTHER), visibility=timedelta(seconds=30), max_receive_count=3, dead_letters=self.dead
         )
-        self.mapping = EventSourceMapping(self.queue, url=URL)
+        self.mapping = EventSourceMapping(self.queue)
         for body in "abc":
             self.queue.send_message(QueueUrl=URL, MessageBody=body)
 
@@ -61,6 +61,21 @@ def test_received_message_is_hidden_until_its_timeout(mapped: MappedQueue) -> No
     assert mapped.mapping.poll(10) is None
     mapped.clock.advance(seconds=30)
     assert bodies(mapped.poll()) == ["a", "b", "c"]
+
+
+def test_batch_is_of_one_queue(mapped: MappedQueue) -> None:
+    for _ in range(2):
+        mapped.queue.send_message(QueueUrl=OTHER, MessageBody="other")
+    mapped.queue.send_message(QueueUrl=URL, MessageBody="d")
+    batches = [mapped.poll(), mapped.poll()]
+    assert [bodies(batch) for batch in batches] == [["a", "b", "c", "d"], ["other", "other"]]
+    with pytest.raises(ClientError, match="receipt handle is invalid"):
+        mapped.queue.change_message_visibility(
+            QueueUrl=URL, ReceiptHandle=batches[1].records[0]["receiptHandle"], VisibilityTimeout=5
+        )
+    for batch in batches:
+        mapped.mapping.conclude(batch, None)
+    assert mapped.left == []
 
 
 def test_delayed_message_waits(mapped: MappedQueue) -> None:

@@ -219,7 +219,7 @@ def test_sqs_behaves_as_moto(calls: list[str]) -> None:
     url = client.create_queue(QueueName="jobs", Attributes={"RedrivePolicy": policy, "VisibilityTimeout": "1000"})["QueueUrl"]
     now = datetime.now(UTC)
     buried = MemorySqs(lambda: now)
-    memory = MemorySqs(lambda: now, url=url, visibility=timedelta(seconds=1000), max_receive_count=3, dead_letters=buried)
+    memory = MemorySqs(lambda: now, urls=(url,), visibility=timedelta(seconds=1000), max_receive_count=3, dead_letters=buried)
     try:
         assert played(memory, url, calls) == played(client, url, calls)
         assert len(buried.messages) == len(client.receive_message(QueueUrl=dead, MaxNumberOfMessages=10).get("Messages", []))

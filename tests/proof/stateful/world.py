@@ -53,7 +53,7 @@ from tests.template.source import resource
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OWNERS = ("alice", "bob")
-QUEUE_URL = "https://sqs/jobs"
+QUEUE_URLS = {priority: f"https://sqs/{priority}" for priority in Priority}
 
 TIMEOUTS = {
     "submit": timedelta(seconds=25),
@@ -115,6 +115,7 @@ class Request:
     number: int
     is_large: bool = False
     delay: int = 0
+    priority: Priority | None = None
 
     @property
     def is_once(self) -> bool:
@@ -123,13 +124,13 @@ class Request:
 
     def means_the_same_job_as(self, other: Request) -> bool:
         """Return whether both must get the same job."""
-        return self == other or (self.is_once and self == replace(other, delay=self.delay))
+        return self == other or (self.is_once and self == replace(other, delay=self.delay, priority=self.priority))
 
     @property
     def body(self) -> SubmitRequest:
         padding = "x" * 3000 if self.is_large else ""
         part = {} if self.job_type == jobs.ELSEWHERE.name else {"number": self.number, "padding": padding}
-        return SubmitRequest(job_type=self.job_type, input=part, delay=timedelta(seconds=self.delay))
+        return SubmitRequest(job_type=self.job_type, input=part, delay=timedelta(seconds=self.delay), priority=self.priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,7 @@ class Parts:
 
     store: Callable[..., DynamoStore] = DynamoStore
     objects: Callable[..., S3Objects] = S3Objects
+    queue: Callable[..., SqsQueue] = SqsQueue
     commands: type[Commands] = Commands
     inline_executor: type[InlineExecutor] = InlineExecutor
     worker_locks: type[Locks] = Locks
@@ -212,14 +214,14 @@ class World:
         self.dead_letters = MemorySqs(lambda: self.now, retention=timedelta(days=14))
         self.queue = MemorySqs(
             lambda: self.now,
-            url=QUEUE_URL,
+            urls=QUEUE_URLS.values(),
             visibility=VISIBILITY,
             max_receive_count=MAX_RECEIVE_COUNT,
             dead_letters=self.dead_letters,
             writer=writer,
         )
         self.bucket = MemoryS3(writer=writer)
-        self.mapping = EventSourceMapping(self.queue, url=QUEUE_URL)
+        self.mapping = EventSourceMapping(self.queue)
         self.all_job_types = _job_types()
         self.job_types = dict(self.all_job_types)
         self._build(parts)
@@ -235,7 +237,7 @@ class World:
             return Wire(client, service, self.scheduler)
 
         self.store = parts.store("jobs", wire(self.table, "dynamodb"))
-        sqs = SqsQueue(dict.fromkeys(Priority, QUEUE_URL), wire(self.queue, "sqs"))
+        sqs = parts.queue(QUEUE_URLS, wire(self.queue, "sqs"))
         objects = parts.objects("jobs", wire(self.bucket, "s3"))
         common: Any = {
             "store": self.store,

@@ -1,11 +1,11 @@
-"""SQS in memory: a standard queue with visibility, delay, retention, receive counts and a dead-letter queue."""
+"""SQS in memory: standard queues with visibility, delay, retention, receive counts and a dead-letter queue."""
 
 # ruff: noqa: N803 - the parameters have the names that boto3 gives them
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ class Message:
     """A message, visible or not."""
 
     message_id: str
+    url: str
     body: str
     sent_at: datetime
     visible_at: datetime
@@ -31,13 +32,13 @@ class Message:
 
 
 class MemorySqs:
-    """The calls of boto3's `sqs` client that the queue's adapter and Lambda make, on one queue."""
+    """The calls of boto3's `sqs` client that the queue's adapter and Lambda make, on queues with the same properties."""
 
     def __init__(
         self,
         clock: Callable[[], datetime],
         *,
-        url: str = "https://sqs/jobs",
+        urls: Collection[str] = ("https://sqs/jobs",),
         visibility: timedelta = timedelta(seconds=30),
         retention: timedelta = timedelta(days=4),
         max_receive_count: int | None = None,
@@ -47,7 +48,7 @@ class MemorySqs:
         self.messages: dict[str, Message] = {}
         self.sent: list[Message] = []
         self._clock = clock
-        self._url = url
+        self._urls = urls
         self._visibility = visibility
         self._retention = retention
         self._max_receive_count = max_receive_count
@@ -69,7 +70,8 @@ class MemorySqs:
             raise _error("MissingParameter", "The request must contain the parameter MessageBody.")
         now = self._clock()
         message = Message(
-            f"{self._url.rsplit('/', 1)[-1]}-{len(self.sent)}",
+            f"{QueueUrl.rsplit('/', 1)[-1]}-{len(self.sent)}",
+            QueueUrl,
             MessageBody,
             now,
             now + timedelta(seconds=DelaySeconds),
@@ -104,13 +106,14 @@ class MemorySqs:
         self._check_url(QueueUrl)
         if AttributeNames != ["ApproximateNumberOfMessages"]:
             raise _error("InvalidAttributeName", "Unknown Attribute.")
-        return {"Attributes": {"ApproximateNumberOfMessages": str(len(self.visible()))}}
+        count = sum(message.url == QueueUrl for message in self.visible())
+        return {"Attributes": {"ApproximateNumberOfMessages": str(count)}}
 
     def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> dict[str, Any]:
         self._check_url(QueueUrl)
         if not 0 <= VisibilityTimeout <= 43200 or not isinstance(VisibilityTimeout, int):
             raise _error("InvalidParameterValue", f"Value {VisibilityTimeout} for parameter VisibilityTimeout is invalid.")
-        message, now = self._by_handle(ReceiptHandle), self._clock()
+        message, now = self._by_handle(QueueUrl, ReceiptHandle), self._clock()
         if message is None:
             raise _error(
                 "InvalidParameterValue",
@@ -130,7 +133,7 @@ class MemorySqs:
         self.forget_old()
         now = self._clock()
         received: list[Message] = []
-        for message in [message for message in self.messages.values() if message.visible_at <= now]:
+        for message in [message for message in self.messages.values() if message.visible_at <= now and message.url == QueueUrl]:
             if len(received) == MaxNumberOfMessages:
                 break
             if self._max_receive_count is not None and message.receive_count >= self._max_receive_count:
@@ -141,7 +144,7 @@ class MemorySqs:
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> dict[str, Any]:
         self._check_url(QueueUrl)
-        message = self._by_handle(ReceiptHandle)
+        message = self._by_handle(QueueUrl, ReceiptHandle)
         if message is not None:
             del self.messages[message.message_id]
         return {}
@@ -190,17 +193,21 @@ class MemorySqs:
         if self._dead_letters is not None:
             self._dead_letters.messages[message.message_id] = message
 
-    def _by_handle(self, handle: str) -> Message | None:
-        return next((message for message in self.messages.values() if handle in message.handles), None)
+    def _by_handle(self, url: str, handle: str) -> Message | None:
+        found = next((message for message in self.messages.values() if handle in message.handles), None)
+        if found is not None and found.url != url:
+            raise _error("ReceiptHandleIsInvalid", "The input receipt handle is invalid.")
+        return found
 
     def _check_url(self, url: str) -> None:
-        if url != self._url:
+        if url not in self._urls:
             raise _error("AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
 
 
 def _as_received(message: Message) -> dict[str, Any]:
     return {
         "MessageId": message.message_id,
+        "QueueUrl": message.url,  # which AWS does not have
         "ReceiptHandle": message.handles[-1],
         "Body": message.body,
         "Attributes": {"ApproximateReceiveCount": str(message.receive_count)},
