@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,29 +15,32 @@ else:
     R = TypeVar("R")
 
     def replace(record: R, /, **changes: Any) -> R:
-        """Do what `dataclasses.replace` does, in a quarter of its time, for a frozen dataclass with slots.
+        """Do what `dataclasses.replace` does, in a tenth of its time, for a frozen dataclass with slots and no base class.
 
         The fields are copied without a call of `__init__`, so the class must not have a `__post_init__`.
         """
-        copy_fields, setters = _copier(type(record))
-        copy = object.__new__(type(record))
-        copy_fields(copy, record)
+        record_type = type(record)
+        copy = _copier(record_type)(record)
         for name, value in changes.items():
-            if name not in setters:
-                raise TypeError(f"{type(record).__name__} has no field {name!r}.")
-            setters[name](copy, value)
+            try:
+                setattr(copy, name, value)
+            except AttributeError:
+                raise TypeError(f"{record_type.__name__} has no field {name!r}.") from None
+        copy.__class__ = record_type
         return copy
 
 
 @cache
-def _copier(record_type: type) -> tuple[Callable[[object, object], None], Mapping[str, Callable[[object, Any], None]]]:
-    """Return what copies all fields of a record, and what sets each of them.
+def _copier(record_type: type) -> Callable[[object], Any]:
+    """Return what makes a copy of a record, as an object of a class that has the same slots and is not frozen.
 
-    The copying function is written out, as `dataclasses` writes an `__init__`: a loop would take twice the time.
+    It is written out, as `dataclasses` writes an `__init__`, so that the interpreter reads and writes each slot directly. A call
+    for each field would take four times as long.
     """
     names: tuple[str, ...] = record_type.__slots__  # type: ignore[attr-defined]  # a dataclass with slots has them
-    setters = {name: getattr(record_type, name).__set__ for name in names}
-    lines = [f"    set_{name}(copy, record.{name})" for name in names]
-    namespace: dict[str, Any] = {f"set_{name}": setter for name, setter in setters.items()}
-    exec("\n".join(["def copy_fields(copy, record):", *lines]), namespace)  # noqa: S102 - made of field names only # nosec B102
-    return namespace["copy_fields"], setters
+    namespace: dict[str, Any] = {"new": object.__new__, "Copy": type(record_type.__name__, (), {"__slots__": names})}
+    lines = [f"    copy.{name} = record.{name}" for name in names]
+    source = ["def copy_of(record):", "    copy = new(Copy)", *lines, "    return copy"]
+    exec("\n".join(source), namespace)  # noqa: S102 - made of field names only # nosec B102
+    copier: Callable[[object], Any] = namespace["copy_of"]
+    return copier
