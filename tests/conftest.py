@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from asyncjobs.worker.process_state import STATE
 from local.sam import Sam, Tools, architecture
 from local.stack import FOR_DEVELOPERS, LocalStack, Outputs
 from tests.proof.crash import tree as trees
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {TESTS / "deployed/operations", TESTS / "deployed/http"} & set(item.path.parents):
             item.add_marker("e2e")
+
+
+@pytest.fixture(autouse=True)
+def state_of_this_process() -> None:
+    """Note what is to be restored after a job at each test's first job: tests change this process, too."""
+    STATE._modules = 0
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.settings import Settings
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.inline import AT_MOST, GRACE, InlineExecutor
 
 if TYPE_CHECKING:
     from asyncjobs.limits.locks import Locks
@@ -33,8 +33,8 @@ table_name = settings.table_name
 store = DynamoStore(table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
-catalog = Catalog.read(default_retention=settings.default_retention)
-max_retention, max_waits, max_result = settings.max_retention, settings.max_waits, settings.max_result
+catalog, memory = Catalog.read(default_retention=settings.default_retention), settings.memory
+max_retention, max_result, max_waits = settings.max_retention, settings.max_result, settings.max_waits
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -58,11 +58,12 @@ def new_worker_token(owner: str) -> WorkerToken:
 @cache
 def job_process() -> JobProcess:
     """Return the process that runs quick jobs. The first of them makes it."""
-    from asyncjobs.worker.job_process import JobProcess, inline_executor
+    from asyncjobs.worker.executor import Executor
+    from asyncjobs.worker.job_process import JobProcess
 
     ports: Any = {"store": store, "objects": objects, "catalog": catalog, "locks": locks(), "clock": utc_now}
-    executor = partial(inline_executor, max_result=max_result, **ports)
-    return JobProcess(executor, request=partial(request_of, logger), set_request=partial(set_request, logger))
+    executor = partial(Executor, max_result=max_result, at_most=AT_MOST, grace=GRACE, **ports)
+    return JobProcess(executor, megabytes=memory, request=partial(request_of, logger), set_request=partial(set_request, logger))
 
 
 def wait_slots() -> WaitSlots:

@@ -19,6 +19,7 @@ from asyncjobs.worker.sqs_batch import BatchWorker
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level, with_exception_text=settings.log_exception_text)
+memory = settings.memory
 queue = SqsQueue(settings.queue_urls)
 store, objects = DynamoStore(settings.table_name), S3Objects(settings.bucket_name)
 locks = Locks(store=store, queue=queue, clock=utc_now)
@@ -32,7 +33,7 @@ worker = BatchWorker(executor, queue)
 @failures_without_text
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Run an SQS batch."""
-    limit_memory(int(context.memory_limit_in_mb))  # of Lambda's own context it is text
+    limit_memory(memory)
     return worker.handle(
         event,
         request_id=context.aws_request_id,

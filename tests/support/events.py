@@ -12,7 +12,7 @@ class LambdaContext:
     """What Lambda passes about an invocation."""
 
     function_name = "asyncjobs-Function"
-    memory_limit_in_mb = 1 << 20  # no limit for the process of the tests
+    memory_limit_in_mb = 1769
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:asyncjobs-Function"
     aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
 

@@ -54,14 +54,20 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def variables(made: Mapping[str, str]) -> dict[str, str]:
-    """Return all variables that the template gives its functions, with its defaults and the resources in `made`."""
+    """Return all variables that the template gives its functions, with its defaults and the resources in `made`.
+
+    And the memory, which Lambda gives each function: as much as limits no process of the tests.
+    """
     values = {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()} | dict(made)
     functions = [
         template()["Globals"]["Function"],
         *(found["Properties"] for found in resources("AWS::Serverless::Function").values()),
     ]
     given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
-    return {name: value if isinstance(value, str) else values[value["Ref"]] for found in given for name, value in found.items()}
+    named = {
+        name: value if isinstance(value, str) else values[value["Ref"]] for found in given for name, value in found.items()
+    }
+    return named | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(1 << 20)}
 
 
 _NO_VALUE = object()

@@ -1026,7 +1026,7 @@ WRITES = {
     "s3": {"kms:GenerateDataKey"},
     "lambda": set[str](),
 }
-"""What a service does with the key of a principal that writes, besides decrypting."""
+"""What a service does with the key of a principal that writes, apart from decrypting."""
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -30,12 +30,14 @@ ENVIRONMENT = {
     "MAX_WAIT_SECONDS": "10",
     "MAX_WAITS_PER_OWNER": "3",
     "TELL_QUEUE_DEPTH": "true",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
     "PATH": "/bin",
 }
 EXPECTED = {
     "application": "orders",
     "log_level": "WARNING",
     "log_exception_text": True,
+    "memory": 512,
     "table_name": "table",
     "queue_urls": {Priority.HIGH: "https://high", Priority.STANDARD: "https://queue", Priority.LOW: "https://low"},
     "bucket_name": "bucket",

@@ -32,6 +32,11 @@ class Settings:
         return self._read("LOG_EXCEPTION_TEXT") == "true"
 
     @property
+    def memory(self) -> int:
+        """The function's memory, in megabytes. Lambda itself sets the variable."""
+        return int(self._read("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))
+
+    @property
     def table_name(self) -> str:
         """The table of the jobs."""
         return self._read("TABLE_NAME")

@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from asyncjobs.worker.memory import data_in_use
 
 if sys.platform == "linux":
     import resource
@@ -61,9 +62,10 @@ def _memory(more: int) -> Iterator[None]:
     if sys.platform != "linux":
         yield
         return
-    data = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * resource.getpagesize()
     usual, most = resource.getrlimit(resource.RLIMIT_DATA)
-    limit = data + more if usual == resource.RLIM_INFINITY else min(data + more, usual)
+    limit = data_in_use() + more
+    if usual != resource.RLIM_INFINITY:
+        limit = min(limit, usual)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
     try:
         yield

@@ -41,7 +41,7 @@ class Pulse:
     def may_beat(self) -> bool:
         """Return whether the real thread would still loop."""
         is_idle = self.under_way is None or not self.under_way.is_live
-        return is_idle and not self.heartbeat._stopping.is_set() and self.heartbeat.interruption is None
+        return is_idle and not self.heartbeat._is_stopping and self.heartbeat.interruption is None
 
     def join(self) -> None:
         """Wait for the present write."""
@@ -108,6 +108,8 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
         for place, name, stand_in in (
             (executor, "call_with_timeout", call_with_timeout),
             (executor, "interrupt_call", interrupt_call),
+            (event_loop, "call_with_timeout", call_with_timeout),
+            (event_loop, "interrupt_call", interrupt_call),
             (timeouts.ProcessEnd, "within", lambda _self, _limit: None),
             (timeouts.ProcessEnd, "cancel", lambda _self: None),
             # It is this process's, and its signals need the main thread.

@@ -117,7 +117,7 @@ class Level(IntEnum):
 
 
 class Filters(BaseModel):
-    """Fields whose types have names, or are told by their values."""
+    """Fields whose types have names, or follow from their values."""
 
     level: Level = Level.LOW
     other: Level | None = None

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from pydantic import BaseModel, model_validator
 
+from asyncjobs import JobContext
 from asyncjobs.core.errors import Fatal, JobError, Retry, TimeLimitExceeded
 from asyncjobs.core.job import GRACE, JobFailure, Status
+from asyncjobs.worker.process_state import STATE
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeObjects, FakeStore
 from tests.unit.conftest import Lines
-from tests.unit.worker.conftest import Run, Submit, failure, stored
+from tests.unit.worker.conftest import Run, RunFunction, Submit, failure, stored
 
 
 def test_returned_value_is_the_result(store: FakeStore, submit: Submit, run: Run) -> None:
@@ -208,9 +212,60 @@ def test_job_without_memory_is_retried_and_leaves_nothing_in_memory(
     swap = store.swap_if_unchanged
     monkeypatch.setattr("asyncjobs.worker.attempt.Attempt._input", allocate)
     monkeypatch.setattr(store, "swap_if_unchanged", recorded)
+    monkeypatch.setattr(STATE, "broken", [])
     job = submit("sample.returns")
     assert run(job) is not None
     assert (failure(store, job).code, failure(store, job).retryable) == ("OUT_OF_MEMORY", True)
+    assert STATE.broken == ["memory"]
+
+
+class ChecksSlowly(BaseModel):
+    """An input whose validator takes long."""
+
+    @model_validator(mode="after")
+    def take_long(self) -> Self:
+        """Sleep."""
+        time.sleep(20)
+        return self
+
+
+def of_a_slow_input(_input: ChecksSlowly, _context: JobContext) -> int:
+    """Return immediately."""
+    return 1
+
+
+async def of_a_slow_input_async(_input: ChecksSlowly, _context: JobContext) -> int:
+    """Return immediately."""
+    return 1
+
+
+def slowly() -> Iterator[int]:
+    """Yield after a long time."""
+    time.sleep(20)
+    yield 1
+
+
+def with_a_slow_result(_input: Any, _context: JobContext) -> Any:
+    """Return what takes long to read."""
+    return slowly()
+
+
+async def with_a_slow_result_async(_input: Any, _context: JobContext) -> Any:
+    """Return what takes long to read."""
+    return slowly()
+
+
+@pytest.mark.parametrize(
+    "function", [of_a_slow_input, of_a_slow_input_async, with_a_slow_result, with_a_slow_result_async], ids=lambda f: f.__name__
+)
+def test_time_limit_includes_the_check_of_the_input_and_of_the_result(
+    run_function: RunFunction, function: Callable[..., Any]
+) -> None:
+    began = time.monotonic()
+    job = run_function(function, "{}", seconds=0.2)
+    assert time.monotonic() - began < 10
+    assert job.error is not None
+    assert job.error.code == "TIME_LIMIT_EXCEEDED"
 
 
 def test_time_limit_that_fires_as_the_job_ends_counts(

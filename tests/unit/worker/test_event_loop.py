@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from asyncjobs.core.errors import JobCancelled
 from asyncjobs.worker import event_loop
-from asyncjobs.worker.event_loop import blocking, run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import JobTask, blocking, run_plain, run_side_by_side
+from asyncjobs.worker.timeouts import ProcessEnd
 
 MINUTE = timedelta(minutes=1)
 
@@ -143,6 +145,48 @@ def test_system_exit_in_a_task_of_a_job_ends_no_other_job() -> None:
         return "returned"
 
     assert run_side_by_side([starts_a_task(), other()], MINUTE) == ["exited", "returned"]
+
+
+@pytest.mark.parametrize("head_start", [0, 0.2], ids=["in the call", "before the call"])
+def test_interruption_reaches_a_call_that_blocks(head_start: float) -> None:
+    async def steps() -> None:
+        with ProcessEnd() as process_end:
+            task = JobTask(process_end, MINUTE)
+            interruption = threading.Timer(0.1, task.interrupt, [JobCancelled()])
+            interruption.start()
+            interruption.join(head_start)
+            await task.call(lambda: time.sleep(20), seconds=60)
+
+    began = time.monotonic()
+    with pytest.raises(JobCancelled):
+        run_side_by_side([steps()], MINUTE)
+    assert time.monotonic() - began < 10
+
+
+def test_call_of_one_of_several_jobs_that_blocks_beyond_its_time_ends_the_process() -> None:
+    program = """
+import asyncio, time
+from datetime import timedelta
+from asyncjobs.worker.event_loop import JobTask, run_side_by_side
+from asyncjobs.worker.timeouts import ProcessEnd
+async def blocks():
+    with ProcessEnd() as process_end:
+        await JobTask(process_end, timedelta(seconds=0.1)).call(lambda: time.sleep(30), seconds=0.1)
+async def waits(): await asyncio.sleep(30)
+run_side_by_side([blocks(), waits()], timedelta(minutes=1))
+"""
+    began = time.monotonic()
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(Path(event_loop.__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert "in <lambda>" in ran.stderr
+    assert time.monotonic() - began < 25
 
 
 def test_plain_job_after_a_coroutine_may_call_get_event_loop() -> None:

@@ -380,10 +380,22 @@ print("lived on")
 """
 
 
+HOLDS_THE_LOCK = """
+import ctypes
+heartbeat.LONGEST_SILENCE = timedelta(seconds=1)
+sample_jobs.{name} = lambda *_: ctypes.PyDLL(None).sleep(30)
+"""
+
+
 @pytest.mark.parametrize(
     ("job_type", "prelude"),
-    [("sample.is_silent", ""), ("sample.is_silent_async", "sample_jobs._silent_async = lambda *_: time.sleep(30)")],
-    ids=["suppresses the exception", "blocks the event loop"],
+    [
+        ("sample.is_silent", ""),
+        ("sample.is_silent_async", "sample_jobs._silent_async = lambda *_: time.sleep(30)"),
+        ("sample.is_silent_for_long", HOLDS_THE_LOCK.format(name="_silent")),
+        ("sample.is_silent_for_long_async", HOLDS_THE_LOCK.format(name="_silent_async")),
+    ],
+    ids=["suppresses the exception", "blocks the event loop", "holds the lock", "holds the lock in a coroutine"],
 )
 def test_job_that_cannot_be_interrupted_ends_with_its_process(job_type: str, prelude: str) -> None:
     root = Path(__file__).parents[3]

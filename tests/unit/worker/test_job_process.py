@@ -29,7 +29,8 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.worker import job_process
 from asyncjobs.worker.inline import JobProcessLost
-from asyncjobs.worker.job_process import JobProcess, inline_executor
+from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import job_types_of, new_job
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
 
@@ -52,11 +53,12 @@ def executor():
     store = Store()
     store.jobs[claim.key] = claim
     ports = dict(store=store, objects=FakeObjects(), catalog=Catalog(job_types_of(does)), clock=utc_now)
-    return inline_executor(**ports, locks=Locks(store=store, queue=FakeQueue(), clock=utc_now), max_result=10**6)
+    locks = Locks(store=store, queue=FakeQueue(), clock=utc_now)
+    return Executor(**ports, locks=locks, at_most=job_process.AT_MOST, grace=job_process.GRACE)
 
 now = utc_now()
 claim = new_job(job_type="quick.does", now=now).claimed(by="submit/1", now=now, lease_until=now + timedelta(minutes=1))
-process = JobProcess(executor, request=lambda: request, set_request=lambda sent: request.update(sent, here=True))
+process = JobProcess(executor, megabytes=512, request=lambda: request, set_request=lambda sent: request.update(sent, here=True))
 began = time.monotonic()
 try:
     ended = process.run(claim)
@@ -167,6 +169,16 @@ def test_process_that_a_job_has_broken_is_made_again() -> None:
     ]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the limit")
+def test_job_that_needs_more_memory_than_the_function_has_goes_to_the_queue_and_its_process_is_replaced() -> None:
+    body = "context.progress(1)\nreturn len(bytearray(600 << 20))"
+    then = (
+        "pids = [process._child]; does.__code__ = (lambda input, context: os.getpid()).__code__; "
+        "pids += [process.run(claim).result.text, process.run(claim).result.text]; print(pids[0], pids[1] == pids[2])"
+    )
+    assert run(body, then=then) == ["PENDING None OUT_OF_MEMORY", "soon", "None True"]
+
+
 def test_process_that_cannot_be_made_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     def fork() -> int:
         raise OSError(errno.EAGAIN, "no more processes")
@@ -176,4 +188,4 @@ def test_process_that_cannot_be_made_is_lost(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(os, "fork", fork)
     with pytest.raises(JobProcessLost):
-        JobProcess(never, request=never, set_request=never).run(running_job())
+        JobProcess(never, megabytes=512, request=never, set_request=never).run(running_job())

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextvars
 import decimal
 import gc
+import http.client
 import io
 import locale
 import logging
 import os
 import signal
 import socket
+import ssl
 import sys
+import tempfile
 import threading
 import time
+import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +38,24 @@ def close_the_loop() -> None:
 
 def disable_existing_loggers() -> None:
     LOGGER.disabled = True
+
+
+def move_the_clock() -> None:
+    os.environ["TZ"] = "Asia/Tokyo"
+    time.tzset()
+    del os.environ["TZ"]
+
+
+def show_calls_to_aws() -> None:
+    logger = logging.getLogger("botocore")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(logging.StreamHandler())
+
+
+class Finder:
+    """Finds no module."""
+
+    def find_spec(self, *_: object) -> None: ...
 
 
 class Tee:
@@ -62,11 +85,13 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: setattr(sys, "stdout", io.StringIO()),
         lambda: setattr(sys, "stdout", Tee()),
         lambda: setattr(sys, "stderr", None),
+        lambda: vars(sys)["stdout"].reconfigure(encoding="ascii", errors="strict"),
     ],
     "log events": [
         lambda: logging.disable(logging.CRITICAL),
         lambda: LOGGER.setLevel(logging.CRITICAL),
         lambda: LOGGER.addHandler(logging.NullHandler()),
+        lambda: LOGGER.addFilter(lambda _record: False),
         disable_existing_loggers,
     ],
     "signal handlers": [lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)],
@@ -74,17 +99,45 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
     "event loop": [close_the_loop, lambda: asyncio.set_event_loop(None)],
     "working directory": [lambda: os.chdir("/")],
     "umask": [lambda: os.umask(0o777)],
-    "hooks": [lambda: sys.setprofile(lambda *_: None), lambda: setattr(sys, "excepthook", print)],
+    "hooks": [
+        lambda: sys.setprofile(lambda *_: None),
+        lambda: setattr(sys, "excepthook", print),
+        lambda: setattr(threading, "excepthook", print),
+    ],
+    "time zone": [move_the_clock],
     "module search path": [
         lambda: sys.path.insert(0, "/tmp"),
         sys.path.clear,
         lambda: setattr(sys, "path", [*sys.path, "/tmp"]),
+        lambda: sys.meta_path.insert(0, Finder()),
     ],
     "root logger": [lambda: logging.basicConfig(level=logging.DEBUG, force=True), lambda: logging.root.setLevel(1)],
+    "loggers": [show_calls_to_aws, lambda: logging.getLogger("a logger of a job").setLevel(1)],
     "warning filters": [lambda: warnings.simplefilter("ignore"), warnings.resetwarnings],
     "locale": [lambda: locale.setlocale(locale.LC_ALL, "C")],
     "socket timeout": [lambda: socket.setdefaulttimeout(0.001)],
-    "interpreter": [lambda: sys.setrecursionlimit(500), lambda: sys.set_int_max_str_digits(0), gc.disable],
+    "interpreter": [
+        lambda: sys.setrecursionlimit(500),
+        lambda: sys.set_int_max_str_digits(0),
+        gc.disable,
+        lambda: gc.set_threshold(1),
+        lambda: sys.setswitchinterval(10),
+        lambda: threading.stack_size(1 << 20),
+    ],
+    "decimal defaults": [
+        lambda: setattr(decimal.DefaultContext, "prec", 3),
+        lambda: setattr(decimal.DefaultContext, "rounding", decimal.ROUND_UP),
+    ],
+    "globals of the standard library": [
+        lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
+        lambda: urllib.request.install_opener(urllib.request.build_opener()),
+        lambda: setattr(http.client.HTTPConnection, "debuglevel", 1),
+        lambda: setattr(socket, "socket", ssl.SSLSocket),
+        lambda: setattr(tempfile, "tempdir", "/nowhere"),
+        lambda: setattr(builtins, "print", id),
+        lambda: logging.captureWarnings(capture=True),
+        lambda: logging.setLogRecordFactory(logging.makeLogRecord),
+    ],
 }
 CASES = [pytest.param(name, change, id=f"{name} {n}") for name, changes in CHANGES.items() for n, change in enumerate(changes)]
 
@@ -215,6 +268,36 @@ def test_timer_that_a_job_has_left_does_not_end_the_process(state: ProcessState,
         signal.signal(getattr(signal, number), lambda *_: None)
         signal.setitimer(getattr(signal, timer), 0.01, 0.01)
     assert signal.getitimer(getattr(signal, timer)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda handler: handler.setLevel(logging.CRITICAL),
+        lambda handler: handler.setFormatter(logging.Formatter("%(message)s")),
+        lambda handler: handler.addFilter(lambda _record: False),
+        lambda handler: handler.setStream(io.StringIO()),
+    ],
+    ids=["level", "format", "filter", "stream"],
+)
+def test_handler_of_the_log_events_is_restored(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], None]
+) -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    monkeypatch.setattr(LOGGER, "handlers", [handler])
+    before = handler.level, handler.formatter, handler.filters.copy(), handler.stream
+    with state:
+        change(handler)
+        assert (handler.level, handler.formatter, handler.filters, handler.stream) != before
+    assert (handler.level, handler.formatter, handler.filters, handler.stream) == before
+
+
+def test_logger_that_a_job_makes_costs_later_jobs_no_restoring(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    with state:
+        logging.getLogger("another logger of a job")
+    monkeypatch.setattr(ProcessState, "_restore", pytest.fail)
+    with state:
+        logging.getLogger("one more logger of a job")
 
 
 def test_object_that_cannot_be_compared_is_replaced(state: ProcessState) -> None:

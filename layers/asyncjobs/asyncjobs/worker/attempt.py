@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from traceback import clear_frames
 from typing import Any, BinaryIO
 
@@ -102,9 +103,9 @@ class Attempt:
             self._heartbeat.raise_interruption()
             definition = self._plan.load()
             STATE.note_imports()
-            given = await blocking(self._input, definition)
+            given = await task.call(partial(self._input, definition), seconds=self.remaining_seconds)
             returned = await task.run(_awaited(definition.function(given, self)), seconds=self.remaining_seconds)
-            return await blocking(self._succeeded, definition, returned)
+            return await task.call(partial(self._succeeded, definition, returned), seconds=self.remaining_seconds)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return await blocking(self.errored, error)
 
@@ -118,6 +119,8 @@ class Attempt:
         if isinstance(reason, MemoryError):
             # The job's own variables, which recording its end needs the memory of.
             clear_frames(reason.__traceback__)
+            # Other memory may be kept, and any module may be left half changed: an allocation fails anywhere.
+            STATE.replace_process("memory")
         code, message, retryable = _explain(reason)
         if isinstance(reason, TimeLimitExceeded):
             retryable = self._plan.retries_timeouts

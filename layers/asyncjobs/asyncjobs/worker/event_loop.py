@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 from asyncjobs.worker.process_state import fresh_decimals
 from asyncjobs.worker.raised import out_of_time
-from asyncjobs.worker.timeouts import ProcessEnd, exit_after
+from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -94,6 +94,26 @@ class JobTask:
         self._reason = reason
         self._process_end.within(self._grace)
         self._loop.call_soon_threadsafe(self._notice)
+        interrupt_call(reason)
+
+    async def call(self, function: Callable[[], T], *, seconds: float) -> T:
+        """Call a function that runs code of the job's and blocks: a validator of its input, a serializer of its result.
+
+        Raises the interruption, or `TimeLimitExceeded`. Beside other jobs it runs in a thread, which no exception can reach:
+        the process ends when the grace is over, too.
+        """
+
+        def call() -> T:
+            # One that came before this could not be raised here.
+            if self._reason is not None:
+                raise self._reason
+            return function()
+
+        limit = timedelta(seconds=seconds)
+        if _threads.get() is None:
+            return call_with_timeout(call, limit)
+        with exit_after(limit + self._grace):
+            return await blocking(call)
 
     async def run(self, job: Coroutine[Any, Any, T], *, seconds: float) -> T:
         """Run the job and return what it returns.

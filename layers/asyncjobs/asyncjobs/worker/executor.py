@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from asyncjobs.core.clock import Clock
@@ -158,7 +158,8 @@ class Executor:
     # ── Run ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _perform(self, claim: AsyncJob, plan: Plan, remaining: timedelta) -> tuple[Heartbeat, Outcome]:
-        limit = self._limit(claim, plan, remaining)
+        now = self._clock()
+        limit = self._limit(claim, plan, remaining, now)
         # Coroutine jobs run side by side, and `run_side_by_side` bounds all of them together.
         with ProcessEnd() if plan.is_async else exit_after(limit + self._grace) as process_end:
             task = JobTask(process_end, self._grace) if plan.is_async else None
@@ -169,7 +170,7 @@ class Executor:
                     objects=self._objects,
                     plan=plan,
                     clock=self._clock,
-                    ends_at=self._clock() + limit,
+                    ends_at=now + limit,
                     max_result=self._max_result,
                 )
                 with STATE:
@@ -182,9 +183,8 @@ class Executor:
         process_end.within(self._grace)
         interrupt_call(reason)
 
-    def _limit(self, claim: AsyncJob, plan: Plan, remaining: timedelta) -> timedelta:
+    def _limit(self, claim: AsyncJob, plan: Plan, remaining: timedelta, now: datetime) -> timedelta:
         """Return the time that is left: what the type allows, or less if Lambda or the job's deadline ends the attempt first."""
-        now = self._clock()
         # The claim itself may have taken seconds, and its lease began before them.
         left = min(plan.timeout, self._at_most, remaining - GRACE) - (now - claim.updated_at)
         return max(min(left, claim.deadline_at - now), timedelta(0))

@@ -11,16 +11,21 @@ from typing import Self
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobCancelled, JobInterrupted, LeaseLost
-from asyncjobs.core.job import FENCE_AND_REPORT, HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
+from asyncjobs.core.job import FENCE_AND_REPORT, GRACE, HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
 from asyncjobs.core.ports import Store
 from asyncjobs.log import log_event
+from asyncjobs.worker.timeouts import ProcessEnd
 
 LEAST_PAUSE = timedelta(seconds=1)
 FIRST_READ = timedelta(seconds=2)
 """After this time, an attempt reads for the first time whether the job is still its own. Each pause until the next read is as
 long as the attempt has taken, up to `HEARTBEAT`. So a cancelled job has never run on for longer than it had run."""
 
+LONGEST_SILENCE = SHORT_LEASE + GRACE
+"""How long the thread of an attempt that renews its lease may not run: its job holds the interpreter's lock, in foreign code."""
+
 Interrupt = Callable[[JobInterrupted], None]
+_making = threading.Lock()
 
 
 class Heartbeat:
@@ -28,7 +33,8 @@ class Heartbeat:
 
     A heartbeat and a progress report are the same write. An attempt that renews no lease and reports nothing reads the job
     instead; one that ends before the first read starts no thread and makes no call. When the job no longer belongs to this
-    attempt, `interruption` says why, and `interrupt` gets it.
+    attempt, `interruption` says why, and `interrupt` gets it. When the thread cannot run until the lease is over, nothing in
+    this process can learn that, and the process ends.
     """
 
     def __init__(self, store: Store, job: AsyncJob, clock: Clock, *, renews_lease: bool, interrupt: Interrupt) -> None:
@@ -39,40 +45,47 @@ class Heartbeat:
         self._clock = clock
         self._renews_lease = renews_lease
         self._interrupt = interrupt
-        self._news = threading.Condition()
+        self._news: threading.Condition | None = None
+        """Made for the thread, so most attempts need none. Without it there is no thread, and no lock is needed."""
         self._progress = job.progress
         self._message: str | None = None
         self._has_news = False
-        self._stopping = threading.Event()
+        self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._began = self._beaten = time.monotonic()
+        self._silence = ProcessEnd() if renews_lease else None
 
     def __enter__(self) -> Self:
+        self._break_silence()
         _watch.add(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if not self._stopping.is_set():
+        if not self._is_stopping:
             self.stop()
 
     def stop(self) -> None:
         """Stop, and wait for a call in progress: after this, `job` does not change any more."""
         _watch.remove(self)
-        self._stopping.set()
-        with self._news:
-            self._news.notify()
+        self._is_stopping = True
+        if self._news is not None:
+            with self._news:
+                self._news.notify()
         if self._thread is not None:
             self._thread.join()
+        if self._silence is not None:
+            self._silence.cancel()
 
     def report(self, percent: float = 0, message: str | None = None) -> None:
         """Note the newest progress, which is sent soon. Raises the interruption, if there is one by now."""
-        with self._news:
+        news = self._condition()
+        with news:
             if math.isfinite(percent):
                 self._progress = max(self._progress, round(min(max(percent, 0), 100)))
             if message is not None:
                 self._message = storable(message)[:MAX_MESSAGE_LENGTH]
             self._has_news = True
-            self._news.notify()
+            news.notify()
         self.start_thread()
         self.raise_interruption()
 
@@ -111,35 +124,49 @@ class Heartbeat:
 
     def newest(self) -> AsyncJob:
         """Return the job with the newest progress and a renewed lease, for the next write."""
-        with self._news:
+        with self._condition():
             progress, message, self._has_news = self._progress, self._message, False
         now = self._clock()
         lease_until = now + SHORT_LEASE if self._renews_lease else now
         return self.job.reported(now=now, progress=progress, message=message, lease_until=lease_until)
 
     def with_last_progress(self) -> AsyncJob:
-        """Return the job with progress that is not written yet, for the write that ends the attempt."""
-        with self._news:
-            progress, message = self._progress, self._message
-        return self.job.progressed(now=self._clock(), progress=progress, message=message)
+        """Return the job with progress that is not written yet, for the write that ends the attempt: after `stop`."""
+        if self._progress <= self.job.progress and self._message is None:
+            return self.job
+        return self.job.progressed(now=self._clock(), progress=self._progress, message=self._message)
 
     def start_thread(self) -> None:
         """Start the thread, unless it runs."""
-        with self._news:
-            if self._thread is None:
+        with self._condition():
+            # `stop` sets this before it looks for a thread to wait for.
+            if self._thread is None and not self._is_stopping:
                 self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
-        while not self._stopping.is_set() and self.interruption is None:
+        news = self._condition()
+        while not self._is_stopping and self.interruption is None:
+            self._break_silence()
             if self._must_beat():
                 self._beaten = time.monotonic()
                 self.beat()
-                self._stopping.wait(LEAST_PAUSE.total_seconds())
+                with news:
+                    news.wait_for(lambda: self._is_stopping, timeout=LEAST_PAUSE.total_seconds())
             else:
                 self.read()
-            with self._news:
-                self._news.wait_for(lambda: self._has_news or self._stopping.is_set(), timeout=self._pause())
+            with news:
+                news.wait_for(lambda: self._has_news or self._is_stopping, timeout=self._pause())
+
+    def _condition(self) -> threading.Condition:
+        with _making:
+            if self._news is None:
+                self._news = threading.Condition()
+            return self._news
+
+    def _break_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.within(LONGEST_SILENCE)
 
     def _must_beat(self) -> bool:
         return self._has_news or (self._renews_lease and self._until_beat() <= 0)

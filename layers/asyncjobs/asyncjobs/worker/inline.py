@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 AT_MOST = timedelta(seconds=5)
 """The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
+GRACE = timedelta(seconds=1)
+"""The time for a job's `finally` blocks. Its caller waits."""
 
 
 class JobProcessLost(Exception):

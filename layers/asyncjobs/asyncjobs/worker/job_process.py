@@ -16,24 +16,18 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, BinaryIO
 
-from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import GRACE as USUAL_GRACE
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.core.ports import Objects, Store
-from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import AT_MOST, JobProcessLost
+from asyncjobs.worker.inline import AT_MOST, GRACE, JobProcessLost
+from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.process_state import STATE
 
-GRACE = timedelta(seconds=1)
-"""The time for a job's `finally` blocks. Its caller waits."""
 _ANSWERS_WITHIN = 2 * AT_MOST + 2 * GRACE
 """Twice, because the process also records the end. Its own timer ends a job that has not ended by `AT_MOST` and the grace."""
 _PR_SET_PDEATHSIG = 1
@@ -53,22 +47,6 @@ def run_inline(executor: Executor, job: AsyncJob) -> AsyncJob | None:
         return None
 
 
-def inline_executor(
-    *, store: Store, objects: Objects, catalog: Catalog, locks: Locks, clock: Clock, max_result: int
-) -> Executor:
-    """Return an executor of quick jobs."""
-    return Executor(
-        store=store,
-        objects=objects,
-        catalog=catalog,
-        locks=locks,
-        clock=clock,
-        max_result=max_result,
-        at_most=AT_MOST,
-        grace=GRACE,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Child:
     """The process and the connection to it."""
@@ -86,10 +64,19 @@ class JobProcess:
     """
 
     def __init__(
-        self, executor: Callable[[], Executor], *, request: Callable[[], Any], set_request: Callable[[Any], None]
+        self,
+        executor: Callable[[], Executor],
+        *,
+        megabytes: int,
+        request: Callable[[], Any],
+        set_request: Callable[[Any], None],
     ) -> None:
-        """`executor` makes the child's executor. What `request` returns here, `set_request` gets there before each job."""
+        """`executor` makes the child's executor, for jobs of at most `AT_MOST`. `megabytes` is the function's memory.
+
+        What `request` returns here, `set_request` gets there before each job.
+        """
         self._executor = executor
+        self._megabytes = megabytes
         self._request = request
         self._set_request = set_request
         self._child: _Child | None = None
@@ -152,6 +139,8 @@ class JobProcess:
             except EOFError:
                 return
             self._set_request(request)
+            # Lambda would end the function, with all its processes. What this one shares with the function counts once.
+            limit_memory(self._megabytes)
             try:
                 ended = run_inline(executor, job)
             except Exception as error:  # noqa: BLE001 - a bug; the next job may run all the same

@@ -13,7 +13,6 @@ import os
 import signal
 import struct
 import threading
-from datetime import timedelta
 from typing import Any, Protocol, Self
 
 if hasattr(signal, "SIGRTMAX"):
@@ -35,7 +34,7 @@ _STDERR = 2
 class Timer(Protocol):
     """A timer that fires once for each start."""
 
-    def start(self, after: timedelta) -> None:
+    def start(self, seconds: float) -> None:
         """Fire after this time, unless `stop` or another start comes first."""
         ...
 
@@ -69,7 +68,8 @@ class KernelTimer:
     @classmethod
     def create(cls, number: int) -> Self | None:
         """Create a timer of this signal. Return None where the system has none, such as macOS or an old C library."""
-        libc: Any = ctypes.CDLL(None, use_errno=True)
+        # Its calls do not block, so the interpreter's lock need not be given away and taken again.
+        libc: Any = ctypes.PyDLL(None, use_errno=True)
         if not hasattr(libc, "timer_create") or not hasattr(signal, "SIGRTMAX"):
             return None
         event = struct.pack(_SIGEVENT, 0, number, _SIGEV_SIGNAL)
@@ -78,9 +78,10 @@ class KernelTimer:
             return None
         return cls(libc, timer)
 
-    def start(self, after: timedelta) -> None:
+    def start(self, seconds: float) -> None:
         """See `Timer`."""
-        self._set(_ITIMERSPEC.pack(0, 0, after.days * 86400 + after.seconds, after.microseconds * 1000))
+        whole = int(seconds)
+        self._set(_ITIMERSPEC.pack(0, 0, whole, int((seconds - whole) * 1e9)))
 
     def stop(self) -> None:
         """See `Timer`."""
@@ -98,10 +99,10 @@ class ThreadTimer:
     def __init__(self) -> None:
         self._thread: threading.Timer | None = None
 
-    def start(self, after: timedelta) -> None:
+    def start(self, seconds: float) -> None:
         """See `Timer`."""
         self.stop()
-        self._thread = threading.Timer(after.total_seconds(), interrupt_main_thread)
+        self._thread = threading.Timer(seconds, interrupt_main_thread)
         self._thread.daemon = True
         self._thread.start()
 
@@ -114,9 +115,9 @@ class ThreadTimer:
 class TracebackTimer:
     """A timer by a thread of `faulthandler`, which ends the process and does not need the interpreter's lock."""
 
-    def start(self, after: timedelta) -> None:
+    def start(self, seconds: float) -> None:
         """See `Timer`."""
-        faulthandler.dump_traceback_later(after.total_seconds(), exit=True, file=_STDERR)
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_STDERR)
 
     def stop(self) -> None:
         """See `Timer`."""

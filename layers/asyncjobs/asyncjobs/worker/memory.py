@@ -17,6 +17,8 @@ _RESERVE = 48 * _MEGABYTE
 """What Lambda's own processes use of the function's memory, and what recording a job's end takes."""
 _LEAST_ROOM = 32 * _MEGABYTE
 _STATM = Path("/proc/self/statm")
+_RESIDENT, _DATA = 1, 5
+"""Fields of it, in pages."""
 
 
 def limit_memory(megabytes: int) -> None:
@@ -27,14 +29,17 @@ def limit_memory(megabytes: int) -> None:
     """
     if sys.platform != "linux":
         return
-    resident, data = _used()
+    resident, data = _pages(_RESIDENT), data_in_use()
     room = max(megabytes * _MEGABYTE - _RESERVE - resident, _LEAST_ROOM)
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     limit = data + room if most == resource.RLIM_INFINITY else min(data + room, most)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
 
 
-def _used() -> tuple[int, int]:
-    """Return the bytes that the process holds in memory, and those that count toward the limit of data."""
-    fields = [int(field) for field in _STATM.read_text(encoding="ascii").split()]
-    return fields[1] * resource.getpagesize(), fields[5] * resource.getpagesize()
+def data_in_use() -> int:
+    """Return the bytes of this process that count toward `RLIMIT_DATA`. Linux only."""
+    return _pages(_DATA)
+
+
+def _pages(field: int) -> int:
+    return int(_STATM.read_text(encoding="ascii").split()[field]) * resource.getpagesize()

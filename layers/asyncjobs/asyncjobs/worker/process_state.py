@@ -5,6 +5,7 @@ docs/jobs.md has the whole list, with what is left to the author of a job. A loo
 
 from __future__ import annotations
 
+import decimal
 import gc
 import itertools
 import locale
@@ -13,11 +14,14 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
+from operator import getitem
 from typing import Any, Self, TypeVar
 
 from asyncjobs.log import LOGGER
@@ -31,11 +35,13 @@ class Part:
 
     name: str
     read: Callable[[], Any]
-    restore: Callable[[Any], None]
+    restore: Callable[[Any], object]
     belongs_to_modules: bool = False
     """Whether a module may set it when it is imported, for as long as the process lives."""
-    is_fixed: bool = False
-    """Whether nothing but jobs and their modules changes it. It is not read before each job then: that takes a system call."""
+    changes_by_itself: bool = False
+    """Whether not only jobs and their modules change it. Then it is also read before each job."""
+    is_set_always: bool = False
+    """Whether it is set after each job without being read: that takes as long, a system call, and finds out nothing more."""
 
 
 class ProcessState:
@@ -46,9 +52,11 @@ class ProcessState:
 
     def __init__(self) -> None:
         self.broken: list[str] = []
-        """The parts that could not be restored: the process must be replaced."""
+        """The parts for which the process must be replaced: they could not be restored."""
         self._jobs = 0
         self._before: list[Any] = []
+        """The values of the parts that are read."""
+        self._set_always: list[tuple[Callable[[Any], object], Any]] = []
         self._modules = 0
 
     def __enter__(self) -> Self:
@@ -59,6 +67,11 @@ class ProcessState:
 
     def __exit__(self, *exception: object) -> None:
         self._jobs -= 1
+        try:
+            for set_part, before in self._set_always:
+                set_part(before)
+        except Exception:  # noqa: BLE001 - whatever a job has done to it
+            self.replace_process("what a system call sets")
         now = _values(_READS)
         if not _are_equal(now, self._before):
             self._restore(now)
@@ -68,15 +81,22 @@ class ProcessState:
         if self._jobs == 1 and len(sys.modules) != self._modules:
             self._note()
 
+    def replace_process(self, part: str) -> None:
+        """Note that no later job may run in this process, because of this part."""
+        if part not in self.broken:
+            self.broken.append(part)
+
     def _note(self) -> None:
         if len(sys.modules) != self._modules:
             self._before, self._modules = _values(_READS), len(sys.modules)
+            self._set_always = [(part.restore, part.read()) for part in PARTS[_READ:]]
         else:
-            self._before[_FIXED:] = _values(_VARYING_READS)
+            for index, part in _CHANGING:
+                self._before[index] = _value(part.read)
 
     def _restore(self, found: list[Any]) -> None:
         has_imported: bool | None = None
-        for index, (part, before, now) in enumerate(zip(PARTS, self._before, found, strict=True)):
+        for index, (part, before, now) in enumerate(zip(PARTS, self._before, found, strict=False)):
             if _are_equal(now, before):
                 continue
             if part.belongs_to_modules:
@@ -85,10 +105,13 @@ class ProcessState:
                 if has_imported:
                     self._before[index] = now
                     continue
-            try:
-                part.restore(before)
-            except Exception:  # noqa: BLE001 - whatever a job has done to it: the process is replaced
-                self.broken.append(part.name)
+            self._set(part, before)
+
+    def _set(self, part: Part, before: Any) -> None:
+        try:
+            part.restore(before)
+        except Exception:  # noqa: BLE001 - whatever a job has done to it
+            self.replace_process(part.name)
 
     def _has_imported(self) -> bool:
         """Return whether a module was imported for the first time: its configuration stays, since its code never runs again.
@@ -134,6 +157,7 @@ _signal: Any = sys.modules["_signal"]
 """The module below `signal`. The latter turns each number and handler into a member of an enum, which takes 15 times as long."""
 
 
+_locale: Any = sys.modules["_locale"]
 _environ, _environb = os.environ, os.environb
 
 
@@ -152,59 +176,109 @@ def _set_environment(before: tuple[bool, dict[bytes, bytes]]) -> None:
             _environb[name] = value
 
 
-def _directory() -> str | None:
-    try:
-        return os.getcwd()  # noqa: PTH109 - a path object takes as long as the call
-    except FileNotFoundError:
-        return None
-
-
-def _set_directory(before: str | None) -> None:
-    if before is not None:
-        os.chdir(before)
-
-
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
 
 
+def _mask() -> set[int]:
+    """Return the signals that are blocked."""
+    blocked: set[int] = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return blocked
+
+
+def _set_mask(before: set[int]) -> None:
+    """Block these signals, and cancel an alarm that a job has left."""
+    _signal.alarm(0)
+    _signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _streams() -> tuple[Any, ...]:
     output, errors = sys.stdout, sys.stderr
-    return sys.stdin, output, errors, _is_closed(output), _is_closed(errors)
+    return sys.stdin, output, errors, _manner(output), _manner(errors)
 
 
-def _is_closed(stream: Any) -> bool:
+def _manner(stream: Any) -> tuple[Any, ...]:
     # A job's own stream may have no more than what `print` needs.
-    return stream is None or bool(getattr(stream, "closed", False))
+    return getattr(stream, "closed", stream is None), getattr(stream, "encoding", None), getattr(stream, "errors", None)
 
 
 def _set_streams(before: tuple[Any, ...]) -> None:
     sys.stdin, sys.stdout, sys.stderr = before[:3]
+    for stream, (_, encoding, errors) in zip(before[1:3], before[3:], strict=True):
+        if (encoding, errors) != _manner(stream)[1:]:
+            stream.reconfigure(encoding=encoding, errors=errors)
     if _streams() != before:
         raise ValueError("A standard stream is closed.")
 
 
 def _events() -> tuple[Any, ...]:
     # Each event is also its metric, so the library's lines must go on.
-    return LOGGER.level, LOGGER.disabled, LOGGER.propagate, tuple(LOGGER.handlers), logging.root.manager.disable
+    return *_logger(LOGGER), logging.root.manager.disable, [_handler(handler) for handler in LOGGER.handlers]
 
 
 def _set_events(before: tuple[Any, ...]) -> None:
-    level, LOGGER.disabled, LOGGER.propagate, handlers, disabled = before
-    LOGGER.setLevel(level)
-    LOGGER.handlers[:] = handlers
+    *logger, disabled, handlers = before
+    _set_logger(LOGGER, logger)
+    for handler, (level, formatter, filters, stream) in zip(LOGGER.handlers, handlers, strict=True):
+        handler.setLevel(level)
+        handler.setFormatter(formatter)
+        handler.filters[:] = filters
+        if stream is not None:
+            handler.stream = stream  # type: ignore[attr-defined]  # of each handler that has one
     logging.disable(disabled)
 
 
+def _handler(handler: logging.Handler) -> tuple[Any, ...]:
+    return handler.level, handler.formatter, tuple(handler.filters), getattr(handler, "stream", None)
+
+
+def _logger(logger: logging.Logger) -> tuple[Any, ...]:
+    return logger.level, logger.disabled, logger.propagate, tuple(logger.handlers), tuple(logger.filters)
+
+
+def _set_logger(logger: logging.Logger, before: Sequence[Any]) -> None:
+    level, logger.disabled, logger.propagate, handlers, filters = before
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+    logger.filters[:] = filters
+
+
 def _root_logger() -> tuple[Any, ...]:
-    return logging.root.level, tuple(logging.root.handlers)
+    return _logger(logging.root)
 
 
 def _set_root_logger(before: tuple[Any, ...]) -> None:
-    logging.root.setLevel(before[0])
-    logging.root.handlers[:] = before[1]
+    _set_logger(logging.root, before)
+
+
+class _Loggers:
+    """All other loggers. They are looked at when there are more of them, or a level was set: that clears a cache of each.
+
+    A handler alone, without a level, changes little: the root logger's level is another part.
+    """
+
+    _MARK = object()
+    _NEW = (logging.NOTSET, False, True, (), ())
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[Any, ...]] = {}
+        self._count = -1
+
+    def read(self) -> dict[str, tuple[Any, ...]]:
+        cache: dict[Any, Any] = logging.root._cache  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else shows it so quickly
+        loggers = logging.root.manager.loggerDict
+        if self._MARK not in cache or len(loggers) != self._count:
+            found = {name: _logger(each) for name, each in loggers.items() if isinstance(each, logging.Logger)}
+            self._last = {name: now for name, now in found.items() if now != self._NEW and name != LOGGER.name}
+            self._count = len(loggers)
+            cache[self._MARK] = True
+        return self._last
+
+    def restore(self, before: dict[str, tuple[Any, ...]]) -> None:
+        for name in {*self.read(), *before}:
+            _set_logger(logging.getLogger(name), before.get(name, self._NEW))
 
 
 def _warnings() -> tuple[Any, ...]:
@@ -217,34 +291,45 @@ def _set_warnings(before: tuple[Any, ...]) -> None:
         """It forgets what the filters were."""
 
 
-def _path() -> tuple[list[str], tuple[str, ...]]:
-    return sys.path, tuple(sys.path)
+def _path() -> tuple[Any, ...]:
+    return sys.path, tuple(sys.path), sys.meta_path, tuple(sys.meta_path)
 
 
-def _set_path(before: tuple[list[str], tuple[str, ...]]) -> None:
-    sys.path, entries = before
+def _set_path(before: tuple[Any, ...]) -> None:
+    sys.path, entries, sys.meta_path, finders = before
     sys.path[:] = entries
+    sys.meta_path[:] = finders
 
 
 def _interpreter() -> tuple[Any, ...]:
-    return sys.getrecursionlimit(), sys.get_int_max_str_digits(), gc.isenabled()
+    return (
+        sys.getrecursionlimit(),
+        sys.get_int_max_str_digits(),
+        gc.isenabled(),
+        gc.get_threshold(),
+        sys.getswitchinterval(),
+        threading.stack_size(),
+    )
 
 
 def _set_interpreter(before: tuple[Any, ...]) -> None:
-    recursion, digits, is_collecting = before
+    recursion, digits, is_collecting, thresholds, interval, stack = before
     sys.setrecursionlimit(recursion)
     sys.set_int_max_str_digits(digits)
     (gc.enable if is_collecting else gc.disable)()
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(interval)
+    threading.stack_size(stack)
 
 
 def _hooks() -> tuple[Any, ...]:
-    return sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook
+    return sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook, threading.excepthook
 
 
 def _set_hooks(before: tuple[Any, ...]) -> None:
     sys.settrace(before[0])
     sys.setprofile(before[1])
-    sys.excepthook, sys.unraisablehook = before[2:]
+    sys.excepthook, sys.unraisablehook, threading.excepthook = before[2:]
 
 
 def _handlers() -> tuple[Any, ...]:
@@ -258,17 +343,6 @@ def _set_handlers(before: tuple[Any, ...]) -> None:
     for number, handler in zip(_SIGNALS, before, strict=True):
         if handler is not None:  # not set by Python
             signal.signal(number, handler)
-
-
-def _mask() -> set[int]:
-    """Return the signals that are blocked, and cancel an alarm that a job has left."""
-    signal.alarm(0)
-    blocked: set[int] = _signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    return blocked
-
-
-def _set_mask(before: set[int]) -> None:
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _event_loop() -> tuple[Any, ...]:
@@ -292,31 +366,97 @@ def _set_locale(before: str) -> None:
     locale.setlocale(locale.LC_ALL, before)
 
 
-def _set_umask(before: int) -> None:
-    os.umask(before)
+def _time_zone() -> tuple[Any, ...]:
+    return time.tzname, time.timezone, time.altzone
 
+
+def _set_time_zone(_before: tuple[Any, ...]) -> None:
+    # The environment is restored before.
+    time.tzset()
+
+
+def _decimals() -> tuple[Any, ...]:
+    """Return what a new decimal context is made of."""
+    default = decimal.DefaultContext
+    return default.prec, default.rounding, default.Emin, default.Emax, default.capitals, default.clamp
+
+
+def _set_decimals(before: tuple[Any, ...]) -> None:
+    default = decimal.DefaultContext
+    default.prec, default.rounding, default.Emin, default.Emax, default.capitals, default.clamp = before
+
+
+class _Globals:
+    """Names of the standard library that programs replace for the whole process, and that weaken or redirect what others do."""
+
+    _NAMES = (
+        ("builtins", "open"),
+        ("builtins", "print"),
+        ("builtins", "__import__"),
+        ("http.client", "HTTPConnection.debuglevel"),
+        ("logging", "raiseExceptions"),
+        ("logging", "_logRecordFactory"),
+        ("logging", "_loggerClass"),
+        ("socket", "create_connection"),
+        ("socket", "getaddrinfo"),
+        ("socket", "socket"),
+        ("ssl", "_create_default_https_context"),
+        ("tempfile", "tempdir"),
+        ("urllib.request", "_opener"),
+        ("warnings", "showwarning"),
+    )
+
+    def __init__(self) -> None:
+        self._modules = 0
+        self._owners: list[Any] = []
+        self._names: list[str] = []
+        self._members: list[Mapping[str, Any]] = []
+
+    def read(self) -> tuple[Any, ...]:
+        if len(sys.modules) != self._modules:
+            self._find()
+        return self._owners, self._names, list(map(getitem, self._members, self._names))
+
+    def restore(self, before: tuple[Any, ...]) -> None:
+        for owner, name, value in zip(*before, strict=True):
+            setattr(owner, name, value)
+
+    def _find(self) -> None:
+        found = [(sys.modules[module], *path.rpartition(".")) for module, path in self._NAMES if module in sys.modules]
+        self._owners = [getattr(module, of) if of else module for module, of, _, _ in found]
+        self._names = [name for *_, name in found]
+        self._members = [vars(owner) for owner in self._owners]
+        self._modules = len(sys.modules)
+
+
+_loggers, _globals = _Loggers(), _Globals()
 
 PARTS = (
-    Part("working directory", _directory, _set_directory, is_fixed=True),
-    Part("umask", _umask, _set_umask, is_fixed=True),
-    Part("signal mask", _mask, _set_mask, is_fixed=True),
-    Part("locale", partial(locale.setlocale, locale.LC_ALL), _set_locale, belongs_to_modules=True, is_fixed=True),
+    Part("working directory", os.getcwd, os.chdir),
+    Part("locale", partial(_locale.setlocale, locale.LC_ALL), _set_locale, belongs_to_modules=True),
     Part("signal handlers", _handlers, _set_handlers),
     Part("standard streams", _streams, _set_streams),
     Part("log events", _events, _set_events),
-    Part("event loop", _event_loop, _set_event_loop),
+    Part("event loop", _event_loop, _set_event_loop, changes_by_itself=True),
     Part("hooks", _hooks, _set_hooks),
-    Part("environment", _environment, _set_environment, belongs_to_modules=True),
+    # The runtime sets a variable for each invocation.
+    Part("environment", _environment, _set_environment, belongs_to_modules=True, changes_by_itself=True),
+    Part("time zone", _time_zone, _set_time_zone, belongs_to_modules=True),
     Part("module search path", _path, _set_path, belongs_to_modules=True),
     Part("root logger", _root_logger, _set_root_logger, belongs_to_modules=True),
+    Part("loggers", _loggers.read, _loggers.restore, belongs_to_modules=True),
     Part("warning filters", _warnings, _set_warnings, belongs_to_modules=True),
     Part("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout, belongs_to_modules=True),
     Part("interpreter", _interpreter, _set_interpreter, belongs_to_modules=True),
+    Part("decimal defaults", _decimals, _set_decimals, belongs_to_modules=True),
+    Part("globals of the standard library", _globals.read, _globals.restore, belongs_to_modules=True),
+    Part("umask", _umask, os.umask, is_set_always=True),
+    Part("signal mask", _mask, _set_mask, is_set_always=True),
 )
-_FIXED = sum(part.is_fixed for part in PARTS)
-"""The number of the fixed parts, which come first."""
-_READS = tuple(part.read for part in PARTS)
-_VARYING_READS = _READS[_FIXED:]
+_READ = sum(not part.is_set_always for part in PARTS)
+"""The number of the parts that are read after each job, which come first."""
+_READS = tuple(part.read for part in PARTS[:_READ])
+_CHANGING = tuple((index, part) for index, part in enumerate(PARTS) if part.changes_by_itself)
 
 STATE = ProcessState()
 """The state of this process."""
@@ -334,6 +474,4 @@ def _with_decimals(function: Callable[[], T]) -> T:
 
 def fresh_decimals() -> None:
     """Use a new decimal context: the present one may be shared with the next job, which would inherit its precision."""
-    decimal = sys.modules.get("decimal")
-    if decimal is not None:
-        decimal.setcontext(decimal.Context())
+    decimal.setcontext(decimal.Context())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from types import FrameType
@@ -17,8 +16,8 @@ from asyncjobs.worker.kernel_timer import INTERRUPTS, Timer, interrupt_main_thre
 
 T = TypeVar("T")
 
-_LEAST = timedelta(milliseconds=1)
-"""A timer that is set to zero never fires."""
+_LEAST = 0.001
+"""Seconds. A timer that is set to zero never fires."""
 
 
 def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
@@ -52,7 +51,7 @@ class _MainThread:
         self._reason = None
         try:
             self._may_interrupt = True
-            self._timer.start(max(limit, _LEAST))
+            self._timer.start(max(limit.total_seconds(), _LEAST))
             try:
                 return function()
             finally:
@@ -78,7 +77,13 @@ class ProcessEnd:
     The process ends at the earliest of all such times. Lambda starts a new process.
     """
 
+    def __init__(self, limit: timedelta | None = None) -> None:
+        """`limit` is the time from the beginning of a `with` block on; None for no end so far."""
+        self._limit = limit
+
     def __enter__(self) -> Self:
+        if self._limit is not None:
+            self.within(self._limit)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -103,26 +108,24 @@ class _ProcessEnds:
 
     def set(self, owner: ProcessEnd, end: float | None) -> None:
         with self._lock:
-            self._ends.pop(owner, None)
+            ends = self._ends
+            ends.pop(owner, None)
             if end is not None:
-                self._ends[owner] = end
-            if self._ends:
-                self._timer.start(max(timedelta(seconds=min(self._ends.values()) - time.monotonic()), _LEAST))
+                ends[owner] = end
+            if ends:
+                self._timer.start(max(min(ends.values()) - time.monotonic(), _LEAST))
             else:
                 self._timer.stop()
 
 
-@contextmanager
-def exit_after(limit: timedelta) -> Iterator[ProcessEnd]:
+def exit_after(limit: timedelta) -> ProcessEnd:
     """End the whole process, with a traceback on stderr, if the block takes longer than `limit`.
 
     This is for a job that no exception can reach, since it hangs in foreign code. Without it, the lease would end, another
     attempt would begin, and this one would use the rest of Lambda's 15 minutes. A block that is to end sooner says so to the
     `ProcessEnd`.
     """
-    with ProcessEnd() as end:
-        end.within(limit)
-        yield end
+    return ProcessEnd(limit)
 
 
 @cache
