@@ -74,6 +74,7 @@ The job  {demo.curl(outputs.api_url, DEFAULT_USER, job)}
 
 API      {outputs.api_url}/api/v1
 Token    make token USER={DEFAULT_USER}
+Client   {demo.client(outputs.api_url, DEFAULT_USER)}
 Logs     make logs
 AWS CLI  eval "$(make env)"; aws dynamodb list-tables
 Stop     make stop"""

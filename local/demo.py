@@ -81,6 +81,12 @@ def curl(api_url: str, user: str, job: dict[str, Any]) -> str:
     return f'curl -s -H "Authorization: Bearer $(make -s token USER={user})" {api_url}/api/v1/jobs/{job["asyncJobId"]}'
 
 
+def client(api_url: str, user: str) -> str:
+    """Return a command that runs a job with the clients' command line, ready to be pasted: `.venv` has its packages."""
+    where = f"PYTHONPATH=clients/python ASYNCJOBS_URL={api_url} ASYNCJOBS_TOKEN=$(make -s token USER={user})"
+    return f"{where} .venv/bin/python -m asyncjobs_client run text.search query=lease"
+
+
 def summary(job: dict[str, Any], document: dict[str, Any]) -> str:
     """Return two lines about a `document.extract` job and its result."""
     submitted, ended = (datetime.fromisoformat(job[moment]) for moment in ("createdAt", "endedAt"))

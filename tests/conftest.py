@@ -42,7 +42,7 @@ LIMITS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {TESTS / "deployed/operations", TESTS / "deployed/http"} & set(item.path.parents):
+        if {TESTS / "deployed/operations", TESTS / "deployed/http", TESTS / "deployed/clients"} & set(item.path.parents):
             item.add_marker("e2e")
 
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from local.demo import ProgressBar, curl, summary
+from local.demo import ProgressBar, client, curl, summary
 
 
 class Terminal(io.StringIO):
@@ -62,3 +62,10 @@ def test_result_is_shown_in_two_lines() -> None:
     assert status == "COMPLETED after 3.5 s"
     assert result.startswith("400 pages, 241,234 words: Day 1 06:30 The brig came in. 06:30")
     assert len(result) < 120
+
+
+def test_client_command_names_the_api_and_gets_a_token() -> None:
+    assert client("http://127.0.0.1:1/x", "alice") == (
+        "PYTHONPATH=clients/python ASYNCJOBS_URL=http://127.0.0.1:1/x ASYNCJOBS_TOKEN=$(make -s token USER=alice)"
+        " .venv/bin/python -m asyncjobs_client run text.search query=lease"
+    )

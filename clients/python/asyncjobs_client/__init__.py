@@ -34,7 +34,7 @@ from asyncjobs_client.errors import (
 )
 from asyncjobs_client.events import Event
 from asyncjobs_client.options import SubmitOptions
-from asyncjobs_client.records import JobType
+from asyncjobs_client.records import Endpoint, JobType, Ticket
 from asyncjobs_client.snapshot import Failure, Snapshot
 from asyncjobs_client.values import File
 
@@ -58,6 +58,7 @@ __all__ = [
     "AsyncjobsError",
     "BadRequest",
     "Conflict",
+    "Endpoint",
     "Event",
     "Failure",
     "File",
@@ -78,6 +79,7 @@ __all__ = [
     "ResultStream",
     "Snapshot",
     "SubmitOptions",
+    "Ticket",
     "Tracked",
     "Unauthorized",
     "Unavailable",

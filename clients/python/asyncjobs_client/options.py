@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
@@ -33,6 +33,8 @@ class SubmitOptions(TypedDict, total=False):
     """Shown until the job reports its own."""
     retention: Seconds | None
     """How long to keep the job and its result."""
+    webhook: str | None
+    """The id of a webhook that gets this job's events."""
     wait: Seconds | None
     """How long the server may hold the request, 20 s at most: a job that ends within that time is in the answer."""
 
@@ -51,10 +53,11 @@ def submit_request(job_type: str | None, value: object, options: SubmitOptions, 
         "metadata": options.get("metadata"),
         "message": options.get("message"),
         "retentionSeconds": _number(options.get("retention")),
+        "webhook": options.get("webhook"),
     }
     if wait is not None:
         prefer = f"wait={int(min(_HELD, _number(wait) or 0))}"
-    headers = {"idempotency_key": options.get("key") or uuid.uuid4().hex} | ({"prefer": prefer} if prefer else {})
+    headers = {"idempotency_key": options.get("key") or os.urandom(16).hex()} | ({"prefer": prefer} if prefer else {})
     given = {name: value for name, value in body.items() if value is not None}
     return with_json("POST", "/jobs", to_json(given), **headers)
 

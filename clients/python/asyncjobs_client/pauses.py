@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from asyncjobs_client.errors import ApiConnectionError, ApiError, AsyncjobsError
 
@@ -65,6 +64,8 @@ def retry_after_of(value: str | None, date: str | None) -> float | None:
         return max(0.0, float(value))
     except ValueError:
         pass
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - a date is rare
+
     try:
         return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(date or "")).total_seconds())
     except (ValueError, TypeError):  # not dates, or only one of them has a time zone

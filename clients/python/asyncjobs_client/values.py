@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
+from collections.abc import Callable, Iterator
 from os import PathLike
-from pathlib import PurePath
 from typing import Any, BinaryIO, TypeVar
-from uuid import UUID
 
 T = TypeVar("T")
 
@@ -26,28 +21,13 @@ class File:
 
 def to_json(value: object) -> bytes:
     """Return JSON in UTF-8. Models of pydantic, dataclasses, times, UUIDs, enums and sets may be anywhere in the value."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(value, default=_other, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-_PLAIN: dict[Any, Callable[[Any], Any]] = {
-    (datetime, date, time): lambda value: value.isoformat(),
-    timedelta: timedelta.total_seconds,
-    (UUID, Decimal, PurePath): str,
-    Enum: lambda value: value.value,
-    (set, frozenset): list,
-    Mapping: dict,
-}
+def _other(value: Any) -> Any:
+    from asyncjobs_client.plain import plain  # noqa: PLC0415 - most inputs are plain, and its modules take milliseconds
 
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    for kind, plain in _PLAIN.items():
-        if isinstance(value, kind):
-            return plain(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON: convert it before.")
+    return plain(value)
 
 
 def converted(value: Any, as_: Callable[..., T] | None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ from asyncjobs_client.events import Page
 from asyncjobs_client.pauses import retry_after_of
 
 BASE_PATH = "/api/v1"
-USER_AGENT = f"asyncjobs-client/{__version__} python/{platform.python_version()}"
+USER_AGENT = f"asyncjobs-client/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 _LAST_SUCCESS = 299
 _NOT_MODIFIED, _SEE_OTHER = 304, 303
 

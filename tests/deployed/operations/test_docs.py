@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,19 +28,27 @@ def steps(document: str) -> Iterator[tuple[str, list[str]]]:
             yield command, shown
 
 
-@pytest.mark.parametrize(("document", "least"), [("README.md", 1), ("docs/http-api.md", 20), ("docs/tracked.md", 4)], ids=str)
+@pytest.mark.parametrize(
+    ("document", "least"), [("README.md", 2), ("docs/http-api.md", 20), ("docs/tracked.md", 4), ("docs/clients.md", 1)], ids=str
+)
 def test_every_command_prints_the_documented_output(
     document: str, least: int, stack: LocalStack, alice: Caller, tmp_path: Path
 ) -> None:
     # A reader is slower than this test and has already run a job.
     alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
-    listed = [(command, shown) for command, shown in steps(document) if not command.startswith("make ")]
+    listed = [(command, shown) for command, shown in steps(document) if not command.startswith(("make ", "pip "))]
     script = "\n".join(f"{_typed(command, alice)}\necho '{MARK}'" for command, _ in listed)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "stack.json").write_text(json.dumps({"apiUrl": stack.outputs.api_url}))
     ran = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
-        env={"PATH": os.environ["PATH"], "NO_PROXY": "*"},
+        env={
+            "PATH": f"{_installed_client(tmp_path)}:{os.environ['PATH']}",
+            "HOME": str(tmp_path),
+            "ASYNCJOBS_URL": stack.outputs.api_url,
+            "ASYNCJOBS_TOKEN": alice.http.headers["authorization"].removeprefix("Bearer "),
+            "NO_PROXY": "*",
+        },
     )  # fmt: skip
     outputs = ran.stdout.split(MARK)[: len(listed)]
     assert len(outputs) == len(listed), ran.stderr
@@ -50,6 +59,16 @@ def test_every_command_prints_the_documented_output(
     ]
     assert not wrong, "\n\n".join(wrong)
     assert sum(len(shown) for _, shown in listed) >= least
+
+
+def _installed_client(folder: Path) -> Path:
+    """Return a folder with the program `asyncjobs`, as an installation of the client has it."""
+    program = folder / "bin/asyncjobs"
+    program.parent.mkdir()
+    client = PROJECT / "clients/python"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={client} exec {sys.executable} -m asyncjobs_client "$@"\n')
+    program.chmod(0o755)
+    return program.parent
 
 
 def _typed(command: str, caller: Caller) -> str:

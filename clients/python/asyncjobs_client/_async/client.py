@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from types import TracebackType
-from typing import Any, BinaryIO, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TypeVar, Unpack, overload
 
 import httpx2
 
@@ -18,9 +18,12 @@ from asyncjobs_client._async.runtime import Callback, Clock, Token
 from asyncjobs_client.errors import ApiError, NotConfigured
 from asyncjobs_client.options import SubmitOptions, held, submit_request
 from asyncjobs_client.problems import ended_of
-from asyncjobs_client.records import JobType
-from asyncjobs_client.values import File, files_in, with_keys
-from asyncjobs_client.wire import Request, api_url
+from asyncjobs_client.records import JobType, Ticket
+from asyncjobs_client.values import File, files_in, to_json, with_keys
+from asyncjobs_client.wire import Request, api_url, with_json
+
+if TYPE_CHECKING:
+    from asyncjobs_client._async.webhooks import AsyncWebhooks
 
 T = TypeVar("T")
 
@@ -169,6 +172,20 @@ class AsyncJobs:
     def tracked(self) -> AsyncTracked:
         """Jobs whose work is done elsewhere."""
         return AsyncTracked(self._connection)
+
+    @property
+    def webhooks(self) -> AsyncWebhooks:
+        """Receivers of your jobs' events."""
+        from asyncjobs_client._async.webhooks import AsyncWebhooks  # noqa: PLC0415 - few programs need it
+
+        return AsyncWebhooks(self._connection)
+
+    async def ticket(self, *job_ids: str, ttl: float | None = None) -> Ticket:
+        """Return a secret for a browser: it opens these jobs, or all that you own, read-only, for up to 15 minutes."""
+        body = {"jobs": job_ids} if job_ids else {"scope": "owner"}
+        given = body | ({} if ttl is None else {"ttlSeconds": int(ttl)})
+        answer = (await self._connection.call(with_json("POST", "/tickets", to_json(given)))).json()
+        return Ticket(answer["ticket"], answer, answer.get("expiresAt"))
 
     def with_options(
         self,

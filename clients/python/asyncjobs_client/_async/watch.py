@@ -123,11 +123,14 @@ class AsyncWatch(Generic[J]):
     async def _read_events(self, after: int) -> tuple[Event, ...]:
         wait = int(max(0, min(_HELD, self._left())))
         within = max(self._connection.timeout, wait + _ROOM)
-        page = events_of(await self._connection.once(get_events(self._job.id, after, wait), within=within), after)
-        if not page.is_held:
-            self._events_from = self._clock.now() + _POLLING
-        elif not page.events:
+        answer = await self._connection.once(get_events(self._job.id, after, wait), within=within)
+        page = events_of(answer, after)
+        if not page.events and page.is_held:
             self._pause = 0.0  # it has waited already
+        elif not page.events:
+            self._events_from = self._clock.now() + _POLLING
+            if answer.retry_after is not None:
+                self._pause = self._poll_pause(answer.retry_after)
         return page.events
 
     async def _poll(self) -> None:

@@ -63,7 +63,6 @@ _SECOND_CTRL_C = 2.0
 app = typer.Typer(
     name="asyncjobs",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Submit jobs, wait for them, and get their results. Standard output has results only.",
     epilog=(
@@ -326,6 +325,73 @@ def events(
             else:
                 progress = "" if event.progress is None else f"{event.progress} %"
                 print(f"{event.seq:>4} {event.at or '':<24} {event.type:<10} {progress:>5} {event.message or ''}".rstrip())
+
+
+webhooks = typer.Typer(no_args_is_help=True, help="Create, list, test and delete webhooks.")
+app.add_typer(webhooks, name="webhooks")
+WebhookId = Annotated[str, typer.Argument(help="The webhook's id.", metavar="ID")]
+
+
+@webhooks.command("add")
+def add_webhook(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(help="An https address.", metavar="URL")],
+    event: Annotated[list[str] | None, typer.Option(help="job.completed, ...; by default those that end a job.")] = None,
+    job_type: Annotated[list[str] | None, typer.Option("--type", help="Only jobs of this type.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Create a webhook, and print its id and its secret: no other answer has it."""
+    with _command(context, as_json=as_json) as command, command.jobs() as jobs:
+        found = jobs.webhooks.create(url, events=event, job_types=job_type)
+        command.output.rows([dict(found.raw) if as_json else {"id": found.id, "url": found.url, "secret": found.secret}])
+
+
+@webhooks.command("ls")
+def list_webhooks(context: typer.Context, as_json: Json = False) -> None:
+    """List your webhooks."""
+    with _command(context, as_json=as_json) as command, command.jobs() as jobs:
+        found = jobs.webhooks.all()
+        short = [
+            {"id": each.id, "url": each.url, "events": " ".join(each.events), "disabled": each.disabled_reason}
+            for each in found
+        ]
+        command.output.rows([dict(each.raw) for each in found] if as_json else short)
+
+
+@webhooks.command("test")
+def deliver_test(context: typer.Context, webhook_id: WebhookId, as_json: Json = False) -> None:
+    """Deliver a test, and wait for the answer."""
+    with _command(context, as_json=as_json) as command, command.jobs() as jobs:
+        job = jobs.webhooks.test(webhook_id).wait()
+        command.output.record(job)
+        _end_by([job])
+
+
+@webhooks.command("rotate")
+def rotate_webhook(context: typer.Context, webhook_id: WebhookId) -> None:
+    """Replace the secret, and print the new one."""
+    with _command(context) as command, command.jobs() as jobs:
+        command.output.value(jobs.webhooks.rotate(webhook_id).secret)
+
+
+@webhooks.command("rm")
+def remove_webhook(context: typer.Context, webhook_id: WebhookId) -> None:
+    """Delete a webhook."""
+    with _command(context) as command, command.jobs() as jobs:
+        jobs.webhooks.delete(webhook_id)
+
+
+@app.command()
+def token(
+    context: typer.Context,
+    job: Annotated[list[str] | None, typer.Option(help="A job that the ticket opens; by default all your jobs.")] = None,
+    ttl: Annotated[str, typer.Option(help="How long it is valid, 15 minutes at most.", metavar="DURATION")] = "15m",
+    as_json: Json = False,
+) -> None:
+    """Print a ticket for a browser: it opens jobs, read-only."""
+    with _command(context, as_json=as_json) as command, command.jobs() as jobs:
+        ticket = jobs.ticket(*(job or ()), ttl=seconds(ttl))
+        command.output.value(dict(ticket.raw) if as_json else ticket.text)
 
 
 @app.command()

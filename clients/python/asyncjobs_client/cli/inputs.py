@@ -37,11 +37,10 @@ def input_of(pairs: Iterable[str], source: str | None, files: Iterable[str]) -> 
 def _json(source: str) -> Any:
     if source == "-" and sys.stdin.isatty():
         raise WrongInput("Standard input is a terminal: pipe JSON into the command.")
-    text = sys.stdin.read() if source == "-" else Path(source.removeprefix("@")).read_text()
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise WrongInput(f"{source} is not JSON: {error}") from error
+        return json.loads(sys.stdin.read() if source == "-" else Path(source.removeprefix("@")).read_text())
+    except (OSError, ValueError) as error:
+        raise WrongInput(f"{source} is not a file of JSON: {error}") from error
 
 
 def _typed(text: str) -> Any:

@@ -1,0 +1,61 @@
+"""Webhooks: receivers of a caller's events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from asyncjobs_client._async.connection import AsyncConnection
+from asyncjobs_client._async.job import AsyncJob
+from asyncjobs_client.records import Endpoint
+from asyncjobs_client.values import to_json
+from asyncjobs_client.wire import Request, with_json
+
+
+@dataclass(frozen=True)
+class AsyncWebhooks:
+    """Your webhooks. Creating, rotating and testing are not repeated when an answer is lost: look at the list first."""
+
+    _connection: AsyncConnection
+
+    async def create(
+        self,
+        url: str,
+        *,
+        events: Sequence[str] | None = None,
+        job_types: Sequence[str] | None = None,
+        named_only: bool = False,
+        include_result: bool = False,
+    ) -> Endpoint:
+        """Create a webhook, and return it with its secret. Without `events`, it gets those that end a job."""
+        body = {
+            "url": url,
+            "events": events,
+            "jobTypes": job_types,
+            "namedOnly": named_only or None,
+            "includeResult": include_result or None,
+        }
+        given = {name: value for name, value in body.items() if value is not None}
+        return Endpoint.of((await self._connection.once(with_json("POST", "/webhooks", to_json(given)))).json())
+
+    async def all(self) -> Sequence[Endpoint]:
+        """Return all webhooks, oldest first."""
+        body = (await self._connection.call(Request("GET", "/webhooks"))).json()
+        return [Endpoint.of(each) for each in body["webhooks"]]
+
+    async def rotate(self, webhook_id: str) -> Endpoint:
+        """Replace the secret, and return the webhook with the new one. For a day, deliveries are signed by both."""
+        return Endpoint.of((await self._connection.once(_on(webhook_id, "POST", "/rotate"))).json())
+
+    async def test(self, webhook_id: str) -> AsyncJob:
+        """Deliver a test, and return the delivery, which is a job: wait for it."""
+        return AsyncJob.of(self._connection, await self._connection.once(_on(webhook_id, "POST", "/test")))
+
+    async def delete(self, webhook_id: str) -> None:
+        """Delete a webhook."""
+        await self._connection.once(_on(webhook_id, "DELETE"))
+
+
+def _on(webhook_id: str, method: str, rest: str = "") -> Request:
+    return Request(method, f"/webhooks/{quote(webhook_id, safe='')}{rest}")
