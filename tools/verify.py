@@ -31,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from local.samples import raw_pdf
 
-FUNCTIONS = ("Submit", "Status", "Worker", "Sweeper", "Learner")
+FUNCTIONS = ("Submit", "Status", "Worker", "Sweeper", "Stream")
 FINISHED = {"COMPLETED", "FAILED", "CANCELLED"}
 _PAGES = 40
 """Pages of the sample document: its text is larger than a record holds, so the result is stored in the bucket."""
@@ -277,7 +277,7 @@ def _recursion(deployment: Deployment) -> str:
 @check("Each queue and the table's stream invoke their function")
 def _mappings(deployment: Deployment) -> str:
     client, seen = deployment.client("lambda"), []
-    for function in ("Worker", "Learner"):
+    for function in ("Worker", "Stream"):
         name = deployment.resources[f"{function}Function"]
         for mapping in client.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
             source = mapping["EventSourceArn"].split(":")[5].split("/")[0]

@@ -23,6 +23,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     iam.know_leading_keys,
     iam.derive_role_credentials_from_secret,
     mappings.read_numbers,
+    mappings.deliver_failed_changes_again,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,
     s3.refuse_tags_of_deleted_objects,

@@ -1,6 +1,10 @@
-"""Event source mappings, which carry messages from a queue to a function."""
+# ruff: noqa: SLF001 - gaps are closed inside the emulator
+"""Event source mappings, which carry messages of a queue, or records of a table's stream, to a function."""
 
-from local.emulator_patches.emulator import Properties, before_provisioning
+import json
+from typing import Any
+
+from local.emulator_patches.emulator import Properties, before_provisioning, module
 
 
 def read_numbers() -> None:
@@ -9,6 +13,31 @@ def read_numbers() -> None:
     The emulator compares the text of MaximumConcurrency with a number, fails, and polls no queue any more.
     """
     before_provisioning("AWS::Lambda::EventSourceMapping", _read_numbers)
+
+
+def deliver_failed_changes_again() -> None:
+    """Deliver a stream's batch again, after a second, if the function reports failures. The emulator goes on to the next one.
+
+    AWS begins with the first record that failed, this patch with the first of the batch.
+    """
+    functions = module("services.lambda_svc")
+    execute = functions._execute_function
+
+    def execute_and_read(function: Any, event: Any) -> Any:
+        result = execute(function, event)
+        return {**result, "error": True} if _is_of_a_stream(event) and _names_failures(result.get("body")) else result
+
+    functions._execute_function = execute_and_read
+
+
+def _is_of_a_stream(event: Any) -> bool:
+    records = event.get("Records") if isinstance(event, dict) else None
+    return isinstance(records, list) and bool(records) and records[0].get("eventSource") == "aws:dynamodb"
+
+
+def _names_failures(body: Any) -> bool:
+    answer = json.loads(body) if isinstance(body, str) and body.startswith("{") else body
+    return isinstance(answer, dict) and bool(answer.get("batchItemFailures"))
 
 
 def _read_numbers(properties: Properties) -> Properties:

@@ -78,7 +78,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
             patch.setenv(name, value)
         patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
         with redirect_stdout(io.StringIO()) as log:  # where the functions log
-            handlers = {name: load(name) for name in ("submit", "status", "worker", "sweeper", "learner")}
+            handlers = {name: load(name) for name in ("submit", "status", "worker", "sweeper", "stream")}
         yield Stack(queue_url, handlers, log)
 
 
@@ -155,16 +155,16 @@ def test_durations_from_the_stream_set_the_retry_after_of_status(stack: Stack) -
     submit = sample("submit")
     submit["headers"]["idempotency-key"] = "to-be-waited-for"
     _, accepted = stack.call("submit", submit)
-    event = sample("learner-stream")
+    event = sample("stream-changes")
     event["Records"] *= 40
-    stack.invoke("learner", event)
+    stack.invoke("stream", event)
     other = load("status")  # the first one caches what it read
     answer = other({**sample("status"), "pathParameters": {"asyncJobId": accepted["asyncJobId"]}}, LambdaContext())
     assert 12 <= int(answer["headers"]["retry-after"]) <= 14
     assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
 
 
-@pytest.mark.parametrize("function", ["worker", "learner"])
+@pytest.mark.parametrize("function", ["worker", "stream"])
 def test_failed_invocation_names_only_the_type_of_its_error(stack: Stack, function: str) -> None:
     with pytest.raises(InvocationFailed, match=r"^KeyError$"):
         stack.invoke(function, {"Records": [{}]})

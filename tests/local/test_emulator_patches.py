@@ -194,6 +194,14 @@ def test_released_streams_no_expiry() -> None:
     assert [record["eventName"] for record in _stream_after_an_expiry()] == ["INSERT"]
 
 
+def test_batch_of_a_stream_arrives_until_no_failure_is_reported(twin: Deployed) -> None:
+    assert _deliveries_of_one_change(twin) == ["delivery 1", "delivery 2", "delivery 3"]
+
+
+def test_released_drops_the_failures_of_a_stream(released: Deployed) -> None:
+    assert _deliveries_of_one_change(released) == ["delivery 1"]
+
+
 # ── S3 and CloudWatch ──
 
 
@@ -328,6 +336,20 @@ def _log_of_a_call(deployed: Deployed, lines: list[str], path: str = "/x") -> li
 
 def _time_to_live(deployed: Deployed) -> Any:
     return deployed.client("dynamodb").describe_time_to_live(TableName=deployed.outputs["Table"])["TimeToLiveDescription"]
+
+
+def _deliveries_of_one_change(deployed: Deployed) -> list[str]:
+    """Return what the function logs within some seconds after one write: more than it has deliveries to report failures for."""
+    deployed.client("dynamodb").put_item(TableName=deployed.outputs["Streamed"], Item={"pk": {"S": "one"}})
+    logs, group = deployed.client("logs"), f"/aws/lambda/{deployed.outputs['Follower']}"
+    lines: list[str] = []
+    deadline = time.monotonic() + 8 * SLOWNESS
+    while time.monotonic() < deadline and "delivery 3" not in lines:
+        time.sleep(0.5)
+        with contextlib.suppress(logs.exceptions.ResourceNotFoundException):
+            events = logs.filter_log_events(logGroupName=group, filterPattern="delivery")["events"]
+            lines = [event["message"].strip() for event in events]
+    return lines
 
 
 def _objects_seen_by_a_user(deployed: Deployed) -> Any:

@@ -93,7 +93,7 @@ def test_function_of_a_deployed_stack_has_the_user_s_credentials_and_calls_aws(
 
 
 def test_unknown_event_lists_the_known_ones() -> None:
-    with pytest.raises(LocalError, match=r"no event 'nothing'.*learner-stream.*submit"):
+    with pytest.raises(LocalError, match=r"no event 'nothing'.*stream-changes.*submit"):
         invoke.event_file(PROJECT, "nothing")
 
 

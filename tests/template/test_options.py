@@ -85,7 +85,7 @@ def test_option_is_on_with_its_parameter(condition: str) -> None:
 # ── Own KMS key ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeadLetterQueue"])
+@pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeadLetterQueue", "StreamFailuresQueue"])
 def test_queue_is_encrypted_with_one_kind_of_key(name: str) -> None:
     assert properties(name)["SqsManagedSseEnabled"] == {"Fn::If": ["OwnKey", NOTHING, True]}
     assert properties(name)["KmsMasterKeyId"] == {"Fn::If": ["OwnKey", OWN_KEY, NOTHING]}
@@ -119,7 +119,9 @@ def test_expected_alarms_exist() -> None:
         "StatusErrorsAlarm",
         "WorkerErrorsAlarm",
         "SweeperErrorsAlarm",
-        "LearnerErrorsAlarm",
+        "StreamErrorsAlarm",
+        "StreamFailuresAlarm",
+        "ChangesSkippedAlarm",
     }
 
 
@@ -143,6 +145,7 @@ def test_alarms_on_custom_metrics_name_fields_of_log_lines() -> None:
         "OldestDueAlarm": "oldestDueAgeMs",
         "SweepFailuresAlarm": "sweepFailures",
         "RequestsFailedAlarm": "RequestsFailed",
+        "ChangesSkippedAlarm": "ChangesSkipped",
     }
     for name, metric in metrics.items():
         alarm = properties(name)

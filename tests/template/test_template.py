@@ -46,7 +46,7 @@ from tests.conftest import ROUTES_OF_JOB_TYPES
 from tests.support.factories import new_job
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
-FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "LearnerFunction"]
+FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "StreamFunction"]
 QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
 """The queue of each priority, and the parameter for the number of its concurrent jobs."""
 OPEN = {
@@ -241,7 +241,7 @@ def worker_events() -> dict[str, dict[str, Any]]:
 def test_each_priority_has_its_own_queue_and_all_are_alike() -> None:
     urls = Settings(worker_urls()).queue_urls
     assert urls == {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
-    assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue"}
+    assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue", "StreamFailuresQueue"}
     assert all(properties(name) == properties("Queue") for name in QUEUES)
 
 
@@ -353,34 +353,47 @@ def test_sweeper_runs_as_often_as_the_leases_assume() -> None:
 # ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def learner_event() -> dict[str, Any]:
-    (event,) = events("LearnerFunction", "DynamoDB")
+def stream_event() -> dict[str, Any]:
+    (event,) = events("StreamFunction", "DynamoDB")
     return event
 
 
-def test_learner_receives_only_completed_and_failed_jobs() -> None:
-    (pattern,) = [json.loads(found["Pattern"]) for found in learner_event()["FilterCriteria"]["Filters"]]
+def test_stream_function_receives_only_completed_and_failed_jobs() -> None:
+    (pattern,) = [json.loads(found["Pattern"]) for found in stream_event()["FilterCriteria"]["Filters"]]
     before, after = (pattern["dynamodb"][image]["status"]["S"] for image in ("OldImage", "NewImage"))
     assert pattern["eventName"] == ["MODIFY"]
     assert set(before) == {status for status in Status if not status.is_finished}
     assert set(after) == {status for status in Status if status.is_finished} - {Status.CANCELLED}
-    assert learner_event()["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    assert stream_event()["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
     assert set(pattern["dynamodb"]) <= {"OldImage", "NewImage"}
     assert properties("Table")["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
 
 
-def test_failed_stream_batch_is_dropped_soon() -> None:
-    event = learner_event()
-    assert event["MaximumRetryAttempts"] <= 3
-    assert event["MaximumRecordAgeInSeconds"] <= 3600
+def test_stream_function_reports_what_failed() -> None:
+    assert stream_event()["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_changes_by_which_the_stream_function_dies_are_given_up_and_named_in_a_queue() -> None:
+    event = stream_event()
+    assert 10 <= event["MaximumRetryAttempts"] <= 100
     assert event["BisectBatchOnFunctionError"] is True
+    assert event["DestinationConfig"]["OnFailure"] == {
+        "Type": "SQS",
+        "Destination": {"Fn::GetAtt": ["StreamFailuresQueue", "Arn"]},
+    }
 
 
-def test_learner_receives_many_jobs_per_batch() -> None:
-    event = learner_event()
+def test_no_record_is_given_up_for_its_age() -> None:
+    # A new mapping begins a day ago: an upgrade would otherwise report the records of that day, and fire the alarm.
+    assert "MaximumRecordAgeInSeconds" not in stream_event()
+    assert stream_event()["StartingPosition"] == "TRIM_HORIZON"
+
+
+def test_stream_function_receives_many_jobs_per_batch() -> None:
+    event = stream_event()
     assert event["BatchSize"] >= 1000
     assert event["MaximumBatchingWindowInSeconds"] >= 60
-    assert properties("LearnerFunction")["Timeout"] >= 60
+    assert properties("StreamFunction")["Timeout"] >= 60
 
 
 # ── Table ──────────────────────────────────────────────────────────────────────────────────────────
@@ -490,7 +503,11 @@ def test_bucket_is_private() -> None:
     ("policy", "action", "covered"),
     [
         ("BucketPolicy", "s3:*", [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}]),
-        ("QueuePolicy", "sqs:*", [{"Fn::GetAtt": [name, "Arn"]} for name in (*QUEUES, "DeadLetterQueue")]),
+        (
+            "QueuePolicy",
+            "sqs:*",
+            [{"Fn::GetAtt": [name, "Arn"]} for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue")],
+        ),
     ],
 )
 def test_only_encrypted_connections_are_allowed(policy: str, action: str, covered: list[Any]) -> None:
@@ -502,13 +519,13 @@ def test_only_encrypted_connections_are_allowed(policy: str, action: str, covere
 
 def test_policies_are_attached_to_their_resources() -> None:
     assert properties("BucketPolicy")["Bucket"] == ref("Bucket")
-    assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*QUEUES, "DeadLetterQueue")]
+    assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue")]
 
 
 @pytest.mark.parametrize("own_key", [False, True], ids=["AWS's key", "own key"])
 def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
     key = ref("KmsKeyArn") if own_key else None
-    for name in (*QUEUES, "DeadLetterQueue"):
+    for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue"):
         queue = chosen(properties(name), OwnKey=own_key)
         assert (queue["SqsManagedSseEnabled"], queue["KmsMasterKeyId"]) == ((None, key) if own_key else (True, None))
     (rule,) = chosen(properties("Bucket"), OwnKey=own_key)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -729,7 +746,13 @@ WITHOUT_CODE = {
     # Used by Lambda's pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
     # Used by Lambda's poller of the stream.
-    "LearnerFunction": {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"},
+    "StreamFunction": {
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "sqs:SendMessage",
+    },
 }
 """Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
@@ -770,7 +793,7 @@ CLASSES = {
         ("worker/heartbeat", "Heartbeat"),
     ],
     "SweeperFunction": [("worker/sweeper", "_Run"), ("limits/locks", "Locks"), ("limits/backlog", "Backlog")],
-    "LearnerFunction": [("estimates/aggregator", "DurationAggregator")],
+    "StreamFunction": [("push/durations", "DurationAggregator")],
 }
 """The classes that a function runs, over the adapters."""
 
@@ -825,11 +848,12 @@ RESOURCES = {
         "sqs:SendMessage": "HighQueue Queue LowQueue",
         "sqs:GetQueueAttributes": "HighQueue Queue LowQueue",
     },
-    "LearnerFunction": {
+    "StreamFunction": {
         "dynamodb:DescribeStream": "Table/stream",
         "dynamodb:GetRecords": "Table/stream",
         "dynamodb:GetShardIterator": "Table/stream",
         "dynamodb:ListStreams": "Table/stream",
+        "sqs:SendMessage": "StreamFailuresQueue",
         "dynamodb:GetItem": "Table",
         "dynamodb:PutItem": "Table",
     },
@@ -956,7 +980,7 @@ ITEMS = {
     "StatusFunction": {"GetItem": {"job", "durations", "ticket"}, "BatchGetItem": {"job"}},
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
-    "LearnerFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
+    "StreamFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
 }
 """The kinds of items that each function may touch, by action."""
 

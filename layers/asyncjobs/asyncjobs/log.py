@@ -50,6 +50,9 @@ LEVELS = {
     "HISTORY_UNAVAILABLE": logging.WARNING,
     "BACKLOG_UNAVAILABLE": logging.WARNING,
     "DURATIONS_LEARNED": logging.INFO,
+    "CHANGES_DEFERRED": logging.WARNING,
+    "CHANGE_FAILED": logging.ERROR,
+    "CHANGE_SKIPPED": logging.ERROR,
 }
 """The events. Failures are errors; retries, deferred calls and lost races are warnings."""
 
@@ -65,6 +68,7 @@ METRICS = {
     "JOB_FENCED": {"AttemptsFenced": COUNT},
     "REQUEST_FAILED": {"RequestsFailed": COUNT},
     "SWEPT": {"oldestDueAgeMs": MILLISECONDS, "sweepFailures": COUNT},
+    "CHANGE_SKIPPED": {"ChangesSkipped": COUNT},
 }
 """The metrics of the events that are counted, with their units. The value is the event's field of that name; a count without
 one rises by one."""

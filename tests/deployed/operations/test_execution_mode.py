@@ -1,4 +1,4 @@
-"""The durations of earlier jobs decide where a job runs, whatever its type declares: with the real stream, learner and table."""
+"""The durations of earlier jobs decide where a job runs, whatever its type declares: with the real stream and table."""
 
 from __future__ import annotations
 

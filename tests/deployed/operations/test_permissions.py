@@ -81,7 +81,7 @@ ALLOWED = {
         *(f"sqs:{action} {priority}" for priority in QUEUES for action in ("SendMessage", "GetQueueAttributes")),
     },
     # The engine reads the stream without a permission; tests/template has it.
-    "LearnerFunction": {
+    "StreamFunction": {
         "dynamodb:GetItem durations",
         "dynamodb:PutItem durations",
     },

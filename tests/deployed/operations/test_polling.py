@@ -1,4 +1,4 @@
-"""Retry-After follows the durations of earlier jobs: with the real stream, learner and table."""
+"""Retry-After follows the durations of earlier jobs: with the real stream and table."""
 
 from __future__ import annotations
 

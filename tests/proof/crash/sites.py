@@ -9,7 +9,7 @@ from pathlib import Path
 LIBRARY = Path(__file__).parents[3] / "layers/asyncjobs/asyncjobs"
 ADAPTERS = ("dynamodb_jobs", "sqs", "s3")
 APART = {
-    "dynamodb_history": "tests/unit/estimates/test_history.py",
+    "dynamodb_history": "tests/unit/estimates/test_history.py and tests/unit/push/test_durations.py",
     "dynamodb_tickets": "tests/unit/push/test_tickets.py",
 }
 """Also send requests, but no job depends on them. The tests cover what happens when they fail."""

@@ -33,6 +33,7 @@ COUNTED = {
     "JOB_CANCELLED": {"JobsCancelled"},
     "JOB_FENCED": {"AttemptsFenced"},
     "REQUEST_FAILED": {"RequestsFailed"},
+    "CHANGE_SKIPPED": {"ChangesSkipped"},
 }
 """The metrics of operators' dashboards and alarms: rename one only with a line in the changelog."""
 

@@ -1,4 +1,4 @@
-"""Durations of ended jobs are read from the table's stream and added to their types."""
+"""Durations of jobs that have ended are added to their types."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.aws.items import to_item
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Result
-from asyncjobs.estimates.aggregator import ALONE, DurationAggregator
+from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Result, Status
 from asyncjobs.estimates.poll_schedule import retry_after
+from asyncjobs.push.changes import Change
+from asyncjobs.push.durations import ALONE, DurationAggregator
 from tests.support.factories import NOW, new_job, running_job
 from tests.support.fakes import FakeClock, FakeHistory
+from tests.support.stream import change_of
+from tests.unit.conftest import Lines
 
 
 def completed(seconds: float, **changes: Any) -> AsyncJob:
     return running_job(**changes).completed(now=NOW + timedelta(seconds=seconds), result=Result(text="1"))
 
 
-def stream_event(*jobs: AsyncJob) -> dict[str, Any]:
-    """Return a batch of the table's stream as Lambda delivers it."""
-    return {"Records": [{"eventName": "MODIFY", "dynamodb": {"NewImage": to_item(job)}} for job in jobs]}
+def changes(*jobs: AsyncJob) -> list[Change]:
+    """Return the changes by which these jobs ended, as a batch that has not arrived before."""
+    return [change_of(replace(job, status=Status.IN_PROGRESS), job) for job in jobs]
 
 
 @pytest.fixture
@@ -38,34 +40,65 @@ def aggregator(history: FakeHistory) -> DurationAggregator:
 
 
 def test_ended_jobs_are_added_to_their_types(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(completed(3, job_type="a"), completed(8, job_type="b"), completed(4, job_type="a")))
+    aggregator.consume(changes(completed(3, job_type="a"), completed(8, job_type="b"), completed(4, job_type="a")))
     assert history.known == {"a": Durations.of([3, 4]), "b": Durations.of([8])}
 
 
 def test_duration_is_from_the_first_start_to_the_end(aggregator: DurationAggregator, history: FakeHistory) -> None:
     waited = new_job(now=NOW - timedelta(minutes=5)).claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1))
-    aggregator.add(stream_event(waited.completed(now=NOW + timedelta(seconds=7), result=Result(text="1"))))
+    aggregator.consume(changes(waited.completed(now=NOW + timedelta(seconds=7), result=Result(text="1"))))
     assert history.known == {"sample.returns": Durations.of([7])}
 
 
 def test_failed_jobs_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(running_job().failed(now=NOW + timedelta(seconds=90), error=DEADLINE_EXCEEDED)))
+    aggregator.consume(changes(running_job().failed(now=NOW + timedelta(seconds=90), error=DEADLINE_EXCEEDED)))
     assert history.known == {"sample.returns": Durations.of([90])}
 
 
 def test_tracked_job_does_not_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
     done = replace(completed(53), max_attempts=0)
-    aggregator.add(stream_event(done, completed(3)))
+    aggregator.consume(changes(done, completed(3)))
     assert history.known == {"sample.returns": Durations.of([3])}
 
 
 def test_job_that_never_started_does_not_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(new_job().failed(now=NOW + timedelta(days=1), error=DEADLINE_EXCEEDED)))
+    aggregator.consume(changes(new_job().failed(now=NOW + timedelta(days=1), error=DEADLINE_EXCEEDED)))
     assert history.known == {}
 
 
+def test_cancelled_job_does_not_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.consume(changes(running_job().cancelled(now=NOW + timedelta(seconds=3))))
+    assert history.known == {}
+
+
+def test_changes_of_running_and_of_ended_jobs_do_not_count(
+    aggregator: DurationAggregator, history: FakeHistory, lines: Lines
+) -> None:
+    ended = completed(3)
+    aggregator.consume([change_of(None, new_job()), change_of(new_job(), running_job()), change_of(ended, ended)])
+    assert history.known == {}
+    assert lines.events == []
+
+
+def test_batch_that_arrives_again_counts_once(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    batch = changes(completed(3), completed(8))
+    aggregator.consume(batch)
+    aggregator.consume([*batch[1:], *changes(completed(5))])
+    assert history.known == {"sample.returns": Durations.of([3, 8, 5])}
+
+
+def test_batch_that_failed_counts_when_it_arrives_again(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    batch = changes(completed(3))
+    history.is_down = True
+    with pytest.raises(Unavailable):
+        aggregator.consume(batch)
+    history.is_down = False
+    aggregator.consume(batch)
+    assert history.known == {"sample.returns": Durations.of([3])}
+
+
 def test_differing_clocks_give_no_negative_duration(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(completed(-0.2)))
+    aggregator.consume(changes(completed(-0.2)))
     assert history.known == {"sample.returns": Durations.of([0])}
 
 
@@ -74,7 +107,7 @@ def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
 ) -> None:
     history.is_down = True
     with pytest.raises(Unavailable):
-        aggregator.add(stream_event(completed(3)))
+        aggregator.consume(changes(completed(3)))
 
 
 # ── Owners ─────────────────────────────────────────────────────────────────────────────────────────
@@ -83,31 +116,31 @@ def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
 def test_owner_of_nearly_all_jobs_delays_nobodys_poll(aggregator: DurationAggregator, history: FakeHistory) -> None:
     honest = [completed(2, owner=f"user-{number}") for number in range(10)]
     for _ in range(20):
-        aggregator.add(stream_event(*(completed(45, owner="carol") for _ in range(200)), *honest))
+        aggregator.consume(changes(*(completed(45, owner="carol") for _ in range(200)), *honest))
     past = history.known["sample.returns"]
     assert past.total > 200
     assert retry_after(running_job(), NOW, past) == retry_after(running_job(), NOW, Durations.of([2] * 20)) <= 3
 
 
 def test_owner_counts_as_much_as_all_others_in_the_batch(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(
-        stream_event(*(completed(45, owner="carol") for _ in range(50)), *(completed(2, owner="bob") for _ in range(8)))
+    aggregator.consume(
+        changes(*(completed(45, owner="carol") for _ in range(50)), *(completed(2, owner="bob") for _ in range(8)))
     )
     assert history.known["sample.returns"] == Durations.of([45] * 8 + [2] * 8)
 
 
 def test_owners_of_equal_weight_all_count(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(*(completed(3, owner=owner) for owner in ("bob", "carol") for _ in range(9))))
+    aggregator.consume(changes(*(completed(3, owner=owner) for owner in ("bob", "carol") for _ in range(9))))
     assert history.known["sample.returns"].total == 18
 
 
 def test_batch_of_one_owner_counts_a_few_of_its_jobs(aggregator: DurationAggregator, history: FakeHistory) -> None:
-    aggregator.add(stream_event(*(completed(seconds, owner="carol") for seconds in range(1, 101))))
+    aggregator.consume(changes(*(completed(seconds, owner="carol") for seconds in range(1, 101))))
     # Short, middle and long ones: those that ended first would be the shortest.
     assert history.known["sample.returns"] == Durations.of(range(6, 100, 10))
 
 
 def test_owner_is_limited_for_each_type(aggregator: DurationAggregator, history: FakeHistory) -> None:
     jobs = [completed(45, owner="carol", job_type="a") for _ in range(30)]
-    aggregator.add(stream_event(*jobs, *(completed(2, owner="bob", job_type="b") for _ in range(30))))
+    aggregator.consume(changes(*jobs, *(completed(2, owner="bob", job_type="b") for _ in range(30))))
     assert {name: past.total for name, past in history.known.items()} == {"a": ALONE, "b": ALONE}

@@ -1,0 +1,40 @@
+"""The changes of jobs in the table's stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asyncjobs.core.events import Event, event_of
+from asyncjobs.core.job import AsyncJob
+
+Record = Mapping[str, Any]
+JobsOf = Callable[[Record], tuple[AsyncJob | None, AsyncJob] | None]
+"""Reads a record: the job before and after a change; None for any other record. `aws.stream_records` has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write to a job. The changes of a job arrive in the order of its writes; a change may arrive more than once."""
+
+    sequence_number: str
+    """The place in the stream, from which Lambda delivers again."""
+    old: AsyncJob | None
+    """The job before the write; None if the write created it."""
+    new: AsyncJob
+    event: Event | None
+    """What a client can see of the write; None for a write that no client sees, such as a heartbeat."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the job ended by this write."""
+        return self.new.is_finished and (self.old is None or not self.old.is_finished)
+
+
+def changes_in(records: Iterable[Record], jobs_of: JobsOf) -> Iterator[Change]:
+    """Yield the changes of jobs among the records."""
+    for record in records:
+        if (jobs := jobs_of(record)) is not None:
+            old, new = jobs
+            yield Change(record["dynamodb"]["SequenceNumber"], old, new, event_of(old, new))
