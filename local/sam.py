@@ -69,6 +69,7 @@ class Sam:
             str(self.tools.sam), "local", "invoke", function, "--event", str(event), "--env-vars", str(file),
             "--template-file", str(self.state / "build" / "template.yaml"), "--config-file", str(config),
             *_overrides(parameters),
+            *(["--skip-pull-image"] if _has_image(parameters) else []),  # SAM asks the registry on every call
         ]  # fmt: skip
         environment = self._environment(engine) if engine else {**os.environ, "SAM_CLI_TELEMETRY": "0"}
         return subprocess.run(command, cwd=self.root, env=environment, check=False).returncode
@@ -133,6 +134,17 @@ def architecture() -> str:
     if machine in {"arm64", "aarch64"}:
         return "arm64"
     raise LocalError(f"Lambda has no processor like this machine's ({machine}), so the functions cannot run here.")
+
+
+def _has_image(parameters: Mapping[str, str]) -> bool:
+    """Return whether Docker has the image of the functions' runtime, which the first call downloads."""
+    image = runtime_image(parameters["PythonRuntime"], parameters["Architecture"])
+    return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0
+
+
+def runtime_image(runtime: str, architecture: str) -> str:
+    """Return the name of the image in which SAM runs a function."""
+    return f"public.ecr.aws/lambda/python:{runtime.removeprefix('python')}-{architecture}"
 
 
 def _overrides(parameters: Mapping[str, str]) -> list[str]:

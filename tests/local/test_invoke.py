@@ -32,7 +32,8 @@ TEMPLATE = {
     "Resources": {"SubmitFunction": FUNCTION},
     "Outputs": {name: {"Value": "x"} for name in OUTPUTS},
 }
-GATEWAY = "#!/bin/sh\necho 127.0.0.1\n"
+GATEWAY = "#!/bin/sh\n[ $1 = image ] && exit 1\necho 127.0.0.1\n"
+IMAGE = "public.ecr.aws/lambda/python:3."
 SAM = """\
 #!/bin/sh
 if [ "$1" = local ]; then
@@ -69,12 +70,26 @@ def test_function_gets_the_variables_of_its_deployment_and_the_engine_s_address(
     arguments = (stack.root / "arguments").read_text()
     assert arguments.startswith(f"local invoke SubmitFunction --event {PROJECT}/events/submit.json --env-vars")
     assert "ParameterKey=PythonRuntime,ParameterValue=python3" in arguments
+    assert "--skip-pull-image" not in arguments
     (variables,) = json.loads((stack.root / "variables").read_text()).values()
     assert variables["TABLE_NAME"] == "jobs"
     assert variables["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1:")
     assert variables["AWS_ENDPOINT_URL"] != stack.engine.url  # a relay, since containers cannot reach loopback
     seen = dict(line.split("=", 1) for line in (stack.root / "environment").read_text().splitlines() if "=" in line)
     assert seen["AWS_SECRET_ACCESS_KEY"] == stack.engine.secret_access_key
+
+
+@pytest.mark.slow
+def test_image_is_downloaded_once(stack: LocalStack, tmp_path: Path) -> None:
+    program(
+        tmp_path / "docker",
+        f"""#!/bin/sh
+case "$*" in "image inspect {IMAGE}"*) exit 0 ;; image*) exit 1 ;; esac
+echo 127.0.0.1
+""",
+    )
+    invoke.invoke(stack, "submit")
+    assert "--skip-pull-image" in (stack.root / "arguments").read_text()
 
 
 @pytest.mark.slow

@@ -1,0 +1,56 @@
+"""Every event of `events/` runs its function in Docker by `sam local invoke`, against the local stack."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from local import invoke
+from local.errors import DockerMissingError
+from local.process import PROJECT
+from local.sam import Tools, architecture, runtime_image
+from local.stack import LocalStack
+
+EVENTS = sorted(file.stem for file in (PROJECT / "events").glob("*.json"))
+WITHOUT_AN_ANSWER = {"learner-stream", "sweeper-schedule"}
+"""Events of functions that return nothing."""
+
+
+def _missing() -> str | None:
+    """Return why no function can run in Docker, and how to change that."""
+    image = runtime_image(Tools().runtime(), architecture())
+    try:
+        invoke.require_docker()
+    except DockerMissingError:
+        return "Docker is missing or does not run: sudo apt-get install docker.io"
+    found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False)
+    return None if found.returncode == 0 else f"Docker has no image of the runtime: docker pull {image}"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    if reason := _missing():
+        pytest.skip(reason)
+    with LocalStack(PROJECT, tmp_path_factory.mktemp("docker")) as stack:
+        stack.deploy()
+        yield stack
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.parametrize("event", EVENTS)
+def test_event_gets_an_answer_of_its_function(stack: LocalStack, event: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke.invoke(stack, event) == 0
+    output = capfd.readouterr()
+    # After its answer, SAM's runtime interface says that it has no further event.
+    [answer] = re.findall(r"^(?:null|\{(?!\"timestamp\").*)$", output.out, re.MULTILINE)
+    if event in WITHOUT_AN_ANSWER:
+        assert answer == "null"
+    elif event == "worker-sqs":
+        assert json.loads(answer) == {"batchItemFailures": []}
+    else:
+        assert json.loads(answer)["statusCode"] < 500, answer
