@@ -69,7 +69,7 @@ class Sam:
             str(self.tools.sam), "local", "invoke", function, "--event", str(event), "--env-vars", str(file),
             "--template-file", str(self.state / "build" / "template.yaml"), "--config-file", str(config),
             *_overrides(parameters),
-            *(["--skip-pull-image"] if _has_image(parameters) else []),  # SAM asks the registry on every call
+            *(["--skip-pull-image"] if _has_image(parameters) else []),  # SAM queries the registry on every call
         ]  # fmt: skip
         environment = self._environment(engine) if engine else {**os.environ, "SAM_CLI_TELEMETRY": "0"}
         return subprocess.run(command, cwd=self.root, env=environment, check=False).returncode
