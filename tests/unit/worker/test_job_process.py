@@ -169,6 +169,12 @@ def test_process_that_a_job_has_broken_is_made_again() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["return os.getpid()", "if pid == 0: sys.exit()\nreturn os.getpid()"], ids=["returns", "exits"])
+def test_copy_of_its_process_that_a_job_makes_records_and_answers_nothing(end: str) -> None:
+    then = "print([process.run(claim).result.text == ended.result.text for _ in range(3)])"
+    assert run(f"pid = os.fork()\n{end}", then=then)[1:] == ["soon", "[True, True, True]"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the limit")
 def test_job_that_needs_more_memory_than_the_function_has_goes_to_the_queue_and_its_process_is_replaced() -> None:
     body = "context.progress(1)\nreturn len(bytearray(600 << 20))"

@@ -58,6 +58,7 @@ class ProcessState:
         """The values of the parts that are read."""
         self._set_always: list[tuple[Callable[[Any], object], Any]] = []
         self._modules = 0
+        self._is_copy = False
 
     def __enter__(self) -> Self:
         self._jobs += 1
@@ -66,6 +67,9 @@ class ProcessState:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if self._is_copy:
+            # Two processes would record the job's end, and answer the runtime.
+            os._exit(0)
         self._jobs -= 1
         try:
             for set_part, before in self._set_always:
@@ -80,6 +84,10 @@ class ProcessState:
         """Note the state again if modules were imported meanwhile, such as the job's own: what they have set stays."""
         if self._jobs == 1 and len(sys.modules) != self._modules:
             self._note()
+
+    def note_fork(self) -> None:
+        """Note that this process is a copy, which a job has made and which must not leave the job's code."""
+        self._is_copy = self._jobs > 0
 
     def replace_process(self, part: str) -> None:
         """Note that no later job may run in this process, because of this part."""
@@ -460,6 +468,7 @@ _CHANGING = tuple((index, part) for index, part in enumerate(PARTS) if part.chan
 
 STATE = ProcessState()
 """The state of this process."""
+os.register_at_fork(after_in_child=STATE.note_fork)
 
 
 def call_apart(function: Callable[[], T]) -> T:
