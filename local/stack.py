@@ -31,6 +31,8 @@ FOR_DEVELOPERS = {
     "SignInUrls": f"{FRONT_END}/",
     "AccessTokenMinutes": "60",
     "AllowedOrigins": FRONT_END,
+    # Receivers on this machine, and no others.
+    "Webhooks": "LOOPBACK",
 }
 _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 

@@ -37,6 +37,7 @@ LIMITS = {
     "MaxLiveJobsPerOwner": "12",
     "MaxBacklog": "40",
     "TellQueueDepth": "true",
+    "Webhooks": "OFF",
 }
 
 

@@ -2,21 +2,28 @@
 
 from typing import Any
 
+from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.log_lines import failures_without_text, lambda_logger
 from asyncjobs.aws.stream_records import jobs_of
 from asyncjobs.core.clock import utc_now
-from asyncjobs.push.consumer import Consumers
+from asyncjobs.push.consumer import Consumer, Consumers
 from asyncjobs.push.durations import DurationAggregator
 from asyncjobs.settings import Settings
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
-consumers = Consumers(
-    {"durations": DurationAggregator(DynamoHistory(settings.table_name), clock=utc_now)},
-    jobs_of,
-    clock=utc_now,
-)
+table, queue_urls, dynamodb = settings.table_name, settings.queue_urls, clients.dynamodb()
+followers: dict[str, Consumer] = {"durations": DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now)}
+if settings.webhooks:
+    from asyncjobs.aws.dynamodb_jobs import DynamoStore
+    from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
+    from asyncjobs.aws.sqs import SqsQueue
+    from asyncjobs.push.webhooks import WebhookConsumer
+
+    ports: Any = {"webhooks": DynamoWebhooks(table, dynamodb), "store": DynamoStore(table, dynamodb)}
+    followers["webhooks"] = WebhookConsumer(**ports, queue=SqsQueue(queue_urls), clock=utc_now)
+consumers = Consumers(followers, jobs_of, clock=utc_now)
 
 
 @logger.inject_lambda_context

@@ -21,6 +21,7 @@ from asyncjobs.settings import Settings
 from asyncjobs.worker.inline import AT_MOST, GRACE, InlineExecutor
 
 if TYPE_CHECKING:
+    from asyncjobs.core.ports import Webhooks
     from asyncjobs.limits.locks import Locks
     from asyncjobs.limits.waits import WaitSlots
     from asyncjobs.tracking.worker_token import WorkerToken
@@ -35,6 +36,7 @@ queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
 catalog, memory = Catalog.read(default_retention=settings.default_retention), settings.memory
 max_retention, max_result, max_waits = settings.max_retention, settings.max_result, settings.max_waits
+with_webhooks, to_loopback = settings.webhooks, settings.delivers_to_loopback
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -73,12 +75,31 @@ def wait_slots() -> WaitSlots:
     return WaitSlots(store=store, clock=utc_now, slots=max_waits)
 
 
+@cache
+def webhooks() -> Webhooks:
+    """Return the webhooks. They are imported by the first request that is about one."""
+    from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
+
+    return DynamoWebhooks(table_name, dynamodb)
+
+
 def tracked() -> Handlers:
     """Return the handlers of tracked jobs' reports. They are imported by the first report."""
     from asyncjobs.http.tracked_routes import tracked_handlers
     from asyncjobs.tracking.reports import Reports
 
     return tracked_handlers(Reports(store=store, clock=utc_now))
+
+
+def about_webhooks() -> Handlers:
+    """Return the handlers of webhooks. They are imported by the first request that is about one."""
+    from asyncjobs.http.webhook_routes import webhook_handlers
+    from asyncjobs.service.sender import Sender
+    from asyncjobs.service.webhooks import WebhookCommands
+
+    ports: Any = {"webhooks": webhooks(), "store": store, "sender": Sender(queue, utc_now), "clock": utc_now}
+    commands = WebhookCommands(**ports, to_loopback=to_loopback, admission=admission) if with_webhooks else None
+    return webhook_handlers(commands, utc_now)
 
 
 def tickets() -> Handlers:
@@ -104,6 +125,7 @@ commands = Commands(
     max_retention=max_retention,
     locks=locks,
     new_worker_token=new_worker_token,
+    webhooks=webhooks if with_webhooks else None,
     admission=admission,
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
     inline_executor=InlineExecutor(
@@ -120,7 +142,7 @@ api = commands_api(
     max_retention=max_retention,
     max_upload=settings.max_upload,
     job_types=catalog,
-    more=(tracked, tickets),
+    more=(tracked, tickets, about_webhooks),
 )
 
 

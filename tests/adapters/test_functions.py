@@ -74,9 +74,12 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     boto3.client("s3").create_bucket(Bucket="functions")
     made = {"AWS::StackName": "orders", "Table": create_table(boto3.client("dynamodb")), "Bucket": "functions"}
     with unconfigured_logger(), pytest.MonkeyPatch.context() as patch:
-        for name, value in variables({**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue"), queue_url)}).items():
+        for name, value in variables(
+            {**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue", "DeliveryQueue"), queue_url)}
+        ).items():
             patch.setenv(name, value)
         patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
+        patch.setenv("WEBHOOKS", "ON")
         with redirect_stdout(io.StringIO()) as log:  # where the functions log
             handlers = {name: load(name) for name in ("submit", "status", "worker", "sweeper", "stream")}
         yield Stack(queue_url, handlers, log)
@@ -134,6 +137,11 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
         ("submit", "upload", 201),
         ("submit", "delete-upload", 204),
         ("submit", "report", 401),
+        ("submit", "create-webhook", 201),
+        ("submit", "list-webhooks", 200),
+        ("submit", "delete-webhook", 404),
+        ("submit", "rotate-webhook", 404),
+        ("submit", "test-webhook", 404),
     ],
 )
 def test_samples_of_the_other_routes_are_answered(stack: Stack, function: str, event: str, expected: int) -> None:

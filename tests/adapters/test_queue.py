@@ -14,8 +14,8 @@ from botocore.stub import Stubber
 
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import JobKey, Priority
-from asyncjobs.core.message import JobMessage
+from asyncjobs.core.job import DELIVERY, JobKey, Priority
+from asyncjobs.core.message import DELIVERIES, JobMessage
 from asyncjobs.core.ports import Queue
 from tests.support.factories import new_job
 from tests.support.fakes import FakeQueue
@@ -25,8 +25,11 @@ def message(number: int, priority: Priority = Priority.STANDARD, owner: str = "a
     return JobMessage(JobKey(owner, f"job-{number}"), "gen", "sample.returns", priority=priority)
 
 
-Placed = tuple[str, str, Priority]
+Placed = tuple[str, str, str]
 """A message's job, its message group, and its queue."""
+
+
+QUEUES = (*(each.value for each in Priority), DELIVERIES)
 
 
 @dataclass
@@ -47,18 +50,18 @@ class Sqs:
         return str(answer["Attributes"]["QueueArn"])
 
     def received(self) -> list[JobMessage]:
-        return [JobMessage.parse(message["Body"]) for priority in Priority for message in self._received(priority)]
+        return [JobMessage.parse(message["Body"]) for queue in QUEUES for message in self._received(queue)]
 
     def placed(self) -> list[Placed]:
         return [
-            (JobMessage.parse(message["Body"]).key.async_job_id, message["Attributes"]["MessageGroupId"], priority)
-            for priority in Priority
-            for message in self._received(priority)
+            (JobMessage.parse(message["Body"]).key.async_job_id, message["Attributes"]["MessageGroupId"], queue)
+            for queue in QUEUES
+            for message in self._received(queue)
         ]
 
-    def _received(self, priority: Priority) -> Iterator[Any]:
+    def _received(self, queue: str) -> Iterator[Any]:
         asked = {"MaxNumberOfMessages": 10, "MessageSystemAttributeNames": ["MessageGroupId"]}
-        while batch := self.client.receive_message(QueueUrl=self.urls[priority], **asked).get("Messages"):
+        while batch := self.client.receive_message(QueueUrl=self.urls[queue], **asked).get("Messages"):
             yield from batch
 
 
@@ -77,7 +80,7 @@ def sqs(client: Any) -> Iterator[Sqs]:
         calls.append((model.name, params))
 
     client.meta.events.register("provide-client-params.sqs", remember)
-    urls: dict[str, str] = {each: client.create_queue(QueueName=f"{each}-{uuid.uuid4().hex}")["QueueUrl"] for each in Priority}
+    urls: dict[str, str] = {each: client.create_queue(QueueName=f"{each}-{uuid.uuid4().hex}")["QueueUrl"] for each in QUEUES}
     yield Sqs(SqsQueue(urls, client), client, urls, calls)
     client.meta.events.unregister("provide-client-params.sqs", remember)
 
@@ -97,7 +100,7 @@ def queue_and_placed(request: pytest.FixtureRequest) -> tuple[Queue, Callable[[]
     """Return an empty queue, and a function that returns the place of each message."""
     if request.param == "fake":
         fake = FakeQueue()
-        return fake, lambda: [(message.key.async_job_id, message.group, message.priority) for message in fake.sent]
+        return fake, lambda: [(message.key.async_job_id, message.group, message.queue) for message in fake.sent]
     sqs: Sqs = request.getfixturevalue("sqs")
     return sqs.queue, sqs.placed
 
@@ -151,6 +154,17 @@ def test_message_is_in_the_queue_of_its_priority_and_the_group_of_its_owner(
     expected = [(each.key.async_job_id, each.group, each.priority) for each in (*alone, *together)]
     assert sorted(placed()) == sorted(expected)
     assert len({group for _, group, _ in expected}) == 3
+
+
+def test_deliveries_have_a_queue_of_their_own_and_count_in_no_backlog(
+    queue_and_placed: tuple[Queue, Callable[[], list[Placed]]],
+) -> None:
+    queue, placed = queue_and_placed
+    delivery = JobMessage.of(new_job(job_type=DELIVERY))
+    queue.send(delivery)
+    assert queue.send_all([delivery, message(1)]) == []
+    assert {priority: queue.backlog(priority) for priority in Priority} == {"high": 0, "standard": 1, "low": 0}
+    assert sorted(queue for _, _, queue in placed()) == [DELIVERIES, DELIVERIES, "standard"]
 
 
 # ── SQS ────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,6 +18,7 @@ from asyncjobs.core.clock import from_epoch_milliseconds
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import (
     DEADLINE_EXCEEDED,
+    DELIVERY,
     FENCE,
     FENCE_AND_DUE,
     FENCE_AND_EXPIRY,
@@ -668,6 +670,23 @@ def test_owner_may_be_any_subject_of_openid_connect(store: Store, owner: str) ->
     lock_owner = LockOwner.of(jobs[0])
     assert store.lock_if_unchanged("cache#0", lock_owner, seen=None, until=NOW + timedelta(days=9))
     assert store.lock_owner("cache#0") == lock_owner
+
+
+def test_deliveries_of_an_owner_are_a_list_of_their_own(store: Store) -> None:
+    ids = [str(uuid.uuid4()) for _ in range(6)]
+    types = [DELIVERY, "sample.returns"] * 3
+    jobs = [
+        new_job(async_job_id=each, job_type=job_type, now=NOW + timedelta(seconds=number))
+        for number, (each, job_type) in enumerate(zip(ids, types, strict=True))
+    ]
+    for job in jobs:
+        store.add_if_absent(job, NOW)
+    for deliveries, expected in ((True, jobs[4::-2]), (False, jobs[5::-2])):
+        first, position = store.list_by_owner(OWNER, limit=2, deliveries=deliveries)
+        rest, end = store.list_by_owner(OWNER, limit=2, after=position, deliveries=deliveries)
+        assert [*first, *rest] == expected
+        assert end is None
+    assert store.get(jobs[0].key) == jobs[0], "a delivery has its owner"
 
 
 def test_list_reads_up_to_a_hundred_jobs(store: Store) -> None:

@@ -7,11 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.job import AsyncJob, JobKey, Priority, RetentionFrom, submitted
+from asyncjobs.core.webhook import Webhook
 from asyncjobs.jobtypes.decorator import JobType, definition_of
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OWNER = "alice"
 JOB_ID = "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"
+WEBHOOK_ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 
 
 def new_job(
@@ -51,6 +53,17 @@ def new_tracked_job(*, owner: str = OWNER, async_job_id: str = JOB_ID, **changes
         now=NOW,
     )
     return replace(job, **changes)
+
+
+def new_webhook(**changes: Any) -> Webhook:
+    """Return a webhook for the events that end a job."""
+    webhook = Webhook(
+        webhook_id=WEBHOOK_ID,
+        url="https://app.example.com/events",
+        created_at=NOW,
+        secret="whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    )
+    return replace(webhook, **changes)
 
 
 def running_job(

@@ -30,6 +30,7 @@ from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 from asyncjobs.core.ticket import Ticket
+from asyncjobs.core.webhook import OwnerWebhooks
 
 _fields = attrgetter(*AsyncJob.__slots__)
 
@@ -116,14 +117,15 @@ class FakeStore:
         return self.jobs.get(key)
 
     def list_by_owner(
-        self, owner: str, *, limit: int, after: ListPosition | None = None
+        self, owner: str, *, limit: int, after: ListPosition | None = None, deliveries: bool = False
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         self._fail()
 
         def place(job: AsyncJob) -> tuple[datetime, str]:
             return job.created_at, job.async_job_id
 
-        own = sorted((job for job in self.jobs.values() if job.owner == owner), key=place, reverse=True)
+        listed = (job for job in self.jobs.values() if job.owner == owner and job.is_delivery is deliveries)
+        own = sorted(listed, key=place, reverse=True)
         if after is not None:
             own = [job for job in own if place(job) < (after.created_at, after.async_job_id)]
         page = own[:limit]
@@ -251,6 +253,36 @@ class FakeTickets:
 
 
 @dataclass
+class FakeWebhooks:
+    """A `Webhooks` in a dictionary. Each call first raises the next of `failures`; `calls` counts them."""
+
+    stored: dict[str, OwnerWebhooks] = field(default_factory=dict)
+    failures: deque[Exception] = field(default_factory=deque)
+    calls: int = 0
+
+    def of(self, owner: str) -> OwnerWebhooks:
+        self._called()
+        return self.stored.get(owner, OwnerWebhooks(owner))
+
+    def of_all(self, owners: Sequence[str]) -> Mapping[str, OwnerWebhooks]:
+        self._called()
+        return {owner: own for owner in owners if (own := self.stored.get(owner)) is not None and own.webhooks}
+
+    def swap_if_unchanged(self, old: OwnerWebhooks, new: OwnerWebhooks, now: datetime) -> bool:
+        self._called()
+        current = self.stored.get(old.owner, OwnerWebhooks(old.owner))
+        if current.revision != old.revision:
+            return current == new
+        self.stored[old.owner] = new
+        return True
+
+    def _called(self) -> None:
+        self.calls += 1
+        if self.failures:
+            raise self.failures.popleft()
+
+
+@dataclass
 class FakeQueue:
     """A `Queue` that keeps every message. Every call fails while `is_down`."""
 
@@ -281,7 +313,7 @@ class FakeQueue:
         self.backlog_reads += 1
         self._check()
         sent = zip(self.sent, self.delays, strict=True)
-        return sum(message.priority is priority and delay == timedelta(0) for message, delay in sent)
+        return sum(message.queue == priority and delay == timedelta(0) for message, delay in sent)
 
     def return_after(self, receipt_handle: str, delay: timedelta, *, source: str) -> None:
         self._check()

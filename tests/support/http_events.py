@@ -22,6 +22,11 @@ DELETE = "DELETE /api/v1/jobs/{asyncJobId}"
 UPDATE = "PATCH /api/v1/jobs/{asyncJobId}"
 REPORT = "PATCH /api/v1/jobs/{asyncJobId}/report"
 WORKER_TOKEN = "POST /api/v1/jobs/{asyncJobId}/worker-token"
+CREATE_WEBHOOK = "POST /api/v1/webhooks"
+WEBHOOKS = "GET /api/v1/webhooks"
+DELETE_WEBHOOK = "DELETE /api/v1/webhooks/{webhookId}"
+ROTATE_WEBHOOK = "POST /api/v1/webhooks/{webhookId}/rotate"
+TEST_WEBHOOK = "POST /api/v1/webhooks/{webhookId}/test"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
@@ -41,6 +46,10 @@ _SAMPLES = {
     DELETE: "delete",
     WORKER_TOKEN: "worker-token",
     TICKET: "ticket",
+    CREATE_WEBHOOK: "create-webhook",
+    DELETE_WEBHOOK: "delete-webhook",
+    ROTATE_WEBHOOK: "rotate-webhook",
+    TEST_WEBHOOK: "test-webhook",
 }
 
 

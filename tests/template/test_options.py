@@ -22,6 +22,7 @@ OFF = {
     "SubmitConcurrency": 0,
     "StatusConcurrency": 0,
     "TellQueueDepth": "false",
+    "Webhooks": "OFF",
 }
 CONDITIONS = {
     "OwnKey": ("KmsKeyArn", {"Fn::Not": [{"Fn::Equals": [{"Ref": "KmsKeyArn"}, ""]}]}),
@@ -32,6 +33,7 @@ CONDITIONS = {
     "WithMaxBacklog": ("MaxBacklog", {"Fn::Not": [{"Fn::Equals": [{"Ref": "MaxBacklog"}, "0"]}]}),
     "WithSubmitConcurrency": ("SubmitConcurrency", {"Fn::Not": [{"Fn::Equals": [{"Ref": "SubmitConcurrency"}, "0"]}]}),
     "WithStatusConcurrency": ("StatusConcurrency", {"Fn::Not": [{"Fn::Equals": [{"Ref": "StatusConcurrency"}, "0"]}]}),
+    "WithWebhooks": ("Webhooks", {"Fn::Not": [{"Fn::Equals": [{"Ref": "Webhooks"}, "OFF"]}]}),
     "WithQueueDepth": ("TellQueueDepth", {"Fn::Equals": [{"Ref": "TellQueueDepth"}, "true"]}),
     "TableProtected": ("TableDeletionProtection", {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "true"]}),
 }
@@ -85,7 +87,7 @@ def test_option_is_on_with_its_parameter(condition: str) -> None:
 # ── Own KMS key ──────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeadLetterQueue", "StreamFailuresQueue"])
+@pytest.mark.parametrize("name", ["HighQueue", "Queue", "LowQueue", "DeliveryQueue", "DeadLetterQueue", "StreamFailuresQueue"])
 def test_queue_is_encrypted_with_one_kind_of_key(name: str) -> None:
     assert properties(name)["SqsManagedSseEnabled"] == {"Fn::If": ["OwnKey", NOTHING, True]}
     assert properties(name)["KmsMasterKeyId"] == {"Fn::If": ["OwnKey", OWN_KEY, NOTHING]}

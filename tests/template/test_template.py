@@ -19,10 +19,11 @@ from botocore.session import Session
 from asyncjobs import log
 from asyncjobs.aws.dynamodb_history import _key as history_key
 from asyncjobs.aws.dynamodb_tickets import _key as ticket_key
-from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, to_item, wait_slots_key
+from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, to_item, wait_slots_key, webhooks_key
 from asyncjobs.aws.log_lines import NAMESPACE
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.job import (
+    DELIVERY,
     GRACE,
     MAX_ATTEMPTS_LIMIT,
     MAX_DEADLINE,
@@ -32,12 +33,14 @@ from asyncjobs.core.job import (
     Priority,
     Status,
 )
+from asyncjobs.core.message import DELIVERIES
 from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
 from asyncjobs.http.ticket_routes import TICKETS
 from asyncjobs.http.tracked_routes import TRACKED
+from asyncjobs.http.webhook_routes import WEBHOOKS
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT
 from asyncjobs.service.long_poll import MAX_WAIT
@@ -49,6 +52,8 @@ from tests.template.source import ROOT, deployed, resolved, resource, resources,
 FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "StreamFunction"]
 QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
 """The queue of each priority, and the parameter for the number of its concurrent jobs."""
+READ = [*QUEUES, "DeliveryQueue"]
+"""The queues that the worker reads."""
 OPEN = {
     "GET /api/v1/health",
     "HEAD /api/v1/health",
@@ -115,7 +120,7 @@ def handled_routes() -> dict[str, set[str]]:
         for operation in operations_of_job_type(type_)
     ]
     operations = {
-        "SubmitFunction": [*COMMANDS, *TRACKED, *TICKETS, *own],
+        "SubmitFunction": [*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *own],
         "StatusFunction": [*QUERIES, *TICKET_QUERIES],
     }
     return {
@@ -240,9 +245,24 @@ def worker_events() -> dict[str, dict[str, Any]]:
 
 def test_each_priority_has_its_own_queue_and_all_are_alike() -> None:
     urls = Settings(worker_urls()).queue_urls
-    assert urls == {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
-    assert {*urls.values()} == QUEUES.keys() == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue", "StreamFailuresQueue"}
-    assert all(properties(name) == properties("Queue") for name in QUEUES)
+    priorities: dict[str, str] = {Priority.HIGH: "HighQueue", Priority.STANDARD: "Queue", Priority.LOW: "LowQueue"}
+    assert urls == priorities | {DELIVERIES: "DeliveryQueue"}
+    assert {*urls.values()} == {*READ} == resources("AWS::SQS::Queue").keys() - {"DeadLetterQueue", "StreamFailuresQueue"}
+    assert all(properties(name) == properties("Queue") for name in READ)
+
+
+def test_deliveries_are_polled_like_jobs_and_only_with_webhooks() -> None:
+    mapping: dict[str, Any] = resource("DeliveryMapping")
+    like = events("WorkerFunction", "SQS")[0]
+    assert mapping["Condition"] == "WithWebhooks"
+    assert mapping["Properties"] == {
+        "FunctionName": ref("WorkerFunction"),
+        "EventSourceArn": {"Fn::GetAtt": ["DeliveryQueue", "Arn"]},
+        **{name: like[name] for name in ("BatchSize", "FunctionResponseTypes")},
+        "ScalingConfig": {"MaximumConcurrency": ref("WebhookConcurrency")},
+    }
+    concurrency = template()["Parameters"]["WebhookConcurrency"]
+    assert (concurrency["Default"], concurrency["MinValue"], concurrency["MaxValue"]) == (2, 2, 1000)
 
 
 def worker_urls() -> dict[str, str]:
@@ -322,7 +342,7 @@ def test_batch_size_is_one_by_default() -> None:
 
 
 def test_dead_letter_queue_receives_no_message_of_a_live_job() -> None:
-    for name in QUEUES:
+    for name in READ:
         redrive = properties(name)["RedrivePolicy"]
         assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
         assert redrive["maxReceiveCount"] >= 2 * MAX_ATTEMPTS_LIMIT
@@ -353,9 +373,19 @@ def test_sweeper_runs_as_often_as_the_leases_assume() -> None:
 # ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stream_event() -> dict[str, Any]:
+def stream_event(*, webhooks: bool = False) -> dict[str, Any]:
     (event,) = events("StreamFunction", "DynamoDB")
-    return event
+    found: dict[str, Any] = chosen(event, WithWebhooks=webhooks)
+    return {**found, "FilterCriteria": {"Filters": [each for each in found["FilterCriteria"]["Filters"] if each]}}
+
+
+def test_stream_function_receives_each_numbered_change_of_a_job_with_webhooks_but_of_no_delivery() -> None:
+    only_without, pattern = [json.loads(found["Pattern"]) for found in stream_event(webhooks=True)["FilterCriteria"]["Filters"]]
+    assert only_without["eventName"] == ["MODIFY"]
+    assert pattern == {
+        "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}, "jobType": {"S": [{"anything-but": [DELIVERY]}]}}}
+    }
+    assert stream_event(webhooks=True)["MaximumBatchingWindowInSeconds"] == 1
 
 
 def test_stream_function_receives_only_completed_and_failed_jobs() -> None:
@@ -506,7 +536,7 @@ def test_bucket_is_private() -> None:
         (
             "QueuePolicy",
             "sqs:*",
-            [{"Fn::GetAtt": [name, "Arn"]} for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue")],
+            [{"Fn::GetAtt": [name, "Arn"]} for name in (*READ, "DeadLetterQueue", "StreamFailuresQueue")],
         ),
     ],
 )
@@ -519,13 +549,13 @@ def test_only_encrypted_connections_are_allowed(policy: str, action: str, covere
 
 def test_policies_are_attached_to_their_resources() -> None:
     assert properties("BucketPolicy")["Bucket"] == ref("Bucket")
-    assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue")]
+    assert properties("QueuePolicy")["Queues"] == [ref(name) for name in (*READ, "DeadLetterQueue", "StreamFailuresQueue")]
 
 
 @pytest.mark.parametrize("own_key", [False, True], ids=["AWS's key", "own key"])
 def test_everything_at_rest_is_encrypted(own_key: bool) -> None:
     key = ref("KmsKeyArn") if own_key else None
-    for name in (*QUEUES, "DeadLetterQueue", "StreamFailuresQueue"):
+    for name in (*READ, "DeadLetterQueue", "StreamFailuresQueue"):
         queue = chosen(properties(name), OwnKey=own_key)
         assert (queue["SqsManagedSseEnabled"], queue["KmsMasterKeyId"]) == ((None, key) if own_key else (True, None))
     (rule,) = chosen(properties("Bucket"), OwnKey=own_key)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -693,7 +723,7 @@ def test_function_reads_all_its_settings_while_it_starts(function: str) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_handler_is_a_thin_module(function: str) -> None:
     text = (ROOT / properties(function)["CodeUri"] / "app.py").read_text()
-    assert len([line for line in text.splitlines() if line.strip()]) < 120
+    assert len([line for line in text.splitlines() if line.strip()]) < 130
     [handler] = [node for node in ast.walk(app(function)) if isinstance(node, ast.FunctionDef) and node.name == "handler"]
     assert len(handler.body) <= 3
     assert template()["Globals"]["Function"]["Handler"] == "app.handler"
@@ -759,6 +789,8 @@ WITHOUT_CODE = {
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
+    "WorkerFunction": {"dynamodb:PutItem"},
+    "StreamFunction": {"dynamodb:BatchGetItem", "sqs:SendMessage"},
 }
 """Permissions that a function has only with an option."""
 
@@ -770,6 +802,7 @@ CLASSES = {
         ("service/commands", "Commands"),
         ("service/submit", "SubmitPipeline"),
         ("service/sender", "Sender"),
+        ("service/webhooks", "WebhookCommands"),
         ("limits/admission", "Admission"),
         ("limits/backlog", "Backlog"),
         ("limits/locks", "Locks"),
@@ -791,9 +824,10 @@ CLASSES = {
         ("worker/executor", "Executor"),
         ("worker/attempt", "Attempt"),
         ("worker/heartbeat", "Heartbeat"),
+        ("push/delivery", "Deliverer"),
     ],
     "SweeperFunction": [("worker/sweeper", "_Run"), ("limits/locks", "Locks"), ("limits/backlog", "Backlog")],
-    "StreamFunction": [("push/durations", "DurationAggregator")],
+    "StreamFunction": [("push/durations", "DurationAggregator"), ("push/webhooks", "WebhookConsumer")],
 }
 """The classes that a function runs, over the adapters."""
 
@@ -802,6 +836,7 @@ ADAPTERS = {
     "_history": ("aws/dynamodb_history", "DynamoHistory"),
     "_queue": ("aws/sqs", "SqsQueue"),
     "_objects": ("aws/s3", "S3Objects"),
+    "_webhooks": ("aws/dynamodb_webhooks", "DynamoWebhooks"),
 }
 
 RESOURCES = {
@@ -811,7 +846,7 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:DeleteItem": "Table",
         "dynamodb:Query": "Table/index/waiting",
-        "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "s3:GetObject": "Bucket/inputs/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
@@ -845,7 +880,7 @@ RESOURCES = {
         "dynamodb:BatchGetItem": "Table",
         "dynamodb:UpdateItem": "Table",
         "dynamodb:Query": "Table/index/due Table/index/waiting",
-        "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "sqs:GetQueueAttributes": "HighQueue Queue LowQueue",
     },
     "StreamFunction": {
@@ -900,7 +935,9 @@ def role(function: str) -> dict[str, Any]:
     return properties(name)
 
 
-OPTIONS = dict.fromkeys(("WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False)
+OPTIONS = dict.fromkeys(
+    ("WithWebhooks", "WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False
+)
 """The conditions of a role's optional statements, as they are without any option."""
 
 
@@ -967,6 +1004,7 @@ KEYS = {
     "slots": wait_slots_key("alice")["pk"]["S"],
     "durations": history_key("text.search")["pk"]["S"],
     "ticket": ticket_key("0" * 32)["pk"]["S"],
+    "webhooks": webhooks_key("alice")["pk"]["S"],
 }
 """A key of each kind of item in the table."""
 
@@ -1102,6 +1140,33 @@ def test_option_allows_its_function_to_count_and_no_other(option: str, function:
         assert not {(each["Action"], named(on)) for on in listed(each["Resource"])} & set(grants(f"{function}Function"))
     expected = {f"{function}Function": [{"Effect": "Allow", **each} for each in statements]}
     assert {name: found for name in FUNCTIONS if (found := optional_statements(name, option))} == expected
+
+
+def test_webhooks_allow_their_item_to_the_functions_that_use_it_and_their_queue_to_the_worker() -> None:
+    item = {
+        "Effect": "Allow",
+        "Action": ["dynamodb:GetItem", "dynamodb:PutItem"],
+        "Resource": {"Fn::GetAtt": ["Table", "Arn"]},
+        "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["H#*"]}},
+    }
+    poll = {
+        "Effect": "Allow",
+        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"],
+        "Resource": {"Fn::GetAtt": ["DeliveryQueue", "Arn"]},
+    }
+    assert {name: found for name in FUNCTIONS if (found := optional_statements(name, "WithWebhooks"))} == {
+        "SubmitFunction": [item],
+        "WorkerFunction": [poll, item],
+        "StreamFunction": [
+            {**item, "Action": "dynamodb:BatchGetItem"},
+            {
+                **item,
+                "Action": "dynamodb:PutItem",
+                "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["J#*"]}},
+            },
+            {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["DeliveryQueue", "Arn"]}},
+        ],
+    }
 
 
 def test_transform_adds_no_role() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from asyncjobs.core.job import Priority
+from asyncjobs.core.message import DELIVERIES
 from asyncjobs.settings import SettingMissing, Settings
 
 ENVIRONMENT = {
@@ -17,6 +18,7 @@ ENVIRONMENT = {
     "HIGH_QUEUE_URL": "https://high",
     "QUEUE_URL": "https://queue",
     "LOW_QUEUE_URL": "https://low",
+    "DELIVERY_QUEUE_URL": "https://deliveries",
     "BUCKET_NAME": "bucket",
     "MAX_RETENTION_DAYS": "90",
     "DEFAULT_RETENTION_DAYS": "3",
@@ -31,6 +33,7 @@ ENVIRONMENT = {
     "MAX_WAITS_PER_OWNER": "3",
     "TELL_QUEUE_DEPTH": "true",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+    "WEBHOOKS": "ON",
     "PATH": "/bin",
 }
 EXPECTED = {
@@ -39,7 +42,14 @@ EXPECTED = {
     "log_exception_text": True,
     "memory": 512,
     "table_name": "table",
-    "queue_urls": {Priority.HIGH: "https://high", Priority.STANDARD: "https://queue", Priority.LOW: "https://low"},
+    "queue_urls": {
+        Priority.HIGH: "https://high",
+        Priority.STANDARD: "https://queue",
+        Priority.LOW: "https://low",
+        DELIVERIES: "https://deliveries",
+    },
+    "webhooks": True,
+    "delivers_to_loopback": False,
     "bucket_name": "bucket",
     "max_retention": timedelta(days=90),
     "default_retention": timedelta(days=3),
@@ -73,7 +83,7 @@ def test_setting_without_its_variable_raises_an_error_that_names_it(name: str) -
     assert str(raised.value).split()[3] in ENVIRONMENT
 
 
-@pytest.mark.parametrize("missing", ["HIGH_QUEUE_URL", "QUEUE_URL", "LOW_QUEUE_URL"])
+@pytest.mark.parametrize("missing", ["HIGH_QUEUE_URL", "QUEUE_URL", "LOW_QUEUE_URL", "DELIVERY_QUEUE_URL"])
 def test_one_missing_queue_is_named(missing: str) -> None:
     environment = {name: value for name, value in ENVIRONMENT.items() if name != missing}
     with pytest.raises(SettingMissing, match=f" {missing} "):
@@ -83,6 +93,22 @@ def test_one_missing_queue_is_named(missing: str) -> None:
 def test_process_environment_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TABLE_NAME", "table of this process")
     assert Settings().table_name == "table of this process"
+
+
+@pytest.mark.parametrize(
+    ("webhooks", "endpoint", "expected"),
+    [
+        ("OFF", "http://127.0.0.1:4566", (False, False)),
+        ("ON", "http://127.0.0.1:4566", (True, False)),
+        ("LOOPBACK", "http://127.0.0.1:4566", (True, True)),
+        ("LOOPBACK", "", (True, False)),
+    ],
+)
+def test_deliveries_go_to_this_machine_only_beside_the_local_engine(
+    webhooks: str, endpoint: str, expected: tuple[bool, bool]
+) -> None:
+    settings = Settings({"WEBHOOKS": webhooks, "AWS_ENDPOINT_URL": endpoint})
+    assert (settings.webhooks, settings.delivers_to_loopback) == expected
 
 
 def test_switch_is_off_unless_it_is_true() -> None:

@@ -43,12 +43,26 @@ class Settings:
 
     @property
     def queue_urls(self) -> Mapping[str, str]:
-        """The queue of each priority."""
+        """The queue of each priority, and that of deliveries."""
         return {
             "high": self._read("HIGH_QUEUE_URL"),
             "standard": self._read("QUEUE_URL"),
             "low": self._read("LOW_QUEUE_URL"),
+            "deliveries": self._read("DELIVERY_QUEUE_URL"),
         }
+
+    @property
+    def webhooks(self) -> bool:
+        """Whether there are webhooks."""
+        return self._read("WEBHOOKS") != "OFF"
+
+    @property
+    def delivers_to_loopback(self) -> bool:
+        """Whether deliveries go to this machine, and nowhere else: only beside the local engine.
+
+        On AWS, the loopback address of a function is Lambda's own interface. There, no endpoint of AWS is set.
+        """
+        return self._read("WEBHOOKS") == "LOOPBACK" and bool(self._environment.get("AWS_ENDPOINT_URL"))
 
     @property
     def bucket_name(self) -> str:

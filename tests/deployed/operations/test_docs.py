@@ -29,7 +29,15 @@ def steps(document: str) -> Iterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize(
-    ("document", "least"), [("README.md", 2), ("docs/http-api.md", 20), ("docs/tracked.md", 4), ("docs/clients.md", 1)], ids=str
+    ("document", "least"),
+    [
+        ("README.md", 2),
+        ("docs/http-api.md", 20),
+        ("docs/tracked.md", 4),
+        ("docs/notifications.md", 4),
+        ("docs/clients.md", 1),
+    ],
+    ids=str,
 )
 def test_every_command_prints_the_documented_output(
     document: str, least: int, stack: LocalStack, alice: Caller, tmp_path: Path

@@ -36,12 +36,12 @@ def outcome(service, method, parameters):
 QUEUES = {"high": "HighQueue", "standard": "Queue", "low": "LowQueue"}
 ALLOWED = {
     "SubmitFunction": {
-        *(f"dynamodb:PutItem {kind}" for kind in ("job", "name", "ticket")),
-        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "durations")),
+        *(f"dynamodb:PutItem {kind}" for kind in ("job", "name", "ticket", "webhooks")),
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "durations", "webhooks")),
         *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock", "rate", "slots")),
         "dynamodb:DeleteItem job",
         "dynamodb:Query waiting",
-        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
+        *(f"sqs:SendMessage {name}" for name in (*QUEUES, "deliveries")),
         "s3:PutObject inputs/",
         "s3:PutObjectTagging uploads/",
         "s3:GetObjectTagging uploads/",
@@ -61,11 +61,13 @@ ALLOWED = {
     },
     "WorkerFunction": {
         *(f"dynamodb:{action} {kind}" for action in ("GetItem", "UpdateItem") for kind in ("job", "lock")),
+        *(f"dynamodb:{action} webhooks" for action in ("GetItem", "PutItem")),
         "dynamodb:Query waiting",
+        *(f"sqs:SendMessage {priority}" for priority in QUEUES),
         *(
-            f"sqs:{action} {priority}"
-            for priority in QUEUES
-            for action in ("SendMessage", "ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
+            f"sqs:{action} {name}"
+            for name in (*QUEUES, "deliveries")
+            for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes", "ChangeMessageVisibility")
         ),
         "s3:GetObject inputs/",
         "s3:ListBucket",
@@ -79,9 +81,13 @@ ALLOWED = {
         "dynamodb:Query due",
         "dynamodb:Query waiting",
         *(f"sqs:{action} {priority}" for priority in QUEUES for action in ("SendMessage", "GetQueueAttributes")),
+        "sqs:SendMessage deliveries",
     },
     # The engine reads the stream without a permission; tests/template has it.
     "StreamFunction": {
+        "dynamodb:BatchGetItem webhooks",
+        "dynamodb:PutItem job",
+        "sqs:SendMessage deliveries",
         "dynamodb:GetItem durations",
         "dynamodb:PutItem durations",
     },
@@ -118,6 +124,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "slots": "W#nobody",
         "durations": "D#none",
         "ticket": "T#none",
+        "webhooks": "H#nobody",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
@@ -143,7 +150,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "dynamodb:Query waiting": ("dynamodb", "query", query(outputs, "exclusiveKey", IndexName="waiting")),
         **{
             f"sqs:{action} {priority}": ("sqs", method, {"QueueUrl": physical(queue), **parameters})
-            for priority, queue in QUEUES.items()
+            for priority, queue in {**QUEUES, "deliveries": "DeliveryQueue"}.items()
             for action, method, parameters in (
                 ("SendMessage", "send_message", {"MessageBody": unknown_job}),
                 ("ReceiveMessage", "receive_message", {"VisibilityTimeout": 0}),

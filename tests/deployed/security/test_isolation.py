@@ -10,20 +10,26 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.core.job import AsyncJob, job_id_for
+from asyncjobs.core.job import UUID, AsyncJob, job_id_for
 from tests.deployed.security.world import World
+from tests.support.deployed import UNKNOWN
 from tests.support.http_events import (
     CANCEL,
+    CREATE_WEBHOOK,
     DELETE,
+    DELETE_WEBHOOK,
     JOB,
     JOBS,
     REPORT,
     RESULT,
     RETRY,
+    ROTATE_WEBHOOK,
+    TEST_WEBHOOK,
     TICKET,
     TICKET_JOB,
     TICKET_RESULT,
     UPDATE,
+    WEBHOOKS,
     WORKER_TOKEN,
     Answer,
 )
@@ -49,6 +55,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "tracked": {"message": "Upload queued"},
     "invalid": {"jobType": "sample.gives_up", "input": {"x": 1}},
 }
+ABOUT_WEBHOOKS = {
+    "create webhook": CREATE_WEBHOOK,
+    "list webhooks": WEBHOOKS,
+    "rotate webhook": ROTATE_WEBHOOK,
+    "delete webhook": DELETE_WEBHOOK,
+    "test webhook": TEST_WEBHOOK,
+}
 OWNERS = st.text("ab|/. #\0", min_size=1, max_size=3)
 KEYS = st.sampled_from(["k", "kk", "a"])
 STEPS = st.lists(
@@ -56,6 +69,7 @@ STEPS = st.lists(
         st.tuples(st.just("submit"), st.booleans(), KEYS, st.sampled_from(sorted(BODIES))),
         # A job of the same owner or of the other one, with the id of that owner's key.
         st.tuples(st.sampled_from(sorted(ROUTES)), st.booleans(), KEYS, st.booleans()),
+        st.tuples(st.sampled_from(["submit to webhook", *ABOUT_WEBHOOKS]), st.booleans(), st.integers(0, 2), st.booleans()),
         st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
         # A ticket for all jobs of the caller, or for one of either owner.
         st.tuples(st.just("ticket"), st.booleans(), KEYS, st.sampled_from(["all", "own", "other"])),
@@ -74,6 +88,7 @@ class TwoWorlds:
         self._cursors: dict[str, str] = {}
         self._tokens: dict[tuple[int, str, str], str] = {}
         self._tickets: dict[tuple[int, str], str] = {}
+        self._webhooks: dict[tuple[int, str], list[str]] = {}
 
     def step(self, step: tuple[Any, ...]) -> None:
         kind, is_first, *_ = step
@@ -87,11 +102,15 @@ class TwoWorlds:
 
     def records_of_the_first(self, world: World) -> list[AsyncJob]:
         # Without random values: the generation, the claimant, the location in the bucket, and the token's hash.
-        own = [job for job in world.store.jobs.values() if job.owner == self.owners[0]]
+        own = [job for job in world.store.jobs.values() if job.owner == self.owners[0] and not job.is_delivery]
         return sorted(
-            (replace(job, generation="", claimed_by=None, result=None, token_hash=None) for job in own),
+            (replace(job, generation="", claimed_by=None, result=None, token_hash=None, webhook=None) for job in own),
             key=lambda job: job.async_job_id,
         )
+
+    def webhooks_of_the_first(self, world: World) -> int:
+        """Return how many webhooks the first user has: all are alike but for their random values."""
+        return len(world.webhooks.of(self.owners[0]).webhooks)
 
     def _act(self, world: World, step: tuple[Any, ...]) -> Answer:
         kind, is_first, key, detail = step
@@ -114,6 +133,8 @@ class TwoWorlds:
             if answer.status == 201:
                 self._tickets[id(world), owner] = answer.body["ticket"]
             return answer
+        if "webhook" in kind:
+            return self._act_on_webhook(world, kind, is_first=is_first, number=key, is_own=detail)
         whose = self.owners[0 if is_first == detail else 1]
         if kind.endswith("with a ticket"):
             # The holder of the caller's last ticket, for a job of either owner.
@@ -124,13 +145,27 @@ class TwoWorlds:
         headers = {"authorization": f"Bearer {token}"} if kind == "report as worker" else {}
         return world.call(ROUTES[kind], owner, async_job_id=job_id_for(whose, key), headers=headers, body=PROGRESS)
 
+    def _act_on_webhook(self, world: World, kind: str, *, is_first: bool, number: int, is_own: bool) -> Answer:
+        owner, whose = self.owners[0 if is_first else 1], self.owners[0 if is_first == is_own else 1]
+        known = self._webhooks.get((id(world), whose), [])
+        webhook_id = known[number] if number < len(known) else UNKNOWN
+        if kind == "submit to webhook":
+            return world.submit(owner, key=f"w{number}", webhook=webhook_id, message="For a webhook")
+        answer = world.call(
+            ABOUT_WEBHOOKS[kind], owner, path={"webhookId": webhook_id}, body=json.dumps({"url": "https://app.example.com/"})
+        )
+        if kind == "create webhook" and answer.status == 201:
+            self._webhooks.setdefault((id(world), owner), []).append(answer.body["webhookId"])
+        return answer
+
     def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
         """Return the first user's view of the answer without random values."""
         cursors = dict(self._cursors)
         answer = self._act(world, step)
         if world is self.together:
             self._cursors = cursors  # both worlds receive the same cursor
-        return answer.status, re.sub(r"results/[^?]*|aj[wt]_[\w-]*|(?<=W/\")\w{16}", "", f"{answer.headers}{answer.text}")
+        random = rf"results/[^?]*|aj[wt]_[\w-]*|whsec_[\w+/=]*|(?<=W/\")\w{{16}}{f'|{UUID}' if 'webhook' in step[0] else ''}"
+        return answer.status, re.sub(random, "", f"{answer.headers}{answer.text}")
 
 
 @settings(max_examples=150)
@@ -140,6 +175,7 @@ def test_owner_cannot_observe_other_owners(owners: tuple[str, str], steps: list[
     for step in steps:
         worlds.step(step)
     assert worlds.records_of_the_first(worlds.together) == worlds.records_of_the_first(worlds.alone)
+    assert worlds.webhooks_of_the_first(worlds.together) == worlds.webhooks_of_the_first(worlds.alone)
 
 
 @settings(max_examples=150)

@@ -14,16 +14,19 @@ from asyncjobs.http.query_routes import queries_api
 from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
+from asyncjobs.http.webhook_routes import webhook_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.queries import Queries
+from asyncjobs.service.sender import Sender
+from asyncjobs.service.webhooks import WebhookCommands
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.factories import NOW, job_types_of
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets
-from tests.support.http_events import SUBMIT, Answer, http_event
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
+from tests.support.http_events import SUBMIT, WEBHOOKS, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
 LONG = timedelta(minutes=15)
@@ -44,18 +47,23 @@ class World:
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     tickets: FakeTickets = field(default_factory=FakeTickets)
+    webhooks: FakeWebhooks = field(default_factory=FakeWebhooks)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
+        about_webhooks = WebhookCommands(
+            webhooks=self.webhooks, store=self.store, sender=Sender(self.queue, self.clock), clock=self.clock
+        )
         self._commands = commands_api(
-            make_commands(queue=self.queue, **parts),
+            make_commands(queue=self.queue, webhooks=lambda: self.webhooks, **parts),
             clock=self.clock,
             max_retention=timedelta(days=30),
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+                lambda: webhook_handlers(about_webhooks, self.clock),
             ),
         )
         queries = Queries(**parts)
@@ -74,7 +82,8 @@ class World:
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """Handle an event of the gateway."""
-        return Answer.of((self._queries if event["routeKey"].startswith("GET") else self._commands).handle(event))
+        is_query = event["routeKey"].startswith("GET") and event["routeKey"] != WEBHOOKS
+        return Answer.of((self._queries if is_query else self._commands).handle(event))
 
     def submit(self, owner: str = "alice", *, key: str | None = None, **body: Any) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http
 import time
 import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.proof.crash.history import Life, State
 from tests.proof.crash.jobs import MEGABYTE, digest
 from tests.proof.crash.stage import Caller, Stage
 from tests.support.pace import SLOWNESS
+from tests.support.receiver import Received
 
 LONGEST_WAIT = 300.0 * SLOWNESS
 OK, CREATED, ACCEPTED, NO_CONTENT, UNAVAILABLE, UNAUTHORIZED, CONFLICT, NOT_FOUND, FAILED = (
@@ -176,6 +178,19 @@ class Cell:
         self.is_accepted(replayed=False)
         self.has_second_generation()
         assert not self.life().faults(), f"{self.life().faults()}: {self.life()}"
+
+    def is_delivered_once(self, received: Callable[[], Sequence[Received]]) -> None:
+        """Check that the job's end has one delivery, which has arrived under its id, as often as it was tried."""
+        deadline = time.monotonic() + LONGEST_WAIT
+        while True:
+            deliveries = self.caller.deliveries().json()["jobs"]
+            about = [each for each in deliveries if each["metadata"]["asyncJobId"] == self.job_id]
+            if about and all(each["status"] == "COMPLETED" for each in about):
+                break
+            assert time.monotonic() < deadline, f"not delivered: {about}"
+            time.sleep(0.5)
+        assert [each["metadata"]["event"] for each in about] == ["job.completed"]
+        assert {each.id for each in received()} == {about[0]["asyncJobId"]}
 
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())

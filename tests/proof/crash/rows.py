@@ -25,6 +25,7 @@ from tests.proof.crash.cell import (
     NotFired,
 )
 from tests.proof.crash.faults import Fault
+from tests.support.receiver import receiving
 
 Attempts = Callable[[Fault], int]
 
@@ -116,6 +117,18 @@ def creates(row: Row, cell: Cell) -> None:
         cell.is_absent()
         cell.is_accepted(replayed=False)
     row.ends(cell)
+
+
+def is_delivered(row: Row, cell: Cell) -> None:
+    """Check that the end of the job is delivered under one id, whatever happens to the stream's reader."""
+    with receiving() as receiver:
+        webhook = cell.caller.create_webhook(receiver.url)
+        assert webhook.status_code == CREATED, webhook.text
+        receiver.secrets.append(webhook.json()["secret"])
+        cell.arm(cell.caller.owner)
+        cell.is_accepted(replayed=False)
+        row.ends(cell)
+        cell.is_delivered_once(lambda: receiver.about(cell.job_id))
 
 
 def starts_inline(row: Row, cell: Cell) -> None:
@@ -647,6 +660,14 @@ ROWS = (
         status="FAILED",
         error="HOPELESS",
     ),
+    Row(
+        "the stream's reader stores a delivery",
+        _PUT,
+        "add_if_absent < WebhookConsumer.consume",
+        is_delivered,
+        own_user=True,
+    ),
+    Row("the stream's reader sends a delivery", _SEND_ALL, "send_all < WebhookConsumer._send", is_delivered, own_user=True),
     Row("a query reads the job", _GET, "get < Queries.job", is_read),
     Row("a new ticket reads the job", _GET, "get < TicketIssuer._created", has_a_ticket),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),

@@ -11,8 +11,9 @@ ADAPTERS = ("dynamodb_jobs", "sqs", "s3")
 APART = {
     "dynamodb_history": "tests/unit/estimates/test_history.py and tests/unit/push/test_durations.py",
     "dynamodb_tickets": "tests/unit/push/test_tickets.py",
+    "dynamodb_webhooks": "tests/unit/push/test_delivery.py",
 }
-"""Also send requests, but no job depends on them. The tests cover what happens when they fail."""
+"""Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
 _PORTS = frozenset({"self._store", "self._queue", "self._objects", "self._writer"})

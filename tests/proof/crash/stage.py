@@ -80,6 +80,12 @@ class Caller:
     def jobs(self) -> httpx.Response:
         return self._ask("GET", "/jobs")
 
+    def create_webhook(self, url: str) -> httpx.Response:
+        return self._ask("POST", "/webhooks", json={"url": url})
+
+    def deliveries(self) -> httpx.Response:
+        return self._ask("GET", "/jobs?jobType=webhook.deliver&limit=100")
+
     def close(self) -> None:
         self._http.close()
 

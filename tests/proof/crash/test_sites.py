@@ -19,6 +19,7 @@ NO_REQUEST = {
 }
 
 NOT_DEPLOYED = {
+    "add_if_absent < WebhookCommands.test": "its call is the same as in `SubmitPipeline._put`, and its answer is not a promise",
     "add_if_absent < TrackedJobs.create_job": "runs in a function of the user; its call is the same as in `Commands.submit`",
     "list_by_owner < Admission._is_full_for": "only while a queue is full; its calls are the same as in `Queries.jobs`",
 }

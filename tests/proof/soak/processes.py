@@ -105,9 +105,9 @@ class ProcessStore:
         return self._call(lambda: self._inner.get(key))
 
     def list_by_owner(
-        self, owner: str, *, limit: int, after: ListPosition | None = None
+        self, owner: str, *, limit: int, after: ListPosition | None = None, deliveries: bool = False
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
-        return self._call(lambda: self._inner.list_by_owner(owner, limit=limit, after=after))
+        return self._call(lambda: self._inner.list_by_owner(owner, limit=limit, after=after, deliveries=deliveries))
 
     def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
         yield from self._call(lambda: list(self._inner.due(shard, now)))

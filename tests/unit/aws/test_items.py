@@ -103,7 +103,7 @@ def test_absent_fields_have_no_attribute(job: AsyncJob) -> None:
 
 def test_unknown_attributes_are_ignored() -> None:
     job = new_job()
-    assert from_item({**to_item(job), "colour": {"N": "3"}, "webhook": {"M": {"url": {"S": "https://x"}}}}) == job
+    assert from_item({**to_item(job), "color": {"N": "3"}, "callback": {"M": {"url": {"S": "https://x"}}}}) == job
 
 
 @pytest.mark.parametrize("text", ["", "J", "J#a", "J#a#", "J##b", "J#a#b#c", "j#a#b", "S#a#b", "L#cache#0"])

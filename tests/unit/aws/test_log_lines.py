@@ -32,6 +32,7 @@ COUNTED = {
     "JOB_RETRIED": {"JobsRetried"},
     "JOB_CANCELLED": {"JobsCancelled"},
     "JOB_FENCED": {"AttemptsFenced"},
+    "WEBHOOK_DISABLED": {"WebhooksDisabled"},
     "REQUEST_FAILED": {"RequestsFailed"},
     "CHANGE_SKIPPED": {"ChangesSkipped"},
 }

@@ -65,6 +65,12 @@ def test_same_name_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
         collect()
 
 
+def test_name_of_a_built_in_type_is_rejected(jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB.format(name="webhook.deliver", function="f"))
+    with pytest.raises(InvalidJob, match=r"'webhook\.deliver' is a type of the library itself"):
+        collect()
+
+
 TRACKED = """
 from asyncjobs import tracked_job
 

@@ -122,6 +122,7 @@ def test_names_are_those_of_the_first_release() -> None:
         *("updateJob", "reportJob"),
         "issueWorkerToken",
         "createTicket",
+        *("createWebhook", "listWebhooks", "deleteWebhook", "rotateWebhook", "testWebhook"),
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi"),
         *("getTicketJob", "getTicketJobResult"),
     ]

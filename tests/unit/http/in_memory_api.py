@@ -17,6 +17,7 @@ from asyncjobs.http.query_routes import QUERIES, queries_api
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES, ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
+from asyncjobs.http.webhook_routes import webhook_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.limits.admission import Admission
@@ -25,10 +26,12 @@ from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
+from asyncjobs.service.sender import Sender
+from asyncjobs.service.webhooks import WebhookCommands
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.factories import NOW, OWNER, job_type, new_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets
+from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
 from tests.support.http_events import JOBS, REPORT, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
 from tests.support.parts import make_commands
 
@@ -89,6 +92,7 @@ class InMemoryApi:
     queue: FakeQueue = field(default_factory=FakeQueue)
     objects: FakeObjects = field(default_factory=FakeObjects)
     tickets: FakeTickets = field(default_factory=FakeTickets)
+    webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
     estimates: dict[str, Durations] = field(default_factory=dict)
@@ -114,7 +118,17 @@ class InMemoryApi:
             clock=self.clock,
             long_poll=long_poll,
             admission=admission or None,
+            webhooks=None if self.webhooks is None else self._own_webhooks,
         )
+        about_webhooks = None
+        if self.webhooks is not None:
+            about_webhooks = WebhookCommands(
+                webhooks=self.webhooks,
+                store=self.store,
+                sender=Sender(self.queue, self.clock),
+                clock=self.clock,
+                admission=admission or None,
+            )
         backlog = Backlog(self.queue, self.clock)
         queries = Queries(
             store=self.store,
@@ -133,6 +147,7 @@ class InMemoryApi:
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+                lambda: webhook_handlers(about_webhooks, self.clock),
             ),
         )
         self._queries = queries_api(
@@ -141,6 +156,10 @@ class InMemoryApi:
             estimate=self.estimate,
             more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock, estimate=self.estimate),),
         )
+
+    def _own_webhooks(self) -> FakeWebhooks:
+        assert self.webhooks is not None
+        return self.webhooks
 
     def estimate(self, job_type: str) -> Durations | None:
         self.estimates_requested.append(job_type)

@@ -90,6 +90,7 @@ def test_accept_matters_where_there_is_a_body_to_choose() -> None:
     assert ignored == {
         "DELETE /jobs/{asyncJobId}",
         "DELETE /uploads/{key}",
+        "DELETE /webhooks/{webhookId}",
         "GET /jobs/{asyncJobId}/result",
         "GET /tickets/jobs/{asyncJobId}/result",
     }

@@ -50,13 +50,15 @@ answers = [
 ]
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
-late = {"limits.locks", "limits.admission", "limits.backlog", "tracking.reports", "tracking.worker_token", "http.tracked_routes",
+late = {"limits.locks", "limits.admission", "limits.backlog", "tracking.reports", "tracking.worker_token", "http.tracked_routes", "http.webhook_routes", "push.delivery", "core.webhook",
         "worker.executor", "worker.attempt", "worker.heartbeat"}
 print(*sorted({f"asyncjobs.{name}" for name in late} & sys.modules.keys()))
 assert all(importlib.util.find_spec(f"asyncjobs.{name}") for name in late), "a name in this list is out of date"
 """
     root = Path(__file__).parents[3]
-    given = variables(dict.fromkeys(("AWS::StackName", "Table", "Bucket", "HighQueue", "Queue", "LowQueue"), "x"))
+    given = variables(
+        dict.fromkeys(("AWS::StackName", "Table", "Bucket", "HighQueue", "Queue", "LowQueue", "DeliveryQueue"), "x")
+    )
     path = f"{root / 'layers/asyncjobs'}:{root / 'layers/jobs'}:{root}"
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -15,10 +15,11 @@ from asyncjobs.core.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    SubmitRateExceeded,
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import WORKER_LOST, AsyncJob, Result, Status
+from asyncjobs.core.job import DELIVERY, WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.core.ports import Lost
@@ -29,7 +30,7 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
-from tests.support.factories import NOW, OWNER, new_job, new_tracked_job, numbered, running_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, numbered, running_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, RacingStore
 from tests.support.parts import make_commands
 from tests.unit.conftest import Lines
@@ -190,6 +191,21 @@ def test_retry_that_loses_races_takes_one_token(
     again, _ = commands.retry(OWNER, job.async_job_id)
     assert (again.status, store.rivals, again.live_owner) == (Status.PENDING, [], OWNER)
     assert store.buckets == {OWNER: NOW + timedelta(seconds=1)}
+
+
+def test_retried_delivery_counts_among_no_live_jobs_but_under_the_rate(
+    store: FakeStore, queue: FakeQueue, objects: FakeObjects, clock: FakeClock
+) -> None:
+    limits = Admission(store=store, queue=queue, clock=clock, rate=SubmitRate(per_minute=1, burst=1), max_live=1)
+    commands = make_commands(store=store, queue=queue, objects=objects, catalog=CATALOG, clock=clock, admission=limits)
+    live = new_job(live_owner=OWNER)
+    deliveries = [new_job(async_job_id=f"{number}{JOB_ID[1:]}", job_type=DELIVERY).cancelled(now=NOW) for number in range(2)]
+    store.jobs |= {job.key: job for job in (live, *deliveries)}
+    retried, _ = commands.retry(OWNER, deliveries[0].async_job_id)
+    assert (retried.status, retried.live_owner) == (Status.PENDING, None)
+    assert (retried.max_attempts, retried.deadline_at) == (10, NOW + timedelta(days=4))
+    with pytest.raises(SubmitRateExceeded):
+        commands.retry(OWNER, deliveries[1].async_job_id)
 
 
 def test_retry_with_a_lost_answer_keeps_a_later_cancel(commands: Commands, store: FakeStore) -> None:

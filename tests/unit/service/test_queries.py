@@ -166,10 +166,10 @@ class CountingStore(FakeStore):
         self.limits: list[int] = []
 
     def list_by_owner(
-        self, owner: str, *, limit: int, after: ListPosition | None = None
+        self, owner: str, *, limit: int, after: ListPosition | None = None, deliveries: bool = False
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         self.limits.append(limit)
-        return super().list_by_owner(owner, limit=limit, after=after)
+        return super().list_by_owner(owner, limit=limit, after=after, deliveries=deliveries)
 
 
 def test_job_types_are_those_of_the_catalog(queries: Queries) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from asyncjobs.core.errors import Unavailable, Unreadable
-from asyncjobs.core.job import FENCE, SWEEP_INTERVAL, AsyncJob, DuePart, JobKey, Priority, Status, due_shard
+from asyncjobs.core.job import DELIVERY, FENCE, SWEEP_INTERVAL, AsyncJob, DuePart, JobKey, Priority, Status, due_shard
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import DueEntry, Lost
 from asyncjobs.worker.sweeper import BACKED_UP, Sweeper
@@ -394,8 +394,9 @@ def test_queue_of_another_priority_that_is_backed_up_keeps_no_job_back(
         running_job(due_at=NOW + timedelta(minutes=2)),
         new_job().exclusively("1#cache"),
         new_job(delay=timedelta(hours=1)),
+        new_job(job_type=DELIVERY),
     ],
-    ids=["its worker is lost", "it waited for a lock", "it starts later than the queue can delay it"],
+    ids=["its worker is lost", "it waited for a lock", "it starts later than the queue can delay it", "it has another queue"],
 )
 def test_job_whose_message_cannot_be_in_the_queue_is_sent_to_a_backed_up_queue(
     store: FakeStore, queue: FakeQueue, clock: FakeClock, job: AsyncJob

@@ -35,7 +35,7 @@ from asyncjobs.aws.items import (
 )
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, from_rfc3339, rfc3339, to_whole_seconds
 from asyncjobs.core.errors import Unavailable, Unreadable
-from asyncjobs.core.job import FENCE, AsyncJob, DuePart, JobKey, LockOwner, Status, due_shard
+from asyncjobs.core.job import FENCE, AsyncJob, DuePart, JobKey, LockOwner, Status, due_shard, list_name
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost
 from asyncjobs.log import log_event
 
@@ -185,20 +185,21 @@ class DynamoStore:
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def list_by_owner(
-        self, owner: str, *, limit: int, after: ListPosition | None = None
+        self, owner: str, *, limit: int, after: ListPosition | None = None, deliveries: bool = False
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         """See `Store`. The index has only keys, so it costs one write per job; the jobs are read by these keys."""
         start: dict[str, Any] = {}
+        name = list_name(owner, deliveries=deliveries)
         if after is not None:
             start = {
                 **primary_key(JobKey(owner, after.async_job_id)),
-                "owner": {"S": owner},
+                "owner": {"S": name},
                 "createdAt": {"S": rfc3339(after.created_at)},
             }
         with clients.translated("The table"):
-            keys, last = self._list_page(owner, limit=limit, start=start)
+            keys, last = self._list_page(name, limit=limit, start=start)
             while last and _position(last) is None:  # a position names a job, so read on to the next one
-                more, last = self._list_page(owner, limit=1, start=last)
+                more, last = self._list_page(name, limit=1, start=last)
                 keys += more
             items = self._batch_get(keys)
             jobs = list(_jobs(items[name] for name in map(pk, keys) if name in items))
@@ -449,14 +450,14 @@ class DynamoStore:
             return Lost(_current(error))
         return from_item(answer["Attributes"])
 
-    def _list_page(self, owner: str, *, limit: int, start: dict[str, Any]) -> tuple[list[JobKey], dict[str, Any]]:
+    def _list_page(self, name: str, *, limit: int, start: dict[str, Any]) -> tuple[list[JobKey], dict[str, Any]]:
         """Return the keys of a page, and the last entry if there are more."""
         page = self._client.query(
             TableName=self._table_name,
             IndexName="byOwner",
             KeyConditionExpression="#owner = :owner",
             ExpressionAttributeNames={"#owner": "owner"},
-            ExpressionAttributeValues={":owner": {"S": owner}},
+            ExpressionAttributeValues={":owner": {"S": name}},
             ScanIndexForward=False,
             Limit=limit,
             **({"ExclusiveStartKey": start} if start else {}),  # type: ignore[arg-type]  # the stubs know no optional arguments

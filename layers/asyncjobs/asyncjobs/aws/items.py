@@ -23,6 +23,7 @@ from asyncjobs.core.job import (
     RetentionFrom,
     Status,
     due_shard,
+    list_name,
     owner_of_part,
     owner_part,
 )
@@ -51,7 +52,7 @@ def to_item(job: AsyncJob) -> Item:
     """Return the job's item. Empty fields have no attribute, since each write pays for each byte."""
     attributes: dict[str, Any] = {
         "pk": {"S": pk(job.key)},
-        "owner": {"S": job.owner},
+        "owner": {"S": list_name(job.owner, deliveries=job.is_delivery)},
         "jobType": {"S": job.job_type},
         "status": {"S": job.status.value},
         "gen": {"S": job.generation},
@@ -88,6 +89,7 @@ def to_item(job: AsyncJob) -> Item:
         "exclusiveKey": job.exclusive_key and {"S": job.exclusive_key},
         "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
         "tokenHash": job.token_hash and {"B": job.token_hash},
+        "webhook": job.webhook and {"S": job.webhook},
     }
     return {name: value for name, value in attributes.items() if value}
 
@@ -153,6 +155,7 @@ def _job(item: Item) -> AsyncJob:
         exclusive_key=text("exclusiveKey"),
         waits_since=milliseconds("waitsSince"),
         token_hash=bytes(item["tokenHash"]["B"]) if "tokenHash" in item else None,
+        webhook=text("webhook"),
     )
 
 
@@ -210,6 +213,11 @@ def bucket_key(owner: str) -> dict[str, Any]:
 def wait_slots_key(owner: str) -> dict[str, Any]:
     """Return the primary key of the owner's slots for waiting requests. Such an item has no attribute of an index, so it is in none."""
     return {"pk": {"S": f"W#{owner_part(owner)}"}}
+
+
+def webhooks_key(owner: str) -> dict[str, Any]:
+    """Return the primary key of the owner's webhooks. Such an item has no attribute of an index, so it is in none."""
+    return {"pk": {"S": f"H#{owner_part(owner)}"}}
 
 
 def lock_key(name: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ _BATCH = 10
 
 
 class SqsQueue:
-    """A `Queue` in SQS: one queue for each priority, by its URL."""
+    """A `Queue` in SQS: one queue for each priority and one for deliveries, by its URL."""
 
     def __init__(self, urls: Mapping[str, str], client: SQSClient | None = None) -> None:
         self._urls = urls
@@ -42,7 +42,7 @@ class SqsQueue:
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
         with _never_failing_a_job():
             self._client.send_message(
-                QueueUrl=self._urls[message.priority],
+                QueueUrl=self._urls[message.queue],
                 MessageBody=message.to_body(),
                 MessageGroupId=message.group,
                 DelaySeconds=_whole_seconds(min(delay, MAX_QUEUE_DELAY)),
@@ -54,7 +54,7 @@ class SqsQueue:
         for batch in _batches(messages):
             with _never_failing_a_job():
                 answer = self._client.send_message_batch(
-                    QueueUrl=self._urls[batch[0].priority],
+                    QueueUrl=self._urls[batch[0].queue],
                     Entries=[
                         {"Id": str(index), "MessageBody": message.to_body(), "MessageGroupId": message.group}
                         for index, message in enumerate(batch)
@@ -101,8 +101,8 @@ def _never_failing_a_job() -> Iterator[None]:
 
 def _batches(messages: Sequence[JobMessage]) -> Iterator[Sequence[JobMessage]]:
     """Yield batches of messages, each for one queue."""
-    for priority in Priority:
-        of_one_queue = [message for message in messages if message.priority is priority]
+    for queue in dict.fromkeys(message.queue for message in messages):
+        of_one_queue = [message for message in messages if message.queue == queue]
         for start in range(0, len(of_one_queue), _BATCH):
             yield of_one_queue[start : start + _BATCH]
 

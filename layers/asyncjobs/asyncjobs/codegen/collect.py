@@ -10,6 +10,7 @@ from types import ModuleType
 
 from asyncjobs.core.errors import InvalidJob
 from asyncjobs.jobtypes import catalog
+from asyncjobs.jobtypes.built_in import BUILT_IN
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, JobType, declared_in, definition_of, tracked_job
 
@@ -30,6 +31,8 @@ def collect() -> Catalog:
             job_type = _declared(name, value, module)
             if job_type is None:
                 continue
+            if job_type.name in BUILT_IN:
+                raise InvalidJob(f"{job_type.name!r} is a type of the library itself: choose another name.")
             place = places.setdefault(job_type.name, module.__name__)
             if job_types.setdefault(job_type.name, job_type) not in (job_type, generic):
                 raise InvalidJob(f"{job_type.name!r} is declared twice: in {place} and in {module.__name__}.")

@@ -41,6 +41,7 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "The part of the upload's `key` after `uploads/`.",
         "schema": UUID,
     },
+    "webhookId": {"name": "webhookId", "in": "path", "required": True, "description": "The webhook's id.", "schema": UUID},
     "IdempotencyKey": header(
         "Idempotency-Key",
         "Identifies the request: repeated with the same key, it returns the same job. 1 to 255 visible ASCII characters; a "

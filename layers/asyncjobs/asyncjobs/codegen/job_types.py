@@ -25,6 +25,9 @@ _SUBMIT_FIELDS: Mapping[str, Json] = {
         "pattern": RFC3339,
     },
     "retentionFrom": described("Without it, the job type's.", ref("RetentionFrom")),
+    "webhook": {
+        "description": "The `webhookId` of one of your webhooks that this job's events are delivered to, whatever its `jobTypes`.",
+    },
     "retentionSeconds": {
         "description": "How long to keep the job and its result. A deployment may allow less than the maximum."
     },

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from itertools import groupby
 
 from asyncjobs.codegen.components import HEADERS, PARAMETERS, SCHEMAS
+from asyncjobs.codegen.deliveries import WEBHOOK_SCHEMAS, webhooks
 from asyncjobs.codegen.job_types import fields_name, operation_id, parameters_of, schemas_of
 from asyncjobs.core.exact_json import MAX_DIGITS
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
@@ -26,9 +27,10 @@ from asyncjobs.http.strict_json import MAX_DEPTH
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
 from asyncjobs.http.ticket_routes import TICKETS
 from asyncjobs.http.tracked_routes import TRACKED
+from asyncjobs.http.webhook_routes import WEBHOOKS
 from asyncjobs.jobtypes.decorator import JobType
 
-OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *QUERIES, *TICKET_QUERIES)
+OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *QUERIES, *TICKET_QUERIES)
 """The operations that every deployment has."""
 
 VERSION = "1"
@@ -85,6 +87,7 @@ def document(job_types: Iterable[JobType]) -> Json:
         "servers": [{"url": f"../{BASE_PATH.rpartition('/')[2]}"}],
         "security": [{"bearer": []}],
         "paths": paths,
+        "webhooks": webhooks(),
         "components": {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
@@ -95,7 +98,7 @@ def document(job_types: Iterable[JobType]) -> Json:
             },
             "parameters": PARAMETERS,
             "headers": _used_headers(paths),
-            "schemas": {**SCHEMAS, **_own_schemas(operations), **schemas_of(types, operations)},
+            "schemas": {**SCHEMAS, **WEBHOOK_SCHEMAS, **_own_schemas(operations), **schemas_of(types, operations)},
         },
     }
 

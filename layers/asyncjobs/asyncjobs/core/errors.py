@@ -203,6 +203,22 @@ class IdempotencyKeyReused(AsyncJobsError):
     """The idempotency key already belongs to a different request."""
 
 
+class WebhooksOff(AsyncJobsError):
+    """The deployment has no webhooks."""
+
+
+class WebhookNotFound(AsyncJobsError):
+    """The webhook does not exist or belongs to another owner: the answer is the same for both."""
+
+
+class UnknownWebhook(AsyncJobsError):
+    """The submit names a webhook that its owner does not have."""
+
+
+class TooManyWebhooks(AsyncJobsError):
+    """The owner has as many webhooks as allowed."""
+
+
 class InvalidCursor(AsyncJobsError):
     """The cursor is damaged, or belongs to another list."""
 

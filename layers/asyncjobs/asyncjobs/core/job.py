@@ -79,6 +79,9 @@ DUE_SHARDS = {DuePart.RUNNING: 4, DuePart.NEW: 16, DuePart.WAITING: 4}
 The sweeper alone fills the other parts, so they need fewer. Each partition costs a read a minute.
 """
 
+DELIVERY = "webhook.deliver"
+"""The built-in type of a job that delivers an event to a webhook. Such a job has a queue and a list of its own."""
+
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 """The pattern of an id: a version 4 UUID of RFC 9562."""
 
@@ -171,6 +174,11 @@ def owner_of_part(part: str) -> str:
     return part.replace(_NUMBER_SIGN, "#")
 
 
+def list_name(owner: str, *, deliveries: bool) -> str:
+    """Return the name of the owner's list of deliveries or of all other jobs, which no other owner's list has."""
+    return f"{_NUMBER_SIGN}{owner}" if deliveries else owner
+
+
 @dataclass(frozen=True, slots=True)
 class JobKey:
     """The name of a job. The owner is part of it, so a key of one owner never reaches a job of another."""
@@ -247,6 +255,8 @@ class AsyncJob:
     """Since when the job waits for its lock. None after it has begun or ended, or without a lock."""
     token_hash: bytes | None = None
     """The hash of a tracked job's present worker token; None for other jobs, and for a tracked job of an earlier release."""
+    webhook: str | None = None
+    """The id of the webhook that the submit named; None if it named none."""
 
     # ── Properties ─────────────────────────────────────────────────────────────────────────────────
 
@@ -273,6 +283,11 @@ class AsyncJob:
     def effect_key(self) -> str:
         """The same key on every attempt, so that services that the job calls recognize a repeated effect."""
         return f"{self.async_job_id}.{self.generation}"
+
+    @property
+    def is_delivery(self) -> bool:
+        """Whether the job delivers an event of another job."""
+        return self.job_type == DELIVERY
 
     @property
     def is_tracked(self) -> bool:
@@ -581,6 +596,7 @@ def submitted(
     input: str | None = None,
     metadata: str | None = None,
     token_hash: bytes | None = None,
+    webhook: str | None = None,
 ) -> AsyncJob:
     """Return a new job. It is due for the sweeper from its first write on, so accepting it takes one write."""
     start = now + delay
@@ -603,6 +619,7 @@ def submitted(
         input=input,
         metadata=metadata,
         token_hash=token_hash,
+        webhook=webhook,
     )
 
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asyncjobs.core.errors import MalformedMessage
-from asyncjobs.core.job import AsyncJob, JobKey, Priority, is_owner
+from asyncjobs.core.job import DELIVERY, AsyncJob, JobKey, Priority, is_owner
+
+DELIVERIES = "deliveries"
+"""The name of the queue of deliveries, so that no job waits for a slow receiver."""
 
 _VERSION = 1
 _MAX_BODY = 8 * 1024
@@ -30,12 +33,17 @@ class JobMessage:
     exclusive_key: str | None = None
     """The lock that the job runs under; None without a lock."""
     priority: Priority = field(default=Priority.STANDARD, compare=False)
-    """The queue to send to. It is not in the body: the queue itself is the priority, and receivers do not need it."""
+    """Decides about the queue. It is not in the body: the queue itself is the priority, and receivers do not need it."""
 
     @classmethod
     def of(cls, job: AsyncJob) -> JobMessage:
         """Return the message for the job."""
         return cls(job.key, job.generation, job.job_type, job.exclusive_key, job.priority)
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue to send to: its priority, or that of the deliveries."""
+        return DELIVERIES if self.job_type == DELIVERY else self.priority.value
 
     @property
     def group(self) -> str:

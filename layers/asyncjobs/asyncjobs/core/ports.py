@@ -19,6 +19,7 @@ from asyncjobs.core.ticket import Ticket
 
 if TYPE_CHECKING:
     from asyncjobs.core.rate import SubmitRate
+    from asyncjobs.core.webhook import OwnerWebhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,11 @@ class Store(Protocol):
         ...
 
     def list_by_owner(
-        self, owner: str, *, limit: int, after: ListPosition | None = None
+        self, owner: str, *, limit: int, after: ListPosition | None = None, deliveries: bool = False
     ) -> tuple[Sequence[AsyncJob], ListPosition | None]:
         """Return up to `limit` jobs of the owner, newest first, and the next position. Jobs that cannot be read are left out.
 
-        Eventually consistent; some may be expired.
+        Deliveries of webhooks are a list of their own. Eventually consistent; some may be expired.
         """
         ...
 
@@ -263,4 +264,23 @@ class Tickets(Protocol):
 
     def get(self, ticket_hash: str) -> Ticket | None:
         """Return the ticket by a consistent read; it may have expired."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Storage of webhooks. `DynamoWebhooks` is the real adapter; the tests have a fake, and one suite runs over both.
+
+    Every method raises `Unavailable` when the table does not answer.
+    """
+
+    def of(self, owner: str) -> OwnerWebhooks:
+        """Return the owner's webhooks by a consistent read."""
+        ...
+
+    def of_all(self, owners: Sequence[str]) -> Mapping[str, OwnerWebhooks]:
+        """Return the webhooks of those owners that have any, by a consistent read."""
+        ...
+
+    def swap_if_unchanged(self, old: OwnerWebhooks, new: OwnerWebhooks, now: datetime) -> bool:
+        """Write the owner's new webhooks, if the old ones are stored. Return whether the new ones are stored now."""
         ...

@@ -9,7 +9,7 @@ from typing import Any
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import instant_of, rfc3339
 from asyncjobs.core.errors import InputProblem, InvalidInput
-from asyncjobs.core.job import MAX_MESSAGE_LENGTH, Priority, RetentionFrom
+from asyncjobs.core.job import MAX_MESSAGE_LENGTH, UUID, Priority, RetentionFrom
 from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.schemas import Json, Schema
 from asyncjobs.jobtypes import json_schema
@@ -35,6 +35,7 @@ def submit_fields(max_retention: timedelta) -> Json:
             "notBefore": {"type": "string"},
             "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
             "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
+            "webhook": {"type": "string", "pattern": f"^{UUID}$"},
         },
     }
 
@@ -62,6 +63,7 @@ def submit_request(body: Any, schema: Schema, latest: datetime) -> SubmitRequest
         not_before=not_before,
         retention=None if retention is None else timedelta(seconds=int(retention)),
         retention_from=RetentionFrom(fields["retentionFrom"]) if "retentionFrom" in fields else None,
+        webhook=fields.get("webhook"),
     )
 
 

@@ -127,7 +127,7 @@ class CommandRoutes:
         body="SubmitRequest",
         example={"jobType": "generic", "message": "Waiting for the worker", "metadata": {"order": 7}},
         answers=_SUBMITTED,
-        errors=("UNKNOWN_JOB_TYPE", *_NOT_SUBMITTED),
+        errors=("UNKNOWN_JOB_TYPE", "UNKNOWN_WEBHOOK", "WEBHOOKS_OFF", *_NOT_SUBMITTED),
         waiting_errors=("INVALID_INPUT", "JOB_FAILED"),
     )
     def submit_job(self, request: Request) -> Answer:

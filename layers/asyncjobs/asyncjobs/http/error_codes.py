@@ -21,8 +21,12 @@ from asyncjobs.core.errors import (
     ResultTooLarge,
     SubmitRateExceeded,
     TooManyLiveJobs,
+    TooManyWebhooks,
     Unavailable,
     UnknownJobType,
+    UnknownWebhook,
+    WebhookNotFound,
+    WebhooksOff,
 )
 
 COMPUTED = ""
@@ -76,6 +80,13 @@ ERRORS: Mapping[str, ErrorCode] = {
         ),
         ErrorCode(
             400,
+            "UNKNOWN_WEBHOOK",
+            "Unknown webhook",
+            "Use the `webhookId` of one of your webhooks, which `GET /api/v1/webhooks` lists.",
+            UnknownWebhook,
+        ),
+        ErrorCode(
+            400,
             "INVALID_CURSOR",
             "Invalid cursor",
             "Start again without a cursor. Send a cursor only with the filters of the page that returned it.",
@@ -104,11 +115,25 @@ ERRORS: Mapping[str, ErrorCode] = {
             "Use an access token, not an ID token, whose `sub` claim is 1 to 255 ASCII characters.",
         ),
         ErrorCode(
+            403,
+            "WEBHOOKS_OFF",
+            "Webhooks not enabled",
+            "Poll your jobs, or have the operator deploy this API with `Webhooks` set to ON.",
+            WebhooksOff,
+        ),
+        ErrorCode(
             404,
             "JOB_NOT_FOUND",
             "Job not found",
             "Check the id. The job does not exist, belongs to another owner, or has expired.",
             JobNotFound,
+        ),
+        ErrorCode(
+            404,
+            "WEBHOOK_NOT_FOUND",
+            "Webhook not found",
+            "List your webhooks to see their ids. The webhook does not exist, or belongs to another owner.",
+            WebhookNotFound,
         ),
         ErrorCode(
             406, "NOT_ACCEPTABLE", "Unsupported response format", "Send `Accept: application/json`, or no Accept header."
@@ -159,6 +184,13 @@ ERRORS: Mapping[str, ErrorCode] = {
             waiting_status=500,
         ),
         ErrorCode(409, "JOB_CANCELLED", "Job cancelled", "Retry the job or submit a new one. It has no result."),
+        ErrorCode(
+            409,
+            "TOO_MANY_WEBHOOKS",
+            "Webhook limit exceeded",
+            "Delete a webhook that you no longer need. You have ten, which is the most.",
+            TooManyWebhooks,
+        ),
         ErrorCode(
             413,
             "REQUEST_TOO_LARGE",

@@ -49,9 +49,10 @@ OPEN_API = Schema(
             "servers": {"type": "array", "items": ANY_OBJECT},
             "security": {"type": "array", "items": ANY_OBJECT},
             "paths": ANY_OBJECT,
+            "webhooks": ANY_OBJECT,
             "components": ANY_OBJECT,
         },
-        optional=("servers", "security", "components"),
+        optional=("servers", "security", "webhooks", "components"),
     ),
 )
 
@@ -87,7 +88,11 @@ class QueryRoutes:
         "GET /jobs",
         parameters=(
             query("status", "List only jobs with this status.", ref("Status")),
-            query("jobType", "List only jobs of this type.", STRING),
+            query(
+                "jobType",
+                "List only jobs of this type. Deliveries of webhooks (`webhook.deliver`) are listed by their type only.",
+                STRING,
+            ),
             query("limit", "The maximum number of jobs.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
             query("cursor", "The `nextCursor` of the previous page. Send it with the same filters.", STRING),
         ),

@@ -16,6 +16,7 @@ from typing import Any
 
 from asyncjobs.core.errors import StaleCatalog, UnknownJobType
 from asyncjobs.core.job import Priority, RetentionFrom
+from asyncjobs.jobtypes.built_in import BUILT_IN
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, Exclusive, JobType
 
 JOBS_PACKAGE = "jobs"
@@ -50,6 +51,10 @@ class Catalog:
             return self._job_types[name]
         except KeyError:
             raise UnknownJobType(name) from None
+
+    def of_stored(self, name: str) -> JobType:
+        """Return the type of a stored job, which may be a built-in one. Raises `UnknownJobType`."""
+        return BUILT_IN.get(name) or self[name]
 
     def __iter__(self) -> Iterator[JobType]:
         return iter(self._job_types.values())

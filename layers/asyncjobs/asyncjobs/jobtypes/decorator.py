@@ -54,7 +54,9 @@ _MAX_NAME_LENGTH = 50
 _MAX_LOCK_LIMIT = 10
 _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
-_TAKEN_ROUTE = re.compile(r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads(/.*)?|reports(/.*)?|job-types|health|openapi\.json)")
+_TAKEN_ROUTE = re.compile(
+    r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads(/.*)?|reports(/.*)?|webhooks(/.*)?|job-types|health|openapi\.json)"
+)
 
 GENERIC = "generic"
 """The tracked job type that always exists, and the type of a submit without one."""

@@ -20,7 +20,7 @@ from asyncjobs.core.job import (
     present_job,
 )
 from asyncjobs.core.placement import UPLOAD_LIFETIME, uploads_in
-from asyncjobs.core.ports import Objects, Queue, Store
+from asyncjobs.core.ports import Objects, Queue, Store, Webhooks
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.log import log_event
 from asyncjobs.service.long_poll import LongPoll, Waited
@@ -50,7 +50,7 @@ class Upload:
 class Commands:
     """Everything that changes jobs.
 
-    `locks` and `new_worker_token` are called when a request needs them: most processes never do, and their modules would make each
+    `locks`, `new_worker_token` and `webhooks` (None: the deployment has none) are called when a request needs them: most processes never do, and their modules would make each
     cold start longer.
     """
 
@@ -65,6 +65,7 @@ class Commands:
         max_retention: timedelta,
         locks: Callable[[], Locks],
         new_worker_token: Callable[[str], WorkerToken],
+        webhooks: Callable[[], Webhooks] | None = None,
         admission: Admission | None = None,
         inline_executor: InlineExecutor | None = None,
         long_poll: LongPoll | None = None,
@@ -87,6 +88,7 @@ class Commands:
             sender=self._sender,
             locks=locks,
             new_worker_token=new_worker_token,
+            webhooks=webhooks,
             admission=admission,
             inline_executor=inline_executor,
         )
@@ -151,7 +153,7 @@ class Commands:
             job = present_job(job, self._clock())
             if job.status not in RETRYABLE:
                 raise JobNotRetryable
-            job_type = self._catalog[job.job_type]
+            job_type = self._catalog.of_stored(job.job_type)
             if job.is_tracked is not job_type.tracked:
                 # The catalog has changed: the job has no input for a function here, or no worker outside.
                 raise JobNotRetryable
@@ -164,7 +166,7 @@ class Commands:
                 token_hash=None if token is None else token.hash,
             )
             if self._admission is not None and admitted is None:
-                admitted, _ = self._admission.admit(retried)
+                admitted = self._admitted(retried, self._admission)
             if admitted is not None and admitted.live_owner is not None:
                 # Admitted once, also when another write came first: each admission takes a token.
                 retried = retried.counted()
@@ -225,6 +227,13 @@ class Commands:
         if self._admission is not None:
             self._admission.take_token(owner)
         self._objects.delete_upload(owner, key)
+
+    def _admitted(self, retried: AsyncJob, admission: Admission) -> AsyncJob:
+        """Return the retried job as it may be stored. A delivery counts among no jobs: only its owner's rate limits it."""
+        if retried.is_delivery:
+            admission.take_token(retried.owner)
+            return retried
+        return admission.admit(retried)[0]
 
     def _read(self, key: JobKey) -> AsyncJob:
         return present_job(self._store.get(key), self._clock())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobNotFound
-from asyncjobs.core.job import AsyncJob, JobKey, Status, present_job
+from asyncjobs.core.job import DELIVERY, AsyncJob, JobKey, Status, present_job
 from asyncjobs.core.ports import ListPosition, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
@@ -125,8 +125,9 @@ class Queries:
         position = query.after
         # Without a filter nearly all jobs belong to the list: only the expired ones do not.
         size = _JOBS_PER_READ if query.is_filtered else query.limit
+        # Deliveries are a list of their own, so that they are found by their type only.
         for _ in range(_MOST_READS):
-            page, position = self._store.list_by_owner(owner, limit=size, after=position)
+            page, position = self._store.list_by_owner(owner, limit=size, after=position, deliveries=query.job_type == DELIVERY)
             size = _JOBS_PER_READ
             for job in page:
                 if query.matches(job) and not job.is_expired(self._clock()):

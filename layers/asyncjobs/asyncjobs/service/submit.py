@@ -21,6 +21,8 @@ from asyncjobs.core.errors import (
     InvalidInput,
     NotAdmitted,
     Unavailable,
+    UnknownWebhook,
+    WebhooksOff,
 )
 from asyncjobs.core.job import (
     RETRYABLE,
@@ -34,7 +36,7 @@ from asyncjobs.core.job import (
     submitted,
 )
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT, MAX_UPLOADS_PER_JOB, uploads_in
-from asyncjobs.core.ports import Objects, Store
+from asyncjobs.core.ports import Objects, Store, Webhooks
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.catalog import Catalog
@@ -66,6 +68,7 @@ class SubmitRequest:
     not_before: datetime | None = None
     retention: timedelta | None = None
     retention_from: RetentionFrom | None = None
+    webhook: str | None = None
 
     @cached_property
     def input_json(self) -> bytes:
@@ -90,6 +93,8 @@ class SubmitRequest:
         if self.priority is not None:
             # Omitted when unset, so that fingerprints from earlier releases still match.
             others.append(self.priority)
+        if self.webhook is not None:
+            others.append({"webhook": self.webhook})
         # One JSON array, joined from parts that are JSON already.
         parts = (canonical_json(self.job_type), self.input_json, canonical_json(others)[1:])
         return hashlib.sha256(b"[" + b",".join(parts)).digest()
@@ -178,6 +183,7 @@ class SubmitPipeline:
         sender: Sender,
         locks: Callable[[], Locks],
         new_worker_token: Callable[[str], WorkerToken],
+        webhooks: Callable[[], Webhooks] | None,
         admission: Admission | None,
         inline_executor: InlineExecutor | None,
     ) -> None:
@@ -189,6 +195,7 @@ class SubmitPipeline:
         self._sender = sender
         self._locks = locks
         self._new_worker_token = new_worker_token
+        self._webhooks = webhooks
         self._admission = admission
         self._inline_executor = inline_executor
         self._steps: tuple[_Step, ...] = (
@@ -204,6 +211,8 @@ class SubmitPipeline:
     def run(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None, in_background: bool) -> Submission:
         """See `Commands.submit`."""
         request, job_type = self._validated(request)
+        if request.webhook is not None:
+            self._check_webhook(owner, request.webhook)
         draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
         for step in self._steps:
             outcome = step(draft)
@@ -223,6 +232,13 @@ class SubmitPipeline:
         if len(request.uploads) > MAX_UPLOADS_PER_JOB:
             raise InvalidInput([InputProblem("", f"names more than {MAX_UPLOADS_PER_JOB} uploads; submit several jobs")])
         return request, job_type
+
+    def _check_webhook(self, owner: str, webhook: str) -> None:
+        """Check that the owner has the webhook. It may be deleted later: then nothing is delivered."""
+        if self._webhooks is None:
+            raise WebhooksOff
+        if self._webhooks().of(owner).get(webhook) is None:
+            raise UnknownWebhook
 
     def _name(
         self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool
@@ -285,6 +301,7 @@ class SubmitPipeline:
             message=request.message,
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
             token_hash=token_hash,
+            webhook=request.webhook,
         )
         if job_type.exclusive is None:
             return job

@@ -10,7 +10,7 @@ from functools import partial
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded, Unavailable
-from asyncjobs.core.job import GRACE, HANDED_OVER, AsyncJob, LockOwner, Status, retry_backoff
+from asyncjobs.core.job import GRACE, HANDED_OVER, MAX_QUEUE_DELAY, AsyncJob, LockOwner, Status, retry_backoff
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import MAX_RESULT
 from asyncjobs.core.ports import Lost, Objects, Store
@@ -21,7 +21,7 @@ from asyncjobs.log import log_event
 from asyncjobs.worker.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
 from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
-from asyncjobs.worker.plan import Plan
+from asyncjobs.worker.plan import BuiltIn, Plan
 from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
 
@@ -45,6 +45,7 @@ class Executor:
         catalog: Catalog,
         locks: Locks,
         clock: Clock,
+        built_in: BuiltIn | None = None,
         max_result: int = MAX_RESULT,
         at_most: timedelta = MAX_TIMEOUT,
         grace: timedelta = GRACE,
@@ -60,6 +61,7 @@ class Executor:
         self._objects = objects
         self._catalog = catalog
         self._clock = clock
+        self._built_in = built_in
         self._max_result = max_result
         self._at_most = at_most
         self._grace = grace
@@ -68,7 +70,7 @@ class Executor:
 
     def plan(self, job_type: str) -> Plan:
         """Look up how attempts at jobs of this type run."""
-        return Plan.of(job_type, self._catalog)
+        return Plan.of(job_type, self._catalog, self._built_in)
 
     async def run(self, message: JobMessage, plan: Plan, *, claimant: str, remaining: timedelta) -> timedelta | None:
         """Make one attempt, if the job can be claimed.
@@ -251,7 +253,10 @@ def _returns_after(ended: AsyncJob | None) -> timedelta | None:
     """Return after what time the message of a released job returns to the queue."""
     if ended is None or ended.status is not Status.PENDING or ended.not_before is None:
         return None
-    return ended.not_before - ended.updated_at
+    delay = ended.not_before - ended.updated_at
+    # A message that waits counts as in flight, of which a queue may have 120,000. Receivers that are down for a day must not stop
+    # all deliveries: from the queue's own longest delay on, the sweeper sends the next try.
+    return None if ended.is_delivery and delay > MAX_QUEUE_DELAY else delay
 
 
 def _milliseconds(duration: timedelta) -> int:

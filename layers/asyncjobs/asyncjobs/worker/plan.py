@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -12,6 +13,9 @@ from asyncjobs.core.job import SHORT_TIMEOUT, is_short, lease_length
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
 
+BuiltIn = Mapping[str, Callable[[], JobDefinition]]
+"""The library's own jobs by their types. They are made by the function that runs them, since they need its adapters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -21,18 +25,19 @@ class Plan:
     job_type: JobType | None
     """None for an unknown type: a newer release accepted the job."""
     timeout: timedelta
+    built_in: Callable[[], JobDefinition] | None = None
 
     @classmethod
-    def of(cls, name: str, catalog: Catalog) -> Self:
+    def of(cls, name: str, catalog: Catalog, built_in: BuiltIn | None = None) -> Self:
         """Look the type up.
 
         An unknown type gets a plan as well, so that its jobs are claimed and their attempts come to an end.
         """
         try:
-            job_type = catalog[name]
+            job_type = catalog.of_stored(name)
         except UnknownJobType:
             return cls(name, None, SHORT_TIMEOUT)
-        return cls(name, job_type, job_type.timeout)
+        return cls(name, job_type, job_type.timeout, (built_in or {}).get(name))
 
     @property
     def is_async(self) -> bool:
@@ -71,4 +76,6 @@ class Plan:
         """Import the job. Raises `UnknownJobType`, and whatever its module raises."""
         if self.job_type is None:
             raise UnknownJobType(self.name)
+        if self.built_in is not None:
+            return self.built_in()
         return load(self.job_type)

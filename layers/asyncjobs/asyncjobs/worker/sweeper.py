@@ -194,12 +194,12 @@ class _Run:
     # ── Handle ─────────────────────────────────────────────────────────────────────────────────────
 
     def _handle(self, page: Sequence[_Due]) -> None:
-        sweep, to_send = Sweep(), defaultdict[Priority, list[JobMessage]](list)
+        sweep, to_send = Sweep(), defaultdict[str, list[JobMessage]](list)
         try:
             for due in page:
                 for message in self._isolated(due, sweep):
                     # Batches are per queue, so a batch that one queue refuses has no message of another queue.
-                    to_send[message.priority].append(message)
+                    to_send[message.queue].append(message)
         finally:
             # Their due times have moved already, so no other sweep would send them soon.
             for messages in to_send.values():
@@ -244,8 +244,11 @@ class _Run:
 
     def _is_still_queued(self, job: AsyncJob) -> bool:
         """Return whether the job's message is most probably still in its queue, since the queue is backed up."""
-        # A worker has consumed the message of a job that it began, and of one that waits for a lock.
+        # A worker has consumed the message of a job that it began, of one that waits for a lock, and of a delivery that waits for
+        # its next try.
         has_message = job.status is Status.PENDING and job.waits_since is None and not job.is_first_sent_by_sweep
+        if job.is_delivery:
+            return False
         return has_message and (job.sweeps + 1) % _SEND_ANYWAY != 0 and self._is_backed_up(job.priority)
 
     def _is_backed_up(self, priority: Priority) -> bool:

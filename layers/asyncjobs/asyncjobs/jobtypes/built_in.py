@@ -1,0 +1,33 @@
+"""Job types of the library itself. No client can submit them, and no list of job types has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from asyncjobs.core.job import DELIVERY, Priority, RetentionFrom
+from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, JobType
+
+DELIVERY_TYPE = JobType(
+    name=DELIVERY,
+    module="asyncjobs.push.delivery",
+    function="Deliverer.deliver",
+    description="Delivers an event of a job to a webhook.",
+    is_async=False,
+    expected=timedelta(seconds=1),
+    # Above the time limit of a request and of resolving its name: an attempt that ends by time has another backoff.
+    timeout=timedelta(seconds=30),
+    max_attempts=10,
+    retention=DEFAULT_RETENTION,
+    retention_from=RetentionFrom.END,
+    # The ten tries take three days. A receiver that sends Retry-After may stretch them by a day.
+    deadline=timedelta(days=4),
+    immediate=False,
+    dedupe=timedelta(0),
+    priority=Priority.STANDARD,
+    exclusive=None,
+    routes=(),
+    synchronous_routes=(),
+)
+
+BUILT_IN: Mapping[str, JobType] = {DELIVERY: DELIVERY_TYPE}
