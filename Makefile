@@ -40,6 +40,7 @@ stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
 audit = tests/deployed/security/test_supply_chain.py
 # The clients as users install them.
 packages = tests/clients/packages
+npm_packages = clients/js/node_modules/.package-lock.json
 # An empty value needs quotes that reach sam.
 parameters = $(foreach each,$(patsubst %=,%="",$(PARAMETERS)),'$(each)')
 runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
@@ -131,12 +132,19 @@ verify: environments ## Check a deployed stack with your AWS credentials (STACK=
 environments: ## Make .venv, .venv-aws and .venv-lambda (PYTHON=/path/to/python)
 	@$(make_environments) engine lambda tools
 
-tests:
+tests: $(npm_packages)
 	@$(make_environments) engine lambda tests
 
-checks:
+checks: $(npm_packages)
 	@$(make_environments) engine lambda tests checks
 
+# The development packages of the JavaScript client. Without npm, its tests are skipped.
+$(npm_packages): clients/js/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "npm is not installed: the tests of the JavaScript client are skipped."; \
+	elif npm_config_cache='$(CURDIR)/.local/npm' npm ci --prefix clients/js --ignore-scripts --silent; then touch $@; \
+	else echo "npm cannot reach its registry: the tests of the JavaScript client are skipped."; fi
+
 clean: stop ## Stop, and delete everything that make created
-	@rm -rf .venv .venv-aws .venv-lambda .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf .venv .venv-aws .venv-lambda .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \
+	  clients/js/node_modules clients/js/types
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -22,11 +22,12 @@ FOLDERS = ("bench", "clients", "docs", "events", "functions", "layers", "local",
 SCOPE = (
     *("*.md", "*.toml", "*.yaml", "Makefile"),
     *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in (".in", ".md", ".py", ".sh", ".toml", ".yaml", "Makefile")),
+    *(f"clients/js/{folder}/*{suffix}" for folder in ("src", "test", "examples") for suffix in (".html", ".js", ".ts")),
 )
 """The files to check, as globs."""
 
-TEXTS = ("layers/jobs/jobs/corpus/",)
-"""Prefixes of files whose text is data."""
+TEXTS = ("layers/jobs/jobs/corpus/", "clients/js/node_modules/")
+"""Prefixes of files whose text is data, or not ours."""
 
 
 class Rule(NamedTuple):
@@ -173,7 +174,7 @@ def _passages(name: str, source: str) -> Iterator[Passage]:
     elif path.suffix == ".md":
         yield Passage(1, _without_code(_without_blocks(source)))
     else:  # the code of a template, a Makefile or a script is not like prose, so none of it is left out
-        yield Passage(1, _without_code(re.sub(r"^[^\S\n]*#+", "", source, flags=re.MULTILINE)))
+        yield Passage(1, _without_code(re.sub(r"^[^\S\n]*(?:#+|[/*]+)", "", source, flags=re.MULTILINE)))
 
 
 def _first_words(name: str, source: str) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -55,11 +56,32 @@ class Browser:
 
     def wait_for(self, condition: str, *, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
-        while not self.run(condition):
+        while not self.run(f"Boolean({condition})"):
             assert time.monotonic() < deadline, (
                 f"{condition} at {self.run('location.href')}:\n{self.run('document.body.innerText')}"
             )
             time.sleep(0.05)
+
+    def press(self, key: str) -> None:
+        """Press and release a key, as a person does: `Tab`, `Enter`."""
+        code = {"Tab": 9, "Enter": 13}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def accessible(self) -> list[dict[str, Any]]:
+        """Return what a screen reader finds on the page, also inside elements: each role, name, description and value."""
+        nodes = self._send("Accessibility.getFullAXTree")["nodes"]
+        members = ("role", "name", "value")
+        return [
+            {member: node[member].get("value") for member in members if member in node} for node in nodes if not node["ignored"]
+        ]
+
+    def screenshot(self, file: Path, *, width: int, height: int) -> None:
+        """Write what a page of that size shows."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2, mobile=False)
+        file.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
+        self._send("Emulation.clearDeviceMetricsOverride")
 
     def close(self) -> None:
         self._session = ""

@@ -16,6 +16,8 @@ TOOLS = ROOT / ".venv-checks" / "bin"
 LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements"]
 LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "lambda", "tests", "tools", "uv"))]
 """Each is an .in file, in which people name packages, and a .txt file, which `make lock` makes of it."""
+NPM_LOCK = "clients/js/package-lock.json"
+"""The development packages of the JavaScript client, which has no other ones."""
 
 BASELINE = ROOT / ".secrets.baseline"
 """Findings that are not secrets: passwords of the emulator's users, checksums in sample events, a token's use."""
@@ -68,6 +70,14 @@ def test_every_lock_is_checked() -> None:
     assert sorted(str(file.relative_to(ROOT)) for file in files) == sorted(
         f"{lock}.{kind}" for lock in LOCKS for kind in ("in", "txt")
     )
+
+
+def test_lock_of_npm_has_a_hash_for_each_package_and_names_no_server() -> None:
+    text = (ROOT / NPM_LOCK).read_text()
+    packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
+    assert packages
+    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in packages.items() if "resolved" in package or not package.get("dev")] == []
 
 
 def test_packages_of_the_layers_have_no_known_vulnerability() -> None:
@@ -124,13 +134,13 @@ def test_no_file_holds_a_secret() -> None:
     known = _secrets(json.loads(BASELINE.read_text()))
     assert found - known == set(), (
         "If these are not secrets, add them to the baseline: git ls-files -co --exclude-standard"
-        r" | grep -v 'requirements.*\.txt$\|^\.secrets' | xargs .venv-checks/bin/detect-secrets scan > .secrets.baseline"
+        r" | grep -v 'requirements.*\.txt$\|package-lock\|^\.secrets' | xargs .venv-checks/bin/detect-secrets scan > .secrets.baseline"
     )
 
 
 def _is_lock_file(file: str) -> bool:
     """Return whether the file is full of hashes."""
-    return file == BASELINE.name or file.removesuffix(".txt") in LOCKS
+    return file in {BASELINE.name, NPM_LOCK} or file.removesuffix(".txt") in LOCKS
 
 
 def _secrets(scan: dict[str, Any]) -> set[tuple[str, str, str]]:

@@ -1,0 +1,214 @@
+/** Requests of the API: tokens, time limits, repetitions and errors. */
+
+import { ApiConnectionError, ApiTimeout, AsyncjobsError, errorOf, isTransient } from "./errors.js";
+
+/** @import { ClientOptions, Clock, Token } from "./types.js" */
+
+/**
+ * @typedef {object} RequestOptions
+ * @property {Record<string, string | number | undefined>} [query]
+ * @property {Record<string, string>} [headers]
+ * @property {string} [body] JSON, frozen before the first try
+ * @property {AbortSignal | null} [signal]
+ * @property {number} [retries]
+ * @property {number} [timeoutMs]
+ * @property {RequestRedirect} [redirect]
+ * @property {string} [token] instead of the client's
+ *
+ * @typedef {object} Answer
+ * @property {number} status
+ * @property {ResponseType} type
+ * @property {Headers} headers
+ * @property {string} text
+ * @property {any} data the text's JSON
+ * @property {boolean} repeated whether an earlier try may have taken effect
+ */
+
+const LONGEST_BACKOFF = 20_000;
+/** An answer that requires a longer pause ends the call: its caller decides. */
+const LONGEST_RETRY_AFTER = 120_000;
+const BASE_PATH = "/api/v1/";
+
+/** @type {Clock} */
+const CLOCK = {
+  now: () => performance.now(),
+  sleep: (milliseconds, signal) =>
+    new Promise((resolve, reject) => {
+      const wake = () => {
+        signal?.removeEventListener("abort", stop);
+        resolve();
+      };
+      const stop = () => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      };
+      // A timer of more than 2^31 ms fires immediately.
+      const timer = setTimeout(wake, Math.min(milliseconds, 2 ** 31 - 1));
+      if (signal?.aborted) stop();
+      else signal?.addEventListener("abort", stop, { once: true });
+    }),
+};
+
+/** The connection to one API, as one user. */
+export class Http {
+  /** @type {Token | undefined} */ #provider;
+  /** @type {string | undefined | Promise<string>} */ #token;
+  /** @type {string | undefined} */ #known;
+
+  /** @param {ClientOptions} options */
+  constructor(options) {
+    this.options = options;
+    const { timeoutMs = 30_000, maxRetries = 4, clock = CLOCK } = options;
+    this.timeoutMs = timeoutMs;
+    this.maxRetries = maxRetries;
+    this.clock = clock;
+    /** @type {typeof fetch} */
+    this.fetcher = options.fetch ?? ((input, init) => fetch(input, init));
+    this.live = options.live ?? true;
+    this.base = baseUrl(options.baseUrl);
+    this.#provider = options.ticket ?? options.token ?? environment("ASYNCJOBS_TOKEN");
+    this.hasTicket = Boolean(options.ticket);
+  }
+
+  /**
+   * Send a request, repeated while that may help, and return its answer of less than 400. Others are an `ApiError`.
+   * @param {string} method
+   * @param {string} path relative to the API's base
+   * @param {RequestOptions} [options]
+   * @returns {Promise<Answer>}
+   */
+  async send(method, path, options = {}) {
+    const { retries = this.maxRetries, signal } = options;
+    let isRefreshed = false;
+    for (let attempt = 0; ; ) {
+      const token = options.token ?? (await this.token());
+      try {
+        return { ...(await this.#once(method, path, options, token)), repeated: attempt > 0 };
+      } catch (/** @type {any} */ error) {
+        if (signal?.aborted) throw signal.reason;
+        if (error.status === 401 && !options.token && !isRefreshed && this.#refresh(token)) {
+          isRefreshed = true;
+          continue;
+        }
+        error.repeated = attempt > 0;
+        if (!isTransient(error) || attempt >= retries || error.retryAfterMs > LONGEST_RETRY_AFTER) throw error;
+        await this.clock.sleep(error.retryAfterMs ?? backoff(attempt), signal);
+        attempt += 1;
+      }
+    }
+  }
+
+  /**
+   * Return the path of a job. A ticket opens paths of its own, which only read.
+   * @param {string} id
+   */
+  pathOf(id) {
+    return `${this.hasTicket ? "tickets/" : ""}jobs/${encodeURIComponent(id)}`;
+  }
+
+  /** Return the token. A function is called for the first one, and again after a 401. */
+  async token() {
+    this.#token ??= typeof this.#provider === "function" ? Promise.resolve(this.#provider()) : this.#provider;
+    try {
+      return (this.#known = await this.#token);
+    } catch (error) {
+      this.#token = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Forget the refused token, unless another request has done so. Return whether there may be another one.
+   * @param {string | undefined} refused
+   */
+  #refresh(refused) {
+    if (typeof this.#provider !== "function") return false;
+    if (this.#known === refused) this.#token = undefined;
+    return true;
+  }
+
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {RequestOptions} options
+   * @param {string | undefined} token
+   */
+  async #once(method, path, { query = {}, headers, body, redirect, ...limits }, token) {
+    const url = new URL(path, this.base);
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
+    const sent = new Headers({ ...headers, ...authorization(token) });
+    if (body !== undefined) sent.set("content-type", "application/json");
+    return this.fetch(url, { method, headers: sent, body, redirect }, limits, async (response) => {
+      const { status, type } = response;
+      const text = await response.text();
+      if (status >= 400) throw errorOf(status, response.headers, text);
+      const data = text && /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : undefined;
+      return { status, type, headers: response.headers, text, data };
+    });
+  }
+
+  /**
+   * Fetch and read an answer within a time limit. Failures are an `ApiConnectionError`; an aborted signal is its reason.
+   * @template T
+   * @param {URL | string} url
+   * @param {RequestInit} init
+   * @param {{ signal?: AbortSignal | null, timeoutMs?: number }} limits
+   * @param {(response: Response, stop: AbortController) => Promise<T>} read
+   */
+  async fetch(url, init, { signal, timeoutMs = this.timeoutMs }, read) {
+    signal?.throwIfAborted();
+    const stop = new AbortController();
+    const abort = () => stop.abort(signal?.reason);
+    signal?.addEventListener("abort", abort);
+    const timer = setTimeout(() => stop.abort(new ApiTimeout(`No answer within ${timeoutMs} ms`)), timeoutMs);
+    try {
+      const response = await this.fetcher(url, { ...init, credentials: "omit", signal: stop.signal });
+      return await read(response, stop);
+    } catch (error) {
+      if (stop.signal.aborted) throw stop.signal.reason;
+      if (error instanceof AsyncjobsError) throw error;
+      throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/**
+ * Return the header that carries a token, if there is one.
+ * @param {string | undefined} token
+ * @returns {Record<string, string>}
+ */
+export function authorization(token) {
+  return token ? { authorization: `Bearer ${token}` } : {};
+}
+
+/**
+ * Return a pause that the server named, up to 10 % longer, so that clients that received the same second do not all return
+ * in it.
+ * @param {number} milliseconds
+ */
+export function jittered(milliseconds) {
+  return milliseconds * (1 + 0.1 * Math.random());
+}
+
+/**
+ * Return a pause before the next try, of up to 20 s. It is random, so that many clients do not return together.
+ * @param {number} attempt
+ */
+export function backoff(attempt) {
+  return Math.random() * Math.min(LONGEST_BACKOFF, 500 * 2 ** attempt);
+}
+
+/** @param {string} name */
+function environment(name) {
+  return globalThis.process?.env?.[name];
+}
+
+/** @param {string | URL | undefined} given */
+function baseUrl(given) {
+  const url = new URL(given ?? environment("ASYNCJOBS_URL") ?? "", globalThis.location?.href);
+  url.pathname = `${url.pathname.replace(/(\/api\/v1)?\/*$/, "")}${BASE_PATH}`;
+  return url;
+}

@@ -1,0 +1,5 @@
+/** The client of an asyncjobs API, for Node.js and browsers. */
+
+export { createClient } from "./client.js";
+export * from "./errors.js";
+export { verifyWebhook } from "./webhooks.js";

@@ -1,0 +1,176 @@
+/** Read a job's result, also a large one over a connection that breaks. */
+
+import { ApiConnectionError, NotFound, errorOf, isTransient } from "./errors.js";
+import { authorization, backoff } from "./http.js";
+
+/** @import { Http } from "./http.js" */
+/** @import { AsyncJob } from "./job.js" */
+/** @import { SignalOption } from "./types.js" */
+
+/** The statuses of a storage whose link has expired. */
+const EXPIRED = [400, 401, 403];
+/** A ticket is used immediately. */
+const TICKET_SECONDS = 60;
+
+/**
+ * Return the result as a response, whose body resumes where a connection broke.
+ * @param {Http} http
+ * @param {AsyncJob} job
+ * @param {SignalOption} [options]
+ */
+export async function openResult(http, job, { signal } = {}) {
+  const download = new Download(http, job, signal);
+  const { status, headers, body } = await download.request();
+  return new Response(body && download.resumed(body, headers), { status, headers });
+}
+
+/**
+ * Return the value of a JSON result; any other one as a `Blob`.
+ * @param {Response} response
+ * @returns {Promise<any>}
+ */
+export function readResult(response) {
+  return /[/+]json\b/.test(response.headers.get("content-type") ?? "") ? response.json() : response.blob();
+}
+
+class Download {
+  /** @type {{ url: URL, headers: Record<string, string> } | undefined} */ #link;
+  /** @type {string | null} */ #etag = null;
+  #received = 0;
+
+  /**
+   * @param {Http} http
+   * @param {AsyncJob} job
+   * @param {AbortSignal | null} [signal]
+   */
+  constructor(http, job, signal) {
+    this.http = http;
+    this.job = job;
+    this.signal = signal;
+  }
+
+  /**
+   * Request the result from the first byte on that has not been received.
+   * @returns {Promise<Response>}
+   */
+  async request() {
+    for (let attempt = 0; ; attempt += 1) {
+      if (!this.#link) {
+        const small = await this.#open();
+        if (small) return small;
+      }
+      try {
+        return await this.#fetch();
+      } catch (/** @type {any} */ error) {
+        if (this.signal?.aborted) throw this.signal.reason;
+        const isExpired = EXPIRED.includes(error.status);
+        if (attempt >= this.http.maxRetries || !(isExpired || isTransient(error))) {
+          throw Object.assign(error, { asyncJobId: this.job.id });
+        }
+        if (isExpired) this.#link = undefined;
+        await this.http.clock.sleep(backoff(attempt), this.signal);
+      }
+    }
+  }
+
+  /**
+   * Return the bytes of a body, and the rest of them when the connection breaks.
+   * @param {ReadableStream<Uint8Array>} body
+   * @param {Headers} headers
+   */
+  resumed(body, headers) {
+    const total = headers.has("content-encoding") ? NaN : Number(headers.get("content-length") ?? NaN);
+    this.#etag = headers.get("etag");
+    let reader = body.getReader();
+    let failures = 0;
+    let skip = 0;
+
+    const resume = async (/** @type {unknown} */ cause) => {
+      if (this.signal?.aborted) throw this.signal.reason;
+      if (failures > this.http.maxRetries) throw new ApiConnectionError("The result was cut", { cause });
+      if (failures > 0) await this.http.clock.sleep(backoff(failures), this.signal);
+      failures += 1;
+      const next = await this.request();
+      const etag = next.headers.get("etag");
+      if (etag !== this.#etag) throw new ApiConnectionError("The result has changed. Read it again");
+      // A server without ranges sends all of it.
+      skip = next.status === 206 ? 0 : this.#received;
+      reader = /** @type {ReadableStream<Uint8Array>} */ (next.body).getReader();
+    };
+
+    /** @type {UnderlyingDefaultSource<Uint8Array>} */
+    const source = {
+      pull: async (controller) => {
+        for (;;) {
+          let part;
+          try {
+            part = await reader.read();
+            if (part.done && this.#received < total) throw new TypeError("The body ended early");
+          } catch (error) {
+            await resume(error);
+            continue;
+          }
+          if (part.done) return controller.close();
+          const news = part.value.subarray(skip);
+          skip = Math.max(0, skip - part.value.length);
+          if (!news.length) continue;
+          this.#received += news.length;
+          failures = 0;
+          return controller.enqueue(news);
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    };
+    return new ReadableStream(source);
+  }
+
+  /**
+   * Request a link to the result. Return the result itself if it is small.
+   * @returns {Promise<Response | undefined>}
+   */
+  async #open() {
+    const { http } = this;
+    const answer = await this.job.request("GET", "/result", { signal: this.signal, redirect: "manual" });
+    if (answer.status === 200) return new Response(answer.text, { headers: answer.headers });
+    const url = new URL(`${http.pathOf(this.job.id)}/result`, http.base);
+    const location = answer.headers.get("location");
+    this.#link = location ? { url: new URL(location, url), headers: {} } : await this.#linkOfPage(url);
+    return undefined;
+  }
+
+  /**
+   * Return what a page requests: it cannot read a redirect, and the browser follows it. A ticket in the URL goes no further,
+   * whereas a browser sends a header on to a storage of the same origin.
+   * @param {URL} url
+   */
+  async #linkOfPage(url) {
+    const { http, job, signal } = this;
+    try {
+      const ticket = http.hasTicket ? await http.token() : await this.#ticket();
+      const opened = new URL(`tickets/jobs/${encodeURIComponent(job.id)}/result?ticket=${ticket}`, http.base);
+      return { url: opened, headers: {} };
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof NotFound && !error.code)) throw error;
+      return { url, headers: authorization(await http.token()) }; // an earlier server, without tickets
+    }
+  }
+
+  /** @returns {Promise<string>} */
+  async #ticket() {
+    const body = JSON.stringify({ jobs: [this.job.id], ttlSeconds: TICKET_SECONDS });
+    return (await this.http.send("POST", "tickets", { body, signal: this.signal })).data.ticket;
+  }
+
+  /** @returns {Promise<Response>} */
+  #fetch() {
+    const { url, headers } = /** @type {{ url: URL, headers: Record<string, string> }} */ (this.#link);
+    const from = this.#received ? { range: `bytes=${this.#received}-`, ...(this.#etag && { "if-match": this.#etag }) } : {};
+    const init = { method: "GET", headers: { ...headers, ...from } };
+    return this.http.fetch(url, init, { signal: this.signal }, async (response, stop) => {
+      if (!response.ok) throw errorOf(response.status, response.headers, await response.text());
+      // The signal ends the body, too.
+      this.signal?.addEventListener("abort", () => stop.abort(this.signal?.reason), { once: true });
+      return response;
+    });
+  }
+}

@@ -1,0 +1,31 @@
+/** Save a result: in Node.js to a file, in a page as a download. */
+
+/**
+ * @param {() => Promise<Response>} open
+ * @param {string} path
+ */
+export async function save(open, path) {
+  const response = await open();
+  if (globalThis.document) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = path;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    return path;
+  }
+  const { createWriteStream } = await import("node:fs");
+  const { rename, rm } = await import("node:fs/promises");
+  const { Readable } = await import("node:stream");
+  const { pipeline } = await import("node:stream/promises");
+  // A file of this name is whole.
+  const part = `${path}.part`;
+  try {
+    await pipeline(Readable.fromWeb(/** @type {any} */ (response.body)), createWriteStream(part));
+    await rename(part, path);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+  return path;
+}

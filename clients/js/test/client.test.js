@@ -1,0 +1,208 @@
+/** What the client does beyond the contract of all clients: signals, addresses, tokens, files, values. */
+
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { ApiConnectionError, GaveUp, Unauthorized, createClient } from "../src/index.js";
+import { ENDED, countingClock, record, serve } from "./support.js";
+
+test("an aborted signal ends the wait with its reason and sends nothing about the job", async (t) => {
+  const stop = new AbortController();
+  const server = await serve(t, () => {
+    setTimeout(() => stop.abort("enough"), 100);
+    return { json: record(), headers: { "retry-after": "60" } };
+  });
+  const wait = createClient({ baseUrl: server.url }).job("j1").wait({ signal: stop.signal });
+  await assert.rejects(wait, (reason) => reason === "enough");
+  assert.deepEqual(server.requests.map(({ method }) => method), ["GET"]);
+});
+
+test("a signal that was aborted before sends no request", async (t) => {
+  const server = await serve(t, { json: record() });
+  const jobs = createClient({ baseUrl: server.url });
+  await assert.rejects(jobs.submit("text.search", {}, { signal: AbortSignal.abort() }), { name: "AbortError" });
+  assert.equal(server.requests.length, 0);
+});
+
+test("an aborted signal ends a request that is under way", async (t) => {
+  const stop = new AbortController();
+  const server = await serve(t, () => {
+    stop.abort(new Error("enough"));
+    return new Promise(() => {});
+  });
+  await assert.rejects(createClient({ baseUrl: server.url }).get("j1", { signal: stop.signal }), /enough/);
+});
+
+test("a long wait leaves no listener on the caller's signal", async (t) => {
+  const clock = countingClock();
+  const answers = Array.from({ length: 30 }, (_, progress) => ({ json: record({ progress }) }));
+  const server = await serve(t, ...answers, { json: record(ENDED) });
+  const { signal } = new AbortController();
+  let listeners = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (/** @type {any[]} */ ...given) => ((listeners += 1), /** @type {any} */ (add)(...given));
+  signal.removeEventListener = (/** @type {any[]} */ ...given) => ((listeners -= 1), /** @type {any} */ (remove)(...given));
+  await createClient({ baseUrl: server.url, clock }).job("j1").wait({ signal });
+  assert.equal(server.requests.length, 31);
+  assert.equal(listeners, 0);
+});
+
+for (const path of ["", "/", "/api/v1", "/api/v1/", "/prod", "/prod/api/v1/"]) {
+  test(`the API is found from an address that ends with "${path}"`, async (t) => {
+    const server = await serve(t, { json: record() });
+    await createClient({ baseUrl: server.url + path }).get("j1");
+    assert.equal(server.requests[0].path, `${path.startsWith("/prod") ? "/prod" : ""}/api/v1/jobs/j1`);
+  });
+}
+
+test("without options, the environment has the address and the token", async (t) => {
+  const server = await serve(t, { json: record() });
+  Object.assign(process.env, { ASYNCJOBS_URL: server.url, ASYNCJOBS_TOKEN: "from-environment" });
+  t.after(() => ["ASYNCJOBS_URL", "ASYNCJOBS_TOKEN"].forEach((name) => delete process.env[name]));
+  await createClient().get("j1");
+  assert.equal(server.requests[0].headers.authorization, "Bearer from-environment");
+});
+
+test("with() returns a client with another token, and leaves the first one as it is", async (t) => {
+  const server = await serve(t, { json: record() });
+  const first = createClient({ baseUrl: server.url, token: "one" });
+  await first.with({ token: "two" }).get("j1");
+  await first.get("j1");
+  assert.deepEqual(server.requests.map(({ headers }) => headers.authorization), ["Bearer two", "Bearer one"]);
+});
+
+test("requests at the same time share one call of the token function, also after a 401", async (t) => {
+  const tokens = ["old", "new", "newer"];
+  const server = await serve(t, ({ headers }) => (headers.authorization === "Bearer old" ? { status: 401 } : { json: record() }));
+  const jobs = createClient({ baseUrl: server.url, token: async () => String(tokens.shift()) });
+  await Promise.all([1, 2, 3].map(() => jobs.get("j1")));
+  assert.deepEqual(tokens, ["newer"]);
+});
+
+test("a token function that fails once is called again", async (t) => {
+  const server = await serve(t, { json: record() });
+  let calls = 0;
+  const token = () => (++calls === 1 ? Promise.reject(new Error("signed out")) : "token");
+  const jobs = createClient({ baseUrl: server.url, token });
+  await assert.rejects(jobs.get("j1"), /signed out/);
+  await jobs.get("j1");
+  assert.equal(calls, 2);
+});
+
+test("a token that is a text is not sent again after a 401", async (t) => {
+  const server = await serve(t, { status: 401, json: { message: "Unauthorized" } });
+  await assert.rejects(createClient({ baseUrl: server.url, token: "old" }).get("j1"), Unauthorized);
+  assert.equal(server.requests.length, 1);
+});
+
+test("a page that is not the API's is an error that names baseUrl", async (t) => {
+  const server = await serve(t, { text: "<html>", headers: { "content-type": "text/html" } });
+  await assert.rejects(createClient({ baseUrl: server.url }).get("j1"), (error) => error instanceof ApiConnectionError && /baseUrl/.test(error.message));
+});
+
+test("two submits have two keys", async (t) => {
+  const server = await serve(t, { status: 202, json: record() });
+  const jobs = createClient({ baseUrl: server.url });
+  await jobs.submit("text.search");
+  await jobs.submit("text.search");
+  const [first, second] = server.requests.map(({ headers }) => headers["idempotency-key"]);
+  assert.match(String(first), /^[0-9a-f]{32}$/);
+  assert.notEqual(first, second);
+});
+
+test("run shows the job to onUpdate before it waits, so that its id is known", async (t) => {
+  const server = await serve(t, { status: 202, json: record({ status: "PENDING" }), headers: { "retry-after": "9" } });
+  const stop = new AbortController();
+  /** @type {string[]} */
+  const seen = [];
+  const onUpdate = (/** @type {any} */ job) => {
+    seen.push(job.id);
+    stop.abort(new Error("enough"));
+  };
+  await assert.rejects(createClient({ baseUrl: server.url }).run("text.search", {}, { onUpdate, signal: stop.signal }), /enough/);
+  assert.deepEqual(seen, ["j1"]);
+  assert.equal(server.requests.length, 1);
+});
+
+test("a wait that gives up has the job, which can be waited for again", async (t) => {
+  const clock = countingClock();
+  const server = await serve(t, { json: record({ progress: 40 }), headers: { "retry-after": "8" } }, { json: record({ progress: 60 }) }, { json: record(ENDED) });
+  const jobs = createClient({ baseUrl: server.url, clock });
+  const gaveUp = await jobs.job("j1").wait({ giveUpMs: 5000 }).catch((error) => error);
+  assert.ok(gaveUp instanceof GaveUp);
+  assert.equal(gaveUp.job.progress, 60);
+  assert.equal(await jobs.job(gaveUp.job.id).result(), 42);
+});
+
+test("an error in onUpdate ends the wait with that error", async (t) => {
+  const server = await serve(t, { json: record() });
+  const onUpdate = () => {
+    throw new TypeError("mine");
+  };
+  await assert.rejects(createClient({ baseUrl: server.url }).job("j1").wait({ onUpdate }), /mine/);
+});
+
+test("leaving the loop over updates sends no further request", async (t) => {
+  const server = await serve(t, { json: record() });
+  for await (const job of createClient({ baseUrl: server.url }).job("j1").updates()) {
+    assert.equal(job.progress, 0);
+    break;
+  }
+  assert.equal(server.requests.length, 1);
+});
+
+test("a job is JSON as the API sent it", async (t) => {
+  const server = await serve(t, { json: record({ novelty: 1 }) });
+  const job = await createClient({ baseUrl: server.url }).get("j1");
+  assert.deepEqual(JSON.parse(JSON.stringify(job)), record({ novelty: 1 }));
+});
+
+test("the dates and files of an input are sent as JSON and as keys of uploads", async (t) => {
+  const server = await serve(t, (request) =>
+    request.path.endsWith("/uploads")
+      ? { status: 201, json: { key: "uploads/u1", url: `${server.url}/storage`, method: "PUT", headers: {} } }
+      : { status: 202, json: record() },
+  );
+  const input = { at: new Date(0), documents: [{ key: new File(["%PDF-"], "a.pdf", { type: "application/pdf" }) }], none: null };
+  await createClient({ baseUrl: server.url }).submit("text.search", input);
+  const sent = JSON.parse(/** @type {any} */ (server.requests.at(-1)).body);
+  assert.deepEqual(sent.input, { at: "1970-01-01T00:00:00.000Z", documents: [{ key: "uploads/u1" }], none: null });
+});
+
+test("an upload of a file in Node.js streams it and reports how much has been sent", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "upload-"));
+  const content = "x".repeat(300_000);
+  await writeFile(join(folder, "large"), content);
+  const server = await serve(t, (request) =>
+    request.path.endsWith("/uploads") ? { status: 201, json: { key: "uploads/u1", url: `${server.url}/storage`, method: "PUT", headers: {} } } : {},
+  );
+  /** @type {{ loaded: number, total: number }[]} */
+  const seen = [];
+  const key = await createClient({ baseUrl: server.url }).upload(join(folder, "large"), { onProgress: (progress) => seen.push(progress) });
+  assert.equal(key, "uploads/u1");
+  assert.equal(server.requests[1].body, content);
+  assert.equal(server.requests[1].headers["content-length"], "300000");
+  assert.ok(seen.length > 1);
+  assert.deepEqual(seen.at(-1), { loaded: 300_000, total: 300_000 });
+});
+
+test("a result that is not JSON is a Blob of its type", async (t) => {
+  const ended = record({ ...ENDED, resultType: "S3", result: null });
+  const server = await serve(t, { json: ended }, (request) => ({ status: 303, headers: { location: "/storage" } }), { text: "a,b", headers: { "content-type": "text/csv" } });
+  const found = await createClient({ baseUrl: server.url }).job("j1").result();
+  assert.deepEqual([found.type, await found.text()], ["text/csv", "a,b"]);
+});
+
+test("a download is a whole file, or none", async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), "download-"));
+  const server = await serve(t, { status: 303, headers: { location: "/storage" } }, { text: "whole" }, { status: 303, headers: { location: "/storage" } }, { status: 404 });
+  const job = createClient({ baseUrl: server.url }).job("j1");
+  await job.download(join(folder, "result"));
+  assert.equal(await readFile(join(folder, "result"), "utf8"), "whole");
+  await assert.rejects(job.download(join(folder, "other")));
+  assert.deepEqual(await readdir(folder), ["result"]);
+});

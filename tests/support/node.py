@@ -1,0 +1,67 @@
+"""Node.js and the development packages of the JavaScript client."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from local.process import PROJECT
+
+CLIENT = PROJECT / "clients" / "js"
+PACKAGES = CLIENT / "node_modules"
+FIRST_VERSION = 20
+"""The first version of Node.js that the client supports."""
+
+
+def node(*arguments: str | Path, cwd: Path = CLIENT, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program in Node.js and return what it printed. It must succeed. Without Node.js, the test is skipped."""
+    return run("node", *arguments, cwd=cwd, environment=environment)
+
+
+def npm(*arguments: str | Path, cwd: Path = CLIENT) -> str:
+    """Run npm without a network. It must succeed."""
+    offline = {"npm_config_offline": "true", "npm_config_cache": str(PROJECT / ".local" / "npm")}
+    return run("npm", *arguments, cwd=cwd, environment=offline)
+
+
+def tsc(*arguments: str | Path, cwd: Path = CLIENT) -> str:
+    """Run the TypeScript compiler. It must find no error."""
+    return node(package("typescript") / "bin" / "tsc", *arguments, cwd=cwd)
+
+
+def package(name: str) -> Path:
+    """Return the folder of a development package. Without it, the test is skipped."""
+    folder = PACKAGES / name
+    if not folder.exists():
+        pytest.skip(f"This test needs the npm package {name}: `make test` installs it where npm reaches its registry.")
+    return folder
+
+
+def run(program: str, *arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program and return what it printed. Without Node.js, the test is skipped."""
+    if shutil.which(program) is None or _version() < FIRST_VERSION:
+        pytest.skip(
+            f"This test needs Node.js {FIRST_VERSION} or later and npm: apt-get install nodejs npm, or https://nodejs.org"
+        )
+    done = subprocess.run(
+        [program, *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env={**os.environ, "PYTHON": sys.executable, "NO_COLOR": "1", **(environment or {})},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _version() -> int:
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    return int(done.stdout.removeprefix("v").partition(".")[0])
