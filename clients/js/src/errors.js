@@ -8,10 +8,6 @@ export class AsyncjobsError extends Error {
   asyncJobId;
   /** Whether an earlier try of the request may have taken effect. */
   repeated = false;
-
-  get name() {
-    return this.constructor.name;
-  }
 }
 
 /** The API could not be reached, or its answer was cut. `cause` has the reason. */
@@ -99,6 +95,11 @@ export class GaveUp extends JobError {}
 /** A webhook whose signature is invalid, or whose time is too far off. */
 export class InvalidWebhook extends AsyncjobsError {}
 
+// A bundler shortens the names of classes, and people read these in logs.
+const NAMED = { AsyncjobsError, ApiConnectionError, ApiTimeout, ApiError, BadRequest, Unauthorized, Forbidden, NotFound, Conflict };
+const ALSO = { KeyReused, RateLimited, Unavailable, JobError, JobFailed, JobCancelled, GaveUp, InvalidWebhook };
+for (const [name, Kind] of Object.entries({ ...NAMED, ...ALSO })) Kind.prototype.name = name;
+
 /** @type {Record<number, typeof ApiError>} */
 const BY_STATUS = {
   400: BadRequest,
@@ -135,6 +136,14 @@ export function isTransient(error) {
   if (error instanceof ApiConnectionError) return true;
   // A 500 with a code is the API's own word: the request may have taken effect, or the job has failed.
   return [408, 429, 502, 503, 504].includes(error.status) || (error.status === 500 && !error.code);
+}
+
+/**
+ * Return whether the storage refused a link that may have expired. A new one may do.
+ * @param {any} error
+ */
+export function isExpired(error) {
+  return [400, 401, 403].includes(error.status);
 }
 
 /**

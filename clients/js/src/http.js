@@ -21,7 +21,6 @@ import { ApiConnectionError, ApiTimeout, AsyncjobsError, errorOf, isTransient } 
  * @property {Headers} headers
  * @property {string} text
  * @property {any} data the text's JSON
- * @property {boolean} repeated whether an earlier try may have taken effect
  */
 
 const LONGEST_BACKOFF = 20_000;
@@ -53,18 +52,17 @@ const CLOCK = {
 export class Http {
   /** @type {Token | undefined} */ #provider;
   /** @type {string | undefined | Promise<string>} */ #token;
-  /** @type {string | undefined} */ #known;
 
   /** @param {ClientOptions} options */
   constructor(options) {
     this.options = options;
-    const { timeoutMs = 30_000, maxRetries = 4, clock = CLOCK } = options;
-    this.timeoutMs = timeoutMs;
-    this.maxRetries = maxRetries;
-    this.clock = clock;
+    this.timeoutMs = options.timeoutMs ?? 30_000;
+    this.maxRetries = options.maxRetries ?? 4;
+    this.clock = options.clock ?? CLOCK;
     /** @type {typeof fetch} */
     this.fetcher = options.fetch ?? ((input, init) => fetch(input, init));
     this.live = options.live ?? true;
+    this.webSocket = options.webSocket === undefined ? globalThis.WebSocket : options.webSocket;
     this.base = baseUrl(options.baseUrl);
     this.#provider = options.ticket ?? options.token ?? environment("ASYNCJOBS_TOKEN");
     this.hasTicket = Boolean(options.ticket);
@@ -83,10 +81,10 @@ export class Http {
     for (let attempt = 0; ; ) {
       const token = options.token ?? (await this.token());
       try {
-        return { ...(await this.#once(method, path, options, token)), repeated: attempt > 0 };
+        return await this.#once(method, path, options, token);
       } catch (/** @type {any} */ error) {
         if (signal?.aborted) throw signal.reason;
-        if (error.status === 401 && !options.token && !isRefreshed && this.#refresh(token)) {
+        if (error.status === 401 && !options.token && !isRefreshed && (await this.#refresh(token))) {
           isRefreshed = true;
           continue;
         }
@@ -106,11 +104,11 @@ export class Http {
     return `${this.hasTicket ? "tickets/" : ""}jobs/${encodeURIComponent(id)}`;
   }
 
-  /** Return the token. A function is called for the first one, and again after a 401. */
+  /** Return the token. A function is called for the first one, and again after a 401 or when it has failed. */
   async token() {
     this.#token ??= typeof this.#provider === "function" ? Promise.resolve(this.#provider()) : this.#provider;
     try {
-      return (this.#known = await this.#token);
+      return await this.#token;
     } catch (error) {
       this.#token = undefined;
       throw error;
@@ -121,10 +119,9 @@ export class Http {
    * Forget the refused token, unless another request has done so. Return whether there may be another one.
    * @param {string | undefined} refused
    */
-  #refresh(refused) {
-    if (typeof this.#provider !== "function") return false;
-    if (this.#known === refused) this.#token = undefined;
-    return true;
+  async #refresh(refused) {
+    if (this.#token && (await this.#token) === refused) this.#token = undefined;
+    return typeof this.#provider === "function";
   }
 
   /**

@@ -3,6 +3,7 @@
 import { ApiConnectionError, AsyncjobsError, JobCancelled, JobFailed, NotFound, isTransient, retryAfterMs } from "./errors.js";
 import { backoff, jittered } from "./http.js";
 import { openResult, readResult } from "./results.js";
+import { save } from "./save.js";
 import { events, updates } from "./waiting.js";
 
 /** @import { Answer, Http, RequestOptions } from "./http.js" */
@@ -14,7 +15,6 @@ import { events, updates } from "./waiting.js";
  * @property {string | null} [etag]
  * @property {number} [pollAt] the time, by the client's clock, from which a poll is worthwhile
  * @property {boolean} [replayed]
- * @property {string} [requestId]
  */
 
 export class AsyncJob {
@@ -25,14 +25,13 @@ export class AsyncJob {
    * @param {string} id
    * @param {Known} [known]
    */
-  constructor(http, id, { data = null, etag = null, pollAt = 0, replayed = false, requestId } = {}) {
+  constructor(http, id, { data = null, etag = null, pollAt = 0, replayed = false } = {}) {
     this.#http = http;
     this.id = id;
     this.data = data;
     this.etag = etag;
     this.pollAt = pollAt;
     this.replayed = replayed;
-    this.requestId = requestId;
   }
 
   get status() {
@@ -99,8 +98,7 @@ export class AsyncJob {
    * @param {SignalOption} [options]
    */
   async download(path, options) {
-    const { save } = await import("./save.js");
-    return save(() => this.open(options), path);
+    return save(await this.open(options), path);
   }
 
   /** @param {SignalOption} [options] */
@@ -208,6 +206,5 @@ export function jobOf(http, answer, known) {
     etag: headers.get("etag"),
     pollAt: http.clock.now() + jittered(retryAfterMs(headers) ?? 0),
     replayed: headers.get("idempotency-replayed") === "true",
-    requestId: headers.get("apigw-requestid") ?? undefined,
   });
 }

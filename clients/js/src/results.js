@@ -1,14 +1,12 @@
 /** Read a job's result, also a large one over a connection that breaks. */
 
-import { ApiConnectionError, NotFound, errorOf, isTransient } from "./errors.js";
+import { ApiConnectionError, NotFound, errorOf, isExpired, isTransient } from "./errors.js";
 import { authorization, backoff } from "./http.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
 /** @import { SignalOption } from "./types.js" */
 
-/** The statuses of a storage whose link has expired. */
-const EXPIRED = [400, 401, 403];
 /** A ticket is used immediately. */
 const TICKET_SECONDS = 60;
 
@@ -63,11 +61,10 @@ class Download {
         return await this.#fetch();
       } catch (/** @type {any} */ error) {
         if (this.signal?.aborted) throw this.signal.reason;
-        const isExpired = EXPIRED.includes(error.status);
-        if (attempt >= this.http.maxRetries || !(isExpired || isTransient(error))) {
+        if (attempt >= this.http.maxRetries || !(isExpired(error) || isTransient(error))) {
           throw Object.assign(error, { asyncJobId: this.job.id });
         }
-        if (isExpired) this.#link = undefined;
+        if (isExpired(error)) this.#link = undefined;
         await this.http.clock.sleep(backoff(attempt), this.signal);
       }
     }

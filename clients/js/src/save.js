@@ -1,11 +1,10 @@
 /** Save a result: in Node.js to a file, in a page as a download. */
 
 /**
- * @param {() => Promise<Response>} open
+ * @param {Response} response
  * @param {string} path
  */
-export async function save(open, path) {
-  const response = await open();
+export async function save(response, path) {
   if (globalThis.document) {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(await response.blob());

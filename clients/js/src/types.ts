@@ -91,8 +91,10 @@ export interface ClientOptions {
   timeoutMs?: number;
   /** How often a request is repeated, 4 times by default. */
   maxRetries?: number;
-  /** Whether updates may come from the job's events, where the server has them. Otherwise the client only polls. */
+  /** Whether changes may come by themselves, where the server can do that. Otherwise the client only polls. */
   live?: boolean;
+  /** The class of WebSockets, the platform's by default; with null, changes come by held requests. */
+  webSocket?: typeof globalThis.WebSocket | null;
   fetch?: typeof globalThis.fetch;
   clock?: Clock;
 }
@@ -254,7 +256,6 @@ export interface Job<Result = Anything> {
   readonly ended: boolean;
   /** Whether an earlier request with the same key, or the same input, had submitted the job. */
   readonly replayed: boolean;
-  readonly requestId: string | undefined;
   /** The secret of a tracked job's worker, in answers that issue it. */
   readonly workerToken: string | undefined;
   /** Wait for the job's end, and return the job however it ended. Rejects with `GaveUp` after `giveUpMs`. */

@@ -1,6 +1,6 @@
 /** Upload large inputs, and the files inside an input. */
 
-import { ApiConnectionError, errorOf, isTransient } from "./errors.js";
+import { ApiConnectionError, errorOf, isExpired, isTransient } from "./errors.js";
 import { backoff } from "./http.js";
 
 /** @import { Http } from "./http.js" */
@@ -13,9 +13,6 @@ import { backoff } from "./http.js";
  * @property {string} method
  * @property {Record<string, string>} headers
  */
-
-/** The statuses of a storage whose link has expired. */
-const EXPIRED = [400, 401, 403];
 
 /**
  * Upload the data and return its key.
@@ -41,10 +38,9 @@ export async function upload(http, data, { contentType, onProgress, signal } = {
       if (signal?.aborted) throw signal.reason;
       // A link takes one object: an earlier try has brought it.
       if (error.status === 412 && isSent) return link.key;
-      const isExpired = EXPIRED.includes(error.status);
-      if (attempt >= http.maxRetries || !(isExpired || isTransient(error))) throw error;
-      isSent = !isExpired;
-      if (isExpired) link = undefined;
+      if (attempt >= http.maxRetries || !(isExpired(error) || isTransient(error))) throw error;
+      isSent = !isExpired(error);
+      if (!isSent) link = undefined;
       await http.clock.sleep(backoff(attempt), signal);
     }
   }
@@ -116,9 +112,7 @@ function counted(content, onProgress) {
       controller.enqueue(part);
     },
   });
-  return Object.defineProperty(content.slice(0, total, content.type), "stream", {
-    value: () => content.stream().pipeThrough(count),
-  });
+  return Object.assign(content.slice(0, total, content.type), { stream: () => content.stream().pipeThrough(count) });
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { GaveUp, NotFound, isTransient } from "./errors.js";
 import { backoff, jittered } from "./http.js";
+import { Changes, eventsAfter } from "./live.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
@@ -10,85 +11,151 @@ import { backoff, jittered } from "./http.js";
 const GIVE_UP_MS = 300_000;
 /** The last poll may take so long, although the wait is over. */
 const LAST_POLL_MS = 5_000;
-/** The longest time that the API holds a request. */
-const HOLD_SECONDS = 20;
-/** The pause after events that failed twice or were not held: too many requests of this owner wait. */
+/** The pause after changes that failed twice, or a request that was not held. */
 const NOT_LIVE_MS = 60_000;
 /** The events that show all that they change. After any other one, the record is read. */
 const SHOWN = ["created", "started", "progress", "released", "retried"];
 /** Members that change although the job does not: heartbeats and estimates. */
 const NO_NEWS = ["updatedAt", "estimatedEndAt", "recordExpiresAt", "queueDepth"];
 
+/** @typedef {WaitOptions & { live?: boolean }} UpdatesOptions */
+
 /**
  * Yield the job, then each change of it; the last one has ended.
  * @param {Http} http
  * @param {AsyncJob} first
- * @param {WaitOptions & { live?: boolean }} [options]
+ * @param {UpdatesOptions} [options]
  */
-export async function* updates(http, first, options = {}) {
-  const { giveUpMs = GIVE_UP_MS, signal, onConnection, cancelOnGiveUp } = options;
-  const { clock } = http;
-  const began = clock.now();
-  const left = () => began + giveUpMs - clock.now();
-  let job = first;
-  let { pollAt } = job;
-  let failures = 0;
-  let liveAt = (options.live ?? http.live) ? began : Infinity;
-  /** @type {Connection | undefined} */
-  let connection;
-  if (job.data) yield job;
-  if (job.ended) return;
-  for (;;) {
-    const isLive = Boolean(job.data?.seq) && clock.now() >= liveAt && left() > 0;
-    const before = connection;
-    connection = isLive ? "live" : "polling";
-    if (connection !== before) onConnection?.(connection);
-    if (isLive) {
-      try {
-        const { events, isComplete, isHeld } = await eventsAfter(http, job, job.data?.seq ?? 0, left(), signal);
-        for (const event of events) {
-          if (!SHOWN.includes(event.type)) continue;
-          job = job.changed(event);
-          yield job;
-        }
-        failures = 0;
-        if (isComplete) continue;
-        if (isHeld) pollAt = clock.now();
-        else liveAt = clock.now() + NOT_LIVE_MS;
-      } catch (/** @type {any} */ error) {
-        if (signal?.aborted) throw error;
-        if (error instanceof NotFound && !error.code) {
-          liveAt = Infinity; // The server has no such route.
-        } else if (isTransient(error)) {
-          failures += 1;
-          if (failures > 1) liveAt = clock.now() + NOT_LIVE_MS;
-          else pollAt = clock.now() + backoff(0);
-        } else throw error;
+export async function* updates(http, first, options) {
+  const wait = new Wait(http, first, options);
+  if (first.data) yield first;
+  if (first.ended) return;
+  try {
+    for (;;) {
+      if (wait.isLive()) {
+        // Messages may arrive twice, or late.
+        for (const event of await wait.changes()) if (event.seq > wait.seq) yield wait.apply(event);
+        if (wait.isCurrent) continue;
       }
+      const isLast = await wait.pause();
+      if (await wait.poll()) yield wait.job;
+      if (wait.job.ended) return;
+      if (isLast) throw await wait.gaveUp();
     }
-    // The last poll is at the limit: the job may just have ended.
-    await clock.sleep(Math.max(0, Math.min(pollAt - clock.now(), left())), signal);
-    const isLast = left() <= 0;
+  } finally {
+    wait.close();
+  }
+}
+
+/** One wait for a job: its last state, and when to look for the next one. */
+class Wait {
+  /** Whether the changes that came last show all of the job. */
+  isCurrent = false;
+  /** @type {Connection | undefined} */ #connection;
+  #failures = 0;
+  #pollAt;
+  #liveAt;
+
+  /**
+   * @param {Http} http
+   * @param {AsyncJob} job
+   * @param {UpdatesOptions} [options]
+   */
+  constructor(http, job, options = {}) {
+    this.http = http;
+    this.job = job;
+    this.options = options;
+    this.changesOfJob = new Changes(http, job);
+    this.began = http.clock.now();
+    this.giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
+    this.#pollAt = job.pollAt;
+    this.#liveAt = (options.live ?? http.live) ? this.began : Infinity;
+  }
+
+  get seq() {
+    return this.job.data?.seq ?? 0;
+  }
+
+  get left() {
+    return this.began + this.giveUpMs - this.http.clock.now();
+  }
+
+  /** Return whether changes come by themselves now, and report it. */
+  isLive() {
+    // A server that numbers the states of its jobs has events.
+    const isLive = this.seq > 0 && this.http.clock.now() >= this.#liveAt && this.left > 0;
+    const connection = isLive ? "live" : "polling";
+    if (connection !== this.#connection) this.options.onConnection?.(connection);
+    this.#connection = connection;
+    return isLive;
+  }
+
+  /** Wait for changes, and return those that show all of the job. A failure makes the wait read the record. */
+  async changes() {
+    const { clock } = this.http;
+    const { signal } = this.options;
+    this.isCurrent = false;
     try {
-      const headers = job.etag ? { "if-none-match": job.etag } : undefined;
-      const timeoutMs = Math.min(http.timeoutMs, Math.max(left(), LAST_POLL_MS));
-      const found = await job.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
-      const isNews = differs(found.data, job.data);
-      job = found;
-      pollAt = job.pollAt > clock.now() ? job.pollAt : clock.now() + jittered(fixedPause(clock.now() - began));
-      if (!isLive) failures = 0;
-      if (isNews) yield job;
+      const { events, isHeld } = await this.changesOfJob.next(this.seq, this.left, signal);
+      this.#failures = 0;
+      this.isCurrent = areShown(events);
+      if (isHeld) this.#pollAt = clock.now();
+      else this.#liveAt = clock.now() + NOT_LIVE_MS;
+      return events.filter(({ type }) => SHOWN.includes(type));
     } catch (/** @type {any} */ error) {
-      // A poll that fails is not the end of the wait.
+      if (signal?.aborted) throw error;
+      if (error instanceof NotFound && !error.code) {
+        this.#liveAt = Infinity; // The server has no such route.
+      } else if (isTransient(error)) {
+        this.#failures += 1;
+        if (this.#failures > 1) this.#liveAt = clock.now() + NOT_LIVE_MS;
+        else this.#pollAt = clock.now() + backoff(0);
+      } else throw error;
+      return [];
+    }
+  }
+
+  /** @param {JobEvent} event */
+  apply(event) {
+    return (this.job = this.job.changed(event));
+  }
+
+  /** Wait until a poll is worthwhile. Return whether it is the last one: the job may just have ended. */
+  async pause() {
+    this.isLive();
+    const pause = Math.min(this.#pollAt - this.http.clock.now(), this.left);
+    await this.http.clock.sleep(Math.max(0, pause), this.options.signal);
+    return this.left <= 0;
+  }
+
+  /** Read the record, and return whether it has changed. A poll that fails is not the end of the wait. */
+  async poll() {
+    const { http, job: known } = this;
+    const { signal } = this.options;
+    const headers = known.etag ? { "if-none-match": known.etag } : undefined;
+    const timeoutMs = Math.min(http.timeoutMs, Math.max(this.left, LAST_POLL_MS));
+    try {
+      this.job = await known.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
+    } catch (/** @type {any} */ error) {
       if (signal?.aborted || !isTransient(error)) throw error;
-      pollAt = clock.now() + (error.retryAfterMs === undefined ? backoff(failures) : jittered(error.retryAfterMs));
-      failures += 1;
+      const pause = error.retryAfterMs === undefined ? backoff(this.#failures) : jittered(error.retryAfterMs);
+      this.#pollAt = http.clock.now() + pause;
+      this.#failures += 1;
+      return false;
     }
-    if (job.ended) return;
-    if (isLast) {
-      if (cancelOnGiveUp) await job.cancel({ signal });
-      throw new GaveUp(`The job had not ended after ${giveUpMs} ms. It goes on`, /** @type {Job} */ (job));
-    }
+    const now = http.clock.now();
+    this.#pollAt = this.job.pollAt > now ? this.job.pollAt : now + jittered(fixedPause(now - this.began));
+    if (this.#connection === "polling") this.#failures = 0;
+    return differs(this.job.data, known.data);
+  }
+
+  async gaveUp() {
+    if (this.options.cancelOnGiveUp) await this.job.cancel({ signal: this.options.signal });
+    return new GaveUp(`The job had not ended after ${this.giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
+  }
+
+  close() {
+    this.changesOfJob.close();
   }
 }
 
@@ -107,7 +174,7 @@ export async function* events(http, job, { after = 0, signal } = {}) {
         yield event;
       }
       failures = 0;
-      if (found.isComplete) continue;
+      if (areShown(found.events)) continue;
       // The log may lack the end; the record does not.
       const record = await job.refresh({ signal });
       if (record.ended && after >= (record.data?.seq ?? 0)) return;
@@ -120,22 +187,9 @@ export async function* events(http, job, { after = 0, signal } = {}) {
   }
 }
 
-/**
- * Return the events after a number, as soon as there is one. They are complete if they show all that has changed.
- * @param {Http} http
- * @param {AsyncJob} job
- * @param {number} after
- * @param {number} leftMs
- * @param {AbortSignal | null} [signal]
- */
-async function eventsAfter(http, job, after, leftMs, signal) {
-  const wait = Math.min(HOLD_SECONDS, Math.ceil(leftMs / 1000));
-  const timeoutMs = Math.max(http.timeoutMs, wait * 1000 + LAST_POLL_MS);
-  const { data, headers } = await job.request("GET", "/events", { query: { after, wait }, signal, timeoutMs, retries: 0 });
-  /** @type {JobEvent[]} */
-  const events = data.events.filter((/** @type {JobEvent} */ event) => event.seq > after);
-  const isComplete = events.length > 0 && events.every(({ type }) => SHOWN.includes(type));
-  return { events, isComplete, isHeld: events.length > 0 || /wait=[1-9]/.test(headers.get("preference-applied") ?? "") };
+/** @param {JobEvent[]} events */
+function areShown(events) {
+  return events.length > 0 && events.every(({ type }) => SHOWN.includes(type));
 }
 
 /**
@@ -151,6 +205,7 @@ function fixedPause(waitedMs) {
  * @param {JobData | null} known
  */
 function differs(found, known) {
-  const news = (/** @type {JobData | null} */ data) => JSON.stringify({ ...data, ...Object.fromEntries(NO_NEWS.map((name) => [name, 0])) });
+  const still = Object.fromEntries(NO_NEWS.map((name) => [name, 0]));
+  const news = (/** @type {JobData | null} */ data) => JSON.stringify({ ...data, ...still });
   return !known || (found !== known && news(found) !== news(known));
 }

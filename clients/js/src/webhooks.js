@@ -13,7 +13,7 @@ const TOLERANCE_SECONDS = 300;
  * @returns {Promise<any>}
  */
 export async function verifyWebhook(body, headers, secret, { toleranceSeconds = TOLERANCE_SECONDS, now = new Date() } = {}) {
-  const given = headers instanceof Headers ? headers : new Headers(/** @type {any} */ (headers));
+  const given = new Headers(/** @type {HeadersInit} */ (headers));
   const [id, timestamp, signatures] = ["id", "timestamp", "signature"].map((name) => given.get(`webhook-${name}`));
   if (!id || !timestamp || !signatures) throw new InvalidWebhook("A webhook-... header is missing");
   if (!(Math.abs(now.getTime() / 1000 - Number(timestamp)) <= toleranceSeconds)) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync, readdirSync } from "node:fs";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -18,10 +19,8 @@ let url = "";
 
 before(async () => {
   server = spawn(process.env.PYTHON ?? "python3", [fileURLToPath(new URL("server.py", CONTRACT))], { stdio: ["ignore", "pipe", "inherit"] });
-  for await (const line of /** @type {import("node:stream").Readable} */ (server.stdout)) {
-    url = String(line).trim();
-    break;
-  }
+  const lines = createInterface(/** @type {import("node:stream").Readable} */ (server.stdout));
+  url = await new Promise((resolve) => lines.once("line", resolve));
 });
 
 after(() => server.kill());
@@ -72,7 +71,7 @@ function clientOf(baseUrl, { tokens = ["token-1"], timeout, maxRetries, live }) 
   const given = [...tokens];
   const token = () => /** @type {string} */ (given.length > 1 ? given.shift() : given[0]);
   const timeoutMs = timeout && timeout * 1000;
-  return { jobs: createClient({ baseUrl, token, timeoutMs, maxRetries, live, fetch: sender, clock }), updates: /** @type {any[]} */ ([]) };
+  return { jobs: createClient({ baseUrl, token, timeoutMs, maxRetries, live, webSocket: null, fetch: sender, clock }), updates: /** @type {any[]} */ ([]) };
 }
 
 /**

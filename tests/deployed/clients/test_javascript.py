@@ -9,8 +9,9 @@ import pytest
 
 from local.process import PROJECT
 from local.stack import FRONT_END
-from tests.clients.js.pages import Site, page
+from tests.clients.js.pages import Answer, Site, page
 from tests.support.browser import Browser
+from tests.support.deployed import Caller
 from tests.support.node import CLIENT, node
 
 pytestmark = pytest.mark.slow
@@ -140,6 +141,23 @@ def test_page_uploads_a_file_with_its_progress_and_runs_a_job_on_it(
     assert key.startswith("uploads/")
     assert shown == {"loaded": len(text), "total": len(text)}
     assert pages > 0
+
+
+def test_page_reads_a_large_result(browser: Browser, site: Site, environment: dict[str, str]) -> None:
+    opened(browser, site, environment, "")
+    script = "client.run('contract.searches', { subject: 'x', size: 20000 }).then(({ text }) => text.length)"
+    assert browser.run(script) == 20_000
+
+
+def test_element_reads_with_a_ticket(browser: Browser, site: Site, environment: dict[str, str], alice: Caller) -> None:
+    job = alice.submit("sample.works", {"seconds": 2})
+    ticket = alice.post("/tickets", json={"jobs": [job["asyncJobId"]]}).json()["ticket"]
+    # The page's own server would check its user and issue the ticket.
+    site.answer = lambda _: Answer({"ticket": ticket})
+    base, own = environment["ASYNCJOBS_URL"], f"{FRONT_END}/api/v1/own-server"
+    element = f'<job-progress job-id="{job["asyncJobId"]}" base-url="{base}" ticket-url="{own}"></job-progress>'
+    opened(browser, site, environment, 'import "/src/element.js";', element)
+    browser.wait_for("seen.some(([name]) => name == 'job-complete')", seconds=120)
 
 
 def test_examples_are_small() -> None:

@@ -1,0 +1,202 @@
+/** Changes over the WebSocket, played by a class of the same shape. Pages use the real one on the deployed stack. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { createClient } from "../src/index.js";
+import { ENDED, record, serve } from "./support.js";
+
+const OPENED = { status: 201, json: { ticket: "ajt_1", url: "ws://127.0.0.1/v1?ticket=ajt_1" } };
+
+/** Return a class of sockets that a script plays: it is called with each message of a client and the socket. */
+function sockets(/** @type {(message: any, socket: any) => void} */ script) {
+  const made = /** @type {any[]} */ ([]);
+  class Played {
+    readyState = 1;
+    sent = /** @type {any[]} */ ([]);
+    /** @param {string} url */
+    constructor(url) {
+      this.url = url;
+      made.push(this);
+      setTimeout(() => /** @type {any} */ (this).onopen({}));
+    }
+    /** @param {string} text */
+    send(text) {
+      this.sent.push(JSON.parse(text));
+      setTimeout(() => script(JSON.parse(text), this));
+    }
+    /** @param {unknown} message */
+    receive(message) {
+      /** @type {any} */ (this).onmessage({ data: JSON.stringify(message) });
+    }
+    close() {
+      this.readyState = 3;
+      /** @type {any} */ (this).onclose?.({});
+    }
+  }
+  return { made, webSocket: /** @type {any} */ (Played) };
+}
+
+/** @param {string} id @param {number} seq @param {Record<string, unknown>} [members] */
+const change = (id, seq, members) => ({ asyncJobId: id, seq, type: "progress", status: "IN_PROGRESS", progress: seq * 10, message: null, attempt: 1, at: "2026-11-26T12:00:02.000Z", ...members });
+
+/** Answer with a running job at first and with one that has ended once that is set. */
+function jobs() {
+  const ended = new Set();
+  return {
+    ended,
+    /** @param {import("./support.js").Received} request */
+    answer({ method, path }) {
+      if (method === "POST") return OPENED;
+      const id = path.split("/").at(-1) ?? "";
+      return { json: record(ended.has(id) ? { ...ENDED, asyncJobId: id, seq: 9 } : { asyncJobId: id, seq: 2 }), headers: { "retry-after": "60" } };
+    },
+  };
+}
+
+/** @param {AsyncIterable<import("../src/types.js").Job>} updates */
+async function progress(updates) {
+  const found = [];
+  for await (const job of updates) found.push(job.progress);
+  return found;
+}
+
+test("changes come over the WebSocket, and the end from the record", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets((message, socket) => {
+    if (message.action !== "watch") return;
+    socket.receive({ type: "watching", asyncJobId: "j1", snapshot: null, id: "j1" });
+    socket.receive({ type: "changes", changes: [change("j1", 3), change("other", 7)], more: false });
+    socket.receive({ type: "changes", changes: [change("j1", 3), change("j1", 5)], more: false });
+    api.ended.add("j1");
+    socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed", status: "COMPLETED" })], more: false });
+  });
+  /** @type {string[]} */
+  const connections = [];
+  const client = createClient({ baseUrl: server.url, webSocket });
+  const found = await progress(client.job("j1").updates({ onConnection: (connection) => connections.push(connection) }));
+  assert.deepEqual(found, [0, 30, 50, 100]);
+  assert.deepEqual(server.requests.map(({ method, path }) => `${method} ${path}`), ["GET /api/v1/jobs/j1", "POST /api/v1/tickets", "GET /api/v1/jobs/j1"]);
+  assert.deepEqual(JSON.parse(server.requests[1].body), { scope: "owner", use: "connect" });
+  assert.equal(made[0].url, OPENED.json.url);
+  assert.deepEqual(made[0].sent, [{ action: "watch", asyncJobId: "j1", after: 2, id: "j1" }]);
+  assert.deepEqual(connections, ["polling", "live"]);
+  assert.equal(made[0].readyState, 3, "nobody follows a job any more");
+});
+
+test("a state that changed before the watch began is found", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { webSocket } = sockets((_, socket) => {
+    api.ended.add("j1");
+    socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
+  });
+  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+});
+
+test("all jobs of a client share one connection, which is left when the last one has ended", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(({ action, asyncJobId }, socket) => {
+    if (action !== "watch") return;
+    api.ended.add(asyncJobId);
+    socket.receive({ type: "changes", changes: [change(asyncJobId, 9, { type: "completed" })], more: false });
+  });
+  const client = createClient({ baseUrl: server.url, webSocket });
+  const found = await Promise.all(["a", "b", "c"].map((id) => progress(client.job(id).updates())));
+  assert.deepEqual(found, [[0, 100], [0, 100], [0, 100]]);
+  assert.equal(made.length, 1);
+  assert.equal(made[0].readyState, 3);
+});
+
+test("a job that is left before its end is not watched any more", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(({ action, asyncJobId }, socket) => {
+    if (action === "watch") socket.receive({ type: "changes", changes: [change(asyncJobId, 3)], more: false });
+  });
+  const client = createClient({ baseUrl: server.url, webSocket });
+  const stop = new AbortController();
+  const other = progress(client.job("b").updates({ signal: stop.signal })).catch(() => "stopped");
+  for await (const { progress } of client.job("a").updates()) if (progress === 30) break;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(made[0].sent.at(-1), { action: "unwatch", asyncJobId: "a" });
+  stop.abort();
+  assert.equal(await other, "stopped");
+});
+
+test("a connection that breaks is opened again, and the record shows what was missed", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets((_, socket) => {
+    if (made.length === 1) return socket.close();
+    api.ended.add("j1");
+    socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed" })], more: false });
+  });
+  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+  assert.equal(made.length, 2);
+});
+
+test("a connection that cannot be opened twice makes the client poll", async (t) => {
+  const server = await serve(t, ({ method }) => (method === "POST" ? OPENED : { json: record({ seq: 2 }), headers: { "retry-after": "60" } }));
+  const webSocket = /** @type {any} */ (
+    class {
+      constructor() {
+        setTimeout(() => /** @type {any} */ (this).onerror({}));
+      }
+    }
+  );
+  /** @type {string[]} */
+  const seen = [];
+  const stop = new AbortController();
+  const onConnection = (/** @type {string} */ connection) => {
+    seen.push(connection);
+    if (seen.length === 3) setTimeout(() => stop.abort(), 100);
+  };
+  await assert.rejects(progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
+  assert.deepEqual(seen, ["polling", "live", "polling"]);
+  assert.equal(server.requests.filter(({ method }) => method === "POST").length, 2);
+});
+
+test("a watch that is refused makes the client poll for that job", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { webSocket } = sockets(({ action, id }, socket) => {
+    if (action !== "watch") return;
+    api.ended.add("j1");
+    socket.receive({ type: "problem", problem: { status: 429, code: "TOO_MANY_WATCHES", title: "Too many watches" }, id });
+  });
+  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+});
+
+for (const [what, refused] of Object.entries({ "no WebSocket": { status: 400, json: { status: 400, code: "INVALID_REQUEST" } }, "no tickets": { status: 404, json: { message: "Not Found" } } })) {
+  test(`a server with ${what} is requested for its events, and for no ticket again`, async (t) => {
+    const api = jobs();
+    const server = await serve(t, (request) => {
+      if (request.method === "POST") return refused;
+      if (!request.path.includes("/events")) return api.answer(request);
+      api.ended.add("j1");
+      return { json: { events: [change("j1", 9, { type: "completed" })], seq: 9, more: false } };
+    });
+    const { webSocket, made } = sockets(() => {});
+    const client = createClient({ baseUrl: server.url, webSocket });
+    assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
+    api.ended.clear();
+    assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
+    assert.equal(made.length, 0);
+    assert.equal(server.requests.filter(({ method }) => method === "POST").length, 1);
+  });
+}
+
+test("a client with a ticket opens no WebSocket", async (t) => {
+  const api = jobs();
+  const server = await serve(t, (request) => {
+    if (!request.path.includes("/events")) return api.answer(request);
+    api.ended.add("j1");
+    return { json: { events: [change("j1", 9, { type: "completed" })], seq: 9, more: false } };
+  });
+  const { webSocket } = sockets(() => {});
+  await progress(createClient({ baseUrl: server.url, ticket: "ajt_read", webSocket }).job("j1").updates());
+  assert.ok(server.requests.every(({ method, path }) => method === "GET" && path.startsWith("/api/v1/tickets/jobs/j1")));
+});
