@@ -34,7 +34,6 @@ from asyncjobs_client.errors import (
 )
 from asyncjobs_client.events import Event
 from asyncjobs_client.options import SubmitOptions
-from asyncjobs_client.records import Endpoint, JobType, Ticket
 from asyncjobs_client.snapshot import Failure, Snapshot
 from asyncjobs_client.values import File
 
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from asyncjobs_client._async.files import AsyncResultStream
     from asyncjobs_client._async.job import AsyncJob
     from asyncjobs_client._async.worker import AsyncWorker
+    from asyncjobs_client.records import Endpoint, JobType, Ticket
     from asyncjobs_client.webhooks import Webhook, verify_webhook
 
 __all__ = [
@@ -96,6 +96,9 @@ _LATER = {
     "AsyncResultStream": "_async.files",
     "AsyncTracked": "_async.client",
     "AsyncWorker": "_async.worker",
+    "Endpoint": "records",
+    "JobType": "records",
+    "Ticket": "records",
     "Webhook": "webhooks",
     "verify_webhook": "webhooks",
 }

@@ -18,12 +18,12 @@ from asyncjobs_client._async.runtime import Callback, Clock, Token
 from asyncjobs_client.errors import ApiError, NotConfigured
 from asyncjobs_client.options import SubmitOptions, held, submit_request
 from asyncjobs_client.problems import ended_of
-from asyncjobs_client.records import JobType, Ticket
 from asyncjobs_client.values import File, files_in, to_json, with_keys
 from asyncjobs_client.wire import Request, api_url, with_json
 
 if TYPE_CHECKING:
     from asyncjobs_client._async.webhooks import AsyncWebhooks
+    from asyncjobs_client.records import JobType, Ticket
 
 T = TypeVar("T")
 
@@ -165,6 +165,8 @@ class AsyncJobs:
 
     async def types(self) -> Sequence[JobType]:
         """Return the job types, with the schemas of their input and output."""
+        from asyncjobs_client.records import JobType  # noqa: PLC0415 - few programs need it
+
         body = (await self._connection.call(Request("GET", "/job-types"))).json()
         return [JobType.of(each) for each in body["jobTypes"]]
 
@@ -182,6 +184,8 @@ class AsyncJobs:
 
     async def ticket(self, *job_ids: str, ttl: float | None = None) -> Ticket:
         """Return a secret for a browser: it opens these jobs, or all that you own, read-only, for up to 15 minutes."""
+        from asyncjobs_client.records import Ticket  # noqa: PLC0415 - few programs need it
+
         body = {"jobs": job_ids} if job_ids else {"scope": "owner"}
         given = body | ({} if ttl is None else {"ttlSeconds": int(ttl)})
         answer = (await self._connection.call(with_json("POST", "/tickets", to_json(given)))).json()

@@ -19,12 +19,12 @@ from asyncjobs_client._sync.runtime import Callback, Clock, Token
 from asyncjobs_client.errors import ApiError, NotConfigured
 from asyncjobs_client.options import SubmitOptions, held, submit_request
 from asyncjobs_client.problems import ended_of
-from asyncjobs_client.records import JobType, Ticket
 from asyncjobs_client.values import File, files_in, to_json, with_keys
 from asyncjobs_client.wire import Request, api_url, with_json
 
 if TYPE_CHECKING:
     from asyncjobs_client._sync.webhooks import Webhooks
+    from asyncjobs_client.records import JobType, Ticket
 
 T = TypeVar("T")
 
@@ -164,6 +164,8 @@ class Jobs:
 
     def types(self) -> Sequence[JobType]:
         """Return the job types, with the schemas of their input and output."""
+        from asyncjobs_client.records import JobType  # noqa: PLC0415 - few programs need it
+
         body = (self._connection.call(Request("GET", "/job-types"))).json()
         return [JobType.of(each) for each in body["jobTypes"]]
 
@@ -181,6 +183,8 @@ class Jobs:
 
     def ticket(self, *job_ids: str, ttl: float | None = None) -> Ticket:
         """Return a secret for a browser: it opens these jobs, or all that you own, read-only, for up to 15 minutes."""
+        from asyncjobs_client.records import Ticket  # noqa: PLC0415 - few programs need it
+
         body = {"jobs": job_ids} if job_ids else {"scope": "owner"}
         given = body | ({} if ttl is None else {"ttlSeconds": int(ttl)})
         answer = (self._connection.call(with_json("POST", "/tickets", to_json(given)))).json()
