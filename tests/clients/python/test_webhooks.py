@@ -6,9 +6,11 @@ import base64
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from standardwebhooks import Webhook
 
 from asyncjobs_client import InvalidWebhook, verify_webhook
 
@@ -34,6 +36,13 @@ def test_published_example_is_valid() -> None:
     found = verify_webhook(BODY, HEADERS, SECRET, now=NOW)
     assert (found.id, found.data, found.type) == ("msg_p5jXN8AQM9LWM0D4loKWxJek", {"test": 2432232314}, None)
     assert found.sent_at.timestamp() == NOW
+
+
+def test_signature_of_the_reference_library_is_valid() -> None:
+    sent = datetime.fromtimestamp(NOW, UTC)
+    signature = Webhook(SECRET).sign("m1", sent, BODY)
+    headers = {"webhook-id": "m1", "webhook-timestamp": str(NOW), "webhook-signature": signature}
+    assert verify_webhook(BODY, headers, SECRET, now=NOW).sent_at == sent
 
 
 @pytest.mark.parametrize(
