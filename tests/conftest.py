@@ -21,7 +21,12 @@ from tests.support.deployed import Api, Caller, LimitedDeployment
 from tests.support.pace import SLOWNESS
 
 TESTS = Path(__file__).parent
-JOBS = {"sample_jobs": TESTS / "support/sample_jobs.py", "contract": TESTS / "deployed/http/jobs.py"}
+JOBS = {
+    "sample_jobs": TESTS / "support/sample_jobs.py",
+    "contract": TESTS / "deployed/http/jobs.py",
+    "dialects_jobs": TESTS / "deployed/http/dialects/jobs.py",
+}
+DIALECTS = "daemon,entity,executor,polling,tracking"
 ROUTES_OF_JOB_TYPES = "        # Routes of job types: one for each that a `@job` declares.\n"
 # A busy machine must not fail a property.
 settings.register_profile("no deadline", deadline=None)
@@ -69,7 +74,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def stack(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     with LocalStack(tree, tmp_path_factory.mktemp("state")) as stack:
-        stack.deploy({"StandardConcurrency": str(WORKERS)})
+        stack.deploy({"StandardConcurrency": str(WORKERS), "Dialects": DIALECTS})
         yield stack
 
 

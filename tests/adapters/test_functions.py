@@ -78,10 +78,11 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
             {**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue", "DeliveryQueue"), queue_url)}
         ).items():
             patch.setenv(name, value)
+        patch.setenv("DIALECTS", "daemon,entity,tracking")
         patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
         patch.setenv("WEBHOOKS", "ON")
         with redirect_stdout(io.StringIO()) as log:  # where the functions log
-            handlers = {name: load(name) for name in ("submit", "status", "worker", "sweeper", "stream")}
+            handlers = {name: load(name) for name in ("submit", "status", "dialects", "worker", "sweeper", "stream")}
         yield Stack(queue_url, handlers, log)
 
 
@@ -142,6 +143,11 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
         ("submit", "delete-webhook", 404),
         ("submit", "rotate-webhook", 404),
         ("submit", "test-webhook", 404),
+        ("dialects", "compat-submit", 202),
+        ("dialects", "compat-status", 404),
+        ("dialects", "compat-report", 404),
+        ("dialects", "compat-put", 404),
+        ("dialects", "compat-delete", 405),
     ],
 )
 def test_samples_of_the_other_routes_are_answered(stack: Stack, function: str, event: str, expected: int) -> None:

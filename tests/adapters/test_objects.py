@@ -618,3 +618,54 @@ def test_denied_access_is_not_a_missing_input(s3: S3) -> None:
         stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
         with pytest.raises(s3.client.exceptions.ClientError):
             s3.objects.get_input(named(new_job()))
+
+
+# ── Contents that come and go with a request ───────────────────────────────────────────────────────
+
+
+def test_upload_of_a_request_is_stored_once(objects: Objects) -> None:
+    key = f"uploads/{uuid.uuid4()}"
+    objects.put_upload(OWNER, key, b"1", content_type="text/plain")
+    objects.put_upload(OWNER, key, b"2", content_type="text/plain")
+    assert objects.open_upload(OWNER, key).read() == b"1"
+
+
+def test_upload_of_a_request_is_deleted_by_the_bucket_until_a_job_keeps_it(s3: S3) -> None:
+    key = f"uploads/{uuid.uuid4()}"
+    s3.objects.put_upload(OWNER, key, b"1", content_type="text/plain")
+    tags = s3.client.get_object_tagging(Bucket=s3.bucket, Key=f"inputs/{OWNER}/{key}")["TagSet"]
+    assert tags == [{"Key": "keptForJobOf", "Value": "none"}]
+
+
+def test_upload_at_the_moment_of_another_is_unavailable() -> None:
+    client = clients.s3()
+    with Stubber(client) as stub:
+        stub.add_client_error("put_object", "ConditionalRequestConflict", http_status_code=409)
+        with pytest.raises(Unavailable):
+            S3Objects("bucket", client).put_upload(OWNER, "uploads/x", b"1", content_type="text/plain")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "at_most", "found"),
+    [("application/json", 20_000, True), ("application/json", 100, False), ("text/csv", 20_000, False)],
+)
+def test_stored_result_is_read_if_it_is_json_and_small_enough(
+    objects: Objects, content_type: str, at_most: int, found: bool
+) -> None:
+    job = running_job()
+    with objects.open_result(job, content_type) as writer:
+        writer.write(b"[" + b"1," * 5000 + b"1]")
+    ended = job.completed(now=NOW, result=writer.close())
+    assert (objects.get_result(ended, at_most=at_most) is not None) is found
+
+
+def test_missing_result_is_none(objects: Objects) -> None:
+    job = running_job()
+    ended = job.completed(now=NOW, result=Result(location=result_location(job, 1)))
+    assert objects.get_result(ended, at_most=100) is None
+
+
+def test_result_of_another_job_is_not_read(objects: Objects) -> None:
+    ended = running_job().completed(now=NOW, result=Result(location="results/other/generation/1"))
+    with pytest.raises(Unreadable):
+        objects.get_result(ended, at_most=100)

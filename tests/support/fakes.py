@@ -358,6 +358,7 @@ class FakeResultWriter:
             else:
                 self._objects.check()
                 self._objects.stored[self._location] = data
+                self._objects.types[self._location] = self._content_type
                 self._result = Result(location=self._location)
         return self._result
 
@@ -370,6 +371,8 @@ class FakeObjects:
     """`Objects` in a dictionary. Every call fails while `is_down`."""
 
     stored: dict[str, bytes] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+    """The content types of results."""
     kept_for: dict[str, datetime] = field(default_factory=dict)
     is_down: bool = False
 
@@ -396,6 +399,10 @@ class FakeObjects:
         url = f"https://bucket.example/{inputs_area(owner)}{key}?type={content_type}&size={size}&signature=x"
         return UploadLink(url, {"content-type": content_type, "content-length": str(size), "if-none-match": "*"})
 
+    def put_upload(self, owner: str, key: str, data: bytes, *, content_type: str) -> None:
+        self.check()
+        self.stored.setdefault(inputs_area(owner) + key, data)
+
     def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
         self.check()
         locations = [inputs_area(job.owner) + key for key in keys]
@@ -408,6 +415,13 @@ class FakeObjects:
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)
 
+    def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
+        self.check()
+        location = self._location_of_result(job)
+        data = self.stored.get(location)
+        is_shown = data is not None and len(data) <= at_most and self.types.get(location, JSON) == JSON
+        return data if is_shown else None
+
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         self.check()
         own = [location for key in uploads if self.kept_for.get(location := inputs_area(job.owner) + key) == job.created_at]
@@ -417,10 +431,14 @@ class FakeObjects:
             self.stored.pop(each or "", None)
 
     def link(self, job: AsyncJob) -> str:
+        return f"https://bucket.example/{self._location_of_result(job)}?signature=x"
+
+    @staticmethod
+    def _location_of_result(job: AsyncJob) -> str:
         location = (job.result and job.result.location) or ""
         if not is_result_of(job, location):
             raise Unreadable("The record names an object that is not a result of its job.")
-        return f"https://bucket.example/{location}?signature=x"
+        return location
 
     def check(self) -> None:
         if self.is_down:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ OFF = {
     "StatusConcurrency": 0,
     "TellQueueDepth": "false",
     "Webhooks": "OFF",
+    "Dialects": "",
 }
 CONDITIONS = {
     "OwnKey": ("KmsKeyArn", {"Fn::Not": [{"Fn::Equals": [{"Ref": "KmsKeyArn"}, ""]}]}),
@@ -35,6 +37,7 @@ CONDITIONS = {
     "WithStatusConcurrency": ("StatusConcurrency", {"Fn::Not": [{"Fn::Equals": [{"Ref": "StatusConcurrency"}, "0"]}]}),
     "WithWebhooks": ("Webhooks", {"Fn::Not": [{"Fn::Equals": [{"Ref": "Webhooks"}, "OFF"]}]}),
     "WithQueueDepth": ("TellQueueDepth", {"Fn::Equals": [{"Ref": "TellQueueDepth"}, "true"]}),
+    "WithDialects": ("Dialects", {"Fn::Not": [{"Fn::Equals": [{"Ref": "Dialects"}, ""]}]}),
     "TableProtected": ("TableDeletionProtection", {"Fn::Equals": [{"Ref": "TableDeletionProtection"}, "true"]}),
 }
 ALARMS = resources("AWS::CloudWatch::Alarm")
@@ -102,6 +105,33 @@ def test_everything_else_at_rest_uses_the_key() -> None:
     assert all(found["Properties"]["KmsKeyArn"] == own_or_none for found in resources("AWS::Serverless::Function").values())
 
 
+# ── Dialects ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_without_a_dialect_nothing_of_them_is_deployed() -> None:
+    named = {name: found for name, found in deployed()["Resources"].items() if "dialects" in name.lower()}
+    assert {found["Type"] for found in named.values()} == {
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Permission",
+        "AWS::Logs::LogGroup",
+        "AWS::IAM::Role",
+        "AWS::CloudWatch::Alarm",
+    }
+    assert {found["Condition"] for found in named.values()} == {"WithDialects", "WithDialectsAlarm"}
+    both = template()["Conditions"]["WithDialectsAlarm"]
+    assert both == {"Fn::And": [{"Condition": "WithDialects"}, {"Condition": "WithAlarms"}]}
+    (path,) = [path for path in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items() if "compat" in path[0]]
+    assert (path[1]["Fn::If"][0], path[1]["Fn::If"][2]) == ("WithDialects", NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("names", "is_valid"),
+    [("", True), ("daemon", True), ("daemon,acme_2", True), ("daemon,", False), ("a b", False), ("../x", False), ("A", False)],
+)
+def test_dialects_are_names_separated_by_commas(names: str, is_valid: bool) -> None:
+    assert (re.search(template()["Parameters"]["Dialects"]["AllowedPattern"], names) is not None) is is_valid
+
+
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -119,6 +149,7 @@ def test_expected_alarms_exist() -> None:
         "RequestsFailedAlarm",
         "SubmitErrorsAlarm",
         "StatusErrorsAlarm",
+        "DialectsErrorsAlarm",
         "WorkerErrorsAlarm",
         "SweeperErrorsAlarm",
         "StreamErrorsAlarm",
@@ -130,7 +161,7 @@ def test_expected_alarms_exist() -> None:
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarm_has_a_recipient_and_a_description(name: str) -> None:
     alarm = ALARMS[name]
-    assert alarm["Condition"] == "WithAlarms"
+    assert alarm["Condition"] == ("WithDialectsAlarm" if name == "DialectsErrorsAlarm" else "WithAlarms")
     assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopicArn"}]
     assert len(alarm["Properties"]["AlarmDescription"]) > 40
 

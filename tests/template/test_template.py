@@ -36,6 +36,7 @@ from asyncjobs.core.job import (
 from asyncjobs.core.message import DELIVERIES
 from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
+from asyncjobs.http.dialects.api import ROUTE
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
 from asyncjobs.http.ticket_routes import TICKETS
@@ -49,7 +50,8 @@ from tests.conftest import ROUTES_OF_JOB_TYPES
 from tests.support.factories import new_job
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
-FUNCTIONS = ["SubmitFunction", "StatusFunction", "WorkerFunction", "SweeperFunction", "StreamFunction"]
+FUNCTIONS = ["SubmitFunction", "StatusFunction", "DialectsFunction", "WorkerFunction", "SweeperFunction", "StreamFunction"]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
 """The queue of each priority, and the parameter for the number of its concurrent jobs."""
 READ = [*QUEUES, "DeliveryQueue"]
@@ -106,7 +108,9 @@ def test_every_function_is_tested() -> None:
 
 def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Yield each route of the API, its function, and its authorization."""
-    for path, methods in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items():
+    # SAM makes the routes of a conditional function conditional, too.
+    paths = chosen(deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"], WithDialects=True)
+    for path, methods in paths.items():
         for method, operation in methods.items():
             uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
             yield f"{method.upper()} {path}", uri.split("${")[-1].split(".")[0], operation.get("security", [])
@@ -123,10 +127,11 @@ def handled_routes() -> dict[str, set[str]]:
         "SubmitFunction": [*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *own],
         "StatusFunction": [*QUERIES, *TICKET_QUERIES],
     }
-    return {
+    handled = {
         function: {route for each in found for route in (each.route_key, re.sub("^GET ", "HEAD ", each.route_key))}
         for function, found in operations.items()
     }
+    return {**handled, "DialectsFunction": {f"{method} {ROUTE}" for method in METHODS}}
 
 
 def test_gateway_sends_each_function_exactly_its_routes() -> None:
@@ -228,7 +233,7 @@ def test_policies_of_functions_have_room_for_the_documented_number_of_own_routes
     assert int(documented) <= room
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction"])
+@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction"])
 def test_function_times_out_before_the_gateway(function: str) -> None:
     assert properties(function)["Timeout"] < 30
 
@@ -270,7 +275,7 @@ def worker_urls() -> dict[str, str]:
     return {name: value["Ref"] for name, value in variables.items() if name.endswith("QUEUE_URL")}
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "SweeperFunction"])
+@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction", "SweeperFunction"])
 def test_all_functions_receive_the_same_queues(function: str) -> None:
     assert (
         worker_urls().items()
@@ -320,7 +325,7 @@ def test_waits_are_limited_by_default_and_end_before_the_gateways_timeout() -> N
     assert longest["Default"] == longest["MaxValue"] == MAX_WAIT.total_seconds()
     # Of a new account's 10 executions, one caller holds half at most.
     assert 1 <= waits["Default"] <= 5
-    for name in ("SubmitFunction", "StatusFunction"):
+    for name in ("SubmitFunction", "StatusFunction", "DialectsFunction"):
         variables = properties(name)["Environment"]["Variables"]
         assert variables["MAX_WAIT_SECONDS"] == ref("MaxWaitSeconds")
         assert variables["MAX_WAITS_PER_OWNER"] == ref("MaxWaitsPerOwner")
@@ -773,6 +778,7 @@ ACTIONS = {
 
 WITHOUT_CODE = {
     "SubmitFunction": {"s3:ListBucket"},
+    "DialectsFunction": {"s3:ListBucket"},
     # Used by Lambda's pollers of the queue.
     "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
     # Used by Lambda's poller of the stream.
@@ -791,6 +797,7 @@ OPTIONAL = {
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
     "WorkerFunction": {"dynamodb:PutItem"},
     "StreamFunction": {"dynamodb:BatchGetItem", "sqs:SendMessage"},
+    "DialectsFunction": {"sqs:GetQueueAttributes"},
 }
 """Permissions that a function has only with an option."""
 
@@ -817,6 +824,22 @@ CLASSES = {
         ("limits/backlog", "Backlog"),
         ("limits/waits", "WaitSlots"),
         ("estimates/history", "CachedHistory"),
+    ],
+    # The operations of both, and the contents of jobs.
+    "DialectsFunction": [
+        ("service/contents", "Contents"),
+        ("service/queries", "Queries"),
+        ("service/commands", "Commands"),
+        ("service/submit", "SubmitPipeline"),
+        ("service/sender", "Sender"),
+        ("limits/admission", "Admission"),
+        ("limits/backlog", "Backlog"),
+        ("limits/locks", "Locks"),
+        ("limits/waits", "WaitSlots"),
+        ("estimates/history", "CachedHistory"),
+        ("worker/executor", "Executor"),
+        ("worker/attempt", "Attempt"),
+        ("worker/heartbeat", "Heartbeat"),
     ],
     "WorkerFunction": [
         ("worker/sqs_batch", "BatchWorker"),
@@ -860,6 +883,22 @@ RESOURCES = {
         "dynamodb:BatchGetItem": "Table",
         "dynamodb:Query": "Table/index/byOwner",
         "s3:GetObject": "Bucket/results/*",
+    },
+    "DialectsFunction": {
+        "dynamodb:PutItem": "Table",
+        "dynamodb:GetItem": "Table",
+        "dynamodb:BatchGetItem": "Table",
+        "dynamodb:UpdateItem": "Table",
+        "dynamodb:DeleteItem": "Table",
+        "dynamodb:Query": "Table/index/waiting Table/index/byOwner",
+        "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:ListBucket": "Bucket",
+        "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:PutObjectTagging": "Bucket/inputs/*/uploads/*",
+        "s3:GetObjectTagging": "Bucket/inputs/*/uploads/*",
+        "s3:AbortMultipartUpload": "Bucket/results/*",
+        "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
     },
     "WorkerFunction": {
         "dynamodb:GetItem": "Table",
@@ -1016,6 +1055,13 @@ ITEMS = {
         "DeleteItem": {"job"},
     },
     "StatusFunction": {"GetItem": {"job", "durations", "ticket"}, "BatchGetItem": {"job"}},
+    "DialectsFunction": {
+        "PutItem": {"job", "name"},
+        "GetItem": {"job", "lock", "durations"},
+        "UpdateItem": {"job", "lock", "rate"},
+        "DeleteItem": {"job"},
+        "BatchGetItem": {"job"},
+    },
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
     "StreamFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
@@ -1044,7 +1090,7 @@ def test_status_only_reads() -> None:
 def test_api_functions_write_slots_of_waiting_requests_if_they_are_limited_and_no_other_function_does() -> None:
     found = {name: optional_statements(name, "WithMaxWaits") for name in FUNCTIONS}
     (slots,) = found.pop("StatusFunction")
-    assert found.pop("SubmitFunction") == [slots]
+    assert found.pop("SubmitFunction") == found.pop("DialectsFunction") == [slots]
     assert not any(found.values())
     assert (slots["Action"], slots["Resource"]) == ("dynamodb:UpdateItem", {"Fn::GetAtt": ["Table", "Arn"]})
     (prefix,) = slots["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
@@ -1112,6 +1158,11 @@ def test_only_tracing_has_a_wildcard(function: str) -> None:
     assert set(trace["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
+LISTS = [
+    each
+    for each in optional_statements("SubmitFunction", "WithMaxBacklog")
+    if each["Action"] in {"dynamodb:BatchGetItem", "dynamodb:Query"}
+]
 COUNTS_MESSAGES = {"Action": "sqs:GetQueueAttributes", "Resource": [{"Fn::GetAtt": [name, "Arn"]} for name in QUEUES]}
 
 
@@ -1139,7 +1190,10 @@ def test_option_allows_its_function_to_count_and_no_other(option: str, function:
     for each in statements:
         assert not {(each["Action"], named(on)) for on in listed(each["Resource"])} & set(grants(f"{function}Function"))
     expected = {f"{function}Function": [{"Effect": "Allow", **each} for each in statements]}
-    assert {name: found for name in FUNCTIONS if (found := optional_statements(name, option))} == expected
+    # The dialects function does what both do. It lists jobs in any case.
+    found = {name: found for name in FUNCTIONS if (found := optional_statements(name, option))}
+    assert found.pop("DialectsFunction", []) == [each for each in expected.get("SubmitFunction", []) if each not in LISTS]
+    assert found == expected
 
 
 def test_webhooks_allow_their_item_to_the_functions_that_use_it_and_their_queue_to_the_worker() -> None:
@@ -1225,7 +1279,7 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarms_exist_only_with_a_recipient(name: str) -> None:
-    assert resource(name)["Condition"] == "WithAlarms"
+    assert resource(name)["Condition"] == ("WithDialectsAlarm" if name == "DialectsErrorsAlarm" else "WithAlarms")
     assert properties(name)["AlarmActions"] == [ref("AlarmTopicArn")]
     assert template()["Conditions"]["WithAlarms"] == {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]}
 

@@ -34,9 +34,11 @@ ENVIRONMENT = {
     "TELL_QUEUE_DEPTH": "true",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
     "WEBHOOKS": "ON",
+    "DIALECTS": "daemon,acme",
     "PATH": "/bin",
 }
 EXPECTED = {
+    "dialects": ["daemon", "acme"],
     "application": "orders",
     "log_level": "WARNING",
     "log_exception_text": True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 
@@ -128,6 +128,11 @@ class Settings:
     def shows_queue_depth(self) -> bool:
         """Whether a pending job shows how many messages wait in its queue."""
         return self._read("TELL_QUEUE_DEPTH") == "true"
+
+    @property
+    def dialects(self) -> Sequence[str]:
+        """The names of the dialects that the deployment answers in."""
+        return self._read("DIALECTS").split(",")
 
     def _read(self, name: str) -> str:
         try:

@@ -17,10 +17,12 @@ from asyncjobs.aws.items import Item, from_item, to_item
 from asyncjobs.codegen.openapi import OPERATIONS
 from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.message import JobMessage
+from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.deployed.security.world import World
 from tests.support.factories import JOB_ID, OWNER, new_job, new_tracked_job, running_job
 from tests.support.http_events import Answer
+from tests.unit.http.dialects.in_memory_dialects import InMemoryDialects
 from tests.unit.http.in_memory_api import SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi
 
 OPEN = [each.route_key for each in OPERATIONS if each.security != "bearer"]
@@ -106,6 +108,60 @@ def test_every_request_has_a_documented_answer(route: str, request: dict[str, An
 def test_request_without_a_token_is_no_server_error(route: str, request: dict[str, Any], authorizer: Any) -> None:
     context = {"requestId": "r", "authorizer": authorizer}
     assert answer_to(route, {**request, "requestContext": context}).status < 500
+
+
+PATHS = TEXTS | st.builds(
+    "/".join,
+    st.lists(
+        st.sampled_from(
+            ["api", "v1", "jobs", "cache", "refresh", "result", "analyze", "import", "mysql", JOB_ID, f"x-1-{JOB_ID}"]
+        )
+        | TEXTS,
+        max_size=5,
+    ),
+)
+KNOWN_PATHS = st.sampled_from(
+    [
+        *(route.theirs.partition(" ")[2] for dialect in find_dialects(BUILT_IN).values() for route in dialect.routes),
+        "/api/v1/jobs/cache/refresh",
+        "/api/v1/analyze/",
+        "/api/v1/search/subject/{asyncJobId}",
+    ]
+).map(lambda path: path.replace("{asyncJobId}", JOB_ID))
+FORMS = st.builds(
+    lambda name, data: b'--b\r\nContent-Disposition: form-data; name="%b"; filename="f"\r\n\r\n%b\r\n--b--' % (name, data),
+    st.binary(max_size=5),
+    st.binary(max_size=20),
+)
+
+
+@FUZZ
+@given(
+    st.sampled_from(sorted(BUILT_IN)),
+    st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+    PATHS | KNOWN_PATHS,
+    requests(),
+    st.just(OWNER) | JSON,
+    st.none() | FORMS,
+)
+def test_every_request_of_a_dialect_has_an_answer_of_the_dialect(
+    dialect: str, method: str, path: str, request: dict[str, Any], owner: Any, form: bytes | None
+) -> None:
+    dialects = InMemoryDialects()
+    for job in (running_job(owner="bob"), new_tracked_job(async_job_id="00000000-0000-4000-8000-000000000001"), new_job()):
+        dialects.has(job)
+    if form is not None:
+        request |= {"body": base64.b64encode(form).decode(), "isBase64Encoded": True}
+        request["headers"]["content-type"] = "multipart/form-data; boundary=b"
+    del request["path"]
+    answer = dialects.send(dialect, f"{method} /{path.removeprefix('/')}", owner=owner, **request)
+    assert answer.status < 500 or answer.status == 504
+    (answer.text + "".join(answer.headers.values())).encode()  # as Lambda sends it
+    assert all("\n" not in value and "\r" not in value for value in answer.headers.values())
+    if answer.status >= 400 and method != "HEAD":
+        (shape,) = [each.error for name, each in find_dialects([dialect]).items()]
+        assert isinstance(shape, dict)
+        assert answer.body.keys() == shape.keys()
 
 
 GOOD = JobMessage.of(new_job()).to_body()

@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.core.job import UUID, AsyncJob, job_id_for
+from asyncjobs.core.job import UUID, AsyncJob, JobKey, job_id_for
+from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
+from asyncjobs.http.render import job_body
 from tests.deployed.security.world import World
 from tests.support.deployed import UNKNOWN
 from tests.support.http_events import (
@@ -62,6 +64,19 @@ ABOUT_WEBHOOKS = {
     "delete webhook": DELETE_WEBHOOK,
     "test webhook": TEST_WEBHOOK,
 }
+IN_DIALECTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "entity": ("/api/v1/jobs", {"metadata": {"a": 1}}),
+    "polling": ("/api/v1/jobs", {"task_type": "sample.returns_much", "input_data": {"size": 9000}}),
+    "tracking": ("/api/jobs", {"message": "Upload queued"}),
+}
+"""A submit in each dialect that has a route for any job type."""
+ONE_IN_DIALECTS = [
+    *((name, "GET", dialect.job_route.theirs.partition(" ")[2]) for name, dialect in find_dialects(sorted(BUILT_IN)).items()),
+    ("daemon", "GET", "/api/v1/jobs/{asyncJobId}/result"),
+    ("entity", "GET", "/api/v1/jobs/{asyncJobId}/result"),
+    ("tracking", "PATCH", "/api/jobs/{asyncJobId}"),
+]
+"""Requests about one job."""
 OWNERS = st.text("ab|/. #\0", min_size=1, max_size=3)
 KEYS = st.sampled_from(["k", "kk", "a"])
 STEPS = st.lists(
@@ -73,6 +88,8 @@ STEPS = st.lists(
         st.tuples(st.just("list"), st.booleans(), st.sampled_from(["1", "2"]), st.booleans()),
         # A ticket for all jobs of the caller, or for one of either owner.
         st.tuples(st.just("ticket"), st.booleans(), KEYS, st.sampled_from(["all", "own", "other"])),
+        st.tuples(st.just("submit in a dialect"), st.booleans(), KEYS, st.sampled_from(sorted(IN_DIALECTS))),
+        st.tuples(st.just("one in a dialect"), st.booleans(), KEYS, st.tuples(st.booleans(), st.sampled_from(ONE_IN_DIALECTS))),
         st.tuples(st.sampled_from(["work", "sweep"]), st.just(None), st.just(None), st.just(None)),
     ),
     max_size=25,
@@ -135,6 +152,8 @@ class TwoWorlds:
             return answer
         if "webhook" in kind:
             return self._act_on_webhook(world, kind, is_first=is_first, number=key, is_own=detail)
+        if kind.endswith("in a dialect"):
+            return self._act_in_dialect(world, step)
         whose = self.owners[0 if is_first == detail else 1]
         if kind.endswith("with a ticket"):
             # The holder of the caller's last ticket, for a job of either owner.
@@ -157,6 +176,22 @@ class TwoWorlds:
         if kind == "create webhook" and answer.status == 201:
             self._webhooks.setdefault((id(world), owner), []).append(answer.body["webhookId"])
         return answer
+
+    def _act_in_dialect(self, world: World, step: tuple[Any, ...]) -> Answer:
+        kind, is_first, key, detail = step
+        owner = self.owners[0 if is_first else 1]
+        if kind == "submit in a dialect":
+            path, body = IN_DIALECTS[detail]
+            headers = {"idempotency-key": key}
+            return world.in_dialect(detail, "POST", path, owner, headers=headers, body=json.dumps(body))
+        is_own, (dialect, method, path) = detail
+        job_id = self._id_in(dialect, self.owners[0 if is_first == is_own else 1], key)
+        return world.in_dialect(dialect, method, path.replace("{asyncJobId}", job_id), owner, body=PROGRESS)
+
+    def _id_in(self, dialect: str, owner: str, key: str) -> str:
+        """Return the id of the job in the dialect, which the other user may have seen somewhere."""
+        job = self.together.store.jobs.get(JobKey(owner, job_id_for(owner, key)))
+        return job_id_for(owner, key) if job is None else find_dialects([dialect])[dialect].ids.theirs(job_body(job, ""))
 
     def _seen(self, world: World, step: tuple[Any, ...]) -> Any:
         """Return the first user's view of the answer without random values."""

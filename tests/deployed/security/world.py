@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.dialects.api import DialectsApi
+from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.http.query_routes import queries_api
 from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
@@ -18,6 +20,7 @@ from asyncjobs.http.webhook_routes import webhook_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.push.tickets import TicketIssuer
+from asyncjobs.service.contents import Contents
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.sender import Sender
 from asyncjobs.service.webhooks import WebhookCommands
@@ -70,6 +73,8 @@ class World:
         self._queries = queries_api(
             queries, clock=self.clock, more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock),)
         )
+        contents = Contents(store=self.store, objects=self.objects, clock=self.clock)
+        self._dialects = DialectsApi(find_dialects(BUILT_IN), call=self._handle, contents=contents, clock=self.clock)
         executor = make_executor(
             queue=self.queue, jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts
         )
@@ -82,8 +87,18 @@ class World:
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """Handle an event of the gateway."""
+        return Answer.of(self._handle(event))
+
+    def in_dialect(self, dialect: str, method: str, path: str, owner: Any = "alice", **event: Any) -> Answer:
+        """Send a request to a dialect."""
+        found = http_event(f"{method} /compat/{{dialect}}/{{proxy+}}", owner, **event)
+        found["requestContext"]["http"]["method"] = method
+        found["pathParameters"] = {"dialect": dialect, "proxy": path.removeprefix("/")}
+        return Answer.of(self._dialects.handle(found))
+
+    def _handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
         is_query = event["routeKey"].startswith("GET") and event["routeKey"] != WEBHOOKS
-        return Answer.of((self._queries if is_query else self._commands).handle(event))
+        return (self._queries if is_query else self._commands).handle(event)
 
     def submit(self, owner: str = "alice", *, key: str | None = None, **body: Any) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}

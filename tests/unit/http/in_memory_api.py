@@ -101,6 +101,7 @@ class InMemoryApi:
     longest_wait: timedelta = MAX_WAIT
     wait_slots: int = 0
     max_upload: int = MAX_UPLOAD
+    catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
         max_retention = timedelta(days=30)
@@ -114,7 +115,7 @@ class InMemoryApi:
             store=self.store,
             queue=self.queue,
             objects=self.objects,
-            catalog=CATALOG,
+            catalog=self.catalog,
             clock=self.clock,
             long_poll=long_poll,
             admission=admission or None,
@@ -133,7 +134,7 @@ class InMemoryApi:
         queries = Queries(
             store=self.store,
             objects=self.objects,
-            catalog=CATALOG,
+            catalog=self.catalog,
             clock=self.clock,
             long_poll=long_poll,
             backlog=(lambda: backlog) if self.shows_queue_depth else None,
@@ -143,7 +144,7 @@ class InMemoryApi:
             clock=self.clock,
             max_retention=max_retention,
             max_upload=self.max_upload,
-            job_types=CATALOG,
+            job_types=self.catalog,
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
@@ -167,11 +168,15 @@ class InMemoryApi:
 
     def call(self, route: str, *, owner: str = OWNER, **event: Any) -> Answer:
         body = {"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}
-        api = self._queries if route.replace("HEAD ", "GET ") in QUERY_ROUTES else self._commands
-        answer = api.handle(http_event(route, owner, **{**body, **event}))
+        answer = self.handle(http_event(route, owner, **{**body, **event}))
         if not route.startswith("HEAD "):
             CONTRACT.check(route, answer["statusCode"], answer["headers"], text_of(answer))
         return Answer.of(answer)
+
+    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer an event of the gateway."""
+        api = self._queries if event["routeKey"].replace("HEAD ", "GET ") in QUERY_ROUTES else self._commands
+        return api.handle(event)
 
     def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
         headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}

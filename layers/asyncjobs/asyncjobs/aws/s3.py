@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 _PART = 8 * 1024 * 1024
 _MISSING = frozenset({"NoSuchKey", "404"})
+_EXISTS, _UNDER_WAY = "PreconditionFailed", "ConditionalRequestConflict"
+"""S3's answers to a PUT of an object that must not exist, and does, or is being written at this moment."""
 _UNDER_DELETE_MARKER = "MethodNotAllowed"
 """S3's answer to a request about the tags of an object that was deleted, in a bucket that keeps versions."""
 _KEPT_FOR, _NO_JOB = "keptForJobOf", "none"
@@ -103,6 +105,17 @@ class S3Objects:
         }
         return UploadLink(url, headers)
 
+    def put_upload(self, owner: str, key: str, data: bytes, *, content_type: str) -> None:
+        with _existing_ignored(), clients.translated("The bucket"):
+            self._client.put_object(
+                Bucket=self._bucket_name,
+                Key=inputs_area(owner) + key,
+                Body=data,
+                ContentType=content_type,
+                IfNoneMatch="*",
+                Tagging=f"{_KEPT_FOR}={_NO_JOB}",
+            )
+
     def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
         """See `Objects`. The bucket's lifecycle deletes by the tag that the upload began with."""
         tags: Any = {"TagSet": [{"Key": _KEPT_FOR, "Value": _kept_for(job)}]}
@@ -117,6 +130,15 @@ class S3Objects:
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         location = result_location(job, job.attempt)
         return _S3ResultWriter(self._client, self._patient_client, self._bucket_name, location, content_type)
+
+    def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
+        location = self._location_of_result(job)
+        with _missing_ignored(), clients.translated("The bucket"):
+            answer = self._client.get_object(Bucket=self._bucket_name, Key=location)
+            with answer["Body"] as body:
+                is_shown = answer["ContentType"] == JSON and answer["ContentLength"] <= at_most
+                return body.read() if is_shown else None
+        return None
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
@@ -137,15 +159,20 @@ class S3Objects:
 
     def link(self, job: AsyncJob) -> str:
         """See `Objects`. Each call signs a new URL, since a URL expires with the credentials that signed it."""
-        location = (job.result and job.result.location) or ""
-        if not is_result_of(job, location):
-            log_event("LOCATION_REFUSED", job)
-            raise Unreadable("The record names an object that is not a result of its job.")
+        location = self._location_of_result(job)
         return self._client.generate_presigned_url(
             "get_object",
             Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},
             ExpiresIn=int(LINK_LIFETIME.total_seconds()),
         )
+
+    @staticmethod
+    def _location_of_result(job: AsyncJob) -> str:
+        location = (job.result and job.result.location) or ""
+        if not is_result_of(job, location):
+            log_event("LOCATION_REFUSED", job)
+            raise Unreadable("The record names an object that is not a result of its job.")
+        return location
 
     def _is_kept_for(self, job: AsyncJob, location: str) -> bool:
         with _missing_ignored(), clients.translated("The bucket"):
@@ -250,6 +277,17 @@ class _S3ResultWriter:
 def _kept_for(job: AsyncJob) -> str:
     """Return the tag's value for a job: not its id, which a later job with the same idempotency key has, too."""
     return rfc3339(job.created_at)
+
+
+@contextlib.contextmanager
+def _existing_ignored() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if clients.error_code(error) == _UNDER_WAY:
+            raise Unavailable("The same object is being uploaded.") from error
+        if clients.error_code(error) != _EXISTS:
+            raise
 
 
 @contextlib.contextmanager

@@ -123,6 +123,10 @@ class StaleCatalog(AsyncJobsError):
     """The catalog is missing or differs from the decorators; `make catalog` writes it."""
 
 
+class InvalidDialect(AsyncJobsError):
+    """The deployment names a dialect that does not exist, or is none; the message says what to do."""
+
+
 class UnknownJobType(AsyncJobsError):
     """No job type has this name."""
 

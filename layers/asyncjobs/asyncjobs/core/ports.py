@@ -210,6 +210,13 @@ class Objects(Protocol):
         """
         ...
 
+    def put_upload(self, owner: str, key: str, data: bytes, *, content_type: str) -> None:
+        """Store an upload of the owner's that came with a request, unless there is one with this key already.
+
+        An upload that no job keeps is deleted a day later.
+        """
+        ...
+
     def keep_uploads(self, job: AsyncJob, keys: Sequence[str]) -> None:
         """Keep the owner's uploads for this job, and no longer for an earlier one. A missing upload is not an error."""
         ...
@@ -220,6 +227,13 @@ class Objects(Protocol):
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         """Begin the result of the job's present attempt."""
+        ...
+
+    def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
+        """Return the job's stored result; None for one that is larger than `at_most` bytes, or no JSON, or missing.
+
+        Raises `Unreadable` when the record names another job's object.
+        """
         ...
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:

@@ -28,7 +28,7 @@ class Api:
         try:
             found = self._handler(request.route)(request)
         except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
-            found = problem_answer(_logged_problem(request, error), request.request_id)
+            found = problem_answer(logged_problem(request, error), request.request_id)
         return {**found, "body": ""} if request.is_head else found
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
@@ -37,7 +37,7 @@ class Api:
         return self._handlers[route]
 
 
-def _logged_problem(request: Request, error: Exception) -> Problem:
+def logged_problem(request: Request, error: Exception) -> Problem:
     """Return the error's problem, and log it: the line has the request id that the client reads.
 
     A bug is logged with its traceback; its problem says nothing of it.

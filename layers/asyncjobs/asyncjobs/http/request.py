@@ -165,6 +165,14 @@ class Request:
         self._check_content_type()
         return parse_json(self._body())
 
+    def binary(self) -> bytes:
+        """Return the body as it was sent. Raise a `Problem` (400) for base64 that is none."""
+        body: str = self.event.get("body") or ""
+        try:
+            return base64.b64decode(body, validate=True) if self.event.get("isBase64Encoded") else body.encode()
+        except ValueError as error:
+            raise invalid_json("", "The body is not readable.") from error
+
     def _check_content_type(self) -> None:
         """Raise a `Problem` (415) unless the type is JSON.
 
@@ -182,10 +190,7 @@ class Request:
 
     def _body(self) -> bytes:
         body, is_encoded = self.event.get("body") or "", self.event.get("isBase64Encoded")
-        try:
-            data = base64.b64decode(body, validate=True) if is_encoded else body.encode()
-        except ValueError as error:
-            raise invalid_json("", "The body is not readable.") from error
+        data = self.binary()
         codings = [
             coding.lower() for coding in elements(self.headers.get("content-encoding", "")) if coding.lower() != "identity"
         ]
