@@ -33,6 +33,12 @@ def test_other_job_is_202_and_runs_in_a_worker(alice: Caller, job_type: str) -> 
     assert "preference-applied" not in answer.headers
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(0.2, 200), (2, 202)])
+def test_callers_estimate_decides_between_200_and_202(alice: Caller, seconds: float, status: int) -> None:
+    answer = alice.post("/jobs", json={**QUICK, "estimatedSeconds": seconds})
+    assert answer.status_code == status
+
+
 def test_delayed_quick_job_is_202(alice: Caller) -> None:
     answer = alice.post("/jobs", json={**QUICK, "delaySeconds": 600})
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")

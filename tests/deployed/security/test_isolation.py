@@ -150,10 +150,8 @@ class TwoWorlds:
             if answer.status == 201:
                 self._tickets[id(world), owner] = answer.body["ticket"]
             return answer
-        if "webhook" in kind:
-            return self._act_on_webhook(world, kind, is_first=is_first, number=key, is_own=detail)
-        if kind.endswith("in a dialect"):
-            return self._act_in_dialect(world, step)
+        if "webhook" in kind or kind.endswith("in a dialect"):
+            return self._act_in_dialect_or_on_webhook(world, step)
         whose = self.owners[0 if is_first == detail else 1]
         if kind.endswith("with a ticket"):
             # The holder of the caller's last ticket, for a job of either owner.
@@ -177,8 +175,10 @@ class TwoWorlds:
             self._webhooks.setdefault((id(world), owner), []).append(answer.body["webhookId"])
         return answer
 
-    def _act_in_dialect(self, world: World, step: tuple[Any, ...]) -> Answer:
+    def _act_in_dialect_or_on_webhook(self, world: World, step: tuple[Any, ...]) -> Answer:
         kind, is_first, key, detail = step
+        if "webhook" in kind:
+            return self._act_on_webhook(world, kind, is_first=is_first, number=key, is_own=detail)
         owner = self.owners[0 if is_first else 1]
         if kind == "submit in a dialect":
             path, body = IN_DIALECTS[detail]

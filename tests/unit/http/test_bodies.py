@@ -51,6 +51,7 @@ INVALID_BODIES = [
     ({**BODY, "retentionSeconds": 59}, ["/retentionSeconds"]),
     ({**BODY, "retentionSeconds": 30 * 24 * 3600 + 1}, ["/retentionSeconds"]),
     ({**BODY, "retentionSeconds": True}, ["/retentionSeconds"]),
+    *(({**BODY, "estimatedSeconds": value}, ["/estimatedSeconds"]) for value in (-0.1, 86_401, "1", True)),
     ({**BODY, "message": "x" * 257}, ["/message"]),
     ({**BODY, "message": 7}, ["/message"]),
     ({**BODY, "metadata": []}, ["/metadata"]),
@@ -109,6 +110,9 @@ def test_invalid_body_is_400_with_each_problem(api: InMemoryApi, body: Any, poin
         {"delaySeconds": 1.0},
         {"retentionSeconds": 60},
         {"retentionSeconds": 30 * 24 * 3600},
+        {"estimatedSeconds": 0},
+        {"estimatedSeconds": 86_400},
+        {"estimatedSeconds": 0.123456789012345678},
         {"message": "ü" * 256},
         {"metadata": {}},
         {"metadata": {"text": "ü" * 506}},
@@ -119,7 +123,16 @@ def test_body_at_the_limits_is_accepted(api: InMemoryApi, changes: dict[str, Any
     assert api.submit({**BODY, **changes}).status == 202
 
 
-OPTIONAL = ["metadata", "message", "priority", "delaySeconds", "notBefore", "retentionSeconds", "retentionFrom"]
+OPTIONAL = [
+    "metadata",
+    "message",
+    "priority",
+    "delaySeconds",
+    "notBefore",
+    "retentionSeconds",
+    "retentionFrom",
+    "estimatedSeconds",
+]
 
 
 def test_null_is_as_good_as_a_field_that_is_left_out(api: InMemoryApi) -> None:
@@ -127,6 +140,12 @@ def test_null_is_as_good_as_a_field_that_is_left_out(api: InMemoryApi) -> None:
     answer = api.submit({**BODY, **dict.fromkeys(OPTIONAL)}, key="k")
     assert (answer.body["asyncJobId"], answer.headers["idempotency-replayed"]) == (without.body["asyncJobId"], "true")
     assert api.submit({**BODY, "delaySeconds": 1, "notBefore": None}).status == 202
+
+
+def test_estimate_does_not_make_another_request(api: InMemoryApi) -> None:
+    first, again = (api.submit({**BODY, "estimatedSeconds": seconds}, key="k") for seconds in (1, 2))
+    assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+    assert again.body["asyncJobId"] == first.body["asyncJobId"]
 
 
 def test_submit_of_nulls_is_a_tracked_job(api: InMemoryApi) -> None:

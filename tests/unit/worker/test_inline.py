@@ -109,7 +109,11 @@ def commands(
 
 def submit(commands: Commands, name: str = "sample.is_quick", turn: str = "returns", **options: Any) -> Submission:
     request = SubmitRequest(
-        job_type=name, input={"turn": turn}, delay=options.pop("delay", timedelta(0)), priority=options.pop("priority", None)
+        job_type=name,
+        input={"turn": turn},
+        delay=options.pop("delay", timedelta(0)),
+        priority=options.pop("priority", None),
+        estimate=options.pop("estimate", None),
     )
     return commands.submit(OWNER, request, **options)
 
@@ -135,6 +139,19 @@ def test_quick_job_runs_immediately_at_any_priority(commands: Commands, queue: F
 def test_retried_quick_job_is_sent_to_its_own_queue(commands: Commands, queue: FakeQueue, priority: Priority) -> None:
     submit(commands, turn="raises", priority=priority)
     assert [message.priority for message in queue.sent] == [priority]
+
+
+@pytest.mark.parametrize(("milliseconds", "runs_here"), [(0, True), (500, True), (501, False)])
+def test_callers_estimate_decides_whatever_other_jobs_took(
+    commands: Commands, history: FakeHistory, milliseconds: int, *, runs_here: bool
+) -> None:
+    history.known["sample.is_quick"] = Durations.of([LONG if runs_here else QUICK] * 100)
+    job = submit(commands, estimate=timedelta(milliseconds=milliseconds)).job
+    assert (job.status is Status.COMPLETED) is runs_here
+
+
+def test_estimate_permits_nothing_that_the_type_does_not(commands: Commands) -> None:
+    assert submit(commands, "sample.is_quick_elsewhere", estimate=timedelta(0)).job.status is Status.PENDING
 
 
 def test_quick_job_costs_two_writes(commands: Commands, store: FakeStore) -> None:

@@ -24,6 +24,9 @@ _SUBMIT_FIELDS: Mapping[str, Json] = {
         "description": "The earliest start as a date-time (RFC 3339), instead of `delaySeconds`.",
         "pattern": RFC3339,
     },
+    "estimatedSeconds": {
+        "description": "How long you expect the job to take. It decides whether a job of a quick type runs before the answer."
+    },
     "retentionFrom": described("Without it, the job type's.", ref("RetentionFrom")),
     "webhook": {
         "description": "The `webhookId` of one of your webhooks that this job's events are delivered to, whatever its `jobTypes`.",

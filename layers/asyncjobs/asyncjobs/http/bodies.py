@@ -9,7 +9,7 @@ from typing import Any
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import instant_of, rfc3339
 from asyncjobs.core.errors import InputProblem, InvalidInput
-from asyncjobs.core.job import MAX_MESSAGE_LENGTH, UUID, Priority, RetentionFrom
+from asyncjobs.core.job import MAX_DEADLINE, MAX_MESSAGE_LENGTH, UUID, Priority, RetentionFrom
 from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.schemas import Json, Schema
 from asyncjobs.jobtypes import json_schema
@@ -33,6 +33,7 @@ def submit_fields(max_retention: timedelta) -> Json:
             "priority": {"enum": [each.value for each in Priority]},
             "delaySeconds": {"type": "integer", "minimum": 0, "maximum": int(max_retention.total_seconds())},
             "notBefore": {"type": "string"},
+            "estimatedSeconds": {"type": "number", "minimum": 0, "maximum": int(MAX_DEADLINE.total_seconds())},
             "retentionFrom": {"enum": [each.value for each in RetentionFrom]},
             "retentionSeconds": {"type": "integer", "minimum": 60, "maximum": int(max_retention.total_seconds())},
             "webhook": {"type": "string", "pattern": f"^{UUID}$"},
@@ -64,6 +65,7 @@ def submit_request(body: Any, schema: Schema, latest: datetime) -> SubmitRequest
         retention=None if retention is None else timedelta(seconds=int(retention)),
         retention_from=RetentionFrom(fields["retentionFrom"]) if "retentionFrom" in fields else None,
         webhook=fields.get("webhook"),
+        estimate=timedelta(seconds=float(fields["estimatedSeconds"])) if "estimatedSeconds" in fields else None,
     )
 
 

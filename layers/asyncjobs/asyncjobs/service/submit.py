@@ -69,6 +69,8 @@ class SubmitRequest:
     retention: timedelta | None = None
     retention_from: RetentionFrom | None = None
     webhook: str | None = None
+    estimate: timedelta | None = None
+    """How long the caller expects the job to take. Requests with different ones are the same."""
 
     @cached_property
     def input_json(self) -> bytes:
@@ -348,7 +350,7 @@ class SubmitPipeline:
         inline = self._inline_executor
         if inline is None or draft.in_background or draft.existing is not None or draft.job.not_before is not None:
             return draft
-        if not inline.takes(draft.job_type):
+        if not inline.takes(draft.job_type, draft.request.estimate):
             return draft
         return replace(draft, job=inline.claimed(draft.job, draft.job_type), runs_inline=True)
 

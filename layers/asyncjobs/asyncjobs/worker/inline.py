@@ -52,10 +52,11 @@ class InlineExecutor:
         self._history = CachedHistory(history)
         self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
 
-    def takes(self, job_type: JobType) -> bool:
-        """Return whether jobs of the type run here: quick types with more than one attempt, and without a lock.
+    def takes(self, job_type: JobType, estimate: timedelta | None = None) -> bool:
+        """Return whether a job of the type runs here: of a quick type with more than one attempt, and without a lock.
 
-        A type is quick by its past jobs or, without enough of them, by its declaration. An exclusive job cannot run here: a
+        A job is quick by its caller's `estimate`; without one, by the past jobs of its type or, without enough of them, by its
+        declaration. An exclusive job cannot run here: a
         lock may only name a job whose record is stored, and here that job would run already.
         """
         is_declared = job_type.expected <= self._threshold
@@ -63,6 +64,8 @@ class InlineExecutor:
         is_allowed = is_declared if job_type.immediate is None else job_type.immediate
         if not is_allowed or job_type.exclusive is not None or job_type.max_attempts <= 1 or self._threshold < timedelta(0):
             return False
+        if estimate is not None:
+            return estimate <= self._threshold
         is_proven = self._is_proven_quick(job_type.name)
         return is_declared if is_proven is None else is_proven
 
