@@ -63,7 +63,10 @@ def _run(port: int | None) -> None:
     bearer = users.token(outputs, stack.session, DEFAULT_USER)
     key = _upload(stack, outputs, owner=users.subject(bearer))
     seconds = time.monotonic() - began
-    print(f"Ready after {seconds:.1f} s. Running a job, document.extract of a report of {PAGES:,} pages:", flush=True)
+    print(
+        f"Ready after {seconds:.1f} s. Running a job, document.extract of a report of {PAGES:,} pages, and watching it over the WebSocket:",
+        flush=True,
+    )
     job = demo.run_job(outputs.api_url, bearer, {"jobType": "document.extract", "input": {"key": key}})
     status, result = demo.summary(job, demo.result_of(outputs.api_url, bearer, job)).splitlines()
     print(

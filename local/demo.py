@@ -3,16 +3,20 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TextIO
 
 import httpx
+from websockets.sync.client import connect
 
 from local.errors import DemonstrationError
 from local.terminal import one_line
 
 TERMINAL = {"COMPLETED", "FAILED", "CANCELLED"}
 _BAR_WIDTH, _LINE_WIDTH = 32, 110
+_PATIENCE = 5
 
 
 class ProgressBar:
@@ -45,25 +49,40 @@ class ProgressBar:
 
 
 def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
-    """Submit the job, show its progress, and return it when it has completed."""
+    """Submit the job, show its progress as the WebSocket API reports it, and return it when it has completed."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
         accepted = client.post(f"{api_url}/api/v1/jobs", json=request)
         job: dict[str, Any] = _json(accepted, 202)
+        wanted = {"jobs": [job["asyncJobId"]], "use": "connect"}
+        ticket = _json(client.post(f"{api_url}/api/v1/tickets", json=wanted), 201)
         bar = ProgressBar()
-        deadline = time.monotonic() + seconds
-        while True:
-            bar.show(job)
-            if job["status"] in TERMINAL:
-                break
-            if time.monotonic() > deadline:
-                raise DemonstrationError(f"The job is still {job['status']} after {seconds:.0f} s.")
-            time.sleep(0.05)  # other clients wait as long as Retry-After says; here a person is watching
-            job = _json(client.get(accepted.url.join(accepted.headers["Location"])), 200)
+        bar.show(job)
+        for state in states(ticket["url"], job["asyncJobId"], seconds=seconds):
+            bar.show(state)
         bar.end()
+        job = _json(client.get(accepted.url.join(accepted.headers["Location"])), 200)
         if job["status"] != "COMPLETED":
             raise DemonstrationError(f"The job ended {job['status']}: {json.dumps(job.get('error'))}.")
         return job
+
+
+def states(url: str, async_job_id: str, *, seconds: float) -> Iterator[dict[str, Any]]:
+    """Yield each state of the job that a connection shows, until its end."""
+    deadline, seen, status = time.monotonic() + seconds, 0, ""
+    with connect(url, proxy=None, open_timeout=30) as socket:
+        while status not in TERMINAL:
+            socket.send(json.dumps({"action": "watch", "asyncJobId": async_job_id, "after": seen}))
+            # A message may be lost, so after a while the next watch requests the present state.
+            with suppress(TimeoutError):
+                while status not in TERMINAL:
+                    message = json.loads(socket.recv(timeout=_PATIENCE))
+                    for state in (message.get("snapshot"), *message.get("changes", ())):
+                        if state and state["seq"] > seen:
+                            seen, status = state["seq"], state["status"]
+                            yield state
+            if time.monotonic() > deadline:
+                raise DemonstrationError(f"The job is still {status} after {seconds:.0f} s.")
 
 
 def result_of(api_url: str, token: str, job: dict[str, Any]) -> Any:

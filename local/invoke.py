@@ -51,16 +51,33 @@ def event_file(root: Path, event: str) -> Path:
 
 def function_of(event: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
     """Return the logical ID of the function that gets this event."""
-    kind = event.get("routeKey") or event.get("source") or event["Records"][0]["eventSource"]
+    kind = kind_of(event)
+    try:
+        return functions_by_kind(resources)[kind]
+    except KeyError:
+        raise LocalError(f"No function of the template gets events of {kind}.") from None
+
+
+def kind_of(event: Mapping[str, Any]) -> str:
+    """Return the event's route, or the kind of its source."""
+    if "Records" in event:
+        return str(event["Records"][0]["eventSource"])
+    return str(event.get("routeKey") or event.get("source") or event["requestContext"]["routeKey"])
+
+
+def functions_by_kind(resources: Mapping[str, Any]) -> dict[str, str]:
+    """Return the function that gets each kind of events."""
+    found: dict[str, str] = {}
     for name, resource in resources.items():
-        sources = resource.get("Properties", {}).get("Events", {}).values()
-        if resource["Type"] == "AWS::Serverless::Function" and kind in map(kind_of, sources):
-            return name
-    raise LocalError(f"No function of the template gets events of {kind}.")
+        properties = resource.get("Properties", {})
+        if resource["Type"] == "AWS::Serverless::Function":
+            found |= dict.fromkeys(map(_kind_of_source, properties.get("Events", {}).values()), name)
+        elif resource["Type"] == "AWS::Serverless::WebSocketApi":
+            found |= {route: target["FunctionArn"]["Fn::GetAtt"][0] for route, target in properties["Routes"].items()}
+    return found
 
 
-def kind_of(source: Mapping[str, Any]) -> str:
-    """Return the route, or the kind of events, of one of a function's event sources."""
+def _kind_of_source(source: Mapping[str, Any]) -> str:
     properties = source.get("Properties", {})
     return _SOURCES.get(source["Type"]) or f"{properties['Method'].upper()} {properties['Path']}"
 

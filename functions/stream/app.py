@@ -14,7 +14,20 @@ from asyncjobs.settings import Settings
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
 table, queue_urls, dynamodb = settings.table_name, settings.queue_urls, clients.dynamodb()
-followers: dict[str, Consumer] = {"durations": DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now)}
+followers: dict[str, Consumer] = {
+    "durations": DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now, pause=settings.history_pause)
+}
+if settings.socket_url:
+    from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
+    from asyncjobs.aws.websocket import WebSocketConnections
+    from asyncjobs.push.watchers import WatcherPushes
+
+    followers["watchers"] = WatcherPushes(
+        DynamoWatchers(table, dynamodb),
+        WebSocketConnections(settings.socket_url),
+        clock=utc_now,
+        threads=clients.PUSH_THREADS,
+    )
 if settings.webhooks:
     from asyncjobs.aws.dynamodb_jobs import DynamoStore
     from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks

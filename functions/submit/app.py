@@ -37,6 +37,7 @@ objects = S3Objects(settings.bucket_name)
 catalog, memory = Catalog.read(default_retention=settings.default_retention), settings.memory
 max_retention, max_result, max_waits = settings.max_retention, settings.max_result, settings.max_waits
 with_webhooks, to_loopback = settings.webhooks, settings.delivers_to_loopback
+socket_url = settings.socket_url
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -108,7 +109,8 @@ def tickets() -> Handlers:
     from asyncjobs.http.ticket_routes import ticket_handlers
     from asyncjobs.push.tickets import TicketIssuer
 
-    return ticket_handlers(TicketIssuer(store=store, tickets=DynamoTickets(table_name, dynamodb), clock=utc_now))
+    issuer = TicketIssuer(store=store, tickets=DynamoTickets(table_name, dynamodb), clock=utc_now)
+    return ticket_handlers(issuer, socket_url=socket_url)
 
 
 admission = None

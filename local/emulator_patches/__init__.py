@@ -6,7 +6,7 @@ Each gap has a test that fails as soon as the emulator has no such gap: then del
 from collections.abc import Callable
 from pathlib import Path
 
-from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3, sam
+from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3, sam, websockets
 
 GAPS: tuple[Callable[[], None], ...] = (
     guard.refuse_strangers,
@@ -28,6 +28,8 @@ GAPS: tuple[Callable[[], None], ...] = (
     s3.obey_lifecycles,
     s3.refuse_tags_of_deleted_objects,
     sam.transform_with_parameters,
+    websockets.create_route_responses,
+    websockets.reach_by_path,
 )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from botocore.exceptions import ClientError
+from websockets.sync.client import connect
 
 from local import users
 from local.process import PROJECT, REGION
@@ -408,3 +409,104 @@ def _stream_after_an_expiry(*options: str) -> list[dict[str, Any]]:
     done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
     records: list[dict[str, Any]] = json.loads(done.stdout)
     return records
+
+
+def _with_sockets(deployed: Deployed, *, answers: bool) -> dict[str, str]:
+    """Deploy a WebSocket API with an echo, perhaps with a response of its route, and return the stack's status and its API."""
+    cloudformation, name = deployed.client("cloudformation"), f"sockets-{'that-answer' if answers else 'in-silence'}"
+    response = {
+        "Answer": {
+            "Type": "AWS::ApiGatewayV2::RouteResponse",
+            "Properties": {"ApiId": {"Ref": "Sockets"}, "RouteId": {"Ref": "SocketsEchoRoute"}, "RouteResponseKey": "$default"},
+        }
+    }
+    echo = {"FunctionArn": {"Fn::GetAtt": ["Echo", "Arn"]}, "RouteResponseSelectionExpression": "$default"}
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Transform": "AWS::Serverless-2016-10-31",
+        "Resources": {
+            "Sockets": {
+                "Type": "AWS::Serverless::WebSocketApi",
+                "Properties": {
+                    "StageName": "v1",
+                    "RouteSelectionExpression": "$request.body.action",
+                    "Routes": {"echo": echo},
+                },
+            },
+            "Echo": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Runtime": Tools().runtime(),
+                    "Handler": "index.handler",
+                    "InlineCode": "def handler(event, context):\n    return {'statusCode': 200, 'body': event['body']}\n",
+                },
+            },
+            "Pusher": {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {
+                    "Runtime": Tools().runtime(),
+                    "Handler": "index.handler",
+                    "InlineCode": "def handler(event, context): pass\n",
+                    "Environment": {"Variables": {"URL": {"Fn::Sub": "${Sockets.ApiEndpoint}/v1"}}},
+                },
+            },
+            **(response if answers else {}),
+        },
+        "Outputs": {"Sockets": {"Value": {"Ref": "Sockets"}}, "Pusher": {"Value": {"Ref": "Pusher"}}},
+    }
+    with contextlib.suppress(cloudformation.exceptions.AlreadyExistsException):
+        cloudformation.create_stack(
+            StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+        )
+    end = time.monotonic() + 60
+    while True:
+        stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+        if not stack["StackStatus"].endswith("_IN_PROGRESS") or time.monotonic() > end:
+            found = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+            return {**found, "status": stack["StackStatus"]}
+        time.sleep(0.2)
+
+
+def _echo(deployed: Deployed, sockets: dict[str, str]) -> str | None:
+    """Return the answer to a message, or None if there is none."""
+    url = f"{deployed.engine.url.replace('http', 'ws')}/_aws/execute-api/{sockets['Sockets']}/v1"
+    with connect(url, proxy=None) as connection:
+        connection.send('{"action": "echo"}')
+        with contextlib.suppress(TimeoutError):
+            return str(connection.recv(timeout=5 * SLOWNESS))
+    return None
+
+
+def _address(deployed: Deployed, sockets: dict[str, str]) -> str:
+    functions = deployed.client("lambda")
+    found: str = functions.get_function_configuration(FunctionName=sockets["Pusher"])["Environment"]["Variables"]["URL"]
+    return found
+
+
+# ── WebSocket APIs ──
+
+
+def test_answer_of_a_route_with_a_response_reaches_the_client(twin: Deployed) -> None:
+    assert _echo(twin, _with_sockets(twin, answers=True)) == '{"action": "echo"}'
+
+
+def test_answer_of_a_route_without_a_response_does_not(twin: Deployed) -> None:
+    assert _echo(twin, _with_sockets(twin, answers=False)) is None
+
+
+def test_function_gets_an_address_that_it_can_reach(twin: Deployed) -> None:
+    sockets = _with_sockets(twin, answers=False)
+    own = twin.engine.url.replace("http", "ws")
+    assert _address(twin, sockets) == f"{own}/_aws/execute-api/{sockets['Sockets']}/v1"
+
+
+def test_released_refuses_route_responses(released: Deployed) -> None:
+    assert "COMPLETE" not in _with_sockets(released, answers=True)["status"].removeprefix("ROLLBACK_COMPLETE")
+
+
+def test_released_answers_without_a_response(released: Deployed) -> None:
+    assert _echo(released, _with_sockets(released, answers=False)) == '{"action": "echo"}'
+
+
+def test_released_gives_a_function_an_address_of_another_host(released: Deployed) -> None:
+    assert "execute-api.localhost" in _address(released, _with_sockets(released, answers=False))

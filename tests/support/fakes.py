@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -30,6 +31,7 @@ from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 from asyncjobs.core.ticket import Ticket
+from asyncjobs.core.watch import MAX_WATCHERS, Connection, Posted, Topic
 from asyncjobs.core.webhook import OwnerWebhooks
 
 _fields = attrgetter(*AsyncJob.__slots__)
@@ -247,6 +249,11 @@ class FakeTickets:
         self._check()
         return self.stored.get(ticket_hash)
 
+    def take(self, ticket_hash: str) -> Ticket | None:
+        self._check()
+        found = self.stored.get(ticket_hash)
+        return None if found is None or found.connection_ends_at is None else self.stored.pop(ticket_hash)
+
     def _check(self) -> None:
         if self.is_down:
             raise Unavailable("The table is down.")
@@ -280,6 +287,78 @@ class FakeWebhooks:
         self.calls += 1
         if self.failures:
             raise self.failures.popleft()
+
+
+@dataclass
+class FakeWatchers:
+    """`Watchers` in dictionaries. Every call fails while `is_down`."""
+
+    connections: dict[str, Connection] = field(default_factory=dict)
+    entries: dict[Topic, dict[str, datetime]] = field(default_factory=dict)
+    is_down: bool = False
+
+    def open(self, connection: Connection) -> None:
+        self._check()
+        self.connections[connection.connection_id] = connection
+
+    def connection(self, connection_id: str) -> Connection | None:
+        self._check()
+        return self.connections.get(connection_id)
+
+    def close(self, connection_id: str) -> None:
+        self._check()
+        if (connection := self.connections.pop(connection_id, None)) is not None:
+            for text in connection.watches:
+                self.forget(connection_id, Topic.parse(text))
+
+    def watch(self, connection: Connection, topic: Topic, now: datetime) -> bool:
+        self._check()
+        if (known := self.connections.get(connection.connection_id)) is None:
+            return True
+        entries = self.entries.setdefault(topic, {})
+        others = [each for each, until in entries.items() if until > now and each != connection.connection_id]
+        if len(others) >= MAX_WATCHERS:
+            return False
+        entries[connection.connection_id] = connection.ends_at
+        self.connections[connection.connection_id] = replace(known, watches=known.watches | {topic.text})
+        return True
+
+    def unwatch(self, connection: Connection, topic: Topic) -> None:
+        self.forget(connection.connection_id, topic)
+        if (known := self.connections.get(connection.connection_id)) is not None:
+            self.connections[connection.connection_id] = replace(known, watches=known.watches - {topic.text})
+
+    def of(self, topics: Collection[Topic], now: datetime) -> Mapping[Topic, Collection[str]]:
+        self._check()
+        found = {topic: [each for each, until in self.entries.get(topic, {}).items() if until > now] for topic in topics}
+        return {topic: connections for topic, connections in found.items() if connections}
+
+    def forget(self, connection_id: str, topic: Topic) -> None:
+        self._check()
+        self.entries.get(topic, {}).pop(connection_id, None)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The table is down.")
+
+
+@dataclass
+class FakeConnections:
+    """`Connections` that keep what they are sent, by connection. Those in `gone` and `throttled` get nothing."""
+
+    sent: dict[str, list[Any]] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    gone: set[str] = field(default_factory=set)
+    throttled: set[str] = field(default_factory=set)
+
+    def post(self, connection_id: str, text: str) -> Posted:
+        self.order.append(connection_id)
+        if connection_id in self.gone:
+            return Posted.GONE
+        if connection_id in self.throttled:
+            return Posted.DROPPED
+        self.sent.setdefault(connection_id, []).append(json.loads(text))
+        return Posted.SENT
 
 
 @dataclass

@@ -36,6 +36,8 @@ OPENAPI = "GET /api/v1/openapi.json"
 TICKET = "POST /api/v1/tickets"
 TICKET_JOB = "GET /api/v1/tickets/jobs/{asyncJobId}"
 TICKET_RESULT = "GET /api/v1/tickets/jobs/{asyncJobId}/result"
+SOCKET_URL = "wss://socket.example/v1"
+ASYNCAPI = "GET /api/v1/asyncapi.json"
 ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
 _SAMPLES = {

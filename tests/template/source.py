@@ -58,15 +58,12 @@ def variables(made: Mapping[str, str]) -> dict[str, str]:
 
     And the memory, which Lambda gives each function: as much as limits no process of the tests.
     """
-    values = {name: str(parameter["Default"]) for name, parameter in template()["Parameters"].items()} | dict(made)
     functions = [
         template()["Globals"]["Function"],
         *(found["Properties"] for found in resources("AWS::Serverless::Function").values()),
     ]
     given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
-    named = {
-        name: value if isinstance(value, str) else values[value["Ref"]] for found in given for name, value in found.items()
-    }
+    named = {name: str(resolved(value, made)) for found in given for name, value in found.items()}
     return named | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(1 << 20)}
 
 
@@ -79,7 +76,9 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "Fn::Or": lambda *conditions: any(conditions),
     "Fn::Select": lambda index, items: items[index],
     "Fn::Split": lambda separator, text: text.split(separator),
-    "Fn::Sub": lambda text, names: functools.reduce(lambda done, name: done.replace(f"${{{name}}}", names[name]), names, text),
+    "Fn::Sub": lambda text, *names: functools.reduce(
+        lambda done, name: done.replace(f"${{{name}}}", names[0][name]), names[0] if names else (), text
+    ),
 }
 
 
@@ -99,6 +98,8 @@ def resolved(value: Any, parameters: Mapping[str, str] | None = None) -> Any:
             return resolve(template()["Conditions"][argument])
         if name not in _FUNCTIONS:
             return {key: resolve(each) for key, each in node.items()}
+        if isinstance(argument, str):
+            argument = [argument]
         if name == "Fn::If":
             argument = [{"Condition": argument[0]}, *argument[1:]]
         return _FUNCTIONS[name](*map(resolve, argument))

@@ -7,31 +7,27 @@ from typing import Any
 
 import pytest
 
-from local.invoke import function_of, kind_of
+from local.invoke import function_of, functions_by_kind, kind_of
 from tests.support.events import FOLDER, sample
-from tests.template.source import resources
+from tests.template.source import template
 
 EVENTS = sorted(file.stem for file in FOLDER.glob("*.json"))
-SOURCES = {
-    kind_of(source): name
-    for name, function in resources("AWS::Serverless::Function").items()
-    for source in function["Properties"].get("Events", {}).values()
-}
+SOURCES = functions_by_kind(template()["Resources"])
 
 
 def function_with(event: dict[str, Any]) -> str:
-    return function_of(event, resources("AWS::Serverless::Function"))
+    return function_of(event, template()["Resources"])
 
 
 def test_each_route_and_source_has_one_event() -> None:
     # The event of HEAD is that of GET but for its method.
-    kinds = Counter(_kind(sample(name)) for name in EVENTS)
+    kinds = Counter(kind_of(sample(name)) for name in EVENTS)
     assert kinds == dict.fromkeys((kind for kind in SOURCES if not kind.startswith("HEAD ")), 1)
 
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_function_of_an_event_is_the_one_with_its_source(name: str) -> None:
-    assert function_with(sample(name)) == SOURCES[_kind(sample(name))]
+    assert function_with(sample(name)) == SOURCES[kind_of(sample(name))]
 
 
 @pytest.mark.parametrize("name", [name for name in EVENTS if "routeKey" in sample(name)])
@@ -51,8 +47,3 @@ def test_http_event_names_its_route_everywhere(name: str) -> None:
 def test_readme_lists_every_event() -> None:
     text = (FOLDER / "README.md").read_text()
     assert [name for name in EVENTS if f"`{name}.json`" not in text] == []
-
-
-def _kind(event: dict[str, Any]) -> str:
-    kind: str = event.get("routeKey") or event.get("source") or event["Records"][0]["eventSource"]
-    return kind

@@ -153,6 +153,7 @@ def test_expected_alarms_exist() -> None:
         "WorkerErrorsAlarm",
         "SweeperErrorsAlarm",
         "StreamErrorsAlarm",
+        "SocketErrorsAlarm",
         "StreamFailuresAlarm",
         "ChangesSkippedAlarm",
     }

@@ -17,12 +17,14 @@ import pytest
 from botocore.session import Session
 
 from asyncjobs import log
+from asyncjobs.aws import dynamodb_watchers
 from asyncjobs.aws.dynamodb_history import _key as history_key
 from asyncjobs.aws.dynamodb_tickets import _key as ticket_key
 from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, to_item, wait_slots_key, webhooks_key
 from asyncjobs.aws.log_lines import NAMESPACE
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.job import (
+    DEADLINE_EXCEEDED,
     DELIVERY,
     GRACE,
     MAX_ATTEMPTS_LIMIT,
@@ -31,10 +33,12 @@ from asyncjobs.core.job import (
     SWEEP_INTERVAL,
     WORKER_LOST,
     Priority,
+    Result,
     Status,
 )
 from asyncjobs.core.message import DELIVERIES
 from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
+from asyncjobs.core.watch import Topic
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.dialects.api import ROUTE
 from asyncjobs.http.query_routes import QUERIES
@@ -48,9 +52,13 @@ from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.settings import Settings
 from tests.conftest import ROUTES_OF_JOB_TYPES
 from tests.support.factories import new_job
+from tests.support.stream import record_of
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
-FUNCTIONS = ["SubmitFunction", "StatusFunction", "DialectsFunction", "WorkerFunction", "SweeperFunction", "StreamFunction"]
+FUNCTIONS = [
+    *("SubmitFunction", "StatusFunction", "DialectsFunction"),
+    *("WorkerFunction", "SweeperFunction", "StreamFunction", "SocketFunction"),
+]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 QUEUES = {"HighQueue": "HighConcurrency", "Queue": "StandardConcurrency", "LowQueue": "LowConcurrency"}
 """The queue of each priority, and the parameter for the number of its concurrent jobs."""
@@ -61,6 +69,8 @@ OPEN = {
     "HEAD /api/v1/health",
     "GET /api/v1/openapi.json",
     "HEAD /api/v1/openapi.json",
+    "GET /api/v1/asyncapi.json",
+    "HEAD /api/v1/asyncapi.json",
     # It has a worker token, which the function checks: see tests/deployed/security.
     "PATCH /api/v1/jobs/{asyncJobId}/report",
     # So do these check a ticket.
@@ -378,9 +388,10 @@ def test_sweeper_runs_as_often_as_the_leases_assume() -> None:
 # ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stream_event(*, webhooks: bool = False) -> dict[str, Any]:
+def stream_event(*, webhooks: bool = False, **conditions: bool) -> dict[str, Any]:
+    """Return the mapping of the stream, by default without anything that follows each change."""
     (event,) = events("StreamFunction", "DynamoDB")
-    found: dict[str, Any] = chosen(event, WithWebhooks=webhooks)
+    found: dict[str, Any] = chosen(event, **{"EachChange": False, "WithWebhooks": webhooks, **conditions})
     return {**found, "FilterCriteria": {"Filters": [each for each in found["FilterCriteria"]["Filters"] if each]}}
 
 
@@ -393,15 +404,84 @@ def test_stream_function_receives_each_numbered_change_of_a_job_with_webhooks_bu
     assert stream_event(webhooks=True)["MaximumBatchingWindowInSeconds"] == 1
 
 
-def test_stream_function_receives_only_completed_and_failed_jobs() -> None:
-    (pattern,) = [json.loads(found["Pattern"]) for found in stream_event()["FilterCriteria"]["Filters"]]
-    before, after = (pattern["dynamodb"][image]["status"]["S"] for image in ("OldImage", "NewImage"))
-    assert pattern["eventName"] == ["MODIFY"]
-    assert set(before) == {status for status in Status if not status.is_finished}
-    assert set(after) == {status for status in Status if status.is_finished} - {Status.CANCELLED}
+def passes(record: dict[str, Any], **conditions: bool) -> bool:
+    """Return whether the mapping's filter passes the record, by the rules of Lambda that the filter uses."""
+    patterns = [json.loads(found["Pattern"]) for found in stream_event(**conditions)["FilterCriteria"]["Filters"] if found]
+    return any(matches(record, pattern) for pattern in patterns)
+
+
+def matches(value: Any, pattern: Any) -> bool:
+    if isinstance(pattern, dict):
+        return all(matches(value.get(name) if isinstance(value, dict) else None, part) for name, part in pattern.items())
+    return any(
+        value is not None and (value not in part["anything-but"] if "anything-but" in part else part == {"exists": True})
+        if isinstance(part, dict)
+        else value == part
+        for part in pattern
+    )
+
+
+NEW = new_job()
+RUNNING = NEW.claimed(by="w", now=NEW.created_at, lease_until=NEW.created_at)
+ENDS = {
+    Status.COMPLETED: RUNNING.completed(now=NEW.created_at, result=Result(text="1")),
+    Status.FAILED: RUNNING.failed(now=NEW.created_at, error=DEADLINE_EXCEEDED),
+    Status.CANCELLED: NEW.cancelled(now=NEW.created_at),
+}
+
+
+def test_stream_function_receives_only_completed_and_failed_jobs_if_nothing_follows_each_change() -> None:
+    assert {status for status, job in ENDS.items() if passes(record_of(RUNNING, job))} == {Status.COMPLETED, Status.FAILED}
+    assert {status for status, job in ENDS.items() if passes(record_of(NEW, job))} == {Status.COMPLETED, Status.FAILED}
+    assert not passes(record_of(None, NEW))
+    assert not passes(record_of(NEW, RUNNING))
+    assert not passes(record_of(ENDS[Status.COMPLETED], ENDS[Status.COMPLETED]))
+
+
+def test_stream_function_receives_each_change_of_a_job_if_something_follows_it() -> None:
+    writes = [(None, NEW), (NEW, RUNNING), *((RUNNING, job) for job in ENDS.values())]
+    assert all(passes(record_of(*jobs), EachChange=True) for jobs in writes)
+    removed = record_of(RUNNING, RUNNING)
+    del removed["dynamodb"]["NewImage"]
+    assert not passes(removed, EachChange=True)
+
+
+def test_stream_function_receives_no_item_of_another_kind() -> None:
+    for name, key in KEYS.items():
+        if name != "job":
+            image = {"pk": {"S": key}, "seq": {"N": "1"}, "revision": {"N": "1"}}
+            record = {"eventName": "MODIFY", "dynamodb": {"Keys": {"pk": {"S": key}}, "OldImage": image, "NewImage": image}}
+            assert not passes(record, EachChange=True)
+
+
+def test_job_of_an_earlier_release_counts_when_it_ends() -> None:
+    ends = record_of(RUNNING, ENDS[Status.COMPLETED])
+    del ends["dynamodb"]["NewImage"]["seq"]
+    assert passes(ends, EachChange=True)
+
+
+def test_stream_is_that_of_the_jobs_and_has_both_images() -> None:
     assert stream_event()["Stream"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
-    assert set(pattern["dynamodb"]) <= {"OldImage", "NewImage"}
     assert properties("Table")["StreamSpecification"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
+
+
+def test_each_change_is_followed_without_delay_and_otherwise_batches_are_gathered() -> None:
+    live, gathered = stream_event(EachChange=True), stream_event()
+    assert (live["MaximumBatchingWindowInSeconds"], gathered["MaximumBatchingWindowInSeconds"]) == (0, 60)
+    assert (live["BatchSize"], gathered["BatchSize"]) == (100, 1000)
+    # Durations are gathered in one of the two places.
+    assert properties("StreamFunction")["Environment"]["Variables"]["HISTORY_PAUSE_SECONDS"] == {
+        "Fn::If": ["EachChange", "60", "0"]
+    }
+    assert properties("StreamFunction")["Timeout"] >= 60
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [({}, True), ({"WebSocket": "OFF"}, False)],
+)
+def test_each_change_is_followed_only_for_an_option(parameters: dict[str, str], expected: bool) -> None:
+    assert resolved(template()["Conditions"]["EachChange"], parameters) is expected
 
 
 def test_stream_function_reports_what_failed() -> None:
@@ -773,6 +853,7 @@ ACTIONS = {
     "put_object_tagging": "s3:PutObjectTagging",
     "get_object_tagging": "s3:GetObjectTagging",
     "generate_presigned_url": "s3:GetObject",
+    "post_to_connection": "execute-api:ManageConnections",
 }
 """The permission for each client method."""
 
@@ -796,8 +877,13 @@ OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
     "WorkerFunction": {"dynamodb:PutItem"},
-    "StreamFunction": {"dynamodb:BatchGetItem", "sqs:SendMessage"},
     "DialectsFunction": {"sqs:GetQueueAttributes"},
+    "StreamFunction": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem",
+        "execute-api:ManageConnections",
+        "sqs:SendMessage",
+    },
 }
 """Permissions that a function has only with an option."""
 
@@ -810,6 +896,7 @@ CLASSES = {
         ("service/submit", "SubmitPipeline"),
         ("service/sender", "Sender"),
         ("service/webhooks", "WebhookCommands"),
+        ("push/tickets", "TicketIssuer"),
         ("limits/admission", "Admission"),
         ("limits/backlog", "Backlog"),
         ("limits/locks", "Locks"),
@@ -850,7 +937,12 @@ CLASSES = {
         ("push/delivery", "Deliverer"),
     ],
     "SweeperFunction": [("worker/sweeper", "_Run"), ("limits/locks", "Locks"), ("limits/backlog", "Backlog")],
-    "StreamFunction": [("push/durations", "DurationAggregator"), ("push/webhooks", "WebhookConsumer")],
+    "StreamFunction": [
+        ("push/durations", "DurationAggregator"),
+        ("push/webhooks", "WebhookConsumer"),
+        ("push/watchers", "WatcherPushes"),
+    ],
+    "SocketFunction": [("push/subscriptions", "Subscriptions")],
 }
 """The classes that a function runs, over the adapters."""
 
@@ -860,6 +952,9 @@ ADAPTERS = {
     "_queue": ("aws/sqs", "SqsQueue"),
     "_objects": ("aws/s3", "S3Objects"),
     "_webhooks": ("aws/dynamodb_webhooks", "DynamoWebhooks"),
+    "_tickets": ("aws/dynamodb_tickets", "DynamoTickets"),
+    "_watchers": ("aws/dynamodb_watchers", "DynamoWatchers"),
+    "_connections": ("aws/websocket", "WebSocketConnections"),
 }
 
 RESOURCES = {
@@ -931,6 +1026,13 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:PutItem": "Table",
     },
+    "SocketFunction": {
+        "dynamodb:GetItem": "Table",
+        "dynamodb:BatchGetItem": "Table",
+        "dynamodb:PutItem": "Table",
+        "dynamodb:UpdateItem": "Table",
+        "dynamodb:DeleteItem": "Table",
+    },
 }
 
 
@@ -975,7 +1077,8 @@ def role(function: str) -> dict[str, Any]:
 
 
 OPTIONS = dict.fromkeys(
-    ("WithWebhooks", "WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "Traced", "OwnKey"), False
+    ("WithWebhooks", "WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "WithSocket", "Traced", "OwnKey"),
+    False,
 )
 """The conditions of a role's optional statements, as they are without any option."""
 
@@ -1044,6 +1147,9 @@ KEYS = {
     "durations": history_key("text.search")["pk"]["S"],
     "ticket": ticket_key("0" * 32)["pk"]["S"],
     "webhooks": webhooks_key("alice")["pk"]["S"],
+    "connection": dynamodb_watchers._connection_key("JKJaXcPLvHcCESA=")["pk"]["S"],
+    "watchers": dynamodb_watchers._topic_key(Topic("alice").text)["pk"]["S"],
+    "filter": dynamodb_watchers._FILTER_KEY["pk"]["S"],
 }
 """A key of each kind of item in the table."""
 
@@ -1065,6 +1171,13 @@ ITEMS = {
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
     "StreamFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
+    "SocketFunction": {
+        "GetItem": {"job", "connection", "filter"},
+        "BatchGetItem": {"job"},
+        "PutItem": {"connection"},
+        "UpdateItem": {"connection", "watchers", "filter"},
+        "DeleteItem": {"connection", "ticket"},
+    },
 }
 """The kinds of items that each function may touch, by action."""
 
@@ -1184,6 +1297,28 @@ COUNTS_MESSAGES = {"Action": "sqs:GetQueueAttributes", "Resource": [{"Fn::GetAtt
             ],
         ),
         ("WithQueueDepth", "Status", [COUNTS_MESSAGES]),
+        (
+            "WithSocket",
+            "Stream",
+            [
+                {
+                    "Action": "dynamodb:BatchGetItem",
+                    "Resource": {"Fn::GetAtt": ["Table", "Arn"]},
+                    "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["F#*", "V#*"]}},
+                },
+                {
+                    "Action": "dynamodb:UpdateItem",
+                    "Resource": {"Fn::GetAtt": ["Table", "Arn"]},
+                    "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["V#*"]}},
+                },
+                {
+                    "Action": "execute-api:ManageConnections",
+                    "Resource": {
+                        "Fn::Sub": "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${SocketApi}/v1/POST/@connections/*"
+                    },
+                },
+            ],
+        ),
     ],
 )
 def test_option_allows_its_function_to_count_and_no_other(option: str, function: str, statements: list[Any]) -> None:
@@ -1358,7 +1493,7 @@ def test_outputs_are_those_the_local_stack_reads() -> None:
 def test_each_output_refers_to_a_resource() -> None:
     for name, output in template()["Outputs"].items():
         value = output["Value"]
-        target = value.get("Ref") or value.get("Fn::GetAtt", re.findall(r"\{(\w+)\}", str(value)))[0]
+        target = value.get("Ref") or value.get("Fn::GetAtt", re.findall(r"\{(\w+)", str(value)))[0]
         assert output.get("Condition") == resource(target).get("Condition"), name
 
 

@@ -17,6 +17,8 @@ WITHOUT_UNIT_TEST = {
     "aws/dynamodb_history.py": "tests/adapters/test_history.py",
     "aws/dynamodb_jobs.py": "tests/adapters/test_store.py",
     "aws/dynamodb_tickets.py": "tests/adapters/test_tickets.py",
+    "aws/dynamodb_watchers.py": "tests/adapters/test_watchers.py",
+    "aws/websocket.py": "tests/adapters/test_connections.py",
     "aws/dynamodb_webhooks.py": "tests/adapters/test_webhooks.py",
     "aws/s3.py": "tests/adapters/test_objects.py",
     "aws/sqs.py": "tests/adapters/test_queue.py",

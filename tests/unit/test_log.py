@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [*(ROOT / "layers/asyncjobs/asyncjobs").rglob("*.py"), *(ROOT / "functions").rglob("*.py")]
 ERRORS = {name for name in LEVELS if name.endswith(("_FAILED", "_MALFORMED", "_UNREADABLE", "_SKIPPED", "LOCATION_REFUSED"))}
 WARNINGS = {
-    name for name in LEVELS if name.endswith(("_RETRIED", "_FENCED", "_DEFERRED", "_REPLACED", "_UNAVAILABLE", "_DISABLED"))
+    name
+    for name in LEVELS
+    if name.endswith(("_RETRIED", "_FENCED", "_DEFERRED", "_REPLACED", "_UNAVAILABLE", "_DISABLED", "_DROPPED"))
 }
 
 

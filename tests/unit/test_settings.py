@@ -35,6 +35,9 @@ ENVIRONMENT = {
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
     "WEBHOOKS": "ON",
     "DIALECTS": "daemon,acme",
+    "WEB_SOCKET": "ON",
+    "SOCKET_URL": "wss://socket.example/v1",
+    "HISTORY_PAUSE_SECONDS": "60",
     "PATH": "/bin",
 }
 EXPECTED = {
@@ -65,6 +68,9 @@ EXPECTED = {
     "max_wait": timedelta(seconds=10),
     "max_waits": 3,
     "shows_queue_depth": True,
+    "has_socket": True,
+    "socket_url": "wss://socket.example/v1",
+    "history_pause": timedelta(minutes=1),
 }
 SETTINGS = [name for name, value in vars(Settings).items() if isinstance(value, property)]
 

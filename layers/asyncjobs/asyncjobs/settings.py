@@ -125,6 +125,21 @@ class Settings:
         return int(self._read("MAX_WAITS_PER_OWNER"))
 
     @property
+    def history_pause(self) -> timedelta:
+        """How long durations are gathered before they are written: 0 if the batches of the stream are gathered themselves."""
+        return timedelta(seconds=int(self._read("HISTORY_PAUSE_SECONDS")))
+
+    @property
+    def has_socket(self) -> bool:
+        """Whether the WebSocket API accepts connections."""
+        return self._read("WEB_SOCKET") == "ON"
+
+    @property
+    def socket_url(self) -> str:
+        """The URL of the WebSocket API; empty when it is off."""
+        return self._read("SOCKET_URL")
+
+    @property
     def shows_queue_depth(self) -> bool:
         """Whether a pending job shows how many messages wait in its queue."""
         return self._read("TELL_QUEUE_DEPTH") == "true"

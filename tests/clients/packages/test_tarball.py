@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncjobs.jobtypes.catalog import openapi_path
+from asyncjobs.jobtypes.catalog import OPENAPI, document_path
 from tests.support.node import CLIENT, node, npm, package, tsc
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_package_is_used_from_an_empty_folder(installed: Path) -> None:
 
 def test_typescript_checks_a_program_by_the_types_of_the_deployment(installed: Path) -> None:
     generator = package("openapi-typescript") / "bin" / "cli.js"
-    node(generator, openapi_path(), "--output", installed / "api.ts", "--default-non-nullable=false", cwd=installed)
+    node(generator, document_path(OPENAPI), "--output", installed / "api.ts", "--default-non-nullable=false", cwd=installed)
     (installed / "typed.ts").write_text(TYPED)
     options = ("--strict", "--noEmit", "--module", "nodenext", "--target", "es2022", "--lib", "es2022,dom,dom.asynciterable")
     assert tsc(*options, "typed.ts", cwd=installed) == ""

@@ -25,7 +25,7 @@ def test_every_answer_has_the_security_headers(alice: Caller, call: Call, accept
     """RFC 9111 5.2.2.5, RFC 6797 6.1."""
     answer = alice.http.request(call.method, call.path(), headers={"accept": accept})
     assert EVERY_ANSWER.items() <= answer.headers.items()
-    is_the_document = call.template == "/openapi.json" and answer.is_success
+    is_the_document = call.template in ("/openapi.json", "/asyncapi.json") and answer.is_success
     assert answer.headers["cache-control"] == ("public, max-age=300" if is_the_document else "no-store")
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.jobtypes.catalog import openapi_path
+from asyncjobs.jobtypes.catalog import OPENAPI, document_path
 from tests.deployed.openapi.generators import OPENAPI_TYPESCRIPT, REDOCLY, TYPESCRIPT, npx, python_client
 
-DOCUMENT = openapi_path()
+DOCUMENT = document_path(OPENAPI)
 USAGE = Path(__file__).with_name("usage.ts")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import uuid
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -12,16 +13,21 @@ import pytest
 
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.dynamodb_tickets import DynamoTickets
+from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.core.job import AsyncJob, Priority
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.rate import SubmitRate
+from asyncjobs.core.watch import Connection, Topic
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.waits import WaitSlots
+from asyncjobs.push.subscriptions import Subscriptions
+from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
@@ -216,3 +222,52 @@ def test_free_lock_costs_three_write_units_and_up_to_four_read_units(
     assert bill.calls == {"GetItem": reads, "PutItem": 1, "UpdateItem": 2 + 1, "Query": 1, "SendMessage": 1}
     assert bill.table == reads + 3 + 1
     assert bill.indexes == {"waiting": 2 + 0.5, "due": 2, "byOwner": 1}
+
+
+@pytest.fixture
+def watched(stack: LocalStack, outputs: Outputs, bill: Bill) -> tuple[DynamoStore, DynamoTickets, DynamoWatchers]:
+    """Return the adapters of the WebSocket API over the stack's table."""
+    dynamodb = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    return (
+        DynamoStore(outputs.table_name, dynamodb),
+        DynamoTickets(outputs.table_name, dynamodb),
+        DynamoWatchers(outputs.table_name, dynamodb),
+    )
+
+
+def test_session_of_a_watcher_costs_eight_write_units_and_five_read_units(
+    service: tuple[Commands, Executor], watched: tuple[DynamoStore, DynamoTickets, DynamoWatchers], bill: Bill
+) -> None:
+    job = run_one(service, SubmitRequest(job_type="sample.returns", input={}), key="watched")
+    store, tickets, watchers = watched
+    issuer = TicketIssuer(store=store, tickets=tickets, clock=utc_now)
+    subscriptions = Subscriptions(store=store, tickets=tickets, watchers=watchers, clock=utc_now)
+    bill.clear()
+    ticket = issuer.issue(OWNER, [job.async_job_id], for_a_connection=True).text
+    assert (bill.calls, bill.table) == ({"GetItem": 1, "PutItem": 1}, 2)
+    subscriptions.connect("costs=", ticket)
+    subscriptions.watch_job("costs=", job.async_job_id, 0)
+    subscriptions.disconnect("costs=")
+    # The filter's write is one for all watchers of a group within five minutes.
+    assert bill.calls == {"GetItem": 1 + 4, "PutItem": 1 + 1, "DeleteItem": 2, "UpdateItem": 3 + 1}
+    assert 12 <= bill.table <= 8 + 5
+
+
+def test_change_of_a_job_that_nobody_watches_costs_a_read_unit_and_a_watched_one_two(
+    watched: tuple[DynamoStore, DynamoTickets, DynamoWatchers], bill: Bill
+) -> None:
+    watchers, now = watched[2], utc_now()
+    # Groups of topics that other tests watch are read, too.
+    topics = [Topic(OWNER, str(uuid.uuid4()), now) for _ in range(100)]
+    topics = [topic for topic in topics if not watchers.of([topic], now) and bill.calls.pop("BatchGetItem") == 1]
+    bill.clear()
+    assert watchers.of(topics, now) == {}
+    assert bill.calls == {"BatchGetItem": 1}
+    connection = Connection("costs=", OWNER, None, now + timedelta(minutes=1))
+    watchers.open(connection)
+    watchers.watch(connection, topics[0], now)
+    bill.clear()
+    assert watchers.of(topics[:1], now) == {topics[0]: ["costs="]}
+    # Each reads one item of less than 4 KB: the engine does not report the capacity of a batch.
+    assert bill.calls == {"BatchGetItem": 2}
+    watchers.close("costs=")

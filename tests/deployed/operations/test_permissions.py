@@ -28,7 +28,7 @@ def handler(calls, context):
 
 def outcome(service, method, parameters):
     try:
-        getattr(boto3.client(service), method)(**parameters)
+        getattr(boto3.client(service, endpoint_url=parameters.pop("endpoint_url", None)), method)(**parameters)
     except Exception as error:
         return getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
 '''
@@ -110,6 +110,17 @@ ALLOWED = {
         "sqs:SendMessage deliveries",
         "dynamodb:GetItem durations",
         "dynamodb:PutItem durations",
+        "dynamodb:BatchGetItem filter",
+        "dynamodb:BatchGetItem watchers",
+        "dynamodb:UpdateItem watchers",
+        "execute-api:ManageConnections",
+    },
+    "SocketFunction": {
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "connection", "filter")),
+        "dynamodb:BatchGetItem job",
+        "dynamodb:PutItem connection",
+        *(f"dynamodb:UpdateItem {kind}" for kind in ("connection", "watchers", "filter")),
+        *(f"dynamodb:DeleteItem {kind}" for kind in ("connection", "ticket")),
     },
 }
 """The calls that a function may make, of `calls`."""
@@ -145,6 +156,9 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "durations": "D#none",
         "ticket": "T#none",
         "webhooks": "H#nobody",
+        "connection": "C#none",
+        "watchers": "V#O#nobody",
+        "filter": "F#none",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
@@ -216,6 +230,15 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
             "lambda",
             "invoke",
             {"FunctionName": physical("WorkerFunction"), "InvocationType": "DryRun"},
+        ),
+        "execute-api:ManageConnections": (
+            "apigatewaymanagementapi",
+            "post_to_connection",
+            {
+                "endpoint_url": f"{outputs.endpoint_url}/_aws/execute-api/{physical('SocketApi')}/v1",
+                "ConnectionId": "none",
+                "Data": "none",
+            },
         ),
         "lambda:ListFunctions": ("lambda", "list_functions", {}),
         "iam:ListRoles": ("iam", "list_roles", {}),

@@ -29,7 +29,7 @@ from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.factories import NOW, job_types_of
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
-from tests.support.http_events import SUBMIT, WEBHOOKS, Answer, http_event
+from tests.support.http_events import SOCKET_URL, SUBMIT, WEBHOOKS, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
 
 LONG = timedelta(minutes=15)
@@ -65,7 +65,9 @@ class World:
             max_retention=timedelta(days=30),
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
-                lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+                lambda: ticket_handlers(
+                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock), socket_url=SOCKET_URL
+                ),
                 lambda: webhook_handlers(about_webhooks, self.clock),
             ),
         )

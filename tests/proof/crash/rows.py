@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from asyncjobs.jobtypes.decorator import GENERIC
 from tests.proof.crash import crashpoints, faults
@@ -427,6 +429,35 @@ def has_a_ticket(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def is_watched(row: Row, cell: Cell) -> None:
+    """Check that a watch, or a ping, is answered or is not, and that the next one shows the job's state."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    seq = cell.caller.job(cell.job_id).json()["seq"]
+    with cell.caller.connection(cell.job_id) as connection:
+
+        def send(**message: Any) -> dict[str, Any]:
+            connection.send(json.dumps(message))
+            # The gateway answers for a function that was killed, and not in JSON.
+            text = str(connection.recv(timeout=120))
+            found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
+            return found
+
+        watch = {"action": "watch", "asyncJobId": cell.job_id}
+        message = {"action": "ping"} if "ping" in row.purpose else watch
+        if message is not watch:
+            assert send(**watch)["type"] == "watching"
+        cell.arm()
+        answer = send(**message)
+        if cell.fault.kills:
+            assert answer.get("type") not in ("watching", "pong"), answer
+        elif cell.fault.gives_up:
+            assert answer["problem"]["code"] == "UNAVAILABLE", answer
+        assert send(**watch)["snapshot"]["seq"] == seq
+        assert send(action="ping")["seqs"] == {cell.job_id: seq}
+    row.ends(cell)
+
+
 def is_listed(row: Row, cell: Cell) -> None:
     cell.is_accepted(replayed=False)
     cell.is_finished()
@@ -670,6 +701,8 @@ ROWS = (
     Row("the stream's reader sends a delivery", _SEND_ALL, "send_all < WebhookConsumer._send", is_delivered, own_user=True),
     Row("a query reads the job", _GET, "get < Queries.job", is_read),
     Row("a new ticket reads the job", _GET, "get < TicketIssuer._created", has_a_ticket),
+    Row("a watch reads the job", _GET, "get < Subscriptions._job", is_watched),
+    Row("a ping reads the watched jobs", _BATCH_GET, "get_all < Subscriptions.ping", is_watched),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row(

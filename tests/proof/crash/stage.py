@@ -9,8 +9,8 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +19,7 @@ import boto3
 import httpx
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from websockets.sync.client import ClientConnection, connect
 
 from local import process, users
 from local.process import REGION, Engine
@@ -73,6 +74,13 @@ class Caller:
 
     def job_by_ticket(self, job_id: str, ticket: str) -> httpx.Response:
         return self._ask("GET", f"/tickets/jobs/{job_id}", headers={"authorization": f"Bearer {ticket}"})
+
+    @contextmanager
+    def connection(self, job_id: str) -> Iterator[ClientConnection]:
+        """Open a connection of the WebSocket API for the job."""
+        ticket = self._ask("POST", "/tickets", json={"jobs": [job_id], "use": "connect"}).raise_for_status().json()
+        with connect(ticket["url"], proxy=None, open_timeout=120) as connection:
+            yield connection
 
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")

@@ -8,12 +8,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tests.proof.model import lock, tracked
+from tests.proof.model import lock, tracked, watch
 from tests.proof.model.explore import Finding, Model, explore
 from tests.proof.model.lock import Lock
 from tests.proof.model.protocol import Protocol
 from tests.proof.model.state import Flaw, Setting
 from tests.proof.model.tracked import Tracked
+from tests.proof.model.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def outside(flaw: tracked.Flaw, breaks: str, **changes: Any) -> Variant:
     return Variant(flaw.value, Tracked(tracked.Setting(flaw=flaw, **changes)), breaks)
 
 
+def watched(flaw: watch.Flaw, breaks: str = "L1") -> Variant:
+    """Return the watcher of a job with a mistake."""
+    return Variant(flaw.value, Watch(watch.Setting(flaw=flaw)), breaks)
+
+
 BUILT = (
     Variant("two submits, a cancel, two crashes, two lost answers", Protocol(Setting(crashes=2, lost_answers=2))),
     Variant("two simultaneous submits, a cancel, a crash, a lost answer", Protocol(Setting(callers=2))),
@@ -88,6 +94,7 @@ BUILT = (
         "the lock, else a refusal, a crash",
         Lock(lock.Setting(deliveries=(0, 1), rejects=True, faults=0, cancels=0, retries=0)),
     ),
+    Variant("a new watcher, three changes, another connection that is closed, a crash", Watch(watch.Setting())),
 )
 """The behavior of the product."""
 
@@ -139,6 +146,11 @@ MISTAKES = (
     unlocked(lock.Flaw.OWNER_NOT_COMPARED),
     unlocked(lock.Flaw.OWNER_WITHOUT_GEN, cancels=1, retries=1),
     unlocked(lock.Flaw.FREED_UNSEEN, cancels=1, retries=1),
+    watched(watch.Flaw.READS_FIRST),
+    watched(watch.Flaw.FILTER_LAST),
+    watched(watch.Flaw.ASKS_BEFORE_THE_CHANGE),
+    watched(watch.Flaw.FORGETS_ANOTHER),
+    watched(watch.Flaw.PUSHES_FIRST, "W1"),
 )
 """Mistakes that the protocol does not make. The trace of each shows the reason."""
 

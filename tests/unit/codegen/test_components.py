@@ -15,7 +15,7 @@ from asyncjobs.http.render import job_body, job_type_body
 from asyncjobs.jobtypes import catalog
 from tests.support.factories import NOW, job_type, new_job, running_job
 
-DOCUMENT = json.loads(catalog.openapi_path().read_text())
+DOCUMENT = json.loads(catalog.document_path(catalog.OPENAPI).read_text())
 
 
 def faults(name: str, value: Any) -> list[str]:

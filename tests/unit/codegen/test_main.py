@@ -9,14 +9,14 @@ import pytest
 from asyncjobs.codegen import openapi
 from asyncjobs.codegen.__main__ import main
 from asyncjobs.codegen.collect import collect
-from asyncjobs.jobtypes.catalog import openapi_path
+from asyncjobs.jobtypes.catalog import OPENAPI, document_path
 from tests.unit.conftest import JOB, JobsPackage
 
 FILES = ["catalog.json", "openapi.json"]
 
 
 def test_committed_openapi_document_is_current() -> None:
-    assert openapi_path().read_text() == openapi.to_json(openapi.document(collect()))
+    assert document_path(OPENAPI).read_text() == openapi.to_json(openapi.document(collect()))
 
 
 def test_command_writes_both_files_and_then_finds_them_current(jobs_package: JobsPackage) -> None:

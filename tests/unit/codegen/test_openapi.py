@@ -21,7 +21,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from tests.support.factories import job_type
 from tests.template.source import resources
 
-DOCUMENT = json.loads(catalog.openapi_path().read_text())
+DOCUMENT = json.loads(catalog.document_path(catalog.OPENAPI).read_text())
 OWN = [operation for type_ in Catalog.read() for operation in operations_of_job_type(type_)]
 each_operation = pytest.mark.parametrize("operation", [*OPERATIONS, *OWN], ids=lambda operation: operation.route)
 
@@ -125,7 +125,7 @@ def test_names_are_those_of_the_first_release() -> None:
         "issueWorkerToken",
         "createTicket",
         *("createWebhook", "listWebhooks", "deleteWebhook", "rotateWebhook", "testWebhook"),
-        *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi"),
+        *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi", "getAsyncApi"),
         *("getTicketJob", "getTicketJobResult"),
     ]
 

@@ -32,7 +32,7 @@ from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.factories import NOW, OWNER, job_type, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
-from tests.support.http_events import JOBS, REPORT, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
+from tests.support.http_events import JOBS, REPORT, SOCKET_URL, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
 from tests.support.parts import make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
@@ -147,7 +147,9 @@ class InMemoryApi:
             job_types=self.catalog,
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
-                lambda: ticket_handlers(TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)),
+                lambda: ticket_handlers(
+                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock), socket_url=SOCKET_URL
+                ),
                 lambda: webhook_handlers(about_webhooks, self.clock),
             ),
         )

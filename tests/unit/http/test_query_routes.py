@@ -14,7 +14,7 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, Status
 from asyncjobs.core.placement import result_location
-from asyncjobs.jobtypes.catalog import openapi_path
+from asyncjobs.jobtypes import catalog
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
 from tests.support.http_events import HEALTH, JOB, JOBS, OPENAPI, RESULT
@@ -320,9 +320,9 @@ def test_openapi_document_needs_no_token_and_is_the_generated_file(api: InMemory
     del event["requestContext"]["authorizer"]
     answer = api.call(OPENAPI, requestContext=event["requestContext"])
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.body == json.loads(openapi_path().read_text())
+    assert answer.body == json.loads(catalog.document_path(catalog.OPENAPI).read_text())
     assert answer.headers["cache-control"] == "public, max-age=300"
-    assert len(answer.text) < 0.7 * openapi_path().stat().st_size
+    assert len(answer.text) < 0.7 * catalog.document_path(catalog.OPENAPI).stat().st_size
 
 
 def test_openapi_document_is_compressed_for_clients_that_accept_it(api: InMemoryApi) -> None:

@@ -15,7 +15,7 @@ from asyncjobs.codegen.collect import collect
 from asyncjobs.core.errors import StaleCatalog, UnknownJobType
 from asyncjobs.core.job import Priority
 from asyncjobs.jobtypes import catalog
-from asyncjobs.jobtypes.catalog import Catalog, catalog_path, openapi_text, to_json
+from asyncjobs.jobtypes.catalog import OPENAPI, Catalog, catalog_path, document_text, to_json
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from tests.support.factories import job_type, job_types_of
 from tests.template.source import variables
@@ -51,6 +51,7 @@ answers = [
 assert [answer["statusCode"] for answer in answers] == [200, 400], answers
 print(*sorted({name.split(".")[0] for name in sys.modules} & {"pydantic", "pydantic_core", "jobs", "pypdf", "asyncio"}))
 late = {"limits.locks", "limits.admission", "limits.backlog", "tracking.reports", "tracking.worker_token", "http.tracked_routes", "http.webhook_routes", "push.delivery", "core.webhook",
+        "push.tickets", "core.watch", "http.ticket_routes", "http.ticket_query_routes", "aws.dynamodb_tickets",
         "worker.executor", "worker.attempt", "worker.heartbeat"}
 print(*sorted({f"asyncjobs.{name}" for name in late} & sys.modules.keys()))
 assert all(importlib.util.find_spec(f"asyncjobs.{name}") for name in late), "a name in this list is out of date"
@@ -135,7 +136,7 @@ def test_missing_catalog_names_the_command_to_make_it(jobs_package: JobsPackage)
 def test_missing_openapi_document_names_the_command_to_make_it(jobs_package: JobsPackage) -> None:
     jobs_package()
     with pytest.raises(StaleCatalog, match="make catalog"):
-        openapi_text()
+        document_text(OPENAPI)
 
 
 def test_missing_jobs_package_means_a_missing_layer(monkeypatch: pytest.MonkeyPatch) -> None:

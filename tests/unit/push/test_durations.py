@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -97,6 +97,24 @@ def test_batch_that_failed_counts_when_it_arrives_again(aggregator: DurationAggr
     assert history.known == {"sample.returns": Durations.of([3])}
 
 
+def test_job_type_that_was_written_before_a_failure_counts_once(history: FakeHistory) -> None:
+    class Failing(FakeHistory):
+        def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+            if job_type == "b" and self.is_down:
+                raise Unavailable("The table is down.")
+            super().add(job_type, durations, now)
+
+    history = Failing()
+    aggregator = DurationAggregator(history, clock=FakeClock(NOW))
+    batch = changes(completed(3, job_type="a"), completed(8, job_type="b"))
+    history.is_down = True
+    with pytest.raises(Unavailable):
+        aggregator.consume(batch)
+    history.is_down = False
+    aggregator.consume(batch)
+    assert history.known == {"a": Durations.of([3]), "b": Durations.of([8])}
+
+
 def test_differing_clocks_give_no_negative_duration(aggregator: DurationAggregator, history: FakeHistory) -> None:
     aggregator.consume(changes(completed(-0.2)))
     assert history.known == {"sample.returns": Durations.of([0])}
@@ -144,3 +162,56 @@ def test_owner_is_limited_for_each_type(aggregator: DurationAggregator, history:
     jobs = [completed(45, owner="carol", job_type="a") for _ in range(30)]
     aggregator.consume(changes(*jobs, *(completed(2, owner="bob", job_type="b") for _ in range(30))))
     assert {name: past.total for name, past in history.known.items()} == {"a": ALONE, "b": ALONE}
+
+
+# ── A pause between writes ─────────────────────────────────────────────────────────────────────────
+
+
+class Gathering(FakeHistory):
+    """A history, its aggregator with a pause of a minute, and the sizes of the writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = FakeClock(NOW)
+        self.aggregator = DurationAggregator(self, clock=self.clock, pause=timedelta(minutes=1))
+        self.writes: list[int] = []
+
+    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+        self.writes.append(durations.total)
+
+    def end(self, jobs: int) -> None:
+        """End jobs of as many owners, each in a batch of its own."""
+        for number in range(jobs):
+            self.aggregator.consume(changes(completed(3, owner=f"user-{number}")))
+
+
+def test_first_job_after_a_pause_is_written_immediately() -> None:
+    gathering = Gathering()
+    for _ in range(3):
+        gathering.end(1)
+        gathering.clock.advance(seconds=60)
+    assert gathering.writes == [1, 1, 1]
+
+
+def test_burst_is_written_a_few_times_and_half_of_it_at_least() -> None:
+    gathering = Gathering()
+    gathering.end(100)
+    assert gathering.writes == [1, 1, 2, 4, 8, 16, 32]
+
+
+def test_steady_load_is_written_about_once_a_minute() -> None:
+    gathering = Gathering()
+    for _ in range(10):
+        gathering.end(100)
+        gathering.clock.advance(seconds=60)
+    assert sum(gathering.writes) >= 900
+    assert len(gathering.writes) <= 7 + 2 * 9
+
+
+def test_any_change_writes_what_has_waited() -> None:
+    gathering = Gathering()
+    gathering.end(3)
+    assert gathering.writes == [1, 1]
+    gathering.clock.advance(seconds=60)
+    gathering.aggregator.consume([change_of(None, new_job())])
+    assert gathering.writes == [1, 1, 1]

@@ -34,6 +34,7 @@ _QUICK = Config(
     # Checking each attribute of an item takes a tenth of a warm submit, and DynamoDB and SQS check their input themselves.
     parameter_validation=False,
 )
+PUSH_THREADS = 16
 _COMPLETION_SECONDS = 60
 """The wait for the answer to the end of a multipart upload: S3 may take minutes to put many parts together."""
 _BULKY = Config(
@@ -45,6 +46,9 @@ _BULKY = Config(
     # botocore falls back to paths where the endpoint is an IP address, as the local engine's is.
     s3={"addressing_style": "virtual"},
 )
+
+# A message is dropped rather than sent late, since a batch of the stream waits for it; see `push.watchers`.
+_PUSHES = _QUICK.merge(Config(retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=PUSH_THREADS))
 
 
 def dynamodb() -> DynamoDBClient:
@@ -67,10 +71,17 @@ def patient_s3() -> S3Client:
     return cast("S3Client", _client("s3", _BULKY.merge(Config(read_timeout=_COMPLETION_SECONDS))))
 
 
-def _client(service: str, config: Config) -> BaseClient:
+def websocket(url: str) -> Any:
+    """Make a client that sends messages to the connections of the WebSocket API with this URL, `wss://…`."""
+    endpoint = f"http{url.removeprefix('ws')}"
+    return _client("apigatewaymanagementapi", _PUSHES, endpoint)
+
+
+def _client(service: str, config: Config, endpoint: str | None = None) -> BaseClient:
     session = _session()
     # Made once. Without this, botocore makes the header twice for each call: a tenth of the call's processor time.
-    client = session.create_client(service, config=config.merge(Config(user_agent=session.user_agent())))
+    config = config.merge(Config(user_agent=session.user_agent()))
+    client = session.create_client(service, config=config, endpoint_url=endpoint)
     _clients.add(client)
     return client
 

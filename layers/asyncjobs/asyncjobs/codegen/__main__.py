@@ -1,4 +1,4 @@
-"""Write the files that follow from the code: the catalog of job types, the OpenAPI document, and tables in documents.
+"""Write the files that follow from the code: the catalog of job types, the API's two documents, and tables in our own.
 
 `python -m asyncjobs.codegen [DOCUMENT ...]` writes them; with `--check` it only names the files that are stale.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from asyncjobs.codegen import openapi, tables
+from asyncjobs.codegen import asyncapi, openapi, tables
 from asyncjobs.codegen.collect import collect
 from asyncjobs.jobtypes import catalog
 
@@ -19,7 +19,8 @@ def main(arguments: list[str]) -> int:
     documents = [Path(argument) for argument in arguments if argument != "--check"]
     files = {
         catalog.catalog_path(): catalog.to_json(job_types),
-        catalog.openapi_path(): openapi.to_json(openapi.document(job_types)),
+        catalog.document_path(catalog.OPENAPI): openapi.to_json(openapi.document(job_types)),
+        catalog.document_path(catalog.ASYNCAPI): openapi.to_json(asyncapi.document()),
         **{path: tables.with_tables(path.read_text()) for path in documents},
     }
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]

@@ -187,6 +187,14 @@ class InvalidTicket(AsyncJobsError):
     """The ticket is malformed, unknown or expired, or was used where it can be used once: the answer is the same for all."""
 
 
+class TooManyWatches(AsyncJobsError):
+    """The connection watches as many jobs as one may."""
+
+
+class TooManyWatchers(AsyncJobsError):
+    """As many connections as may watch one job, or one owner's jobs, do it already."""
+
+
 class JobNotFound(AsyncJobsError):
     """The job does not exist, belongs to another owner, or has expired: the answer is the same for all."""
 

@@ -5,7 +5,7 @@ The tests' fakes implement the same protocols, and one suite (`tests/adapters`) 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, Self
@@ -15,10 +15,11 @@ from asyncjobs.core.errors import Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
-from asyncjobs.core.ticket import Ticket
 
 if TYPE_CHECKING:
     from asyncjobs.core.rate import SubmitRate
+    from asyncjobs.core.ticket import Ticket
+    from asyncjobs.core.watch import Connection, Posted, Topic
     from asyncjobs.core.webhook import OwnerWebhooks
 
 
@@ -278,6 +279,56 @@ class Tickets(Protocol):
 
     def get(self, ticket_hash: str) -> Ticket | None:
         """Return the ticket by a consistent read; it may have expired."""
+        ...
+
+    def take(self, ticket_hash: str) -> Ticket | None:
+        """Remove a ticket that opens a connection, and return it; it may have expired. Of several takers, one gets it."""
+        ...
+
+
+class Watchers(Protocol):
+    """Storage of connections and of what they watch. `DynamoWatchers` is the real adapter; the tests have a fake.
+
+    Every method raises `Unavailable` when the table does not answer.
+    """
+
+    def open(self, connection: Connection) -> None:
+        """Store a new connection."""
+        ...
+
+    def connection(self, connection_id: str) -> Connection | None:
+        """Return the connection by a consistent read; it may have ended. None for one that was closed."""
+        ...
+
+    def close(self, connection_id: str) -> None:
+        """Remove the connection and its watches."""
+        ...
+
+    def watch(self, connection: Connection, topic: Topic, now: datetime) -> bool:
+        """Let the connection watch the topic until it ends. Returns False if the topic has its most watchers already.
+
+        After this, every `of` for the topic has the connection.
+        """
+        ...
+
+    def unwatch(self, connection: Connection, topic: Topic) -> None:
+        """End one watch of the connection."""
+        ...
+
+    def of(self, topics: Collection[Topic], now: datetime) -> Mapping[Topic, Collection[str]]:
+        """Return the connections that watch each of these topics, by a consistent read. Topics without any are left out."""
+        ...
+
+    def forget(self, connection_id: str, topic: Topic) -> None:
+        """End a watch of a closed connection."""
+        ...
+
+
+class Connections(Protocol):
+    """The open connections of the WebSocket API."""
+
+    def post(self, connection_id: str, text: str) -> Posted:
+        """Send a message. Never raises: a message that cannot be sent is dropped."""
         ...
 
 

@@ -35,10 +35,17 @@ class Ticket:
     A job that was deleted and submitted again with the same idempotency key has the same id and another time.
     """
     expires_at: datetime
+    connection_ends_at: datetime | None = None
+    """When the connection ends that the ticket opens, once; None for a ticket that reads."""
 
     def opens(self, job: AsyncJob) -> bool:
         """Return whether the ticket is for this job."""
-        return job.owner == self.owner and (self.jobs is None or self.jobs.get(job.async_job_id) == job.created_at)
+        return is_open(job, self.owner, self.jobs)
+
+
+def is_open(job: AsyncJob, owner: str, jobs: Mapping[str, datetime] | None) -> bool:
+    """Return whether the job is among these jobs of the owner: see `Ticket.jobs`."""
+    return job.owner == owner and (jobs is None or jobs.get(job.async_job_id) == job.created_at)
 
 
 def new_ticket_text() -> str:

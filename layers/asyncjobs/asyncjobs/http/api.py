@@ -28,7 +28,7 @@ class Api:
         try:
             found = self._handler(request.route)(request)
         except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
-            found = problem_answer(logged_problem(request, error), request.request_id)
+            found = problem_answer(logged_problem(request.route, error), request.request_id)
         return {**found, "body": ""} if request.is_head else found
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
@@ -37,14 +37,14 @@ class Api:
         return self._handlers[route]
 
 
-def logged_problem(request: Request, error: Exception) -> Problem:
+def logged_problem(route: str, error: Exception) -> Problem:
     """Return the error's problem, and log it: the line has the request id that the client reads.
 
     A bug is logged with its traceback; its problem says nothing of it.
     """
     problem = to_problem(error)
     if problem is None:
-        log_event("REQUEST_FAILED", route=request.route, exception=error)
+        log_event("REQUEST_FAILED", route=route, exception=error)
         return Problem("INTERNAL_ERROR")
-    log_event("PROBLEM_ANSWERED", route=request.route, errorCode=problem.code)
+    log_event("PROBLEM_ANSWERED", route=route, errorCode=problem.code)
     return problem

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
@@ -22,7 +22,7 @@ from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import job_body, job_tag, job_type_body
 from asyncjobs.http.request import Request
 from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, query, ref
-from asyncjobs.jobtypes.catalog import openapi_text
+from asyncjobs.jobtypes.catalog import ASYNCAPI, OPENAPI, document_text
 from asyncjobs.jobtypes.json_schema import nullable
 from asyncjobs.service.queries import Queries
 
@@ -55,15 +55,35 @@ OPEN_API = Schema(
         optional=("servers", "security", "webhooks", "components"),
     ),
 )
+ASYNC_API = Schema(
+    "AsyncApi",
+    answer_object(
+        "An AsyncAPI 3.0 document.",
+        {
+            "asyncapi": STRING,
+            "info": ANY_OBJECT,
+            "defaultContentType": STRING,
+            "servers": ANY_OBJECT,
+            "channels": ANY_OBJECT,
+            "operations": ANY_OBJECT,
+            "components": ANY_OBJECT,
+        },
+    ),
+)
 
 
 _VARY = described(
     "The answer depends on the `Accept-Encoding` header.", {"schema": {"const": "Accept-Encoding"}, "required": True}
 )
-_OPEN_API_HEADERS = {
-    "Vary": _VARY,
-    "Content-Encoding": described("The coding of the body, if it is compressed.", {"schema": {"const": "gzip"}}),
+_COPY = header("If-None-Match", "The `ETag` of your copy. The answer is 304 if it is current.", STRING)
+_DOCUMENT_HEADERS: Any = {
+    "always": ("Cache-Control", "ETag"),
+    "headers": {
+        "Vary": _VARY,
+        "Content-Encoding": described("The coding of the body, if it is compressed.", {"schema": {"const": "gzip"}}),
+    },
 }
+_NOT_CHANGED = Success("The document has not changed.", always=("Cache-Control", "ETag"), headers={"Vary": _VARY})
 
 
 def queries_api(
@@ -204,31 +224,30 @@ class QueryRoutes:
 
     @Operation(
         "GET /openapi.json",
-        parameters=(header("If-None-Match", "The `ETag` of your copy. The answer is 304 if it is current.", STRING),),
-        answers={
-            200: Success("This document.", OPEN_API, always=("Cache-Control", "ETag"), headers=_OPEN_API_HEADERS),
-            304: Success("The document has not changed.", always=("Cache-Control", "ETag"), headers={"Vary": _VARY}),
-        },
+        parameters=(_COPY,),
+        answers={200: Success("This document.", OPEN_API, **_DOCUMENT_HEADERS), 304: _NOT_CHANGED},
         security=None,
     )
     def get_open_api(self, request: Request) -> Answer:
         """Get this document."""
-        document = _document()
-        # Weak, since it is the same for both forms.
-        headers = {"etag": f"W/{document.tag}", "cache-control": "public, max-age=300", "vary": "Accept-Encoding"}
-        if request.known_tags & {document.tag, "*"}:
-            return not_modified(headers)
-        if request.accepts_gzip:
-            headers["content-encoding"] = "gzip"
-            return {**answer(200, text=document.gzip, headers=headers), "isBase64Encoded": True}
-        return answer(200, text=document.text, headers=headers)
+        return _document_answer(OPENAPI, request)
+
+    @Operation(
+        "GET /asyncapi.json",
+        parameters=(_COPY,),
+        answers={200: Success("The document of the WebSocket API.", ASYNC_API, **_DOCUMENT_HEADERS), 304: _NOT_CHANGED},
+        security=None,
+    )
+    def get_async_api(self, request: Request) -> Answer:
+        """Get the document of the WebSocket API, by which clients watch jobs."""
+        return _document_answer(ASYNCAPI, request)
 
 
 QUERIES = operations_of(QueryRoutes)
 
 
 class _Document(NamedTuple):
-    """The OpenAPI document in the forms in which it is sent."""
+    """A document in the forms in which it is sent."""
 
     text: str
     gzip: str
@@ -236,10 +255,22 @@ class _Document(NamedTuple):
     tag: str
 
 
+def _document_answer(file: str, request: Request) -> Answer:
+    document = _document(file)
+    # Weak, since it is the same for both forms.
+    headers = {"etag": f"W/{document.tag}", "cache-control": "public, max-age=300", "vary": "Accept-Encoding"}
+    if request.known_tags & {document.tag, "*"}:
+        return not_modified(headers)
+    if request.accepts_gzip:
+        headers["content-encoding"] = "gzip"
+        return {**answer(200, text=document.gzip, headers=headers), "isBase64Encoded": True}
+    return answer(200, text=document.text, headers=headers)
+
+
 @cache
-def _document() -> _Document:
+def _document(file: str) -> _Document:
     """Read the document. Everybody may get it, so each byte counts, and it is compressed once for each process."""
-    text = json.dumps(json.loads(openapi_text()), ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(json.loads(document_text(file)), ensure_ascii=False, separators=(",", ":"))
     compressed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
     return _Document(text, compressed, entity_tag(text))
 

@@ -1,7 +1,7 @@
 """The catalog: every job type, in a JSON file beside the jobs, so that they can be read without importing the jobs.
 
 The submit function must answer in milliseconds and reads this file; only the worker imports a job's module, and only the
-one it runs. `asyncjobs.codegen` writes it from the decorators, and the OpenAPI document beside it.
+one it runs. `asyncjobs.codegen` writes it from the decorators, and the documents of the API beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, Exclusive, JobType
 
 JOBS_PACKAGE = "jobs"
 _FILE = "catalog.json"
-_OPENAPI_FILE = "openapi.json"
+OPENAPI, ASYNCAPI = "openapi.json", "asyncapi.json"
+"""The files with the documents of the API and of its WebSocket."""
 REMEDY = "run `make catalog` and build the jobs layer again"
 _DURATIONS = ("expected", "timeout", "retention", "deadline", "dedupe")
 
@@ -68,17 +69,17 @@ def catalog_path() -> Path:
     return Path(spec.submodule_search_locations[0]) / _FILE
 
 
-def openapi_path() -> Path:
-    """Return the path of the OpenAPI document: beside the catalog."""
-    return catalog_path().with_name(_OPENAPI_FILE)
+def document_path(file: str) -> Path:
+    """Return the path of a document of the API: beside the catalog."""
+    return catalog_path().with_name(file)
 
 
-def openapi_text() -> str:
-    """Read the OpenAPI document. Raises `StaleCatalog` when there is none."""
+def document_text(file: str) -> str:
+    """Read a document of the API. Raises `StaleCatalog` when there is none."""
     try:
-        return openapi_path().read_text(encoding="utf-8")
+        return document_path(file).read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise StaleCatalog(f"The jobs package has no {_OPENAPI_FILE}: {REMEDY}.") from error
+        raise StaleCatalog(f"The jobs package has no {file}: {REMEDY}.") from error
 
 
 def to_json(catalog: Catalog) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from asyncjobs.core.clock import Clock
@@ -18,29 +19,56 @@ ALONE = 10
 
 
 class DurationAggregator:
-    """Adds the jobs that have ended to the history of their types."""
+    """Adds the jobs that have ended to the history of their types.
 
-    def __init__(self, history: History, *, clock: Clock) -> None:
+    Without a pause it writes each batch. With one it gathers jobs in memory, because a stream that is read for the sake of
+    single changes has small batches: one write a job would double the cost of a short one, and a batch with one owner would
+    not bound that owner's share.
+    """
+
+    def __init__(self, history: History, *, clock: Clock, pause: timedelta = timedelta(0)) -> None:
         self._history = history
         self._clock = clock
+        self._pause = pause
         self._counted: frozenset[str] = frozenset()
+        self._waiting: list[_Run] = []
+        self._written = 0
+        """How many jobs were written since `_paused_at`, with the write of that moment."""
+        self._paused_at: datetime | None = None
 
     def consume(self, changes: Sequence[Change]) -> Collection[Change]:
         """See `Consumer`. A batch that arrives again for another consumer's sake counts once, as long as this process has it.
 
         Otherwise it counts twice, which a histogram tolerates.
         """
-        new = [change for change in changes if change.sequence_number not in self._counted]
+        self._waiting += _runs(change for change in changes if change.sequence_number not in self._counted)
+        self._counted = frozenset(change.sequence_number for change in changes)
+        if self._waiting and self._is_time_to_write():
+            self._write()
+        return ()
+
+    def _is_time_to_write(self) -> bool:
+        """Return whether the pause has passed, or as many jobs wait as were written in it.
+
+        If the process ends, those that wait are lost: no more than a minute's jobs, and of a short burst no more than half.
+        """
+        now = self._clock()
+        if self._paused_at is None or now - self._paused_at >= self._pause:
+            self._paused_at, self._written = now, 0
+            return True
+        return len(self._waiting) >= self._written
+
+    def _write(self) -> None:
         by_type: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for run in _runs(new):
+        for run in self._waiting:
             by_type[run.job_type][run.owner].append(run.seconds)
         counted = {job_type: _shared(by_owner) for job_type, by_owner in by_type.items()}
         for job_type, seconds in counted.items():
             self._history.add(job_type, Durations.of(seconds), self._clock())
-        self._counted = frozenset(change.sequence_number for change in changes)
-        if counted:
-            log_event("DURATIONS_LEARNED", jobs=sum(map(len, counted.values())), jobTypes=len(counted))
-        return ()
+            rest = [run for run in self._waiting if run.job_type != job_type]
+            self._written += len(self._waiting) - len(rest)
+            self._waiting = rest
+        log_event("DURATIONS_LEARNED", jobs=sum(map(len, counted.values())), jobTypes=len(counted))
 
 
 class _Run(NamedTuple):

@@ -15,6 +15,7 @@ from asyncjobs.core.errors import InvalidTicket
 from asyncjobs.core.job import JobKey, present_job
 from asyncjobs.core.ports import Store, Tickets
 from asyncjobs.core.ticket import MAX_TICKET, Ticket, new_ticket_text, ticket_hash
+from asyncjobs.core.watch import CONNECT_WITHIN
 
 
 class IssuedTicket(NamedTuple):
@@ -32,11 +33,25 @@ class TicketIssuer:
         self._tickets = tickets
         self._clock = clock
 
-    def issue(self, owner: str, async_job_ids: Iterable[str] | None, lifetime: timedelta = MAX_TICKET) -> IssuedTicket:
-        """Issue a ticket for these jobs, or for all of the owner's. Raises `JobNotFound` for any that is not the owner's."""
+    def issue(
+        self,
+        owner: str,
+        async_job_ids: Iterable[str] | None,
+        lifetime: timedelta = MAX_TICKET,
+        *,
+        for_a_connection: bool = False,
+    ) -> IssuedTicket:
+        """Issue a ticket for these jobs, or for all of the owner's. Raises `JobNotFound` for any that is not the owner's.
+
+        It reads them until its lifetime is over; or it opens one connection within a minute, which then ends at that time.
+        """
         now = self._clock()
         jobs = None if async_job_ids is None else self._created(owner, async_job_ids, now)
-        issued = IssuedTicket(Ticket(owner, jobs, now + min(lifetime, MAX_TICKET)), new_ticket_text())
+        ends_at = now + min(lifetime, MAX_TICKET)
+        ticket = Ticket(owner, jobs, expires_at=ends_at)
+        if for_a_connection:
+            ticket = Ticket(owner, jobs, expires_at=min(now + CONNECT_WITHIN, ends_at), connection_ends_at=ends_at)
+        issued = IssuedTicket(ticket, new_ticket_text())
         self._tickets.put(ticket_hash(issued.text), issued.ticket)
         return issued
 
@@ -46,8 +61,8 @@ class TicketIssuer:
 
 
 def opened(text: str, *, tickets: Tickets, now: datetime) -> Ticket:
-    """Return the ticket with this text. Raises `InvalidTicket`, without a read for a text that is not a ticket's."""
+    """Return the ticket that reads. Raises `InvalidTicket`, without a read for a text that is not a ticket's."""
     ticket = tickets.get(ticket_hash(text))
-    if ticket is None or ticket.expires_at <= now:
+    if ticket is None or ticket.expires_at <= now or ticket.connection_ends_at is not None:
         raise InvalidTicket
     return ticket

@@ -104,7 +104,7 @@ class DialectsApi:
             ours = self._call(self._our_event(matched, request))
             return self._translated(ours, matched, request)
         except Exception as error:  # noqa: BLE001 - a bug, too, is answered in the dialect
-            problem = logged_problem(request, error)
+            problem = logged_problem(request.route, error)
             return self._error(problem.status, problem.body, problem.headers, matched)
 
     # ── The request ────────────────────────────────────────────────────────────────────────────────
