@@ -108,6 +108,7 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
         for place, name, stand_in in (
             (executor, "call_with_timeout", call_with_timeout),
             (executor, "interrupt_call", interrupt_call),
+            (executor, "prepare_interruptions", lambda: None),
             (event_loop, "call_with_timeout", call_with_timeout),
             (event_loop, "interrupt_call", interrupt_call),
             (timeouts.ProcessEnd, "within", lambda _self, _limit: None),

@@ -169,6 +169,28 @@ def test_process_that_a_job_has_broken_is_made_again() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ("time.sleep(30)", "HANDED_OVER"),
+        ("(signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()), ctypes.PyDLL(None).sleep(30))", "lost"),
+    ],
+    ids=["interrupted", "ended with its process"],
+)
+def test_job_that_ignores_every_signal_leaves_the_next_one_its_time_limit(body: str, outcome: str) -> None:
+    first = "[signal.signal(number, signal.SIG_IGN) for number in signal.valid_signals() - {9, 19}]\nreturn 7"
+    # In the same process, which has a copy of the job.
+    second = f"if request['now'] == 2: return {body}\n{first}"
+    then = """
+request["now"] = 2
+try:
+    print(process.run(claim).error.code)
+except JobProcessLost:
+    print("lost")
+"""
+    assert run(second, then=then) == ["COMPLETED 7 None", "soon", outcome]
+
+
 @pytest.mark.parametrize("end", ["return os.getpid()", "if pid == 0: sys.exit()\nreturn os.getpid()"], ids=["returns", "exits"])
 def test_copy_of_its_process_that_a_job_makes_records_and_answers_nothing(end: str) -> None:
     then = "print([process.run(claim).result.text == ended.result.text for _ in range(3)])"

@@ -28,7 +28,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.log import LOGGER
-from asyncjobs.worker.kernel_timer import INTERRUPTS
+from asyncjobs.worker.kernel_timer import ENDS_PROCESS, INTERRUPTS
 from asyncjobs.worker.process_state import PARTS, ProcessState, call_apart
 
 
@@ -94,7 +94,11 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: LOGGER.addFilter(lambda _record: False),
         disable_existing_loggers,
     ],
-    "signal handlers": [lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)],
+    "signal handlers": [
+        lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        lambda: signal.signal(INTERRUPTS, signal.SIG_IGN),
+        lambda: signal.signal(ENDS_PROCESS, signal.SIG_IGN),
+    ],
     "signal mask": [lambda: signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())],
     "event loop": [close_the_loop, lambda: asyncio.set_event_loop(None)],
     "working directory": [lambda: os.chdir("/")],

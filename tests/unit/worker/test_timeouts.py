@@ -15,7 +15,7 @@ import pytest
 
 from asyncjobs.core.errors import JobCancelled, TimeLimitExceeded
 from asyncjobs.worker import timeouts
-from asyncjobs.worker.kernel_timer import ThreadTimer
+from asyncjobs.worker.kernel_timer import INTERRUPTS, ThreadTimer
 from asyncjobs.worker.timeouts import call_with_timeout, interrupt_call
 
 
@@ -88,10 +88,15 @@ def test_call_that_uses_the_alarm_signal_itself_ends_at_its_time_limit() -> None
 
 def test_timer_thread_interrupts_where_the_kernel_has_no_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "interrupt_timer", ThreadTimer)
+    monkeypatch.setattr(timeouts._MainThread, "used", None)
+    handler = signal.getsignal(INTERRUPTS)
     call = timeouts._MainThread()
-    with pytest.raises(TimeLimitExceeded):
-        call.call(lambda: time.sleep(5), timedelta(seconds=0.05))
-    assert call.call(lambda: 7, timedelta(seconds=5)) == 7
+    try:
+        with pytest.raises(TimeLimitExceeded):
+            call.call(lambda: time.sleep(5), timedelta(seconds=0.05))
+        assert call.call(lambda: 7, timedelta(seconds=5)) == 7
+    finally:
+        signal.signal(INTERRUPTS, handler)
 
 
 HANGS = {

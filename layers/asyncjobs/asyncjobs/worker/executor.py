@@ -23,7 +23,7 @@ from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.plan import BuiltIn, Plan
 from asyncjobs.worker.process_state import STATE
-from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
+from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call, prepare_interruptions
 
 TRY_LATER = timedelta(seconds=30)
 """When a message returns whose job could not be claimed or recorded because the table did not answer."""
@@ -160,6 +160,7 @@ class Executor:
     # ── Run ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _perform(self, claim: AsyncJob, plan: Plan, remaining: timedelta) -> tuple[Heartbeat, Outcome]:
+        prepare_interruptions()
         now = self._clock()
         limit = self._limit(claim, plan, remaining, now)
         # Coroutine jobs run side by side, and `run_side_by_side` bounds all of them together.

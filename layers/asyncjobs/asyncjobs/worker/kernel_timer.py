@@ -48,9 +48,14 @@ def process_timer() -> Timer:
     timer = KernelTimer.create(ENDS_PROCESS)
     if timer is None:
         return TracebackTimer()
-    # Written by a handler in C; then the signal's default action ends the process.
-    faulthandler.register(ENDS_PROCESS, file=_STDERR, all_threads=True, chain=True)
+    show_traceback_at_the_end()
     return timer
+
+
+def show_traceback_at_the_end() -> None:
+    """Let a handler in C write the traceback; then the signal's default action ends the process. Again after that was changed."""
+    faulthandler.unregister(ENDS_PROCESS)
+    faulthandler.register(ENDS_PROCESS, file=_STDERR, all_threads=True, chain=True)
 
 
 def interrupt_timer() -> Timer:

@@ -25,6 +25,7 @@ from operator import getitem
 from typing import Any, Self, TypeVar
 
 from asyncjobs.log import LOGGER
+from asyncjobs.worker.kernel_timer import ENDS_PROCESS, INTERRUPTS, show_traceback_at_the_end
 
 T = TypeVar("T")
 
@@ -157,9 +158,24 @@ def _are_equal(one: object, other: object) -> bool:
 
 # ── Parts ──────────────────────────────────────────────────────────────────────────────────────────
 
-_SIGNALS = tuple(
-    int(getattr(signal, name))
-    for name in ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGINT", "SIGPIPE", "SIGPROF", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGVTALRM")
+_SIGNALS = (
+    *(
+        int(getattr(signal, name))
+        for name in (
+            "SIGALRM",
+            "SIGCHLD",
+            "SIGHUP",
+            "SIGINT",
+            "SIGPIPE",
+            "SIGPROF",
+            "SIGTERM",
+            "SIGUSR1",
+            "SIGUSR2",
+            "SIGVTALRM",
+        )
+    ),
+    INTERRUPTS,
+    ENDS_PROCESS,
 )
 _signal: Any = sys.modules["_signal"]
 """The module below `signal`. The latter turns each number and handler into a member of an enum, which takes 15 times as long."""
@@ -351,6 +367,8 @@ def _set_handlers(before: tuple[Any, ...]) -> None:
     for number, handler in zip(_SIGNALS, before, strict=True):
         if handler is not None:  # not set by Python
             signal.signal(number, handler)
+    if hasattr(signal, "SIGRTMAX"):
+        show_traceback_at_the_end()
 
 
 def _event_loop() -> tuple[Any, ...]:

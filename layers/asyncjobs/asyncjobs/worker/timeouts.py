@@ -29,6 +29,12 @@ def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
     return _main_thread().call(function, limit)
 
 
+def prepare_interruptions() -> None:
+    """Set the handlers of their signals, which are a part of the state that is restored after each job. Needs the main thread."""
+    _main_thread()
+    _process_ends()
+
+
 def interrupt_call(reason: JobInterrupted) -> None:
     """Raise the reason inside the present `call_with_timeout`, from another thread. Does nothing when there is none."""
     if _MainThread.used is not None:
