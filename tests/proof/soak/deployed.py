@@ -16,7 +16,7 @@ from tests.proof.crash.history import FINISHED, JOB
 from tests.proof.crash.stage import Stage
 from tests.proof.soak.client import Budget, Client, read_logs
 from tests.proof.soak.disorder import Disorder, Plan
-from tests.proof.soak.tally import Ending, Numbers, tally
+from tests.proof.soak.tally import Ending, Numbers, lost_jobs, tally
 from tests.support.pace import SLOWNESS
 
 JOBS = Path(__file__).with_name("jobs.py")
@@ -58,10 +58,13 @@ def run(
         rested = _come_to_rest(stage)
         say(f"at rest after {rested:.0f} s")
         ledger = read_logs(logs)
-        lives = stage.history.lives
+        lives, endings = stage.history.lives, _endings(stage, ledger.deletions)
+        for job_id in lost_jobs(ledger, endings):
+            # A life that shows its end was lost by the emulator's restart.
+            say(f"lost: {job_id} {ledger.asked.get(job_id)}: {lives.get(job_id)}")
         return tally(
             ledger,
-            _endings(stage, ledger.deletions),
+            endings,
             finals={job_id: life.endings() for job_id, life in lives.items()},
             starts=stage.starts(),
             faults=faults,

@@ -89,10 +89,9 @@ def tally(
         for job_id, ending in endings.items()
         if (times := started[f"{job_id}.{ending.generation}"]) > ending.attempt
     ]
-    ended = {job_id for job_id, ending in endings.items() if ending.is_finished}
     return Numbers(
         jobs=len(ledger.accepted | endings.keys()),
-        lost=len(ledger.accepted - ended - (ledger.deletions - endings.keys())),
+        lost=len(lost_jobs(ledger, endings)),
         unexpected=len(endings.keys() - ledger.asked.keys()),
         stuck=sum(not ending.is_finished for ending in endings.values()),
         wrong=sum(not is_right(job_id, ending, ledger) for job_id, ending in endings.items() if job_id in ledger.asked),
@@ -109,6 +108,12 @@ def tally(
         faults=faults,
         broken=[*broken, *twice, *more],
     )
+
+
+def lost_jobs(ledger: Ledger, endings: Mapping[str, Ending]) -> set[str]:
+    """Return the accepted jobs that have not ended, but for those that were deleted."""
+    ended = {job_id for job_id, ending in endings.items() if ending.is_finished}
+    return ledger.accepted - ended - (ledger.deletions - endings.keys())
 
 
 def is_right(job_id: str, ending: Ending, ledger: Ledger) -> bool:
