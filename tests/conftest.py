@@ -5,6 +5,7 @@ One stack serves all tests of deployed/operations and deployed/http.
 
 from __future__ import annotations
 
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -44,6 +45,11 @@ LIMITS = {
     "TellQueueDepth": "true",
     "Webhooks": "OFF",
 }
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C interrupt, also where a shell started the tests in the background and made them ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,6 +28,17 @@ def answers(name: str) -> Iterator[tuple[str, server.Answer]]:
         yield f"{request['method']} {request['path'].replace('{job}', '{asyncJobId}')}", server.answer_of(answer, "http://h")
 
 
+def numbered(body: str) -> str:
+    """Give each record a `seq`. The cases have servers of the last release, which number no record, so that clients poll."""
+    if not body.startswith("{"):
+        return body
+    value: dict[str, Any] = json.loads(body)
+    for record in (value, *value.get("jobs", ())):
+        if "recordExpiresAt" in record:
+            record.setdefault("seq", 1)
+    return json.dumps(value)
+
+
 @pytest.fixture(scope="module")
 def contract() -> Contract:
     return Contract(DOCUMENT)
@@ -36,7 +47,7 @@ def contract() -> Contract:
 @pytest.mark.parametrize("name", [name for name in server.names() if not NOT_OF_THIS_SERVER.match(name)])
 def test_answers_of_a_case_are_documented(contract: Contract, name: str) -> None:
     for route, answer in answers(name):
-        body: Any = answer.body.decode()
+        body = numbered(answer.body.decode())
         ours = {key: value for key, value in answer.headers.items() if key not in {"content-length", "date"}}
         is_problem = answer.headers.get("content-type") == "application/problem+json"
         if answer.status in GATEWAY and not is_problem:

@@ -473,7 +473,8 @@ PARTS = (
     Part("loggers", _loggers.read, _loggers.restore, belongs_to_modules=True),
     Part("warning filters", _warnings, _set_warnings, belongs_to_modules=True),
     Part("socket timeout", socket.getdefaulttimeout, socket.setdefaulttimeout, belongs_to_modules=True),
-    Part("interpreter", _interpreter, _set_interpreter, belongs_to_modules=True),
+    # A test tool raises the recursion limit around each call of the handler.
+    Part("interpreter", _interpreter, _set_interpreter, belongs_to_modules=True, changes_by_itself=True),
     Part("decimal defaults", _decimals, _set_decimals, belongs_to_modules=True),
     Part("globals of the standard library", _globals.read, _globals.restore, belongs_to_modules=True),
     Part("umask", _umask, os.umask, is_set_always=True),
