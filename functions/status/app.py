@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
+table_name, has_event_log = settings.table_name, settings.has_event_log
 queue_urls, max_waits = settings.queue_urls, settings.max_waits
 # Two clients would take longer to make than to use.
 dynamodb = clients.dynamodb()
-table_name = settings.table_name
 store = DynamoStore(table_name, dynamodb)
 
 
@@ -46,6 +46,16 @@ def wait_slots() -> WaitSlots:
     from asyncjobs.limits.waits import WaitSlots
 
     return WaitSlots(store=store, clock=utc_now, slots=max_waits)
+
+
+def events() -> Handlers:
+    """Return the routes of events. They are imported by the first request for one."""
+    from asyncjobs.aws.dynamodb_events import DynamoEventLog
+    from asyncjobs.http.event_routes import event_handlers
+    from asyncjobs.service.event_feed import EventFeed
+
+    log = DynamoEventLog(table_name, dynamodb) if has_event_log else None
+    return event_handlers(EventFeed(queries, log), clock=utc_now, estimate=history.of)
 
 
 queries = Queries(
@@ -67,7 +77,7 @@ def ticket_queries() -> Handlers:
     return ticket_query_handlers(queries, DynamoTickets(table_name, dynamodb), clock=utc_now, estimate=history.of)
 
 
-api = queries_api(queries, clock=utc_now, estimate=history.of, more=(ticket_queries,))
+api = queries_api(queries, clock=utc_now, estimate=history.of, more=(events, ticket_queries))
 
 
 @logger.inject_lambda_context

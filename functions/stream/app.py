@@ -3,12 +3,14 @@
 from typing import Any
 
 from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_events import DynamoEventLog
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.log_lines import failures_without_text, lambda_logger
 from asyncjobs.aws.stream_records import jobs_of
 from asyncjobs.core.clock import utc_now
 from asyncjobs.push.consumer import Consumer, Consumers
 from asyncjobs.push.durations import DurationAggregator
+from asyncjobs.push.event_log import EventLogWriter
 from asyncjobs.settings import Settings
 
 settings = Settings()
@@ -17,6 +19,8 @@ table, queue_urls, dynamodb = settings.table_name, settings.queue_urls, clients.
 followers: dict[str, Consumer] = {
     "durations": DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now, pause=settings.history_pause)
 }
+if settings.has_event_log:
+    followers["events"] = EventLogWriter(DynamoEventLog(table, dynamodb))
 if settings.socket_url:
     from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
     from asyncjobs.aws.websocket import WebSocketConnections

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
+from asyncjobs.core.events import Event
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result, due_shard
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import (
@@ -206,6 +207,35 @@ class RacingStore(FakeStore):
         if self.rivals:
             self.rivals.pop(0)(self)
         return super().swap_if_unchanged(old, new, unchanged)
+
+
+@dataclass
+class FakeEventLog:
+    """An `EventLog` in dictionaries. The next `failures` calls fail; `writes` counts calls that cost a write."""
+
+    stored: dict[tuple[JobKey, datetime], dict[int, Event]] = field(default_factory=dict)
+    writes: int = 0
+    failures: int = 0
+
+    def append(self, job: AsyncJob, events: Sequence[Event]) -> None:
+        self._check()
+        self.writes += 1
+        self.stored.setdefault((job.key, job.created_at), {}).update({event.seq: event for event in events})
+
+    def read(self, job: AsyncJob, *, first: int, last: int) -> Sequence[Event]:
+        self._check()
+        stored = self.stored.get((job.key, job.created_at), {})
+        return [stored[seq] for seq in range(first, last + 1) if seq in stored]
+
+    def delete(self, job: AsyncJob) -> None:
+        self._check()
+        self.writes += 1
+        self.stored.pop((job.key, job.created_at), None)
+
+    def _check(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise Unavailable("The table is down.")
 
 
 @dataclass

@@ -28,6 +28,7 @@ DELETE_WEBHOOK = "DELETE /api/v1/webhooks/{webhookId}"
 ROTATE_WEBHOOK = "POST /api/v1/webhooks/{webhookId}/rotate"
 TEST_WEBHOOK = "POST /api/v1/webhooks/{webhookId}/test"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
+EVENTS = "GET /api/v1/jobs/{asyncJobId}/events"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
@@ -38,7 +39,7 @@ TICKET_JOB = "GET /api/v1/tickets/jobs/{asyncJobId}"
 TICKET_RESULT = "GET /api/v1/tickets/jobs/{asyncJobId}/result"
 SOCKET_URL = "wss://socket.example/v1"
 ASYNCAPI = "GET /api/v1/asyncapi.json"
-ABOUT_ONE_JOB = [JOB, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
+ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
 _SAMPLES = {
     UPLOAD: "upload",

@@ -18,6 +18,7 @@ from botocore.session import Session
 
 from asyncjobs import log
 from asyncjobs.aws import dynamodb_watchers
+from asyncjobs.aws.dynamodb_events import _key as events_key
 from asyncjobs.aws.dynamodb_history import _key as history_key
 from asyncjobs.aws.dynamodb_tickets import _key as ticket_key
 from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, to_item, wait_slots_key, webhooks_key
@@ -41,6 +42,7 @@ from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
 from asyncjobs.core.watch import Topic
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.dialects.api import ROUTE
+from asyncjobs.http.event_routes import EVENTS
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
 from asyncjobs.http.ticket_routes import TICKETS
@@ -135,7 +137,7 @@ def handled_routes() -> dict[str, set[str]]:
     ]
     operations = {
         "SubmitFunction": [*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *own],
-        "StatusFunction": [*QUERIES, *TICKET_QUERIES],
+        "StatusFunction": [*QUERIES, *EVENTS, *TICKET_QUERIES],
     }
     handled = {
         function: {route for each in found for route in (each.route_key, re.sub("^GET ", "HEAD ", each.route_key))}
@@ -466,8 +468,10 @@ def test_stream_is_that_of_the_jobs_and_has_both_images() -> None:
 
 
 def test_each_change_is_followed_without_delay_and_otherwise_batches_are_gathered() -> None:
-    live, gathered = stream_event(EachChange=True), stream_event()
-    assert (live["MaximumBatchingWindowInSeconds"], gathered["MaximumBatchingWindowInSeconds"]) == (0, 60)
+    live, logged = (stream_event(EachChange=True, WithSocket=with_socket) for with_socket in (True, False))
+    gathered = stream_event()
+    windows = [event["MaximumBatchingWindowInSeconds"] for event in (live, logged, gathered)]
+    assert windows == [0, 1, 60]
     assert (live["BatchSize"], gathered["BatchSize"]) == (100, 1000)
     # Durations are gathered in one of the two places.
     assert properties("StreamFunction")["Environment"]["Variables"]["HISTORY_PAUSE_SECONDS"] == {
@@ -478,7 +482,12 @@ def test_each_change_is_followed_without_delay_and_otherwise_batches_are_gathere
 
 @pytest.mark.parametrize(
     ("parameters", "expected"),
-    [({}, True), ({"WebSocket": "OFF"}, False)],
+    [
+        ({}, True),
+        ({"WebSocket": "OFF"}, True),
+        ({"EventLog": "OFF"}, True),
+        ({"WebSocket": "OFF", "EventLog": "OFF"}, False),
+    ],
 )
 def test_each_change_is_followed_only_for_an_option(parameters: dict[str, str], expected: bool) -> None:
     assert resolved(template()["Conditions"]["EachChange"], parameters) is expected
@@ -502,13 +511,6 @@ def test_no_record_is_given_up_for_its_age() -> None:
     # A new mapping begins a day ago: an upgrade would otherwise report the records of that day, and fire the alarm.
     assert "MaximumRecordAgeInSeconds" not in stream_event()
     assert stream_event()["StartingPosition"] == "TRIM_HORIZON"
-
-
-def test_stream_function_receives_many_jobs_per_batch() -> None:
-    event = stream_event()
-    assert event["BatchSize"] >= 1000
-    assert event["MaximumBatchingWindowInSeconds"] >= 60
-    assert properties("StreamFunction")["Timeout"] >= 60
 
 
 # ── Table ──────────────────────────────────────────────────────────────────────────────────────────
@@ -881,6 +883,7 @@ OPTIONAL = {
     "StreamFunction": {
         "dynamodb:BatchGetItem",
         "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
         "execute-api:ManageConnections",
         "sqs:SendMessage",
     },
@@ -911,6 +914,7 @@ CLASSES = {
         ("limits/backlog", "Backlog"),
         ("limits/waits", "WaitSlots"),
         ("estimates/history", "CachedHistory"),
+        ("service/event_feed", "EventFeed"),
     ],
     # The operations of both, and the contents of jobs.
     "DialectsFunction": [
@@ -939,6 +943,7 @@ CLASSES = {
     "SweeperFunction": [("worker/sweeper", "_Run"), ("limits/locks", "Locks"), ("limits/backlog", "Backlog")],
     "StreamFunction": [
         ("push/durations", "DurationAggregator"),
+        ("push/event_log", "EventLogWriter"),
         ("push/webhooks", "WebhookConsumer"),
         ("push/watchers", "WatcherPushes"),
     ],
@@ -949,6 +954,7 @@ CLASSES = {
 ADAPTERS = {
     "_store": ("aws/dynamodb_jobs", "DynamoStore"),
     "_history": ("aws/dynamodb_history", "DynamoHistory"),
+    "_log": ("aws/dynamodb_events", "DynamoEventLog"),
     "_queue": ("aws/sqs", "SqsQueue"),
     "_objects": ("aws/s3", "S3Objects"),
     "_webhooks": ("aws/dynamodb_webhooks", "DynamoWebhooks"),
@@ -1076,10 +1082,22 @@ def role(function: str) -> dict[str, Any]:
     return properties(name)
 
 
-OPTIONS = dict.fromkeys(
-    ("WithWebhooks", "WithMaxWaits", "WithMaxLiveJobs", "WithMaxBacklog", "WithQueueDepth", "WithSocket", "Traced", "OwnKey"),
-    False,
-)
+OPTIONS = {
+    **dict.fromkeys(
+        (
+            "WithEventLog",
+            "WithWebhooks",
+            "WithMaxWaits",
+            "WithMaxLiveJobs",
+            "WithMaxBacklog",
+            "WithQueueDepth",
+            "WithSocket",
+            "Traced",
+            "OwnKey",
+        ),
+        False,
+    ),
+}
 """The conditions of a role's optional statements, as they are without any option."""
 
 
@@ -1150,6 +1168,7 @@ KEYS = {
     "connection": dynamodb_watchers._connection_key("JKJaXcPLvHcCESA=")["pk"]["S"],
     "watchers": dynamodb_watchers._topic_key(Topic("alice").text)["pk"]["S"],
     "filter": dynamodb_watchers._FILTER_KEY["pk"]["S"],
+    "events": events_key(new_job(), 0)["pk"]["S"],
 }
 """A key of each kind of item in the table."""
 
@@ -1160,7 +1179,7 @@ ITEMS = {
         "UpdateItem": {"job", "lock", "rate"},
         "DeleteItem": {"job"},
     },
-    "StatusFunction": {"GetItem": {"job", "durations", "ticket"}, "BatchGetItem": {"job"}},
+    "StatusFunction": {"GetItem": {"job", "durations", "events", "ticket"}, "BatchGetItem": {"job"}},
     "DialectsFunction": {
         "PutItem": {"job", "name"},
         "GetItem": {"job", "lock", "durations"},
@@ -1192,6 +1211,22 @@ def test_function_reaches_only_the_kinds_of_items_that_its_code_uses(function: s
             assert len(kinds) == len(patterns)
             allowed |= {action.removeprefix("dynamodb:"): kinds for action in listed(statement["Action"])}
     assert allowed == ITEMS[function]
+
+
+def test_event_log_lets_the_stream_function_write_and_delete_events() -> None:
+    (statement,) = optional_statements("StreamFunction", "WithEventLog")
+    assert statement["Action"] == ["dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+    (pattern,) = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
+    assert [kind for kind, key in KEYS.items() if fnmatch(key, pattern)] == ["events"]
+
+
+def test_event_log_is_on_by_default_and_its_values_are_text() -> None:
+    # YAML 1.1 reads ON and OFF without quotes as booleans.
+    assert template()["Parameters"]["EventLog"]["Default"] == "ON"
+    assert template()["Parameters"]["EventLog"]["AllowedValues"] == ["ON", "OFF"]
+    assert template()["Conditions"]["WithEventLog"] == {"Fn::Equals": [ref("EventLog"), "ON"]}
+    for function in ("StatusFunction", "StreamFunction"):
+        assert properties(function)["Environment"]["Variables"]["EVENT_LOG"] == ref("EventLog")
 
 
 def test_status_only_reads() -> None:

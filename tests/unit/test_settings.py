@@ -38,6 +38,7 @@ ENVIRONMENT = {
     "WEB_SOCKET": "ON",
     "SOCKET_URL": "wss://socket.example/v1",
     "HISTORY_PAUSE_SECONDS": "60",
+    "EVENT_LOG": "ON",
     "PATH": "/bin",
 }
 EXPECTED = {
@@ -65,6 +66,7 @@ EXPECTED = {
     "max_backlog": 5000,
     "max_upload": 7_000_000,
     "max_result": 9_000_000,
+    "has_event_log": True,
     "max_wait": timedelta(seconds=10),
     "max_waits": 3,
     "shows_queue_depth": True,

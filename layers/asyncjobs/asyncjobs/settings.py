@@ -140,6 +140,11 @@ class Settings:
         return self._read("SOCKET_URL")
 
     @property
+    def has_event_log(self) -> bool:
+        """Whether the events of jobs are stored."""
+        return self._read("EVENT_LOG") == "ON"
+
+    @property
     def shows_queue_depth(self) -> bool:
         """Whether a pending job shows how many messages wait in its queue."""
         return self._read("TELL_QUEUE_DEPTH") == "true"

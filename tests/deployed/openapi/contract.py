@@ -38,7 +38,7 @@ class Contract:
         faults = [
             f"{fault.instance_path}: {fault.message}"
             for fault in self._validator(f"{where} {media_type}", answer["content"][media_type]["schema"]).iter_errors(
-                json.loads(text)
+                json.loads(text) if media_type.endswith("json") else text
             )
         ]
         assert not faults, f"{where} is not as documented: {faults}"

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.aws.dynamodb_events import DynamoEventLog
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.dynamodb_tickets import DynamoTickets
 from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
-from asyncjobs.core.job import AsyncJob, Priority
+from asyncjobs.core.job import AsyncJob, Priority, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.rate import SubmitRate
@@ -26,6 +27,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
 from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.waits import WaitSlots
+from asyncjobs.push.event_log import EventLogWriter
 from asyncjobs.push.subscriptions import Subscriptions
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.commands import Commands
@@ -34,9 +36,10 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.worker.executor import Executor
 from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
-from tests.support.factories import job_type, job_types_of
+from tests.support.factories import job_type, job_types_of, new_job, numbered
 from tests.support.fakes import FakeObjects
 from tests.support.parts import make_commands, make_executor, make_inline_executor, run_attempt
+from tests.support.stream import change_of
 
 OWNER = "user-0123456789abcdef-0123456789abcdef"
 
@@ -182,6 +185,53 @@ def test_large_input_costs_a_read_unit_if_its_request_may_be_repeated(service: t
     bill.clear()
     service[0].submit(OWNER, request)
     assert bill.calls == {"PutItem": 1, "SendMessage": 1}
+
+
+def shared_log(stack: LocalStack, outputs: Outputs, bill: Bill) -> EventLogWriter:
+    client = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    return EventLogWriter(DynamoEventLog(outputs.table_name, client))
+
+
+def short_life(**changes: Any) -> list[AsyncJob]:
+    """Return the states of a job as large as a short job is, from its put to its deletion."""
+    created = new_job(owner=OWNER, now=utc_now(), message="Queued for the next free worker", **changes)
+    now = created.created_at + timedelta(seconds=1)
+    started = numbered(created.claimed(by="w", now=now, lease_until=now + timedelta(minutes=1)))
+    ended = numbered(started.completed(now=now, result=Result(text="1")))
+    return [created, started, ended, ended.marked_deleted(now=now)]
+
+
+def test_event_log_costs_a_short_job_one_write_unit_and_its_deletion_another(
+    stack: LocalStack, outputs: Outputs, bill: Bill
+) -> None:
+    created, started, ended, deleted = short_life()
+    writer = shared_log(stack, outputs, bill)
+    writer.consume([change_of(None, created), change_of(created, started), change_of(started, ended)])
+    assert (bill.calls, bill.table, bill.indexes) == ({"UpdateItem": 1}, 1, {})
+    writer.consume([change_of(ended, deleted)])
+    assert (bill.calls, bill.table, bill.indexes) == ({"UpdateItem": 1, "DeleteItem": 1}, 2, {})
+
+
+def test_event_log_costs_a_job_with_twelve_reports_at_most_two_write_units_for_each_change(
+    stack: LocalStack, outputs: Outputs, bill: Bill
+) -> None:
+    writer, (created, started, *_) = shared_log(stack, outputs, bill), short_life(async_job_id=str(uuid.uuid4()))
+    writer.consume([change_of(None, created), change_of(created, started)])
+    job = started
+    for minute in range(12):
+        now = started.updated_at + timedelta(seconds=5 * minute)
+        reported = numbered(job.reported(now=now, progress=8 * minute + 1, message=f"Reading page {minute}", lease_until=now))
+        writer.consume([change_of(job, reported)])
+        job = reported
+    assert bill.calls == {"UpdateItem": 13}
+    assert 13 <= bill.table <= 20
+
+
+def test_reader_of_events_costs_a_read_unit_for_each_block(stack: LocalStack, outputs: Outputs, bill: Bill) -> None:
+    client = bill.watch(stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url))
+    log = DynamoEventLog(outputs.table_name, client)
+    log.read(new_job(owner=OWNER, seq=9), first=1, last=9)
+    assert (bill.calls, bill.table) == ({"GetItem": 2}, 2)
 
 
 def test_wait_costs_a_write_unit_and_another_one_if_it_ends_early(stack: LocalStack, outputs: Outputs, bill: Bill) -> None:

@@ -54,7 +54,7 @@ ALLOWED = {
     },
     "StatusFunction": {
         "dynamodb:UpdateItem slots",
-        *(f"dynamodb:GetItem {kind}" for kind in ("job", "durations", "ticket")),
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "durations", "events", "ticket")),
         "dynamodb:BatchGetItem job",
         "dynamodb:Query byOwner",
         "s3:GetObject results/",
@@ -114,6 +114,8 @@ ALLOWED = {
         "dynamodb:BatchGetItem watchers",
         "dynamodb:UpdateItem watchers",
         "execute-api:ManageConnections",
+        "dynamodb:UpdateItem events",
+        "dynamodb:DeleteItem events",
     },
     "SocketFunction": {
         *(f"dynamodb:GetItem {kind}" for kind in ("job", "connection", "filter")),
@@ -159,6 +161,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "connection": "C#none",
         "watchers": "V#O#nobody",
         "filter": "F#none",
+        "events": "E#nobody#none#0#0",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()

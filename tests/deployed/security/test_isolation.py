@@ -20,6 +20,7 @@ from tests.support.http_events import (
     CREATE_WEBHOOK,
     DELETE,
     DELETE_WEBHOOK,
+    EVENTS,
     JOB,
     JOBS,
     REPORT,
@@ -39,6 +40,7 @@ from tests.support.http_events import (
 ROUTES = {
     "read": JOB,
     "fetch": RESULT,
+    "read events": EVENTS,
     "cancel": CANCEL,
     "retry": RETRY,
     "delete": DELETE,

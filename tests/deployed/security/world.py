@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from asyncjobs.core.job import AsyncJob, JobKey
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.dialects.api import DialectsApi
 from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
+from asyncjobs.http.event_routes import event_handlers
 from asyncjobs.http.query_routes import queries_api
 from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
@@ -19,8 +21,10 @@ from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.http.webhook_routes import webhook_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, tracked_job
+from asyncjobs.push.event_log import EventLogWriter
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.contents import Contents
+from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.sender import Sender
 from asyncjobs.service.webhooks import WebhookCommands
@@ -28,9 +32,10 @@ from asyncjobs.tracking.reports import Reports
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.factories import NOW, job_types_of
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
+from tests.support.fakes import FakeClock, FakeEventLog, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
 from tests.support.http_events import SOCKET_URL, SUBMIT, WEBHOOKS, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
+from tests.support.stream import change_of
 
 LONG = timedelta(minutes=15)
 
@@ -51,6 +56,7 @@ class World:
     objects: FakeObjects = field(default_factory=FakeObjects)
     tickets: FakeTickets = field(default_factory=FakeTickets)
     webhooks: FakeWebhooks = field(default_factory=FakeWebhooks)
+    event_log: FakeEventLog = field(default_factory=FakeEventLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     catalog: Catalog = CATALOG
 
@@ -72,11 +78,19 @@ class World:
             ),
         )
         queries = Queries(**parts)
+        feed = EventFeed(queries, self.event_log)
         self._queries = queries_api(
-            queries, clock=self.clock, more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock),)
+            queries,
+            clock=self.clock,
+            more=(
+                lambda: event_handlers(feed, clock=self.clock),
+                lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock),
+            ),
         )
         contents = Contents(store=self.store, objects=self.objects, clock=self.clock)
         self._dialects = DialectsApi(find_dialects(BUILT_IN), call=self._handle, contents=contents, clock=self.clock)
+        self._event_log_writer = EventLogWriter(self.event_log)
+        self._streamed: dict[JobKey, AsyncJob] = {}
         executor = make_executor(
             queue=self.queue, jitter=random.Random(1), sleep=lambda seconds: self.clock.advance(seconds=seconds), **parts
         )
@@ -100,7 +114,15 @@ class World:
 
     def _handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
         is_query = event["routeKey"].startswith("GET") and event["routeKey"] != WEBHOOKS
-        return (self._queries if is_query else self._commands).handle(event)
+        answer = (self._queries if is_query else self._commands).handle(event)
+        self._stream()
+        return answer
+
+    def _stream(self) -> None:
+        """Hand the changes since the last time to the event log, as the table's stream does."""
+        changes = [(self._streamed.get(key), job) for key, job in self.store.jobs.items() if self._streamed.get(key) != job]
+        self._event_log_writer.consume([change_of(old, new) for old, new in changes])
+        self._streamed = dict(self.store.jobs)
 
     def submit(self, owner: str = "alice", *, key: str | None = None, **body: Any) -> Answer:
         headers = {} if key is None else {"idempotency-key": key}

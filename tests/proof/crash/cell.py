@@ -192,6 +192,32 @@ class Cell:
         assert [each["metadata"]["event"] for each in about] == ["job.completed"]
         assert {each.id for each in received()} == {about[0]["asyncJobId"]}
 
+    def has_all_events(self) -> None:
+        """Wait until the log has each change of the job exactly once: the stream delivers what a fault has left out again."""
+        deadline = time.monotonic() + LONGEST_WAIT
+        while True:
+            answer = self.caller.events(self.job_id)
+            assert answer.status_code == OK, _shown(answer)
+            events = answer.json()["events"]
+            if all(event["type"] != "snapshot" for event in events):
+                break
+            assert time.monotonic() < deadline, f"events are missing: {_shown(answer)}"
+            time.sleep(0.5)
+        states = [(int(state["seq"]), state["status"]) for state in self.life().states]
+        assert [(event["seq"], event["status"]) for event in events] == list(dict.fromkeys(states)), _shown(answer)
+
+    def has_no_events(self) -> None:
+        """Wait until nothing of the job's events is stored."""
+        deadline = time.monotonic() + LONGEST_WAIT
+        dynamodb, table = self.stage.client("dynamodb"), self.stage.outputs.table_name
+        of_job = {
+            "FilterExpression": "begins_with(pk, :of)",
+            "ExpressionAttributeValues": {":of": {"S": f"E#{self.caller.owner}#{self.job_id}#"}},
+        }
+        while any(page["Items"] for page in dynamodb.get_paginator("scan").paginate(TableName=table, **of_job)):
+            assert time.monotonic() < deadline, "the events of a deleted job are left"
+            time.sleep(0.5)
+
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())
 

@@ -20,7 +20,7 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 
-ADAPTERS = frozenset({"asyncjobs.aws.dynamodb_jobs", "asyncjobs.aws.sqs", "asyncjobs.aws.s3"})
+ADAPTERS = frozenset({"asyncjobs.aws.dynamodb_jobs", "asyncjobs.aws.dynamodb_events", "asyncjobs.aws.sqs", "asyncjobs.aws.s3"})
 CALL, ABOUT = "x-call", "x-about"
 ANYTHING = "anything"
 KILLED_BEFORE, KILLED_AFTER, LOST = "killed-before", "killed-after", "lost"

@@ -53,6 +53,7 @@ class Armed:
 
 THROTTLING: dict[str, dict[str, Any]] = {
     "dynamodb_jobs": {"code": "ProvisionedThroughputExceededException"},
+    "dynamodb_events": {"code": "ProvisionedThroughputExceededException"},
     # The proxy adds a namespace to SQS's code, which the SDK does not recognize; it uses the status.
     "sqs": {"code": "RequestThrottled", "status": 503},
     "s3": {"code": "SlowDown", "status": 503},

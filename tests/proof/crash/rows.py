@@ -49,6 +49,9 @@ _LOCK_OWNER = "dynamodb_jobs.DynamoStore.lock_owner:GetItem"
 _LOCK = "dynamodb_jobs.DynamoStore.lock_if_unchanged:UpdateItem"
 _WAITING = "dynamodb_jobs.DynamoStore.waiting:Query"
 _BACKLOG = "sqs.SqsQueue.backlog:GetQueueAttributes"
+_APPEND = "dynamodb_events.DynamoEventLog.append:UpdateItem"
+_READ_EVENTS = "dynamodb_events.DynamoEventLog.read:GetItem"
+_DELETE_EVENTS = "dynamodb_events.DynamoEventLog.delete:DeleteItem"
 _SEND = "sqs.SqsQueue.send:SendMessage"
 _SEND_ALL = "sqs.SqsQueue.send_all:SendMessageBatch"
 _RETURN = "sqs.SqsQueue.return_after:ChangeMessageVisibility"
@@ -458,6 +461,34 @@ def is_watched(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
+def events_are_stored(row: Row, cell: Cell) -> None:
+    """Check that the log has each change once, although the stream function failed or died."""
+    runs(row, cell)
+    cell.has_all_events()
+
+
+def events_are_read(row: Row, cell: Cell) -> None:
+    """Check that a query for events that failed returns all of them when it is repeated."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.arm()
+    cell.answers_as_faulted(cell.caller.events(cell.job_id))
+    cell.has_all_events()
+    row.ends(cell)
+
+
+def events_are_deleted(_row: Row, cell: Cell) -> None:
+    """Check that a deleted job leaves no events, although the stream function failed or died."""
+    cell.is_accepted(replayed=False)
+    cell.is_finished()
+    cell.has_all_events()
+    cell.arm()
+    answer = cell.caller.delete(cell.job_id)
+    assert answer.status_code == NO_CONTENT, answer.text
+    cell.has_no_events()
+    cell.is_deleted_completely()
+
+
 def is_listed(row: Row, cell: Cell) -> None:
     cell.is_accepted(replayed=False)
     cell.is_finished()
@@ -703,6 +734,9 @@ ROWS = (
     Row("a new ticket reads the job", _GET, "get < TicketIssuer._created", has_a_ticket),
     Row("a watch reads the job", _GET, "get < Subscriptions._job", is_watched),
     Row("a ping reads the watched jobs", _BATCH_GET, "get_all < Subscriptions.ping", is_watched),
+    Row("the stream stores events", _APPEND, "append < EventLogWriter._write", events_are_stored),
+    Row("a query reads events", _READ_EVENTS, "read < EventFeed._events", events_are_read),
+    Row("the stream deletes the events of a deleted job", _DELETE_EVENTS, "delete < EventLogWriter._write", events_are_deleted),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row(

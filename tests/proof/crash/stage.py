@@ -85,6 +85,9 @@ class Caller:
     def job(self, job_id: str) -> httpx.Response:
         return self._ask("GET", f"/jobs/{job_id}")
 
+    def events(self, job_id: str) -> httpx.Response:
+        return self._ask("GET", f"/jobs/{job_id}/events")
+
     def jobs(self) -> httpx.Response:
         return self._ask("GET", "/jobs")
 

@@ -13,6 +13,7 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.event_routes import EVENTS, event_handlers
 from asyncjobs.http.query_routes import QUERIES, queries_api
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES, ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
@@ -24,6 +25,7 @@ from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
+from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
 from asyncjobs.service.sender import Sender
@@ -31,13 +33,13 @@ from asyncjobs.service.webhooks import WebhookCommands
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.factories import NOW, OWNER, job_type, new_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
+from tests.support.fakes import FakeClock, FakeEventLog, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
 from tests.support.http_events import JOBS, REPORT, SOCKET_URL, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
 from tests.support.parts import make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
-QUERY_ROUTES = {operation.route_key for operation in (*QUERIES, *TICKET_QUERIES)}
+QUERY_ROUTES = {operation.route_key for operation in (*QUERIES, *EVENTS, *TICKET_QUERIES)}
 
 READS = job_type(
     "api.reads",
@@ -93,6 +95,7 @@ class InMemoryApi:
     objects: FakeObjects = field(default_factory=FakeObjects)
     tickets: FakeTickets = field(default_factory=FakeTickets)
     webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
+    event_log: FakeEventLog = field(default_factory=FakeEventLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
     estimates: dict[str, Durations] = field(default_factory=dict)
@@ -153,11 +156,15 @@ class InMemoryApi:
                 lambda: webhook_handlers(about_webhooks, self.clock),
             ),
         )
+        feed = EventFeed(queries, self.event_log)
         self._queries = queries_api(
             queries,
             clock=self.clock,
             estimate=self.estimate,
-            more=(lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock, estimate=self.estimate),),
+            more=(
+                lambda: event_handlers(feed, clock=self.clock, estimate=self.estimate),
+                lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock, estimate=self.estimate),
+            ),
         )
 
     def _own_webhooks(self) -> FakeWebhooks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from asyncjobs.core.events import EventType
 from asyncjobs.core.job import MAX_ATTEMPTS_LIMIT, Priority, ResultType, RetentionFrom, Status
 from asyncjobs.http.bodies import MAX_METADATA
 from asyncjobs.http.request import IDEMPOTENCY_KEY
@@ -134,6 +135,24 @@ SCHEMAS: Mapping[str, Json] = {
             ),
         },
         optional=("workerToken", "queueDepth"),
+    ),
+    "Event": answer_object(
+        "A change of a job, with what is visible of the job after it.",
+        {
+            "seq": described("The job's `seq` after the change.", {"type": "integer", "minimum": 0}),
+            # Not an enum: a client that was generated today must be able to read a type of tomorrow.
+            "type": described(
+                f"What happened: {', '.join(f'`{each}`' for each in EventType)}. A `snapshot` is the job as it is, in place of "
+                "changes that are not known one by one. Further types may be added.",
+                STRING,
+            ),
+            "at": TIME,
+            "status": ref("Status"),
+            "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+            "message": nullable(STRING),
+            "attempt": {"type": "integer", "minimum": 0},
+            "code": described("The code of the error of the job or of its last attempt.", nullable(STRING)),
+        },
     ),
     "Report": described("A worker's report on a tracked job.", REPORT_SCHEMA),
     "JobType": answer_object(

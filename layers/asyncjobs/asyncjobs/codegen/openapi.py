@@ -18,6 +18,7 @@ from asyncjobs.codegen.job_types import fields_name, operation_id, parameters_of
 from asyncjobs.core.exact_json import MAX_DIGITS
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.error_codes import ERRORS
+from asyncjobs.http.event_routes import EVENTS
 from asyncjobs.http.operations import Operation, Success
 from asyncjobs.http.query_routes import QUERIES
 from asyncjobs.http.render import BASE_PATH
@@ -30,7 +31,7 @@ from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.http.webhook_routes import WEBHOOKS
 from asyncjobs.jobtypes.decorator import JobType
 
-OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *QUERIES, *TICKET_QUERIES)
+OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *QUERIES, *EVENTS, *TICKET_QUERIES)
 """The operations that every deployment has."""
 
 VERSION = "1"
@@ -249,9 +250,14 @@ def _success(success: Success) -> Json:
     return {
         "description": success.description,
         **({"headers": headers} if headers else {}),
-        **({"content": {"application/json": {"schema": ref(_component(success.schema))}}} if success.schema else {}),
+        **({"content": _content(success, success.schema)} if success.schema else {}),
         **({"links": links} if links else {}),
     }
+
+
+def _content(success: Success, schema: str | Schema) -> Json:
+    others = {name: {"schema": other} for name, other in success.others.items()}
+    return {"application/json": {"schema": ref(_component(schema))}, **others}
 
 
 def _failure(operation: Operation, status: int, codes: list[str], *, with_gateway: bool) -> Json:

@@ -17,6 +17,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import JSON
 
 if TYPE_CHECKING:
+    from asyncjobs.core.events import Event
     from asyncjobs.core.rate import SubmitRate
     from asyncjobs.core.ticket import Ticket
     from asyncjobs.core.watch import Connection, Posted, Topic
@@ -348,4 +349,24 @@ class Webhooks(Protocol):
 
     def swap_if_unchanged(self, old: OwnerWebhooks, new: OwnerWebhooks, now: datetime) -> bool:
         """Write the owner's new webhooks, if the old ones are stored. Return whether the new ones are stored now."""
+        ...
+
+
+class EventLog(Protocol):
+    """Storage of jobs' events. `DynamoEventLog` is the real adapter; the tests have a fake, and one suite runs over both.
+
+    The events are those of one record: another one of the same id has its own. Every method raises `Unavailable` when the table
+    does not answer.
+    """
+
+    def append(self, job: AsyncJob, events: Sequence[Event]) -> None:
+        """Store events of the job, in their order. To store one again changes nothing. They expire with the job, not before."""
+        ...
+
+    def read(self, job: AsyncJob, *, first: int, last: int) -> Sequence[Event]:
+        """Return the stored events with numbers from `first` to `last`, in order, by a consistent read. Some may be missing."""
+        ...
+
+    def delete(self, job: AsyncJob) -> None:
+        """Delete all events of the job; missing ones are not an error."""
         ...

@@ -34,6 +34,8 @@ class Success(NamedTuple):
     """Operations on the answer's job that may follow."""
     headers: Mapping[str, Any] = {}
     """Headers that no other answer has in this form, with their descriptions."""
+    others: Mapping[str, Any] = {}
+    """Schemas of the body in media types other than JSON, of which a client gets one that it names in `Accept`."""
 
 
 class Operation:
@@ -78,6 +80,8 @@ class Operation:
 
         An operation that may redirect to an object of another type checks that itself, when it has the answer.
         """
+        self.other_types = frozenset(name for success in answers.values() for name in success.others)
+        """Media types other than JSON, for clients that name them."""
         self.security = security
         """The token that the operation requires. The gateway verifies a `bearer` token, the function any other."""
         self.description = description
@@ -93,7 +97,7 @@ class Operation:
 
     def handle(self, routes: object, request: Request) -> Answer:
         """Answer the request by the operation's handler, a method of the class of `routes`."""
-        if self.is_json and not request.accepts_json:
+        if self.is_json and not request.accepts_json and not any(map(request.accepts, self.other_types)):
             raise Problem("NOT_ACCEPTABLE")
         if self.handler is None:
             raise LookupError(f"{self.route} has no handler.")

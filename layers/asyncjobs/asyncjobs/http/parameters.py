@@ -15,6 +15,7 @@ from asyncjobs.jobtypes.json_schema import pointer
 from asyncjobs.service.queries import JobsQuery
 
 _WAIT = re.compile(r"1?[0-9]|20")
+_SEQ = re.compile(r"[0-9]{1,9}")
 _PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 
@@ -22,11 +23,22 @@ def wait_of(query: Query) -> timedelta:
     """Return how long the caller waits for a change of the job."""
     parameters, problems = _read(query, {"wait"})
     seconds = parameters.get("wait", "0")
-    if not _WAIT.fullmatch(seconds):
-        problems.append(InputProblem("/wait", "must be a whole number of seconds from 0 to 20"))
+    problems += _wrong_wait(seconds)
     if problems:
         raise invalid_request(*problems)
     return timedelta(seconds=int(seconds))
+
+
+def after_and_wait(query: Query) -> tuple[int | None, timedelta | None]:
+    """Return the number of the last event that the caller has, and how long it waits for the next one."""
+    parameters, problems = _read(query, {"after", "wait"})
+    after, seconds = parameters.get("after"), parameters.get("wait")
+    if after is not None and not _SEQ.fullmatch(after):
+        problems.append(InputProblem("/after", "must be the seq of an event: a whole number"))
+    problems += _wrong_wait(seconds or "0")
+    if problems:
+        raise invalid_request(*problems)
+    return None if after is None else int(after), None if seconds is None else timedelta(seconds=int(seconds))
 
 
 def jobs_query(owner: str, query: Query) -> JobsQuery:
@@ -46,6 +58,12 @@ def jobs_query(owner: str, query: Query) -> JobsQuery:
     if "cursor" not in parameters:
         return wanted
     return replace(wanted, after=from_cursor(owner, wanted, parameters["cursor"]))
+
+
+def _wrong_wait(seconds: str) -> list[InputProblem]:
+    if _WAIT.fullmatch(seconds):
+        return []
+    return [InputProblem("/wait", "must be a whole number of seconds from 0 to 20")]
 
 
 def _read(query: Query, known: set[str]) -> tuple[dict[str, str], list[InputProblem]]:

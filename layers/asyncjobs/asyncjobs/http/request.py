@@ -152,6 +152,10 @@ class Request:
         types = ("application/json", "application/problem+json")
         return not ranges or any(is_accepted(ranges, name, "application/*", "*/*", "*") for name in types)
 
+    def accepts(self, media_type: str) -> bool:
+        """Return whether the client names this media type, and so prefers it to JSON."""
+        return accepted(self.headers.get("accept", "")).get(media_type, False)
+
     @property
     def accepts_gzip(self) -> bool:
         """Return whether the client accepts a body that is compressed with gzip (RFC 9110 12.5.3)."""

@@ -1,0 +1,49 @@
+"""Writes the event log, from the changes of jobs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.job import JobKey
+from asyncjobs.core.ports import EventLog
+from asyncjobs.push.changes import Change
+
+
+class EventLogWriter:
+    """Stores the events of each job in as few writes as there are blocks, and deletes those of a deleted job."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def consume(self, changes: Sequence[Change]) -> Collection[Change]:
+        """See `Consumer`. A change that arrives again is written again, which changes nothing."""
+        of_record: defaultdict[tuple[JobKey, datetime], list[Change]] = defaultdict(list)
+        for change in changes:
+            # A record that replaces a deleted one of the same id is another one.
+            of_record[change.new.key, change.new.created_at].append(change)
+        failed: list[Change] = []
+        for own in of_record.values():
+            try:
+                self._write(own)
+            except Unavailable:
+                failed += own
+        return failed
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        newest = changes[-1].new
+        if any(_is_deletion(change) for change in changes):
+            # Nobody can read them any more: a reader begins with the record. They may have names and errors of people in them.
+            self._log.delete(newest)
+        elif events := [change.event for change in changes if change.event is not None]:
+            self._log.append(newest, events)
+
+
+def _is_deletion(change: Change) -> bool:
+    """Return whether the job's owner deleted it by this write: no other one makes an ended job expire earlier."""
+    old, new = change.old, change.new
+    if old is None or old.created_at != new.created_at or old.seq != new.seq:
+        return False
+    return new.is_finished and new.record_expires_at < old.record_expires_at
