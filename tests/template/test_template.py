@@ -390,20 +390,21 @@ def test_sweeper_runs_as_often_as_the_leases_assume() -> None:
 # ── Stream ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def stream_event(*, webhooks: bool = False, **conditions: bool) -> dict[str, Any]:
+def stream_event(**conditions: bool) -> dict[str, Any]:
     """Return the mapping of the stream, by default without anything that follows each change."""
     (event,) = events("StreamFunction", "DynamoDB")
-    found: dict[str, Any] = chosen(event, **{"EachChange": False, "WithWebhooks": webhooks, **conditions})
+    found: dict[str, Any] = chosen(event, **{"EachChange": False, **conditions})
     return {**found, "FilterCriteria": {"Filters": [each for each in found["FilterCriteria"]["Filters"] if each]}}
 
 
-def test_stream_function_receives_each_numbered_change_of_a_job_with_webhooks_but_of_no_delivery() -> None:
-    only_without, pattern = [json.loads(found["Pattern"]) for found in stream_event(webhooks=True)["FilterCriteria"]["Filters"]]
+def test_stream_function_receives_each_numbered_change_of_a_job_but_of_no_delivery() -> None:
+    event = stream_event(EachChange=True, WithSocket=False)
+    only_without, pattern = [json.loads(found["Pattern"]) for found in event["FilterCriteria"]["Filters"]]
     assert only_without["eventName"] == ["MODIFY"]
     assert pattern == {
         "dynamodb": {"NewImage": {"seq": {"N": [{"exists": True}]}, "jobType": {"S": [{"anything-but": [DELIVERY]}]}}}
     }
-    assert stream_event(webhooks=True)["MaximumBatchingWindowInSeconds"] == 1
+    assert event["MaximumBatchingWindowInSeconds"] == 1
 
 
 def passes(record: dict[str, Any], **conditions: bool) -> bool:
@@ -487,6 +488,7 @@ def test_each_change_is_followed_without_delay_and_otherwise_batches_are_gathere
         ({"WebSocket": "OFF"}, True),
         ({"EventLog": "OFF"}, True),
         ({"WebSocket": "OFF", "EventLog": "OFF"}, False),
+        ({"WebSocket": "OFF", "EventLog": "OFF", "Webhooks": "ON"}, True),
     ],
 )
 def test_each_change_is_followed_only_for_an_option(parameters: dict[str, str], expected: bool) -> None:

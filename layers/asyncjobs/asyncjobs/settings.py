@@ -152,7 +152,7 @@ class Settings:
     @property
     def dialects(self) -> Sequence[str]:
         """The names of the dialects that the deployment answers in."""
-        return self._read("DIALECTS").split(",")
+        return [name for name in self._read("DIALECTS").split(",") if name]
 
     def _read(self, name: str) -> str:
         try:

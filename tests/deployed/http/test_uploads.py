@@ -72,7 +72,10 @@ def tag_of(upload: dict[str, Any], owner: Caller, stack: LocalStack) -> str | No
     location: Any = {"Bucket": stack.outputs.bucket_name, "Key": f"inputs/{owner.owner}/{upload['key']}"}
     try:
         (tag,) = s3.get_object_tagging(**location)["TagSet"]
-    except s3.exceptions.NoSuchKey:
+    except s3.exceptions.ClientError as error:
+        # The bucket keeps a deleted object, under a delete marker.
+        if error.response["Error"]["Code"] not in {"NoSuchKey", "MethodNotAllowed"}:
+            raise
         return None
     assert tag["Key"] == "keptForJobOf"
     return tag["Value"]

@@ -21,9 +21,11 @@ def package(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]
     document = folder / "openapi.json"
     document.write_text(json.dumps(api.checker.document))
     python_client(document, folder)
+    # Our own client has this name.
+    (folder / "asyncjobs_client").rename(folder / "generated_client")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
-        yield importlib.import_module("asyncjobs_client")
+        yield importlib.import_module("generated_client")
 
 
 def part(package: Any, name: str) -> Any:
