@@ -12,6 +12,7 @@ import pytest
 
 from asyncjobs.codegen.openapi import document
 from asyncjobs.core.clock import RFC3339
+from asyncjobs.http.command_routes import CONTENT_TYPE
 from asyncjobs.http.request import IDEMPOTENCY_KEY
 from asyncjobs.jobtypes.catalog import OPENAPI, document_path
 from tests.deployed.openapi.breaking import breaks
@@ -27,6 +28,8 @@ INTENDED = (
     f"header 'Idempotency-Key': pattern is {IDEMPOTENCY_KEY!r}",
     # It matches every time that the earlier one did and that has an hour, a minute and a second that exist.
     f"/notBefore: pattern is {RFC3339!r}",
+    # It matches every type that the earlier one did, and more.
+    f"body/contentType: pattern is {CONTENT_TYPE!r}",
 )
 """The ends of lines about intended breaks since the last release, which affect no working client. A release empties it."""
 

@@ -11,7 +11,7 @@ import pytest
 from local.invoke import function_of, variables_of
 from local.stack import LocalStack
 from tests.support.events import FOLDER, sample
-from tests.template.source import resources
+from tests.template.source import template
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in FOLDER.glob("*.json")))
@@ -28,7 +28,7 @@ def test_function_outside_lambda_gets_the_variables_of_the_deployed_one(stack: L
 
 def invoke(stack: LocalStack, event: dict[str, Any]) -> Any:
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
-    function = function_of(event, resources("AWS::Serverless::Function"))
+    function = function_of(event, template()["Resources"])
     found = cloudformation.describe_stack_resource(StackName=stack.outputs.stack_name, LogicalResourceId=function)
     answer = stack.session.client("lambda", endpoint_url=stack.endpoint_url).invoke(
         FunctionName=found["StackResourceDetail"]["PhysicalResourceId"], Payload=json.dumps(event)

@@ -331,7 +331,7 @@ ABLATIONS = {
         job_types=("play.large", "play.streams"),
     ),
     "cancel without condition": Ablation(
-        parts=Parts(commands=UnconditionalCancel), caught_as=caught("I1", "I5", "I6", "I8", "I16")
+        parts=Parts(commands=UnconditionalCancel), caught_as=caught("I1", "I5", "I6", "I8", "I16", "told")
     ),
     "release without delay": Ablation(
         parts=Parts(patches=((AsyncJob, "released", _released_at_once),)),

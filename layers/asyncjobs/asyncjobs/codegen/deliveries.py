@@ -79,13 +79,14 @@ _PARAMETERS = [
 
 def webhooks() -> dict[str, Json]:
     """Return the request of each event."""
-    found = {event: _request(f"{_WHEN[event]}", "WebhookEvent") for event in EVENTS}
-    return {**found, TEST: _request("A test was requested.", "WebhookTest")}
+    found = {event: _request(event, _WHEN[event], "WebhookEvent") for event in EVENTS}
+    return {**found, TEST: _request(TEST, "A test was requested.", "WebhookTest")}
 
 
-def _request(summary: str, schema: str) -> Json:
+def _request(event: str, summary: str, schema: str) -> Json:
     return {
         "post": {
+            "operationId": "on" + "".join(part.capitalize() for part in event.split(".")),
             "summary": summary,
             "security": [],
             "parameters": _PARAMETERS,

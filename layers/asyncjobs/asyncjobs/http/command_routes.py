@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _NAME = "[A-Za-z0-9!#$&^_.+-]+"
 _QUOTED_TEXT = r'"[ !#-\[\]-~]*"'
+CONTENT_TYPE = f"^({_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|{_QUOTED_TEXT}))*)?$"
+"""RFC 9110 8.3, without characters that could end a header. Browsers give a file of an unknown type an empty one."""
 UPLOAD_REQUEST = Schema(
     "UploadRequest",
     nulls_left_out(
@@ -43,8 +45,7 @@ UPLOAD_REQUEST = Schema(
                 "contentType": {
                     "type": "string",
                     "maxLength": 100,
-                    # RFC 9110 8.3, without characters that could end a header. Browsers give a file of an unknown type "".
-                    "pattern": f"^({_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|{_QUOTED_TEXT}))*)?$",
+                    "pattern": CONTENT_TYPE,
                 },
                 "contentLength": {"type": "integer", "minimum": 0, "maximum": MAX_UPLOAD},
             },
