@@ -233,6 +233,8 @@ def is_submitted_with_a_wait(row: Row, cell: Cell) -> None:
     cell.headers["prefer"] = "wait=15"
     cell.arm(cell.caller.owner if row.own_user else None)
     answer = cell.submit()
+    if not cell.has_met_its_fault():
+        raise NotFired("the job took longer than the wait, whose slot then is free by itself")
     if cell.fault.kills:
         cell.answers_as_faulted(answer)
     else:
@@ -280,6 +282,15 @@ def runs(row: Row, cell: Cell) -> None:
     """Inject the fault into the worker or the sweeper."""
     cell.arm()
     cell.is_accepted(replayed=False)
+    row.ends(cell)
+
+
+def is_claimed_before_a_sweep(row: Row, cell: Cell) -> None:
+    """Inject the fault into the claim by the job's first message: after a sweep, a claim by that one may be too late."""
+    cell.arm()
+    cell.is_accepted(replayed=False)
+    if cell.fault is Fault.KILLED_AFTER and sum(int(state["attempt"]) == 0 for state in cell.is_finished().states) > 1:
+        raise NotFired("a sweep came before the worker")
     row.ends(cell)
 
 
@@ -743,7 +754,7 @@ ROWS = (
         "the worker claims",
         _CLAIM,
         "claim_if_claimable < Executor._claim",
-        runs,
+        is_claimed_before_a_sweep,
         # On one lease: after a sweep, the other call would claim a job with short leases.
         "crash.returns_soon",
         attempts=_second_if(Fault.KILLED_AFTER),

@@ -54,7 +54,11 @@ class EventRoutes:
     @Operation(
         "GET /jobs/{asyncJobId}/events",
         parameters=(
-            query("after", "The `seq` of the last event that you have. Without it, the events begin with the first one.", _SEQ),
+            query(
+                "after",
+                "The `seq` of the last event that you have. Without it, the events begin with the first one.",
+                {**_SEQ, "maximum": _UNKNOWN - 1},
+            ),
             query(
                 "wait",
                 "How many seconds to wait for an event, if there is none yet: 0 by default, 20 for an event stream. "
