@@ -16,7 +16,7 @@ from local.sam import Tools, architecture, runtime_image
 from local.stack import LocalStack
 
 EVENTS = sorted(file.stem for file in (PROJECT / "events").glob("*.json"))
-WITHOUT_AN_ANSWER = {"learner-stream", "sweeper-schedule"}
+WITHOUT_AN_ANSWER = {"stream-changes", "sweeper-schedule"}
 """Events of functions that return nothing."""
 
 
