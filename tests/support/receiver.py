@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,8 +86,3 @@ def receiving() -> Iterator[Receiver]:
         yield receiver
         server.shutdown()
         thread.join()
-
-
-def as_json(received: Received) -> Any:
-    """Return the body, verified or not."""
-    return json.loads(received.body)

@@ -105,10 +105,9 @@ def test_event_has_the_job_and_its_small_result_and_not_its_input(user: Caller, 
 
 def test_webhook_for_a_single_job_gets_no_event_of_another(user: Caller, receiver: Receiver) -> None:
     webhook_id = create(user, receiver, namedOnly=True)
-    other = user.submit("sample.returns")
+    other = user.wait_for(user.submit("sample.returns"))
     answer = user.post("/jobs", json={"jobType": "sample.returns", "webhook": webhook_id}, headers={"prefer": "respond-async"})
     arrived(receiver, answer.json(), "job.completed")
-    user.wait_for(other)
     assert receiver.about(other["asyncJobId"]) == []
 
 

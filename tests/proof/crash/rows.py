@@ -467,6 +467,8 @@ def is_watched(row: Row, cell: Cell) -> None:
             assert answer.get("type") not in ("watching", "pong"), answer
         elif cell.fault.gives_up:
             assert answer["problem"]["code"] == "UNAVAILABLE", answer
+        else:
+            assert answer["type"] == ("watching" if message is watch else "pong"), answer
         assert send(**watch)["snapshot"]["seq"] == seq
         assert send(action="ping")["seqs"] == {cell.job_id: seq}
     row.ends(cell)
