@@ -99,7 +99,7 @@ class Row:
     is_of_the_function: bool = False
     """The submit function itself makes the call, not the process that runs the job."""
     runs_last: bool = False
-    """Two of its requests must overlap within seconds: it runs after all others."""
+    """Something must happen within seconds, such as two requests that overlap: it runs after all others."""
 
     def run(self, cell: Cell) -> None:
         self.act(self, cell)
@@ -638,6 +638,7 @@ ROWS = (
         "free_wait_slot < WaitSlots.taken",
         is_submitted_with_a_wait,
         own_user=True,
+        runs_last=True,
     ),
     Row("submit sends the message", _SEND, "send < Sender.send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
