@@ -421,7 +421,10 @@ def test_tracked_type_may_have_a_deadline_of_30_days_and_another_type_of_one() -
         job("a", deadline_seconds=24 * 3600 + 1)
 
 
-@pytest.mark.parametrize("route", ["POST /jobs/{id}/worker-token", "POST /jobs/{id}/retry"])
+@pytest.mark.parametrize(
+    "route",
+    ["POST /jobs/{id}/worker-token", "POST /jobs/{id}/retry", "POST /tickets", "GET /tickets/jobs/{id}", "GET /asyncapi.json"],
+)
 def test_route_of_the_api_is_taken(route: str) -> None:
     with pytest.raises(InvalidJob, match="is taken by the API itself"):
         job("a", route=route)

@@ -55,7 +55,8 @@ _MAX_LOCK_LIMIT = 10
 _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
 _TAKEN_ROUTE = re.compile(
-    r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads(/.*)?|reports(/.*)?|webhooks(/.*)?|job-types|health|openapi\.json)"
+    r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads(/.*)?|reports(/.*)?|webhooks(/.*)?|tickets(/.*)?|job-types|health"
+    r"|openapi\.json|asyncapi\.json)"
 )
 
 GENERIC = "generic"
