@@ -187,6 +187,16 @@ def test_webhook_is_part_of_the_request_that_an_idempotency_key_names(api: InMem
     assert api.submit(BODY, key="k").code == "IDEMPOTENCY_KEY_REUSED"
 
 
+def test_replay_stays_one_after_its_webhook_was_deleted(api: InMemoryApi) -> None:
+    webhook_id = create(api).body["webhookId"]
+    accepted = api.submit({**BODY, "webhook": webhook_id}, key="k")
+    about(api, DELETE_WEBHOOK, webhook_id)
+    replay = api.submit({**BODY, "webhook": webhook_id}, key="k")
+    assert (replay.status, replay.headers["idempotency-replayed"]) == (202, "true")
+    assert replay.body["asyncJobId"] == accepted.body["asyncJobId"]
+    assert api.submit({**BODY, "webhook": webhook_id}, key="another").code == "UNKNOWN_WEBHOOK"
+
+
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────────
 
 

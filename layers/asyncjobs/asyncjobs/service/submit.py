@@ -162,6 +162,7 @@ class _Draft:
         return len(self.request.input_json) > INLINE_INPUT_LIMIT or bool(self.request.uploads)
 
 
+_Refusal = NotAdmitted | UnknownWebhook | WebhooksOff
 _Step = Callable[[_Draft], _Draft | Submission]
 
 
@@ -201,6 +202,7 @@ class SubmitPipeline:
         self._admission = admission
         self._inline_executor = inline_executor
         self._steps: tuple[_Step, ...] = (
+            self._check_webhook,
             self._check_lock,
             self._admit,
             self._find_existing,
@@ -213,8 +215,6 @@ class SubmitPipeline:
     def run(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None, in_background: bool) -> Submission:
         """See `Commands.submit`."""
         request, job_type = self._validated(request)
-        if request.webhook is not None:
-            self._check_webhook(owner, request.webhook)
         draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
         for step in self._steps:
             outcome = step(draft)
@@ -234,13 +234,6 @@ class SubmitPipeline:
         if len(request.uploads) > MAX_UPLOADS_PER_JOB:
             raise InvalidInput([InputProblem("", f"names more than {MAX_UPLOADS_PER_JOB} uploads; submit several jobs")])
         return request, job_type
-
-    def _check_webhook(self, owner: str, webhook: str) -> None:
-        """Check that the owner has the webhook. It may be deleted later: then nothing is delivered."""
-        if self._webhooks is None:
-            raise WebhooksOff
-        if self._webhooks().of(owner).get(webhook) is None:
-            raise UnknownWebhook
 
     def _name(
         self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool
@@ -310,6 +303,17 @@ class SubmitPipeline:
         return job.exclusively(self._locks().exclusive_key(job_type.exclusive, key.owner, request.input_json))
 
     # ── The steps, in their order ──────────────────────────────────────────────────────────────────
+
+    def _check_webhook(self, draft: _Draft) -> _Draft | Submission:
+        """Check that the owner has the webhook. It may be deleted later: then nothing is delivered, and a replay stays one."""
+        webhook = draft.request.webhook
+        if webhook is None:
+            return draft
+        if self._webhooks is None:
+            return self._replay_or_refuse(draft, WebhooksOff())
+        if self._webhooks().of(draft.job.owner).get(webhook) is None:
+            return self._replay_or_refuse(draft, UnknownWebhook())
+        return draft
 
     def _check_lock(self, draft: _Draft) -> _Draft | Submission:
         """Answer with the conflict while another job holds the lock. This only reads: the lock is taken after the put."""
@@ -447,7 +451,7 @@ class SubmitPipeline:
         refusal = AnotherIsRunning(retry_after=_RETRY_LOCK_AFTER, async_job_id=running.async_job_id if is_own else None)
         return self._replay_or_refuse(draft, refusal, joined=running if joins else None)
 
-    def _replay_or_refuse(self, draft: _Draft, refusal: NotAdmitted, *, joined: AsyncJob | None = None) -> Submission:
+    def _replay_or_refuse(self, draft: _Draft, refusal: _Refusal, *, joined: AsyncJob | None = None) -> Submission:
         """Return the job that an earlier request with the same key or input created, else `joined`, else raise the refusal.
 
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
@@ -459,10 +463,10 @@ class SubmitPipeline:
             raise _refused(draft, refusal)
         if existing.request_hash != draft.job.request_hash:
             raise IdempotencyKeyReused
-        return Submission(existing, replayed=True, quota=refusal.quota)
+        return Submission(existing, replayed=True, quota=refusal.quota if isinstance(refusal, NotAdmitted) else None)
 
 
-def _refused(draft: _Draft, refusal: NotAdmitted) -> NotAdmitted:
+def _refused(draft: _Draft, refusal: _Refusal) -> _Refusal:
     """Log the refusal and return it, to be raised."""
     log_event("JOB_REFUSED", jobType=draft.job.job_type, reason=type(refusal).__name__)
     return refusal
