@@ -9,6 +9,7 @@ from typing import Any
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
 from asyncjobs.aws.log_lines import lambda_logger, request_of, set_request
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
@@ -43,6 +44,7 @@ queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
 catalog = Catalog.read(default_retention=settings.default_retention)
 history = DynamoHistory(settings.table_name, dynamodb)
+webhooks, with_webhooks = DynamoWebhooks(settings.table_name, dynamodb), settings.webhooks
 locks = Locks(store=store, queue=queue, clock=utc_now)
 max_retention, max_waits = settings.max_retention, settings.max_waits
 is_limited = settings.submit_rate_per_minute or settings.max_live or settings.max_backlog
@@ -65,6 +67,7 @@ commands = commands_api(
         new_worker_token=WorkerToken.new,
         admission=admission,
         long_poll=long_poll,
+        webhooks=(lambda: webhooks) if with_webhooks else None,
         inline_executor=InlineExecutor(threshold=threshold, history=history, store=store, run=job_process.run, clock=utc_now),
         **ports,
     ),

@@ -994,7 +994,7 @@ RESOURCES = {
         "dynamodb:UpdateItem": "Table",
         "dynamodb:DeleteItem": "Table",
         "dynamodb:Query": "Table/index/waiting Table/index/byOwner",
-        "sqs:SendMessage": "HighQueue Queue LowQueue",
+        "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
@@ -1382,6 +1382,7 @@ def test_webhooks_allow_their_item_to_the_functions_that_use_it_and_their_queue_
     }
     assert {name: found for name in FUNCTIONS if (found := optional_statements(name, "WithWebhooks"))} == {
         "SubmitFunction": [item],
+        "DialectsFunction": [{**item, "Action": "dynamodb:GetItem"}],
         "WorkerFunction": [poll, item],
         "StreamFunction": [
             {**item, "Action": "dynamodb:BatchGetItem"},
