@@ -16,11 +16,18 @@ from asyncjobs.settings import Settings
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
 table, queue_urls, dynamodb = settings.table_name, settings.queue_urls, clients.dynamodb()
-followers: dict[str, Consumer] = {
-    "durations": DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now, pause=settings.history_pause)
-}
+# In the order of their promises: an event is logged before it is pushed, a push may be lost, and durations are estimates.
+followers: dict[str, Consumer] = {}
 if settings.has_event_log:
     followers["events"] = EventLogWriter(DynamoEventLog(table, dynamodb))
+if settings.webhooks:
+    from asyncjobs.aws.dynamodb_jobs import DynamoStore
+    from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
+    from asyncjobs.aws.sqs import SqsQueue
+    from asyncjobs.push.webhooks import WebhookConsumer
+
+    ports: Any = {"webhooks": DynamoWebhooks(table, dynamodb), "store": DynamoStore(table, dynamodb)}
+    followers["webhooks"] = WebhookConsumer(**ports, queue=SqsQueue(queue_urls), clock=utc_now)
 if settings.socket_url:
     from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
     from asyncjobs.aws.websocket import WebSocketConnections
@@ -32,14 +39,7 @@ if settings.socket_url:
         clock=utc_now,
         threads=clients.PUSH_THREADS,
     )
-if settings.webhooks:
-    from asyncjobs.aws.dynamodb_jobs import DynamoStore
-    from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
-    from asyncjobs.aws.sqs import SqsQueue
-    from asyncjobs.push.webhooks import WebhookConsumer
-
-    ports: Any = {"webhooks": DynamoWebhooks(table, dynamodb), "store": DynamoStore(table, dynamodb)}
-    followers["webhooks"] = WebhookConsumer(**ports, queue=SqsQueue(queue_urls), clock=utc_now)
+followers["durations"] = DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now, pause=settings.history_pause)
 consumers = Consumers(followers, jobs_of, clock=utc_now)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from asyncjobs.aws.items import Item, primary_key, to_item
-from asyncjobs.core.events import event_of
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.push.changes import Change
 
@@ -34,7 +33,7 @@ def record_of(old: AsyncJob | None, new: AsyncJob) -> dict[str, Any]:
 
 def change_of(old: AsyncJob | None, new: AsyncJob) -> Change:
     """Return the change of a write to a job, at a new place of the stream."""
-    return Change(str(next(_NUMBERS)), old, new, event_of(old, new))
+    return Change.of(str(next(_NUMBERS)), old, new)
 
 
 def to_image(job: AsyncJob) -> Item:

@@ -58,6 +58,7 @@ LEVELS = {
     "CHANGES_DEFERRED": logging.WARNING,
     "CHANGE_FAILED": logging.ERROR,
     "CHANGE_SKIPPED": logging.ERROR,
+    "DURATIONS_DEFERRED": logging.WARNING,
     "PUSH_DROPPED": logging.WARNING,
 }
 """The events. Failures are errors; retries, deferred calls and lost races are warnings."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from asyncjobs.core.events import event_of
-from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Result
+from asyncjobs.core.job import DEADLINE_EXCEEDED, DELIVERY, AsyncJob, Result
 from asyncjobs.push.changes import Change, Record, changes_in
 from tests.support.factories import NOW, new_job
 from tests.support.stream import change_of
@@ -40,6 +40,13 @@ def test_change_has_its_place_and_the_job_before_and_after_it() -> None:
 def test_change_that_no_client_sees_has_no_event() -> None:
     (change,) = changes_in([{"dynamodb": {"SequenceNumber": "1"}, "jobs": (RUNNING, replace(RUNNING, sweeps=1))}], jobs_of)
     assert change.event is None
+
+
+def test_delivery_has_no_event_but_its_end_counts() -> None:
+    delivery = replace(RUNNING, job_type=DELIVERY)
+    ended = replace(COMPLETED, job_type=DELIVERY, seq=3)
+    (change,) = changes_in([{"dynamodb": {"SequenceNumber": "1"}, "jobs": (delivery, ended)}], jobs_of)
+    assert (change.event, change.is_end) == (None, True)
 
 
 def test_record_of_no_job_is_left_out() -> None:

@@ -18,7 +18,8 @@ from asyncjobs.core.message import DELIVERIES, JobMessage
 from asyncjobs.core.webhook import DISABLED_AFTER, TEST, DisabledReason, OwnerWebhooks, Webhook, new_secret
 from asyncjobs.jobtypes.built_in import DELIVERY_TYPE
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.push.delivery import BACKOFF, MAX_RETRY_AFTER, Deliverer, new_delivery
+from asyncjobs.push.delivery import BACKOFF, MAX_RETRY_AFTER, Deliverer
+from asyncjobs.push.new_delivery import new_delivery
 from asyncjobs.push.outbound import NotDelivered, Reply
 from asyncjobs.testing import FakeContext
 from tests.support.factories import JOB_ID, NOW, OWNER, WEBHOOK_ID, new_webhook

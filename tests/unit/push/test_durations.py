@@ -13,7 +13,7 @@ from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import DEADLINE_EXCEEDED, AsyncJob, Result, Status
 from asyncjobs.estimates.poll_schedule import retry_after
 from asyncjobs.push.changes import Change
-from asyncjobs.push.durations import ALONE, DurationAggregator
+from asyncjobs.push.durations import ALONE, MAX_WAITING, DurationAggregator
 from tests.support.factories import NOW, new_job, running_job
 from tests.support.fakes import FakeClock, FakeHistory
 from tests.support.stream import change_of
@@ -126,6 +126,19 @@ def test_unavailable_table_is_raised_so_that_lambda_retries_the_batch(
     history.is_down = True
     with pytest.raises(Unavailable):
         aggregator.consume(changes(completed(3)))
+
+
+def test_unavailable_table_holds_up_no_batch_if_durations_are_gathered(history: FakeHistory, lines: Lines) -> None:
+    clock = FakeClock(NOW)
+    aggregator = DurationAggregator(history, clock=clock, pause=timedelta(minutes=1))
+    history.is_down = True
+    assert aggregator.consume(changes(*(completed(3) for _ in range(MAX_WAITING + 5)))) == ()
+    assert [(event["message"], event["count"]) for event in lines.events] == [("DURATIONS_DEFERRED", MAX_WAITING + 5)]
+    history.is_down = False
+    clock.advance(seconds=60)
+    aggregator.consume(changes(completed(8, job_type="b")))
+    # Of one owner alone, a few count.
+    assert history.known == {"sample.returns": Durations.of([3] * ALONE), "b": Durations.of([8])}
 
 
 # ── Owners ─────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.core.events import MAX_LOGGED
 from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.push.changes import Change
 from asyncjobs.push.event_log import EventLogWriter
@@ -103,3 +104,12 @@ def test_changes_of_a_job_whose_write_failed_arrive_again(writer: EventLogWriter
     assert types(log, other[-1].new) == ["created", "started"]
     assert not writer.consume(one)
     assert [change.event for change in one] == log.read(one[-1].new, first=1, last=2)
+
+
+def test_job_with_very_many_changes_has_a_bounded_log(writer: EventLogWriter, log: FakeEventLog) -> None:
+    _, started = life()[:2]
+    states = [replace(started, seq=MAX_LOGGED + step, progress=step) for step in range(3)]
+    assert not writer.consume(changes_of(states)[1:])
+    assert log.writes == 0
+    assert writer.consume([change_of(replace(states[0], seq=MAX_LOGGED - 1), states[0])]) == []
+    assert log.writes == 1

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.events import event_of
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.core.records import replace
-from asyncjobs.core.watch import Connection, Topic
+from asyncjobs.core.watch import Connection, Posted, Topic
 from asyncjobs.push.changes import Change
 from asyncjobs.push.watchers import MAX_FRAME, WatcherPushes, message_text
 from tests.support.factories import JOB_ID, NOW, new_job, running_job
 from tests.support.fakes import FakeClock, FakeConnections, FakeWatchers
+from tests.unit.conftest import Lines
 
 OTHER = "00000000-0000-4000-8000-000000000001"
 END = NOW + timedelta(minutes=15)
@@ -58,7 +58,7 @@ def changes(*jobs: AsyncJob) -> list[Change]:
     seen: dict[Any, AsyncJob] = {}
     found: list[Change] = []
     for number, job in enumerate(jobs):
-        found.append(Change(str(number), seen.get(job.key), job, event_of(seen.get(job.key), job)))
+        found.append(Change.of(str(number), seen.get(job.key), job))
         seen[job.key] = job
     return found
 
@@ -194,3 +194,20 @@ def test_message_has_as_many_of_the_newest_as_fit_into_a_frame(message: str) -> 
     assert found["more"]
     assert found["changes"][-1]["asyncJobId"].endswith("99")
     assert len(found["changes"]) >= 10
+
+
+def test_gateway_that_hangs_does_not_use_up_the_time_of_other_tasks(world: World, lines: Lines) -> None:
+    job = running_job()
+    for number in range(20):
+        world.watch(f"c{number:02}", Topic.of_job(job))
+    post = world.connections.post
+
+    def hangs(connection_id: str, text: str) -> Posted:
+        world.clock.advance(seconds=6)
+        return post(connection_id, text)
+
+    world.connections.post = hangs  # type: ignore[method-assign]
+    world.pushes.consume(changes(*steps(1)))
+    # Four threads had begun before the time was up.
+    assert 2 <= len(world.connections.order) <= 6
+    assert lines.names() == ["PUSH_DROPPED"] * (20 - len(world.connections.order))

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.events import event_of
 from asyncjobs.core.job import AsyncJob, Result
 from asyncjobs.core.webhook import EVENTS, OwnerWebhooks, Webhook, delivery_id
 from asyncjobs.push.changes import Change
@@ -27,7 +26,7 @@ COMPLETED = replace(STARTED.completed(now=NOW, result=Result(text='{"pages": 3}'
 
 
 def changed(old: AsyncJob | None, new: AsyncJob, number: int = 1) -> Change:
-    return Change(str(number), old, new, event_of(old, new))
+    return Change.of(str(number), old, new)
 
 
 END = changed(STARTED, COMPLETED)

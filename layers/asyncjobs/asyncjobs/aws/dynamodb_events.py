@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncjobs.aws import clients
 from asyncjobs.aws.items import seconds_value
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, to_whole_seconds
-from asyncjobs.core.events import Event, EventType
+from asyncjobs.core.events import MAX_LOGGED, Event, EventType
 from asyncjobs.core.job import AsyncJob, Status, owner_part
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class DynamoEventLog:
 
     def delete(self, job: AsyncJob) -> None:
         """See `EventLog`."""
-        for block in range(job.seq // BLOCK + 1):
+        for block in range(min(job.seq, MAX_LOGGED) // BLOCK + 1):
             with clients.translated("The table"):
                 self._client.delete_item(TableName=self._table_name, Key=_key(job, block))
 

@@ -13,6 +13,12 @@ from typing import Any
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.job import AsyncJob, Status
 
+MAX_LOGGED = 2000
+"""Events of a job that are logged: more than an attempt of 15 minutes reports. A reader gets later changes as snapshots.
+
+An outside worker may report for 30 days, and a deletion deletes the log in one invocation of the stream's function.
+"""
+
 
 class EventType(StrEnum):
     """What happened to the job."""

@@ -24,7 +24,15 @@ class Change:
     """The job before the write; None if the write created it."""
     new: AsyncJob
     event: Event | None
-    """What a client can see of the write; None for a write that no client sees, such as a heartbeat."""
+    """What a client can see of the write; None for a write that no client sees, such as a heartbeat.
+
+    None as well for a delivery, or it would cause deliveries without end.
+    """
+
+    @classmethod
+    def of(cls, sequence_number: str, old: AsyncJob | None, new: AsyncJob) -> Change:
+        """Return the change of a write."""
+        return cls(sequence_number, old, new, None if new.is_delivery else event_of(old, new))
 
     @property
     def is_end(self) -> bool:
@@ -36,5 +44,4 @@ def changes_in(records: Iterable[Record], jobs_of: JobsOf) -> Iterator[Change]:
     """Yield the changes of jobs among the records."""
     for record in records:
         if (jobs := jobs_of(record)) is not None:
-            old, new = jobs
-            yield Change(record["dynamodb"]["SequenceNumber"], old, new, event_of(old, new))
+            yield Change.of(record["dynamodb"]["SequenceNumber"], *jobs)

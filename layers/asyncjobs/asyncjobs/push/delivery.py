@@ -6,19 +6,16 @@ follows from the event, so an event that arrives twice has one delivery, and is 
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from asyncjobs.context import JobContext
-from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Fatal, Retry, Unavailable
-from asyncjobs.core.job import AsyncJob, JobKey, submitted
 from asyncjobs.core.webhook import TEST, Webhook
 from asyncjobs.jobtypes.built_in import DELIVERY_TYPE
 from asyncjobs.jobtypes.decorator import JobDefinition
@@ -35,30 +32,6 @@ _LEAST_SHARE = 0.75
 """Each delay is random, from this share of it up: the deliveries of an hour's outage must not all return together."""
 MAX_RETRY_AFTER = timedelta(days=1)
 _SWAP_TRIES = 3
-
-
-def new_delivery(
-    webhook: Webhook, owner: str, async_job_id: str, *, event: str, about: str | None, body: str, now: datetime
-) -> AsyncJob:
-    """Return the job that delivers the body. `about` is the id of the job that the event is about.
-
-    Clients can read its metadata; its input, like that of every job, they cannot.
-    """
-    metadata = {"webhookId": webhook.webhook_id, "event": event, "asyncJobId": about}
-    job = submitted(
-        JobKey(owner, async_job_id),
-        job_type=DELIVERY_TYPE.name,
-        request_hash=hashlib.sha256(async_job_id.encode()).digest(),
-        priority=DELIVERY_TYPE.priority,
-        max_attempts=DELIVERY_TYPE.max_attempts,
-        timeout=DELIVERY_TYPE.timeout,
-        deadline=DELIVERY_TYPE.deadline,
-        retention=DELIVERY_TYPE.retention,
-        now=now,
-        metadata=canonical_json({name: value for name, value in metadata.items() if value}).decode(),
-    )
-    fields = {"owner": owner, "webhookId": webhook.webhook_id, "event": event, "body": body}
-    return job.with_input(text=canonical_json(fields).decode())
 
 
 class Post(Protocol):

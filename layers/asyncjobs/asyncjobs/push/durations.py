@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.durations import Durations
+from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import Status
 from asyncjobs.core.ports import History
 from asyncjobs.log import log_event
 from asyncjobs.push.changes import Change
 
+MAX_WAITING = 1000
+"""Jobs that wait for a write, at most: the newest. A table that does not answer must not fill the memory."""
 ALONE = 10
 """Jobs of an owner that count in a batch without jobs of others: so few that one burst does not replace the history."""
 
@@ -44,7 +47,14 @@ class DurationAggregator:
         self._waiting += _runs(change for change in changes if change.sequence_number not in self._counted)
         self._counted = frozenset(change.sequence_number for change in changes)
         if self._waiting and self._is_time_to_write():
-            self._write()
+            try:
+                self._write()
+            except Unavailable as error:
+                if not self._pause:
+                    raise
+                # Those that wait are written after the next pause: an estimate must not hold up what follows each change.
+                log_event("DURATIONS_DEFERRED", count=len(self._waiting), errorType=type(error).__name__)
+                del self._waiting[:-MAX_WAITING]
         return ()
 
     def _is_time_to_write(self) -> bool:

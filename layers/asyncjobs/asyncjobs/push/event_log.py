@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.events import MAX_LOGGED
 from asyncjobs.core.job import JobKey
 from asyncjobs.core.ports import EventLog
 from asyncjobs.push.changes import Change
@@ -37,7 +38,7 @@ class EventLogWriter:
         if any(_is_deletion(change) for change in changes):
             # Nobody can read them any more: a reader begins with the record. They may have names and errors of people in them.
             self._log.delete(newest)
-        elif events := [change.event for change in changes if change.event is not None]:
+        elif events := [change.event for change in changes if change.event is not None and change.event.seq <= MAX_LOGGED]:
             self._log.append(newest, events)
 
 

@@ -18,6 +18,7 @@ from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.job import JobKey
 from asyncjobs.core.ports import Connections, Watchers
 from asyncjobs.core.watch import Posted, Topic
+from asyncjobs.log import log_event
 from asyncjobs.push.changes import Change
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 PUSH_PAUSE = timedelta(seconds=0.5)
 """A connection gets two messages a second at most, with the newest state of each job."""
+TIME_TO_PUSH = timedelta(seconds=10)
+"""For the messages of a batch. A gateway that hangs must not use up the time of the function's other tasks."""
 MAX_FRAME = 32_000
 """Bytes of a message: API Gateway's frame is 32 KB."""
 
@@ -63,23 +66,28 @@ class WatcherPushes:
 
     def _push(self, messages: Mapping[str, Sequence[Change]], watching: Mapping[Topic, Collection[str]]) -> None:
         now = self._clock()
+        until = now + TIME_TO_PUSH
         self._pushed = {each: at for each, at in self._pushed.items() if now - at < PUSH_PAUSE}
         # A connection that got a message just now waits, and holds up no other one of this batch.
         waiting = {each: messages[each] for each in messages if each in self._pushed}
-        self._post({each: messages[each] for each in messages if each not in waiting}, watching)
+        self._post({each: messages[each] for each in messages if each not in waiting}, watching, until)
         if waiting:
             pause = max(map(self._pushed.__getitem__, waiting)) + PUSH_PAUSE - self._clock()
             self._sleep(max(pause.total_seconds(), 0))
-            self._post(waiting, watching)
+            self._post(waiting, watching, until)
 
-    def _post(self, messages: Mapping[str, Sequence[Change]], watching: Mapping[Topic, Collection[str]]) -> None:
+    def _post(
+        self, messages: Mapping[str, Sequence[Change]], watching: Mapping[Topic, Collection[str]], until: datetime
+    ) -> None:
         texts = [(connection_id, message_text(changes)) for connection_id, changes in messages.items()]
-        send = self._connections.post
-        outcomes: Iterable[Posted]
-        if len(texts) > 1:
-            outcomes = self._threads_of_process().map(lambda each: send(*each), texts)
-        else:
-            outcomes = [send(*each) for each in texts]
+
+        def send(each: tuple[str, str]) -> Posted:
+            if self._clock() < until:
+                return self._connections.post(*each)
+            log_event("PUSH_DROPPED", reason="no time is left")
+            return Posted.DROPPED
+
+        outcomes: Iterable[Posted] = (self._threads_of_process().map if len(texts) > 1 else map)(send, texts)
         for (connection_id, _), outcome in zip(texts, outcomes, strict=True):
             self._pushed[connection_id] = self._clock()
             if outcome is Posted.GONE:

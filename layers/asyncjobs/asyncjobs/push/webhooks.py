@@ -15,7 +15,7 @@ from asyncjobs.core.ports import Queue, Store, Webhooks
 from asyncjobs.core.webhook import EVENTS, OwnerWebhooks, Webhook, delivery_id
 from asyncjobs.log import log_event
 from asyncjobs.push.changes import Change
-from asyncjobs.push.delivery import new_delivery
+from asyncjobs.push.new_delivery import new_delivery
 
 MAX_RESULT = 1024
 """Bytes of JSON. A delivery is a record, too, and each of its writes pays for each byte."""
@@ -74,8 +74,8 @@ class WebhookConsumer:
 
 
 def _deliverable(change: Change) -> Event | None:
-    """Return the event that webhooks may subscribe to. A delivery has none, or it would cause deliveries without end."""
-    event = None if change.new.is_delivery else change.event
+    """Return the event that webhooks may subscribe to."""
+    event = change.event
     return event if event is not None and f"job.{event.type}" in EVENTS else None
 
 

@@ -14,7 +14,7 @@ from asyncjobs.core.job import AsyncJob
 from asyncjobs.core.ports import Store, Webhooks
 from asyncjobs.core.webhook import MAX_WEBHOOKS, TEST, OwnerWebhooks, Webhook, new_secret
 from asyncjobs.log import log_event
-from asyncjobs.push.delivery import new_delivery
+from asyncjobs.push.new_delivery import new_delivery
 from asyncjobs.push.webhook_url import InvalidUrl, target_of
 from asyncjobs.service.sender import Sender
 
