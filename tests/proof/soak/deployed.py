@@ -60,8 +60,9 @@ def run(
         ledger = read_logs(logs)
         lives, endings = stage.history.lives, _endings(stage, ledger.deletions)
         for job_id in lost_jobs(ledger, endings):
-            # A life that shows its end was lost by the emulator's restart.
-            say(f"lost: {job_id} {ledger.asked.get(job_id)}: {lives.get(job_id)}")
+            # A life that shows its end was lost after it: the record expired, or the emulator's restart lost it.
+            kind = task.kind if (task := ledger.asked.get(job_id)) else "unknown"
+            say(f"lost: {job_id} {kind}: {lives.get(job_id)}")
         return tally(
             ledger,
             endings,

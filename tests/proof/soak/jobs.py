@@ -129,8 +129,9 @@ async def waits(input: Task, context: JobContext) -> Any:
     return _do(input, context)
 
 
-ELSEWHERE = tracked_job("soak.elsewhere", deadline_seconds=120)
-"""The tracked job type, on whose jobs the clients report."""
+ELSEWHERE = tracked_job("soak.elsewhere", deadline_seconds=120, retention_seconds=86_400)
+"""The tracked job type, on whose jobs the clients report. Its jobs stay until they are counted: by default they expire after
+five minutes, which a soak takes longer than, and look lost."""
 
 _JOB_TYPES = {
     Kind.WORKS: "soak.long",
