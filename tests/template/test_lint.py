@@ -32,16 +32,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [ROOT / "template.yaml", transformed]
 
 
-# The transform replaces parameters by values: then no resource uses them.
-# For a conditional function, it writes the condition at each depth of its routes, of which the inner ones cannot differ.
-@pytest.mark.parametrize(
-    ("number", "options"),
-    [(0, ["--ignore-checks", "W1028"]), (1, ["--ignore-checks", "W1028", "W2001"])],
-    ids=["source", "transformed"],
-)
-def test_cfn_lint_finds_nothing(files: list[Path], number: int, options: list[str]) -> None:
+# `make check` has it for the source. The transform replaces parameters by values: then no resource uses them (W2001).
+# For a conditional function, it writes the condition at each depth of its routes, of which the inner ones cannot differ (W1028).
+def test_cfn_lint_finds_nothing_in_the_transformed_template(files: list[Path]) -> None:
     cfn_lint = Path(sys.executable).with_name("cfn-lint")
-    found = subprocess.run([cfn_lint, files[number], *options], check=False, capture_output=True, text=True, cwd=ROOT)
+    options = ["--ignore-checks", "W1028", "W2001"]
+    found = subprocess.run([cfn_lint, files[1], *options], check=False, capture_output=True, text=True, cwd=ROOT)
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 

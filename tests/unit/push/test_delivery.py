@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ from standardwebhooks import Webhook as Verifier
 
 from asyncjobs.core.errors import Fatal, Retry, Unavailable
 from asyncjobs.core.job import DELIVERY, SWEEP_INTERVAL
-from asyncjobs.core.message import DELIVERIES, JobMessage
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.webhook import DISABLED_AFTER, TEST, DisabledReason, OwnerWebhooks, Webhook, new_secret
 from asyncjobs.jobtypes.built_in import DELIVERY_TYPE
 from asyncjobs.jobtypes.catalog import Catalog
@@ -78,21 +77,7 @@ def world() -> World:
     return world
 
 
-# ── The job ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def test_delivery_is_a_job_of_the_owner_with_all_that_a_client_needs_in_its_metadata() -> None:
-    job = new_delivery(new_webhook(), OWNER, DELIVERY_ID, event="job.failed", about=JOB_ID, body=BODY, now=NOW)
-    assert (job.owner, job.async_job_id, job.job_type) == (OWNER, DELIVERY_ID, DELIVERY)
-    assert json.loads(job.metadata or "") == {"webhookId": WEBHOOK_ID, "event": "job.failed", "asyncJobId": JOB_ID}
-    assert job.live_owner is None
-    assert job.is_delivery
-    assert JobMessage.of(job).queue == DELIVERIES
-
-
-def test_secret_of_the_webhook_is_not_in_its_deliveries() -> None:
-    job = new_delivery(new_webhook(), OWNER, DELIVERY_ID, event="job.failed", about=JOB_ID, body=BODY, now=NOW)
-    assert new_webhook().secret not in repr(job)
+# ── The tries ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_tries_take_up_to_three_days_and_end_before_the_deadline() -> None:
