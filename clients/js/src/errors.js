@@ -92,12 +92,9 @@ export class JobCancelled extends JobError {}
 /** The job had not ended within `giveUpMs`. It goes on. */
 export class GaveUp extends JobError {}
 
-/** A webhook whose signature is invalid, or whose time is too far off. */
-export class InvalidWebhook extends AsyncjobsError {}
-
 // A bundler shortens the names of classes, and people read these in logs.
 const NAMED = { AsyncjobsError, ApiConnectionError, ApiTimeout, ApiError, BadRequest, Unauthorized, Forbidden, NotFound, Conflict };
-const ALSO = { KeyReused, RateLimited, Unavailable, JobError, JobFailed, JobCancelled, GaveUp, InvalidWebhook };
+const ALSO = { KeyReused, RateLimited, Unavailable, JobError, JobFailed, JobCancelled, GaveUp };
 for (const [name, Kind] of Object.entries({ ...NAMED, ...ALSO })) Kind.prototype.name = name;
 
 /** @type {Record<number, typeof ApiError>} */

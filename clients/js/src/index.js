@@ -2,4 +2,3 @@
 
 export { createClient } from "./client.js";
 export * from "./errors.js";
-export { verifyWebhook } from "./webhooks.js";

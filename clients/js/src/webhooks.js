@@ -1,8 +1,12 @@
-/** Verify that a webhook comes from the API (Standard Webhooks 1.0). For servers. */
+/** Verify that a webhook comes from the API (Standard Webhooks 1.0). Servers alone need it, so it is not in the bundle of a page. */
 
-import { InvalidWebhook } from "./errors.js";
+import { AsyncjobsError } from "./errors.js";
 
 const TOLERANCE_SECONDS = 300;
+
+/** A webhook whose signature is invalid, or whose time is too far off. */
+export class InvalidWebhook extends AsyncjobsError {}
+InvalidWebhook.prototype.name = "InvalidWebhook";
 
 /**
  * Return the event of a webhook, or reject with `InvalidWebhook`. Give the body as it was received, byte for byte.

@@ -34,6 +34,10 @@ test("the client has at most 8 KB", async (t) => {
   assert.ok(bytes <= 8 * 1024, `${bytes} bytes`);
 });
 
+test("no page loads the verification of webhooks", async () => {
+  assert.equal("verifyWebhook" in (await import("../src/index.js")), false);
+});
+
 test("the element has at most 4 KB more", async (t) => {
   const bytes = (await size(["index.js", "element.js"])) - (await size(["index.js"]));
   t.diagnostic(`${bytes} bytes`);

@@ -14,8 +14,9 @@ from tests.support.node import CLIENT, node, npm, package, tsc
 pytestmark = pytest.mark.slow
 
 PROGRAM = """
-import { JobFailed, createClient, verifyWebhook } from "@asyncjobs/client";
+import { JobFailed, createClient } from "@asyncjobs/client";
 import { JobProgress } from "@asyncjobs/client/element";
+import { verifyWebhook } from "@asyncjobs/client/webhooks";
 const jobs = createClient({ baseUrl: "http://127.0.0.1:9", maxRetries: 0 });
 const error = await jobs.get("x").catch((error) => error);
 console.log([error.name, error.asyncJobId, typeof verifyWebhook, JobProgress.name, new JobFailed(jobs.job("y")).asyncJobId].join());
@@ -24,6 +25,7 @@ console.log([error.name, error.asyncJobId, typeof verifyWebhook, JobProgress.nam
 TYPED = """
 import { createClient, type JobFailed } from "@asyncjobs/client";
 import { JobProgress } from "@asyncjobs/client/element";
+import { verifyWebhook } from "@asyncjobs/client/webhooks";
 import type { components, paths } from "./api.js";
 
 const jobs = createClient<paths, components>({ baseUrl: "http://127.0.0.1" });
@@ -41,6 +43,12 @@ export async function typed(file: Blob): Promise<string> {
   const wrong: number = await jobs.run("text.search", { query: "lease" });
   JobProgress.client = jobs;
   return `${excerpt} ${pages} ${wrong} ${(null as JobFailed | null)?.code}`;
+}
+
+export async function received(request: Request): Promise<string> {
+  // @ts-expect-error A webhook is not verified without its secret.
+  await verifyWebhook(await request.text(), request.headers);
+  return (await verifyWebhook(await request.text(), request.headers, ["whsec_bmV3", "whsec_b2xk"], { toleranceSeconds: 60 })).type;
 }
 
 // Without types, results are what the caller says.
