@@ -18,13 +18,13 @@ const LARGEST_PAGE = 100;
  * @returns {Client<Paths, Components>}
  */
 export function createClient(options = {}) {
-  return /** @type {any} */ (new JobsClient(options));
+  return /** @type {any} */ (new JobsClient(new Http(options)));
 }
 
 class JobsClient {
-  /** @param {ClientOptions} options */
-  constructor(options) {
-    this.http = new Http(options);
+  /** @param {Http} http */
+  constructor(http) {
+    this.http = http;
     this.tracked = {
       create: (/** @type {SubmitOptions & { jobType?: string }} */ options = {}) => this.#track(options),
       worker: (/** @type {string} */ id, /** @type {string} */ token) => ({
@@ -103,7 +103,7 @@ class JobsClient {
 
   /** @param {ClientOptions} options */
   with(options) {
-    return new JobsClient({ ...this.http.options, ...options });
+    return new JobsClient(this.http.with(options));
   }
 
   /** @param {SubmitOptions & { jobType?: string }} options */

@@ -50,12 +50,14 @@ const CLOCK = {
 
 /** The connection to one API, as one user. */
 export class Http {
+  // Private, as the token is: whatever logs a client must not show it.
+  /** @type {ClientOptions} */ #options;
   /** @type {Token | undefined} */ #provider;
   /** @type {string | undefined | Promise<string>} */ #token;
 
   /** @param {ClientOptions} options */
   constructor(options) {
-    this.options = options;
+    this.#options = options;
     this.timeoutMs = options.timeoutMs ?? 30_000;
     this.maxRetries = options.maxRetries ?? 4;
     this.clock = options.clock ?? CLOCK;
@@ -66,6 +68,14 @@ export class Http {
     this.base = baseUrl(options.baseUrl);
     this.#provider = options.ticket ?? options.token ?? environment("ASYNCJOBS_TOKEN");
     this.hasTicket = Boolean(options.ticket);
+  }
+
+  /**
+   * Return a connection with other options.
+   * @param {ClientOptions} options
+   */
+  with(options) {
+    return new Http({ ...this.#options, ...options });
   }
 
   /**

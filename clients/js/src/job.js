@@ -29,6 +29,8 @@ export class AsyncJob {
     this.#http = http;
     this.id = id;
     this.data = data;
+    // A log of the job has all but the secret of its worker.
+    if (data?.workerToken) Object.defineProperty(data, "workerToken", { enumerable: false });
     this.etag = etag;
     this.pollAt = pollAt;
     this.replayed = replayed;

@@ -32,7 +32,7 @@ export interface JobData<Output = unknown> {
   result: Output | null;
   resultLocation: string | null;
   error: JobFailure | null;
-  /** Only in answers that issue it, of tracked jobs. */
+  /** Only in answers that issue it, of tracked jobs. It is not enumerable, so that no log and no JSON of a job has it. */
   workerToken?: string;
   queueDepth?: number;
   /** Raised by one with each visible change; earlier servers have none. */

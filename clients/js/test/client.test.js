@@ -5,6 +5,7 @@ import { mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { ApiConnectionError, GaveUp, Unauthorized, createClient } from "../src/index.js";
 import { ENDED, countingClock, record, serve } from "./support.js";
@@ -159,6 +160,26 @@ test("a job is JSON as the API sent it", async (t) => {
   const server = await serve(t, { json: record({ novelty: 1 }) });
   const job = await createClient({ baseUrl: server.url }).get("j1");
   assert.deepEqual(JSON.parse(JSON.stringify(job)), record({ novelty: 1 }));
+});
+
+for (const name of ["token", "ticket"]) {
+  test(`a client that is logged does not show its ${name}`, async (t) => {
+    const server = await serve(t, { json: record() });
+    const client = createClient({ baseUrl: server.url, [name]: "ajt_secret" });
+    const job = await client.with({ maxRetries: 1 }).get("j1");
+    for (const logged of [client, client.with({ maxRetries: 1 }), job, client.job("j2")]) {
+      assert.doesNotMatch(inspect(logged, { depth: 9 }) + JSON.stringify(logged), /ajt_secret/);
+    }
+    assert.equal(server.requests[0].headers.authorization, "Bearer ajt_secret");
+  });
+}
+
+test("a tracked job that is logged does not show the token of its worker", async (t) => {
+  const server = await serve(t, { status: 201, json: record({ workerToken: "ajw_secret" }) });
+  const job = await createClient({ baseUrl: server.url }).tracked.create();
+  assert.doesNotMatch(inspect(job, { depth: 9 }) + inspect(new GaveUp("Enough", job), { depth: 9 }), /ajw_secret/);
+  assert.deepEqual(JSON.parse(JSON.stringify(job)), record());
+  assert.deepEqual([job.workerToken, job.data?.workerToken], ["ajw_secret", "ajw_secret"]);
 });
 
 test("the dates and files of an input are sent as JSON and as keys of uploads", async (t) => {
