@@ -1,6 +1,6 @@
 /** Changes of jobs over a WebSocket: one connection for all jobs that a client follows. */
 
-import { ApiConnectionError, ApiError } from "./errors.js";
+import { ApiConnectionError, ApiError, ApiTimeout } from "./errors.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { JobEvent } from "./types.js" */
@@ -19,6 +19,7 @@ const KEPT = 50;
 
 export class Socket {
   /** @type {Promise<WebSocket> | undefined} */ #opening;
+  /** @type {WebSocket | undefined} */ #made;
   /** @type {Map<string, Watched>} */ #jobs = new Map();
 
   /** @param {Http} http */
@@ -36,14 +37,18 @@ export class Socket {
    */
   async changes(id, after, withinMs, signal) {
     const job = this.#job(id);
-    const socket = await (this.#opening ??= this.#open());
+    const { clock } = this.http;
+    const until = clock.now() + withinMs;
+    // All waits share the connection: one that is left leaves it to the others.
+    const socket = await this.#within((this.#opening ??= this.#open()), withinMs, signal);
+    if (!socket) return [];
     if (job.socket !== socket) {
       job.socket = socket;
       job.error = null;
       socket.send(JSON.stringify({ action: "watch", asyncJobId: id, after, id }));
     }
     const news = () => job.events.filter(({ seq }) => seq > after);
-    if (!news().length) await this.#pause(job, withinMs, signal);
+    if (!news().length) await this.#woken(job, until - clock.now(), signal);
     if (job.error) throw job.error;
     return news();
   }
@@ -59,6 +64,8 @@ export class Socket {
     job.users -= 1;
     if (job.users) return;
     this.#jobs.delete(id);
+    // Nobody waits for the handshake any more, which may never end.
+    if (!this.#jobs.size) this.#made?.close();
     const socket = await this.#opening?.catch(() => undefined);
     if (!this.#jobs.size) socket?.close();
     else if (socket?.readyState === 1) socket.send(JSON.stringify({ action: "unwatch", asyncJobId: id }));
@@ -79,30 +86,52 @@ export class Socket {
    * @param {number} withinMs
    * @param {AbortSignal | null} [signal]
    */
-  async #pause(job, withinMs, signal) {
-    const timer = new AbortController();
-    signal?.addEventListener("abort", () => timer.abort(signal.reason), { signal: timer.signal });
+  async #woken(job, withinMs, signal) {
     let wake = () => {};
     const woken = new Promise((resolve) => (wake = () => resolve(undefined)));
     job.wakers.add(wake);
     try {
-      await Promise.race([woken, this.http.clock.sleep(withinMs, timer.signal)]);
-      signal?.throwIfAborted();
+      await this.#within(woken, withinMs, signal);
     } finally {
       job.wakers.delete(wake);
+    }
+  }
+
+  /**
+   * Return what a promise brings within a time, or nothing.
+   * @template T
+   * @param {Promise<T>} promise
+   * @param {number} ms
+   * @param {AbortSignal | null} [signal]
+   */
+  async #within(promise, ms, signal) {
+    const timer = new AbortController();
+    const abort = () => timer.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { signal: timer.signal });
+    try {
+      return await Promise.race([promise, this.http.clock.sleep(ms, timer.signal)]);
+    } finally {
       timer.abort();
     }
   }
 
   /** @returns {Promise<WebSocket>} */
   async #open() {
+    const { timeoutMs } = this.http;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
     try {
       const body = JSON.stringify({ scope: "owner", use: "connect" });
       const { data } = await this.http.send("POST", "tickets", { body, retries: 0 });
-      const socket = new /** @type {typeof WebSocket} */ (this.http.webSocket)(data.url);
+      const socket = (this.#made = new /** @type {typeof WebSocket} */ (this.http.webSocket)(data.url));
       await new Promise((resolve, reject) => {
         socket.onopen = resolve;
         socket.onerror = socket.onclose = () => reject(new ApiConnectionError("The WebSocket cannot be opened"));
+        timer = setTimeout(() => {
+          reject(new ApiTimeout(`The WebSocket was not open within ${timeoutMs} ms`));
+          socket.close();
+        }, timeoutMs);
       });
       socket.onmessage = ({ data: text }) => this.#receive(JSON.parse(text));
       socket.onerror = socket.onclose = () => this.#closed(socket);
@@ -110,6 +139,8 @@ export class Socket {
     } catch (error) {
       this.#opening = undefined;
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
   }
 

@@ -8,8 +8,12 @@ import { ENDED, record, serve } from "./support.js";
 
 const OPENED = { status: 201, json: { ticket: "ajt_1", url: "ws://127.0.0.1/v1?ticket=ajt_1" } };
 
-/** Return a class of sockets that a script plays: it is called with each message of a client and the socket. */
-function sockets(/** @type {(message: any, socket: any) => void} */ script) {
+/**
+ * Return a class of sockets that a script plays: it is called with each message of a client and the socket.
+ * @param {(message: any, socket: any) => void} script
+ * @param {{ opens?: boolean }} [options]
+ */
+function sockets(script, { opens = true } = {}) {
   const made = /** @type {any[]} */ ([]);
   class Played {
     readyState = 1;
@@ -18,7 +22,7 @@ function sockets(/** @type {(message: any, socket: any) => void} */ script) {
     constructor(url) {
       this.url = url;
       made.push(this);
-      setTimeout(() => /** @type {any} */ (this).onopen({}));
+      if (opens) setTimeout(() => /** @type {any} */ (this).onopen({}));
     }
     /** @param {string} text */
     send(text) {
@@ -145,6 +149,7 @@ test("a connection that cannot be opened twice makes the client poll", async (t)
       constructor() {
         setTimeout(() => /** @type {any} */ (this).onerror({}));
       }
+      close() {}
     }
   );
   /** @type {string[]} */
@@ -157,6 +162,54 @@ test("a connection that cannot be opened twice makes the client poll", async (t)
   await assert.rejects(progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
   assert.deepEqual(seen, ["polling", "live", "polling"]);
   assert.equal(server.requests.filter(({ method }) => method === "POST").length, 2);
+});
+
+test("a handshake that never ends is given up after the time of a request, and closed", { timeout: 30_000 }, async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(() => {}, { opens: false });
+  const stop = new AbortController();
+  const onConnection = (/** @type {string} */ connection) => {
+    if (connection === "polling" && made.length === 2) setTimeout(() => stop.abort(), 20);
+  };
+  const client = createClient({ baseUrl: server.url, webSocket, timeoutMs: 500 });
+  await assert.rejects(progress(client.job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
+  assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3], "the second failure makes the client poll");
+});
+
+test("a wait gives up at its time although the handshake does not end", { timeout: 10_000 }, async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(() => {}, { opens: false });
+  const client = createClient({ baseUrl: server.url, webSocket });
+  await assert.rejects(progress(client.job("j1").updates({ giveUpMs: 300 })), { name: "GaveUp" });
+  assert.deepEqual(made.map(({ readyState }) => readyState), [3], "nobody waits for the handshake any more");
+});
+
+test("a signal ends one wait for the handshake, which goes on for the others", { timeout: 10_000 }, async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(
+    ({ action, asyncJobId }, socket) => {
+      if (action !== "watch") return;
+      api.ended.add(asyncJobId);
+      socket.receive({ type: "changes", changes: [change(asyncJobId, 9, { type: "completed" })], more: false });
+    },
+    { opens: false },
+  );
+  const client = createClient({ baseUrl: server.url, webSocket });
+  const stop = new AbortController();
+  const live = new Set();
+  const updates = (/** @type {string} */ id, /** @type {AbortSignal | undefined} */ signal) =>
+    progress(client.job(id).updates({ signal, onConnection: (connection) => connection === "live" && live.add(id) }));
+  const left = assert.rejects(updates("a", stop.signal), (reason) => reason === "enough");
+  const other = updates("b", undefined);
+  while (made.length === 0 || live.size < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  stop.abort("enough");
+  await left;
+  made[0].onopen({});
+  assert.deepEqual(await other, [0, 100]);
+  assert.equal(made.length, 1);
 });
 
 test("a watch that is refused makes the client poll for that job", async (t) => {
