@@ -93,17 +93,29 @@ export class Http {
       try {
         return await this.#once(method, path, options, token);
       } catch (/** @type {any} */ error) {
-        if (signal?.aborted) throw signal.reason;
+        signal?.throwIfAborted();
         if (error.status === 401 && !options.token && !isRefreshed && (await this.#refresh(token))) {
           isRefreshed = true;
           continue;
         }
         error.repeated = attempt > 0;
-        if (!isTransient(error) || attempt >= retries || error.retryAfterMs > LONGEST_RETRY_AFTER) throw error;
-        await this.clock.sleep(error.retryAfterMs ?? backoff(attempt), signal);
+        await this.pause(error, attempt, signal, retries);
         attempt += 1;
       }
     }
+  }
+
+  /**
+   * Sleep before the next try. Throw the error if there is none.
+   * @param {any} error
+   * @param {number} attempt that which failed, from 0 on
+   * @param {AbortSignal | null} [signal]
+   * @param {number} [retries]
+   */
+  async pause(error, attempt, signal, retries = this.maxRetries) {
+    signal?.throwIfAborted();
+    if (!isTransient(error) || attempt >= retries || error.retryAfterMs > LONGEST_RETRY_AFTER) throw error;
+    await this.clock.sleep(pauseAfter(error, attempt), signal);
   }
 
   /**
@@ -189,6 +201,15 @@ export class Http {
  */
 export function authorization(token) {
   return token ? { authorization: `Bearer ${token}` } : {};
+}
+
+/**
+ * Return the pause after a failure: what the server named, or one of up to 20 s.
+ * @param {any} error
+ * @param {number} attempt
+ */
+export function pauseAfter({ retryAfterMs }, attempt) {
+  return retryAfterMs === undefined ? backoff(attempt) : jittered(retryAfterMs);
 }
 
 /**

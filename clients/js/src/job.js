@@ -1,7 +1,7 @@
 /** A job, as an answer brought it, and what can be done with it. */
 
-import { ApiConnectionError, AsyncjobsError, JobCancelled, JobFailed, NotFound, isTransient, retryAfterMs } from "./errors.js";
-import { backoff, jittered } from "./http.js";
+import { ApiConnectionError, AsyncjobsError, JobCancelled, JobFailed, NotFound, retryAfterMs } from "./errors.js";
+import { jittered } from "./http.js";
 import { openResult, readResult } from "./results.js";
 import { save } from "./save.js";
 import { events, updates } from "./waiting.js";
@@ -119,8 +119,7 @@ export class AsyncJob {
       try {
         return await this.send("POST", "/retry", { ...options, retries: 0 });
       } catch (/** @type {any} */ error) {
-        if (options?.signal?.aborted || !isTransient(error) || attempt >= this.#http.maxRetries) throw error;
-        await this.#http.clock.sleep(error.retryAfterMs ?? backoff(attempt), options?.signal);
+        await this.#http.pause(error, attempt, options?.signal);
         if (error.status === 429) continue;
         // A second retry would be a second run. The record shows whether there was a first.
         const found = await this.refresh(options);

@@ -1,6 +1,6 @@
 /** Read a job's result, also a large one over a connection that breaks. */
 
-import { ApiConnectionError, NotFound, errorOf, isExpired, isTransient } from "./errors.js";
+import { ApiConnectionError, NotFound, errorOf, isExpired } from "./errors.js";
 import { authorization, backoff } from "./http.js";
 
 /** @import { Http } from "./http.js" */
@@ -60,12 +60,13 @@ class Download {
       try {
         return await this.#fetch();
       } catch (/** @type {any} */ error) {
-        if (this.signal?.aborted) throw this.signal.reason;
-        if (attempt >= this.http.maxRetries || !(isExpired(error) || isTransient(error))) {
-          throw Object.assign(error, { asyncJobId: this.job.id });
-        }
-        if (isExpired(error)) this.#link = undefined;
-        await this.http.clock.sleep(backoff(attempt), this.signal);
+        this.signal?.throwIfAborted();
+        error.asyncJobId = this.job.id;
+        if (isExpired(error)) {
+          if (attempt >= this.http.maxRetries) throw error;
+          this.#link = undefined;
+          await this.http.clock.sleep(backoff(attempt), this.signal);
+        } else await this.http.pause(error, attempt, this.signal);
       }
     }
   }
@@ -83,9 +84,9 @@ class Download {
     let skip = 0;
 
     const resume = async (/** @type {unknown} */ cause) => {
-      if (this.signal?.aborted) throw this.signal.reason;
-      if (failures > this.http.maxRetries) throw new ApiConnectionError("The result was cut", { cause });
-      if (failures > 0) await this.http.clock.sleep(backoff(failures), this.signal);
+      this.signal?.throwIfAborted();
+      const error = new ApiConnectionError("The result was cut", { cause });
+      if (failures > 0) await this.http.pause(error, failures - 1, this.signal);
       failures += 1;
       const next = await this.request();
       const etag = next.headers.get("etag");

@@ -1,6 +1,6 @@
 /** Upload large inputs, and the files inside an input. */
 
-import { ApiConnectionError, errorOf, isExpired, isTransient } from "./errors.js";
+import { ApiConnectionError, errorOf, isExpired } from "./errors.js";
 import { backoff } from "./http.js";
 
 /** @import { Http } from "./http.js" */
@@ -35,13 +35,17 @@ export async function upload(http, data, { contentType, onProgress, signal } = {
       await put(http, link, content, onProgress, signal);
       return link.key;
     } catch (/** @type {any} */ error) {
-      if (signal?.aborted) throw signal.reason;
+      signal?.throwIfAborted();
       // A link takes one object: an earlier try has brought it.
       if (error.status === 412 && isSent) return link.key;
-      if (attempt >= http.maxRetries || !(isExpired(error) || isTransient(error))) throw error;
       isSent = !isExpired(error);
-      if (!isSent) link = undefined;
-      await http.clock.sleep(backoff(attempt), signal);
+      if (isSent) {
+        await http.pause(error, attempt, signal);
+      } else {
+        if (attempt >= http.maxRetries) throw error;
+        link = undefined;
+        await http.clock.sleep(backoff(attempt), signal);
+      }
     }
   }
 }

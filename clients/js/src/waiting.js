@@ -1,7 +1,7 @@
 /** Follow a job to its end, whatever happens to the network on the way. */
 
 import { GaveUp, NotFound, isTransient } from "./errors.js";
-import { backoff, jittered } from "./http.js";
+import { jittered, pauseAfter } from "./http.js";
 import { Changes, eventsAfter } from "./live.js";
 
 /** @import { Http } from "./http.js" */
@@ -107,9 +107,13 @@ class Wait {
       if (error instanceof NotFound && !error.code) {
         this.#liveAt = Infinity; // The server has no such route.
       } else if (isTransient(error)) {
+        const now = clock.now();
+        const pause = pauseAfter(error, 0);
+        if (this.#failures > 0) {
+          this.#liveAt = now + Math.max(pause, NOT_LIVE_MS);
+          this.#pollAt = Math.max(now + pause, this.#pollAt);
+        } else this.#pollAt = now + pause;
         this.#failures += 1;
-        if (this.#failures > 1) this.#liveAt = clock.now() + NOT_LIVE_MS;
-        else this.#pollAt = clock.now() + backoff(0);
       } else throw error;
       return [];
     }
@@ -138,8 +142,9 @@ class Wait {
       this.job = await known.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
     } catch (/** @type {any} */ error) {
       if (signal?.aborted || !isTransient(error)) throw error;
-      const pause = error.retryAfterMs === undefined ? backoff(this.#failures) : jittered(error.retryAfterMs);
-      this.#pollAt = http.clock.now() + pause;
+      this.#pollAt = http.clock.now() + pauseAfter(error, this.#failures);
+      // A server that named a pause gets no request for events before.
+      if (error.retryAfterMs !== undefined) this.#liveAt = Math.max(this.#liveAt, this.#pollAt);
       this.#failures += 1;
       return false;
     }
@@ -181,7 +186,7 @@ export async function* events(http, job, { after = 0, signal } = {}) {
       if (!found.isHeld) await http.clock.sleep(Math.max(0, record.pollAt - http.clock.now()), signal);
     } catch (/** @type {any} */ error) {
       if (signal?.aborted || !isTransient(error)) throw error;
-      await http.clock.sleep(error.retryAfterMs ?? backoff(failures), signal);
+      await http.clock.sleep(pauseAfter(error, failures), signal);
       failures += 1;
     }
   }
