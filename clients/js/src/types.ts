@@ -123,7 +123,7 @@ export type Connection = "live" | "polling";
 export interface WaitOptions extends SignalOption {
   /** How long to wait: 5 minutes by default; `Infinity` waits without a limit. The job goes on. */
   giveUpMs?: number;
-  /** Cancel the job when the wait gives up. */
+  /** Cancel the job when the wait gives up. If that fails, the reason is the `cause` of `GaveUp`. */
   cancelOnGiveUp?: boolean;
   /** How changes arrive. */
   onConnection?: (connection: Connection) => void;

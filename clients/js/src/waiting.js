@@ -155,8 +155,16 @@ class Wait {
   }
 
   async gaveUp() {
-    if (this.options.cancelOnGiveUp) await this.job.cancel({ signal: this.options.signal });
-    return new GaveUp(`The job had not ended after ${this.giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
+    const { cancelOnGiveUp, signal } = this.options;
+    const gaveUp = new GaveUp(`The job had not ended after ${this.giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
+    if (cancelOnGiveUp) {
+      // The job may have ended meanwhile, or the API is out of reach: the wait is over all the same.
+      await this.job.cancel({ signal }).catch((error) => {
+        signal?.throwIfAborted();
+        gaveUp.cause = error;
+      });
+    }
+    return gaveUp;
   }
 
   close() {

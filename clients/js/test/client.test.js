@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { inspect } from "node:util";
 
-import { ApiConnectionError, GaveUp, Unauthorized, createClient } from "../src/index.js";
+import { ApiConnectionError, Conflict, GaveUp, Unauthorized, createClient } from "../src/index.js";
 import { ENDED, countingClock, record, serve } from "./support.js";
 
 test("an aborted signal ends the wait with its reason and sends nothing about the job", async (t) => {
@@ -138,6 +138,37 @@ test("a wait that gives up has the job, which can be waited for again", async (t
   assert.equal(gaveUp.job.progress, 60);
   assert.equal(await jobs.job(gaveUp.job.id).result(), 42);
 });
+
+/** @type {Record<string, [(stop: AbortController) => Response, (error: any) => boolean]>} */
+const CANCELS = {
+  "is too late": [
+    () => Response.json({ code: "JOB_ENDED" }, { status: 409 }),
+    (error) => error instanceof GaveUp && error.job.progress === 40 && error.cause instanceof Conflict,
+  ],
+  "loses its connection": [
+    () => {
+      throw new TypeError("reset");
+    },
+    (error) => error instanceof GaveUp && error.cause instanceof ApiConnectionError,
+  ],
+  "is aborted": [
+    (stop) => {
+      stop.abort("enough");
+      throw new TypeError("aborted");
+    },
+    (error) => error === "enough",
+  ],
+};
+for (const [what, [answer, isExpected]] of Object.entries(CANCELS)) {
+  test(`a wait that gives up ends so although its cancel ${what}`, async () => {
+    const stop = new AbortController();
+    const fetch = /** @type {typeof globalThis.fetch} */ (
+      async (_, init) => (init?.method === "POST" ? answer(stop) : Response.json(record({ progress: 40 }), { headers: { "retry-after": "8" } }))
+    );
+    const client = createClient({ baseUrl: "http://127.0.0.1", fetch, clock: countingClock() });
+    await assert.rejects(client.job("j1").wait({ giveUpMs: 5000, cancelOnGiveUp: true, signal: stop.signal }), isExpected);
+  });
+}
 
 test("an error in onUpdate ends the wait with that error", async (t) => {
   const server = await serve(t, { json: record() });
