@@ -46,7 +46,7 @@ import { createClient } from "@asyncjobs/client";
 const job = await createClient().submit("sample.streams", { size: 3_000_000 });
 await job.wait();
 await job.download(process.argv.at(-1));
-console.log((await readFile(process.argv.at(-1))).length, (await (await job.open()).bytes?.())?.length ?? 3_000_000);
+console.log((await readFile(process.argv.at(-1))).length, (await (await job.open()).arrayBuffer()).byteLength);
 """
 
 
