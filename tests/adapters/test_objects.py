@@ -302,6 +302,63 @@ def test_key_cannot_leave_the_owners_area(objects: Objects, key: str) -> None:
             objects.open_upload(owner, key.format(rest=rest))
 
 
+# ── Uploads and files of an owner's jobs ───────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("owner", ALL, ids=label)
+def test_uploads_of_an_owner_are_listed_in_the_order_of_their_keys(objects: Objects, owner: str) -> None:
+    keys = [f"uploads/{uuid.uuid4()}" for _ in range(3)]
+    for key in keys:
+        objects.put_upload(owner, key, b"123", content_type="text/plain")
+    objects.put_input(new_job(owner=owner), b"1")
+    objects.save_file(owner, "index", io.BytesIO(b"1"))
+    for other in (owner[:-1] or "y", "uploads"):
+        objects.put_upload(other, f"uploads/{uuid.uuid4()}", b"1", content_type="text/plain")
+    found = list(objects.uploads(owner))
+    assert [(each.key, each.size) for each in found] == [(key, 3) for key in sorted(keys)]
+    assert {each.uploaded_at.tzinfo is None for each in found} == {False}
+
+
+def test_uploads_are_listed_beyond_the_first_page(s3: S3) -> None:
+    for number in range(5):
+        s3.objects.put_upload("alice", f"uploads/{number}", b"1", content_type="text/plain")
+
+    def in_pages_of_two(params: dict[str, Any], **_: Any) -> None:
+        params["MaxKeys"] = 2
+
+    s3.client.meta.events.register_first("provide-client-params.s3.ListObjectsV2", in_pages_of_two)
+    assert [each.key for each in s3.objects.uploads("alice")] == [f"uploads/{number}" for number in range(5)]
+    s3.client.meta.events.unregister("provide-client-params.s3.ListObjectsV2", in_pages_of_two)
+    assert s3.names().count("ListObjectsV2") == 3
+
+
+def test_owner_without_uploads_has_none(objects: Objects) -> None:
+    assert list(objects.uploads("nobody")) == []
+
+
+def test_saved_file_replaces_the_earlier_one(objects: Objects) -> None:
+    for data in (b"first", b"second"):
+        objects.save_file("alice", "search/index", io.BytesIO(data))
+    with objects.open_file("alice", "search/index") as file:
+        assert file.read() == b"second"
+
+
+def test_saved_file_belongs_to_its_owner(objects: Objects) -> None:
+    objects.save_file("alice", "index", io.BytesIO(b"secret"))
+    for owner in ("bob", "alic", "alice/x"):
+        with pytest.raises(InputMissing):
+            objects.open_file(owner, "index")
+
+
+def test_file_that_fails_to_be_saved_leaves_the_earlier_one(s3: S3) -> None:
+    s3.objects.save_file("alice", "index", io.BytesIO(b"first"))
+    with Stubber(s3.client) as stub:
+        stub.add_client_error("put_object", "SlowDown", http_status_code=503)
+        with pytest.raises(Unavailable):
+            s3.objects.save_file("alice", "index", io.BytesIO(b"second"))
+    assert s3.objects.open_file("alice", "index").read() == b"first"
+
+
 # ── Results ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -589,10 +646,12 @@ def test_link_expires_after_five_minutes_and_is_a_download(s3: S3) -> None:
         ("put_object", lambda objects: objects.put_input(new_job(), b"1")),
         ("get_object", lambda objects: objects.get_input(named(new_job()))),
         ("get_object", lambda objects: objects.open_upload("alice", "x")),
+        ("get_object", lambda objects: objects.open_file("alice", "x")),
+        ("list_objects_v2", lambda objects: list(objects.uploads("alice"))),
         ("put_object", lambda objects: objects.open_result(new_job(), "text/csv").close()),
         ("create_multipart_upload", lambda objects: objects.open_result(new_job()).write(b"x" * PART)),
     ],
-    ids=["put_input", "get_input", "open_upload", "close", "write"],
+    ids=["put_input", "get_input", "open_upload", "open_file", "uploads", "close", "write"],
 )
 def test_unavailable_bucket_is_unavailable(s3: S3, operation: str, call: Callable[[Objects], object]) -> None:
     with Stubber(s3.client) as stub:

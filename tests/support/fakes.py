@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, BinaryIO, Self
 
@@ -21,20 +21,23 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import (
     INLINE_RESULT_LIMIT,
     JSON,
+    UPLOADS,
     checked_json,
+    file_location,
     input_location,
     inputs_area,
     is_input_of,
     is_result_of,
     result_location,
 )
-from asyncjobs.core.ports import DueEntry, ListPosition, Lost, UploadLink
+from asyncjobs.core.ports import DueEntry, ListPosition, Lost, StoredUpload, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 from asyncjobs.core.ticket import Ticket
 from asyncjobs.core.watch import MAX_WATCHERS, Connection, Posted, Topic
 from asyncjobs.core.webhook import OwnerWebhooks
 
+UPLOADED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _fields = attrgetter(*AsyncJob.__slots__)
 
 
@@ -520,6 +523,20 @@ class FakeObjects:
     def delete_upload(self, owner: str, key: str) -> None:
         self.check()
         self.stored.pop(inputs_area(owner) + key, None)
+
+    def uploads(self, owner: str) -> Iterator[StoredUpload]:
+        self.check()
+        area = inputs_area(owner)
+        for location in sorted(self.stored):
+            if location.startswith(area + UPLOADS):
+                yield StoredUpload(location.removeprefix(area), len(self.stored[location]), UPLOADED_AT)
+
+    def open_file(self, owner: str, name: str) -> BinaryIO:
+        return io.BytesIO(self.read(file_location(owner, name)))
+
+    def save_file(self, owner: str, name: str, data: BinaryIO) -> None:
+        self.check()
+        self.stored[file_location(owner, name)] = data.read()
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
         return FakeResultWriter(self, result_location(job, job.attempt), content_type)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from asyncjobs import Fatal, JobCancelled, JobContext
@@ -42,3 +44,29 @@ def test_input_is_read_as_a_stream_and_a_missing_one_is_fatal() -> None:
     with pytest.raises(Fatal) as raised:
         context.open_input("b.txt")
     assert raised.value.code == "INPUT_MISSING"
+
+
+KEY = "uploads/00000000-0000-4000-8000-000000000000"
+
+
+def test_uploads_are_those_inputs_that_are_uploads() -> None:
+    context: JobContext = FakeContext(inputs={KEY: b"text", "a.txt": b"text"})
+    assert [(upload.key, upload.size) for upload in context.uploads()] == [(KEY, 4)]
+    context.delete_upload(KEY)
+    context.delete_upload(KEY)
+    assert list(context.uploads()) == []
+    with pytest.raises(Fatal) as raised:
+        context.delete_upload("a.txt")
+    assert raised.value.code == "NOT_AN_UPLOAD"
+
+
+def test_saved_file_is_opened_and_a_missing_one_is_fatal() -> None:
+    context: JobContext = FakeContext()
+    with pytest.raises(Fatal) as raised:
+        context.open_file("index")
+    assert raised.value.code == "FILE_MISSING"
+    context.save_file("index", io.BytesIO(b"1"))
+    context.save_file("index", io.BytesIO(b"2"))
+    assert context.open_file("index").read() == b"2"
+    with pytest.raises(ValueError, match="not a name"):
+        context.save_file("../index", io.BytesIO(b"3"))

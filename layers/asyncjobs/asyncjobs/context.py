@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from datetime import datetime
 from typing import BinaryIO, Protocol, Self
 
 
@@ -17,6 +19,25 @@ class ResultStream(Protocol):
     def __exit__(self, *exception: object) -> None: ...
     def write(self, data: bytes, /) -> int:
         """Append the bytes and return their number."""
+        ...
+
+
+class UploadedFile(Protocol):
+    """An upload of the job's owner."""
+
+    @property
+    def key(self) -> str:
+        """Its key: `uploads/` and an id. `open_input` opens it."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Its size in bytes."""
+        ...
+
+    @property
+    def uploaded_at(self) -> datetime:
+        """When it was complete."""
         ...
 
 
@@ -79,5 +100,31 @@ class JobContext(Protocol):
         """Open the object `key` in the inputs area of the job's owner as a stream.
 
         Raises `Fatal` (`INPUT_MISSING`) when it does not exist.
+        """
+        ...
+
+    def uploads(self) -> Iterator[UploadedFile]:
+        """Yield the uploads of the job's owner, and of nobody else, in the order of their keys."""
+        ...
+
+    def delete_upload(self, key: str) -> None:
+        """Delete an upload of the job's owner. A missing one is not an error, so a later attempt may delete it again.
+
+        The worker needs the permission `s3:DeleteObject`: see docs/jobs.md. Raises `Fatal` (`NOT_AN_UPLOAD`) for any other key.
+        """
+        ...
+
+    def open_file(self, name: str) -> BinaryIO:
+        """Open a file that a job of the same owner has saved, as a stream.
+
+        Raises `Fatal` (`FILE_MISSING`) when there is none.
+        """
+        ...
+
+    def save_file(self, name: str, file: BinaryIO) -> None:
+        """Save a file for later jobs of the same owner, in place of an earlier one of this name.
+
+        Readers get the earlier file or this one, and never a part. A job that dies before leaves the earlier one. The bucket's
+        lifecycle deletes it with the longest retention. The worker needs the permission `s3:PutObject`: see docs/jobs.md.
         """
         ...

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import BinaryIO, Self
 
 from asyncjobs.core.errors import Fatal, JobInterrupted
+from asyncjobs.core.placement import UPLOADS, is_file_name, is_upload_key
+from asyncjobs.core.ports import StoredUpload
+
+_UPLOADED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class CollectedResult:
@@ -42,6 +47,7 @@ class FakeContext:
     max_attempts: int = 3
     remaining_seconds: float = 60.0
     inputs: Mapping[str, bytes] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     interruption: JobInterrupted | None = None
     reports: list[tuple[float, str | None]] = field(default_factory=list)
 
@@ -74,3 +80,27 @@ class FakeContext:
         if key not in self.inputs:
             raise Fatal(f"There is no object {key!r} in the inputs area.", code="INPUT_MISSING")
         return io.BytesIO(self.inputs[key])
+
+    def uploads(self) -> Iterator[StoredUpload]:
+        """Yield those of `inputs` that are uploads."""
+        for key, data in sorted(self.inputs.items()):
+            if key.startswith(UPLOADS):
+                yield StoredUpload(key, len(data), _UPLOADED_AT)
+
+    def delete_upload(self, key: str) -> None:
+        """Remove one of `inputs`."""
+        if not is_upload_key(key):
+            raise Fatal(f"{key!r} is not the key of an upload.", code="NOT_AN_UPLOAD")
+        self.inputs = {name: data for name, data in self.inputs.items() if name != key}
+
+    def open_file(self, name: str) -> BinaryIO:
+        """Open one of `files`."""
+        if name not in self.files:
+            raise Fatal(f"There is no file {name!r}.", code="FILE_MISSING")
+        return io.BytesIO(self.files[name])
+
+    def save_file(self, name: str, file: BinaryIO) -> None:
+        """Keep the file in `files`."""
+        if not is_file_name(name):
+            raise ValueError(f"{name!r} is not a name for a file.")
+        self.files[name] = file.read()

@@ -186,10 +186,16 @@ def extract(input: ExtractInput, context: JobContext) -> ExtractOutput | ResultS
     time, for any number of pages.
     """
     context.progress(0, "Opening the document")
+    with open_document(input, context) as document:
+        return _write(document, context)
+
+
+@contextmanager
+def open_document(input: ExtractInput, context: JobContext) -> Iterator[Document]:
+    """Open a document, for jobs that read its pages for a purpose of their own. Raises what `extract` fails with."""
     with TemporaryFile() as file, apply_configuration(_LIMITS):
         _fetch(input, context, into=file)
-        document = _Document(file, context)
-        return _write(document, context)
+        yield Document(file, context)
 
 
 def _fetch(input: ExtractInput, context: JobContext, *, into: IO[bytes]) -> None:
@@ -205,7 +211,7 @@ def _fetch(input: ExtractInput, context: JobContext, *, into: IO[bytes]) -> None
     into.seek(0)
 
 
-def _write(document: _Document, context: JobContext) -> ResultStream:
+def _write(document: Document, context: JobContext) -> ResultStream:
     """Write an `ExtractOutput` in pieces, so that memory holds no more than one page."""
     count, word_count = document.page_count, 0
     with context.stream_result() as out:
@@ -221,8 +227,10 @@ def _write(document: _Document, context: JobContext) -> ResultStream:
     return out
 
 
-class _Document:
-    """Reads what it can of a document, within its bounds, and collects warnings about the rest."""
+class Document:
+    """Reads what it can of a document, within its bounds, and collects `warnings` about the rest."""
+
+    page_count: int
 
     def __init__(self, file: IO[bytes], context: JobContext) -> None:
         self.warnings: list[Gap] = []

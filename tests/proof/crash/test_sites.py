@@ -26,8 +26,17 @@ NOT_DEPLOYED = {
     # Only in a dialect, whose requests otherwise make the calls of the submit and the status function.
     **dict.fromkeys(("get < Contents._job", "get_input < Contents.input", "get_result < Contents.result"), "only reads"),
     "put_upload < Contents.store_upload": "comes before the submit, and the bucket deletes an upload of no job",
+    # Only with permissions that the template does not give by default.
+    **dict.fromkeys(("uploads < Attempt.uploads", "open_file < Attempt.open_file"), "only reads"),
+    "delete_upload < Attempt.delete_upload": "its call is the same as in `Commands.delete_upload`, and a later attempt repeats it",
+    "save_file < Attempt.save_file": "one call that replaces the file whole, which a later attempt repeats",
 }
-NOT_DEPLOYED_SITES = {"s3.S3Objects.get_result:GetObject", "s3.S3Objects.put_upload:PutObject"}
+NOT_DEPLOYED_SITES = {
+    "s3.S3Objects.get_result:GetObject",
+    "s3.S3Objects.put_upload:PutObject",
+    "s3.S3Objects.uploads:ListObjectsV2",
+    "s3.S3Objects.save_file:PutObject",
+}
 """The calls of these uses that no other use makes."""
 
 

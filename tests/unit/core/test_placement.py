@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 
 from asyncjobs.core.errors import Fatal
-from asyncjobs.core.placement import MAX_OBJECT_NAME, checked_json, inputs_area, result_location
+from asyncjobs.core.placement import (
+    MAX_FILE_NAME,
+    MAX_OBJECT_NAME,
+    checked_json,
+    file_location,
+    inputs_area,
+    is_file_name,
+    is_upload_key,
+    result_location,
+)
 from tests.support.factories import JOB_ID, new_job
 from tests.support.owners import LONGEST, label, two_owners
 
@@ -46,6 +55,25 @@ def test_area_is_one_folder_that_no_client_resolves(owner: str, area: str) -> No
 def test_names_of_the_longest_owners_objects_fit_into_s3(owner: str) -> None:
     for name in (f"uploads/{JOB_ID}", f"{JOB_ID}/{'0' * 32}.json"):
         assert len((inputs_area(owner) + name).encode()) <= MAX_OBJECT_NAME
+    assert len(file_location(owner, "x" * MAX_FILE_NAME).encode()) <= MAX_OBJECT_NAME
+
+
+@pytest.mark.parametrize("name", ["index", "search/index.sqlite", "_a/B-1/c_2", "x" * MAX_FILE_NAME])
+def test_name_of_a_file_is_parts_joined_by_slashes(name: str) -> None:
+    assert is_file_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.b", "a b", "ü", "a\n", "x" * 65])
+def test_other_names_of_files_are_invalid(name: str) -> None:
+    assert not is_file_name(name)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [(f"uploads/{JOB_ID}", True), (JOB_ID, False), (f"uploads/{JOB_ID}/x", False), ("uploads/../x", False), ("files/x", False)],
+)
+def test_key_of_an_upload_has_an_id(key: str, expected: bool) -> None:
+    assert is_upload_key(key) is expected
 
 
 @pytest.mark.parametrize("text", ['{"a": [1.50, "ü", 12345678901234567.89]}', " null\n", '"😀"'])

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import BytesIO
 from typing import Any, Self
 
 import pytest
@@ -16,7 +17,7 @@ from asyncjobs import JobContext
 from asyncjobs.core.errors import Fatal, JobError, Retry, TimeLimitExceeded
 from asyncjobs.core.job import GRACE, JobFailure, Status
 from asyncjobs.worker.process_state import STATE
-from tests.support.factories import NOW, new_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job
 from tests.support.fakes import FakeObjects, FakeStore
 from tests.unit.conftest import Lines
 from tests.unit.worker.conftest import Run, RunFunction, Submit, failure, stored
@@ -286,3 +287,69 @@ def test_unavailable_bucket_at_the_end_is_retried(store: FakeStore, objects: Fak
     job = submit("sample.returns_much", {"size": 10_000})
     assert run(job) is not None
     assert stored(store, job).status is Status.PENDING
+
+
+# ── The owner's uploads and files ──────────────────────────────────────────────────────────────────
+
+
+UPLOAD = f"uploads/{JOB_ID}"
+
+
+def counts_and_deletes(_input: None, context: JobContext) -> list[str]:
+    """Delete the owner's uploads, and return their keys."""
+    keys = [upload.key for upload in context.uploads()]
+    for key in (*keys, UPLOAD):
+        context.delete_upload(key)
+    return keys
+
+
+def test_job_lists_and_deletes_uploads_of_its_owner_only(run_function: RunFunction) -> None:
+    for owner in (OWNER, f"{OWNER}x", "bob"):
+        run_function.objects.put_upload(owner, UPLOAD, b"1", content_type="text/plain")
+    job = run_function(counts_and_deletes)
+    assert job.result is not None
+    assert job.result.text == f'["{UPLOAD}"]'
+    assert sorted(run_function.objects.stored) == sorted(f"inputs/{owner}/{UPLOAD}" for owner in (f"{OWNER}x", "bob"))
+
+
+def appends(_input: None, context: JobContext) -> str:
+    """Add a line to a file of the owner's, and return it."""
+    try:
+        with context.open_file("lines") as file:
+            text = file.read()
+    except Fatal:
+        text = b""
+    context.save_file("lines", BytesIO(text + b"line\n"))
+    return text.decode()
+
+
+def test_file_is_read_by_later_jobs_of_the_same_owner(run_function: RunFunction) -> None:
+    run_function.objects.save_file("bob", "lines", BytesIO(b"secret"))
+    texts = [job.result and job.result.text for job in (run_function(appends), run_function(appends))]
+    assert texts == ['""', '"line\\n"']
+    assert run_function.objects.open_file("bob", "lines").read() == b"secret"
+
+
+@pytest.mark.parametrize("key", [f"../bob/{UPLOAD}", f"uploads/../../bob/{UPLOAD}", f"{JOB_ID}/x.json", "files/lines", ""])
+def test_other_keys_are_not_deleted(run_function: RunFunction, key: str) -> None:
+    def deletes(_input: None, context: JobContext) -> None:
+        context.delete_upload(key)
+
+    run_function.objects.stored["inputs/bob/uploads/x"] = b"1"
+    error = run_function(deletes).error
+    assert (error and error.code) == "NOT_AN_UPLOAD"
+    assert run_function.objects.stored == {"inputs/bob/uploads/x": b"1"}
+
+
+@pytest.mark.parametrize("name", ["../../bob/files/lines", "/lines", ""])
+def test_name_of_a_file_cannot_leave_the_owners_area(run_function: RunFunction, name: str) -> None:
+    def opens(_input: None, context: JobContext) -> bytes:
+        return context.open_file(name).read()
+
+    def saves(_input: None, context: JobContext) -> None:
+        context.save_file(name, BytesIO(b"1"))
+
+    for function in (opens, saves):
+        error = run_function(function).error
+        assert (error and error.type) == "ValueError"
+    assert run_function.objects.stored == {}

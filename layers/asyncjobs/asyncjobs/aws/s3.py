@@ -24,14 +24,16 @@ from asyncjobs.core.placement import (
     LINK_LIFETIME,
     MAX_OBJECT_NAME,
     UPLOAD_LIFETIME,
+    UPLOADS,
     checked_json,
+    file_location,
     input_location,
     inputs_area,
     is_input_of,
     is_result_of,
     result_location,
 )
-from asyncjobs.core.ports import ResultWriter, UploadLink
+from asyncjobs.core.ports import ResultWriter, StoredUpload, UploadLink
 from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
@@ -54,7 +56,7 @@ class S3Objects:
     def __init__(self, bucket_name: str, client: S3Client | None = None) -> None:
         self._bucket_name = bucket_name
         self._known_client = client
-        self._patient_client = functools.cache(clients.patient_s3) if client is None else lambda: client
+        self._patient_client: Callable[[], S3Client] = functools.cache(clients.patient_s3) if client is None else lambda: client
 
     @property
     def _client(self) -> S3Client:
@@ -126,6 +128,27 @@ class S3Objects:
     def delete_upload(self, owner: str, key: str) -> None:
         with clients.translated("The bucket"):
             self._client.delete_object(Bucket=self._bucket_name, Key=inputs_area(owner) + key)
+
+    def uploads(self, owner: str) -> Iterator[StoredUpload]:
+        """See `Objects`. The area's name ends with a slash, so that it begins no name of another owner's."""
+        area = inputs_area(owner)
+        page: Any = {"Bucket": self._bucket_name, "Prefix": area + UPLOADS}
+        while True:
+            with clients.translated("The bucket"):
+                answer = self._client.list_objects_v2(**page)
+            for each in answer.get("Contents", ()):
+                yield StoredUpload(each["Key"].removeprefix(area), each["Size"], each["LastModified"])
+            if not answer["IsTruncated"]:
+                return
+            page["ContinuationToken"] = answer["NextContinuationToken"]
+
+    def open_file(self, owner: str, name: str) -> BinaryIO:
+        return self._open(file_location(owner, name))
+
+    def save_file(self, owner: str, name: str, data: BinaryIO) -> None:
+        """See `Objects`. One PUT: S3 shows an object when it is whole, and not before."""
+        with clients.translated("The bucket"):
+            self._patient_client().put_object(Bucket=self._bucket_name, Key=file_location(owner, name), Body=data)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
         location = result_location(job, job.attempt)

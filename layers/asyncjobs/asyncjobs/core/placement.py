@@ -29,7 +29,12 @@ MAX_OBJECT_NAME = 1024
 JSON = "application/json"
 
 
+UPLOADS, FILES = "uploads/", "files/"
+"""The parts of an owner's inputs area that hold what clients upload, and what jobs save for later jobs."""
 _IN_JSON = f'"(uploads/{UUID})"'.encode()
+MAX_FILE_NAME = 64
+"""Characters. The longest name of a file that a job saves: with it, the longest owner's objects have names that S3 accepts."""
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
 
 def is_upload_id(text: str) -> bool:
@@ -52,6 +57,21 @@ def inputs_area(owner: str) -> str:
     """
     name = quote(owner, safe="")
     return f"inputs/{name if name.strip('.') else name.replace('.', '%2E')}/"
+
+
+def is_upload_key(key: str) -> bool:
+    """Return whether the text is the key of an upload, as `POST /uploads` gives it."""
+    return key.startswith(UPLOADS) and is_upload_id(key.removeprefix(UPLOADS))
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a job may save a file under this name: parts joined by `/`, none of which begins with a dot."""
+    return len(name) <= MAX_FILE_NAME and _FILE_NAME.fullmatch(name) is not None
+
+
+def file_location(owner: str, name: str) -> str:
+    """Return the location of a file that a job of the owner has saved."""
+    return f"{inputs_area(owner)}{FILES}{name}"
 
 
 def input_location(job: AsyncJob) -> str:

@@ -190,6 +190,14 @@ class UploadLink(NamedTuple):
     headers: Mapping[str, str]
 
 
+class StoredUpload(NamedTuple):
+    """An object that was uploaded: the key that a job's input may name, its size in bytes, and when it was complete."""
+
+    key: str
+    size: int
+    uploaded_at: datetime
+
+
 class Objects(Protocol):
     """Storage of inputs and results. Every method raises `Unavailable` when the bucket does not answer."""
 
@@ -225,6 +233,21 @@ class Objects(Protocol):
 
     def delete_upload(self, owner: str, key: str) -> None:
         """Delete the owner's upload; a missing one is not an error."""
+        ...
+
+    def uploads(self, owner: str) -> Iterator[StoredUpload]:
+        """Yield the uploads of the owner, and of nobody else, in the order of their keys."""
+        ...
+
+    def open_file(self, owner: str, name: str) -> BinaryIO:
+        """Open a file that a job of the owner has saved, as a stream. Raises `InputMissing`."""
+        ...
+
+    def save_file(self, owner: str, name: str, data: BinaryIO) -> None:
+        """Store all that `data` holds as the owner's file, in place of an earlier one.
+
+        A reader gets the earlier file or this one, and never a part: if this fails, the earlier one stays.
+        """
         ...
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:

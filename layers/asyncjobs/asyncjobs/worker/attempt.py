@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,8 +28,8 @@ from asyncjobs.core.errors import (
     UnknownJobType,
 )
 from asyncjobs.core.job import GRACE, INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT
-from asyncjobs.core.ports import Objects
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, MAX_FILE_NAME, is_file_name, is_upload_key
+from asyncjobs.core.ports import Objects, StoredUpload
 from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.event_loop import JobTask, blocking
 from asyncjobs.worker.heartbeat import Heartbeat, storable
@@ -173,6 +173,29 @@ class Attempt:
         except InputMissing as error:
             raise Fatal(f"There is no object {key!r} in your inputs area.", code="INPUT_MISSING") from error
 
+    # None of these takes an owner: it is always the job's own.
+
+    def uploads(self) -> Iterator[StoredUpload]:
+        return self._objects.uploads(self._job.owner)
+
+    def delete_upload(self, key: str) -> None:
+        if not is_upload_key(key):
+            raise Fatal(f"{key!r} is not the key of an upload: it is `uploads/` and an id.", code="NOT_AN_UPLOAD")
+        self._objects.delete_upload(self._job.owner, key)
+
+    def open_file(self, name: str) -> BinaryIO:
+        try:
+            if is_file_name(name):
+                return self._objects.open_file(self._job.owner, name)
+        except InputMissing as error:
+            raise Fatal(f"None of your jobs has saved a file {name!r}.", code="FILE_MISSING") from error
+        raise _invalid_file_name(name)
+
+    def save_file(self, name: str, file: BinaryIO) -> None:
+        if not is_file_name(name):
+            raise _invalid_file_name(name)
+        self._objects.save_file(self._job.owner, name, file)
+
     # ── Steps ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
@@ -210,6 +233,12 @@ class Attempt:
         with self._objects.open_result(self._job) as writer:
             writer.write(data)
         return Succeeded(writer.close())
+
+
+def _invalid_file_name(name: str) -> ValueError:
+    return ValueError(
+        f"{name!r} is not a name for a file: use up to {MAX_FILE_NAME} letters, digits, `.`, `_`, `-`, in parts joined by `/`."
+    )
 
 
 async def _awaited(returned: Any) -> Any:

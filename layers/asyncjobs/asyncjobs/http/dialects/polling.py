@@ -36,6 +36,6 @@ DIALECT = Dialect(
     started={"job_id": "asyncJobId", "status": "status", "message": "started"},
     error={"detail": "message"},
     whole_seconds=True,
-    messages={"": "Job started", "gemini_analysis": "Analysis started"},
+    messages={"": "Job started", "gemini_analysis": "Analysis started", "document.analyze": "Analysis started"},
     error_messages={"JOB_NOT_FOUND": "Job not found"},
 )
