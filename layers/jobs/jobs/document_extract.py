@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from io import BytesIO
+from io import SEEK_END, BytesIO
+from mmap import ACCESS_READ, mmap
 from tempfile import TemporaryFile
 from traceback import clear_frames
 from types import TracebackType
@@ -58,6 +59,10 @@ _PAGES_BETWEEN_FORGETTING = 50
 
 # Other bytes may precede the header; readers search the first 1024.
 _HEADER, _HEADER_WITHIN = b"%PDF-", 1024
+
+_END = b"%%EOF"
+_END_WITHOUT_TABLE = b"\nstartxref\n0\n%%EOF\n"
+"""An end that names no table of objects: pypdf then looks for all objects itself."""
 
 _CHUNK = 1_000_000
 
@@ -140,6 +145,7 @@ class Page(_Wire):
 
 
 GapCode = Literal[
+    "DOCUMENT_CUT",
     "FONT_WITHOUT_MAP",
     "METADATA_CUT",
     "METADATA_DAMAGED",
@@ -249,6 +255,14 @@ class Document:
             raise Fatal(
                 "This is not a PDF: it does not begin with '%PDF-'. Check that the file itself was sent, whole and unchanged.",
                 code="NOT_A_PDF",
+            )
+        if _lacks_its_end(file):
+            file.seek(0, SEEK_END)
+            file.write(_END_WITHOUT_TABLE)
+            self._warn(
+                None,
+                "DOCUMENT_CUT",
+                "The end of the document is missing, and so may be its last pages. Send the file again, whole.",
             )
         try:
             with _explained(), budget(seconds=SECONDS_TO_OPEN, megabytes=MEGABYTES_TO_OPEN):
@@ -433,6 +447,12 @@ def _moment(information: DocumentInformation, name: str) -> datetime | None:
         return None  # many programs write invalid dates, and the text is useful without them
     # ISO 32000-1, 7.9.4: without an offset, a date is in GMT.
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _lacks_its_end(file: IO[bytes]) -> bool:
+    file.flush()
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as whole:
+        return whole.rfind(_END) < 0
 
 
 @dataclass(frozen=True)

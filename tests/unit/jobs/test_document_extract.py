@@ -321,6 +321,20 @@ def test_document_that_is_read_completely_has_no_warnings() -> None:
     assert read(pdfs.report()).warnings == []
 
 
+@pytest.mark.parametrize("lost", [7, 20, 60, 120], ids="{} bytes".format)
+def test_document_without_its_end_is_read_with_a_warning(lost: int) -> None:
+    whole = pdfs.report()
+
+    output = read(whole[:-lost])
+
+    assert gaps(output) == [(None, "DOCUMENT_CUT")]
+    assert output.pages == read(whole).pages
+
+
+def test_document_with_more_behind_its_end_is_whole() -> None:
+    assert read(pdfs.report() + b"\n" + b"." * 5_000).warnings == []
+
+
 def test_document_without_a_readable_page_fails() -> None:
     error = failure(raw_pdf.with_contents(HALF, HALF))
 
@@ -448,7 +462,7 @@ def test_metadata_that_take_too_long_are_left_out(monkeypatch: pytest.MonkeyPatc
 def test_opening_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_extract, "SECONDS_TO_OPEN", 0.2)
 
-    assert failure(b"%PDF-1.7\n" + b"startxre\n" * 1_000_000).code == "PDF_TOO_COMPLEX"
+    assert failure(b"%PDF-1.7\n%%EOF\n" + b"startxre\n" * 1_000_000).code == "PDF_TOO_COMPLEX"
 
 
 # ── Form values and fonts ────────────────────────────────────────────────────────────────────────────
