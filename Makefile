@@ -1,10 +1,11 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run token env invoke stop logs deploy adopt check audit packages lock test soak fuzz build bench catalog released environments tests checks clean
+.PHONY: help run example token env invoke stop logs deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
-# EXAMPLES is the number of runs of the stateful test at the end of `soak`, and the number of requests per operation of `fuzz`.
+# EXAMPLES are for `run` the names of examples to add, or `all`. For `soak` it is the number of runs of the stateful test at its
+# end, and for `fuzz` the number of requests per operation. NAME is the example that `example` copies.
 # PARAMETERS are those of the template that `deploy` changes: all others keep the stack's values.
 # ARCHITECTURE is the processor that `build` builds for: by default the template's.
 PYTHON ?=
@@ -19,11 +20,14 @@ BUCKET ?=
 POOL ?=
 TOKEN ?=
 EXAMPLES ?=
+NAME ?=
 ARCHITECTURE ?= arm64
 
 find_python = python=$$(sh tools/find-python.sh "$(PYTHON)") || exit 1
 make_environments = $(find_python); "$$python" -m tools.environments
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
+# Each example is on the import path, so that its modules are in the package `jobs`, as they are once it is copied.
+examples_path = $(subst $() ,:,$(dir $(wildcard examples/*/README.md)))
 # Documents with tables that follow from the code.
 documents = docs/http-api.md
 # The catalog of the last release, whose jobs may still wait.
@@ -48,8 +52,13 @@ runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.v
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: catalog ## Start everything on this machine, run a job, leave the stack running (PORT=4567)
-	@.venv/bin/python -m local run $(if $(PORT),--port $(PORT))
+run: catalog ## Start everything on this machine, run a job, leave the stack running (PORT=4567 EXAMPLES=all)
+	@.venv/bin/python -m local run $(if $(PORT),--port $(PORT)) $(if $(EXAMPLES),--examples "$(EXAMPLES)")
+
+example: environments ## Copy one of examples/ into the jobs layer, as a start of your own job (NAME=mysql-import)
+	@.venv/bin/python -m tools.examples "$(NAME)"
+	@if [ -e "examples/$(NAME)/requirements.in" ]; then $(MAKE) lock; fi
+	@$(MAKE) catalog
 
 token: environments ## Print a bearer token (USER=alice)
 	@.venv/bin/python -m local token $(user)
@@ -73,6 +82,7 @@ check: checks audit packages ## Format, lint, types, words, imports, template, c
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy --strict
+	@$(MAKE) mypy-examples
 	@.venv/bin/python -m tools.words
 	@.venv/bin/python -m tools.sync_client --check
 	@$(layers) .venv/bin/lint-imports
@@ -80,6 +90,9 @@ check: checks audit packages ## Format, lint, types, words, imports, template, c
 	@.venv/bin/cfn-lint template.yaml --ignore-checks W1028 # SAM repeats the condition of a conditional function within it
 	@$(layers) .venv/bin/python -m asyncjobs.codegen --check $(documents)
 	@$(layers) .venv/bin/python -m asyncjobs.codegen.released $(released)
+
+mypy-examples: # apart, since a copied example's modules exist twice
+	@MYPYPATH=$(examples_path) .venv/bin/mypy --strict examples
 
 audit: checks ## Look for secrets, weak code and known vulnerabilities of the deployed packages
 	@.venv/bin/python -m pytest -q -rs $(audit)
@@ -89,7 +102,7 @@ packages: checks ## Build the clients' packages, install them into an empty envi
 
 lock: ## Pin and hash the packages of all requirements' .in files (ARGS=--upgrade)
 	@$(make_environments) uv
-	@for file in layers/*/requirements.in $(foreach name,uv engine lambda checks tools tests,requirements/$(name).in); do \
+	@for file in layers/*/requirements.in $(wildcard examples/*/requirements.in) $(foreach name,uv engine lambda checks tools tests,requirements/$(name).in); do \
 	  $(compile) $(ARGS) $$file -o $${file%.in}.txt || exit 1; done
 
 soak: tests ## Run jobs under faults and count lost, stuck, wrong and duplicate ones (ARGS="--seconds 60 --seed 7" EXAMPLES=20000)

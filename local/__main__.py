@@ -12,6 +12,7 @@ from local.errors import LocalError
 from local.process import PROJECT
 from local.samples import raw_pdf
 from local.stack import LocalStack, Outputs
+from tools.examples import assemble, named
 
 STATE = PROJECT / ".local"
 PAGES = 600
@@ -23,7 +24,9 @@ def main() -> int:
     """Run one command and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m local")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run").add_argument("--port", type=int)
+    running = commands.add_parser("run")
+    running.add_argument("--port", type=int)
+    running.add_argument("--examples", default="")
     commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
     commands.add_parser("env")
     invoking = commands.add_parser("invoke")
@@ -34,7 +37,7 @@ def main() -> int:
     try:
         match options.command:
             case "run":
-                _run(options.port)
+                _run(options.port, options.examples)
             case "token":
                 _token(options.user)
             case "env":
@@ -54,12 +57,17 @@ def main() -> int:
     return 0
 
 
-def _run(port: int | None) -> None:
+def _run(port: int | None, examples: str) -> None:
     began = time.monotonic()
     running = process.find(STATE)
     port = port or (running.port if running else DEFAULT_PORT)
-    stack = LocalStack(PROJECT, STATE, port=port, say=_say)
-    outputs = stack.up()
+    if examples:
+        _say(f"Adding examples: {examples}")
+        added = assemble(named(examples), STATE / "examples")
+        stack, parameters = LocalStack(added.tree, STATE, port=port, say=_say), added.parameters
+    else:
+        stack, parameters = LocalStack(PROJECT, STATE, port=port, say=_say), {}
+    outputs = stack.up(parameters)
     bearer = users.token(outputs, stack.session, DEFAULT_USER)
     key = _upload(stack, outputs, owner=users.subject(bearer))
     seconds = time.monotonic() - began

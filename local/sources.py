@@ -1,12 +1,14 @@
-"""Detect whether the tree has changed since it was built or deployed."""
+"""The files that are deployed: detect whether they have changed since they were built or deployed, and copy them."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from local.process import PROJECT
 
 _DEPLOYED = ("functions", "layers")
+_SETTINGS = ("template.yaml", "samconfig.toml")
 _BUILDER = PROJECT / "tools" / "layer.py"
 
 
@@ -17,6 +19,15 @@ def fingerprint(root: Path) -> str:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
+
+
+def copy(root: Path, tree: Path) -> None:
+    """Copy the template and all that `sam build` packs into a new folder."""
+    tree.mkdir(parents=True)
+    for name in _SETTINGS:
+        shutil.copy(root / name, tree / name)
+    for name in _DEPLOYED:
+        shutil.copytree(root / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _files(root: Path) -> Iterator[Path]:

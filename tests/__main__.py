@@ -34,6 +34,7 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests",), 5),  # without the folders of the other groups
     Group(("tests/deployed/openapi",), 5),
+    Group(("examples",), 5),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
 )
 """The first two groups mostly wait, for deployed functions, leases and sweeps. The others need the processor and no clock: they

@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--architecture", choices=sorted(_PROCESSORS), help="build for Lambda, not for this machine")
     options = parser.parse_args()
     modules = options.artifacts / "python"
-    status = subprocess.run(install_command(modules, options.architecture, uv=_uv()), check=False).returncode
+    status = subprocess.run(install_command(modules, options.architecture, uv=uv()), check=False).returncode
     if status != 0:
         return status
     (modules / ".lock").unlink(missing_ok=True)  # uv's
@@ -70,7 +70,7 @@ def precompile(modules: Path) -> bool:
     )
 
 
-def _uv() -> str:
+def uv() -> str:
     """Return the path of uv, or nothing in an environment that pip made: pip is in it, and may have a mirror of its own."""
     own = Path(__file__).parents[1] / UV.folder / "bin" / "uv"
     return "" if find_spec("pip") else os.environ.get("UV") or str(own)

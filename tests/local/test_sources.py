@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.sources import fingerprint
+from local.sources import copy, fingerprint
 
 
 @pytest.fixture
@@ -36,3 +36,11 @@ def test_file_that_is_not_deployed_does_not_change_the_fingerprint(tree: Path, f
     (tree / file).parent.mkdir(exist_ok=True)
     (tree / file).write_text("new")
     assert fingerprint(tree) == before
+
+
+def test_copy_is_the_same_deployment(tree: Path, tmp_path: Path) -> None:
+    (tree / "samconfig.toml").write_text("version = 0.1\n")
+    (tree / "layers/jobs/jobs/__pycache__").mkdir()
+    copy(tree, tmp_path / "copies/one")
+    assert fingerprint(tmp_path / "copies/one") == fingerprint(tree)
+    assert not (tmp_path / "copies/one/layers/jobs/jobs/__pycache__").exists()

@@ -25,7 +25,7 @@ def test_process_is_listed_with_its_parent_until_it_ends() -> None:
 
 
 def test_every_test_is_in_one_group() -> None:
-    for file in PROJECT.glob("tests/**/test_*.py"):
+    for file in (*PROJECT.glob("tests/**/test_*.py"), *PROJECT.glob("examples/*/test_*.py")):
         folders = {str(parent.relative_to(PROJECT)) for parent in file.parents if PROJECT in parent.parents}
         groups = [group for group in GROUPS if folders & set(group.folders) and not folders & set(group.excluded())]
         assert len(groups) == 1, f"{file}: {groups}"

@@ -852,6 +852,7 @@ ACTIONS = {
     "complete_multipart_upload": "s3:PutObject",
     "abort_multipart_upload": "s3:AbortMultipartUpload",
     "get_object": "s3:GetObject",
+    "list_objects_v2": "s3:ListBucket",
     "delete_objects": "s3:DeleteObject",
     "delete_object": "s3:DeleteObject",
     "put_object_tagging": "s3:PutObjectTagging",
@@ -862,10 +863,8 @@ ACTIONS = {
 """The permission for each client method."""
 
 WITHOUT_CODE = {
-    "SubmitFunction": {"s3:ListBucket"},
-    "DialectsFunction": {"s3:ListBucket"},
     # Used by Lambda's pollers of the queue.
-    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
+    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     # Used by Lambda's poller of the stream.
     "StreamFunction": {
         "dynamodb:DescribeStream",
@@ -875,12 +874,12 @@ WITHOUT_CODE = {
         "sqs:SendMessage",
     },
 }
-"""Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
+"""Permissions without a call in the code."""
 
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
-    "WorkerFunction": {"dynamodb:PutItem"},
+    "WorkerFunction": {"dynamodb:PutItem", "s3:DeleteObject"},  # a job that deletes uploads brings its own permission
     "DialectsFunction": {"sqs:GetQueueAttributes"},
     "StreamFunction": {
         "dynamodb:BatchGetItem",

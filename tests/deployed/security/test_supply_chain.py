@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 TOOLS = ROOT / ".venv-checks" / "bin"
-LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements"]
+EXAMPLES = sorted(str(file.relative_to(ROOT).with_suffix("")) for file in ROOT.glob("examples/*/requirements.in"))
+LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements", *EXAMPLES]
 LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "lambda", "tests", "tools", "uv"))]
 """Each is an .in file, in which people name packages, and a .txt file, which `make lock` makes of it."""
 NPM_LOCK = "clients/js/package-lock.json"
@@ -66,7 +67,7 @@ def test_tests_run_with_the_same_versions(lock: str) -> None:
 
 
 def test_every_lock_is_checked() -> None:
-    files = [*ROOT.glob("layers/*/requirements*"), *ROOT.glob("requirements*/*"), *ROOT.glob("*requirements*.*")]
+    files = [*ROOT.glob("[el]*/*/requirements*"), *ROOT.glob("requirements*/*"), *ROOT.glob("*requirements*.*")]
     assert sorted(str(file.relative_to(ROOT)) for file in files) == sorted(
         f"{lock}.{kind}" for lock in LOCKS for kind in ("in", "txt")
     )
@@ -111,10 +112,11 @@ def _audit(files: list[Path], service: str) -> list[dict[str, Any]]:
     ("folders", "skipped"),
     [
         (["layers", "functions"], ["B311"]),  # jitter needs no secrecy
+        (["examples"], ["B101", "B105", "B106", "B404", "B603", "B607"]),  # tests, and the names of secrets
         # Commands are made of what this repository says; the emulator's password is no secret.
         (["local", "tools", "bench"], ["B101", "B404", "B603", "B607", "B105", "B106", "B311"]),
     ],
-    ids=["deployed", "around it"],
+    ids=["deployed", "examples", "around it"],
 )
 def test_bandit_finds_nothing(folders: list[str], skipped: list[str]) -> None:
     template = "{relpath}:{line} {test_id} {msg}"

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from local import sources
 from tests.support.pace import SLOWNESS
 
 ROOT = Path(__file__).parents[3]
-_DEPLOYED = ("template.yaml", "samconfig.toml", "functions", "layers")
 _FUTURE = "from __future__ import annotations\n"
 _JOB = Path("layers/asyncjobs/asyncjobs/core/job.py")
 _CLIENTS = Path("layers/asyncjobs/asyncjobs/aws/clients.py")
@@ -48,13 +48,7 @@ def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
 
 def copy(tree: Path, *, jobs: Mapping[str, Path]) -> None:
     """Copy the deployed files, with these jobs in addition to the project's own."""
-    tree.mkdir(parents=True)
-    for name in _DEPLOYED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, tree / name)
+    sources.copy(ROOT, tree)
     for name, source in jobs.items():
         shutil.copy(source, tree / f"layers/jobs/jobs/{name}.py")
 

@@ -194,3 +194,17 @@ def test_validator_of_a_schema_is_made_once(monkeypatch: pytest.MonkeyPatch) -> 
     assert problems(schema, 1) == []
     monkeypatch.delattr(jsonschema_rs, "validator_for")
     assert problems(schema, 2)
+
+
+def test_refused_field_is_answered_with_the_schemas_reason() -> None:
+    schema = {
+        "properties": {
+            "password": {"not": {"description": "must not be sent: name a secret"}},
+            "other": {"not": {"minLength": 9}},
+        }
+    }
+    assert problems(schema, {"password": "canary"}) == [InputProblem("/password", "must not be sent: name a secret")]
+    assert problems(schema, {"password": None}) == [InputProblem("/password", "must not be sent: name a secret")]
+    (other,) = problems(schema, {"other": "canary-canary"})
+    assert "canary" not in other.detail
+    assert problems(schema, {}) == []

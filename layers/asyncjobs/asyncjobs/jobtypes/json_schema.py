@@ -156,6 +156,9 @@ def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
         case ValidationErrorKind.PropertyNames():
             # Its own message quotes the name.
             return [InputProblem(_place(path), "has a field whose name is not allowed")]
+        case ValidationErrorKind.Not({"description": str(reason)}):
+            # A field that must not be sent, such as a password: the schema's author says why.
+            return [InputProblem(_place(path), reason)]
         case _:
             return [InputProblem(_place(path), error.message)]
 

@@ -1,0 +1,297 @@
+"""The way to a database: the addresses that may be reached, the secret for it, and a connection, perhaps through an SSH tunnel.
+
+The host and the name of the secret are a caller's text, and the connection comes from inside the deployment. So a name is
+resolved once, each of its addresses is checked, and the connection goes to a checked one. And a secret says which host it is
+for: sent to another one, it would be given away.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import os
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any
+
+import paramiko
+import pymysql
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pymysql.constants import CR, ER
+
+from asyncjobs import Fatal, Retry
+from asyncjobs.push.webhook_url import is_allowed
+
+logging.getLogger("paramiko").setLevel(logging.CRITICAL)  # it logs each error that it raises, too
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+"""How long the server may be silent."""
+
+_METADATA = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32")))
+"""Addresses at which a cloud gives credentials to its machines. No list allows them."""
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Sequence[str]]
+ReadSecret = Callable[[str], str]
+
+
+# ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def resolved(host: str, port: int) -> Sequence[str]:
+    """Return the addresses of the host, best first."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """The hosts that a job may reach: those of a list, and all with public addresses."""
+
+    listed: frozenset[str]
+    """Names and addresses, in lower case."""
+    resolve: Resolve = resolved
+
+    @classmethod
+    def of_environment(cls) -> Hosts:
+        """Read the list: names and addresses, separated by commas."""
+        listed = os.environ.get("MYSQL_HOSTS", "").lower().split(",")
+        return cls(frozenset(name.strip() for name in listed if name.strip()))
+
+    def connect(self, host: str, port: int) -> socket.socket:
+        """Connect to the host. Raises `Fatal` for one that may not be reached, and `Retry` for one that cannot be."""
+        addresses = self._addresses(host, port)
+        for number, address in enumerate(addresses, start=1):
+            try:
+                return socket.create_connection((str(address), port), timeout=CONNECT_SECONDS)
+            except OSError as error:
+                if number == len(addresses):
+                    raise Retry(f"{host} cannot be reached at port {port}.", code="HOST_UNREACHABLE") from error
+        raise AssertionError("a host has an address")
+
+    def _addresses(self, host: str, port: int) -> Sequence[Address]:
+        try:
+            addresses = [ipaddress.ip_address(text) for text in self.resolve(host, port)]
+        except (OSError, ValueError) as error:
+            raise Retry(f"{host} cannot be resolved.", code="HOST_UNREACHABLE") from error
+        is_listed = host.lower() in self.listed
+        # Of a mixture, somebody else could choose the address to use.
+        if not addresses or not all(map(_is_no_metadata if is_listed else is_allowed, addresses)):
+            raise Fatal(
+                f"{host} has a private, local or special address. If it is meant, add its name to the stack's MysqlHosts.",
+                code="HOST_REFUSED",
+            )
+        return addresses
+
+
+def _is_no_metadata(address: Address) -> bool:
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return not any(plain in network for network in _METADATA if network.version == plain.version)
+
+
+# ── Secrets ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Secret(BaseModel):
+    """What a secret holds, as JSON. RDS writes its secrets in this form, with more members."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
+
+    host: str
+    """The only host that it is sent to."""
+    username: str
+    password: str | None = Field(default=None, repr=False)
+    private_key: str | None = Field(default=None, repr=False)
+    """In OpenSSH's form, for SSH."""
+
+
+class Secrets:
+    """Reads secrets by their names."""
+
+    def __init__(self, read: ReadSecret) -> None:
+        self._read = read
+
+    @classmethod
+    def of_secrets_manager(cls) -> Secrets:
+        """Read from AWS Secrets Manager: the secrets whose names begin with `MYSQL_SECRETS`."""
+        return cls(_secrets_manager)
+
+    def secret(self, name: str, *, host: str) -> Secret:
+        """Return the secret for this host. Raises `Fatal`, without a word of the secret."""
+        try:
+            secret = Secret.model_validate(json.loads(self._read(name)))
+        except ValueError:  # pydantic's is one, too, and quotes the secret: no log may have it as a cause
+            raise Fatal(
+                f"The secret {name!r} is not a JSON object with `host`, `username` and `password`.", code="SECRET_INVALID"
+            ) from None
+        if secret.host.lower() != host.lower():
+            raise Fatal(f"The secret {name!r} is for another host than {host}.", code="SECRET_REFUSED")
+        return secret
+
+
+def _secrets_manager(name: str) -> str:
+    import boto3  # noqa: PLC0415 - takes longer than the rest of the module
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
+    try:
+        found = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["MYSQL_SECRETS"] + name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"ResourceNotFoundException", "AccessDeniedException"}:
+            raise Fatal(f"There is no secret {name!r}.", code="SECRET_MISSING") from error
+        raise
+    text: str = found["SecretString"]
+    return text
+
+
+# ── Connections ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """An SSH server from which the database can be reached."""
+
+    host: str
+    port: int
+    host_key: str
+    """The fingerprint of its key, `SHA256:...`."""
+    secret: Secret
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database and the secret for it."""
+
+    host: str
+    port: int
+    name: str
+    tls: bool
+    secret: Secret
+
+
+@contextmanager
+def connected(database: Database, tunnel: Tunnel | None, hosts: Hosts) -> Iterator[pymysql.Connection]:
+    """Connect to the database, and close everything in the end. Raises `Fatal` and `Retry`."""
+    with ExitStack() as opened, _explained(database):
+        if tunnel is None:
+            to_server: Any = hosts.connect(database.host, database.port)
+        else:
+            to_server = opened.enter_context(_tunneled(database, tunnel, hosts))
+        opened.callback(to_server.close)
+        with_tls = database.tls and tunnel is None  # over SSH the connection is encrypted already
+        connection = pymysql.Connection(
+            host=database.host,
+            user=database.secret.username,
+            password=database.secret.password or "",
+            database=database.name,
+            charset="utf8mb4",
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            write_timeout=READ_SECONDS,
+            ssl=ssl.create_default_context() if with_tls else None,  # then a server without TLS is an error
+            ssl_disabled=not with_tls,
+            local_infile=False,
+            defer_connect=True,
+        )
+        to_server.settimeout(CONNECT_SECONDS)
+        connection.connect(to_server)
+        opened.callback(connection.close)
+        yield connection
+
+
+@contextmanager
+def _tunneled(database: Database, tunnel: Tunnel, hosts: Hosts) -> Iterator[paramiko.Channel]:
+    """Open a channel to the database by the SSH server. Its end of the channel resolves the database's name."""
+    with ExitStack() as opened:
+        to_server = hosts.connect(tunnel.host, tunnel.port)
+        opened.callback(to_server.close)
+        try:
+            transport = paramiko.Transport(to_server)
+            opened.callback(_end, transport)
+            transport.start_client(timeout=CONNECT_SECONDS)
+            # Before anything is sent that another server could use.
+            if transport.get_remote_server_key().fingerprint != tunnel.host_key:
+                raise Fatal(f"The SSH server {tunnel.host} has another host key than `hostKey`.", code="SSH_HOST_KEY_DIFFERS")
+            _sign_in(transport, tunnel)
+            channel = transport.open_channel(
+                "direct-tcpip", (database.host, database.port), ("127.0.0.1", 0), timeout=CONNECT_SECONDS
+            )
+        except paramiko.AuthenticationException as error:
+            raise Fatal(f"The SSH server {tunnel.host} refuses the secret.", code="SSH_ACCESS_DENIED") from error
+        except paramiko.ChannelException as error:
+            raise Retry(
+                f"The SSH server {tunnel.host} cannot reach {database.host} at port {database.port}.", code="HOST_UNREACHABLE"
+            ) from error
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise Retry(f"The SSH server {tunnel.host} ended the connection.", code="CONNECTION_LOST") from error
+        opened.callback(channel.close)
+        yield channel
+
+
+def _end(transport: paramiko.Transport) -> None:
+    """Close the transport and wait for its thread, which a transport that the server has closed leaves behind."""
+    transport.close()
+    transport.join(CONNECT_SECONDS)
+
+
+def _sign_in(transport: paramiko.Transport, tunnel: Tunnel) -> None:
+    secret = tunnel.secret
+    if secret.private_key is None:
+        transport.auth_password(secret.username, secret.password or "")
+        return
+    try:
+        key = paramiko.Ed25519Key.from_private_key(StringIO(secret.private_key))
+    except (paramiko.SSHException, ValueError):
+        raise Fatal(
+            "The private key for the SSH server is not an Ed25519 key without a passphrase.", code="SECRET_INVALID"
+        ) from None
+    transport.auth_publickey(secret.username, key)
+
+
+@contextmanager
+def _explained(database: Database) -> Iterator[None]:
+    """Turn PyMySQL's errors into `Fatal` and `Retry`. The server's own text stays out: it may quote the database's content."""
+    try:
+        yield
+    except pymysql.MySQLError as error:
+        raise _explanation(database, error) from error
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise Retry("The connection to the database was lost.", code="CONNECTION_LOST") from error
+
+
+def _explanation(database: Database, error: pymysql.MySQLError) -> Fatal | Retry:
+    number = CR.CR_SSL_CONNECTION_ERROR if isinstance(error.__context__, ssl.SSLError) else error.args[0] if error.args else 0
+    if number in _REFUSED:
+        code, message = _REFUSED[number]
+        return Fatal(message.format(host=database.host, database=repr(database.name)), code=code)
+    if number in _LOST:
+        return Retry("The connection to the database was lost.", code="CONNECTION_LOST")
+    if number in {ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS}:
+        return Retry("The database's server has too many connections.", after=30, code="TOO_MANY_CONNECTIONS")
+    return Retry(f"The database's server answered with error {number}.", code="DATABASE_ERROR")
+
+
+_NO_RIGHT = ("ACCESS_DENIED", "The secret's user has no right to read {database}.")
+_REFUSED = {
+    ER.ACCESS_DENIED_ERROR: ("ACCESS_DENIED", "The database's server refuses the user or the password of the secret."),
+    ER.DBACCESS_DENIED_ERROR: _NO_RIGHT,
+    ER.TABLEACCESS_DENIED_ERROR: _NO_RIGHT,
+    ER.BAD_DB_ERROR: ("DATABASE_MISSING", "There is no database {database} that the secret's user may see."),
+    CR.CR_SSL_CONNECTION_ERROR: (
+        "TLS_REFUSED",
+        "The server offers no TLS with a valid certificate for {host}. Set `tls` to false if the network is trusted.",
+    ),
+}
+_LOST = frozenset(
+    {
+        *(CR.CR_CONN_HOST_ERROR, CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST),
+        *(ER.SERVER_SHUTDOWN, ER.NORMAL_SHUTDOWN, ER.QUERY_INTERRUPTED),
+        *(1927, 4031),  # the connection was killed (MariaDB), or was idle for too long (MySQL)
+    }
+)

@@ -1,0 +1,69 @@
+"""Rows of `information_schema` become nodes, edges and remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from asyncjobs import Fatal
+from jobs import mysql_import_schema
+from jobs.mysql_import_schema import Imported, Row, read_schema
+
+
+def imported(version: str = "8.4.0", **rows: Sequence[Row]) -> Imported:
+    """Read a schema whose queries have these rows, by the name of the view that they are from."""
+
+    def query(sql: str) -> Sequence[Row]:
+        if "VERSION()" in sql:
+            return [{"version": version}]
+        return next((found for name, found in rows.items() if f"information_schema.{name} " in sql), [])
+
+    return read_schema(query, lambda *_: None)
+
+
+TABLE = {"name": "one", "type": "BASE TABLE", "comment": "", "options": ""}
+
+
+def column(**changes: Any) -> dict[str, Any]:
+    plain = {"table_name": "one", "name": "id", "type": "int", "nullable": "NO", "dflt": None, "extra": "", "comment": ""}
+    return {**plain, "generated": "", **changes}
+
+
+def index(**changes: Any) -> dict[str, Any]:
+    plain = {"table_name": "one", "name": "by_a", "non_unique": 1, "column_name": "a", "sub_part": None, "type": "BTREE"}
+    return {**plain, **changes}
+
+
+def test_long_texts_that_mysql_gives_as_bytes_are_texts() -> None:
+    schema = imported(tables=[TABLE], columns=[column(type=b"enum('\xc3\xa4')", dflt=b"\xc3\xa4", generated=b"")]).schema_
+    (found,) = schema.nodes[0].columns
+    assert (found.type, found.default, found.generated) == ("enum('\u00e4')", "\u00e4", None)
+
+
+@pytest.mark.parametrize(("version", "default"), [("10.11.6-MariaDB-1", None), ("8.4.0", "NULL")])
+def test_mariadbs_word_for_no_default_is_none(version: str, default: str | None) -> None:
+    schema = imported(version, tables=[TABLE], columns=[column(dflt="NULL")]).schema_
+    assert schema.nodes[0].columns[0].default == default
+
+
+def test_index_on_an_expression_or_of_a_kind_of_its_own_is_listed_and_named() -> None:
+    rows = [
+        index(),
+        index(name="by_lower", column_name=None),
+        index(name="words", type="FULLTEXT"),
+        index(name="place", type="RTREE"),
+    ]
+    found = imported(tables=[TABLE], columns=[column()], statistics=rows)
+    assert [each.name for each in found.schema_.nodes[0].indexes] == ["by_a", "by_lower", "words", "place"]
+    assert [(each.code, each.name) for each in found.unsupported_features] == [
+        ("INDEX_SIMPLIFIED", f"one.{name}") for name in ("by_lower", "words", "place")
+    ]
+
+
+def test_too_many_tables_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mysql_import_schema, "MAX_TABLES", 2)
+    with pytest.raises(Fatal) as refused:
+        imported(tables=[TABLE] * 3)
+    assert refused.value.code == "TOO_MANY_TABLES"
