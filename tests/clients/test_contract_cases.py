@@ -16,7 +16,7 @@ from tests.template.source import ROOT
 DOCUMENT = json.loads((ROOT / "layers/jobs/jobs/openapi.json").read_text())
 NOT_OF_THIS_SERVER = re.compile("unknown_|live_|events_|deleted_while_live|wait_without_updates")
 """Cases of a newer or an older server."""
-GATEWAY = {401, 403, 404, 429, 500, 502, 503}
+GATEWAY = {401, 403, 404, 429, 500, 502, 503, 504}
 """Statuses of answers that the gateway gives itself."""
 
 

@@ -14,8 +14,9 @@ from asyncjobs_client._sync import files
 from asyncjobs_client._sync.connection import Connection
 from asyncjobs_client._sync.runtime import Callback, result_of
 from asyncjobs_client._sync.watch import Watch
-from asyncjobs_client.errors import ApiConnectionError, ApiError, GaveUp, JobCancelled, JobFailed, NotFound
+from asyncjobs_client.errors import ApiConnectionError, ApiError, GaveUp, JobCancelled, JobFailed, NotFound, RateLimited
 from asyncjobs_client.events import Event
+from asyncjobs_client.pauses import is_temporary
 from asyncjobs_client.snapshot import CANCELLED, COMPLETED, Snapshot
 from asyncjobs_client.values import converted, to_json
 from asyncjobs_client.wire import Answer, command, get_job, job_path, with_json
@@ -137,16 +138,16 @@ class Job(Snapshot):
         while True:
             try:
                 return self._new(self._connection.once(command("POST", self.id, "retry")))
-            except ApiConnectionError as error:
+            except (ApiConnectionError, ApiError) as error:
                 failures += 1
+                if isinstance(error, RateLimited) or not is_temporary(error):  # no doubt: it was refused
+                    self._connection.pause(error, failures)
+                    continue
                 job = self.refresh()
                 if not job.is_finished:
                     return job  # the request has arrived, and only its answer was lost
                 if not self.is_finished or job.raw["endedAt"] != self.raw["endedAt"]:
                     raise  # nobody can say whether it ended before this request, or after
-                self._connection.pause(error, failures)
-            except ApiError as error:
-                failures += 1
                 self._connection.pause(error, failures)
 
     def delete(self) -> None:
