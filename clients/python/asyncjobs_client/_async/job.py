@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -13,7 +13,16 @@ from asyncjobs_client._async import files
 from asyncjobs_client._async.connection import AsyncConnection
 from asyncjobs_client._async.runtime import Callback, result_of
 from asyncjobs_client._async.watch import AsyncWatch
-from asyncjobs_client.errors import ApiConnectionError, ApiError, GaveUp, JobCancelled, JobFailed, NotFound, RateLimited
+from asyncjobs_client.errors import (
+    ApiConnectionError,
+    ApiError,
+    AsyncjobsError,
+    GaveUp,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    RateLimited,
+)
 from asyncjobs_client.events import Event
 from asyncjobs_client.pauses import is_temporary
 from asyncjobs_client.snapshot import CANCELLED, COMPLETED, Snapshot
@@ -61,10 +70,12 @@ class AsyncJob(Snapshot):
             async for job in AsyncWatch(self, give_up).updates(live=on_update is not None):
                 if on_update:
                     await result_of(on_update(job))
-        except GaveUp:
+        except GaveUp as gave_up:
             if cancel_on_give_up:
-                with suppress(ApiError):  # it has ended meanwhile
+                try:
                     await self.cancel()
+                except AsyncjobsError as error:  # the job has ended meanwhile, or the API cannot be reached
+                    gave_up.add_note(f"The job was not cancelled: {error}")
             raise
         return job
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -14,7 +14,16 @@ from asyncjobs_client._sync import files
 from asyncjobs_client._sync.connection import Connection
 from asyncjobs_client._sync.runtime import Callback, result_of
 from asyncjobs_client._sync.watch import Watch
-from asyncjobs_client.errors import ApiConnectionError, ApiError, GaveUp, JobCancelled, JobFailed, NotFound, RateLimited
+from asyncjobs_client.errors import (
+    ApiConnectionError,
+    ApiError,
+    AsyncjobsError,
+    GaveUp,
+    JobCancelled,
+    JobFailed,
+    NotFound,
+    RateLimited,
+)
 from asyncjobs_client.events import Event
 from asyncjobs_client.pauses import is_temporary
 from asyncjobs_client.snapshot import CANCELLED, COMPLETED, Snapshot
@@ -62,10 +71,12 @@ class Job(Snapshot):
             for job in Watch(self, give_up).updates(live=on_update is not None):
                 if on_update:
                     result_of(on_update(job))
-        except GaveUp:
+        except GaveUp as gave_up:
             if cancel_on_give_up:
-                with suppress(ApiError):  # it has ended meanwhile
+                try:
                     self.cancel()
+                except AsyncjobsError as error:  # the job has ended meanwhile, or the API cannot be reached
+                    gave_up.add_note(f"The job was not cancelled: {error}")
             raise
         return job
 
