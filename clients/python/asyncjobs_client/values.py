@@ -51,6 +51,8 @@ def files_in(value: Any) -> Iterator[File]:
         case dict():
             for each in value.values():
                 yield from files_in(each)
+        case _ if is_record(value):
+            yield from files_in(members(value))
         case list() | tuple():
             for each in value:
                 yield from files_in(each)
@@ -63,6 +65,18 @@ def with_keys(value: Any, keys: Iterator[str]) -> Any:
             return next(keys)
         case dict():
             return {name: with_keys(each, keys) for name, each in value.items()}
+        case _ if is_record(value):
+            return with_keys(members(value), keys)
         case list() | tuple():
             return [with_keys(each, keys) for each in value]
     return value
+
+
+def is_record(value: Any) -> bool:
+    """Return whether a value is a dataclass's, and its members become those of a JSON object. A model has a form of its own."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type) and not hasattr(value, "model_dump")
+
+
+def members(record: Any) -> dict[str, Any]:
+    """Return the members of a dataclass's value."""
+    return {each.name: getattr(record, each.name) for each in dataclasses.fields(record)}

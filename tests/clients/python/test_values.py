@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -78,6 +79,45 @@ def test_files_are_replaced_by_their_keys_in_their_order() -> None:
     value = {"a": [File(b"1"), 2, (File(b"3"),)], "b": File(b"4")}
     assert [file.source for file in files_in(value)] == [b"1", b"3", b"4"]
     assert with_keys(value, iter("xyz")) == {"a": ["x", 2, ["y"]], "b": "z"}
+
+
+@dataclass
+class Document:
+    key: File
+    pages: list[int]
+
+
+class Model(BaseModel):
+    parts: list[Any]
+
+
+def test_file_in_a_dataclass_is_replaced_by_its_key() -> None:
+    value = [Document(File("a.pdf"), [1]), {"more": (Document(File(b"2"), []), Point(1, 2))}]
+    assert [file.source for file in files_in(value)] == ["a.pdf", b"2"]
+    assert json.loads(to_json(with_keys(value, iter("xy")))) == [
+        {"key": "x", "pages": [1]},
+        {"more": [{"key": "y", "pages": []}, {"x": 1, "y": 2}]},
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {File("a.pdf")},
+        MappingProxyType({"key": File("a.pdf")}),
+        Model(parts=[1, File("a.pdf")]),
+        [Model(parts=[{"inner": Model(parts=[Document(File("a.pdf"), [])])}])],
+    ],
+    ids=["set", "mapping", "model", "inner model"],
+)
+def test_file_where_none_is_uploaded_is_an_error_that_says_what_to_do(value: Any) -> None:
+    with pytest.raises(TypeError, match="upload it first"):
+        to_json(with_keys(value, iter(())))
+
+
+def test_model_keeps_its_own_form_beside_a_file() -> None:
+    value = {"key": File("a.pdf"), "about": Question(q="why", at=datetime(2026, 1, 2, tzinfo=UTC))}
+    assert json.loads(to_json(with_keys(value, iter("x")))) == {"key": "x", "about": {"q": "why", "at": "2026-01-02T00:00:00Z"}}
 
 
 def test_type_of_an_upload_follows_from_the_name_of_its_file(tmp_path: Path) -> None:

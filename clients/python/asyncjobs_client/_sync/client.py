@@ -113,7 +113,7 @@ class Jobs:
     def submit(self, job_type: str, input: object = None, **options: Unpack[SubmitOptions]) -> Job:
         """Submit a job and return it. It is not waited for, unless `wait` is given.
 
-        `input` is JSON, a model of pydantic or a dataclass; a `File` inside it is uploaded first. See `SubmitOptions`.
+        `input` is JSON, a dataclass or a model of pydantic. A `File` in JSON or in a dataclass is uploaded first. See `SubmitOptions`.
         """
         return self._submitted(job_type, input, options, prefer="respond-async")
 
