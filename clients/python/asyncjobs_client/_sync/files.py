@@ -14,7 +14,7 @@ import httpx2
 
 from asyncjobs_client._sync.connection import Connection
 from asyncjobs_client._sync.runtime import in_thread
-from asyncjobs_client.errors import ApiConnectionError, ApiError, AsyncjobsError, Forbidden
+from asyncjobs_client.errors import ApiConnectionError, ApiError, AsyncjobsError, BadRequest, Forbidden, Unauthorized
 from asyncjobs_client.problems import ended_of
 from asyncjobs_client.uploads import bytes_of, upload_request
 from asyncjobs_client.values import File
@@ -22,6 +22,9 @@ from asyncjobs_client.wire import Answer, error_of, get_result
 
 OnBytes = Callable[[int, int | None], object]
 """Called with the number of bytes so far, and with that of all bytes if it is known."""
+
+_LINK_OVER = (BadRequest, Unauthorized, Forbidden)
+"""What the storage answers to a link that is over. S3 says 403, or 400 `ExpiredToken` if the credentials of its signer are."""
 
 _PIECE = 1 << 18
 _OK, _PARTIAL, _SEE_OTHER, _TAKEN = 200, 206, 303, 412
@@ -41,7 +44,7 @@ def upload(connection: Connection, file: File, on_progress: OnBytes | None = Non
             try:
                 pieces = _pieces(source, start, size, on_progress)
                 _put(connection, link, pieces, is_doubtful=is_doubtful)
-            except Forbidden:  # the link is over
+            except _LINK_OVER:
                 failures += 1
                 if failures > connection.max_retries:
                     raise
@@ -133,7 +136,7 @@ class ResultStream:
                     yield piece
             except AsyncjobsError as error:
                 failures = 1 if self.position > before else failures + 1
-                if isinstance(error, Forbidden) and self._link and failures <= self._connection.max_retries:
+                if isinstance(error, _LINK_OVER) and self._link and failures <= self._connection.max_retries:
                     self._link = None  # the link is over: get another one
                 else:
                     self._connection.pause(error, failures)
