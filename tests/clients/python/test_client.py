@@ -187,6 +187,13 @@ def test_pickled_client_keeps_the_function_that_returns_its_token() -> None:
     assert found._connection.timeout == 7
 
 
+def test_pickled_clients_pause_each_by_themselves() -> None:
+    pickled = pickle.dumps(Jobs(URL, token))
+    assert len(pickled) < 1000  # the state of a random generator has 2500 bytes
+    first, second = (pickle.loads(pickled)._connection.random() for _ in range(2))
+    assert first != second
+
+
 @pytest.fixture
 def faults() -> Iterator[server.FaultServer]:
     with server.serve() as running:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import random as random_part
 from typing import Any
 
 import httpx2
@@ -21,6 +21,9 @@ TOKEN_VARIABLE = "ASYNCJOBS_TOKEN"  # noqa: S105 - a name
 
 class AsyncConnection:
     """A way to the API. It pickles without its token, unless a function returns it."""
+
+    random = staticmethod(random_part)
+    """The random part of pauses. An instance's own would be pickled with its state: all copies would pause alike."""
 
     def __init__(
         self,
@@ -38,7 +41,6 @@ class AsyncConnection:
         self.max_retries = max_retries
         self.live = live
         self.clock = clock or Clock()
-        self.random = random.random
         self._token = token
         self._current: str | None = None
         self._http = http

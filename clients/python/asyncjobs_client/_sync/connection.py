@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import random as random_part
 from typing import Any
 
 import httpx2
@@ -22,6 +22,9 @@ TOKEN_VARIABLE = "ASYNCJOBS_TOKEN"  # noqa: S105 - a name
 
 class Connection:
     """A way to the API. It pickles without its token, unless a function returns it."""
+
+    random = staticmethod(random_part)
+    """The random part of pauses. An instance's own would be pickled with its state: all copies would pause alike."""
 
     def __init__(
         self,
@@ -39,7 +42,6 @@ class Connection:
         self.max_retries = max_retries
         self.live = live
         self.clock = clock or Clock()
-        self.random = random.random
         self._token = token
         self._current: str | None = None
         self._http = http
