@@ -20,7 +20,7 @@ from asyncjobs_client.errors import api_error
 from asyncjobs_client.options import submit_request
 from asyncjobs_client.wire import api_url
 from clients.contract import server
-from tests.clients.python.harness import FLAVORS, SYNC, Flavor
+from tests.clients.python.harness import FLAVORS, SYNC, Flavor, value_of
 from tests.support.pace import SLOWNESS
 
 URL = "https://api.example.com/stage"
@@ -87,6 +87,59 @@ def test_token_may_be_a_coroutine() -> None:
 
     asyncio.run(main())
     assert seen[0].headers["authorization"] == "Bearer minted"
+
+
+@pytest.mark.parametrize("flavor", FLAVORS, ids=lambda flavor: flavor.name)
+def test_late_refusal_of_an_old_token_keeps_the_newer_one(flavor: Flavor) -> None:
+    tokens, seen = ["old", "new", "newer"], list[str]()
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request.headers["authorization"].removeprefix("Bearer "))
+        return httpx2.Response(401) if seen[-1] == "old" else httpx2.Response(200, json=server.RUNNING)
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        answered = answer(request)
+        if len(seen) == 1:
+            jobs.get("second")  # its refusal overtakes that of the first request
+        return answered
+
+    async def handle_async(request: httpx2.Request) -> httpx2.Response:
+        answered = answer(request)
+        if len(seen) == 1:
+            await jobs.get("second")
+        return answered
+
+    async def main() -> None:
+        await value_of(jobs.get("first"))
+        await flavor.close(http)
+
+    http: Any = (
+        httpx2.Client(transport=httpx2.MockTransport(handle))
+        if flavor is SYNC
+        else httpx2.AsyncClient(transport=httpx2.MockTransport(handle_async))
+    )
+    jobs = flavor.jobs(URL, lambda: tokens.pop(0), http_client=http)
+    asyncio.run(main())
+    assert (seen, tokens) == (["old", "old", "new", "new"], ["newer"])
+
+
+def test_requests_at_the_same_time_share_a_new_token() -> None:
+    tokens = ["old", "new", "newer"]
+
+    async def handle(request: httpx2.Request) -> httpx2.Response:
+        await asyncio.sleep(0)  # all requests are sent before the first answer
+        is_old = request.headers["authorization"] == "Bearer old"
+        return httpx2.Response(401) if is_old else httpx2.Response(200, json=server.RUNNING)
+
+    async def main() -> None:
+        async with (
+            httpx2.AsyncClient(transport=httpx2.MockTransport(handle)) as http,
+            AsyncJobs(URL, lambda: tokens.pop(0), http_client=http) as jobs,
+        ):
+            await asyncio.gather(*(jobs.get(str(number)) for number in range(3)))
+
+    asyncio.run(main())
+    assert tokens == ["newer"]
 
 
 def test_other_options_share_the_connections() -> None:
@@ -178,12 +231,12 @@ def test_pickled_job_takes_its_token_from_the_environment(monkeypatch: pytest.Mo
     found = pickle.loads(pickled)
     assert (found.raw, found.url) == (job.raw, job.url)
     monkeypatch.setenv("ASYNCJOBS_TOKEN", "t-1")
-    assert found._connection.authorization() == {"authorization": "Bearer t-1"}
+    assert found._connection.token() == "t-1"
 
 
 def test_pickled_client_keeps_the_function_that_returns_its_token() -> None:
     found = pickle.loads(pickle.dumps(Jobs(URL, token, timeout=7)))
-    assert found._connection.authorization() == {"authorization": "Bearer from a function"}
+    assert found._connection.token() == "from a function"
     assert found._connection.timeout == 7
 
 

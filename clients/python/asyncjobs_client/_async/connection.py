@@ -83,16 +83,18 @@ class AsyncConnection:
 
     async def once(self, request: Request, *, within: float | None = None) -> Answer:
         """Return the answer to one try. A token that is refused is refreshed once, if a function returns it."""
+        token = await self.token()
         try:
-            return await self._send(request, within or self.timeout)
+            return await self._send(request, token, within or self.timeout)
         except Unauthorized:
             if not callable(self._token):
                 raise
-            self._current = None
-        return await self._send(request, within or self.timeout)
+            if self._current == token:  # no other request has replaced it meanwhile
+                self._current = None
+        return await self._send(request, await self.token(), within or self.timeout)
 
-    async def _send(self, request: Request, within: float) -> Answer:
-        headers = {"accept": "application/json", **await self.authorization(), **request.headers}
+    async def _send(self, request: Request, token: str, within: float) -> Answer:
+        headers = {"accept": "application/json", "authorization": f"Bearer {token}", **request.headers}
         async with self.sending(
             request.method,
             self.base_url + request.path,
@@ -121,14 +123,15 @@ class AsyncConnection:
             where = url.partition("?")[0]
             raise ApiConnectionError(f"{method} {where}: {type(error).__name__}: {error}", job_id=job_id) from error
 
-    async def authorization(self) -> dict[str, str]:
-        """Return the header with the token."""
-        if self._current is None:
+    async def token(self) -> str:
+        """Return the token. A function is called for the first one, and again after a refusal."""
+        current = self._current  # another thread may clear it at any time
+        if current is None:
             token = self._token or os.environ.get(TOKEN_VARIABLE)
             if token is None:
                 raise NotConfigured(f"A token is missing: pass `token`, or set {TOKEN_VARIABLE}.")
-            self._current = await result_of(token() if callable(token) else token)
-        return {"authorization": f"Bearer {self._current}"}
+            self._current = current = await result_of(token() if callable(token) else token)
+        return current
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__ | {"_http": None, "_is_own": True, "_current": None, "clock": Clock()}
