@@ -71,6 +71,13 @@ def shell(faults: server.FaultServer, monkeypatch: pytest.MonkeyPatch, capfdbina
     return run
 
 
+def played(faults: server.FaultServer, *exchanges: dict[str, Any]) -> str:
+    """Begin a session of these exchanges and return its address, which ends with the session's name."""
+    base = f"{faults.url}/played-{len(faults.sessions)}"
+    faults.sessions[base.rpartition("/")[2]] = server.Session(base, list(exchanges))
+    return base
+
+
 def test_result_alone_is_on_standard_output(shell: Shell) -> None:
     assert shell("run", "text.search", "query=lease", case="run_quick") == Ran(0, '{\n  "matches": 2\n}\n', "")
 
@@ -172,6 +179,30 @@ def test_interrupted_wait_leaves_the_job_alone_and_names_it(faults: server.Fault
     assert faults.verdict(session) == {"problems": [], "left": 2}
 
 
+def test_second_interruption_cancels_the_jobs_that_have_not_ended(
+    faults: server.FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncjobs_client.cli.app.time.sleep", interrupt)
+    base = played(
+        faults,
+        cancelled("late", {"problem": {"status": 409, "code": "JOB_ALREADY_FINISHED"}}),
+        cancelled("deleted", {"problem": {"status": 404, "code": "JOB_NOT_FOUND"}}),
+        cancelled("live", {"status": 200, "job": {"status": "CANCELLED"}}),
+    )
+    text = io.StringIO()
+    output = Output(err=Console(file=text, force_terminal=True, highlight=False))
+    app._interrupted(app.Command(Profile(base, "token-1"), output), ["late", "deleted", "live"])
+    assert text.getvalue().endswith("asyncjobs: cancelled.\n")
+    assert faults.verdict(base.rpartition("/")[2]) == {"problems": [], "left": 0}
+
+
+def cancelled(job_id: str, answer: dict[str, Any]) -> dict[str, Any]:
+    return {"request": {"method": "POST", "path": f"/jobs/{job_id}/cancel"}, "answer": answer}
+
+
 def test_completion_is_a_script_of_the_shell() -> None:
     environment = os.environ | {"PYTHONPATH": str(Path(client.__file__).parents[1])}
     command = [sys.executable, "-m", "asyncjobs_client", "completion", "bash"]
@@ -198,6 +229,16 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
     assert "40 %" in shown(terminal=True)
     assert shown(terminal=False).strip() == ""
     assert shown(terminal=True, quiet=True) == ""
+
+
+@pytest.mark.parametrize(("no_color", "is_colored"), [("", True), ("1", False)])
+def test_no_color_is_obeyed(
+    no_color: str, is_colored: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm-256color", "NO_COLOR": no_color}.items():
+        monkeypatch.setenv(name, value)
+    Output().record(Snapshot({**server.RUNNING, "status": "COMPLETED"}))
+    assert ("\x1b[32m" in capsys.readouterr().out) is is_colored
 
 
 def test_input_is_made_of_pairs_files_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +288,20 @@ def test_login_stores_a_profile_that_only_its_owner_reads(
     assert Profiles(path).all() == {"work": Profile(faults.sessions[session].base, "token-1")}
 
 
-def test_login_that_is_refused_stores_nothing(shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_login_that_is_refused_stores_nothing(
+    shell: Shell, home: Path, faults: server.FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusal = {"status": 401, "headers": {"content-type": "application/json"}, "body": {"message": "Unauthorized"}}
+    base = played(faults, {"request": {"method": "GET", "path": "/job-types"}, "answer": refusal})
+    monkeypatch.setattr("sys.stdin", io.StringIO("token-1\n"))
+    ran = shell("login", "--url", base)
+    assert (ran.code, ran.out) == (77, "")
+    assert "401" in ran.err
+    assert faults.verdict(base.rpartition("/")[2]) == {"problems": [], "left": 0}
+    assert not (home / "asyncjobs").exists()
+
+
+def test_login_without_a_token_or_an_address_stores_nothing(shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert shell("login", "--url", "https://api.example.com").code == 2
     assert shell("login").code == 2

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -434,7 +434,8 @@ def _interrupted(command: Command, job_ids: Sequence[str]) -> None:
     except KeyboardInterrupt:
         with command.jobs() as jobs:
             for job_id in job_ids:
-                jobs.job(job_id).cancel()
+                with suppress(Conflict, NotFound):  # it has ended meanwhile
+                    jobs.job(job_id).cancel()
         command.output.err.print("asyncjobs: cancelled.", markup=False)
 
 
