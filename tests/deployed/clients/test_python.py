@@ -7,8 +7,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,15 @@ def test_wait_that_gives_up_leaves_the_job_running(jobs: Jobs) -> None:
 
 def test_job_that_is_deleted_while_it_is_waited_for_ends_the_wait(jobs: Jobs) -> None:
     job = jobs.submit("sample.works", {"seconds": 60}, delay=30)
-
-    def remove() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waited = pool.submit(job.result, give_up=60)
+        time.sleep(1)
         job.cancel()
         job.delete()
-
-    threading.Timer(1, remove).start()
-    with pytest.raises((NotFound, JobCancelled)):
-        job.result()
+        with pytest.raises((NotFound, JobCancelled)):  # a poll may come between the two
+            waited.result()
+    with pytest.raises(NotFound):
+        jobs.get(job.id)
 
 
 def test_same_key_is_the_same_job(jobs: Jobs, key: str) -> None:
