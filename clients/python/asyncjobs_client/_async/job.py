@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
+from asyncjobs_client import reports
 from asyncjobs_client._async import files
 from asyncjobs_client._async.connection import AsyncConnection
 from asyncjobs_client._async.runtime import Callback, result_of
@@ -178,24 +179,22 @@ class AsyncJob(Snapshot):
 
     async def report(self, *, progress: float | None = None, message: str | None = None) -> Self:
         """Report on a tracked job, as its owner."""
-        return await self._report({"progress": progress, "message": message})
+        return await self._report(reports.progressed(progress, message))
 
     async def complete(self, result: Any = None, *, location: str | None = None, message: str | None = None) -> Self:
         """Complete a tracked job with a result, or with the address of one."""
-        outcome = {"resultLocation": location} if location else {"result": result}
-        return await self._report({"status": "COMPLETED", **outcome, "message": message}, keep="result")
+        return await self._report(reports.completed(result, location, message))
 
     async def fail(self, message: str, *, code: str | None = None) -> Self:
         """End a tracked job as failed."""
-        return await self._report({"status": "FAILED", "error": {"message": message} | ({"code": code} if code else {})})
+        return await self._report(reports.failed(message, code))
 
     async def new_worker_token(self) -> Self:
         """Issue a new token for the worker of a tracked job: no earlier one is valid any more."""
         return self._new(await self._connection.call(command("POST", self.id, "worker-token")))
 
-    async def _report(self, report: dict[str, Any], keep: str = "") -> Self:
-        given = {name: value for name, value in report.items() if value is not None or name == keep}
-        return self._new(await self._connection.call(with_json("PATCH", job_path(self.id), to_json(given), job_id=self.id)))
+    async def _report(self, report: dict[str, Any]) -> Self:
+        return self._new(await self._connection.call(with_json("PATCH", job_path(self.id), to_json(report), job_id=self.id)))
 
     def _new(self, answer: Answer) -> Self:
         return type(self).of(self._connection, answer)

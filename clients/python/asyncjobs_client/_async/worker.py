@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import httpx2
 
+from asyncjobs_client import reports
 from asyncjobs_client._async.connection import AsyncConnection
 from asyncjobs_client._async.runtime import Clock
 from asyncjobs_client.errors import ApiError
@@ -39,16 +40,15 @@ class AsyncWorker:
 
     async def report(self, *, progress: float | None = None, message: str | None = None) -> Snapshot:
         """Report progress in percent, a message, or both."""
-        return await self._send({"progress": progress, "message": message})
+        return await self._send(reports.progressed(progress, message))
 
     async def complete(self, result: Any = None, *, location: str | None = None, message: str | None = None) -> Snapshot:
         """End the job with a result of up to 8 KB, or with the https address of one."""
-        outcome = {"resultLocation": location} if location else {"result": result}
-        return await self._send({"status": "COMPLETED", **outcome, "message": message}, keep="result")
+        return await self._send(reports.completed(result, location, message))
 
     async def fail(self, message: str, *, code: str | None = None) -> Snapshot:
         """End the job as failed. The owner sees both texts; a code has capitals, digits and underscores."""
-        return await self._send({"status": "FAILED", "error": {"message": message} | ({"code": code} if code else {})})
+        return await self._send(reports.failed(message, code))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -62,9 +62,8 @@ class AsyncWorker:
     ) -> None:
         await self.aclose()
 
-    async def _send(self, report: dict[str, Any], keep: str = "") -> Snapshot:
-        given = {name: value for name, value in report.items() if value is not None or name == keep}
-        request = with_json("PATCH", f"/{self.job_id}/report", to_json(given), job_id=self.job_id)
+    async def _send(self, report: dict[str, Any]) -> Snapshot:
+        request = with_json("PATCH", f"/{self.job_id}/report", to_json(report), job_id=self.job_id)
         try:
             return Snapshot((await self._connection.call(request)).json())
         except ApiError as error:

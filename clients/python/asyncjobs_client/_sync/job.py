@@ -10,6 +10,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
+from asyncjobs_client import reports
 from asyncjobs_client._sync import files
 from asyncjobs_client._sync.connection import Connection
 from asyncjobs_client._sync.runtime import Callback, result_of
@@ -179,24 +180,22 @@ class Job(Snapshot):
 
     def report(self, *, progress: float | None = None, message: str | None = None) -> Self:
         """Report on a tracked job, as its owner."""
-        return self._report({"progress": progress, "message": message})
+        return self._report(reports.progressed(progress, message))
 
     def complete(self, result: Any = None, *, location: str | None = None, message: str | None = None) -> Self:
         """Complete a tracked job with a result, or with the address of one."""
-        outcome = {"resultLocation": location} if location else {"result": result}
-        return self._report({"status": "COMPLETED", **outcome, "message": message}, keep="result")
+        return self._report(reports.completed(result, location, message))
 
     def fail(self, message: str, *, code: str | None = None) -> Self:
         """End a tracked job as failed."""
-        return self._report({"status": "FAILED", "error": {"message": message} | ({"code": code} if code else {})})
+        return self._report(reports.failed(message, code))
 
     def new_worker_token(self) -> Self:
         """Issue a new token for the worker of a tracked job: no earlier one is valid any more."""
         return self._new(self._connection.call(command("POST", self.id, "worker-token")))
 
-    def _report(self, report: dict[str, Any], keep: str = "") -> Self:
-        given = {name: value for name, value in report.items() if value is not None or name == keep}
-        return self._new(self._connection.call(with_json("PATCH", job_path(self.id), to_json(given), job_id=self.id)))
+    def _report(self, report: dict[str, Any]) -> Self:
+        return self._new(self._connection.call(with_json("PATCH", job_path(self.id), to_json(report), job_id=self.id)))
 
     def _new(self, answer: Answer) -> Self:
         return type(self).of(self._connection, answer)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import httpx2
 
+from asyncjobs_client import reports
 from asyncjobs_client._sync.connection import Connection
 from asyncjobs_client._sync.runtime import Clock
 from asyncjobs_client.errors import ApiError
@@ -38,16 +39,15 @@ class Worker:
 
     def report(self, *, progress: float | None = None, message: str | None = None) -> Snapshot:
         """Report progress in percent, a message, or both."""
-        return self._send({"progress": progress, "message": message})
+        return self._send(reports.progressed(progress, message))
 
     def complete(self, result: Any = None, *, location: str | None = None, message: str | None = None) -> Snapshot:
         """End the job with a result of up to 8 KB, or with the https address of one."""
-        outcome = {"resultLocation": location} if location else {"result": result}
-        return self._send({"status": "COMPLETED", **outcome, "message": message}, keep="result")
+        return self._send(reports.completed(result, location, message))
 
     def fail(self, message: str, *, code: str | None = None) -> Snapshot:
         """End the job as failed. The owner sees both texts; a code has capitals, digits and underscores."""
-        return self._send({"status": "FAILED", "error": {"message": message} | ({"code": code} if code else {})})
+        return self._send(reports.failed(message, code))
 
     def close(self) -> None:
         """Close the connections."""
@@ -59,9 +59,8 @@ class Worker:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _send(self, report: dict[str, Any], keep: str = "") -> Snapshot:
-        given = {name: value for name, value in report.items() if value is not None or name == keep}
-        request = with_json("PATCH", f"/{self.job_id}/report", to_json(given), job_id=self.job_id)
+    def _send(self, report: dict[str, Any]) -> Snapshot:
+        request = with_json("PATCH", f"/{self.job_id}/report", to_json(report), job_id=self.job_id)
         try:
             return Snapshot((self._connection.call(request)).json())
         except ApiError as error:
