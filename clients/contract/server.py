@@ -23,11 +23,11 @@ from urllib.parse import parse_qsl, urlsplit
 CASES = Path(__file__).with_name("cases")
 JOB = "7f0c0b1e-55aa-4d6c-9a52-6f1d2c3b4a50"
 API = "/api/v1"
+STORAGE = "/storage/"
 RUNNING = {
     "asyncJobId": JOB,
     "jobType": "text.search",
     "status": "IN_PROGRESS",
-    "priority": "standard",
     "progress": 0,
     "message": None,
     "metadata": None,
@@ -44,7 +44,7 @@ RUNNING = {
     "resultLocation": None,
     "error": None,
 }
-"""The record of a running job, which the cases change."""
+"""The record of a running job on a server of the last release, which the cases change."""
 
 _UNEXPECTED = HTTPStatus.IM_A_TEAPOT
 _HANG_SECONDS = 10
@@ -116,7 +116,7 @@ class Session:
     exchanges: list[dict[str, Any]]
     problems: list[str] = field(default_factory=list)
     _bound: dict[str, str] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def of(cls, name: str, base: str) -> Session:
@@ -126,7 +126,7 @@ class Session:
 
     def next(self, received: Received) -> dict[str, Any] | None:
         """Return the description of the answer to this request, or None if it is not the expected one."""
-        with self._lock:
+        with self.lock:
             if not self.exchanges:
                 self.problems.append(f"{received.method} {received.path} came after the last exchange")
                 return None
@@ -139,19 +139,35 @@ class Session:
             answer: dict[str, Any] = expected["answer"]
             return answer
 
+    def verdict(self) -> dict[str, Any]:
+        """Return what was wrong with the requests, and how many were not sent."""
+        return {"problems": self.problems, "left": len(self.exchanges)}
+
+    def answer(self, received: Received) -> Answer | str:
+        """Return the answer to a request, or the name of its fault."""
+        described = self.next(received)
+        if described is None:
+            return _json(_UNEXPECTED, {}, {"message": self.problems[-1]})
+        fault: str = described.get("fault", "")
+        return fault or answer_of(described, self.base)
+
     def _differences(self, expected: Mapping[str, Any], received: Received) -> Iterator[str]:
         where = f"{expected['method']} {expected['path']}"
         path = expected["path"].replace("{job}", JOB)
-        is_storage = path.startswith("/storage/")
-        wanted = path if is_storage else API + path
+        wanted = path if path.startswith(STORAGE) else API + path
         if (received.method, received.path) != (expected["method"], wanted):
             yield f"{where} was expected, and {received.method} {received.path} came"
             return
         query = sorted((name, str(value)) for name, value in expected.get("query", {}).items())
         if sorted(received.query) != query:
             yield f"{where} has the query {received.query}, not {query}"
+        yield from self.differences_of_content(expected, received)
+
+    def differences_of_content(self, expected: Mapping[str, Any], received: Received) -> Iterator[str]:
+        """Yield what is wrong with the headers and the body of a request to the expected place."""
+        where = f"{expected['method']} {expected['path']}"
         token = received.headers.get("authorization", "")
-        if token.startswith("Bearer ") == is_storage:
+        if token.startswith("Bearer ") == received.path.startswith(STORAGE):
             yield f"{where} has the authorization {token!r}"
         for name, value in expected.get("headers", {}).items():
             yield from self._difference(f"{where}: header {name}", value, received.headers.get(name))
@@ -184,7 +200,7 @@ class FaultServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(("127.0.0.1", port), Handler)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.sessions: dict[str, Session] = {}
         self._numbers = itertools.count(1)
@@ -192,19 +208,24 @@ class FaultServer(ThreadingHTTPServer):
     def begin(self, name: str) -> str:
         """Begin a case and return the session's name."""
         session = f"s{next(self._numbers)}"
-        self.sessions[session] = Session.of(name, f"{self.url}/{session}")
+        self.sessions[session] = self.session_of(name, f"{self.url}/{session}")
         return session
+
+    def session_of(self, name: str, base: str) -> Session:
+        """Return a new run of a case."""
+        return Session.of(name, base)
 
     def verdict(self, session: str) -> dict[str, Any]:
         """Return what was wrong with a session's requests, and how many were not sent."""
-        found = self.sessions[session]
-        return {"problems": found.problems, "left": len(found.exchanges)}
+        return self.sessions[session].verdict()
 
     def handle_error(self, *_: object) -> None:
         """Ignore clients that close their connection."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Finds the session of a request and sends its answer."""
+
     server: FaultServer
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # an answer is one packet
@@ -219,16 +240,15 @@ class _Handler(BaseHTTPRequestHandler):
         session = self.server.sessions[first]
         headers = {name.lower(): value for name, value in self.headers.items()}
         query = parse_qsl(url.query, keep_blank_values=True)
-        described = session.next(Received(self.command, url.path.removeprefix(f"/{first}"), query, headers, body))
-        match described:
-            case None:
-                self._send(_json(_UNEXPECTED, {}, {"message": session.problems[-1]}))
-            case {"fault": "drop"}:
+        match session.answer(Received(self.command, url.path.removeprefix(f"/{first}"), query, headers, body)):
+            case "drop":
                 self.close_connection = True
-            case {"fault": "hang"}:
+            case "hang":
                 self._hang()
-            case _:
-                self._send(answer_of(described, session.base))
+            case Answer() as answer:
+                self._send(answer)
+            case fault:
+                raise ValueError(fault)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the names of the base class
 
@@ -271,14 +291,20 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serve(port: int = 0) -> Iterator[FaultServer]:
     """Serve inside the `with` block."""
-    with FaultServer(port) as server:
-        thread = threading.Thread(target=_forever(server), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with FaultServer(port) as server, running(server):
+        yield server
+
+
+@contextmanager
+def running(server: FaultServer) -> Iterator[None]:
+    """Run a server inside the `with` block."""
+    thread = threading.Thread(target=_forever(server), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
 
 
 def _forever(server: FaultServer) -> Callable[[], None]:
@@ -286,6 +312,6 @@ def _forever(server: FaultServer) -> Callable[[], None]:
 
 
 if __name__ == "__main__":
-    with FaultServer(int(sys.argv[1]) if len(sys.argv) > 1 else 0) as running:
-        print(running.url, flush=True)
-        running.serve_forever()
+    with FaultServer(int(sys.argv[1]) if len(sys.argv) > 1 else 0) as served:
+        print(served.url, flush=True)
+        served.serve_forever()
