@@ -28,7 +28,7 @@ FRONT_END = "http://localhost:3000"
 # A script needs no more than a password to sign in, and a token that was printed is valid for a while.
 FOR_DEVELOPERS = {
     "DirectSignIn": "PASSWORD",
-    "SignInUrls": f"{FRONT_END}/",
+    "SignInUrls": f"{FRONT_END}/,http://localhost:8976/",  # the latter is the clients' command line
     "AccessTokenMinutes": "60",
     "AllowedOrigins": FRONT_END,
     # Receivers on this machine, and no others.

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,7 @@ from asyncjobs_client._sync.client import Jobs
 from asyncjobs_client._version import __version__
 from asyncjobs_client.cli.inputs import WrongInput, input_of, seconds
 from asyncjobs_client.cli.output import Output
-from asyncjobs_client.cli.profiles import Profile, Profiles
+from asyncjobs_client.cli.profiles import DEFAULT, Profile, Profiles, SignInFailed
 from asyncjobs_client.errors import (
     ApiConnectionError,
     ApiError,
@@ -50,6 +50,7 @@ EXIT_CODES: dict[type[BaseException], int] = {
     ApiConnectionError: 69,
     Unauthorized: 77,
     Forbidden: 77,
+    SignInFailed: 77,
     GaveUp: 124,
     KeyboardInterrupt: 130,
     ApiError: 70,
@@ -138,31 +139,80 @@ def _options(
 @app.command()
 def login(
     context: typer.Context,
-    url: Annotated[str, typer.Option(help="The API's address.", prompt=sys.stdin.isatty())] = "",
+    url: Annotated[str | None, typer.Option(help="The API's address.")] = None,
     token_command: Annotated[str | None, typer.Option(help="A command that prints a token: nothing secret is stored.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Sign in by the browser: the OpenID Connect issuer of the tokens.")] = None,
+    client_id: Annotated[str | None, typer.Option(help="The issuer's public client to sign in with.")] = None,
+    scope: Annotated[
+        str | None, typer.Option(help="The scopes to request; by default those of the API's own user pool.")
+    ] = None,
+    redirect_uri: Annotated[
+        str | None, typer.Option(help="The address on this machine that the client allows. [default: http://localhost:8976/]")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the browser, or only print the address.")] = True,
 ) -> None:
-    """Store an API's address, and a token or the command that prints one, as a profile.
+    """Store an API's address, and a token or how to get one, as a profile.
 
-    The token is read from standard input. Only you can read the file.
+    With --issuer and --client-id, you sign in by the browser. Otherwise the token is read from standard input. Only you can
+    read the file. Without --url, the profile gets a new token in the same way as before.
     """
-    output = Output()
+    output, profiles = Output(), Profiles.of(os.environ)
+    given = Profile(url or "", None, token_command, issuer, client_id, scope, redirect_uri)
     try:
-        if not url:
-            raise WrongInput("Give the API's address: --url https://...")
-        token = None
-        if token_command is None:
-            token = typer.prompt("Token", hide_input=True) if sys.stdin.isatty() else sys.stdin.read().strip()
-            if not token:
-                raise WrongInput("Pipe the token into the command, or give --token-command.")
-        profile = Profile(url, token, token_command)
-        with Jobs(url, profile.token_source()) as jobs:
+        if not url and (known := profiles.all().get(context.obj or DEFAULT)):
+            given = known if given == Profile("") else replace(given, url=known.url)
+        profile = _with_token(given, output, browser=browser)
+        with Jobs(profile.url, profile.token_source()) as jobs:
             jobs.types()  # before anything is stored
-        profiles = Profiles.of(os.environ)
         profiles.save(context.obj, profile)
     except (AsyncjobsError, ValueError) as error:
         output.err.print(f"asyncjobs: {error}", markup=False)
         raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_CODES[KeyboardInterrupt]) from None
     output.say(f"Stored in {profiles.path}.")
+
+
+def _with_token(profile: Profile, output: Output, *, browser: bool) -> Profile:
+    """Return a profile that the user completes: by signing in, or by typing or piping what is missing."""
+    if not profile.url:
+        profile = replace(profile, url=_typed("The API's address", "Give the API's address: --url https://..."))
+    if profile.issuer:
+        return _signed_in(profile, output, browser=browser)
+    if profile.token_command:
+        return profile
+    if sys.stdin.isatty():
+        return replace(profile, token=typer.prompt("Token", hide_input=True))
+    token = sys.stdin.read().strip()
+    if not token:
+        raise WrongInput("Pipe the token into the command, or give --token-command or --issuer.")
+    return replace(profile, token=token)
+
+
+def _typed(what: str, advice: str) -> str:
+    if not sys.stdin.isatty():
+        raise WrongInput(advice)
+    found: str = typer.prompt(what)
+    return found
+
+
+def _signed_in(profile: Profile, output: Output, *, browser: bool) -> Profile:
+    import webbrowser  # noqa: PLC0415 - as the next one
+
+    from asyncjobs_client.cli.sign_in import REDIRECT_URI, SCOPE, sign_in  # noqa: PLC0415 - other commands need no server
+
+    if not (profile.issuer and profile.client_id):
+        raise WrongInput("Give the issuer's public client: --client-id.")
+    if not output.err.is_terminal:
+        raise WrongInput("The browser needs somebody at a terminal. Without one, pipe a token or give --token-command.")
+
+    def show(url: str) -> None:
+        output.err.print(f"Sign in at {url}", markup=False)
+        if browser:
+            webbrowser.open(url)
+
+    scope, redirect_uri = profile.scope or SCOPE, profile.redirect_uri or REDIRECT_URI
+    return profile.with_tokens(sign_in(profile.issuer, profile.client_id, scope=scope, redirect_uri=redirect_uri, show=show))
 
 
 @app.command("run")
