@@ -142,6 +142,26 @@ def test_requests_at_the_same_time_share_a_new_token() -> None:
     assert tokens == ["newer"]
 
 
+def timeouts(seen: list[httpx2.Request]) -> list[float]:
+    return [request.extensions["timeout"]["read"] for request in seen]
+
+
+def test_held_request_is_given_the_time_that_it_is_held() -> None:
+    running = httpx2.Response(200, json={**server.RUNNING, "seq": 1})
+    events = httpx2.Response(200, json={"events": [], "seq": 1}, headers={"preference-applied": "wait=20"})
+    http, seen = answering(running, running, events, httpx2.Response(200, json=ENDED))
+    jobs = Jobs(URL, "t", timeout=7, http_client=http)
+    jobs.submit("a.b", wait=12)
+    list(jobs.get(server.JOB).updates())
+    assert timeouts(seen) == [17, 7, 25, 7]
+
+
+def test_poll_takes_no_longer_than_the_wait() -> None:
+    http, seen = answering(httpx2.Response(200, json=ENDED))
+    Jobs(URL, "t", timeout=30, http_client=http).job("j-1").wait(give_up=3)
+    assert 1 <= timeouts(seen)[0] <= 3
+
+
 def test_other_options_share_the_connections() -> None:
     http, seen = answering(httpx2.Response(503), httpx2.Response(200, json={"jobTypes": []}))
     jobs = Jobs(URL, "t-1", http_client=http)
@@ -343,6 +363,20 @@ def test_download_that_fails_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(client.NotFound):
         Jobs(URL, "t", http_client=http).job("j-1").download(tmp_path / "result.json")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_download_that_breaks_off_for_good_has_no_name(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"0123"
+        raise httpx2.ReadError("cut")
+
+    http, _ = answering(
+        httpx2.Response(303, json={}, headers={"location": "https://storage.example.com/r"}),
+        httpx2.Response(200, content=pieces(), headers={"content-length": "8"}),
+    )
+    with pytest.raises(client.ApiConnectionError):
+        Jobs(URL, "t", max_retries=0, http_client=http).job("j-1").download(tmp_path / "result.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json.part"]
 
 
 def test_upload_reports_its_progress() -> None:
