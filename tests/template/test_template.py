@@ -76,6 +76,8 @@ OPEN = {
     # It has a worker token, which the function checks: see tests/deployed/security.
     "PATCH /api/v1/jobs/{asyncJobId}/report",
     # So do these check a ticket.
+    "GET /api/v1/tickets/jobs",
+    "HEAD /api/v1/tickets/jobs",
     "GET /api/v1/tickets/jobs/{asyncJobId}",
     "HEAD /api/v1/tickets/jobs/{asyncJobId}",
     "GET /api/v1/tickets/jobs/{asyncJobId}/result",

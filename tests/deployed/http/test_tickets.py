@@ -142,6 +142,23 @@ def test_job_that_is_not_on_the_ticket_is_404(
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(404, "JOB_NOT_FOUND")] * 3
 
 
+def test_ticket_for_all_jobs_opens_their_list_as_an_access_token_does(
+    alice: Caller, anyone: httpx.Client, completed: Job
+) -> None:
+    ticket = issued(alice, scope="owner").json()["ticket"]
+    query = {"jobType": completed["jobType"], "limit": "1"}
+    answer = anyone.get("/tickets/jobs", params={"ticket": ticket, **query})
+    assert answer.status_code == httpx.codes.OK
+    assert answer.json()["jobs"] == alice.get("/jobs", params=query).json()["jobs"]
+    link = answer.url.join(f"jobs/{answer.json()['jobs'][0]['asyncJobId']}")
+    assert anyone.get(link, params={"ticket": ticket}).status_code == httpx.codes.OK
+
+
+def test_ticket_for_single_jobs_opens_no_list(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
+    answer = anyone.get("/tickets/jobs", params={"ticket": ticket_for(alice, completed)})
+    assert (answer.status_code, answer.json()["code"]) == (404, "JOB_NOT_FOUND")
+
+
 def test_ticket_for_all_jobs_opens_later_ones_and_none_of_others(alice: Caller, bob: Caller, anyone: httpx.Client) -> None:
     ticket = issued(alice, scope="owner").json()["ticket"]
     own, other = (caller.post("/jobs", json={}).json() for caller in (alice, bob))

@@ -32,6 +32,7 @@ from tests.support.http_events import (
     RETRY,
     SUBMIT,
     TICKET_JOB,
+    TICKET_JOBS,
     TICKET_RESULT,
     UPDATE,
     WORKER_TOKEN,
@@ -256,7 +257,7 @@ ROWS = [
             options={"async_job_id": JOB_ID, "owner": "alice", "headers": {"authorization": authorization}, "query": query},
             headers={"www-authenticate": "Bearer"},
         )
-        for route in (TICKET_JOB, TICKET_RESULT)
+        for route in (TICKET_JOB, TICKET_JOBS, TICKET_RESULT)
         for what, authorization, query in (
             ("is not there", "", {}),
             ("is empty", "Bearer ", {}),

@@ -30,6 +30,7 @@ from tests.support.http_events import (
     TEST_WEBHOOK,
     TICKET,
     TICKET_JOB,
+    TICKET_JOBS,
     TICKET_RESULT,
     UPDATE,
     WEBHOOKS,
@@ -48,6 +49,7 @@ ROUTES = {
     "new worker token": WORKER_TOKEN,
     "report as worker": REPORT,
     "read with a ticket": TICKET_JOB,
+    "list with a ticket": TICKET_JOBS,
     "fetch with a ticket": TICKET_RESULT,
 }
 PROGRESS = json.dumps({"progress": 50, "message": "Half of it"})
@@ -253,7 +255,11 @@ def test_ticket_opens_nothing_but_reads_of_its_jobs(owners: tuple[str, str], key
     is_open = scope == "all jobs" and owners[0] == owners[1]
     assert [status(TICKET_JOB, first), status(TICKET_JOB, second)] == [200, 200 if is_open else 404]
     assert [status(TICKET_RESULT, first), status(TICKET_RESULT, second)] == [409, 409 if is_open else 404]
-    others = set(ROUTES.values()) - {TICKET_JOB, TICKET_RESULT, REPORT} | {TICKET, JOBS}
+    listed = world.call(TICKET_JOBS, None, headers={"authorization": f"Bearer {ticket}"})
+    opened = {first, second} if is_open else {first}
+    assert scope == "own job" or {job["asyncJobId"] for job in listed.body["jobs"]} == opened
+    assert listed.status == (404 if scope == "own job" else 200)
+    others = set(ROUTES.values()) - {TICKET_JOB, TICKET_JOBS, TICKET_RESULT, REPORT} | {TICKET, JOBS}
     assert {status(route, first) for route in others} == {403}
     assert status(REPORT, first) == 401
     assert world.store.jobs == before

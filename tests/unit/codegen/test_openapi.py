@@ -127,7 +127,7 @@ def test_names_are_those_of_the_first_release() -> None:
         *("createWebhook", "listWebhooks", "deleteWebhook", "rotateWebhook", "testWebhook"),
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi", "getAsyncApi"),
         "listJobEvents",
-        *("getTicketJob", "getTicketJobResult"),
+        *("listTicketJobs", "getTicketJob", "getTicketJobResult"),
     ]
 
 

@@ -12,7 +12,19 @@ import pytest
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import Result
 from tests.support.factories import JOB_ID, NOW, new_job, running_job
-from tests.support.http_events import CANCEL, DELETE, JOB, RESULT, RETRY, TICKET, TICKET_JOB, TICKET_RESULT, Answer
+from tests.support.http_events import (
+    CANCEL,
+    DELETE,
+    JOB,
+    JOBS,
+    RESULT,
+    RETRY,
+    TICKET,
+    TICKET_JOB,
+    TICKET_JOBS,
+    TICKET_RESULT,
+    Answer,
+)
 from tests.unit.http.in_memory_api import InMemoryApi
 
 OTHER = "00000000-0000-4000-8000-000000000001"
@@ -70,7 +82,7 @@ def test_copy_that_is_current_is_304(api: InMemoryApi) -> None:
     assert answer.status == 304
 
 
-@pytest.mark.parametrize("route", SUCCESSORS)
+@pytest.mark.parametrize("route", [*SUCCESSORS, TICKET_JOBS])
 def test_each_wrong_ticket_is_the_same_401(api: InMemoryApi, route: str) -> None:
     api.add_jobs(new_job())
     ticket, expired = ticket_of(api), ticket_of(api, jobs=[JOB_ID], ttlSeconds=1)
@@ -99,6 +111,30 @@ def test_ticket_of_an_owner_opens_later_jobs_too_and_no_others(api: InMemoryApi)
     api.add_jobs(new_job(), new_job(async_job_id=OTHER, owner="bob"))
     assert read(api, TICKET_JOB, ticket).status == 200
     assert read(api, TICKET_JOB, ticket, OTHER).status == 404
+
+
+def test_ticket_of_an_owner_opens_the_list_as_an_access_token_does(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(), new_job(async_job_id=OTHER), new_job(async_job_id=OTHER[:-1] + "2", owner="bob"))
+    ticket = ticket_of(api, scope="owner")
+    first = api.call(TICKET_JOBS, owner="nobody", query={"ticket": ticket, "limit": "1"}).body
+    assert first == api.call(JOBS, query={"limit": "1"}).body
+    last = api.call(TICKET_JOBS, owner="nobody", query={"ticket": ticket, "limit": "1", "cursor": first["nextCursor"]}).body
+    assert {page["jobs"][0]["asyncJobId"] for page in (first, last)} == {JOB_ID, OTHER}
+    assert last["nextCursor"] is None
+
+
+def test_links_of_the_list_lead_to_operations_that_the_ticket_opens(api: InMemoryApi) -> None:
+    job = running_job()
+    api.add_jobs(job.completed(now=NOW, result=Result(location=f"results/{JOB_ID}/{job.generation}/1")))
+    [listed] = api.call(TICKET_JOBS, query={"ticket": ticket_of(api, scope="owner")}).body["jobs"]
+    # Relative to /api/v1/tickets/jobs.
+    assert listed["resultLocation"] == f"jobs/{JOB_ID}/result"
+
+
+def test_ticket_for_single_jobs_opens_no_list(api: InMemoryApi) -> None:
+    api.add_jobs(new_job())
+    answer = api.call(TICKET_JOBS, query={"ticket": ticket_of(api)})
+    assert (answer.status, answer.code) == (404, "JOB_NOT_FOUND")
 
 
 def test_ticket_ends_with_its_job(api: InMemoryApi) -> None:
@@ -142,5 +178,7 @@ def test_claims_do_not_replace_the_ticket(api: InMemoryApi) -> None:
 
 def test_every_answer_keeps_the_ticket_out_of_referrers_and_caches(api: InMemoryApi) -> None:
     api.add_jobs(replace(running_job(), started_at=NOW - timedelta(seconds=1)))
-    for answer in (read(api, TICKET_JOB, ticket_of(api)), read(api, TICKET_RESULT, ticket_of(api)), read(api, TICKET_JOB, "x")):
+    listed = api.call(TICKET_JOBS, query={"ticket": ticket_of(api, scope="owner")})
+    reads = [read(api, route, ticket) for route, ticket in ((TICKET_JOB, ticket_of(api)), (TICKET_RESULT, ticket_of(api)))]
+    for answer in (listed, *reads, read(api, TICKET_JOB, "x")):
         assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")

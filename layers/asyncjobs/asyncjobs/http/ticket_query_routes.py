@@ -1,10 +1,11 @@
-"""The operations that a ticket opens: those that read one job. No gateway verifies a ticket, so each of them does."""
+"""The operations that a ticket opens: those that read its jobs. No gateway verifies a ticket, so each of them does."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import JobNotFound
 from asyncjobs.core.ports import Tickets
 from asyncjobs.core.ticket import Ticket
 from asyncjobs.http.answers import Answer
@@ -53,7 +54,7 @@ def _answers_of(operation: Operation) -> Mapping[int, Success]:
     return {status: success._replace(links=()) for status, success in operation.answers.items()}
 
 
-_GET_JOB, _GET_RESULT = QueryRoutes.get_job, QueryRoutes.get_job_result
+_LIST_JOBS, _GET_JOB, _GET_RESULT = QueryRoutes.list_jobs, QueryRoutes.get_job, QueryRoutes.get_job_result
 
 
 class TicketQueryRoutes:
@@ -66,6 +67,20 @@ class TicketQueryRoutes:
         self._estimate = estimate
 
     @Operation(
+        "GET /tickets/jobs",
+        parameters=_LIST_JOBS.parameters,
+        answers=_answers_of(_LIST_JOBS),
+        errors=("INVALID_TICKET", "JOB_NOT_FOUND", *_LIST_JOBS.errors),
+        security="ticket",
+    )
+    def list_ticket_jobs(self, request: Request) -> Answer:
+        """List all jobs with a ticket of `scope` owner, newest first. A ticket for single jobs has no list."""
+        ticket = self._ticket(request)
+        if ticket.jobs is not None:
+            raise JobNotFound
+        return self._answer(_LIST_JOBS, request, ticket)
+
+    @Operation(
         "GET /tickets/jobs/{asyncJobId}",
         parameters=_GET_JOB.parameters,
         answers=_answers_of(_GET_JOB),
@@ -74,7 +89,7 @@ class TicketQueryRoutes:
     )
     def get_ticket_job(self, request: Request) -> Answer:
         """Get a job with a ticket."""
-        return self._answer(_GET_JOB, request)
+        return self._answer(_GET_JOB, request, self._ticket(request))
 
     @Operation(
         "GET /tickets/jobs/{asyncJobId}/result",
@@ -84,11 +99,13 @@ class TicketQueryRoutes:
     )
     def get_ticket_job_result(self, request: Request) -> Answer:
         """Get a job's result with a ticket."""
-        return self._answer(_GET_RESULT, request)
+        return self._answer(_GET_RESULT, request, self._ticket(request))
 
-    def _answer(self, operation: Operation, request: Request) -> Answer:
+    def _ticket(self, request: Request) -> Ticket:
+        return opened(_ticket_text(request), tickets=self._tickets, now=self._clock())
+
+    def _answer(self, operation: Operation, request: Request, ticket: Ticket) -> Answer:
         """Answer as the operation does, if the ticket opens the job."""
-        ticket = opened(_ticket_text(request), tickets=self._tickets, now=self._clock())
         routes = QueryRoutes(self._queries.only(ticket.opens), self._clock, self._estimate)
         return operation.handle(routes, TicketRequest(request, ticket))
 

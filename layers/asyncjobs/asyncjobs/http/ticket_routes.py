@@ -77,7 +77,8 @@ class TicketRoutes:
         """Issue a ticket that opens some of your jobs, read-only, for up to 15 minutes.
 
         Give it to a browser, which needs no access token then. It opens `GET /tickets/jobs/{asyncJobId}` and the paths below
-        it, or with `use` connect a WebSocket, and nothing else. It ends early for a job that is deleted.
+        it, with `scope` also `GET /tickets/jobs`, or with `use` connect a WebSocket, and nothing else. It ends early for a job that
+        is deleted.
         """
         owner, wanted = request.owner, checked(TICKET_REQUEST, request.json())
         if ("jobs" in wanted) == ("scope" in wanted):
