@@ -24,6 +24,11 @@ def node(*arguments: str | Path, cwd: Path = CLIENT, environment: Mapping[str, s
     return run("node", *arguments, cwd=cwd, environment=environment)
 
 
+def node_with_websocket(*arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program in Node.js, as `node` does, with the WebSocket that Node.js 22 and later have as it is."""
+    return node("--experimental-websocket", *arguments, environment=environment)
+
+
 def npm(*arguments: str | Path, cwd: Path = CLIENT) -> str:
     """Run npm without a network. It must succeed."""
     offline = {"npm_config_offline": "true", "npm_config_cache": str(PROJECT / ".local" / "npm")}

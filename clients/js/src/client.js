@@ -79,7 +79,7 @@ class JobsClient {
     let left = limit ?? Infinity;
     do {
       const query = { status, jobType, limit: limit && Math.min(left, LARGEST_PAGE), cursor };
-      const { data } = await this.http.send("GET", "jobs", { query, signal });
+      const { data } = await this.http.send("GET", this.http.jobs, { query, signal });
       const jobs = data.jobs.slice(0, left);
       left -= jobs.length;
       yield jobs.map((/** @type {any} */ each) => new AsyncJob(this.http, each.asyncJobId, { data: each }));

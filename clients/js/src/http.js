@@ -68,6 +68,9 @@ export class Http {
     this.base = baseUrl(options.baseUrl);
     this.#provider = options.ticket ?? options.token ?? environment("ASYNCJOBS_TOKEN");
     this.hasTicket = Boolean(options.ticket);
+    this.connect = options.connect;
+    /** The path of the list, and above each job. A ticket opens paths of its own, which only read. */
+    this.jobs = options.ticket ? "tickets/jobs" : "jobs";
   }
 
   /**
@@ -119,11 +122,11 @@ export class Http {
   }
 
   /**
-   * Return the path of a job. A ticket opens paths of its own, which only read.
+   * Return the path of a job.
    * @param {string} id
    */
   pathOf(id) {
-    return `${this.hasTicket ? "tickets/" : ""}jobs/${encodeURIComponent(id)}`;
+    return `${this.jobs}/${encodeURIComponent(id)}`;
   }
 
   /** Return the token. A function is called for the first one, and again after a 401 or when it has failed. */

@@ -1,6 +1,6 @@
-/** Changes of one job as they happen: over the WebSocket where there is one, else by a held request for its events. */
+/** Changes of jobs as they happen: over the WebSocket where there is one, else by a held request for the events of a job. */
 
-import { Socket, hasNone } from "./socket.js";
+import { OWNER, Socket, hasNone } from "./socket.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
@@ -25,52 +25,51 @@ const SILENT_MS = 60_000;
  */
 const sockets = new WeakMap();
 
+/** The changes of a job, or of all jobs of the owner, for as long as somebody waits for them. */
 export class Changes {
   /** @type {Socket | undefined} */ #followed;
 
   /**
    * @param {Http} http
-   * @param {AsyncJob} job
+   * @param {string} [id]
    */
-  constructor(http, job) {
+  constructor(http, id = OWNER) {
     this.http = http;
-    this.job = job;
+    this.id = id;
   }
 
   /**
-   * Return the changes after a number, as soon as there is one.
-   * @param {number} after
+   * Return the changes after a number, as soon as the WebSocket brings one, or none after a minute; null if there is none.
+   * @param {number | undefined} after of a job
    * @param {number} leftMs
    * @param {AbortSignal | null} [signal]
-   * @returns {Promise<Found>}
+   * @returns {Promise<JobEvent[] | null>}
    */
-  async next(after, leftMs, signal) {
+  async pushed(after, leftMs, signal) {
     const socket = this.#socket();
-    if (socket) {
-      try {
-        const events = await socket.changes(this.job.id, after, Math.min(SILENT_MS, leftMs), signal);
-        return { events, isHeld: true };
-      } catch (error) {
-        if (signal?.aborted || !hasNone(error)) throw error;
-        sockets.set(this.http, null);
-      }
+    if (!socket) return null;
+    try {
+      return await socket.changes(this.id, after, Math.min(SILENT_MS, leftMs), signal);
+    } catch (error) {
+      if (signal?.aborted || !hasNone(error)) throw error;
+      sockets.set(this.http, null);
+      return null;
     }
-    return eventsAfter(this.http, this.job, after, leftMs, signal);
   }
 
   close() {
-    void this.#followed?.unfollow(this.job.id);
+    void this.#followed?.unfollow(this.id);
   }
 
   #socket() {
     const { http } = this;
     // A ticket that reads opens no connection.
-    if (!http.webSocket || http.hasTicket) return null;
+    if (!http.webSocket || (http.hasTicket && !http.connect)) return null;
     if (!sockets.has(http)) sockets.set(http, new Socket(http));
     const socket = sockets.get(http);
     if (socket && !this.#followed) {
       this.#followed = socket;
-      socket.follow(this.job.id);
+      socket.follow(this.id);
     }
     return socket;
   }

@@ -80,7 +80,7 @@ export function useJob(jobOrId, { client, enabled = true, onComplete, onError } 
 
   const act = (/** @type {"cancel" | "retry"} */ verb) => async () => {
     if (!watch) return;
-    watch.restart(await jobs.job(watch.id)[verb]());
+    watch.restart({ job: await jobs.job(watch.id)[verb]() });
   };
   return {
     job,

@@ -87,6 +87,11 @@ export interface ClientOptions {
   token?: Token;
   /** In place of a token: a ticket (`POST /tickets`), with which a page reads jobs, and does nothing else. */
   ticket?: Token;
+  /**
+   * Return the answer to `POST /tickets` with `use` connect, which a page's own server has sent. With it, changes come to a
+   * client with a ticket by themselves, too.
+   */
+  connect?: () => Promise<{ url: string }>;
   /** The time limit of one request, 30 s by default. The limit of a wait is `giveUpMs`. */
   timeoutMs?: number;
   /** How often a request is repeated, 4 times by default. */

@@ -14,7 +14,7 @@ const LAST_POLL_MS = 5_000;
 /** The pause after changes that failed twice, or a request that was not held. */
 const NOT_LIVE_MS = 60_000;
 /** The events that show all that they change. After any other one, the record is read. */
-const SHOWN = ["created", "started", "progress", "released", "retried"];
+export const SHOWN = ["created", "started", "progress", "released", "retried"];
 /** Members that change although the job does not: heartbeats and estimates. */
 const NO_NEWS = ["updatedAt", "estimatedEndAt", "recordExpiresAt", "queueDepth"];
 
@@ -65,7 +65,7 @@ class Wait {
     this.http = http;
     this.job = job;
     this.options = options;
-    this.changesOfJob = new Changes(http, job);
+    this.pushes = new Changes(http, job.id);
     this.began = http.clock.now();
     this.giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
     this.#pollAt = job.pollAt;
@@ -96,7 +96,8 @@ class Wait {
     const { signal } = this.options;
     this.isCurrent = false;
     try {
-      const { events, isHeld } = await this.changesOfJob.next(this.seq, this.left, signal);
+      const pushed = await this.pushes.pushed(this.seq, this.left, signal);
+      const { events, isHeld } = pushed ? { events: pushed, isHeld: true } : await eventsAfter(this.http, this.job, this.seq, this.left, signal);
       this.#failures = 0;
       this.isCurrent = areShown(events);
       if (isHeld) this.#pollAt = clock.now();
@@ -168,7 +169,7 @@ class Wait {
   }
 
   close() {
-    this.changesOfJob.close();
+    this.pushes.close();
   }
 }
 

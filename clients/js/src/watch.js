@@ -1,35 +1,38 @@
-/** Follow one job for a page: pause while the page is hidden, go on by itself, and show each state once. */
+/** Follow jobs for a page: pause while the page is hidden, go on by itself, and show each state once. */
 
 /** @import { Client, Job } from "./types.js" */
 
 /**
  * @typedef {"idle" | "live" | "polling" | "paused" | "closed"} WatchConnection
  *
- * @typedef {object} WatchState
- * @property {Job | null} job
+ * @typedef {object} Followed
  * @property {WatchConnection} connection
- * @property {any} error why the job cannot be followed any more; null while it can
+ * @property {any} error why it cannot be followed any more; null while it can
  */
 
-/** @type {WatchState} */
-const IDLE = { job: null, connection: "idle", error: null };
+/** @type {Followed} */
+const IDLE = { connection: "idle", error: null };
 
-/** One job that a page follows. `subscribe` and `snapshot` are those of React's `useSyncExternalStore`. */
-export class JobWatch {
-  /** @type {WatchState} */ #state;
+/**
+ * What a page follows. `subscribe` and `snapshot` are those of React's `useSyncExternalStore`.
+ * @template {object} State
+ */
+export class Watch {
+  /** @type {State & Followed} */ #state;
   /** @type {Set<() => void>} */ #listeners = new Set();
   /** @type {AbortController | undefined} */ #wait;
 
-  /**
-   * @param {Client} client
-   * @param {string} id
-   * @param {Job | null} [job] its state, if it is known
-   */
-  constructor(client, id, job = null) {
-    this.client = client;
-    this.id = id;
-    this.#state = { ...IDLE, job };
+  /** @param {State} state */
+  constructor(state) {
+    this.#state = { ...IDLE, ...state };
   }
+
+  /**
+   * Set what is new until the end, or until the signal is aborted. Each kind of watch does that in its own way.
+   * @param {(news: Partial<State & Followed>) => void} _set
+   * @param {AbortSignal} _signal
+   */
+  async follow(_set, _signal) {}
 
   snapshot = () => this.#state;
 
@@ -44,16 +47,15 @@ export class JobWatch {
   };
 
   /**
-   * Follow the job from a state on: after its owner has cancelled or retried it, from that of the answer.
-   * @param {Job | null} [job]
+   * Follow from the present state on, or from another one: after the owner has cancelled or retried the job, from that of the answer.
+   * @param {Partial<State & Followed>} [news]
    */
-  restart = (job = this.#state.job) => {
+  restart = (news) => {
     this.#stop();
-    if (job !== this.#state.job) this.#set({ job });
+    if (news) this.#set(news);
     if (!this.#listeners.size) return;
-    if (globalThis.document?.hidden) return this.#set({ connection: "paused" });
-    this.#wait = new AbortController();
-    void this.#follow(job ?? this.client.job(this.id), this.#wait.signal);
+    if (globalThis.document?.hidden) this.#set(/** @type {Partial<State & Followed>} */ ({ connection: "paused" }));
+    else void this.#run((this.#wait = new AbortController()).signal);
   };
 
   #open() {
@@ -78,27 +80,48 @@ export class JobWatch {
     if (this.#state.connection !== "closed") this.restart();
   };
 
-  /**
-   * @param {Job} job
-   * @param {AbortSignal} signal
-   */
-  async #follow(job, signal) {
-    const onConnection = (/** @type {WatchConnection} */ connection) => this.#set({ connection }, signal);
+  /** @param {AbortSignal} signal */
+  async #run(signal) {
+    // What a wait that was left brings is old.
+    const set = (/** @type {any} */ news) => signal.aborted || this.#set(news);
     try {
-      for await (const each of job.updates({ giveUpMs: Infinity, signal, onConnection })) this.#set({ job: each }, signal);
-      this.#set({ connection: "closed", error: null }, signal);
+      await this.follow(set, signal);
+      set({ connection: "closed", error: null });
     } catch (error) {
-      this.#set({ connection: "closed", error }, signal);
+      set({ connection: "closed", error });
     }
   }
 
-  /**
-   * @param {Partial<WatchState>} news
-   * @param {AbortSignal} [signal] that of the wait which brought them
-   */
-  #set(news, signal) {
-    if (signal?.aborted) return;
+  /** @param {Partial<State & Followed>} news */
+  #set(news) {
     this.#state = { ...this.#state, ...news };
     for (const listener of this.#listeners) listener();
+  }
+}
+
+/**
+ * One job that a page follows.
+ * @extends {Watch<{ job: Job | null }>}
+ */
+export class JobWatch extends Watch {
+  /**
+   * @param {Client} client
+   * @param {string} id
+   * @param {Job | null} [job] its state, if it is known
+   */
+  constructor(client, id, job = null) {
+    super({ job });
+    this.client = client;
+    this.id = id;
+  }
+
+  /**
+   * @param {(news: Partial<{ job: Job | null } & Followed>) => void} set
+   * @param {AbortSignal} signal
+   */
+  async follow(set, signal) {
+    const known = this.snapshot().job ?? this.client.job(this.id);
+    const onConnection = (/** @type {WatchConnection} */ connection) => set({ connection });
+    for await (const job of known.updates({ giveUpMs: Infinity, signal, onConnection })) set({ job });
   }
 }

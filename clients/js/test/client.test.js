@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -35,6 +36,50 @@ test("an aborted signal ends a request that is under way", async (t) => {
     return new Promise(() => {});
   });
   await assert.rejects(createClient({ baseUrl: server.url }).get("j1", { signal: stop.signal }), /enough/);
+});
+
+test("a job by its id needs no request, and has its id before any", async (t) => {
+  const server = await serve(t, { json: record() });
+  const job = createClient({ baseUrl: server.url }).job("j1");
+  assert.deepEqual([job.id, job.data, job.ended, server.requests.length], ["j1", null, false, 0]);
+});
+
+test("an aborted signal ends an upload with its reason", { timeout: 10_000 }, async (t) => {
+  const stop = new AbortController();
+  const server = await serve(t, (request) => {
+    if (request.path.endsWith("/uploads")) return { status: 201, json: { key: "uploads/u1", url: `${server.url}/storage`, method: "PUT", headers: {} } };
+    stop.abort("enough");
+    return new Promise(() => {});
+  });
+  const upload = createClient({ baseUrl: server.url }).upload(new Blob(["x"]), { signal: stop.signal });
+  await assert.rejects(upload, (reason) => reason === "enough");
+  assert.deepEqual(server.requests.map(({ method }) => method), ["POST", "PUT"]);
+});
+
+test("an aborted signal ends a result that is being read", { timeout: 10_000 }, async (t) => {
+  const stop = new AbortController();
+  const endless = createServer((request, response) => {
+    response.writeHead(200, { "content-length": "1000" });
+    response.write("x");
+  });
+  await new Promise((resolve) => endless.listen(0, "127.0.0.1", () => resolve(undefined)));
+  t.after(() => (endless.closeAllConnections(), endless.close()));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (endless.address());
+  const server = await serve(t, { status: 303, headers: { location: `http://127.0.0.1:${port}/` } });
+  const response = await createClient({ baseUrl: server.url }).job("j1").open({ signal: stop.signal });
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader();
+  assert.equal((await reader.read()).value?.length, 1);
+  stop.abort("enough");
+  await assert.rejects(reader.read(), (reason) => reason === "enough");
+  assert.equal(server.requests.length, 1);
+});
+
+test("events go on after the one that the caller has", async (t) => {
+  const server = await serve(t, { json: { events: [{ seq: 8, type: "completed" }] } }, { json: record({ ...ENDED, seq: 8 }) });
+  const seqs = [];
+  for await (const { seq } of createClient({ baseUrl: server.url }).job("j1").events({ after: 7 })) seqs.push(seq);
+  assert.deepEqual(seqs, [8]);
+  assert.match(server.requests[0].path, /events\?after=7&/);
 });
 
 test("a long wait leaves no listener on the caller's signal", async (t) => {

@@ -44,6 +44,12 @@ test("the element has at most 4 KB more", async (t) => {
   assert.ok(bytes <= 4 * 1024, `${bytes} bytes`);
 });
 
+test("the list of jobs has at most 4 KB more", async (t) => {
+  const bytes = (await size(["index.js", "my-jobs.js"])) - (await size(["index.js"]));
+  t.diagnostic(`${bytes} bytes`);
+  assert.ok(bytes <= 4 * 1024, `${bytes} bytes`);
+});
+
 test("no module but that of the hooks imports a package", () => {
   for (const name of readdirSync(SOURCE).filter((each) => each.endsWith(".js"))) {
     const source = readFileSync(new URL(name, SOURCE), "utf8");
@@ -53,7 +59,8 @@ test("no module but that of the hooks imports a package", () => {
   }
 });
 
-test("the element can be imported where there is no page", async () => {
+test("the elements can be imported where there is no page", async () => {
   const { JobProgress } = await import("../src/element.js");
-  assert.equal(typeof JobProgress, "function");
+  const { MyJobs } = await import("../src/my-jobs.js");
+  assert.deepEqual([typeof JobProgress, typeof MyJobs], ["function", "function"]);
 });

@@ -4,45 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createClient } from "../src/index.js";
-import { ENDED, record, serve } from "./support.js";
-
-const OPENED = { status: 201, json: { ticket: "ajt_1", url: "ws://127.0.0.1/v1?ticket=ajt_1" } };
-
-/**
- * Return a class of sockets that a script plays: it is called with each message of a client and the socket.
- * @param {(message: any, socket: any) => void} script
- * @param {{ opens?: boolean }} [options]
- */
-function sockets(script, { opens = true } = {}) {
-  const made = /** @type {any[]} */ ([]);
-  class Played {
-    readyState = 1;
-    sent = /** @type {any[]} */ ([]);
-    /** @param {string} url */
-    constructor(url) {
-      this.url = url;
-      made.push(this);
-      if (opens) setTimeout(() => /** @type {any} */ (this).onopen({}));
-    }
-    /** @param {string} text */
-    send(text) {
-      this.sent.push(JSON.parse(text));
-      setTimeout(() => script(JSON.parse(text), this));
-    }
-    /** @param {unknown} message */
-    receive(message) {
-      /** @type {any} */ (this).onmessage({ data: JSON.stringify(message) });
-    }
-    close() {
-      this.readyState = 3;
-      /** @type {any} */ (this).onclose?.({});
-    }
-  }
-  return { made, webSocket: /** @type {any} */ (Played) };
-}
-
-/** @param {string} id @param {number} seq @param {Record<string, unknown>} [members] */
-const change = (id, seq, members) => ({ asyncJobId: id, seq, type: "progress", status: "IN_PROGRESS", progress: seq * 10, message: null, attempt: 1, at: "2026-11-26T12:00:02.000Z", ...members });
+import { ENDED, OPENED, change, record, serve, sockets, steppingClock } from "./support.js";
 
 /** Answer with a running job at first and with one that has ended once that is set. */
 function jobs() {
@@ -252,4 +214,86 @@ test("a client with a ticket opens no WebSocket", async (t) => {
   const { webSocket } = sockets(() => {});
   await progress(createClient({ baseUrl: server.url, ticket: "ajt_read", webSocket }).job("j1").updates());
   assert.ok(server.requests.every(({ method, path }) => method === "GET" && path.startsWith("/api/v1/tickets/jobs/j1")));
+});
+
+test("a client with a ticket opens the connection that its page's server allows", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(({ action }, socket) => {
+    if (action !== "watch") return;
+    api.ended.add("j1");
+    socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed" })], more: false });
+  });
+  const connect = async () => ({ url: "ws://127.0.0.1/v1?ticket=ajt_own" });
+  const client = createClient({ baseUrl: server.url, ticket: "ajt_read", connect, webSocket });
+  assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
+  assert.deepEqual(made.map(({ url }) => url), ["ws://127.0.0.1/v1?ticket=ajt_own"]);
+  assert.ok(server.requests.every(({ method, path }) => method === "GET" && path === "/api/v1/tickets/jobs/j1"));
+});
+
+test("a connection is replaced before its time is over, and the job is watched from its last state on", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const clock = steppingClock();
+  const { made, webSocket } = sockets(({ action }, socket) => {
+    if (action === "ping") return socket.receive({ type: "pong", seqs: {} });
+    if (action !== "watch") return;
+    if (made.length === 1) return socket.receive({ type: "watching", asyncJobId: "j1", snapshot: null, id: "j1" });
+    api.ended.add("j1");
+    socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
+  });
+  /** @type {number[]} */
+  const times = [];
+  class Timed extends webSocket {
+    /** @param {string} url */
+    constructor(url) {
+      super(url);
+      times.push(clock.now());
+    }
+    close() {
+      times.push(clock.now());
+      super.close();
+    }
+  }
+  const client = createClient({ baseUrl: server.url, webSocket: /** @type {any} */ (Timed), clock });
+  const found = await progress(client.job("j1").updates({ giveUpMs: Infinity }));
+  assert.deepEqual(found, [0, 100]);
+  assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3]);
+  assert.equal(made[1].sent[0].after, 2);
+  // A ticket of 15 minutes ends then, and the server sends nothing more.
+  const age = (times[1] - times[0]) / 60_000;
+  assert.ok(age >= 13 && age < 15, `${age} minutes`);
+});
+
+test("a connection that answers no ping is dead, and replaced", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(({ action }, socket) => {
+    if (made.length === 1 || action !== "watch") return;
+    api.ended.add("j1");
+    socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
+  });
+  const client = createClient({ baseUrl: server.url, webSocket, clock: steppingClock() });
+  assert.deepEqual(await progress(client.job("j1").updates({ giveUpMs: Infinity })), [0, 100]);
+  assert.deepEqual(made[0].sent.map((/** @type {any} */ { action }) => action), ["watch", "ping"]);
+});
+
+test("a connection whose ticket is over is replaced, and not polled for", async (t) => {
+  const api = jobs();
+  const server = await serve(t, api.answer);
+  const { made, webSocket } = sockets(({ action }, socket) => {
+    if (made.length === 1) {
+      if (action === "ping") socket.receive({ type: "problem", problem: { status: 401, code: "INVALID_TICKET", title: "Invalid ticket" } });
+      return;
+    }
+    if (action !== "watch") return;
+    api.ended.add("j1");
+    socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
+  });
+  /** @type {string[]} */
+  const connections = [];
+  const options = { giveUpMs: Infinity, onConnection: (/** @type {string} */ connection) => connections.push(connection) };
+  await progress(createClient({ baseUrl: server.url, webSocket, clock: steppingClock() }).job("j1").updates(options));
+  assert.equal(made.length, 2);
+  assert.deepEqual(connections, ["polling", "live"]);
 });

@@ -169,7 +169,7 @@ const sleep = (milliseconds, signal) => new Promise((resolve, reject) => {{
 }});
 window.client = createClient({{ token: {json.dumps(TOKEN)}, clock: {{ now: () => performance.now() * 20, sleep }} }});
 window.seen = [];
-for (const name of ["job-update", "job-complete", "job-error", "job-unavailable"]) {{
+for (const name of ["job-update", "job-complete", "job-error", "job-unavailable", "jobs-unavailable"]) {{
   addEventListener(name, ({{ detail }}) => seen.push([name, detail.status ?? detail.name, detail.progress]));
 }}
 {script}

@@ -159,6 +159,25 @@ def test_element_without_an_id_requests_nothing(browser: Browser, site: Site) ->
     assert settled(site) == 0
 
 
+def test_another_client_follows_the_job_again(browser: Browser, site: Site) -> None:
+    opened(browser, site)
+    browser.wait_for("seen.length == 1")
+    site.shows(COMPLETED)
+    browser.run("document.querySelector('job-progress').client = client.with({ token: 'another' }); 0")
+    browser.wait_for("seen.length == 3")
+    assert site.requests[-1].authorization == "Bearer another"
+
+
+def test_page_that_is_online_again_does_not_wait_for_the_next_try(browser: Browser, site: Site) -> None:
+    opened(browser, site)
+    browser.wait_for("seen.length == 1")
+    offline = "new Promise((failed) => { window.fetch = async () => { failed(); throw new TypeError('offline'); }; })"
+    browser.run(f"const online = fetch; Math.random = () => 1000; {offline}")
+    site.shows(COMPLETED)
+    browser.run("window.fetch = online; dispatchEvent(new Event('online'))")
+    browser.wait_for("seen.length == 3", seconds=10)
+
+
 def test_element_waits_for_a_client(browser: Browser, site: Site) -> None:
     site.shows(COMPLETED)
     opened(browser, site, script='window.JobProgress = (await import("/src/element.js")).JobProgress;')
@@ -187,7 +206,7 @@ def test_element_reads_with_a_ticket_of_the_pages_server_and_renews_it(browser: 
     tickets = iter(["ajt_1", "ajt_2"])
 
     def answer(request: Request) -> Answer:
-        if request.path == f"/own-server?jobId={JOB}":
+        if request.path == f"/own-server?jobId={JOB}&use=read":
             return Answer({"ticket": next(tickets)})
         if request.authorization == "Bearer ajt_1" and len(site.requests) > 3:
             return Answer({"status": 401, "code": "INVALID_TICKET", "title": "Invalid ticket"}, 401)
@@ -200,6 +219,14 @@ def test_element_reads_with_a_ticket_of_the_pages_server_and_renews_it(browser: 
     assert [name for name, *_ in seen(browser)] == ["job-update", "job-update", "job-complete"]
     read = [request.path for request in site.requests if request.authorization]
     assert set(read) == {f"/tickets/jobs/{JOB}"}
+
+
+def test_element_requests_one_ticket_to_read(browser: Browser, site: Site) -> None:
+    site.answer = lambda request: Answer({"ticket": "ajt_1"} if "own-server" in request.path else COMPLETED)
+    attributes = 'label="Import" base-url="/" ticket-url="/api/v1/own-server"'
+    opened(browser, site, body=f'<job-progress job-id="{JOB}" {attributes}></job-progress>', script='import "/src/element.js";')
+    browser.wait_for("seen.length == 2")
+    assert [request.path for request in site.requests] == [f"/own-server?jobId={JOB}&use=read", f"/tickets/jobs/{JOB}"]
 
 
 def test_refused_ticket_is_unavailable(browser: Browser, site: Site) -> None:

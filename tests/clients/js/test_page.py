@@ -79,3 +79,20 @@ def test_download_is_a_file_of_that_name(browser: Browser, site: Site) -> None:
     """
     found: list[Any] = browser.run(script % JOB)
     assert found == ["pages.json", RESULT]
+
+
+def test_signal_ends_an_upload_of_a_page(browser: Browser, site: Site) -> None:
+    site.answer = lambda _: Answer({"key": "uploads/u1", "url": "/api/v1/storage", "method": "PUT", "headers": {}}, 201)
+    opened(browser, site)
+    script = """
+      (() => {
+        const stop = new AbortController();
+        const { send } = XMLHttpRequest.prototype;
+        XMLHttpRequest.prototype.send = function (body) {
+          send.call(this, body);
+          stop.abort("enough");
+        };
+        return client.upload(new Blob(["x"]), { onProgress: () => {}, signal: stop.signal }).catch((reason) => reason);
+      })()
+    """
+    assert browser.run(script) == "enough"

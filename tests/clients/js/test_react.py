@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.clients.js.pages import COMPLETED, FAILED, JOB, Answer, Request, Site, job, page
+from tests.clients.js.pages import CANCELLED, COMPLETED, FAILED, JOB, Answer, Request, Site, job, page
 from tests.support.browser import Browser
 from tests.support.node import package
 
@@ -22,7 +22,7 @@ function Shown({ id, enabled }) {
   const { status, progress, result, error, connection, cancel, retry } = useJob(id, {
     enabled,
     onComplete: (job) => ended.push(["complete", job.id]),
-    onError: (job) => ended.push(["error", job.error.code]),
+    onError: (job) => ended.push(["error", job.error?.code]),
   });
   Object.assign(window, { cancel, retry });
   return h("p", null, JSON.stringify([status, progress, result, error?.code, connection]));
@@ -70,6 +70,15 @@ def test_hook_shows_why_a_job_failed(browser: Browser, site: Site) -> None:
     opened(browser, site)
     shows(browser, '["FAILED",40,null,"BROKEN_PDF","closed"]')
     assert browser.run("ended") == [["error", "BROKEN_PDF"]]
+
+
+def test_job_that_the_hook_cancels_ends(browser: Browser, site: Site) -> None:
+    opened(browser, site)
+    shows(browser, '["IN_PROGRESS",0,null,null,"polling"]')
+    site.answer = lambda _: Answer(CANCELLED)
+    browser.run("cancel()")
+    shows(browser, '["CANCELLED",40,null,null,"closed"]')
+    assert [request.path for request in site.requests if request.method == "POST"] == [f"/jobs/{JOB}/cancel"]
 
 
 def test_retried_job_is_followed_again_and_ends_again(browser: Browser, site: Site) -> None:

@@ -16,10 +16,11 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import { JobFailed, createClient } from "@asyncjobs/client";
 import { JobProgress } from "@asyncjobs/client/element";
+import { MyJobs } from "@asyncjobs/client/my-jobs";
 import { verifyWebhook } from "@asyncjobs/client/webhooks";
 const jobs = createClient({ baseUrl: "http://127.0.0.1:9", maxRetries: 0 });
 const error = await jobs.get("x").catch((error) => error);
-console.log([error.name, error.asyncJobId, typeof verifyWebhook, JobProgress.name, new JobFailed(jobs.job("y")).asyncJobId].join());
+console.log([error.name, error.asyncJobId, typeof verifyWebhook, JobProgress.name, MyJobs.name, new JobFailed(jobs.job("y")).asyncJobId].join());
 """
 
 TYPED = """
@@ -94,7 +95,7 @@ def test_tarball_has_the_sources_and_their_types_and_nothing_else(tarball: Path)
 
 def test_package_is_used_from_an_empty_folder(installed: Path) -> None:
     (installed / "program.js").write_text(PROGRAM)
-    assert node("program.js", cwd=installed).strip() == "ApiConnectionError,x,function,JobProgress,y"
+    assert node("program.js", cwd=installed).strip() == "ApiConnectionError,x,function,JobProgress,MyJobs,y"
 
 
 def test_typescript_checks_a_program_by_the_types_of_the_deployment(installed: Path) -> None:
