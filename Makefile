@@ -45,6 +45,8 @@ audit = tests/deployed/security/test_supply_chain.py
 # The clients as users install them.
 packages = tests/clients/packages
 npm_packages = clients/js/node_modules/.package-lock.json
+# Node.js for the tests where the system's is older than 20, as Debian 12's is: a package of npm, with its hash.
+newer_node = .local/node/node_modules/.package-lock.json
 # An empty value needs quotes that reach sam.
 parameters = $(foreach each,$(patsubst %=,%="",$(PARAMETERS)),'$(each)')
 runtime = $$(.venv-lambda/bin/python -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
@@ -146,10 +148,10 @@ verify: environments ## Check a deployed stack with your AWS credentials (STACK=
 environments: ## Make .venv, .venv-aws and .venv-lambda (PYTHON=/path/to/python)
 	@$(make_environments) engine lambda tools
 
-tests: $(npm_packages)
+tests: $(npm_packages) $(newer_node)
 	@$(make_environments) engine lambda tests
 
-checks: $(npm_packages)
+checks: $(npm_packages) $(newer_node)
 	@$(make_environments) engine lambda tests checks
 
 # The development packages of the JavaScript client. Without npm, its tests are skipped.
@@ -157,6 +159,13 @@ $(npm_packages): clients/js/package-lock.json
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: the tests of the JavaScript client are skipped."; \
 	elif npm_config_cache='$(CURDIR)/.local/npm' npm ci --prefix clients/js --ignore-scripts --silent; then touch $@; \
 	else echo "npm cannot reach its registry: the tests of the JavaScript client are skipped."; fi
+
+$(newer_node): tools/node/package.json tools/node/package-lock.json tools/node/.npmrc
+	@if ! command -v npm >/dev/null || node -e 'process.exit(+(parseInt(process.versions.node) < 20))'; then :; \
+	elif mkdir -p .local/node && cp $^ .local/node && \
+	  npm_config_cache='$(CURDIR)/.local/npm' npm ci --prefix .local/node --ignore-scripts --silent; then \
+	  (cd .local/node && ln -sfn node_modules/node-*/bin bin) && touch $@; \
+	else echo "npm cannot reach its registry, and Node.js is older than 20: the tests of the JavaScript client are skipped."; fi
 
 clean: stop ## Stop, and delete everything that make created
 	@rm -rf .venv .venv-aws .venv-lambda .venv-checks .venv-uv .local .aws-sam .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache \

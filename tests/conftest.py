@@ -5,6 +5,7 @@ One stack serves all tests of deployed/operations and deployed/http.
 
 from __future__ import annotations
 
+import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,7 +20,11 @@ from local.sam import Sam, Tools, architecture
 from local.stack import FOR_DEVELOPERS, LocalStack, Outputs
 from tests.proof.crash import tree as trees
 from tests.support.deployed import Api, Caller, LimitedDeployment
+from tests.support.node import NEWER
 from tests.support.pace import SLOWNESS
+
+# The Node.js that `make test` installs, if it does, for every program that a test starts.
+os.environ["PATH"] = os.pathsep.join([str(NEWER), os.environ["PATH"]])
 
 TESTS = Path(__file__).parent
 JOBS = {

@@ -15,6 +15,8 @@ from local.process import PROJECT
 
 CLIENT = PROJECT / "clients" / "js"
 PACKAGES = CLIENT / "node_modules"
+NEWER = PROJECT / ".local/node/bin"
+"""Where `make test` installs Node.js if the system's is too old."""
 FIRST_VERSION = 20
 """The first version of Node.js that the client supports."""
 
@@ -52,7 +54,8 @@ def run(program: str, *arguments: str | Path, cwd: Path, environment: Mapping[st
     """Run a program and return what it printed. Without Node.js, the test is skipped."""
     if shutil.which(program) is None or _version() < FIRST_VERSION:
         pytest.skip(
-            f"This test needs Node.js {FIRST_VERSION} or later and npm: apt-get install nodejs npm, or https://nodejs.org"
+            f"This test needs Node.js {FIRST_VERSION} or later and npm: apt-get install nodejs npm, then `make test`, which brings "
+            "a newer Node.js if npm reaches its registry; or https://nodejs.org"
         )
     done = subprocess.run(
         [program, *map(str, arguments)],

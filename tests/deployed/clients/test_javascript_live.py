@@ -142,7 +142,7 @@ def test_element_is_live_with_tickets(browser: Browser, site: Site, environment:
     tickets_of(site, alice)
     job = alice.submit("sample.works", {"seconds": 5})
     element = f'<job-progress job-id="{job["asyncJobId"]}" ATTRIBUTES></job-progress>'
-    opened(browser, site, element, environment, 'import "/src/element.js";')
+    opened(browser, site, element, environment, 'await import("/src/element.js");')
     browser.wait_for("document.querySelector('job-progress').dataset.connection == 'live' && sockets[0]?.readyState == 1")
     browser.wait_for("seen.some(([name]) => name == 'job-complete')", seconds=120)
     assert browser.run("sockets.length") == 1
@@ -153,7 +153,7 @@ def test_list_is_live_with_tickets_and_comes_back_after_a_cut(
 ) -> None:
     tickets_of(site, alice)
     script = """
-      import "/src/my-jobs.js";
+      await import("/src/my-jobs.js");
       window.shown = (id) => {
         const job = document.querySelector("my-jobs").jobs.find((job) => job.id === id);
         return job && [job.status, job.progress];

@@ -17,8 +17,8 @@ EXAMPLES = sorted(str(file.relative_to(ROOT).with_suffix("")) for file in ROOT.g
 LAYERS = ["layers/asyncjobs/requirements", "layers/jobs/requirements", *EXAMPLES]
 LOCKS = [*LAYERS, *(f"requirements/{name}" for name in ("checks", "engine", "lambda", "tests", "tools", "uv"))]
 """Each is an .in file, in which people name packages, and a .txt file, which `make lock` makes of it."""
-NPM_LOCK = "clients/js/package-lock.json"
-"""The development packages of the JavaScript client, which has no other ones."""
+NPM_LOCKS = ["clients/js/package-lock.json", "tools/node/package-lock.json"]
+"""The development packages of the JavaScript client, which has no other ones; and Node.js for its tests."""
 
 BASELINE = ROOT / ".secrets.baseline"
 """Findings that are not secrets: passwords of the emulator's users, checksums in sample events, a token's use."""
@@ -73,12 +73,18 @@ def test_every_lock_is_checked() -> None:
     )
 
 
-def test_lock_of_npm_has_a_hash_for_each_package_and_names_no_server() -> None:
-    text = (ROOT / NPM_LOCK).read_text()
+@pytest.mark.parametrize("lock", NPM_LOCKS)
+def test_lock_of_npm_has_a_hash_for_each_package_and_names_no_server(lock: str) -> None:
+    text = (ROOT / lock).read_text()
     packages = {name: package for name, package in json.loads(text)["packages"].items() if name}
     assert packages
     assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
-    assert [name for name, package in packages.items() if "resolved" in package or not package.get("dev")] == []
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+
+
+def test_javascript_client_has_packages_for_its_development_only() -> None:
+    packages = json.loads((ROOT / NPM_LOCKS[0]).read_text())["packages"]
+    assert [name for name, package in packages.items() if name and not package.get("dev")] == []
 
 
 def test_packages_of_the_layers_have_no_known_vulnerability() -> None:
@@ -142,7 +148,7 @@ def test_no_file_holds_a_secret() -> None:
 
 def _is_lock_file(file: str) -> bool:
     """Return whether the file is full of hashes."""
-    return file in {BASELINE.name, NPM_LOCK} or file.removesuffix(".txt") in LOCKS
+    return file in {BASELINE.name, *NPM_LOCKS} or file.removesuffix(".txt") in LOCKS
 
 
 def _secrets(scan: dict[str, Any]) -> set[tuple[str, str, str]]:
