@@ -92,6 +92,16 @@ class Caller:
         job: Job = answer.json()
         return job
 
+    def upload(self, data: bytes, content_type: str = "application/octet-stream") -> str:
+        """Upload the bytes and return their key."""
+        answer = self.post("/uploads", json={"contentType": content_type, "contentLength": len(data)})
+        assert answer.status_code == httpx.codes.CREATED, answer.text
+        upload = answer.json()
+        stored = httpx.put(upload["url"], content=data, headers=upload["headers"], trust_env=False, timeout=60)
+        assert stored.status_code == httpx.codes.OK, stored.text
+        key: str = upload["key"]
+        return key
+
     def job(self, job: Job) -> Job:
         answer = self.get(f"/jobs/{job['asyncJobId']}")
         assert answer.status_code == httpx.codes.OK, answer.text
