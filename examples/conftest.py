@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,7 @@ from tests.conftest import DIALECTS, alice, api, bob, caller, key, outputs  # no
 from tools.examples import assemble, every
 
 jobs.__path__ += [str(example.folder / "jobs") for example in every()]
+sys.path += [str(example.folder) for example in every()]  # of programs outside of the stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
