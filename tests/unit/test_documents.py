@@ -34,7 +34,7 @@ def _anchors(document: Path) -> set[str]:
 def test_every_named_test_exists(document: Path) -> None:
     named = re.findall(r"`(?:tests/)?((?:\w+/)*test_\w+\.py)", document.read_text())
     tests = {str(path.relative_to(ROOT)) for folder in ("tests", "examples") for path in ROOT.glob(f"{folder}/**/test_*.py")}
-    missing = [name for name in named if not any(path.endswith(f"/{name}") for path in tests)]
+    missing = [name for name in named if not any(f"/{path}".endswith(f"/{name}") for path in tests)]
     assert missing == []
 
 
