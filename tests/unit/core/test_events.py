@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from asyncjobs.core.events import Event, EventType, event_body, event_of, snapshot_of
+from asyncjobs.core.events import Event, EventType, event_body, event_of, events_of_record, snapshot_of
 from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
 from tests.support.factories import NOW, new_job, new_tracked_job, numbered, running_job
 
@@ -87,6 +87,48 @@ def test_event_has_what_a_client_sees_and_neither_input_nor_result() -> None:
         code="JOB_RAISED",
     )
     assert "secret" not in repr(snapshot_of(job))
+
+
+def claimed(job: AsyncJob, by: str) -> AsyncJob:
+    return job.claimed(by=by, now=LATER, lease_until=LATER + timedelta(minutes=1))
+
+
+STARTED = numbered(claimed(WAITING, "w"))
+QUICK = claimed(WAITING, "submit/1")
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [[WAITING], [WAITING, STARTED], [QUICK], [TRACKED], [new_job(delay=timedelta(hours=1), message="Later")]],
+    ids=["waiting", "started", "quick", "tracked", "delayed"],
+)
+def test_record_shows_all_events_until_its_first_claim(writes: list[AsyncJob]) -> None:
+    expected = [event_of(old, new) for old, new in zip([None, *writes], writes, strict=False)]
+    beaten = replace(writes[-1], updated_at=LATER + timedelta(seconds=8)) if writes[-1].lease_until else writes[-1]
+    assert list(events_of_record(writes[-1])) == list(events_of_record(beaten)) == expected
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        numbered(STARTED.reported(now=LATER, progress=5, message=None, lease_until=LATER)),
+        numbered(STARTED.reported(now=LATER, progress=0, message="Reading", lease_until=LATER)),
+        numbered(QUICK.reported(now=LATER, progress=0, message="Reading", lease_until=LATER)),
+        numbered(QUICK.released(now=LATER, error=FAILURE, after=timedelta(0))),
+        numbered(TRACKED.advanced(now=LATER, progress=None, message=None)),
+        numbered(WAITING.cancelled(now=LATER)),
+        numbered(FAILED.retried(max_attempts=3, timeout=LATER - NOW, deadline=timedelta(hours=1), now=LATER)),
+        replace(FAILED.retried(max_attempts=3, timeout=LATER - NOW, deadline=timedelta(hours=1), now=LATER), seq=1),
+        replace(STARTED, seq=1),
+        replace(WAITING, seq=0),
+    ],
+    ids=[
+        *("progress", "a message", "a message of a quick job", "released", "tracked", "cancelled", "retried"),
+        *("retried, without a number before", "claimed, without a number before", "of an earlier release"),
+    ],
+)
+def test_record_that_changed_since_shows_none(job: AsyncJob) -> None:
+    assert events_of_record(job) == ()
 
 
 def test_every_client_receives_an_event_in_one_form() -> None:

@@ -187,5 +187,5 @@ def test_events_of_a_successor_begin_with_its_own_first_one(api: InMemoryApi) ->
     api.clock.now = successor.created_at
     api.add_jobs(successor)
     assert successor.key == old.key
-    assert [(event["seq"], event["type"]) for event in read(api).body["events"]] == [(1, "snapshot")]
+    assert [(event["seq"], event["type"]) for event in read(api).body["events"]] == [(1, "created")]
     assert api.call(CANCEL, async_job_id=JOB_ID).body["seq"] == 2

@@ -13,7 +13,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.event_feed import MOST_EVENTS, EventFeed, EventsPage
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
-from tests.support.factories import JOB_ID, NOW, OWNER, running_job
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, numbered, running_job
 from tests.support.fakes import FakeClock, FakeEventLog, FakeObjects, FakeStore
 
 NO_WAIT = timedelta(0)
@@ -71,6 +71,18 @@ def test_late_log_is_completed_by_a_snapshot(logged: int) -> None:
     page = World(7, logged=logged).read(None)
     assert shown(page) == [*(("progress", seq) for seq in range(1, logged + 1)), ("snapshot", 7)]
     assert page.seq == 7
+
+
+def test_job_has_its_first_events_before_the_log_has_any() -> None:
+    world = World(1)
+    waiting = new_job()
+    started = numbered(waiting.claimed(by="w", now=NOW, lease_until=NOW + timedelta(minutes=1)))
+    world.log.stored.clear()
+    world.store.jobs[started.key] = waiting
+    assert shown(world.read(None)) == [("created", 1)]
+    world.store.jobs[started.key] = started
+    assert shown(world.read(None)) == [("created", 1), ("started", 2)]
+    assert shown(world.read(1)) == [("started", 2)]
 
 
 def test_snapshot_replaces_all_events_after_a_gap() -> None:

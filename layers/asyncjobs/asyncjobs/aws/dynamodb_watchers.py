@@ -73,12 +73,17 @@ class DynamoWatchers:
         )
 
     def close(self, connection_id: str) -> None:
-        """See `Watchers`. Races with a watch of the same connection, whose entry then stays until it ends or is found closed."""
-        connection = self.connection(connection_id)
-        for text in () if connection is None else connection.watches:
-            self._remove(connection_id, text)
+        """See `Watchers`. Races with a watch of the same connection, whose entry then stays until it ends or is found closed.
+
+        So do all its entries if the answer to the deletion is lost.
+        """
         with clients.translated("The table"):
-            self._client.delete_item(TableName=self._table_name, Key=_connection_key(connection_id))
+            answer = self._client.delete_item(
+                TableName=self._table_name, Key=_connection_key(connection_id), ReturnValues="ALL_OLD"
+            )
+        item: Item = answer.get("Attributes", {})
+        for text in item["watches"]["SS"] if "watches" in item else ():
+            self._remove(connection_id, text)
 
     def watch(self, connection: Connection, topic: Topic, now: datetime) -> bool:
         """See `Watchers`. The filter and the entry are stored before the caller reads the job: see `tests/proof/model/watch.py`."""

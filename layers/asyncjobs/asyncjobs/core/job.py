@@ -88,6 +88,9 @@ UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 MAX_MESSAGE_LENGTH = 256
 MAX_ERROR_MESSAGE = 1024
 
+SUBMIT_CLAIMANT = "submit/"
+"""The beginning of a claimant that is a submit. A worker's begins with Lambda's request id."""
+
 MAX_OWNER_LENGTH = 255
 """What OpenID Connect Core (2) allows for a `sub`."""
 
@@ -301,6 +304,11 @@ class AsyncJob:
     def is_claimed_by(self, claimant: str) -> bool:
         """Return whether this invocation has claimed the job, to recognize a claim whose answer was lost."""
         return self.status is Status.IN_PROGRESS and self.claimed_by == claimant
+
+    @property
+    def is_begun_by_submit(self) -> bool:
+        """Whether the submit function has claimed the present attempt, by the job's put."""
+        return self.claimed_by is not None and self.claimed_by.startswith(SUBMIT_CLAIMANT)
 
     def is_same_attempt(self, other: AsyncJob) -> bool:
         """Return whether both belong to the same attempt, so that they differ only by its own reports."""

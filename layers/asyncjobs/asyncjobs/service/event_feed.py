@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncjobs.core.events import Event, snapshot_of
+from asyncjobs.core.events import Event, events_of_record, snapshot_of
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.service.queries import Queries
 
@@ -36,8 +37,8 @@ class EventsPage(NamedTuple):
 class EventFeed:
     """Reads events so that no reader hangs or misses the end.
 
-    The record is read first, and always has the present state and its number. The log may be late, off, or have lost events:
-    what it does not hold is replaced by one snapshot of the record. So history may be thinner, and the state is never wrong.
+    The record is read first, and always has the present state and its number; until the first claim it shows all events. The
+    log may be late, off, or have lost events: what neither of them has is replaced by one snapshot of the record. So history may be thinner, and the state is never wrong.
     """
 
     def __init__(self, queries: Queries, log: EventLog | None) -> None:
@@ -65,10 +66,9 @@ class EventFeed:
         # A higher number is that of an earlier record of the same id.
         first = job.seq + 1 if after is not None and after > job.seq else (after or 0) + 1
         last = min(job.seq, first + MOST_EVENTS - 1)
-        events: list[Event] = []
-        for event in self._log.read(job, first=first, last=last) if self._log is not None and first <= last else ():
-            if event.seq != first + len(events):
-                break
-            events.append(event)
+        known: dict[int, Event] = {}
+        if self._log is not None and first <= last:
+            known = {event.seq: event for event in (*events_of_record(job), *self._log.read(job, first=first, last=last))}
+        events = [known[number] for number in takewhile(known.__contains__, range(first, last + 1))]
         is_complete = bool(events) and events[-1].seq == last
         return events if is_complete else [*events, snapshot_of(job)]

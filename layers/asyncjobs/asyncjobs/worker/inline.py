@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, AsyncJob, lease_length
+from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, SUBMIT_CLAIMANT, AsyncJob, lease_length
 from asyncjobs.core.ports import History, Store
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.jobtypes.decorator import JobType
@@ -72,7 +72,9 @@ class InlineExecutor:
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
         """Begin the new job's first attempt, to be stored in one write."""
         now = self._clock()
-        return job.claimed(by=f"submit/{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.timeout))
+        return job.claimed(
+            by=f"{SUBMIT_CLAIMANT}{secrets.token_hex(8)}", now=now, lease_until=now + lease_length(job_type.timeout)
+        )
 
     def run(self, job: AsyncJob) -> AsyncJob:
         """Run the claimed job. Return it as it ended or was released, or unchanged if that could not be recorded.
