@@ -156,6 +156,21 @@ def test_deleted_job_and_its_successor_are_not_found(world: World) -> None:
         world.subscriptions.watch_job(connection, JOB_ID, 0)
 
 
+def test_job_that_replaces_the_watched_one_before_it_is_read_is_not_found(world: World) -> None:
+    """The watch is of the job that was deleted."""
+    key, read = new_job().key, world.store.get
+
+    def replaced_after(asked: Any) -> Any:
+        found = read(asked)
+        world.store.jobs[key] = new_job(now=NOW + timedelta(seconds=1))
+        return found
+
+    connection = world.connect(None)
+    world.store.get = replaced_after  # type: ignore[method-assign, assignment]
+    with pytest.raises(JobNotFound):
+        world.subscriptions.watch_job(connection, JOB_ID, 0)
+
+
 def test_ticket_of_an_owner_watches_all_jobs(world: World) -> None:
     found = world.subscriptions.watch_owner(world.connect(None))
     assert (found.snapshot, found.ends_at) == (None, NOW + MAX_TICKET)
@@ -239,6 +254,14 @@ def test_ping_leaves_out_deleted_jobs_and_their_successors(world: World) -> None
     later = new_job(async_job_id=OTHER, now=NOW + timedelta(seconds=1))
     world.store.jobs[later.key] = later
     assert world.subscriptions.ping(connection).seqs == {}
+
+
+def test_ping_has_a_job_that_was_watched_before_and_after_it_was_submitted_again(world: World) -> None:
+    connection, key = world.connect(None), new_job().key
+    for second in range(10):
+        world.store.jobs[key] = new_job(now=NOW + timedelta(seconds=second), seq=second + 1)
+        world.subscriptions.watch_job(connection, JOB_ID, 0)
+    assert world.subscriptions.ping(connection).seqs == {JOB_ID: 10}
 
 
 def test_table_that_does_not_answer_is_unavailable(world: World) -> None:

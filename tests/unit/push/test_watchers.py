@@ -87,6 +87,16 @@ def test_watcher_gets_the_newest_state_of_its_job(world: World) -> None:
     }
 
 
+def test_watcher_learns_the_end_of_a_job_that_was_deleted_and_submitted_again(world: World) -> None:
+    """In one batch: both records have the same id."""
+    ended = replace(running_job().cancelled(now=NOW), seq=3)
+    world.watch("c1", Topic.of_job(ended))
+    world.watch("c2", Topic("alice"))
+    world.pushes.consume(changes(ended, new_job(now=NOW + timedelta(seconds=1))))
+    assert world.seqs("c1") == [[(JOB_ID, 3)]]
+    assert world.seqs("c2") == [[(JOB_ID, 3), (JOB_ID, 1)]]
+
+
 def test_job_that_nobody_watches_is_pushed_to_nobody(world: World) -> None:
     world.watch("c1", Topic("alice", OTHER, NOW), Topic("bob"))
     world.pushes.consume(changes(*steps(2)))

@@ -59,8 +59,12 @@ class Subscriptions:
         So a change is in the state, or it is pushed, or both.
         """
         connection = self._connection(connection_id)
-        self._watch(connection, self._topic(connection, async_job_id))
+        topic = self._topic(connection, async_job_id)
+        self._watch(connection, topic)
         job = self._job(connection, async_job_id)
+        if Topic.of_job(job) != topic:
+            # Deleted in between, and submitted again with the same id: that job has no watch.
+            raise JobNotFound
         return Watching(None if job.seq == after else snapshot_of(job), connection.ends_at)
 
     def watch_owner(self, connection_id: str) -> Watching:
@@ -86,13 +90,14 @@ class Subscriptions:
     def ping(self, connection_id: str) -> Seen:
         """Return the present state's number of each watched job, so that a client notices what no message has brought."""
         connection, now = self._connection(connection_id), self._clock()
-        topics = [topic for topic in map(Topic.parse, connection.watches) if topic.async_job_id is not None]
-        keys = {JobKey(topic.owner, topic.async_job_id or ""): topic for topic in topics}
+        topics = {topic for topic in map(Topic.parse, connection.watches) if topic.async_job_id is not None}
+        # Of a deleted job and a later one with the same id, both may be watched.
+        keys = {JobKey(topic.owner, topic.async_job_id or "") for topic in topics}
         found = self._store.get_all(list(keys)) if keys else {}
         seqs = {
             key.async_job_id: job.seq
             for key, job in found.items()
-            if isinstance(job, AsyncJob) and not job.is_expired(now) and Topic.of_job(job) == keys[key]
+            if isinstance(job, AsyncJob) and not job.is_expired(now) and Topic.of_job(job) in topics
         }
         return Seen(seqs, connection.ends_at)
 

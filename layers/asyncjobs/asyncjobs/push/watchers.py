@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.events import event_body
 from asyncjobs.core.exact_json import write_json
-from asyncjobs.core.job import JobKey
 from asyncjobs.core.ports import Connections, Watchers
 from asyncjobs.core.watch import Posted, Topic
 from asyncjobs.log import log_event
@@ -55,7 +54,8 @@ class WatcherPushes:
 
     def consume(self, changes: Sequence[Change]) -> Collection[Change]:
         """See `Consumer`. Changes that arrive again are pushed again; a client drops what it has."""
-        newest: Mapping[JobKey, Change] = {change.new.key: change for change in changes if change.event is not None}
+        # By topic: a record that replaces a deleted one of the same id is another job, and has other watchers.
+        newest: Mapping[Topic, Change] = {Topic.of_job(change.new): change for change in changes if change.event is not None}
         if not newest:
             return ()
         topics = {topic for change in newest.values() for topic in _topics(change)}
