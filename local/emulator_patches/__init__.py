@@ -16,6 +16,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     http_api.encode_compressed_bodies,
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
+    dynamodb.keep_streams,
     functions.answer_when_the_function_has,
     functions.replace_empty_endpoint,
     iam.count_loopback_as_secure,

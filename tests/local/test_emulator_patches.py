@@ -203,6 +203,14 @@ def test_released_drops_the_failures_of_a_stream(released: Deployed) -> None:
     assert _deliveries_of_one_change(released) == ["delivery 1"]
 
 
+def test_restart_keeps_what_a_stream_has_to_deliver() -> None:
+    assert _printed_by("restart", "patched") == ["1", "2"]
+
+
+def test_released_loses_a_stream_at_a_restart() -> None:
+    assert _printed_by("restart") == []
+
+
 # ── S3 and CloudWatch ──
 
 
@@ -405,10 +413,14 @@ def _calls_counted_after_one(deployed: Deployed) -> float:
 
 
 def _stream_after_an_expiry(*options: str) -> list[dict[str, Any]]:
-    command = [str(Tools().engine_python), "-m", "tests.local.expiry", *options]
-    done = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True)
-    records: list[dict[str, Any]] = json.loads(done.stdout)
+    records: list[dict[str, Any]] = _printed_by("expiry", *options)
     return records
+
+
+def _printed_by(script: str, *options: str) -> Any:
+    """Return what a script of this folder prints, inside the emulator."""
+    command = [str(Tools().engine_python), "-m", f"tests.local.{script}", *options]
+    return json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout)
 
 
 def _with_sockets(deployed: Deployed, *, answers: bool) -> dict[str, str]:

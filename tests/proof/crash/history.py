@@ -77,6 +77,8 @@ class History:
         once = Config(proxies={}, retries={"total_max_attempts": 1})
         self._client: Any = session.client("dynamodbstreams", endpoint_url=endpoint_url, config=once)
         self._epoch = 0
+        self._last = ""
+        """The number of the last record. Numbers rise, and have as many digits."""
         self._table_name = table_name
         self._news = threading.Condition()
         self._stopping = threading.Event()
@@ -123,7 +125,11 @@ class History:
     def _add(self, records: list[Any]) -> None:
         with self._news:
             for record in records:
-                image = record["dynamodb"].get("NewImage")
+                image, number = record["dynamodb"].get("NewImage"), record["dynamodb"]["SequenceNumber"]
+                if number <= self._last:
+                    # From before a restart, which keeps what the stream has still to deliver.
+                    continue
+                self._last = number
                 if image is not None and image["pk"]["S"].startswith(JOB):
                     state = {name: next(iter(value.values())) for name, value in image.items()} | {EPOCH: self._epoch}
                     job_id = state["pk"].rsplit("#", 1)[1]

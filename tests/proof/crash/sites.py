@@ -11,9 +11,9 @@ ADAPTERS = ("dynamodb_jobs", "dynamodb_events", "sqs", "s3")
 APART = {
     "dynamodb_history": "tests/unit/estimates/test_history.py and tests/unit/push/test_durations.py",
     "dynamodb_tickets": "tests/unit/push/test_tickets.py",
-    "dynamodb_watchers": "tests/unit/push/test_subscriptions.py, tests/unit/push/test_watchers.py",
-    "websocket": "tests/unit/push/test_watchers.py",
-    "dynamodb_webhooks": "tests/unit/push/test_delivery.py",
+    "dynamodb_watchers": "tests/proof/stateful/stream",
+    "websocket": "tests/proof/stateful/stream",
+    "dynamodb_webhooks": "tests/proof/stateful/stream and tests/unit/push/test_delivery.py",
 }
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})

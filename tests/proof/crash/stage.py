@@ -75,6 +75,10 @@ class Caller:
     def job_by_ticket(self, job_id: str, ticket: str) -> httpx.Response:
         return self._ask("GET", f"/tickets/jobs/{job_id}", headers={"authorization": f"Bearer {ticket}"})
 
+    def issue_connect_ticket(self) -> httpx.Response:
+        """Issue a ticket that opens a connection for all of the owner's jobs."""
+        return self._ask("POST", "/tickets", json={"scope": "owner", "use": "connect"})
+
     @contextmanager
     def connection(self, job_id: str) -> Iterator[ClientConnection]:
         """Open a connection of the WebSocket API for the job."""

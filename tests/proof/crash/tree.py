@@ -40,8 +40,8 @@ proxy: on a busy machine three late answers made `Unavailable` of an upload, and
 def make(tree: Path, *, jobs: Mapping[str, Path]) -> Path:
     """Make the copy, with short waits and with these jobs in addition to the project's own."""
     copy(tree, jobs=jobs)
-    _rewrite(tree / _JOB, SHORTER)
-    _rewrite(tree / _CLIENTS, LONGER)
+    rewrite(tree / _JOB, SHORTER)
+    rewrite(tree / _CLIENTS, LONGER)
     generate(tree)
     return tree
 
@@ -70,7 +70,8 @@ def add_crashpoints(tree: Path) -> None:
         function.write_text(f"{before}{future}import crashpoints  # noqa: F401\n{after}")
 
 
-def _rewrite(file: Path, replacements: Mapping[str, str]) -> None:
+def rewrite(file: Path, replacements: Mapping[str, str]) -> None:
+    """Replace texts of a file, each of which it has once."""
     text = file.read_text()
     for product, copy in replacements.items():
         if text.count(product) != 1:
