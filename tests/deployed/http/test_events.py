@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.deployed import UNKNOWN, Caller, Job
+from tests.support.deployed import UNKNOWN, Caller, Job, wait_until
 from tests.support.pace import SLOWNESS
 
 STREAM = {"accept": "text/event-stream"}
@@ -22,15 +22,16 @@ def read(caller: Caller, job: Job, *, headers: dict[str, str] | None = None, **q
 
 def logged(caller: Caller, job: Job) -> list[dict[str, Any]]:
     """Return the job's events when the log has them all: the stream is read a moment later."""
-    end = time.monotonic() + 60 * SLOWNESS
-    while True:
+    found: list[dict[str, Any]] = []
+
+    def has_all() -> bool:
         answer = read(caller, job)
         assert answer.status_code == httpx.codes.OK, answer.text
-        found: list[dict[str, Any]] = answer.json()["events"]
-        if found and all(event["type"] != "snapshot" for event in found):
-            return found
-        assert time.monotonic() < end, found
-        time.sleep(0.2)
+        found[:] = answer.json()["events"]
+        return bool(found) and all(event["type"] != "snapshot" for event in found)
+
+    wait_until(has_all, seconds=60 * SLOWNESS)
+    return found
 
 
 def shown(events: list[dict[str, Any]]) -> list[tuple[int, str, str]]:

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.deployed import UNKNOWN, Api, Caller, Job, LimitedDeployment
+from tests.support.deployed import UNKNOWN, Caller, Job, LimitedDeployment
 from tests.support.receiver import Receiver, receiving
 
 Webhook = dict[str, Any]
 Create = Callable[..., Webhook]
-
-
-@pytest.fixture
-def user(api: Api, request: pytest.FixtureRequest) -> Caller:
-    """Return a user of this test alone: an owner has ten webhooks at most."""
-    return api.caller(request.node.name.replace("[", "-").replace("]", "")[:60])
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def create(user: Caller, receiver: Receiver) -> Create:
-    """Return a function that creates a webhook at the receiver, which then has its secret."""
-
-    def create(**fields: Any) -> Webhook:
-        answer = user.post("/webhooks", json={"url": receiver.url, **fields})
-        assert answer.status_code == httpx.codes.CREATED, answer.text
-        webhook: Webhook = answer.json()
-        receiver.secrets.append(webhook["secret"])
-        return webhook
-
-    return create
 
 
 def after_test(user: Caller, webhook: Webhook) -> Job:

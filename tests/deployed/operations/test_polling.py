@@ -13,7 +13,7 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.estimates.history import FRESH
 from asyncjobs.estimates.poll_schedule import fixed_pause
 from local.stack import LocalStack, Outputs
-from tests.support.deployed import FINISHED, Api, Caller, Job
+from tests.support.deployed import FINISHED, Api, Caller, Job, wait_until
 from tests.support.pace import SLOWNESS
 from tests.support.prefetch import prefetch
 
@@ -74,14 +74,13 @@ def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
 
 def wait_until_all_have_ended(caller: Caller, *, seconds: float = 300) -> None:
     """Wait by lists, which read no history."""
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def have_ended() -> bool:
         answer = caller.get("/jobs", params={"limit": "100"})
         assert answer.status_code == httpx.codes.OK
-        if all(job["status"] in FINISHED for job in answer.json()["jobs"]):
-            return
-        assert time.monotonic() < deadline, "the jobs have not ended"
-        time.sleep(0.5)
+        return all(job["status"] in FINISHED for job in answer.json()["jobs"])
+
+    wait_until(have_ended, seconds=seconds)
 
 
 def wait_until_in_history(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 120) -> Durations:

@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
-import httpx
-import pytest
-
-from tests.support.deployed import Api, Caller, wait_until
+from tests.support.deployed import Caller, wait_until
 from tests.support.pace import SLOWNESS
 from tests.support.receiver import Received, Receiver, receiving
 
-
-@pytest.fixture
-def user(api: Api, request: pytest.FixtureRequest) -> Caller:
-    """Return a user of this test alone."""
-    return api.caller(request.node.name[:60])
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
-
-
-def create(user: Caller, receiver: Receiver, **fields: Any) -> str:
-    """Create a webhook at the receiver, and return its id."""
-    answer = user.post("/webhooks", json={"url": receiver.url, **fields})
-    assert answer.status_code == httpx.codes.CREATED, answer.text
-    receiver.secrets.append(answer.json()["secret"])
-    return str(answer.json()["webhookId"])
+Create = Callable[..., dict[str, Any]]
 
 
 def arrived(receiver: Receiver, job: dict[str, Any], *types: str) -> dict[str, Received]:
@@ -44,8 +23,10 @@ def arrived(receiver: Receiver, job: dict[str, Any], *types: str) -> dict[str, R
     return found()
 
 
-def test_every_end_arrives_although_the_receiver_fails_half_of_the_time(user: Caller, receiver: Receiver) -> None:
-    create(user, receiver)
+def test_every_end_arrives_although_the_receiver_fails_half_of_the_time(
+    user: Caller, receiver: Receiver, create: Create
+) -> None:
+    create()
     tries: Counter[str] = Counter()
 
     def fails_first(received: Received, number: int) -> tuple[int, dict[str, str]]:
@@ -78,8 +59,8 @@ def test_every_end_arrives_although_the_receiver_fails_half_of_the_time(user: Ca
     assert listed == jobs.keys(), "deliveries are in no other list"
 
 
-def test_event_has_the_job_and_its_small_result_and_not_its_input(user: Caller, receiver: Receiver) -> None:
-    create(user, receiver, events=["job.created", "job.started", "job.completed"], includeResult=True)
+def test_event_has_the_job_and_its_small_result_and_not_its_input(user: Caller, receiver: Receiver, create: Create) -> None:
+    create(events=["job.created", "job.started", "job.completed"], includeResult=True)
     answer = user.post(
         "/jobs",
         json={"jobType": "sample.returns_much", "input": {"size": 3}, "metadata": {"order": 7}},
@@ -103,29 +84,29 @@ def test_event_has_the_job_and_its_small_result_and_not_its_input(user: Caller, 
     assert not any(b'"input"' in received.body or b'"size"' in received.body for received in receiver.received)
 
 
-def test_webhook_for_a_single_job_gets_no_event_of_another(user: Caller, receiver: Receiver) -> None:
-    webhook_id = create(user, receiver, namedOnly=True)
+def test_webhook_for_a_single_job_gets_no_event_of_another(user: Caller, receiver: Receiver, create: Create) -> None:
+    webhook_id = create(namedOnly=True)["webhookId"]
     other = user.wait_for(user.submit("sample.returns"))
     answer = user.post("/jobs", json={"jobType": "sample.returns", "webhook": webhook_id}, headers={"prefer": "respond-async"})
     arrived(receiver, answer.json(), "job.completed")
     assert receiver.about(other["asyncJobId"]) == []
 
 
-def test_owner_gets_no_event_of_another_owner(user: Caller, receiver: Receiver, alice: Caller) -> None:
-    create(user, receiver)
+def test_owner_gets_no_event_of_another_owner(user: Caller, receiver: Receiver, create: Create, alice: Caller) -> None:
+    create()
     foreign = alice.wait_for(alice.submit("sample.returns"))
     own = user.submit("sample.returns")
     arrived(receiver, own, "job.completed")
     assert receiver.about(foreign["asyncJobId"]) == []
 
 
-def test_disabled_webhook_gets_no_further_event(user: Caller, receiver: Receiver) -> None:
-    create(user, receiver)
+def test_disabled_webhook_gets_no_further_event(user: Caller, receiver: Receiver, create: Create) -> None:
+    create()
     receiver.answer = lambda _received, _number: (410, {})
     arrived(receiver, user.submit("sample.returns"), "job.completed")
     wait_until(lambda: user.get("/webhooks").json()["webhooks"][0]["disabledReason"] == "REFUSED")
     later = user.wait_for(user.submit("sample.returns"))
     with receiving() as working:
-        create(user, working)
+        create(working)
         arrived(working, user.submit("sample.returns"), "job.completed")
     assert receiver.about(later["asyncJobId"]) == []
