@@ -39,8 +39,9 @@ sam = PATH="$(CURDIR)/.venv-lambda/bin:$$PATH" SAM_CLI_TELEMETRY=0 .venv/bin/sam
 build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-lambda/bin/python' -m tools.layer --architecture $(ARCHITECTURE)
 compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock"
-# One process for each machine: they take about 25 minutes.
+# One process for each machine of the jobs: they take about 25 minutes.
 stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
+stream = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_stream.py -k misses_an_end
 audit = tests/deployed/security/test_supply_chain.py
 # The clients as users install them.
 packages = tests/clients/packages
@@ -111,7 +112,7 @@ soak: tests ## Run jobs under faults and count lost, stuck, wrong and duplicate 
 	@.venv/bin/python -m tests.proof.soak $(ARGS)
 	@.venv/bin/python -m tests.proof.crash
 	@export ASYNCJOBS_STATEFUL_EXAMPLES=$(or $(EXAMPLES),20000) ASYNCJOBS_STATEFUL_SEED=random; \
-	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features; features=$$?; wait $$spine && exit $$features
+	  $(stateful) -k "not Features" & spine=$$!; $(stateful) -k Features && $(stream); features=$$?; wait $$spine && exit $$features
 
 fuzz: tests ## Send the deployed API every request that its OpenAPI document allows, and invalid ones (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)

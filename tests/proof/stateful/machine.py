@@ -345,7 +345,7 @@ class Machine(RuleBasedStateMachine):
         return live[-1 - which % len(live)]
 
 
-M = TypeVar("M", bound=Machine)
+M = TypeVar("M", bound=RuleBasedStateMachine)
 
 
 def machine_with(base: type[M], *, only: Sequence[str] = (), **attributes: Any) -> type[M]:

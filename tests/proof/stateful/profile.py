@@ -8,9 +8,7 @@ from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.internal.conjecture.engine import ConjectureRunner
-from hypothesis.stateful import run_state_machine_as_test
-
-from tests.proof.stateful.machine import Machine
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("ASYNCJOBS_STATEFUL_EXAMPLES", "300"))
 SEED = os.environ.get("ASYNCJOBS_STATEFUL_SEED")
@@ -19,7 +17,7 @@ STEPS = 60
 
 
 def run(
-    machine: type[Machine],
+    machine: type[RuleBasedStateMachine],
     *,
     examples: int,
     seed_with: int | None = None,

@@ -142,6 +142,7 @@ class MemoryDynamoDB:
         ConditionExpression: str | None = None,
         ExpressionAttributeNames: Mapping[str, str] | None = None,
         ExpressionAttributeValues: Mapping[str, Any] | None = None,
+        ReturnValues: str = "NONE",
         ReturnValuesOnConditionCheckFailure: str = "NONE",
     ) -> dict[str, Any]:
         self._check_table(TableName)
@@ -156,7 +157,7 @@ class MemoryDynamoDB:
             )
             if old is not None:
                 self._apply("DeleteItem", old, None)
-        return {}
+        return {"Attributes": dict(old)} if ReturnValues == "ALL_OLD" and old is not None else {}
 
     def get_item(self, *, TableName: str, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
         self._check_table(TableName)
@@ -281,11 +282,19 @@ class MemoryDynamoDB:
                 raise _validation(f"{name} is no {kind}.")
             if self._types.get(name, kind) != kind or (name in self._types and content == ""):
                 raise _validation(f"One or more parameter values were invalid: Type mismatch for key {name}.")
-            size += len(name.encode()) + len(content if isinstance(content, bytes) else content.encode())
+            size += len(name.encode()) + _size(content)
         if self._key not in item:
             raise _validation("One of the required keys was not given a value")
         if size > _MAX_ITEM:
             raise _validation("Item size has exceeded the maximum allowed size")
+
+
+def _size(content: Any) -> int:
+    if isinstance(content, bytes):
+        return len(content)
+    if isinstance(content, dict):
+        return sum(len(name.encode()) + _size(next(iter(value.values()))) for name, value in content.items())
+    return sum(map(_size, content)) if isinstance(content, list) else len(content.encode())
 
 
 def _check_placeholders(used: frozenset[str], names: Mapping[str, str] | None, values: Mapping[str, Any] | None) -> None:

@@ -49,18 +49,32 @@ class CompiledCondition(Compiled):
 class CompiledUpdate(Compiled):
     assignments: tuple[tuple[str, Operand], ...]
     removals: tuple[str, ...]
+    elements: tuple[tuple[str, str, str], ...] = ()
+    """Changes of sets of strings: ADD or DELETE, the attribute, and the value's placeholder."""
 
     def apply(self, scope: Scope) -> Item:
         """Return the changed item. Every operand has the value before the update."""
         targets = [scope.names.get(token, token) for token, _ in self.assignments]
         gone = [scope.names.get(token, token) for token in self.removals]
-        if len({*targets, *gone}) != len(targets) + len(gone):
+        sets = {scope.names.get(path, path): _changed_set(scope, clause, path, value) for clause, path, value in self.elements}
+        if len({*targets, *gone, *sets}) != len(targets) + len(gone) + len(self.elements):
             raise InvalidExpression("Two document paths overlap.")
         values = [operand(scope) for _, operand in self.assignments]
         if None in values:
             raise InvalidExpression("The provided expression refers to an attribute that does not exist in the item.")
         changed = {**scope.item, **{name: dict(value) for name, value in zip(targets, values, strict=True) if value}}
+        changed |= {name: {"SS": sorted(found)} for name, found in sets.items()}
+        # A set without elements does not exist.
+        gone += [name for name, found in sets.items() if not found]
         return {name: value for name, value in changed.items() if name not in gone}
+
+
+def _changed_set(scope: Scope, clause: str, path: str, placeholder: str) -> frozenset[str]:
+    found, given = scope.attribute(path) or {"SS": []}, scope.values[placeholder]
+    if found.keys() != {"SS"} or given.keys() != {"SS"} or not given["SS"]:
+        raise InvalidExpression("An operand in the update expression has an incorrect data type.")
+    here, there = frozenset(found["SS"]), frozenset(given["SS"])
+    return here | there if clause == "ADD" else here - there
 
 
 @functools.lru_cache(maxsize=4096)
@@ -78,10 +92,11 @@ def compile_update(text: str) -> CompiledUpdate:
     tokens = _Tokens(text)
     assignments: list[tuple[str, Operand]] = []
     removals: list[str] = []
+    elements: list[tuple[str, str, str]] = []
     seen: set[str] = set()
     while not tokens.at_end:
         clause = tokens.take()
-        if clause not in {"SET", "REMOVE"} or clause in seen:
+        if clause not in {"SET", "REMOVE", "ADD", "DELETE"} or clause in seen:
             raise InvalidExpression(f"Unexpected {clause!r}.")
         seen.add(clause)
         while True:
@@ -89,13 +104,15 @@ def compile_update(text: str) -> CompiledUpdate:
             if clause == "SET":
                 tokens.take("=")
                 assignments.append((path, _sum(tokens)))
+            elif clause in {"ADD", "DELETE"}:
+                elements.append((clause, path, tokens.placeholder()))
             else:
                 removals.append(path)
             if not tokens.took(","):
                 break
     if not seen:
         raise InvalidExpression("The expression can not be empty.")
-    return CompiledUpdate(tokens.placeholders, tuple(assignments), tuple(removals))
+    return CompiledUpdate(tokens.placeholders, tuple(assignments), tuple(removals), tuple(elements))
 
 
 _TOKEN = re.compile(r"\s*(?:([#:]?[A-Za-z_][A-Za-z0-9_]*)|(<=|>=|<>|[=<>(),+]))")
@@ -131,6 +148,12 @@ class _Tokens:
         token = self.take()
         if token[0] == ":" or not (token[0] == "#" or token[0].isalpha()):
             raise InvalidExpression(f"{token!r} is not an attribute.")
+        return token
+
+    def placeholder(self) -> str:
+        token = self.take()
+        if token[0] != ":":
+            raise InvalidExpression(f"{token!r} is not a value.")
         return token
 
     def finish(self) -> None:
