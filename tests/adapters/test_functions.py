@@ -82,7 +82,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
         patch.setenv("WEBHOOKS", "ON")
         with redirect_stdout(io.StringIO()) as log:  # where the functions log
-            handlers = {name: load(name) for name in ("submit", "status", "dialects", "worker", "sweeper", "stream")}
+            handlers = {name: load(name) for name in ("submit", "status", "dialects", "admin", "worker", "sweeper", "stream")}
         yield Stack(queue_url, handlers, log)
 
 
@@ -121,6 +121,7 @@ def test_sample_cancel_ends_the_job(stack: Stack) -> None:
         ("submit", "retry"),
         ("submit", "delete"),
         ("submit", "update"),
+        *(("admin", f"admin-{name}") for name in ("job", "events", "input", "result", "cancel", "retry", "delete")),
     ],
 )
 def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: str) -> None:
@@ -143,6 +144,10 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
         ("submit", "delete-webhook", 404),
         ("submit", "rotate-webhook", 404),
         ("submit", "test-webhook", 404),
+        ("admin", "admin-rights", 200),
+        ("admin", "admin-live-jobs", 200),
+        ("admin", "admin-jobs", 200),
+        ("admin", "admin-audit", 200),
         ("dialects", "compat-submit", 202),
         ("dialects", "compat-status", 404),
         ("dialects", "compat-report", 404),

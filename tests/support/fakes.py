@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, BinaryIO, Self
 
+from asyncjobs.core.administration import AuditPosition, AuditRecord
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
@@ -238,6 +239,62 @@ class FakeEventLog:
     def _check(self) -> None:
         if self.failures:
             self.failures -= 1
+            raise Unavailable("The table is down.")
+
+
+@dataclass
+class FakeIndexes:
+    """`JobIndexes` over a fake store. `entries` counts what was read; the next `failures` reads fail."""
+
+    store: FakeStore
+    entries: int = 0
+    failures: int = 0
+
+    def live(self, shard: str, *, since: datetime | None = None, page: int) -> Iterator[DueEntry]:
+        found = [
+            DueEntry(job.key, job.due_at)
+            for job in self.store.jobs.values()
+            if job.due_at is not None and due_shard(job.async_job_id, job.due_part) == shard
+        ]
+        yield from self._paged([entry for entry in sorted(found, key=_due_place) if since is None or entry.due_at >= since], page)
+
+    def _paged(self, found: Sequence[Any], page: int) -> Iterator[Any]:
+        for start in range(0, len(found) or 1, page):
+            if self.failures:
+                self.failures -= 1
+                raise Unavailable("The table is down.")
+            self.entries += len(found[start : start + page])
+            yield from found[start : start + page]
+
+
+def _due_place(entry: DueEntry) -> tuple[datetime, str]:
+    return entry.due_at, "" if entry.key is None else entry.key.async_job_id
+
+
+@dataclass
+class FakeAuditLog:
+    """An `AuditLog` in a list. Every call fails while `is_down`."""
+
+    stored: list[AuditRecord] = field(default_factory=list)
+    is_down: bool = False
+
+    def add(self, record: AuditRecord) -> None:
+        self._check()
+        self.stored.append(record)
+
+    def newest(
+        self, *, limit: int, after: AuditPosition | None = None
+    ) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+        self._check()
+
+        def place(record: AuditRecord) -> AuditPosition:
+            return AuditPosition(record.at, record.audit_id)
+
+        found = sorted((each for each in self.stored if after is None or place(each) < after), key=place, reverse=True)
+        return found[:limit], place(found[limit - 1]) if len(found) > limit else None
+
+    def _check(self) -> None:
+        if self.is_down:
             raise Unavailable("The table is down.")
 
 

@@ -40,6 +40,17 @@ TICKET_JOB = "GET /api/v1/tickets/jobs/{asyncJobId}"
 TICKET_RESULT = "GET /api/v1/tickets/jobs/{asyncJobId}/result"
 SOCKET_URL = "wss://socket.example/v1"
 ASYNCAPI = "GET /api/v1/asyncapi.json"
+ADMIN_RIGHTS = "GET /api/v1/admin/rights"
+LIVE_JOBS = "GET /api/v1/admin/live-jobs"
+OWNER_JOBS = "GET /api/v1/admin/jobs"
+ANY_JOB = "GET /api/v1/admin/jobs/{asyncJobId}"
+ANY_EVENTS = "GET /api/v1/admin/jobs/{asyncJobId}/events"
+ANY_INPUT = "GET /api/v1/admin/jobs/{asyncJobId}/input"
+ANY_RESULT = "GET /api/v1/admin/jobs/{asyncJobId}/result"
+CANCEL_ANY = "POST /api/v1/admin/jobs/{asyncJobId}/cancel"
+RETRY_ANY = "POST /api/v1/admin/jobs/{asyncJobId}/retry"
+DELETE_ANY = "DELETE /api/v1/admin/jobs/{asyncJobId}"
+AUDIT = "GET /api/v1/admin/audit"
 ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
 _SAMPLES = {
@@ -54,6 +65,9 @@ _SAMPLES = {
     DELETE_WEBHOOK: "delete-webhook",
     ROTATE_WEBHOOK: "rotate-webhook",
     TEST_WEBHOOK: "test-webhook",
+    CANCEL_ANY: "admin-cancel",
+    RETRY_ANY: "admin-retry",
+    DELETE_ANY: "admin-delete",
 }
 
 
@@ -104,6 +118,7 @@ def http_event(
     path: Mapping[str, str] | None = None,
     query: Mapping[str, str] | str | None = None,
     headers: Mapping[str, str] | None = None,
+    groups: str | None = None,
     **event: Any,
 ) -> dict[str, Any]:
     """Return the sample event of the route, from this owner, without an idempotency key and with these changes.
@@ -114,10 +129,16 @@ def http_event(
     request["headers"].pop("idempotency-key", None)
     request["headers"] |= headers or {}
     request.pop("pathParameters", None)
+    claims = request["requestContext"]["authorizer"]["jwt"]["claims"]
+    claims.pop("cognito:groups", None)
+    if groups is not None:
+        claims["cognito:groups"] = groups
     if async_job_id is not None:
         path = {**(path or {}), "asyncJobId": async_job_id}
     if path is not None:
         request["pathParameters"] = dict(path)
+    request["rawQueryString"] = ""
+    request.pop("queryStringParameters", None)
     if query is not None:
         request["rawQueryString"] = query if isinstance(query, str) else urlencode(query)
         joined = dict[str, list[str]]()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.aws.log_lines import NAMESPACE
+from asyncjobs.core.administration import GROUPS
 from tests.template.source import deployed, resource, resources, template
 
 OFF = {
@@ -132,6 +133,42 @@ def test_dialects_are_names_separated_by_commas(names: str, is_valid: bool) -> N
     assert (re.search(template()["Parameters"]["Dialects"]["AllowedPattern"], names) is not None) is is_valid
 
 
+# ── Administrators ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_administrators_api_is_on_by_default_and_off_it_is_not_deployed() -> None:
+    assert template()["Parameters"]["AdminApi"]["Default"] == "ON"
+    own = {name: found for name, found in deployed()["Resources"].items() if re.match("Admin(Function|Log|Role|Errors)", name)}
+    assert {found["Condition"] for found in own.values()} == {"WithAdmin", "WithAdminAlarm"}
+    paths = {path: found for path, found in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items() if "/admin/" in path}
+    assert paths
+    assert {(found["Fn::If"][0], str(found["Fn::If"][2])) for found in paths.values()} == {("WithAdmin", str(NOTHING))}
+
+
+def test_stacks_own_user_pool_has_the_groups() -> None:
+    groups = resources("AWS::Cognito::UserPoolGroup")
+    places = {name: found["Properties"]["GroupName"]["Fn::Select"][0] for name, found in groups.items()}
+    assert places == {"ViewerGroup": 0, "PayloadViewerGroup": 1, "OperatorGroup": 2, "AdminGroup": 3}
+    assert {found["Condition"] for found in groups.values()} == {"WithAdminGroups"}
+    names = groups["AdminGroup"]["Properties"]["GroupName"]["Fn::Select"][1]["Fn::Split"][1]["Fn::If"][2]
+    assert names.split(",") == list(GROUPS)
+
+
+def test_group_of_another_issuer_counts_only_if_the_deployment_names_it() -> None:
+    names = properties("AdminFunction")["Environment"]["Variables"]["ADMIN_GROUPS"]
+    assert names["Fn::If"][0] == "OwnUserPool"
+    assert names["Fn::If"][2] == {"Ref": "AdminGroups"}
+    assert template()["Parameters"]["AdminGroups"]["Default"] == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "is_valid"),
+    [("", True), ("a,b,c,d", True), ("a,b,c", False), ("a,b,c,d,e", False), ("a,,c,d", False), ("a b,c,d,e", False)],
+)
+def test_groups_are_four_names(names: str, is_valid: bool) -> None:
+    assert (re.search(template()["Parameters"]["AdminGroups"]["AllowedPattern"], names) is not None) is is_valid
+
+
 # ── Alarms ─────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -150,6 +187,7 @@ def test_expected_alarms_exist() -> None:
         "SubmitErrorsAlarm",
         "StatusErrorsAlarm",
         "DialectsErrorsAlarm",
+        "AdminErrorsAlarm",
         "WorkerErrorsAlarm",
         "SweeperErrorsAlarm",
         "StreamErrorsAlarm",
@@ -162,7 +200,8 @@ def test_expected_alarms_exist() -> None:
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarm_has_a_recipient_and_a_description(name: str) -> None:
     alarm = ALARMS[name]
-    assert alarm["Condition"] == ("WithDialectsAlarm" if name == "DialectsErrorsAlarm" else "WithAlarms")
+    conditions = {"DialectsErrorsAlarm": "WithDialectsAlarm", "AdminErrorsAlarm": "WithAdminAlarm"}
+    assert alarm["Condition"] == conditions.get(name, "WithAlarms")
     assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopicArn"}]
     assert len(alarm["Properties"]["AlarmDescription"]) > 40
 

@@ -18,6 +18,7 @@ from botocore.session import Session
 
 from asyncjobs import log
 from asyncjobs.aws import dynamodb_watchers
+from asyncjobs.aws.dynamodb_audit import _key as audit_key
 from asyncjobs.aws.dynamodb_events import _key as events_key
 from asyncjobs.aws.dynamodb_history import _key as history_key
 from asyncjobs.aws.dynamodb_tickets import _key as ticket_key
@@ -40,6 +41,7 @@ from asyncjobs.core.job import (
 from asyncjobs.core.message import DELIVERIES
 from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
 from asyncjobs.core.watch import Topic
+from asyncjobs.http.admin_routes import ADMIN
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.dialects.api import ROUTE
 from asyncjobs.http.event_routes import EVENTS
@@ -58,7 +60,7 @@ from tests.support.stream import record_of
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
 FUNCTIONS = [
-    *("SubmitFunction", "StatusFunction", "DialectsFunction"),
+    *("SubmitFunction", "StatusFunction", "DialectsFunction", "AdminFunction"),
     *("WorkerFunction", "SweeperFunction", "StreamFunction", "SocketFunction"),
 ]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -123,7 +125,7 @@ def test_every_function_is_tested() -> None:
 def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Yield each route of the API, its function, and its authorization."""
     # SAM makes the routes of a conditional function conditional, too.
-    paths = chosen(deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"], WithDialects=True)
+    paths = chosen(deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"], WithDialects=True, WithAdmin=True)
     for path, methods in paths.items():
         for method, operation in methods.items():
             uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -140,6 +142,7 @@ def handled_routes() -> dict[str, set[str]]:
     operations = {
         "SubmitFunction": [*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *own],
         "StatusFunction": [*QUERIES, *EVENTS, *TICKET_QUERIES],
+        "AdminFunction": [*ADMIN],
     }
     handled = {
         function: {route for each in found for route in (each.route_key, re.sub("^GET ", "HEAD ", each.route_key))}
@@ -247,7 +250,7 @@ def test_policies_of_functions_have_room_for_the_documented_number_of_own_routes
     assert int(documented) <= room
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction"])
+@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction", "AdminFunction"])
 def test_function_times_out_before_the_gateway(function: str) -> None:
     assert properties(function)["Timeout"] < 30
 
@@ -289,7 +292,7 @@ def worker_urls() -> dict[str, str]:
     return {name: value["Ref"] for name, value in variables.items() if name.endswith("QUEUE_URL")}
 
 
-@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction", "SweeperFunction"])
+@pytest.mark.parametrize("function", ["SubmitFunction", "StatusFunction", "DialectsFunction", "AdminFunction", "SweeperFunction"])
 def test_all_functions_receive_the_same_queues(function: str) -> None:
     assert (
         worker_urls().items()
@@ -951,8 +954,23 @@ CLASSES = {
         ("push/watchers", "WatcherPushes"),
     ],
     "SocketFunction": [("push/subscriptions", "Subscriptions")],
+    "AdminFunction": [
+        ("service/administration", "Administration"),
+        ("service/commands", "Commands"),
+        ("service/sender", "Sender"),
+        ("service/queries", "Queries"),
+        ("service/contents", "Contents"),
+        ("service/event_feed", "EventFeed"),
+        ("limits/locks", "Locks"),
+    ],
 }
 """The classes that a function runs, over the adapters."""
+
+METHODS_RUN = {
+    ("AdminFunction", "Commands"): {"cancel", "retry", "delete", "_remove", "_uploads_of"},
+    ("AdminFunction", "Contents"): {"input", "_job"},
+}
+"""The methods of a class that a function runs, if not all."""
 
 ADAPTERS = {
     "_store": ("aws/dynamodb_jobs", "DynamoStore"),
@@ -964,6 +982,8 @@ ADAPTERS = {
     "_tickets": ("aws/dynamodb_tickets", "DynamoTickets"),
     "_watchers": ("aws/dynamodb_watchers", "DynamoWatchers"),
     "_connections": ("aws/websocket", "WebSocketConnections"),
+    "_indexes": ("aws/dynamodb_indexes", "DynamoIndexes"),
+    "_audit": ("aws/dynamodb_audit", "DynamoAuditLog"),
 }
 
 RESOURCES = {
@@ -1003,6 +1023,19 @@ RESOURCES = {
         "s3:GetObjectTagging": "Bucket/inputs/*/uploads/*",
         "s3:AbortMultipartUpload": "Bucket/results/*",
         "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
+    },
+    "AdminFunction": {
+        "dynamodb:GetItem": "Table",
+        "dynamodb:BatchGetItem": "Table",
+        "dynamodb:UpdateItem": "Table",
+        "dynamodb:DeleteItem": "Table",
+        "dynamodb:PutItem": "Table",
+        "dynamodb:Query": "Table/index/byOwner Table/index/due Table/index/waiting Table/index/byGroup",
+        "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
+        "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
+        "s3:GetObjectTagging": "Bucket/inputs/*/uploads/*",
+        "s3:ListBucket": "Bucket",
     },
     "WorkerFunction": {
         "dynamodb:GetItem": "Table",
@@ -1068,13 +1101,20 @@ def client_calls(module: str, class_name: str, method: str) -> set[str]:
     return calls
 
 
+def nodes_of(function: str, place: tuple[str, str]) -> list[ast.AST]:
+    """Return the parts of the class that the function runs."""
+    found, methods = class_of(*place), METHODS_RUN.get((function, place[1]))
+    return [found] if methods is None else [node for node in found.body if getattr(node, "name", None) in methods]
+
+
 def actions_in_code(function: str) -> set[str]:
     """Return the actions that a function's code needs."""
     return {
         ACTIONS[call]
         for place in CLASSES[function]
         for adapter, (module, class_name) in ADAPTERS.items()
-        for method in attributes_of(class_of(*place), f"self.{adapter}")
+        for node in nodes_of(function, place)
+        for method in attributes_of(node, f"self.{adapter}")
         for call in client_calls(module, class_name, method)
     }
 
@@ -1172,6 +1212,7 @@ KEYS = {
     "watchers": dynamodb_watchers._topic_key(Topic("alice").text)["pk"]["S"],
     "filter": dynamodb_watchers._FILTER_KEY["pk"]["S"],
     "events": events_key(new_job(), 0)["pk"]["S"],
+    "audit": audit_key("0")["pk"]["S"],
 }
 """A key of each kind of item in the table."""
 
@@ -1189,6 +1230,13 @@ ITEMS = {
         "UpdateItem": {"job", "lock", "rate"},
         "DeleteItem": {"job"},
         "BatchGetItem": {"job"},
+    },
+    "AdminFunction": {
+        "GetItem": {"job", "lock", "events"},
+        "BatchGetItem": {"job", "audit"},
+        "UpdateItem": {"job", "lock"},
+        "DeleteItem": {"job"},
+        "PutItem": {"audit"},
     },
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
@@ -1228,7 +1276,7 @@ def test_event_log_is_on_by_default_and_its_values_are_text() -> None:
     assert template()["Parameters"]["EventLog"]["Default"] == "ON"
     assert template()["Parameters"]["EventLog"]["AllowedValues"] == ["ON", "OFF"]
     assert template()["Conditions"]["WithEventLog"] == {"Fn::Equals": [ref("EventLog"), "ON"]}
-    for function in ("StatusFunction", "StreamFunction"):
+    for function in ("StatusFunction", "AdminFunction", "StreamFunction"):
         assert properties(function)["Environment"]["Variables"]["EVENT_LOG"] == ref("EventLog")
 
 
@@ -1453,7 +1501,8 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarms_exist_only_with_a_recipient(name: str) -> None:
-    assert resource(name)["Condition"] == ("WithDialectsAlarm" if name == "DialectsErrorsAlarm" else "WithAlarms")
+    conditions = {"DialectsErrorsAlarm": "WithDialectsAlarm", "AdminErrorsAlarm": "WithAdminAlarm"}
+    assert resource(name)["Condition"] == conditions.get(name, "WithAlarms")
     assert properties(name)["AlarmActions"] == [ref("AlarmTopicArn")]
     assert template()["Conditions"]["WithAlarms"] == {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]}
 

@@ -39,9 +39,15 @@ ENVIRONMENT = {
     "SOCKET_URL": "wss://socket.example/v1",
     "HISTORY_PAUSE_SECONDS": "60",
     "EVENT_LOG": "ON",
+    "ADMIN_GROUP_CLAIM": "roles",
+    "ADMIN_GROUPS": "viewer,payload-viewer,operator,admin",
+    "AUDIT_RETENTION_DAYS": "400",
     "PATH": "/bin",
 }
 EXPECTED = {
+    "admin_group_claim": "roles",
+    "admin_groups": ["viewer", "payload-viewer", "operator", "admin"],
+    "audit_retention": timedelta(days=400),
     "dialects": ["daemon", "acme"],
     "application": "orders",
     "log_level": "WARNING",

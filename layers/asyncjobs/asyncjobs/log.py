@@ -60,6 +60,7 @@ LEVELS = {
     "CHANGE_SKIPPED": logging.ERROR,
     "DURATIONS_DEFERRED": logging.WARNING,
     "PUSH_DROPPED": logging.WARNING,
+    "ADMIN_ACTION": logging.INFO,
 }
 """The events. Failures are errors; retries, deferred calls and lost races are warnings."""
 

@@ -154,6 +154,21 @@ class Settings:
         """The names of the dialects that the deployment answers in."""
         return [name for name in self._read("DIALECTS").split(",") if name]
 
+    @property
+    def admin_group_claim(self) -> str:
+        """The claim of a token that names its groups."""
+        return self._read("ADMIN_GROUP_CLAIM")
+
+    @property
+    def admin_groups(self) -> Sequence[str]:
+        """What the groups of administrators are called, in their order; empty if there are none."""
+        return [name for name in self._read("ADMIN_GROUPS").split(",") if name]
+
+    @property
+    def audit_retention(self) -> timedelta:
+        """How long the records of administrators' actions are kept."""
+        return timedelta(days=int(self._read("AUDIT_RETENTION_DAYS")))
+
     def _read(self, name: str) -> str:
         try:
             return self._environment[name]

@@ -25,7 +25,10 @@ ONCE = {"SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY"}
 OF_A_BODY = {"INVALID_JSON", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE", "UNSUPPORTED_CONTENT_ENCODING"}
 """Codes of requests with a body, which those of GET have not."""
 
-IMPOSSIBLE = {("retryJob", 400, "UNKNOWN_JOB_TYPE"): "unit/service/test_commands.py: no job type is removed here"}
+IMPOSSIBLE = {
+    (operation, 400, "UNKNOWN_JOB_TYPE"): "unit/service/test_commands.py: no job type is removed here"
+    for operation in ("retryJob", "retryAnyJob")
+}
 
 Answer = tuple[str, int, str | None]
 

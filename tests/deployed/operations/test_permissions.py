@@ -79,6 +79,21 @@ ALLOWED = {
         "s3:DeleteObject inputs/",
         "s3:DeleteObject results/",
     },
+    "AdminFunction": {
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "events")),
+        *(f"dynamodb:BatchGetItem {kind}" for kind in ("job", "audit")),
+        *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock")),
+        "dynamodb:DeleteItem job",
+        "dynamodb:PutItem audit",
+        *(f"dynamodb:Query {index}" for index in ("byOwner", "due", "waiting", "byGroup")),
+        *(f"sqs:SendMessage {name}" for name in (*QUEUES, "deliveries")),
+        "s3:GetObject inputs/",
+        "s3:GetObject results/",
+        "s3:DeleteObject inputs/",
+        "s3:DeleteObject results/",
+        "s3:GetObjectTagging uploads/",
+        "s3:ListBucket",
+    },
     "WorkerFunction": {
         *(f"dynamodb:{action} {kind}" for action in ("GetItem", "UpdateItem") for kind in ("job", "lock")),
         *(f"dynamodb:{action} webhooks" for action in ("GetItem", "PutItem")),
@@ -162,6 +177,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "watchers": "V#O#nobody",
         "filter": "F#none",
         "events": "E#nobody#none#0#0",
+        "audit": "A#none",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
@@ -184,6 +200,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "dynamodb:Query byOwner": ("dynamodb", "query", query(outputs, "owner", IndexName="byOwner")),
         "dynamodb:Query live": ("dynamodb", "query", query(outputs, "liveOwner", IndexName="live")),
         "dynamodb:Query due": ("dynamodb", "query", query(outputs, "dueShard", IndexName="due")),
+        "dynamodb:Query byGroup": ("dynamodb", "query", query(outputs, "groupName", IndexName="byGroup")),
         "dynamodb:Query waiting": ("dynamodb", "query", query(outputs, "exclusiveKey", IndexName="waiting")),
         **{
             f"sqs:{action} {priority}": ("sqs", method, {"QueueUrl": physical(queue), **parameters})

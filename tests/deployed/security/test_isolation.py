@@ -10,7 +10,10 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from asyncjobs.codegen.openapi import OPERATIONS
 from asyncjobs.core.job import UUID, AsyncJob, JobKey, job_id_for
+from asyncjobs.http.admin_operation import AdminOperation
+from asyncjobs.http.admin_routes import AdminRoutes
 from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.http.render import job_body
 from tests.deployed.security.world import World
@@ -81,6 +84,20 @@ ONE_IN_DIALECTS = [
     ("tracking", "PATCH", "/api/jobs/{asyncJobId}"),
 ]
 """Requests about one job."""
+ACROSS_OWNERS = {
+    "GET /admin/live-jobs",
+    "GET /admin/jobs",
+    "GET /admin/jobs/{asyncJobId}",
+    "GET /admin/jobs/{asyncJobId}/events",
+    "GET /admin/jobs/{asyncJobId}/input",
+    "GET /admin/jobs/{asyncJobId}/result",
+    "POST /admin/jobs/{asyncJobId}/cancel",
+    "POST /admin/jobs/{asyncJobId}/retry",
+    "DELETE /admin/jobs/{asyncJobId}",
+    "GET /admin/audit",
+}
+"""All operations by which somebody may see or change what is not theirs."""
+RIGHTS_OPERATION = AdminRoutes.get_admin_rights
 OWNERS = st.text("ab|/. #\0", min_size=1, max_size=3)
 KEYS = st.sampled_from(["k", "kk", "a"])
 STEPS = st.lists(
@@ -103,9 +120,9 @@ STEPS = st.lists(
 class TwoWorlds:
     """Two worlds with the same steps of the first user: alone, and together with the second user."""
 
-    def __init__(self, owners: tuple[str, str]) -> None:
+    def __init__(self, owners: tuple[str, str], groups: str | None) -> None:
         self.owners = owners
-        self.together, self.alone = World(), World()
+        self.together, self.alone = World(groups=groups), World(groups=groups)
         self._cursors: dict[str, str] = {}
         self._tokens: dict[tuple[int, str, str], str] = {}
         self._tickets: dict[tuple[int, str], str] = {}
@@ -208,13 +225,24 @@ class TwoWorlds:
 
 
 @settings(max_examples=150)
-@given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS)
-def test_owner_cannot_observe_other_owners(owners: tuple[str, str], steps: list[tuple[Any, ...]]) -> None:
-    worlds = TwoWorlds(owners)
+@given(st.tuples(OWNERS, OWNERS).filter(lambda owners: owners[0] != owners[1]), STEPS, st.sampled_from([None, "[admin]"]))
+def test_owner_cannot_observe_other_owners(
+    owners: tuple[str, str], steps: list[tuple[Any, ...]], groups: str | None
+) -> None:
+    """An administrator, too, observes others only by the operations of administrators."""
+    worlds = TwoWorlds(owners, groups)
     for step in steps:
         worlds.step(step)
     assert worlds.records_of_the_first(worlds.together) == worlds.records_of_the_first(worlds.alone)
     assert worlds.webhooks_of_the_first(worlds.together) == worlds.webhooks_of_the_first(worlds.alone)
+
+
+def test_only_these_operations_cross_owners_and_each_needs_a_right() -> None:
+    across = {operation for operation in OPERATIONS if operation.handler is not None and operation.route in ACROSS_OWNERS}
+    assert {operation.route for operation in across} == ACROSS_OWNERS
+    assert {operation for operation in OPERATIONS if isinstance(operation, AdminOperation)} == across | {RIGHTS_OPERATION}
+    assert all(isinstance(operation, AdminOperation) and operation.right is not None for operation in across)
+    assert not any("/admin/" in operation.route for operation in OPERATIONS if not isinstance(operation, AdminOperation))
 
 
 @settings(max_examples=150)

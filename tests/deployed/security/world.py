@@ -59,6 +59,8 @@ class World:
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     catalog: Catalog = CATALOG
+    groups: str | None = None
+    """The groups in each token."""
 
     def __post_init__(self) -> None:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
@@ -99,7 +101,7 @@ class World:
 
     def call(self, route: str, owner: Any = "alice", **event: Any) -> Answer:
         """Send a request of a user whose token the gateway accepted."""
-        return self.answer(http_event(route, owner, **event))
+        return self.answer(http_event(route, owner, groups=self.groups, **event))
 
     def answer(self, event: Mapping[str, Any]) -> Answer:
         """Handle an event of the gateway."""
@@ -107,7 +109,7 @@ class World:
 
     def in_dialect(self, dialect: str, method: str, path: str, owner: Any = "alice", **event: Any) -> Answer:
         """Send a request to a dialect."""
-        found = http_event(f"{method} /compat/{{dialect}}/{{proxy+}}", owner, **event)
+        found = http_event(f"{method} /compat/{{dialect}}/{{proxy+}}", owner, groups=self.groups, **event)
         found["requestContext"]["http"]["method"] = method
         found["pathParameters"] = {"dialect": dialect, "proxy": path.removeprefix("/")}
         return Answer.of(self._dialects.handle(found))

@@ -9,9 +9,12 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.codegen.openapi import document
+from asyncjobs.core.administration import GROUPS
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.core.placement import MAX_UPLOAD
+from asyncjobs.http.admin_operation import Groups
+from asyncjobs.http.admin_routes import admin_api
 from asyncjobs.http.command_routes import commands_api
 from asyncjobs.http.event_routes import EVENTS, event_handlers
 from asyncjobs.http.query_routes import QUERIES, queries_api
@@ -25,6 +28,8 @@ from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
+from asyncjobs.service.administration import Administration
+from asyncjobs.service.contents import Contents
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
@@ -33,7 +38,17 @@ from asyncjobs.service.webhooks import WebhookCommands
 from asyncjobs.tracking.reports import Reports
 from tests.deployed.openapi.contract import Contract
 from tests.support.factories import NOW, OWNER, job_type, new_job
-from tests.support.fakes import FakeClock, FakeEventLog, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
+from tests.support.fakes import (
+    FakeAuditLog,
+    FakeClock,
+    FakeEventLog,
+    FakeIndexes,
+    FakeObjects,
+    FakeQueue,
+    FakeStore,
+    FakeTickets,
+    FakeWebhooks,
+)
 from tests.support.http_events import JOBS, REPORT, SOCKET_URL, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
 from tests.support.parts import make_commands
 
@@ -96,6 +111,7 @@ class InMemoryApi:
     tickets: FakeTickets = field(default_factory=FakeTickets)
     webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
+    audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
     estimates: dict[str, Durations] = field(default_factory=dict)
@@ -167,6 +183,23 @@ class InMemoryApi:
             ),
         )
 
+        self.indexes = FakeIndexes(self.store)
+        parts: Any = {"store": self.store, "objects": self.objects, "clock": self.clock}
+        self._admin = admin_api(
+            Administration(
+                store=self.store,
+                indexes=self.indexes,
+                commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),
+                audit=self.audit,
+                clock=self.clock,
+            ),
+            queries=Queries(catalog=self.catalog, **parts),
+            contents=Contents(**parts),
+            feed=feed,
+            groups=Groups.named("cognito:groups", GROUPS),
+            clock=self.clock,
+        )
+
     def _own_webhooks(self) -> FakeWebhooks:
         assert self.webhooks is not None
         return self.webhooks
@@ -184,6 +217,8 @@ class InMemoryApi:
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer an event of the gateway."""
+        if "/admin/" in event["routeKey"]:
+            return self._admin.handle(event)
         api = self._queries if event["routeKey"].replace("HEAD ", "GET ") in QUERY_ROUTES else self._commands
         return api.handle(event)
 

@@ -191,8 +191,9 @@ SCHEMAS: Mapping[str, Json] = {
             "asyncJobId": UUID,
             "error": described("Why the job failed.", nullable(ref("JobError"))),
             "jobStatus": described("How the job ended.", ref("Status")),
+            "right": described("The right that an administrator's operation needs.", STRING),
         },
-        optional=("errors", "asyncJobId", "error", "jobStatus"),
+        optional=("errors", "asyncJobId", "error", "jobStatus", "right"),
     ),
     "GatewayError": answer_object("An error of API Gateway itself.", {"message": nullable(STRING)}, optional=("message",)),
 }

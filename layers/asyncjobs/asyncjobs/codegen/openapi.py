@@ -16,6 +16,7 @@ from asyncjobs.codegen.components import HEADERS, PARAMETERS, SCHEMAS
 from asyncjobs.codegen.deliveries import WEBHOOK_SCHEMAS, webhooks
 from asyncjobs.codegen.job_types import fields_name, operation_id, parameters_of, schemas_of
 from asyncjobs.core.exact_json import MAX_DIGITS
+from asyncjobs.http.admin_routes import ADMIN
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
 from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.event_routes import EVENTS
@@ -31,7 +32,7 @@ from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.http.webhook_routes import WEBHOOKS
 from asyncjobs.jobtypes.decorator import JobType
 
-OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *QUERIES, *EVENTS, *TICKET_QUERIES)
+OPERATIONS = (*COMMANDS, *TRACKED, *TICKETS, *WEBHOOKS, *QUERIES, *EVENTS, *TICKET_QUERIES, *ADMIN)
 """The operations that every deployment has."""
 
 VERSION = "1"

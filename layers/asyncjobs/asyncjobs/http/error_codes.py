@@ -124,6 +124,18 @@ ERRORS: Mapping[str, ErrorCode] = {
             WebhooksOff,
         ),
         ErrorCode(
+            403,
+            "ADMIN_RIGHT_MISSING",
+            "Missing right of an administrator",
+            "Have yourself added to a group that has the `right`, and sign in again: a token has the groups of its sign-in.",
+        ),
+        ErrorCode(
+            404,
+            "INPUT_NOT_FOUND",
+            "Input not found",
+            "Look for the input where it came from. The job has none stored: its object was deleted, or the work is done outside.",
+        ),
+        ErrorCode(
             404,
             "JOB_NOT_FOUND",
             "Job not found",

@@ -16,12 +16,12 @@ from asyncjobs.service.queries import JobsQuery
 
 _WAIT = re.compile(r"1?[0-9]|20")
 _SEQ = re.compile(r"[0-9]{1,9}")
-_PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
+PAGE_SIZE = re.compile(r"[1-9][0-9]?|100")
 
 
 def wait_of(query: Query) -> timedelta:
     """Return how long the caller waits for a change of the job."""
-    parameters, problems = _read(query, {"wait"})
+    parameters, problems = known_texts(query, {"wait"})
     seconds = parameters.get("wait", "0")
     problems += _wrong_wait(seconds)
     if problems:
@@ -31,7 +31,7 @@ def wait_of(query: Query) -> timedelta:
 
 def after_and_wait(query: Query) -> tuple[int | None, timedelta | None]:
     """Return the number of the last event that the caller has, and how long it waits for the next one."""
-    parameters, problems = _read(query, {"after", "wait"})
+    parameters, problems = known_texts(query, {"after", "wait"})
     after, seconds = parameters.get("after"), parameters.get("wait")
     if after is not None and not _SEQ.fullmatch(after):
         problems.append(InputProblem("/after", "must be the seq of an event: a whole number"))
@@ -43,14 +43,14 @@ def after_and_wait(query: Query) -> tuple[int | None, timedelta | None]:
 
 def jobs_query(owner: str, query: Query) -> JobsQuery:
     """Return which jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
-    parameters, problems = _read(query, {"status", "jobType", "limit", "cursor"})
+    parameters, problems = known_texts(query, {"status", "jobType", "limit", "cursor"})
     status = parameters.get("status")
     if status is not None and status not in Status.__members__:
         problems.append(InputProblem("/status", f"must be one of {', '.join(Status)}"))
     if parameters.get("jobType") == "":
         problems.append(InputProblem("/jobType", "must be the name of a job type"))
     limit = parameters.get("limit", "20")
-    if not _PAGE_SIZE.fullmatch(limit):
+    if not PAGE_SIZE.fullmatch(limit):
         problems.append(InputProblem("/limit", "must be a whole number from 1 to 100"))
     if problems:
         raise invalid_request(*problems)
@@ -66,7 +66,7 @@ def _wrong_wait(seconds: str) -> list[InputProblem]:
     return [InputProblem("/wait", "must be a whole number of seconds from 0 to 20")]
 
 
-def _read(query: Query, known: set[str]) -> tuple[dict[str, str], list[InputProblem]]:
+def known_texts(query: Query, known: set[str]) -> tuple[dict[str, str], list[InputProblem]]:
     """Return the texts of the known parameters, and a problem for each that is unknown or given twice."""
     texts, problems = dict[str, str](), list[InputProblem]()
     for name, values in query.items():

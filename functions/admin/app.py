@@ -1,0 +1,70 @@
+"""Administration: what administrators see and do of the jobs of all owners."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_audit import DynamoAuditLog
+from asyncjobs.aws.dynamodb_events import DynamoEventLog
+from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
+from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.log_lines import lambda_logger
+from asyncjobs.aws.s3 import S3Objects
+from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.core.clock import utc_now
+from asyncjobs.http.admin_operation import Groups
+from asyncjobs.http.admin_routes import admin_api
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.limits.locks import Locks
+from asyncjobs.service.administration import Administration
+from asyncjobs.service.commands import Commands
+from asyncjobs.service.contents import Contents
+from asyncjobs.service.event_feed import EventFeed
+from asyncjobs.service.long_poll import LongPoll
+from asyncjobs.service.queries import Queries
+from asyncjobs.settings import Settings
+from asyncjobs.tracking.worker_token import WorkerToken
+
+settings = Settings()
+logger = lambda_logger(settings.application, settings.log_level)
+table_name, dynamodb = settings.table_name, clients.dynamodb()
+store, queue = DynamoStore(table_name, dynamodb), SqsQueue(settings.queue_urls)
+objects, catalog = S3Objects(settings.bucket_name), Catalog.read()
+locks = Locks(store=store, queue=queue, clock=utc_now)
+# Administrators are few, but their requests must not wait: they would hold executions that users need.
+queries = Queries(
+    store=store, objects=objects, catalog=catalog, clock=utc_now, long_poll=LongPoll(utc_now, longest=timedelta(0))
+)
+commands = Commands(
+    store=store,
+    queue=queue,
+    objects=objects,
+    catalog=catalog,
+    clock=utc_now,
+    max_retention=timedelta(0),  # nothing is submitted here
+    locks=lambda: locks,
+    new_worker_token=WorkerToken.new,
+)
+api = admin_api(
+    Administration(
+        store=store,
+        indexes=DynamoIndexes(table_name, dynamodb),
+        commands=commands,
+        audit=DynamoAuditLog(table_name, dynamodb, kept=settings.audit_retention),
+        clock=utc_now,
+    ),
+    queries=queries,
+    contents=Contents(store=store, objects=objects, clock=utc_now),
+    feed=EventFeed(queries, DynamoEventLog(table_name, dynamodb) if settings.has_event_log else None),
+    groups=Groups.named(settings.admin_group_claim, settings.admin_groups),
+    clock=utc_now,
+)
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer an HTTP API event."""
+    logger.set_correlation_id(event["requestContext"]["requestId"])
+    return api.handle(event)

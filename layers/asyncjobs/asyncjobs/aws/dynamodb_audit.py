@@ -1,0 +1,99 @@
+"""The audit log in the jobs' table: one item for each action of an administrator, listed by the index of groups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from asyncjobs.aws import clients
+from asyncjobs.aws.items import Item, seconds_value
+from asyncjobs.core.administration import AuditPosition, AuditRecord
+from asyncjobs.core.clock import from_rfc3339, rfc3339, to_whole_seconds
+from asyncjobs.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_GROUP = {"S": "A"}
+"""The group of all audit records. No job's group has this name."""
+_BATCH = 100
+_TRIES = 4
+
+
+class DynamoAuditLog:
+    """An `AuditLog` in the jobs' table, under `A#`. The table's TTL removes a record after `kept`."""
+
+    def __init__(self, table_name: str, client: DynamoDBClient | None = None, *, kept: timedelta) -> None:
+        self._table_name = table_name
+        self._client = client or clients.dynamodb()
+        self._kept = kept
+
+    def add(self, record: AuditRecord) -> None:
+        fields = {name: value for name, value in asdict(record).items() if name not in {"audit_id", "at"}}
+        with clients.translated("The table"):
+            self._client.put_item(
+                TableName=self._table_name,
+                Item={
+                    **_key(record.audit_id),
+                    "groupName": _GROUP,
+                    "groupKey": {"S": f"{rfc3339(record.at)}#{record.audit_id}"},
+                    "record": {"S": json.dumps({name: value for name, value in fields.items() if value is not None})},
+                    "recordExpiresAt": seconds_value(to_whole_seconds(record.at + self._kept)),
+                },
+            )
+
+    def newest(
+        self, *, limit: int, after: AuditPosition | None = None
+    ) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+        """See `AuditLog`. The index has only keys; the records are read by these keys."""
+        start: dict[str, Any] = {}
+        if after is not None:
+            place = {"groupName": _GROUP, "groupKey": {"S": f"{rfc3339(after.at)}#{after.audit_id}"}}
+            start = {"ExclusiveStartKey": {**_key(after.audit_id), **place}}
+        with clients.translated("The table"):
+            page = self._client.query(
+                TableName=self._table_name,
+                IndexName="byGroup",
+                KeyConditionExpression="groupName = :group",
+                ExpressionAttributeValues={":group": _GROUP},
+                ScanIndexForward=False,
+                Limit=limit,
+                **start,
+            )
+            items = self._items([entry["pk"]["S"] for entry in page["Items"]])
+        places = [_place(entry) for entry in page["Items"]]
+        records = [_record(place, items[name]) for place in places if (name := f"A#{place.audit_id}") in items]
+        return records, places[-1] if "LastEvaluatedKey" in page else None
+
+    def _items(self, names: Sequence[str]) -> dict[str, Item]:
+        found: dict[str, Item] = {}
+        for start in range(0, len(names), _BATCH):
+            wanted: Any = {self._table_name: {"Keys": [{"pk": {"S": name}} for name in names[start : start + _BATCH]]}}
+            for _ in range(_TRIES):
+                answer = self._client.batch_get_item(RequestItems=wanted)
+                found |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
+                wanted = answer["UnprocessedKeys"]
+                if not wanted:
+                    break
+            else:
+                raise Unavailable("The table is throttled.")
+        return found
+
+
+def _key(audit_id: str) -> dict[str, Any]:
+    return {"pk": {"S": f"A#{audit_id}"}}
+
+
+def _place(entry: Any) -> AuditPosition:
+    at, _, audit_id = entry["groupKey"]["S"].partition("#")
+    return AuditPosition(from_rfc3339(at), audit_id)
+
+
+def _record(place: AuditPosition, item: Item) -> AuditRecord:
+    """Read what `add` wrote. A later release may have written further fields."""
+    fields = json.loads(item["record"]["S"])
+    known = {name: value for name, value in fields.items() if name in AuditRecord.__dataclass_fields__}
+    return AuditRecord(**{**known, "audit_id": place.audit_id, "at": place.at})

@@ -1,0 +1,202 @@
+"""What administrators do with the jobs of all owners. Each action is recorded before it is done.
+
+No index serves every question, so a page of a list costs some reads, and no more, however many jobs there are.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from asyncjobs.core.administration import AuditLog, AuditPosition, AuditRecord, JobIndexes
+from asyncjobs.core.clock import Clock
+from asyncjobs.core.errors import JobNotFound
+from asyncjobs.core.job import AsyncJob, DuePart, JobKey, Priority, Status, due_shard, due_shards, present_job
+from asyncjobs.core.ports import DueEntry, Store
+from asyncjobs.log import log_event
+from asyncjobs.service.commands import Commands
+
+_OF_A_SHARD = 10
+"""Entries that a page reads of each partition of the index of live jobs, which has 24."""
+_MOST_JOBS = 100
+"""Jobs that a page reads: one call."""
+_MOST_SEARCHED = 100
+"""Entries of a partition in which a job is searched whose owner is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The administrator who acts, and the request by which."""
+
+    subject: str
+    request_id: str
+
+
+class LivePosition(NamedTuple):
+    """A place in the list of live jobs: after this job."""
+
+    due_at: datetime
+    async_job_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveQuery:
+    """Which live jobs to list."""
+
+    priority: Priority | None = None
+    job_type: str | None = None
+    status: Status | None = None
+    limit: int = 20
+    after: LivePosition | None = None
+
+    def matches(self, job: AsyncJob) -> bool:
+        """Return whether the job belongs to the list."""
+        wanted = ((self.priority, job.priority), (self.job_type, job.job_type), (self.status, job.status))
+        return not job.is_finished and all(value in (None, found) for value, found in wanted)
+
+
+class LivePage(NamedTuple):
+    """A part of the list, and where the next one begins; None at the end."""
+
+    jobs: Sequence[AsyncJob]
+    next: LivePosition | None
+
+
+class Administration:
+    """Everything that only administrators do. The caller has checked their rights."""
+
+    def __init__(
+        self, *, store: Store, indexes: JobIndexes, commands: Commands, audit: AuditLog, clock: Clock
+    ) -> None:
+        self._store = store
+        self._indexes = indexes
+        self._commands = commands
+        self._audit = audit
+        self._clock = clock
+
+    # ── Read ───────────────────────────────────────────────────────────────────────────────────────
+
+    def live(self, query: LiveQuery) -> LivePage:
+        """Return unfinished jobs in the order of their due times: those that are overdue, or silent, come first.
+
+        A page reads a few entries of each partition, and the jobs of those up to which all partitions were read. So it may be
+        short, even empty, with more behind it. Raises `Unavailable`.
+        """
+        entries, is_end = self._first_due(query.after)
+        is_end = is_end and len(entries) <= _MOST_JOBS
+        entries = entries[:_MOST_JOBS]
+        jobs = self._store.get_all([entry.key for entry in entries if entry.key is not None])
+        found: list[AsyncJob] = []
+        for number, entry in enumerate(entries):
+            job = None if entry.key is None else jobs.get(entry.key)
+            if isinstance(job, AsyncJob) and query.matches(job):
+                found.append(job)
+            if len(found) == query.limit and not (is_end and number == len(entries) - 1):
+                return LivePage(found, _position(entry))
+        return LivePage(found, None if is_end else _position(entries[-1]))
+
+    def job(self, key: JobKey) -> AsyncJob:
+        """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
+        return present_job(self._store.get(key), self._clock())
+
+    def find_live(self, async_job_id: str) -> AsyncJob:
+        """Return an unfinished job whose owner is not known.
+
+        The owner is a part of a job's key. But the id says in which partitions of the due index an unfinished job can be, and
+        the first hundred entries of each are searched. Raises `JobNotFound`, `Unavailable`.
+        """
+        for part in DuePart:
+            entries = self._indexes.live(due_shard(async_job_id, part), page=_MOST_SEARCHED)
+            for entry in islice(entries, _MOST_SEARCHED):
+                if entry.key is not None and entry.key.async_job_id == async_job_id:
+                    return self.job(entry.key)
+        raise JobNotFound
+
+    def audit(self, *, limit: int, after: AuditPosition | None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+        """Return what administrators did, newest first, and the next position. Raises `Unavailable`."""
+        return self._audit.newest(limit=limit, after=after)
+
+    # ── Act ────────────────────────────────────────────────────────────────────────────────────────
+
+    def cancel(self, actor: Actor, key: JobKey) -> AsyncJob:
+        """End the job now. Raises as `Commands.cancel`."""
+        self._note_job(actor, "job.cancel", key)
+        return self._commands.cancel(key.owner, key.async_job_id)
+
+    def retry(self, actor: Actor, key: JobKey) -> AsyncJob:
+        """Start the job again. Its owner's limits do not count. Raises as `Commands.retry`.
+
+        The new token of a tracked job's worker is for its owner alone, who can issue another one.
+        """
+        self._note_job(actor, "job.retry", key)
+        return self._commands.retry(key.owner, key.async_job_id)[0]
+
+    def delete(self, actor: Actor, key: JobKey) -> None:
+        """Delete the finished job. Raises as `Commands.delete`."""
+        self._note_job(actor, "job.delete", key)
+        self._commands.delete(key.owner, key.async_job_id)
+
+    def note_reading(self, actor: Actor, action: str, key: JobKey) -> None:
+        """Record that somebody reads a payload. Raises `JobNotFound`, `Unavailable`."""
+        self._note_job(actor, action, key)
+
+    def _note_job(self, actor: Actor, action: str, key: JobKey) -> None:
+        job = self.job(key)
+        self._note(actor, action, owner=job.owner, async_job_id=job.async_job_id, job_type=job.job_type)
+
+    def _note(self, actor: Actor, action: str, **about: Any) -> None:
+        """Record an action before it is done: one that cannot be recorded is not done."""
+        record = AuditRecord(
+            audit_id=str(uuid.uuid4()),
+            at=self._clock(),
+            actor=actor.subject,
+            action=action,
+            request_id=actor.request_id,
+            **about,
+        )
+        self._audit.add(record)
+        log_event("ADMIN_ACTION", action=action, **_logged(record))
+
+    def _first_due(self, after: LivePosition | None) -> tuple[list[DueEntry], bool]:
+        """Return the next entries of all partitions together, and whether they are the last ones.
+
+        Of a partition with more entries than were read, nothing is known beyond the last one: there the page ends.
+        """
+        found: list[DueEntry] = []
+        horizon: tuple[datetime, str] | None = None
+        for part in DuePart:
+            for shard in due_shards(part):
+                own = list(islice(self._unseen(shard, after), _OF_A_SHARD + 1))
+                if len(own) > _OF_A_SHARD:
+                    own.pop()
+                    last = _place(own[-1])
+                    horizon = last if horizon is None else min(horizon, last)
+                found += own
+        ordered = sorted(found, key=_place)
+        if horizon is None:
+            return ordered, True
+        return [entry for entry in ordered if _place(entry) <= horizon], False
+
+    def _unseen(self, shard: str, after: LivePosition | None) -> Iterator[DueEntry]:
+        since = None if after is None else after.due_at
+        for entry in self._indexes.live(shard, since=since, page=_OF_A_SHARD + 1):
+            if after is None or _place(entry) > (after.due_at, after.async_job_id):
+                yield entry
+
+
+def _place(entry: DueEntry) -> tuple[datetime, str]:
+    return entry.due_at, "" if entry.key is None else entry.key.async_job_id
+
+
+def _position(entry: DueEntry) -> LivePosition:
+    return LivePosition(*_place(entry))
+
+
+def _logged(record: AuditRecord) -> Mapping[str, Any]:
+    """Return what the log says: no owner's name, as on every other line."""
+    found = {"auditId": record.audit_id, "asyncJobId": record.async_job_id, "jobType": record.job_type, "count": record.count}
+    return {name: value for name, value in found.items() if value is not None}

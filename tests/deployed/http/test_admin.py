@@ -1,0 +1,204 @@
+"""Administrators, through the gateway: what each group may see and do, and what is recorded of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from asyncjobs.core.administration import GROUPS
+from asyncjobs.http.admin_operation import AdminOperation
+from asyncjobs.http.admin_routes import ADMIN
+from local import users
+from local.stack import LocalStack, Outputs
+from tests.support.deployed import UNKNOWN, Api, Caller, Job
+
+AdminOf = Callable[[str], Caller]
+
+
+@pytest.fixture(scope="module")
+def admin_of(api: Api, stack: LocalStack, outputs: Outputs) -> AdminOf:
+    """Return a function that signs in a user who is in the group."""
+    found: dict[str, Caller] = {}
+
+    def sign_in(group: str) -> Caller:
+        if group not in found:
+            name = f"in-{group}"
+            users.token(outputs, stack.session, name)
+            pool: Any = stack.session.client("cognito-idp", endpoint_url=stack.endpoint_url)
+            pool.admin_add_user_to_group(UserPoolId=outputs.user_pool_id, Username=name, GroupName=group)
+            token = users.token(outputs, stack.session, name)
+            found[group] = Caller(api.client_with_token(token), users.subject(token))
+        return found[group]
+
+    return sign_in
+
+
+@pytest.fixture(scope="module")
+def admin(admin_of: AdminOf) -> Caller:
+    return admin_of("admin")
+
+
+@pytest.fixture(scope="module")
+def operator(admin_of: AdminOf) -> Caller:
+    return admin_of("operator")
+
+
+def path_of(operation: AdminOperation, async_job_id: str = UNKNOWN) -> tuple[str, str]:
+    method, path = operation.route.split()
+    return method, path.replace("{asyncJobId}", async_job_id)
+
+
+def of(job: Job, part: str = "") -> str:
+    return f"/admin/jobs/{job['asyncJobId']}{part}"
+
+
+@pytest.mark.parametrize("operation", ADMIN, ids=lambda operation: operation.route)
+def test_request_without_a_token_is_401(api: Api, operation: AdminOperation) -> None:
+    assert api.client().request(*path_of(operation)).status_code == httpx.codes.UNAUTHORIZED
+
+
+@pytest.mark.parametrize("operation", ADMIN, ids=lambda operation: operation.route)
+def test_operation_needs_its_right(alice: Caller, admin_of: AdminOf, operation: AdminOperation) -> None:
+    callers: dict[str | None, Caller] = {None: alice, **{group: admin_of(group) for group in GROUPS}}
+    for group, caller in callers.items():
+        answer = caller.http.request(*path_of(operation), params={"owner": alice.owner})
+        is_open = operation.right is None or (group is not None and operation.right in GROUPS[group])
+        assert (answer.status_code == httpx.codes.FORBIDDEN) is not is_open, (group, answer.text)
+        if not is_open:
+            assert (answer.json()["code"], answer.json()["right"]) == ("ADMIN_RIGHT_MISSING", operation.right)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_rights_are_those_of_the_group(admin_of: AdminOf, group: str) -> None:
+    assert admin_of(group).get("/admin/rights").json() == {"groups": [group], "rights": sorted(GROUPS[group])}
+
+
+@pytest.mark.parametrize("operation", [each for each in ADMIN if each.is_json], ids=lambda operation: operation.route)
+def test_answer_in_another_format_is_406(admin: Caller, operation: AdminOperation) -> None:
+    answer = admin.http.request(*path_of(operation), headers={"accept": "text/html"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
+
+
+@pytest.mark.parametrize("operation", [each for each in ADMIN if each.right], ids=lambda operation: operation.route)
+def test_unknown_parameter_is_400(admin: Caller, operation: AdminOperation) -> None:
+    answer = admin.http.request(*path_of(operation), params={"owner": "nobody", "force": "1"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("operation", [each for each in ADMIN if each.path_parameters], ids=lambda operation: operation.route)
+def test_unknown_job_is_404(admin: Caller, operation: AdminOperation) -> None:
+    answer = admin.http.request(*path_of(operation), params={"owner": "nobody"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", ["/admin/live-jobs", "/admin/jobs", "/admin/audit"])
+def test_cursor_of_no_list_is_400(admin: Caller, path: str) -> None:
+    params = {"cursor": "none", **({"owner": "nobody"} if path == "/admin/jobs" else {})}
+    answer = admin.get(path, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")
+
+
+def test_live_job_of_another_is_listed_and_found_by_its_id(admin: Caller, alice: Caller, waiting: Job) -> None:
+    found, cursor = list[str](), {}
+    while True:
+        page = admin.get("/admin/live-jobs", params={"status": "PENDING", "limit": "100", **cursor}).json()
+        found += [job["asyncJobId"] for job in page["jobs"]]
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    assert waiting["asyncJobId"] in found
+    assert len(found) == len(set(found))
+    job = admin.get(of(waiting)).json()
+    assert (job["owner"], job["status"]) == (alice.owner, "PENDING")
+
+
+def test_jobs_of_an_owner_are_listed(admin: Caller, alice: Caller, failed: Job) -> None:
+    page = admin.get("/admin/jobs", params={"owner": alice.owner, "status": "FAILED", "limit": "100"}).json()
+    assert failed["asyncJobId"] in [job["asyncJobId"] for job in page["jobs"]]
+
+
+def test_payloads_are_for_those_who_may_read_them(operator: Caller, admin: Caller, alice: Caller, completed: Job) -> None:
+    query = {"owner": alice.owner}
+    hidden, shown = (caller.get(of(completed), params=query).json() for caller in (operator, admin))
+    assert (hidden["payloadsHidden"], hidden["result"], hidden["metadata"]) == (True, None, None)
+    assert (shown["payloadsHidden"], shown["result"], shown["metadata"]) == (False, completed["result"], {"order": 7})
+    assert admin.get(of(completed, "/input"), params=query).json() == {"input": {}}
+    result = admin.get(of(completed, "/result"), params=query)
+    assert (result.status_code, result.json()) == (httpx.codes.OK, completed["result"])
+
+
+def test_large_result_is_fetched_from_its_link(admin: Caller, alice: Caller, large: Job) -> None:
+    answer = admin.get(of(large, "/result"), params={"owner": alice.owner})
+    assert answer.status_code == httpx.codes.SEE_OTHER
+    assert httpx.get(answer.headers["location"], trust_env=False).status_code == httpx.codes.OK
+
+
+def test_tracked_job_has_no_input(admin: Caller, alice: Caller, tracked: Job) -> None:
+    answer = admin.get(of(tracked, "/input"), params={"owner": alice.owner})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "INPUT_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("state", "code"), [("waiting", "JOB_NOT_COMPLETED"), ("failed", "JOB_FAILED"), ("cancelled", "JOB_CANCELLED")]
+)
+def test_job_without_a_result_is_409(
+    request: pytest.FixtureRequest, admin: Caller, alice: Caller, state: str, code: str
+) -> None:
+    answer = admin.get(of(request.getfixturevalue(state), "/result"), params={"owner": alice.owner})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, code)
+
+
+def test_small_result_is_json_only(admin: Caller, alice: Caller, completed: Job) -> None:
+    answer = admin.get(of(completed, "/result"), params={"owner": alice.owner}, headers={"accept": "application/pdf"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
+
+
+def test_events_of_a_job_end_with_its_end(admin: Caller, alice: Caller, failed: Job) -> None:
+    page = admin.get(of(failed, "/events"), params={"owner": alice.owner}).json()
+    assert (page["events"][-1]["status"], page["more"]) == ("FAILED", False)
+
+
+@pytest.mark.parametrize(
+    ("state", "method", "part", "code"),
+    [
+        ("failed", "POST", "/cancel", "JOB_ALREADY_FINISHED"),
+        ("waiting", "POST", "/retry", "JOB_NOT_RETRYABLE"),
+        ("waiting", "DELETE", "", "JOB_NOT_FINISHED"),
+    ],
+)
+def test_action_that_the_state_does_not_allow_is_409(
+    request: pytest.FixtureRequest, operator: Caller, alice: Caller, state: str, method: str, part: str, code: str
+) -> None:
+    answer = operator.http.request(method, of(request.getfixturevalue(state), part), params={"owner": alice.owner})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.CONFLICT, code)
+
+
+def test_operator_cancels_retries_and_deletes_and_each_is_recorded(
+    operator: Caller, admin: Caller, alice: Caller, later: Callable[..., Job]
+) -> None:
+    job, query = later(), {"owner": alice.owner}
+    assert operator.post(of(job, "/cancel"), params=query).json()["status"] == "CANCELLED"
+    assert alice.job(job)["status"] == "CANCELLED"
+    retried = operator.post(of(job, "/retry"), params=query)
+    assert (retried.status_code, retried.json()["status"]) == (httpx.codes.ACCEPTED, "PENDING")
+    assert alice.wait_for(job)["status"] == "COMPLETED"
+    assert operator.delete(of(job), params=query).status_code == httpx.codes.NO_CONTENT
+    assert alice.get(f"/jobs/{job['asyncJobId']}").status_code == httpx.codes.NOT_FOUND
+    records = admin.get("/admin/audit").json()["records"]
+    about = [each for each in records if each["asyncJobId"] == job["asyncJobId"]]
+    assert [each["action"] for each in about] == ["job.delete", "job.retry", "job.cancel"]
+    assert {(each["actor"], each["owner"], each["jobType"]) for each in about} == {
+        (operator.owner, alice.owner, "sample.returns")
+    }
+
+
+def test_audit_log_is_exported_as_a_table(admin: Caller, alice: Caller, completed: Job) -> None:
+    admin.get(of(completed, "/input"), params={"owner": alice.owner})
+    answer = admin.get("/admin/audit", params={"limit": "1"}, headers={"accept": "text/csv"})
+    (row,) = csv.DictReader(answer.text.splitlines())
+    assert (answer.headers["content-type"], row["actor"]) == ("text/csv", admin.owner)
+    assert answer.headers["next-cursor"]

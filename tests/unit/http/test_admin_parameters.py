@@ -1,0 +1,83 @@
+"""The parameters and the cursors of administrators' lists."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from asyncjobs.core.administration import AuditPosition
+from asyncjobs.core.errors import InvalidCursor
+from asyncjobs.core.job import Priority, Status
+from asyncjobs.http.admin_parameters import audit_cursor, audit_query, live_cursor, live_query, no_parameters
+from asyncjobs.http.problems import Problem
+from asyncjobs.service.administration import LivePosition, LiveQuery
+from tests.support.factories import JOB_ID, NOW
+
+PLACE = LivePosition(NOW + timedelta(milliseconds=7), JOB_ID)
+
+
+def test_live_jobs_are_filtered_by_priority_type_and_status() -> None:
+    query = {"priority": ["high"], "jobType": ["a.b"], "status": ["PENDING"], "limit": ["7"]}
+    assert live_query(query) == LiveQuery(priority=Priority.HIGH, job_type="a.b", status=Status.PENDING, limit=7)
+    assert live_query({}) == LiveQuery()
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"priority": ["urgent"]}, "/priority"),
+        ({"status": ["FAILED"]}, "/status"),
+        ({"jobType": [""]}, "/jobType"),
+        ({"limit": ["101"]}, "/limit"),
+        ({"limit": ["0"]}, "/limit"),
+        ({"priority": ["high", "low"]}, "/priority"),
+        ({"since": ["1"]}, "/since"),
+    ],
+)
+def test_invalid_parameter_is_400_with_its_name(query: dict[str, list[str]], pointer: str) -> None:
+    with pytest.raises(Problem) as caught:
+        live_query(query)
+    assert [error["pointer"] for error in caught.value.extensions["errors"]] == [pointer]
+
+
+def test_cursor_leads_to_its_place_in_the_same_list() -> None:
+    wanted = LiveQuery(priority=Priority.LOW, limit=3)
+    cursor = live_cursor(wanted, PLACE)
+    found = live_query({"priority": ["low"], "limit": ["9"], "cursor": [cursor]})
+    assert (found.after, found.limit) == (PLACE, 9)
+
+
+def test_cursor_of_another_list_is_invalid() -> None:
+    cursor = live_cursor(LiveQuery(), PLACE)
+    for query in ({"priority": ["low"]}, {"jobType": ["a"]}, {"status": ["PENDING"]}):
+        with pytest.raises(InvalidCursor):
+            live_query({**query, "cursor": [cursor]})
+    with pytest.raises(InvalidCursor):
+        audit_query({"cursor": [cursor]})
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "é", "bnVsbA", "W10"])
+def test_damaged_cursor_is_invalid(cursor: str) -> None:
+    with pytest.raises(InvalidCursor):
+        live_query({"cursor": [cursor]})
+    with pytest.raises(InvalidCursor):
+        audit_query({"cursor": [cursor]})
+
+
+def test_audit_log_has_a_limit_and_a_cursor() -> None:
+    place = AuditPosition(NOW, "a1")
+    assert audit_query({}) == (100, None)
+    assert audit_query({"limit": ["5"], "cursor": [audit_cursor(place)]}) == (5, place)
+
+
+@pytest.mark.parametrize("query", [{"limit": ["x"]}, {"actor": ["a"]}])
+def test_invalid_parameter_of_the_audit_log_is_400(query: dict[str, list[str]]) -> None:
+    with pytest.raises(Problem):
+        audit_query(query)
+
+
+def test_parameter_of_an_operation_without_any_is_400() -> None:
+    no_parameters({})
+    with pytest.raises(Problem):
+        no_parameters({"wait": ["5"]})

@@ -1,0 +1,291 @@
+"""The answers of administrators' operations, for real HTTP API events."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+
+from asyncjobs.core.job import AsyncJob, Result
+from asyncjobs.core.records import replace
+from asyncjobs.core.placement import result_location
+from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
+from tests.support.http_events import (
+    ADMIN_RIGHTS,
+    ANY_EVENTS,
+    ANY_INPUT,
+    ANY_JOB,
+    ANY_RESULT,
+    AUDIT,
+    CANCEL_ANY,
+    DELETE_ANY,
+    JOB,
+    LIVE_JOBS,
+    OWNER_JOBS,
+    RETRY_ANY,
+    WORKER_TOKEN,
+    Answer,
+)
+from tests.unit.http.in_memory_api import FAILURE, InMemoryApi, listed
+
+FAILED = replace(running_job(job_type="api.reads").failed(now=NOW, error=FAILURE), metadata='{"order":7}')
+DONE = replace(running_job().completed(now=NOW, result=Result(text='{"secret":1}')), metadata='{"order":7}')
+PAYLOADS = ("result", "resultLocation", "metadata")
+
+
+def ask(api: InMemoryApi, route: str, *, groups: str = "[admin]", job_owner: str | None = OWNER, **event: Any) -> Answer:
+    query = {**({} if job_owner is None else {"owner": job_owner}), **event.pop("query", {})}
+    about = {"async_job_id": JOB_ID} if "{asyncJobId}" in route else {}
+    return api.call(route, owner="ops", groups=groups, query=query, **about, **event)
+
+
+# ── Rights ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (None, {"groups": [], "rights": []}),
+        ("[operator]", {"groups": ["operator"], "rights": ["audit", "operate", "view"]}),
+        ("[admin]", {"groups": ["admin"], "rights": ["audit", "operate", "payloads", "view"]}),
+    ],
+)
+def test_everybody_may_ask_for_their_rights(api: InMemoryApi, groups: str | None, expected: Any) -> None:
+    answer = api.call(ADMIN_RIGHTS, owner="ops", groups=groups)
+    assert (answer.status, answer.body) == (200, expected)
+
+
+# ── Lists ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_live_jobs_of_all_owners_are_listed_and_name_their_owners(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(), new_tracked_job(owner="bob"), replace(FAILED, owner="carol"))
+    answer = ask(api, LIVE_JOBS, job_owner=None)
+    assert (answer.status, answer.body["nextCursor"]) == (200, None)
+    assert sorted(job["owner"] for job in answer.body["jobs"]) == ["alice", "bob"]
+
+
+def test_live_jobs_are_walked_by_their_cursor(api: InMemoryApi) -> None:
+    api.add_jobs(*(listed(number) for number in range(45)))
+    found, query = list[str](), dict[str, str]()
+    while True:
+        page = ask(api, LIVE_JOBS, job_owner=None, query={"limit": "20", **query}).body
+        found += [job["asyncJobId"] for job in page["jobs"]]
+        if page["nextCursor"] is None:
+            break
+        query = {"cursor": page["nextCursor"]}
+    assert sorted(found) == sorted(job.async_job_id for job in api.store.jobs.values())
+
+
+def test_list_of_an_owner_has_that_owners_jobs_only(api: InMemoryApi) -> None:
+    api.add_jobs(DONE, replace(DONE, owner="bob"))
+    answer = ask(api, OWNER_JOBS, job_owner="bob")
+    assert [job["owner"] for job in answer.body["jobs"]] == ["bob"]
+    assert ask(api, OWNER_JOBS, job_owner=None).pointers == ["/owner"]
+
+
+def test_cursor_of_one_owner_is_invalid_for_another(api: InMemoryApi) -> None:
+    api.add_jobs(*(listed(number) for number in range(3)))
+    cursor = ask(api, OWNER_JOBS, query={"limit": "1"}).body["nextCursor"]
+    assert ask(api, OWNER_JOBS, query={"limit": "1", "cursor": cursor}).status == 200
+    assert ask(api, OWNER_JOBS, job_owner="bob", query={"limit": "1", "cursor": cursor}).code == "INVALID_CURSOR"
+
+
+# ── One job ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("groups", ["[viewer]", "[operator]"])
+@pytest.mark.parametrize("route", [ANY_JOB, OWNER_JOBS])
+def test_job_has_no_payload_without_the_right(api: InMemoryApi, route: str, groups: str) -> None:
+    api.add_jobs(DONE)
+    answer = ask(api, route, groups=groups)
+    job = answer.body["jobs"][0] if route == OWNER_JOBS else answer.body
+    assert ([job[name] for name in PAYLOADS], job["payloadsHidden"]) == ([None] * 3, True)
+    assert job["resultType"] == "INLINE"
+    assert "secret" not in answer.text
+    assert "order" not in answer.text
+
+
+@pytest.mark.parametrize("groups", ["[payload-viewer]", "[admin]", "[viewer payload-viewer]"])
+def test_job_has_its_payloads_with_the_right(api: InMemoryApi, groups: str) -> None:
+    api.add_jobs(DONE)
+    job = ask(api, ANY_JOB, groups=groups).body
+    assert (job["result"], job["metadata"], job["payloadsHidden"]) == ({"secret": 1}, {"order": 7}, False)
+
+
+def test_link_of_a_large_result_leads_to_the_operation_for_administrators(api: InMemoryApi) -> None:
+    owner = "a b/#?"
+    api.add_jobs(replace(running_job().completed(now=NOW, result=Result(location="x")), owner=owner))
+    location = ask(api, ANY_JOB, job_owner=owner).body["resultLocation"]
+    assert urljoin(f"https://a.example/api/v1/admin/jobs/{JOB_ID}", location) == (
+        f"https://a.example/api/v1/admin/jobs/{JOB_ID}/result?owner=a%20b%2F%23%3F"
+    )
+
+
+def test_unfinished_job_is_found_by_its_id_alone(api: InMemoryApi) -> None:
+    api.add_jobs(running_job())
+    job = ask(api, ANY_JOB, job_owner=None).body
+    assert (job["owner"], job["leaseUntil"], job["dueAt"]) == (
+        "alice",
+        "2026-11-21T12:01:15.000Z",
+        "2026-11-21T12:01:00.000Z",
+    )
+    assert (job["deadlineAt"], job["notBefore"], job["exclusive"]) == ("2026-11-22T12:00:00.000Z", None, False)
+
+
+def test_finished_job_is_found_with_its_owner_only(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED)
+    assert ask(api, ANY_JOB, job_owner=None).code == "JOB_NOT_FOUND"
+    assert ask(api, ANY_JOB, job_owner="bob").code == "JOB_NOT_FOUND"
+    job = ask(api, ANY_JOB).body
+    assert (job["error"]["code"], job["dueAt"]) == ("HOPELESS", None)
+
+
+def test_events_are_those_that_the_owner_reads(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED)
+    answer = ask(api, ANY_EVENTS, headers={"accept": "application/json, text/event-stream"})
+    assert answer.status == 200
+    assert ([event["code"] for event in answer.body["events"]], answer.body["more"]) == (["HOPELESS"], False)
+    assert ask(api, ANY_EVENTS, query={"after": "x"}).pointers == ["/after"]
+
+
+# ── Payloads ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_input_is_answered_and_its_reading_recorded(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(input='{"pages":9007199254740993}'))
+    answer = ask(api, ANY_INPUT)
+    assert (answer.status, answer.text) == (200, '{"input":{"pages":9007199254740993}}')
+    assert [(each.action, each.actor, each.owner) for each in api.audit.stored] == [("job.input", "ops", OWNER)]
+
+
+def test_input_that_is_not_stored_is_404(api: InMemoryApi) -> None:
+    api.add_jobs(new_tracked_job())
+    assert (ask(api, ANY_INPUT).status, ask(api, ANY_INPUT).code) == (404, "INPUT_NOT_FOUND")
+
+
+def test_result_is_answered_and_its_reading_recorded(api: InMemoryApi) -> None:
+    api.add_jobs(DONE)
+    answer = ask(api, ANY_RESULT)
+    assert (answer.status, answer.body) == (200, {"secret": 1})
+    assert [each.action for each in api.audit.stored] == ["job.result"]
+
+
+def test_large_result_is_a_link(api: InMemoryApi) -> None:
+    job = running_job()
+    location = result_location(job, 1)
+    api.objects.stored[location] = b"1"
+    api.add_jobs(job.completed(now=NOW, result=Result(location=location)))
+    answer = ask(api, ANY_RESULT)
+    assert (answer.status, answer.headers["location"]) == (303, answer.body["location"])
+
+
+@pytest.mark.parametrize(
+    ("job", "code"),
+    [(new_job(), "JOB_NOT_COMPLETED"), (FAILED, "JOB_FAILED"), (new_job().cancelled(now=NOW), "JOB_CANCELLED")],
+)
+def test_result_of_a_job_without_one_is_409(api: InMemoryApi, job: AsyncJob, code: str) -> None:
+    api.add_jobs(job)
+    assert (ask(api, ANY_RESULT).status, ask(api, ANY_RESULT).code) == (409, code)
+
+
+def test_inline_result_is_no_other_type_than_json(api: InMemoryApi) -> None:
+    api.add_jobs(DONE)
+    assert ask(api, ANY_RESULT, headers={"accept": "application/pdf"}).code == "NOT_ACCEPTABLE"
+
+
+# ── Actions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_operator_cancels_retries_and_deletes_the_job_of_another(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(job_type="api.reads"))
+    answers = [ask(api, route, groups="[operator]") for route in (CANCEL_ANY, RETRY_ANY, CANCEL_ANY, DELETE_ANY)]
+    assert [answer.status for answer in answers] == [200, 202, 200, 204]
+    assert [answer.body["status"] for answer in answers[:3]] == ["CANCELLED", "PENDING", "CANCELLED"]
+    assert api.store.jobs == {}
+    assert [each.action for each in api.audit.stored] == ["job.cancel", "job.retry", "job.cancel", "job.delete"]
+
+
+def test_retry_of_a_tracked_job_keeps_the_new_token_from_the_administrator(api: InMemoryApi) -> None:
+    api.add_jobs(new_tracked_job().cancelled(now=NOW))
+    answer = ask(api, RETRY_ANY)
+    assert (answer.status, "workerToken" in answer.body) == (202, False)
+    assert api.call(WORKER_TOKEN, async_job_id=JOB_ID).status == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "job", "code"),
+    [
+        (CANCEL_ANY, FAILED, "JOB_ALREADY_FINISHED"),
+        (RETRY_ANY, new_job(), "JOB_NOT_RETRYABLE"),
+        (RETRY_ANY, replace(FAILED, job_type="gone"), "UNKNOWN_JOB_TYPE"),
+        (DELETE_ANY, new_job(), "JOB_NOT_FINISHED"),
+    ],
+)
+def test_action_that_the_state_does_not_allow_has_the_owners_code(
+    api: InMemoryApi, route: str, job: AsyncJob, code: str
+) -> None:
+    api.add_jobs(job)
+    assert ask(api, route).code == code
+
+
+@pytest.mark.parametrize("route", [ANY_JOB, ANY_INPUT, ANY_RESULT, CANCEL_ANY, RETRY_ANY, DELETE_ANY])
+def test_parameter_that_does_not_exist_is_400(api: InMemoryApi, route: str) -> None:
+    api.add_jobs(FAILED)
+    assert ask(api, route, query={"force": "1"}).pointers == ["/force"]
+    assert api.audit.stored == []
+
+
+def test_administrator_is_no_owner_on_the_routes_of_users(api: InMemoryApi) -> None:
+    api.add_jobs(DONE)
+    assert api.call(JOB, owner="ops", groups="[admin]", async_job_id=JOB_ID).code == "JOB_NOT_FOUND"
+
+
+# ── Audit log ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_audit_log_says_who_did_what_to_which_job(api: InMemoryApi) -> None:
+    api.add_jobs(new_job())
+    ask(api, CANCEL_ANY, groups="[operator]")
+    (record,) = ask(api, AUDIT, job_owner=None, groups="[operator]").body["records"]
+    assert record.pop("auditId")
+    assert record == {
+        "at": "2026-11-21T12:00:00.000Z",
+        "actor": "ops",
+        "action": "job.cancel",
+        "owner": "alice",
+        "asyncJobId": JOB_ID,
+        "jobType": "sample.returns",
+        "filter": None,
+        "count": 1,
+        "requestId": "JKJaXmPLvHcESHA=",
+    }
+
+
+def test_audit_log_is_exported_as_a_table_in_pages(api: InMemoryApi) -> None:
+    owner = "=cmd|'/c calc'!A1"
+    api.add_jobs(new_job(owner=owner))
+    for _ in range(3):
+        ask(api, ANY_INPUT, job_owner=owner)
+        api.clock.advance(seconds=1)
+    rows, query = list[dict[str, str]](), {"limit": "2"}
+    while True:
+        answer = ask(api, AUDIT, job_owner=None, query=query, headers={"accept": "text/csv"})
+        assert answer.headers["content-type"] == "text/csv"
+        rows += csv.DictReader(answer.text.splitlines())
+        if "next-cursor" not in answer.headers:
+            break
+        query["cursor"] = answer.headers["next-cursor"]
+    assert len(rows) == 3
+    # A spreadsheet would compute it otherwise.
+    assert {row["owner"] for row in rows} == {f"'{owner}"}
+    assert json.loads(rows[0]["count"]) == 1
+
+
+def test_audit_log_has_no_payload(api: InMemoryApi) -> None:
+    api.add_jobs(DONE)
+    ask(api, ANY_RESULT)
+    assert "secret" not in ask(api, AUDIT, job_owner=None).text

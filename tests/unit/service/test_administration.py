@@ -1,0 +1,199 @@
+"""What administrators see and do, over fakes. Reads are counted: no list may scan."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from asyncjobs.core.errors import JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Status
+from asyncjobs.core.records import replace
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.service.administration import Actor, Administration, LiveQuery
+from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
+from tests.support.fakes import FakeAuditLog, FakeClock, FakeIndexes, FakeObjects, FakeQueue, FakeStore
+from tests.support.parts import make_commands
+
+ACTOR = Actor("ops", "request-1")
+KEY = JobKey(OWNER, JOB_ID)
+FAILURE = JobFailure(code="HOPELESS", message="Encrypted.", type="Fatal", retryable=False)
+FAILED = running_job().failed(now=NOW, error=FAILURE)
+
+
+class CountingStore(FakeStore):
+    """A store that counts the jobs that are read."""
+
+    read = 0
+
+    def get_all(self, keys: Any) -> Any:
+        self.read += len(keys)
+        return super().get_all(keys)
+
+
+class World:
+    def __init__(self, *jobs: AsyncJob) -> None:
+        self.store, self.queue, self.clock = CountingStore(), FakeQueue(), FakeClock(NOW)
+        self.store.jobs |= {job.key: job for job in jobs}
+        self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
+        commands = make_commands(
+            store=self.store,
+            queue=self.queue,
+            objects=FakeObjects(),
+            catalog=Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
+            clock=self.clock,
+        )
+        self.admin = Administration(
+            store=self.store, indexes=self.indexes, commands=commands, audit=self.audit, clock=self.clock
+        )
+
+    def pages(self, **query: Any) -> Iterator[list[AsyncJob]]:
+        wanted = LiveQuery(**query)
+        while True:
+            page = self.admin.live(wanted)
+            yield list(page.jobs)
+            if page.next is None:
+                return
+            wanted = replace(wanted, after=page.next)
+
+    def all_live(self, **query: Any) -> list[AsyncJob]:
+        return [job for page in self.pages(**query) for job in page]
+
+
+def live_jobs(count: int, **changes: Any) -> list[AsyncJob]:
+    return [
+        new_job(
+            async_job_id=str(uuid.UUID(int=number << 64 | number, version=4)),
+            owner=f"user-{number % 7}",
+            now=NOW + timedelta(seconds=number),
+            **changes,
+        )
+        for number in range(count)
+    ]
+
+
+# ── Live jobs ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_live_jobs_are_an_empty_page() -> None:
+    assert World().all_live() == []
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+@pytest.mark.parametrize("count", [1, 30, 500])
+def test_pages_have_each_unfinished_job_once_in_the_order_of_the_due_times(count: int, limit: int) -> None:
+    jobs = live_jobs(count)
+    found = World(*jobs, FAILED).all_live(limit=limit)
+    assert [job.async_job_id for job in found] == [job.async_job_id for job in sorted(jobs, key=lambda each: each.due_at or NOW)]
+
+
+def test_jobs_that_are_due_in_the_same_millisecond_are_not_lost_between_pages() -> None:
+    jobs = [replace(job, due_at=NOW) for job in live_jobs(900)]
+    found = World(*jobs).all_live(limit=10)
+    assert sorted(job.async_job_id for job in found) == sorted(job.async_job_id for job in jobs)
+
+
+def test_filters_leave_only_what_they_name() -> None:
+    high = live_jobs(5, priority=Priority.HIGH)
+    other = [replace(job, async_job_id=str(uuid.uuid4()), job_type="other") for job in live_jobs(5)]
+    world = World(*high, *other, running_job())
+    assert {job.key for job in world.all_live(priority=Priority.HIGH)} == {job.key for job in high}
+    assert {job.key for job in world.all_live(job_type="other")} == {job.key for job in other}
+    assert {job.key for job in world.all_live(status=Status.IN_PROGRESS)} == {KEY}
+
+
+@pytest.mark.parametrize("query", [{}, {"job_type": "rare"}, {"limit": 100}])
+def test_first_page_of_many_jobs_reads_a_few_hundred_entries(query: dict[str, Any]) -> None:
+    world = World(*live_jobs(5_000))
+    page = world.admin.live(LiveQuery(**query))
+    assert page.next is not None
+    assert world.indexes.entries <= 24 * 11
+    assert world.store.read <= 100
+
+
+def test_job_that_ended_since_its_entry_was_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(new_job())
+    monkeypatch.setattr(world.store, "get_all", lambda keys: {KEY: FAILED})
+    assert world.all_live() == []
+
+
+# ── One job ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("job", [new_job(), running_job(), new_tracked_job()])
+def test_unfinished_job_is_found_without_its_owner(job: AsyncJob) -> None:
+    world = World(job, *live_jobs(50))
+    assert world.admin.find_live(job.async_job_id) == job
+
+
+def test_finished_job_is_found_by_its_owner_only() -> None:
+    world = World(FAILED)
+    assert world.admin.job(KEY) == FAILED
+    with pytest.raises(JobNotFound):
+        world.admin.find_live(JOB_ID)
+    with pytest.raises(JobNotFound):
+        world.admin.job(JobKey("bob", JOB_ID))
+
+
+def test_search_without_an_owner_is_bounded() -> None:
+    world = World(*live_jobs(5_000))
+    with pytest.raises(JobNotFound):
+        world.admin.find_live(JOB_ID)
+    assert world.indexes.entries <= 3 * 100
+
+
+# ── Actions ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_each_action_is_recorded_with_who_did_it() -> None:
+    world = World(new_job())
+    assert world.admin.cancel(ACTOR, KEY).status is Status.CANCELLED
+    assert world.admin.retry(ACTOR, KEY).status is Status.PENDING
+    world.admin.cancel(ACTOR, KEY)
+    world.admin.delete(ACTOR, KEY)
+    assert [(each.action, each.actor, each.request_id, each.owner, each.async_job_id) for each in world.audit.stored] == [
+        (f"job.{action}", "ops", "request-1", OWNER, JOB_ID) for action in ("cancel", "retry", "cancel", "delete")
+    ]
+    assert world.store.jobs == {}
+
+
+@pytest.mark.parametrize("action", ["cancel", "retry", "delete"])
+def test_action_that_cannot_be_recorded_is_not_done(action: str) -> None:
+    world = World(FAILED if action != "cancel" else new_job())
+    before = dict(world.store.jobs)
+    world.audit.is_down = True
+    with pytest.raises(Unavailable):
+        getattr(world.admin, action)(ACTOR, KEY)
+    assert world.store.jobs == before
+
+
+def test_action_on_an_unknown_job_is_not_recorded() -> None:
+    world = World()
+    for action in (world.admin.cancel, world.admin.retry, world.admin.delete):
+        with pytest.raises(JobNotFound):
+            action(ACTOR, KEY)
+    with pytest.raises(JobNotFound):
+        world.admin.note_reading(ACTOR, "job.input", KEY)
+    assert world.audit.stored == []
+
+
+def test_action_that_the_jobs_state_does_not_allow_fails_as_for_its_owner() -> None:
+    with pytest.raises(JobAlreadyFinished):
+        World(FAILED).admin.cancel(ACTOR, KEY)
+    with pytest.raises(JobNotRetryable):
+        World(new_job()).admin.retry(ACTOR, KEY)
+    with pytest.raises(JobNotFinished):
+        World(new_job()).admin.delete(ACTOR, KEY)
+
+
+def test_audit_log_is_read_from_the_newest_on() -> None:
+    world = World(new_job())
+    world.admin.note_reading(ACTOR, "job.input", KEY)
+    world.clock.advance(seconds=1)
+    world.admin.note_reading(ACTOR, "job.result", KEY)
+    (newest,), position = world.admin.audit(limit=1, after=None)
+    (oldest,), end = world.admin.audit(limit=1, after=position)
+    assert ([newest.action, oldest.action], end) == (["job.result", "job.input"], None)
