@@ -8,11 +8,14 @@ from typing import Any
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_audit import DynamoAuditLog
 from asyncjobs.aws.dynamodb_events import DynamoEventLog
+from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.aws.sqs_queues import SqsQueues
+from asyncjobs.core.administration import DEAD_LETTERS
 from asyncjobs.core.clock import utc_now
 from asyncjobs.http.admin_operation import Groups
 from asyncjobs.http.admin_routes import admin_api
@@ -51,6 +54,9 @@ api = admin_api(
     Administration(
         store=store,
         indexes=DynamoIndexes(table_name, dynamodb),
+        queues=SqsQueues({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
+        histories=DynamoHistories(table_name, dynamodb),
+        catalog=catalog,
         commands=commands,
         audit=DynamoAuditLog(table_name, dynamodb, kept=settings.audit_retention),
         clock=utc_now,

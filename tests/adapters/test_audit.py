@@ -66,7 +66,8 @@ def test_records_are_walked_from_the_newest_on(audit: AuditLog, limit: int) -> N
     assert walked == records[::-1]
 
 
-def test_record_expires_with_the_tables_ttl_and_is_in_one_index_only(aws_account: None) -> None:
+@pytest.mark.usefixtures("aws_account")
+def test_record_expires_with_the_tables_ttl_and_is_in_one_index_only() -> None:
     client = boto3.client("dynamodb")
     name = create_table(client)
     DynamoAuditLog(name, client, kept=KEPT).add(record(0))
@@ -76,7 +77,8 @@ def test_record_expires_with_the_tables_ttl_and_is_in_one_index_only(aws_account
     client.delete_table(TableName=name)
 
 
-def test_field_of_a_newer_release_is_ignored(aws_account: None) -> None:
+@pytest.mark.usefixtures("aws_account")
+def test_field_of_a_newer_release_is_ignored() -> None:
     client = boto3.client("dynamodb")
     name = create_table(client)
     log = DynamoAuditLog(name, client, kept=KEPT)

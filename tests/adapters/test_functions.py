@@ -75,7 +75,7 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     made = {"AWS::StackName": "orders", "Table": create_table(boto3.client("dynamodb")), "Bucket": "functions"}
     with unconfigured_logger(), pytest.MonkeyPatch.context() as patch:
         for name, value in variables(
-            {**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue", "DeliveryQueue"), queue_url)}
+            {**made, **dict.fromkeys(("HighQueue", "Queue", "LowQueue", "DeliveryQueue", "DeadLetterQueue"), queue_url)}
         ).items():
             patch.setenv(name, value)
         patch.setenv("DIALECTS", "daemon,entity,tracking")
@@ -147,7 +147,7 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
         ("admin", "admin-rights", 200),
         ("admin", "admin-live-jobs", 200),
         ("admin", "admin-jobs", 200),
-        ("admin", "admin-audit", 200),
+        *(("admin", f"admin-{name}", 200) for name in ("failed-groups", "failed-jobs", "queues", "types", "audit")),
         ("dialects", "compat-submit", 202),
         ("dialects", "compat-status", 404),
         ("dialects", "compat-report", 404),

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, BinaryIO, Self
 
-from asyncjobs.core.administration import AuditPosition, AuditRecord
+from asyncjobs.core.administration import AuditPosition, AuditRecord, FailedEntry, FailedPosition, QueueDepth, TypeHistory
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
 from asyncjobs.core.events import Event
-from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result, due_shard
+from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result, Status, due_shard
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import (
     INLINE_RESULT_LIMIT,
@@ -256,7 +256,43 @@ class FakeIndexes:
             for job in self.store.jobs.values()
             if job.due_at is not None and due_shard(job.async_job_id, job.due_part) == shard
         ]
-        yield from self._paged([entry for entry in sorted(found, key=_due_place) if since is None or entry.due_at >= since], page)
+        yield from self._paged(
+            [entry for entry in sorted(found, key=_due_place) if since is None or entry.due_at >= since], page
+        )
+
+    def last_failed(self, job_type: str, *, before: str | None = None) -> FailedEntry | None:
+        found = sorted((each for each in self._failed(job_type) if before is None or each.code < before), key=_failed_place)
+        return next(self._paged(found[-1:], 1), None)
+
+    def count_failed(self, job_type: str, code: str, *, at_most: int) -> int:
+        found = [each for each in self._failed(job_type) if each.code == code][:at_most]
+        return len(list(self._paged(found, at_most)))
+
+    def failed(
+        self,
+        job_type: str,
+        code: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+        after: FailedPosition | None = None,
+    ) -> tuple[Sequence[FailedEntry], FailedPosition | None]:
+        found = [
+            each
+            for each in sorted(self._failed(job_type), key=_failed_place, reverse=True)
+            if each.code == code
+            and (since is None or each.ended_at >= since)
+            and (until is None or each.ended_at < until)
+            and (after is None or _failed_position(each) < after)
+        ]
+        page = list(self._paged(found[:limit], limit))
+        return page, _failed_position(page[-1]) if len(found) > limit else None
+
+    def _failed(self, job_type: str) -> Iterator[FailedEntry]:
+        for job in self.store.jobs.values():
+            if job.status is Status.FAILED and job.job_type == job_type and job.error and job.ended_at:
+                yield FailedEntry(job.key, job.error.code, job.ended_at)
 
     def _paged(self, found: Sequence[Any], page: int) -> Iterator[Any]:
         for start in range(0, len(found) or 1, page):
@@ -267,8 +303,29 @@ class FakeIndexes:
             yield from found[start : start + page]
 
 
+def _failed_position(entry: FailedEntry) -> FailedPosition:
+    return FailedPosition(entry.ended_at, entry.key.owner, entry.key.async_job_id)
+
+
+def _failed_place(entry: FailedEntry) -> tuple[str, FailedPosition]:
+    return entry.code, _failed_position(entry)
+
+
 def _due_place(entry: DueEntry) -> tuple[datetime, str]:
     return entry.due_at, "" if entry.key is None else entry.key.async_job_id
+
+
+@dataclass
+class FakeQueues:
+    """`Queues` with the given depths. Every call fails while `is_down`."""
+
+    depths: dict[str, QueueDepth] = field(default_factory=dict)
+    is_down: bool = False
+
+    def depth(self, name: str) -> QueueDepth:
+        if self.is_down:
+            raise Unavailable("The queue is down.")
+        return self.depths.get(name, QueueDepth(0, 0, 0))
 
 
 @dataclass
@@ -282,9 +339,7 @@ class FakeAuditLog:
         self._check()
         self.stored.append(record)
 
-    def newest(
-        self, *, limit: int, after: AuditPosition | None = None
-    ) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+    def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         self._check()
 
         def place(record: AuditRecord) -> AuditPosition:
@@ -303,6 +358,7 @@ class FakeHistory:
     """A `History` in a dictionary. Every call fails while `is_down`; `reads` counts requests that cost a read."""
 
     known: dict[str, Durations] = field(default_factory=dict)
+    hours: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     reads: int = 0
     is_down: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -312,10 +368,28 @@ class FakeHistory:
         self._check()
         return self.known.get(job_type, Durations())
 
-    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+    def add(
+        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
         self._check()
         with self._lock:
-            self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
+            if durations.total:
+                self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
+            own = self.hours.setdefault(job_type, {})
+            for hour, (completed, failed) in (hours or {}).items():
+                before = own.get(hour, (0, 0))
+                own[hour] = before[0] + completed, before[1] + failed
+            self.hours[job_type] = {hour: own[hour] for hour in sorted(own)[-24:]}
+
+    def of_all(self, job_types: Sequence[str]) -> Mapping[str, TypeHistory]:
+        self.reads += 1
+        self._check()
+        found = {*self.known, *self.hours}
+        return {
+            name: TypeHistory(self.known.get(name, Durations()), self.hours.get(name, {}))
+            for name in job_types
+            if name in found
+        }
 
     def _check(self) -> None:
         if self.is_down:

@@ -50,6 +50,10 @@ ANY_RESULT = "GET /api/v1/admin/jobs/{asyncJobId}/result"
 CANCEL_ANY = "POST /api/v1/admin/jobs/{asyncJobId}/cancel"
 RETRY_ANY = "POST /api/v1/admin/jobs/{asyncJobId}/retry"
 DELETE_ANY = "DELETE /api/v1/admin/jobs/{asyncJobId}"
+FAILED_GROUPS = "GET /api/v1/admin/failed-groups"
+FAILED_JOBS = "GET /api/v1/admin/failed-jobs"
+ADMIN_QUEUES = "GET /api/v1/admin/queues"
+ADMIN_TYPES = "GET /api/v1/admin/types"
 AUDIT = "GET /api/v1/admin/audit"
 ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 

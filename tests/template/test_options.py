@@ -140,7 +140,11 @@ def test_administrators_api_is_on_by_default_and_off_it_is_not_deployed() -> Non
     assert template()["Parameters"]["AdminApi"]["Default"] == "ON"
     own = {name: found for name, found in deployed()["Resources"].items() if re.match("Admin(Function|Log|Role|Errors)", name)}
     assert {found["Condition"] for found in own.values()} == {"WithAdmin", "WithAdminAlarm"}
-    paths = {path: found for path, found in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items() if "/admin/" in path}
+    paths = {
+        path: found
+        for path, found in deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"].items()
+        if "/admin/" in path
+    }
     assert paths
     assert {(found["Fn::If"][0], str(found["Fn::If"][2])) for found in paths.values()} == {("WithAdmin", str(NOTHING))}
 

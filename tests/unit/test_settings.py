@@ -39,12 +39,14 @@ ENVIRONMENT = {
     "SOCKET_URL": "wss://socket.example/v1",
     "HISTORY_PAUSE_SECONDS": "60",
     "EVENT_LOG": "ON",
+    "DEAD_LETTER_QUEUE_URL": "https://dead",
     "ADMIN_GROUP_CLAIM": "roles",
     "ADMIN_GROUPS": "viewer,payload-viewer,operator,admin",
     "AUDIT_RETENTION_DAYS": "400",
     "PATH": "/bin",
 }
 EXPECTED = {
+    "dead_letter_queue_url": "https://dead",
     "admin_group_claim": "roles",
     "admin_groups": ["viewer", "payload-viewer", "operator", "admin"],
     "audit_retention": timedelta(days=400),

@@ -155,6 +155,11 @@ class Settings:
         return [name for name in self._read("DIALECTS").split(",") if name]
 
     @property
+    def dead_letter_queue_url(self) -> str:
+        """The queue of messages that could not be delivered."""
+        return self._read("DEAD_LETTER_QUEUE_URL")
+
+    @property
     def admin_group_claim(self) -> str:
         """The claim of a token that names its groups."""
         return self._read("ADMIN_GROUP_CLAIM")

@@ -83,7 +83,11 @@ def test_answer_in_another_format_is_406(admin: Caller, operation: AdminOperatio
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
 
 
-@pytest.mark.parametrize("operation", [each for each in ADMIN if each.right], ids=lambda operation: operation.route)
+@pytest.mark.parametrize(
+    "operation",
+    [each for each in ADMIN if isinstance(each, AdminOperation) and each.right],
+    ids=lambda operation: operation.route,
+)
 def test_unknown_parameter_is_400(admin: Caller, operation: AdminOperation) -> None:
     answer = admin.http.request(*path_of(operation), params={"owner": "nobody", "force": "1"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
@@ -95,15 +99,16 @@ def test_unknown_job_is_404(admin: Caller, operation: AdminOperation) -> None:
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")
 
 
-@pytest.mark.parametrize("path", ["/admin/live-jobs", "/admin/jobs", "/admin/audit"])
+@pytest.mark.parametrize("path", ["/admin/live-jobs", "/admin/jobs", "/admin/failed-jobs", "/admin/audit"])
 def test_cursor_of_no_list_is_400(admin: Caller, path: str) -> None:
-    params = {"cursor": "none", **({"owner": "nobody"} if path == "/admin/jobs" else {})}
+    needed = {"/admin/jobs": {"owner": "nobody"}, "/admin/failed-jobs": {"jobType": "a", "code": "B"}}
+    params = {"cursor": "none", **needed.get(path, {})}
     answer = admin.get(path, params=params)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")
 
 
 def test_live_job_of_another_is_listed_and_found_by_its_id(admin: Caller, alice: Caller, waiting: Job) -> None:
-    found, cursor = list[str](), {}
+    found, cursor = list[str](), dict[str, str]()
     while True:
         page = admin.get("/admin/live-jobs", params={"status": "PENDING", "limit": "100", **cursor}).json()
         found += [job["asyncJobId"] for job in page["jobs"]]
@@ -202,3 +207,23 @@ def test_audit_log_is_exported_as_a_table(admin: Caller, alice: Caller, complete
     (row,) = csv.DictReader(answer.text.splitlines())
     assert (answer.headers["content-type"], row["actor"]) == ("text/csv", admin.owner)
     assert answer.headers["next-cursor"]
+
+
+def test_failed_job_is_found_by_its_group(admin: Caller, failed: Job) -> None:
+    groups = admin.get("/admin/failed-groups", params={"jobType": failed["jobType"]}).json()["groups"]
+    (group,) = [each for each in groups if each["code"] == failed["error"]["code"]]
+    assert group["count"] >= 1
+    query, found = {"jobType": failed["jobType"], "code": group["code"], "limit": "100"}, list[str]()
+    while True:
+        page = admin.get("/admin/failed-jobs", params=query).json()
+        found += [job["asyncJobId"] for job in page["jobs"]]
+        if page["nextCursor"] is None:
+            break
+        query["cursor"] = page["nextCursor"]
+    assert failed["asyncJobId"] in found
+
+
+def test_queues_and_types_are_listed(admin: Caller) -> None:
+    queues = admin.get("/admin/queues").json()
+    assert [each["queue"] for each in queues["queues"]] == ["high", "standard", "low", "deliveries"]
+    assert "sample.returns" in [each["jobType"] for each in admin.get("/admin/types").json()["types"]]

@@ -117,6 +117,17 @@ def test_short_job_costs_five_write_units_one_for_the_list_and_one_message(
     assert bill.table >= 3, "no capacity was counted"
 
 
+def test_failed_job_costs_one_write_unit_for_its_group_and_a_completed_one_none(
+    service: tuple[Commands, Executor], bill: Bill
+) -> None:
+    run_one(service, SubmitRequest(job_type="sample.returns", input={}), key="completed")
+    assert bill.indexes["byGroup"] == 0
+    bill.clear()
+    run_one(service, SubmitRequest(job_type="sample.gives_up", input={}), key="failed")
+    assert bill.indexes["byGroup"] == 1
+    assert bill.table + bill.indexes["due"] <= 5
+
+
 def test_tracked_job_costs_two_writes_with_their_indexes_and_a_read_and_a_write_per_report(
     service: tuple[Commands, Executor], bill: Bill
 ) -> None:

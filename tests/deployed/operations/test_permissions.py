@@ -81,10 +81,12 @@ ALLOWED = {
     },
     "AdminFunction": {
         *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "events")),
-        *(f"dynamodb:BatchGetItem {kind}" for kind in ("job", "audit")),
+        *(f"dynamodb:BatchGetItem {kind}" for kind in ("job", "durations", "audit")),
         *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock")),
         "dynamodb:DeleteItem job",
         "dynamodb:PutItem audit",
+        *(f"sqs:GetQueueAttributes {name}" for name in (*QUEUES, "deliveries")),
+        "sqs:GetQueueAttributes of the dead letters",
         *(f"dynamodb:Query {index}" for index in ("byOwner", "due", "waiting", "byGroup")),
         *(f"sqs:SendMessage {name}" for name in (*QUEUES, "deliveries")),
         "s3:GetObject inputs/",
@@ -214,6 +216,11 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
             )
         },
         "sqs:SendMessage to the dead letters": ("sqs", "send_message", {"QueueUrl": dead, "MessageBody": unknown_job}),
+        "sqs:GetQueueAttributes of the dead letters": (
+            "sqs",
+            "get_queue_attributes",
+            {"QueueUrl": dead, "AttributeNames": ["QueueArn"]},
+        ),
         "sqs:ReceiveMessage of the dead letters": ("sqs", "receive_message", {"QueueUrl": dead, "VisibilityTimeout": 0}),
         "s3:PutObject": ("s3", "put_object", {"Bucket": bucket, "Key": "probe"}),
         "s3:PutObject inputs/": ("s3", "put_object", {"Bucket": bucket, "Key": "inputs/nobody/probe"}),

@@ -286,6 +286,21 @@ def test_write_that_ends_an_attempt_stays_within_one_write_unit(end: str) -> Non
     assert size(to_item(ended)) <= 1024
 
 
+def test_only_a_failed_job_has_a_place_among_the_groups() -> None:
+    job, now = short_job(), NOW + timedelta(seconds=40, milliseconds=5)
+    error = job.error
+    assert error is not None
+    failed = job.failed(now=now, error=error)
+    retried = failed.retried(max_attempts=3, timeout=timedelta(minutes=1), deadline=timedelta(days=1), now=now)
+    others = (job, job.completed(now=now, result=Result(text="1")), job.cancelled(now=now), retried)
+    assert not any({"groupName", "groupKey"} & to_item(each).keys() for each in others)
+    item = to_item(failed)
+    assert (item["groupName"], item["groupKey"]) == (
+        {"S": "F#document.extract"},
+        {"S": "JOB_RAISED#2026-11-21T12:00:40.005Z"},
+    )
+
+
 def test_result_in_the_bucket_keeps_the_item_small() -> None:
     job = short_job()
     location = f"results/{job.async_job_id}/{job.generation}/{job.attempt}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.aws.dynamodb_history import _key as history_key
+from asyncjobs.aws.dynamodb_history import history_key
 from asyncjobs.aws.items import bucket_key, lock_key, to_dedupe_item, wait_slots_key
 from asyncjobs.aws.stream_records import jobs_of
 from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, running_job

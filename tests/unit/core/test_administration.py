@@ -7,7 +7,7 @@ import pytest
 from asyncjobs.core.administration import GROUPS, Right, rights_of
 
 
-def test_nobody_has_a_right_without_a_group() -> None:
+def test_user_without_a_group_has_no_right() -> None:
     assert rights_of([]) == frozenset()
 
 

@@ -42,9 +42,11 @@ from tests.support.fakes import (
     FakeAuditLog,
     FakeClock,
     FakeEventLog,
+    FakeHistory,
     FakeIndexes,
     FakeObjects,
     FakeQueue,
+    FakeQueues,
     FakeStore,
     FakeTickets,
     FakeWebhooks,
@@ -111,6 +113,8 @@ class InMemoryApi:
     tickets: FakeTickets = field(default_factory=FakeTickets)
     webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
+    queues: FakeQueues = field(default_factory=FakeQueues)
+    history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
@@ -189,6 +193,9 @@ class InMemoryApi:
             Administration(
                 store=self.store,
                 indexes=self.indexes,
+                queues=self.queues,
+                histories=self.history,
+                catalog=self.catalog,
                 commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),
                 audit=self.audit,
                 clock=self.clock,

@@ -6,10 +6,19 @@ from datetime import timedelta
 
 import pytest
 
-from asyncjobs.core.administration import AuditPosition
+from asyncjobs.core.administration import AuditPosition, FailedPosition
 from asyncjobs.core.errors import InvalidCursor
 from asyncjobs.core.job import Priority, Status
-from asyncjobs.http.admin_parameters import audit_cursor, audit_query, live_cursor, live_query, no_parameters
+from asyncjobs.http.admin_parameters import (
+    audit_cursor,
+    audit_query,
+    failed_cursor,
+    failed_query,
+    job_type_if_any,
+    live_cursor,
+    live_query,
+    no_parameters,
+)
 from asyncjobs.http.problems import Problem
 from asyncjobs.service.administration import LivePosition, LiveQuery
 from tests.support.factories import JOB_ID, NOW
@@ -81,3 +90,49 @@ def test_parameter_of_an_operation_without_any_is_400() -> None:
     no_parameters({})
     with pytest.raises(Problem):
         no_parameters({"wait": ["5"]})
+
+
+# ── Failed jobs ──────────────────────────────────────────────────────────────────────────────────────
+
+TYPE_AND_CODE = {"jobType": ["a.b"], "code": ["BROKEN"]}
+
+
+def test_failed_jobs_are_those_of_whole_days() -> None:
+    found = failed_query({**TYPE_AND_CODE, "from": ["2026-11-20"], "to": ["2026-11-21"], "limit": ["3"]})
+    midnight = NOW.replace(hour=0)
+    assert (found.since, found.until) == (midnight - timedelta(days=1), midnight + timedelta(days=1))
+    assert (found.job_type, found.code, found.limit) == ("a.b", "BROKEN", 3)
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ({"code": ["X"]}, "/jobType"),
+        ({"jobType": ["a"]}, "/code"),
+        ({**TYPE_AND_CODE, "from": ["yesterday"]}, "/from"),
+        ({**TYPE_AND_CODE, "from": ["2026-02-30"]}, "/from"),
+        ({**TYPE_AND_CODE, "to": ["20261121"]}, "/to"),
+        ({**TYPE_AND_CODE, "from": ["2026-11-21"], "to": ["2026-11-20"]}, "/to"),
+        ({**TYPE_AND_CODE, "to": ["9999-12-31"]}, "/to"),
+    ],
+)
+def test_invalid_parameter_of_failed_jobs_is_400_with_its_name(query: dict[str, list[str]], pointer: str) -> None:
+    with pytest.raises(Problem) as caught:
+        failed_query(query)
+    assert [error["pointer"] for error in caught.value.extensions["errors"]] == [pointer]
+
+
+def test_cursor_of_failed_jobs_leads_to_its_place_in_the_same_list() -> None:
+    place = FailedPosition(NOW, "alice#1", JOB_ID)
+    cursor = failed_cursor(failed_query(TYPE_AND_CODE), place)
+    assert failed_query({**TYPE_AND_CODE, "cursor": [cursor]}).after == place
+    for other in ({"code": ["OTHER"]}, {"jobType": ["c"]}, {"from": ["2026-11-20"]}):
+        with pytest.raises(InvalidCursor):
+            failed_query({**TYPE_AND_CODE, **other, "cursor": [cursor]})
+
+
+def test_list_may_be_restricted_to_a_type() -> None:
+    assert job_type_if_any({}) is None
+    assert job_type_if_any({"jobType": ["a.b"]}) == "a.b"
+    with pytest.raises(Problem):
+        job_type_if_any({"code": ["X"]})

@@ -9,12 +9,16 @@ from urllib.parse import urljoin
 
 import pytest
 
+from asyncjobs.core.administration import QueueDepth
+from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, Result
-from asyncjobs.core.records import replace
 from asyncjobs.core.placement import result_location
+from asyncjobs.core.records import replace
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
 from tests.support.http_events import (
+    ADMIN_QUEUES,
     ADMIN_RIGHTS,
+    ADMIN_TYPES,
     ANY_EVENTS,
     ANY_INPUT,
     ANY_JOB,
@@ -22,6 +26,8 @@ from tests.support.http_events import (
     AUDIT,
     CANCEL_ANY,
     DELETE_ANY,
+    FAILED_GROUPS,
+    FAILED_JOBS,
     JOB,
     LIVE_JOBS,
     OWNER_JOBS,
@@ -53,7 +59,7 @@ def ask(api: InMemoryApi, route: str, *, groups: str = "[admin]", job_owner: str
         ("[admin]", {"groups": ["admin"], "rights": ["audit", "operate", "payloads", "view"]}),
     ],
 )
-def test_everybody_may_ask_for_their_rights(api: InMemoryApi, groups: str | None, expected: Any) -> None:
+def test_everybody_may_read_their_rights(api: InMemoryApi, groups: str | None, expected: Any) -> None:
     answer = api.call(ADMIN_RIGHTS, owner="ops", groups=groups)
     assert (answer.status, answer.body) == (200, expected)
 
@@ -289,3 +295,77 @@ def test_audit_log_has_no_payload(api: InMemoryApi) -> None:
     api.add_jobs(DONE)
     ask(api, ANY_RESULT)
     assert "secret" not in ask(api, AUDIT, job_owner=None).text
+
+
+# ── Failed jobs, queues, types ───────────────────────────────────────────────────────────────────────
+
+
+def test_failed_jobs_are_grouped_and_listed_by_type_and_code(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED, replace(FAILED, owner="bob"), replace(FAILED, owner="carol", job_type="api.searches"))
+    groups = ask(api, FAILED_GROUPS, job_owner=None)
+    assert [(each["jobType"], each["code"], each["count"]) for each in groups.body["groups"]] == [
+        ("api.reads", "HOPELESS", 2),
+        ("api.searches", "HOPELESS", 1),
+    ]
+    assert (
+        groups.body["groups"][0] | {"count": 2, "isMore": False, "newestAt": "2026-11-21T12:00:00.000Z"}
+        == groups.body["groups"][0]
+    )
+    one = ask(api, FAILED_GROUPS, job_owner=None, query={"jobType": "api.searches"})
+    assert [each["jobType"] for each in one.body["groups"]] == ["api.searches"]
+
+
+def test_failed_jobs_are_walked_by_their_cursor(api: InMemoryApi) -> None:
+    api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(5)))
+    query, found = {"jobType": "api.reads", "code": "HOPELESS", "limit": "2"}, list[str]()
+    while True:
+        page = ask(api, FAILED_JOBS, job_owner=None, query=query)
+        assert page.status == 200
+        found += [job["owner"] for job in page.body["jobs"]]
+        if page.body["nextCursor"] is None:
+            break
+        query["cursor"] = page.body["nextCursor"]
+    assert sorted(found) == [f"user {number}" for number in range(5)]
+
+
+@pytest.mark.parametrize(("day", "count"), [("2026-11-20", 0), ("2026-11-21", 1), ("2026-11-22", 0)])
+def test_failed_jobs_of_a_day_are_listed(api: InMemoryApi, day: str, count: int) -> None:
+    api.add_jobs(FAILED)
+    query = {"jobType": "api.reads", "code": "HOPELESS", "from": day, "to": day}
+    assert len(ask(api, FAILED_JOBS, job_owner=None, query=query).body["jobs"]) == count
+
+
+def test_failed_jobs_without_a_type_and_a_code_are_400(api: InMemoryApi) -> None:
+    assert ask(api, FAILED_JOBS, job_owner=None).pointers == ["/code", "/jobType"]
+    assert ask(api, FAILED_GROUPS, job_owner=None, query={"jobType": ""}).pointers == ["/jobType"]
+
+
+def test_queues_are_listed_with_the_dead_letters_and_the_sweepers_lag(api: InMemoryApi) -> None:
+    api.add_jobs(replace(new_job(), due_at=NOW))
+    api.queues.depths = {"standard": QueueDepth(4, 1, 2), "dead letters": QueueDepth(9, 0, 0)}
+    api.clock.advance(seconds=90)
+    body = ask(api, ADMIN_QUEUES, job_owner=None).body
+    assert [each["queue"] for each in body["queues"]] == ["high", "standard", "low", "deliveries"]
+    assert body["queues"][1] == {
+        "queue": "standard",
+        "waiting": 4,
+        "delayed": 1,
+        "inFlight": 2,
+        "oldestWaitingSince": "2026-11-21T12:00:00.000Z",
+    }
+    assert (body["deadLetters"]["waiting"], body["sweeper"]["lagSeconds"]) == (9, 90)
+
+
+def test_types_have_percentiles_and_the_last_day_by_hours(api: InMemoryApi) -> None:
+    api.history.known["api.reads"] = Durations.of([1.0] * 90 + [10.0] * 9 + [100.0])
+    api.history.hours["api.reads"] = {"2026-11-20T11": (9, 9), "2026-11-20T13": (2, 0), "2026-11-21T12": (1, 1)}
+    types = {each["jobType"]: each for each in ask(api, ADMIN_TYPES, job_owner=None).body["types"]}
+    reads = types["api.reads"]
+    assert [round(reads[f"p{share}Seconds"]) for share in (50, 95, 99)] == [1, 10, 10]
+    assert (reads["completed"], reads["failed"], reads["successRate"]) == (3, 1, 0.75)
+    assert [hour["at"] for hour in (reads["hours"][0], reads["hours"][-1])] == [
+        "2026-11-20T13:00:00.000Z",
+        "2026-11-21T12:00:00.000Z",
+    ]
+    assert (types["generic"]["p50Seconds"], types["generic"]["successRate"]) == (None, None)
+    assert "webhook.deliver" in types

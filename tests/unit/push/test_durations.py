@@ -99,10 +99,10 @@ def test_batch_that_failed_counts_when_it_arrives_again(aggregator: DurationAggr
 
 def test_job_type_that_was_written_before_a_failure_counts_once(history: FakeHistory) -> None:
     class Failing(FakeHistory):
-        def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+        def add(self, job_type: str, durations: Durations, now: datetime, hours: Any = None) -> None:
             if job_type == "b" and self.is_down:
                 raise Unavailable("The table is down.")
-            super().add(job_type, durations, now)
+            super().add(job_type, durations, now, hours)
 
     history = Failing()
     aggregator = DurationAggregator(history, clock=FakeClock(NOW))
@@ -189,7 +189,7 @@ class Gathering(FakeHistory):
         self.aggregator = DurationAggregator(self, clock=self.clock, pause=timedelta(minutes=1))
         self.writes: list[int] = []
 
-    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+    def add(self, job_type: str, durations: Durations, now: datetime, hours: Any = None) -> None:
         self.writes.append(durations.total)
 
     def end(self, jobs: int) -> None:
@@ -228,3 +228,26 @@ def test_any_change_writes_what_has_waited() -> None:
     gathering.clock.advance(seconds=60)
     gathering.aggregator.consume([change_of(None, new_job())])
     assert gathering.writes == [1, 1, 1]
+
+
+# ── Ends by the hour ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_completed_and_failed_jobs_are_counted_by_the_hour_of_their_end(
+    aggregator: DurationAggregator, history: FakeHistory
+) -> None:
+    failed = running_job().failed(now=NOW + timedelta(minutes=61), error=DEADLINE_EXCEEDED)
+    cancelled = running_job().cancelled(now=NOW)
+    aggregator.consume(changes(completed(3), completed(4), failed, cancelled))
+    assert history.hours == {"sample.returns": {"2026-11-21T12": (2, 0), "2026-11-21T13": (0, 1)}}
+
+
+def test_end_counts_also_when_the_time_says_nothing(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    never_started = new_job().failed(now=NOW, error=DEADLINE_EXCEEDED)
+    aggregator.consume(changes(never_started, replace(completed(53), max_attempts=0)))
+    assert (history.known, history.hours) == ({}, {"sample.returns": {"2026-11-21T12": (1, 1)}})
+
+
+def test_every_owners_ends_count_in_full(aggregator: DurationAggregator, history: FakeHistory) -> None:
+    aggregator.consume(changes(*(completed(1, owner="alice") for _ in range(50)), completed(1, owner="bob")))
+    assert history.hours["sample.returns"] == {"2026-11-21T12": (51, 0)}

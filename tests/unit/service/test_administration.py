@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.core.administration import QueueDepth, TypeHistory
+from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Actor, Administration, LiveQuery
+from asyncjobs.service.administration import Actor, Administration, FailedQuery, LiveQuery
 from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
-from tests.support.fakes import FakeAuditLog, FakeClock, FakeIndexes, FakeObjects, FakeQueue, FakeStore
+from tests.support.fakes import FakeAuditLog, FakeClock, FakeHistory, FakeIndexes, FakeObjects, FakeQueue, FakeQueues, FakeStore
 from tests.support.parts import make_commands
 
 ACTOR = Actor("ops", "request-1")
@@ -39,15 +41,19 @@ class World:
         self.store, self.queue, self.clock = CountingStore(), FakeQueue(), FakeClock(NOW)
         self.store.jobs |= {job.key: job for job in jobs}
         self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
-        commands = make_commands(
-            store=self.store,
-            queue=self.queue,
-            objects=FakeObjects(),
-            catalog=Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
-            clock=self.clock,
-        )
+        self.queues, self.history = FakeQueues(), FakeHistory()
+        ports: Any = {
+            "store": self.store,
+            "catalog": Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
+            "clock": self.clock,
+        }
         self.admin = Administration(
-            store=self.store, indexes=self.indexes, commands=commands, audit=self.audit, clock=self.clock
+            indexes=self.indexes,
+            queues=self.queues,
+            histories=self.history,
+            commands=make_commands(queue=self.queue, objects=FakeObjects(), **ports),
+            audit=self.audit,
+            **ports,
         )
 
     def pages(self, **query: Any) -> Iterator[list[AsyncJob]]:
@@ -87,7 +93,9 @@ def test_no_live_jobs_are_an_empty_page() -> None:
 def test_pages_have_each_unfinished_job_once_in_the_order_of_the_due_times(count: int, limit: int) -> None:
     jobs = live_jobs(count)
     found = World(*jobs, FAILED).all_live(limit=limit)
-    assert [job.async_job_id for job in found] == [job.async_job_id for job in sorted(jobs, key=lambda each: each.due_at or NOW)]
+    assert [job.async_job_id for job in found] == [
+        job.async_job_id for job in sorted(jobs, key=lambda each: each.due_at or NOW)
+    ]
 
 
 def test_jobs_that_are_due_in_the_same_millisecond_are_not_lost_between_pages() -> None:
@@ -116,7 +124,7 @@ def test_first_page_of_many_jobs_reads_a_few_hundred_entries(query: dict[str, An
 
 def test_job_that_ended_since_its_entry_was_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(new_job())
-    monkeypatch.setattr(world.store, "get_all", lambda keys: {KEY: FAILED})
+    monkeypatch.setattr(world.store, "get_all", lambda _keys: {KEY: FAILED})
     assert world.all_live() == []
 
 
@@ -148,7 +156,7 @@ def test_search_without_an_owner_is_bounded() -> None:
 # ── Actions ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_each_action_is_recorded_with_who_did_it() -> None:
+def test_each_action_is_recorded_with_its_administrator() -> None:
     world = World(new_job())
     assert world.admin.cancel(ACTOR, KEY).status is Status.CANCELLED
     assert world.admin.retry(ACTOR, KEY).status is Status.PENDING
@@ -197,3 +205,122 @@ def test_audit_log_is_read_from_the_newest_on() -> None:
     (newest,), position = world.admin.audit(limit=1, after=None)
     (oldest,), end = world.admin.audit(limit=1, after=position)
     assert ([newest.action, oldest.action], end) == (["job.result", "job.input"], None)
+
+
+# ── Failed jobs ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def failed_jobs(count: int, code: str = "BROKEN", job_type: str = "sample.returns") -> list[AsyncJob]:
+    error = JobFailure(code=code, message="x", type="Fatal", retryable=False)
+    return [
+        running_job(async_job_id=str(uuid.uuid4()), owner=f"user-{number % 7}", job_type=job_type).failed(
+            now=NOW + timedelta(seconds=number), error=error
+        )
+        for number in range(count)
+    ]
+
+
+def test_failed_jobs_are_grouped_by_type_and_code_with_the_most_recent_first() -> None:
+    world = World(*failed_jobs(3), *failed_jobs(5, "WORKER_LOST"), *failed_jobs(9, job_type="other"), new_job())
+    found = world.admin.failed_groups()
+    assert [(group.job_type, group.code, group.count, group.is_more) for group in found.groups] == [
+        ("other", "BROKEN", 9, False),
+        ("sample.returns", "WORKER_LOST", 5, False),
+        ("sample.returns", "BROKEN", 3, False),
+    ]
+    assert found.groups[0].newest_at == NOW + timedelta(seconds=8)
+    assert not found.is_more
+
+
+def test_groups_of_one_type_leave_the_others_out() -> None:
+    world = World(*failed_jobs(1), *failed_jobs(1, job_type="other"), *failed_jobs(1, job_type="of.an.earlier.release"))
+    assert [group.job_type for group in world.admin.failed_groups("other").groups] == ["other"]
+    # Its type is not in the catalog any more, so only its name leads to it.
+    assert [group.job_type for group in world.admin.failed_groups("of.an.earlier.release").groups] == ["of.an.earlier.release"]
+
+
+def test_count_of_a_large_group_stops_and_says_so() -> None:
+    world = World(*failed_jobs(500))
+    (group,) = world.admin.failed_groups().groups
+    assert (group.count, group.is_more) == (100, True)
+    assert world.indexes.entries <= 110
+
+
+@pytest.mark.parametrize(("codes", "each"), [(1, 3000), (10, 300), (60, 50)])
+def test_groups_of_many_failed_jobs_read_a_few_hundred_entries(codes: int, each: int) -> None:
+    world = World(*(job for number in range(codes) for job in failed_jobs(each, f"CODE_{number}")))
+    found = world.admin.failed_groups()
+    assert len(found.groups) == min(codes, 40)
+    assert found.is_more is (codes > 40)
+    assert world.indexes.entries <= 500
+
+
+def test_failed_jobs_of_a_code_are_walked_from_the_newest_on() -> None:
+    jobs = failed_jobs(45)
+    world = World(*jobs, *failed_jobs(3, "OTHER"))
+    query, walked = FailedQuery(job_type="sample.returns", code="BROKEN", limit=20), list[AsyncJob]()
+    while True:
+        page = world.admin.failed(query)
+        walked += page.jobs
+        if page.next is None:
+            break
+        query = replace(query, after=page.next)
+    assert walked == jobs[::-1]
+
+
+def test_page_of_failed_jobs_reads_no_more_than_it_shows() -> None:
+    world = World(*failed_jobs(3000))
+    world.admin.failed(FailedQuery(job_type="sample.returns", code="BROKEN", limit=20))
+    assert (world.indexes.entries, world.store.read) == (20, 20)
+
+
+def test_job_that_was_retried_since_its_entry_was_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = failed_jobs(1)
+    world = World(job)
+    monkeypatch.setattr(world.store, "get_all", lambda _keys: {job.key: new_job()})
+    assert world.admin.failed(FailedQuery(job_type="sample.returns", code="BROKEN")).jobs == []
+
+
+# ── Queues and types ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_queues_say_what_they_hold_and_since_when_jobs_wait() -> None:
+    high = new_job(priority=Priority.HIGH, now=NOW - timedelta(minutes=9))
+    delivery = new_job(job_type="webhook.deliver", async_job_id=str(uuid.uuid4()), now=NOW - timedelta(minutes=2))
+    later = new_job(async_job_id=str(uuid.uuid4()), delay=timedelta(minutes=5))
+    world = World(high, delivery, later)
+    world.queues.depths = {"high": QueueDepth(7, 0, 2), "dead letters": QueueDepth(3, 0, 0)}
+    found = world.admin.queues()
+    assert [(each.name, each.depth.waiting, each.oldest_waiting_since) for each in found.queues] == [
+        ("high", 7, NOW - timedelta(minutes=9)),
+        ("standard", 0, None),
+        ("low", 0, None),
+        ("deliveries", 0, NOW - timedelta(minutes=2)),
+    ]
+    assert found.dead_letters.waiting == 3
+
+
+def test_sweeper_is_as_late_as_the_first_job_is_overdue() -> None:
+    assert World().admin.queues().sweeper_lag == timedelta(0)
+    assert World(new_job()).admin.queues().sweeper_lag == timedelta(0)
+    late = replace(new_job(), due_at=NOW - timedelta(minutes=7))
+    assert World(late, *live_jobs(100)).admin.queues().sweeper_lag == timedelta(minutes=7)
+
+
+def test_queues_with_many_live_jobs_read_a_few_hundred_entries() -> None:
+    world = World(*live_jobs(5_000))
+    world.admin.queues()
+    assert world.indexes.entries <= 24 * 11
+    assert world.store.read <= 100
+
+
+def test_types_have_their_durations_and_how_their_jobs_ended() -> None:
+    world = World()
+    world.history.known["other"] = Durations.of([3.0])
+    world.history.hours["webhook.deliver"] = {"2026-11-21T12": (5, 1)}
+    found = {job_type.name: history for job_type, history in world.admin.types()}
+    assert found.keys() == {"sample.returns", "other", "webhook.deliver"}
+    assert found["other"].durations == Durations.of([3.0])
+    assert found["webhook.deliver"].hours == {"2026-11-21T12": (5, 1)}
+    assert found["sample.returns"] == TypeHistory(Durations(), {})
+    assert world.history.reads == 1

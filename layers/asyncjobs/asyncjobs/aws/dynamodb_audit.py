@@ -45,9 +45,7 @@ class DynamoAuditLog:
                 },
             )
 
-    def newest(
-        self, *, limit: int, after: AuditPosition | None = None
-    ) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+    def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         """See `AuditLog`. The index has only keys; the records are read by these keys."""
         start: dict[str, Any] = {}
         if after is not None:

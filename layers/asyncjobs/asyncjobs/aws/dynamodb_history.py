@@ -6,6 +6,8 @@ jobs or count one twice.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 KEPT = timedelta(days=90)
 """How long the durations of a type are kept after its last job has ended."""
 
+HOURS_KEPT = 24
+"""The hours in which jobs ended that are kept: with them, an item has about 1 KB, and is written once a minute at most."""
+
 _TRIES = 5
 
 
@@ -35,17 +40,21 @@ class DynamoHistory:
 
     def get(self, job_type: str) -> Durations:
         with clients.translated("The table"):
-            answer = self._client.get_item(TableName=self._table_name, Key=_key(job_type))
-        return _durations(answer.get("Item"))
+            answer = self._client.get_item(TableName=self._table_name, Key=history_key(job_type))
+        return durations_of(answer.get("Item"))
 
-    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
+    def add(
+        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
         """See `History`. Functions that read other shards may write at the same time: one that finds a newer revision adds to that."""
         with clients.translated("The table"):
             current: Item | None = self._client.get_item(
-                TableName=self._table_name, Key=_key(job_type), ConsistentRead=True
+                TableName=self._table_name, Key=history_key(job_type), ConsistentRead=True
             ).get("Item")
             for _ in range(_TRIES):
-                item = _item(job_type, _durations(current).merged(durations).faded(), _revision(current) + 1, now)
+                merged = durations_of(current).merged(durations).faded()
+                ended = _merged_hours(hours_of(current), hours or {})
+                item = _item(job_type, merged, _revision(current) + 1, now, ended)
                 try:
                     self._client.put_item(
                         TableName=self._table_name,
@@ -64,26 +73,48 @@ class DynamoHistory:
         raise Unavailable("Too many concurrent writes to the durations of a job type.")
 
 
-def _key(job_type: str) -> Any:
+def history_key(job_type: str) -> Any:
+    """Return the primary key of a type's history."""
     return {"pk": {"S": f"D#{job_type}"}}
 
 
-def _item(job_type: str, durations: Durations, revision: int, now: datetime) -> Item:
+def _item(job_type: str, durations: Durations, revision: int, now: datetime, hours: Mapping[str, tuple[int, int]]) -> Item:
     return {
-        **_key(job_type),
+        **history_key(job_type),
         "durations": {"S": durations.to_json()},
+        **({"hours": {"S": json.dumps(hours, separators=(",", ":"))}} if hours else {}),
         "revision": {"N": str(revision)},
         "updatedAt": {"S": rfc3339(now)},
         "recordExpiresAt": seconds_value(to_whole_seconds(now + KEPT)),
     }
 
 
-def _durations(item: Item | None) -> Durations:
+def durations_of(item: Item | None) -> Durations:
+    """Return the durations in the item."""
     try:
         return Durations.from_json(item["durations"]["S"]) if item else Durations()
     except (KeyError, ValueError):
         # From another release, or damaged: start again. The next write replaces it.
         return Durations()
+
+
+def hours_of(item: Item | None) -> Mapping[str, tuple[int, int]]:
+    """Return how many jobs completed and failed in each of the last hours."""
+    try:
+        found = json.loads(item["hours"]["S"]) if item and "hours" in item else {}
+        return {hour: (int(completed), int(failed)) for hour, (completed, failed) in found.items()}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _merged_hours(one: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]) -> Mapping[str, tuple[int, int]]:
+    """Return the sums of the last hours in which jobs ended."""
+    none = (0, 0)
+    last = sorted({*one, *other})[-HOURS_KEPT:]
+    return {
+        hour: (one.get(hour, none)[0] + other.get(hour, none)[0], one.get(hour, none)[1] + other.get(hour, none)[1])
+        for hour in last
+    }
 
 
 def _revision(item: Item | None) -> int:

@@ -90,8 +90,24 @@ def to_item(job: AsyncJob) -> Item:
         "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
         "tokenHash": job.token_hash and {"B": job.token_hash},
         "webhook": job.webhook and {"S": job.webhook},
+        **_failed_group(job),
     }
     return {name: value for name, value in attributes.items() if value}
+
+
+def failed_group(job_type: str) -> str:
+    """Return the name of the group of a type's failed jobs, in the index that only failures pay for."""
+    return f"F#{job_type}"
+
+
+def _failed_group(job: AsyncJob) -> Item:
+    """Return the place of a failed job among those of its type: by the code of its error, then by its end."""
+    if job.status is not Status.FAILED or job.error is None or job.ended_at is None:
+        return {}
+    return {
+        "groupName": {"S": failed_group(job.job_type)},
+        "groupKey": {"S": f"{job.error.code}#{rfc3339(job.ended_at)}"},
+    }
 
 
 def from_item(item: Item) -> AsyncJob:

@@ -79,7 +79,7 @@ HEADERS: Mapping[str, Json] = {
     "Accept-Encoding": described("The codings in which a body may be compressed.", {"schema": {"const": "gzip"}}),
 }
 
-SCHEMAS: Mapping[str, Json] = {
+_COMMON: Mapping[str, Json] = {
     "Status": _enum("The state of a job. COMPLETED, FAILED and CANCELLED are final, except for a retry.", Status),
     "Priority": _enum("The queue in which a job waits. Jobs wait only for jobs with the same priority.", Priority),
     "RetentionFrom": _enum("The start of a job's retention. A job is kept for at least a minute after its end.", RetentionFrom),
@@ -196,4 +196,28 @@ SCHEMAS: Mapping[str, Json] = {
         optional=("errors", "asyncJobId", "error", "jobStatus", "right"),
     ),
     "GatewayError": answer_object("An error of API Gateway itself.", {"message": nullable(STRING)}, optional=("message",)),
+}
+
+_NOT_FOR_ADMINISTRATORS = ("workerToken", "queueDepth")
+SCHEMAS: Mapping[str, Json] = {
+    **_COMMON,
+    "AdminJob": answer_object(
+        "A job, as administrators read it.",
+        {
+            **{
+                name: schema
+                for name, schema in _COMMON["AsyncJob"]["properties"].items()
+                if name not in _NOT_FOR_ADMINISTRATORS
+            },
+            "owner": described("The `sub` of the job's owner. Requests about the job name it as `owner`.", STRING),
+            "dueAt": described("When the sweeper reads the job next; null once it has ended.", nullable(TIME)),
+            "deadlineAt": TIME,
+            "leaseUntil": described("Until when the worker of the present attempt is thought to live.", nullable(TIME)),
+            "notBefore": described("The earliest start of the job, or of its next attempt.", nullable(TIME)),
+            "exclusive": described("Whether the job runs under a lock.", BOOLEAN),
+            "payloadsHidden": described(
+                "Whether `result`, `resultLocation` and `metadata` are null because you lack the right `payloads`.", BOOLEAN
+            ),
+        },
+    ),
 }

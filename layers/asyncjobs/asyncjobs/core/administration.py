@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from asyncjobs.core.durations import Durations
+from asyncjobs.core.job import JobKey
 from asyncjobs.core.ports import DueEntry
 
 
@@ -74,11 +76,25 @@ class AuditLog(Protocol):
         """Store a new record."""
         ...
 
-    def newest(
-        self, *, limit: int, after: AuditPosition | None = None
-    ) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
+    def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         """Return up to `limit` records, newest first, and the next position. Eventually consistent."""
         ...
+
+
+class FailedEntry(NamedTuple):
+    """An entry of the index of failed jobs."""
+
+    key: JobKey
+    code: str
+    ended_at: datetime
+
+
+class FailedPosition(NamedTuple):
+    """A place in the list of the failed jobs of a type and code: after this job."""
+
+    ended_at: datetime
+    owner: str
+    async_job_id: str
 
 
 class JobIndexes(Protocol):
@@ -92,4 +108,77 @@ class JobIndexes(Protocol):
 
         Each read takes no more than `page` entries. Eventually consistent.
         """
+        ...
+
+    def last_failed(self, job_type: str, *, before: str | None = None) -> FailedEntry | None:
+        """Return the newest failed job of the type, of the last code in the alphabet, or of the last one before `before`.
+
+        So the codes of a type are found one by one, each by reading one entry. Eventually consistent.
+        """
+        ...
+
+    def count_failed(self, job_type: str, code: str, *, at_most: int) -> int:
+        """Count the failed jobs of the type and code, no further than `at_most`. Eventually consistent."""
+        ...
+
+    def failed(
+        self,
+        job_type: str,
+        code: str,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+        after: FailedPosition | None = None,
+    ) -> tuple[Sequence[FailedEntry], FailedPosition | None]:
+        """Return up to `limit` failed jobs of the type and code that ended from `since` to before `until`, newest first.
+
+        And the next position. Eventually consistent; some may be expired.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """About how many messages a queue has."""
+
+    waiting: int
+    delayed: int
+    in_flight: int
+
+
+DEAD_LETTERS = "dead letters"
+"""The name of the queue of messages that could not be delivered."""
+
+
+class Queues(Protocol):
+    """What the queues hold. `SqsQueues` is the real adapter; the tests have a fake, and one suite runs over both.
+
+    Every method raises `Unavailable` when the queue does not answer.
+    """
+
+    def depth(self, name: str) -> QueueDepth:
+        """Return about how many messages the queue of this name has."""
+        ...
+
+
+Hours = Mapping[str, tuple[int, int]]
+"""How many jobs completed and failed in each hour, by its beginning: `2026-11-26T16`."""
+
+
+class TypeHistory(NamedTuple):
+    """How long the jobs of a type took, and how they ended."""
+
+    durations: Durations
+    hours: Hours
+
+
+class Histories(Protocol):
+    """The histories of several types. `DynamoHistories` is the real adapter; the tests have a fake.
+
+    Raises `Unavailable` when the table does not answer.
+    """
+
+    def of_all(self, job_types: Sequence[str]) -> Mapping[str, TypeHistory]:
+        """Return the histories of those types that have one. Eventually consistent."""
         ...

@@ -286,8 +286,13 @@ class History(Protocol):
         """Return how long jobs of this type took; empty when none has ended. Eventually consistent."""
         ...
 
-    def add(self, job_type: str, durations: Durations, now: datetime) -> None:
-        """Add jobs that have ended; the oldest fade. A simultaneous addition loses nothing."""
+    def add(
+        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+    ) -> None:
+        """Add jobs that have ended; the oldest fade. A simultaneous addition loses nothing.
+
+        `hours` says how many completed and failed, by the hour: `2026-11-26T16`.
+        """
         ...
 
 

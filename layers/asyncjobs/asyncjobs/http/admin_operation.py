@@ -97,7 +97,7 @@ class AdminRequest(Request):
 
 
 class WithGroups(Protocol):
-    """A class of routes that knows the groups of tokens."""
+    """A class of routes that reads the groups of tokens."""
 
     groups: Groups
 

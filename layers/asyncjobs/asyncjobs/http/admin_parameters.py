@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from asyncjobs.core.administration import AuditPosition
+from asyncjobs.core.administration import AuditPosition, FailedPosition
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds
 from asyncjobs.core.errors import InputProblem, InvalidCursor
 from asyncjobs.core.job import Priority, Status
@@ -15,12 +16,12 @@ from asyncjobs.http.cursor import place_in, text_of_place
 from asyncjobs.http.parameters import PAGE_SIZE, known_texts
 from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.query_string import Query
-from asyncjobs.service.administration import LivePosition, LiveQuery
+from asyncjobs.service.administration import FailedQuery, LivePosition, LiveQuery
 
 T = TypeVar("T")
 
-_LIVE, _AUDIT = "live", "audit"
-_UNFINISHED = {status.value: status for status in Status if not status.is_finished}
+_LIVE, _FAILED, _AUDIT = "live", "failed", "audit"
+UNFINISHED = {status.value: status for status in Status if not status.is_finished}
 _PRIORITIES = {priority.value: priority for priority in Priority}
 
 
@@ -28,7 +29,7 @@ def live_query(query: Query) -> LiveQuery:
     """Return which live jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
     texts, problems = known_texts(query, {"priority", "jobType", "status", "limit", "cursor"})
     priority, problem = _one_of(_PRIORITIES, texts.get("priority"), "/priority")
-    status, another = _one_of(_UNFINISHED, texts.get("status"), "/status")
+    status, another = _one_of(UNFINISHED, texts.get("status"), "/status")
     limit, third = _limit(texts.get("limit", "20"))
     if texts.get("jobType") == "":
         problems.append(InputProblem("/jobType", "must be the name of a job type"))
@@ -44,6 +45,43 @@ def live_query(query: Query) -> LiveQuery:
 def live_cursor(query: LiveQuery, position: LivePosition) -> str:
     """Return the cursor of a place in the list of live jobs."""
     return text_of_place([epoch_milliseconds(position.due_at), position.async_job_id], _about(query))
+
+
+def failed_query(query: Query) -> FailedQuery:
+    """Return which failed jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
+    texts, problems = known_texts(query, {"jobType", "code", "from", "to", "limit", "cursor"})
+    for name in ("jobType", "code"):
+        if not texts.get(name):
+            problems.append(InputProblem(f"/{name}", "is required: failed jobs are found by both"))
+    since, problem = _day(texts.get("from"), "/from")
+    last, another = _day(texts.get("to"), "/to")
+    limit, third = _limit(texts.get("limit", "20"))
+    if since is not None and last is not None and last < since:
+        problems.append(InputProblem("/to", "must not be before `from`"))
+    problems += [each for each in (problem, another, third) if each is not None]
+    if problems:
+        raise invalid_request(*problems)
+    until = None if last is None else last + timedelta(days=1)
+    wanted = FailedQuery(job_type=texts["jobType"], code=texts["code"], since=since, until=until, limit=limit)
+    if "cursor" not in texts:
+        return wanted
+    return replace(wanted, after=_read_place(texts["cursor"], _about_failed(wanted), _failed_position))
+
+
+def failed_cursor(query: FailedQuery, position: FailedPosition) -> str:
+    """Return the cursor of a place in the list of failed jobs."""
+    place = [epoch_milliseconds(position.ended_at), position.owner, position.async_job_id]
+    return text_of_place(place, _about_failed(query))
+
+
+def job_type_if_any(query: Query) -> str | None:
+    """Return the type to which a list is restricted. Raise a `Problem` (400)."""
+    texts, problems = known_texts(query, {"jobType"})
+    if texts.get("jobType") == "":
+        problems.append(InputProblem("/jobType", "must be the name of a job type"))
+    if problems:
+        raise invalid_request(*problems)
+    return texts.get("jobType")
 
 
 def audit_query(query: Query) -> tuple[int, AuditPosition | None]:
@@ -71,6 +109,30 @@ def _about(query: LiveQuery) -> list[Any]:
     return [_LIVE, query.priority, query.status, query.job_type]
 
 
+def _about_failed(query: FailedQuery) -> list[Any]:
+    times = [None if each is None else epoch_milliseconds(each) for each in (query.since, query.until)]
+    return [_FAILED, query.job_type, query.code, *times]
+
+
+def _failed_position(place: list[Any]) -> FailedPosition:
+    milliseconds, owner, async_job_id = place
+    return FailedPosition(from_epoch_milliseconds(milliseconds), str(owner), str(async_job_id))
+
+
+def _day(text: str | None, place: str) -> tuple[datetime | None, InputProblem | None]:
+    """Return the beginning of the day in UTC."""
+    if text is None:
+        return None, None
+    try:
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            day = datetime.fromisoformat(text).replace(tzinfo=UTC)
+            _ = day + timedelta(days=1)  # the end of the last day is no time
+            return day, None
+    except (ValueError, OverflowError):
+        pass
+    return None, InputProblem(place, "must be a day such as 2026-11-26")
+
+
 def _live_position(place: list[Any]) -> LivePosition:
     milliseconds, async_job_id = place
     return LivePosition(from_epoch_milliseconds(milliseconds), str(async_job_id))
@@ -88,7 +150,7 @@ def _read_place(cursor: str, about: list[Any], read: Callable[[list[Any]], T]) -
         raise InvalidCursor from error
 
 
-def _one_of(values: dict[str, T], text: str | None, place: str) -> tuple[T | None, InputProblem | None]:
+def _one_of(values: Mapping[str, T], text: str | None, place: str) -> tuple[T | None, InputProblem | None]:
     if text is None or text in values:
         return None if text is None else values[text], None
     return None, InputProblem(place, f"must be one of {', '.join(values)}")

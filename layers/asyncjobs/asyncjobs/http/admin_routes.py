@@ -5,15 +5,26 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from asyncjobs.core.administration import AuditRecord, Right, rights_of
+from asyncjobs.core.administration import AuditRecord, QueueDepth, Right, TypeHistory, rights_of
 from asyncjobs.core.clock import Clock, rfc3339
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.http.admin_operation import OWNER, AdminOperation, AdminRequest, Groups
-from asyncjobs.http.admin_parameters import audit_cursor, audit_query, live_cursor, live_query, no_parameters
+from asyncjobs.http.admin_parameters import (
+    UNFINISHED,
+    audit_cursor,
+    audit_query,
+    failed_cursor,
+    failed_query,
+    job_type_if_any,
+    live_cursor,
+    live_query,
+    no_parameters,
+)
 from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.api import Api
 from asyncjobs.http.cursor import to_cursor
@@ -25,6 +36,7 @@ from asyncjobs.http.problems import Problem
 from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
 from asyncjobs.http.render import job_body, job_path
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, query, ref
+from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.jobtypes.json_schema import nullable
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.contents import Contents
@@ -33,26 +45,6 @@ from asyncjobs.service.queries import Queries
 
 CSV = "text/csv"
 
-_OWN_MEMBERS: Mapping[str, Any] = {
-    "owner": described("The `sub` of the job's owner. Requests about the job name it as `owner`.", STRING),
-    "dueAt": described("When the sweeper looks at the job next; null once it has ended.", nullable(TIME)),
-    "deadlineAt": TIME,
-    "leaseUntil": described("Until when the attempt's worker is thought to live.", nullable(TIME)),
-    "notBefore": described("The earliest start of the job, or of its next attempt.", nullable(TIME)),
-    "exclusive": described("Whether the job runs under a lock.", BOOLEAN),
-    "payloadsHidden": described(
-        "Whether `result`, `resultLocation` and `metadata` are null because you lack the right `payloads`.", BOOLEAN
-    ),
-}
-ADMIN_JOB = Schema(
-    "AdminJob",
-    {
-        "description": "A job, as administrators read it.",
-        "allOf": [ref("AsyncJob")],
-        "required": list(_OWN_MEMBERS),
-        "properties": dict(_OWN_MEMBERS),
-    },
-)
 ADMIN_JOBS_PAGE = Schema(
     "AdminJobsPage",
     answer_object(
@@ -102,6 +94,101 @@ AUDIT_PAGE = Schema(
     ),
 )
 
+_COUNT: Any = {"type": "integer", "minimum": 0}
+_DAY: Any = {"type": "string", "format": "date"}
+FAILED_GROUPS = Schema(
+    "FailedGroups",
+    answer_object(
+        "The failed jobs, grouped by type and code.",
+        {
+            "groups": {
+                "type": "array",
+                "items": answer_object(
+                    "The failed jobs of a type and code.",
+                    {
+                        "jobType": STRING,
+                        "code": described("The code of their error.", STRING),
+                        "count": _COUNT,
+                        "isMore": described(
+                            "Whether there are more than `count`: counting stops at a hundred or earlier.", BOOLEAN
+                        ),
+                        "newestAt": described("When the newest of them failed.", TIME),
+                    },
+                ),
+            },
+            "isMore": described("Whether there are more groups. Those of one type are listed by `jobType`.", BOOLEAN),
+        },
+    ),
+)
+_DEPTH = {
+    "waiting": described("About how many messages wait for delivery.", _COUNT),
+    "delayed": described("About how many are delayed.", _COUNT),
+    "inFlight": described("About how many are being worked on.", _COUNT),
+}
+QUEUES = Schema(
+    "Queues",
+    answer_object(
+        "What the queues hold.",
+        {
+            "queues": {
+                "type": "array",
+                "items": answer_object(
+                    "A queue.",
+                    {
+                        "queue": described("A priority, or `deliveries`.", STRING),
+                        **_DEPTH,
+                        "oldestWaitingSince": described(
+                            "Since when the oldest of the first hundred live jobs waits for this queue.", nullable(TIME)
+                        ),
+                    },
+                ),
+            },
+            "deadLetters": answer_object("Messages that could not be delivered. Their jobs are in the table.", _DEPTH),
+            "sweeper": answer_object(
+                "The sweeper.",
+                {
+                    "lagSeconds": described(
+                        "For how long the first job has been due. A minute or two is normal.", {"type": "number"}
+                    )
+                },
+            ),
+        },
+    ),
+)
+_SECONDS = nullable({"type": "number"})
+ADMIN_TYPES = Schema(
+    "AdminTypes",
+    answer_object(
+        "The job types, as administrators read them.",
+        {
+            "types": {
+                "type": "array",
+                "items": answer_object(
+                    "A job type.",
+                    {
+                        "jobType": STRING,
+                        "description": STRING,
+                        "priority": ref("Priority"),
+                        "p50Seconds": described("Half of the last jobs took no longer. Null without any.", _SECONDS),
+                        "p95Seconds": _SECONDS,
+                        "p99Seconds": _SECONDS,
+                        "completed": described("Jobs of the last 24 hours.", _COUNT),
+                        "failed": _COUNT,
+                        "successRate": described("From 0 to 1; null without any job.", _SECONDS),
+                        "hours": described(
+                            "The last 24 hours, oldest first; the last one is the present hour.",
+                            {
+                                "type": "array",
+                                "items": answer_object("An hour.", {"at": TIME, "completed": _COUNT, "failed": _COUNT}),
+                            },
+                        ),
+                    },
+                ),
+            },
+        },
+    ),
+)
+
 _OWNER = {**query(OWNER, "The job's owner, which is a part of its key.", STRING), "required": True}
 _OWNER_IF_KNOWN = query(
     OWNER, "The job's owner, which is a part of its key. Without it, only an unfinished job is found.", STRING
@@ -135,11 +222,12 @@ class AdminRoutes:
         clock: Clock,
     ) -> None:
         self.groups = groups
+        self._clock = clock
         self._administration = administration
         self._queries = queries
         self._contents = contents
         self._results = QueryRoutes(queries, clock, no_estimate)
-        self._events = EventRoutes(feed, clock)
+        self._events = EventRoutes(feed, clock, no_estimate)
 
     @AdminOperation("GET /admin/rights", right=None, answers={200: Success("Your rights; none for most users.", RIGHTS)})
     def get_admin_rights(self, request: AdminRequest) -> Answer:
@@ -156,7 +244,7 @@ class AdminRoutes:
         parameters=(
             query("priority", "List only jobs of this priority.", ref("Priority")),
             _JOB_TYPE,
-            query("status", "List only jobs with this status.", {"enum": ["PENDING", "IN_PROGRESS"]}),
+            query("status", "List only jobs with this status.", {"enum": list(UNFINISHED)}),
             _LIMIT,
             _CURSOR,
         ),
@@ -166,12 +254,82 @@ class AdminRoutes:
     def list_live_jobs(self, request: AdminRequest) -> Answer:
         """List the unfinished jobs of all owners, those that are overdue first.
 
-        They come in the order in which the sweeper looks at them. A page reads a hundred jobs at most, so it may be short, or even
+        They come in the order in which the sweeper reads them. A page reads a hundred jobs at most, so it may be short, or even
         empty, before the end of the list: continue until `nextCursor` is null.
         """
         wanted = live_query(request.query)
         page = self._administration.live(wanted)
         return self._page(request, page.jobs, None if page.next is None else live_cursor(wanted, page.next))
+
+    @AdminOperation(
+        "GET /admin/failed-groups",
+        right=Right.VIEW,
+        parameters=(_JOB_TYPE,),
+        answers={200: Success("The groups.", FAILED_GROUPS)},
+    )
+    def list_failed_groups(self, request: AdminRequest) -> Answer:
+        """List the failed jobs of all owners, grouped by type and code.
+
+        The group with the newest failure comes first. Of jobs that failed before this release was deployed, there is none.
+        """
+        found = self._administration.failed_groups(job_type_if_any(request.query))
+        groups = [
+            {
+                "jobType": group.job_type,
+                "code": group.code,
+                "count": group.count,
+                "isMore": group.is_more,
+                "newestAt": rfc3339(group.newest_at),
+            }
+            for group in found.groups
+        ]
+        return answer(200, {"groups": groups, "isMore": found.is_more})
+
+    @AdminOperation(
+        "GET /admin/failed-jobs",
+        right=Right.VIEW,
+        parameters=(
+            {**query("jobType", "The type of the jobs.", STRING), "required": True},
+            {**query("code", "The code of their error.", STRING), "required": True},
+            query("from", "The first day (UTC) on which they failed.", _DAY),
+            query("to", "The last day (UTC) on which they failed.", _DAY),
+            _LIMIT,
+            _CURSOR,
+        ),
+        answers={200: Success("A page of the list.", ADMIN_JOBS_PAGE)},
+        errors=("INVALID_CURSOR",),
+    )
+    def list_failed_jobs(self, request: AdminRequest) -> Answer:
+        """List the failed jobs of a type and code, newest failure first."""
+        wanted = failed_query(request.query)
+        page = self._administration.failed(wanted)
+        return self._page(request, page.jobs, None if page.next is None else failed_cursor(wanted, page.next))
+
+    @AdminOperation("GET /admin/queues", right=Right.VIEW, answers={200: Success("The queues.", QUEUES)})
+    def list_queues(self, request: AdminRequest) -> Answer:
+        """List the queues with what they hold, and how late the sweeper is."""
+        no_parameters(request.query)
+        state = self._administration.queues()
+        queues = [
+            {
+                "queue": each.name,
+                **_depth_body(each.depth),
+                "oldestWaitingSince": each.oldest_waiting_since and rfc3339(each.oldest_waiting_since),
+            }
+            for each in state.queues
+        ]
+        lag = state.sweeper_lag.total_seconds()
+        return answer(200, {"queues": queues, "deadLetters": _depth_body(state.dead_letters), "sweeper": {"lagSeconds": lag}})
+
+    @AdminOperation("GET /admin/types", right=Right.VIEW, answers={200: Success("The job types.", ADMIN_TYPES)})
+    def list_type_statistics(self, request: AdminRequest) -> Answer:
+        """List the job types, with how long their jobs take and how they ended in the last hours.
+
+        The numbers come from the table's stream, a minute late, and are estimates: a change that arrives twice counts twice.
+        """
+        no_parameters(request.query)
+        hours = _last_hours(self._clock())
+        return answer(200, {"types": [_type_body(*each, hours) for each in self._administration.types()]})
 
     @AdminOperation(
         "GET /admin/jobs",
@@ -194,7 +352,7 @@ class AdminRoutes:
         "GET /admin/jobs/{asyncJobId}",
         right=Right.VIEW,
         parameters=(_OWNER_IF_KNOWN,),
-        answers={200: Success("The job.", ADMIN_JOB)},
+        answers={200: Success("The job.", "AdminJob")},
     )
     def get_any_job(self, request: AdminRequest) -> Answer:
         """Get a job of any owner."""
@@ -245,7 +403,10 @@ class AdminRoutes:
         "GET /admin/jobs/{asyncJobId}/result",
         right=Right.PAYLOADS,
         parameters=(_OWNER,),
-        answers={200: _RESULT.answers[200], 303: Success("The result is at a link that works for 5 minutes.", RESULT_LINK, always=("Location",))},
+        answers={
+            200: _RESULT.answers[200],
+            303: Success("The result is at a link that works for 5 minutes.", RESULT_LINK, always=("Location",)),
+        },
         errors=tuple(code for code in _RESULT.errors if code != "UNAVAILABLE"),
     )
     def get_any_job_result(self, request: AdminRequest) -> Answer:
@@ -261,7 +422,7 @@ class AdminRoutes:
         "POST /admin/jobs/{asyncJobId}/cancel",
         right=Right.OPERATE,
         parameters=(_OWNER,),
-        answers={200: Success("The cancelled job.", ADMIN_JOB)},
+        answers={200: Success("The cancelled job.", "AdminJob")},
         errors=("JOB_ALREADY_FINISHED",),
     )
     def cancel_any_job(self, request: AdminRequest) -> Answer:
@@ -273,7 +434,7 @@ class AdminRoutes:
         "POST /admin/jobs/{asyncJobId}/retry",
         right=Right.OPERATE,
         parameters=(_OWNER,),
-        answers={202: Success("The job, pending again.", ADMIN_JOB)},
+        answers={202: Success("The job, pending again.", "AdminJob")},
         errors=("JOB_NOT_RETRYABLE", "UNKNOWN_JOB_TYPE"),
     )
     def retry_any_job(self, request: AdminRequest) -> Answer:
@@ -308,7 +469,9 @@ class AdminRoutes:
             200: Success(
                 "A page of the log. With `Accept: text/csv`, the same as a table.",
                 AUDIT_PAGE,
-                headers={"Next-Cursor": described("Of a table: the cursor of the next page, if there is one.", {"schema": STRING})},
+                headers={
+                    "Next-Cursor": described("Of a table: the cursor of the next page, if there is one.", {"schema": STRING})
+                },
                 others={CSV: {"type": "string"}},
             )
         },
@@ -365,6 +528,35 @@ def _audit_body(record: AuditRecord) -> dict[str, Any]:
     }
 
 
+def _depth_body(depth: QueueDepth) -> dict[str, int]:
+    return {"waiting": depth.waiting, "delayed": depth.delayed, "inFlight": depth.in_flight}
+
+
+def _last_hours(now: datetime) -> Sequence[datetime]:
+    this = now.replace(minute=0, second=0, microsecond=0)
+    return [this - timedelta(hours=ago) for ago in reversed(range(24))]
+
+
+def _type_body(job_type: JobType, history: TypeHistory, hours: Sequence[datetime]) -> dict[str, Any]:
+    durations = history.durations
+    ended = [history.hours.get(rfc3339(hour)[:_HOUR], (0, 0)) for hour in hours]
+    completed, failed = sum(each[0] for each in ended), sum(each[1] for each in ended)
+    total = completed + failed
+    return {
+        "jobType": job_type.name,
+        "description": job_type.description,
+        "priority": job_type.priority.value,
+        **{f"p{share}Seconds": durations.quantile(share / 100) if durations.total else None for share in (50, 95, 99)},
+        "completed": completed,
+        "failed": failed,
+        "successRate": completed / total if total else None,
+        "hours": [
+            {"at": rfc3339(hour), "completed": each[0], "failed": each[1]} for hour, each in zip(hours, ended, strict=True)
+        ],
+    }
+
+
+_HOUR = len("2026-11-26T16")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 

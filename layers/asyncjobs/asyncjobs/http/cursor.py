@@ -47,7 +47,7 @@ def place_in(cursor: str, about: list[Any]) -> list[Any]:
     """Return the place of a cursor of this list. Raise `InvalidCursor`."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        *place, _ = json.loads(text)
+        place: list[Any] = json.loads(text)[:-1]
         is_genuine = text_of_place(place, about) == cursor
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidCursor from error

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from asyncjobs.core.clock import Clock
+from asyncjobs.core.clock import Clock, rfc3339
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import Status
@@ -71,33 +71,53 @@ class DurationAggregator:
     def _write(self) -> None:
         by_type: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for run in self._waiting:
-            by_type[run.job_type][run.owner].append(run.seconds)
+            own = by_type[run.job_type][run.owner]
+            if run.seconds is not None:
+                own.append(run.seconds)
         counted = {job_type: _shared(by_owner) for job_type, by_owner in by_type.items()}
         for job_type, seconds in counted.items():
-            self._history.add(job_type, Durations.of(seconds), self._clock())
+            hours = _hours(run for run in self._waiting if run.job_type == job_type)
+            self._history.add(job_type, Durations.of(seconds), self._clock(), hours)
             rest = [run for run in self._waiting if run.job_type != job_type]
             self._written += len(self._waiting) - len(rest)
             self._waiting = rest
         log_event("DURATIONS_LEARNED", jobs=sum(map(len, counted.values())), jobTypes=len(counted))
 
 
+_HOUR = len("2026-11-26T16")
+
+
 class _Run(NamedTuple):
     job_type: str
     owner: str
-    seconds: float
+    seconds: float | None
+    """None if the time says nothing."""
+    hour: str
+    is_failed: bool
 
 
 def _runs(changes: Iterable[Change]) -> Iterator[_Run]:
-    """Yield each job that has ended here, with the seconds from its first start to its end.
+    """Yield each job that has completed or failed, with the seconds from its first start to its end.
 
     Some never started: their deadline passed before. A canceled job says nothing about when it would have ended.
     """
     for change in changes:
         job = change.new
-        # Anybody who may report a tracked job decides how long it takes, at no cost, and `Retry-After` is for all owners.
-        is_tracked = job.max_attempts == 0
-        if change.is_end and job.status is not Status.CANCELLED and job.started_at and job.ended_at and not is_tracked:
-            yield _Run(job.job_type, job.owner, max((job.ended_at - job.started_at).total_seconds(), 0.0))
+        if change.is_end and job.status is not Status.CANCELLED and job.ended_at:
+            # Anybody who may report a tracked job decides how long it takes, at no cost, and `Retry-After` is for all owners.
+            seconds = None
+            if job.started_at is not None and not job.is_tracked:
+                seconds = max((job.ended_at - job.started_at).total_seconds(), 0.0)
+            yield _Run(job.job_type, job.owner, seconds, rfc3339(job.ended_at)[:_HOUR], job.status is Status.FAILED)
+
+
+def _hours(runs: Iterable[_Run]) -> Mapping[str, tuple[int, int]]:
+    """Return how many of the jobs completed and failed in each hour."""
+    hours: dict[str, tuple[int, int]] = {}
+    for run in runs:
+        completed, failed = hours.get(run.hour, (0, 0))
+        hours[run.hour] = (completed, failed + 1) if run.is_failed else (completed + 1, failed)
+    return hours
 
 
 def _shared(by_owner: Mapping[str, Sequence[float]]) -> list[float]:

@@ -8,15 +8,32 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from asyncjobs.core.administration import AuditLog, AuditPosition, AuditRecord, JobIndexes
+from asyncjobs.core.administration import (
+    DEAD_LETTERS,
+    AuditLog,
+    AuditPosition,
+    AuditRecord,
+    FailedEntry,
+    FailedPosition,
+    Histories,
+    JobIndexes,
+    QueueDepth,
+    Queues,
+    TypeHistory,
+)
 from asyncjobs.core.clock import Clock
+from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import JobNotFound
 from asyncjobs.core.job import AsyncJob, DuePart, JobKey, Priority, Status, due_shard, due_shards, present_job
+from asyncjobs.core.message import DELIVERIES, JobMessage
 from asyncjobs.core.ports import DueEntry, Store
+from asyncjobs.jobtypes.built_in import BUILT_IN
+from asyncjobs.jobtypes.catalog import Catalog
+from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
 from asyncjobs.service.commands import Commands
 
@@ -24,6 +41,10 @@ _OF_A_SHARD = 10
 """Entries that a page reads of each partition of the index of live jobs, which has 24."""
 _MOST_JOBS = 100
 """Jobs that a page reads: one call."""
+_MOST_GROUPS = 40
+_MOST_COUNTED = 100
+_ALL_COUNTED = 400
+"""Groups of failed jobs that are listed, jobs that are counted of one group, and of all groups together."""
 _MOST_SEARCHED = 100
 """Entries of a partition in which a job is searched whose owner is not known."""
 
@@ -66,12 +87,78 @@ class LivePage(NamedTuple):
     next: LivePosition | None
 
 
+@dataclass(frozen=True, slots=True)
+class FailedGroup:
+    """The failed jobs of a type and code."""
+
+    job_type: str
+    code: str
+    count: int
+    is_more: bool
+    """Whether there are more than `count`: counting stops somewhere."""
+    newest_at: datetime
+
+
+class FailedGroups(NamedTuple):
+    """The groups, and whether there are more."""
+
+    groups: Sequence[FailedGroup]
+    is_more: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedQuery:
+    """Which failed jobs to list."""
+
+    job_type: str
+    code: str
+    since: datetime | None = None
+    until: datetime | None = None
+    limit: int = 20
+    after: FailedPosition | None = None
+
+
+class FailedPage(NamedTuple):
+    """A part of the list, and where the next one begins; None at the end."""
+
+    jobs: Sequence[AsyncJob]
+    next: FailedPosition | None
+
+
+class QueueState(NamedTuple):
+    """What a queue holds, and since when the oldest of the jobs that were read waits for it."""
+
+    name: str
+    depth: QueueDepth
+    oldest_waiting_since: datetime | None
+
+
+class QueuesState(NamedTuple):
+    """All queues, the messages that none of them could deliver, and how late the sweeper is."""
+
+    queues: Sequence[QueueState]
+    dead_letters: QueueDepth
+    sweeper_lag: timedelta
+
+
 class Administration:
     """Everything that only administrators do. The caller has checked their rights."""
 
     def __init__(
-        self, *, store: Store, indexes: JobIndexes, commands: Commands, audit: AuditLog, clock: Clock
+        self,
+        *,
+        store: Store,
+        indexes: JobIndexes,
+        queues: Queues,
+        histories: Histories,
+        catalog: Catalog,
+        commands: Commands,
+        audit: AuditLog,
+        clock: Clock,
     ) -> None:
+        self._queues = queues
+        self._histories = histories
+        self._catalog = catalog
         self._store = store
         self._indexes = indexes
         self._commands = commands
@@ -115,6 +202,65 @@ class Administration:
                 if entry.key is not None and entry.key.async_job_id == async_job_id:
                     return self.job(entry.key)
         raise JobNotFound
+
+    def failed_groups(self, job_type: str | None = None) -> FailedGroups:
+        """Return the failed jobs of one type, or of all, grouped by type and code, the most recent first.
+
+        The index finds the codes of a type one by one. The most that is counted is shared between the groups, so that
+        all of them together cost a few hundred entries. Raises `Unavailable`.
+        """
+        newest: list[tuple[str, FailedEntry]] = []
+        is_more = False
+        for name in self._type_names() if job_type is None else [job_type]:
+            before: str | None = None
+            while (entry := self._indexes.last_failed(name, before=before)) is not None:
+                if len(newest) == _MOST_GROUPS:
+                    is_more = True
+                    break
+                newest.append((name, entry))
+                before = entry.code
+        at_most = min(_MOST_COUNTED, _ALL_COUNTED // max(len(newest), 1))
+        groups = []
+        for name, entry in newest:
+            count = self._indexes.count_failed(name, entry.code, at_most=at_most + 1)
+            groups.append(FailedGroup(name, entry.code, min(count, at_most), count > at_most, entry.ended_at))
+        return FailedGroups(sorted(groups, key=lambda group: group.newest_at, reverse=True), is_more)
+
+    def failed(self, query: FailedQuery) -> FailedPage:
+        """Return failed jobs of a type and code, newest first. Raises `Unavailable`."""
+        entries, position = self._indexes.failed(
+            query.job_type, query.code, since=query.since, until=query.until, limit=query.limit, after=query.after
+        )
+        jobs = self._store.get_all([entry.key for entry in entries])
+        now = self._clock()
+        found = [job for entry in entries if isinstance(job := jobs.get(entry.key), AsyncJob) and _has_failed(job, now)]
+        return FailedPage(found, position)
+
+    def queues(self) -> QueuesState:
+        """Return what the queues hold, and how late the sweeper is. Raises `Unavailable`.
+
+        How long jobs wait is read of the first hundred live jobs, which the sweeper reads next.
+        """
+        entries, _ = self._first_due(None)
+        now = self._clock()
+        lag = max(now - entries[0].due_at, timedelta(0)) if entries else timedelta(0)
+        jobs = self._store.get_all([entry.key for entry in entries[:_MOST_JOBS] if entry.key is not None])
+        oldest: dict[str, datetime] = {}
+        for job in jobs.values():
+            if isinstance(job, AsyncJob) and job.is_claimable(now) and job.status is Status.PENDING:
+                queue = JobMessage.of(job).queue
+                oldest[queue] = min(oldest.get(queue, now), job.not_before or job.created_at)
+        states = [QueueState(name, self._queues.depth(name), oldest.get(name)) for name in (*Priority, DELIVERIES)]
+        return QueuesState(states, self._queues.depth(DEAD_LETTERS), lag)
+
+    def types(self) -> Sequence[tuple[JobType, TypeHistory]]:
+        """Return each job type, with how long its jobs took and how they ended. Raises `Unavailable`."""
+        types = [self._catalog.of_stored(name) for name in self._type_names()]
+        found = self._histories.of_all([job_type.name for job_type in types])
+        return [(job_type, found.get(job_type.name, TypeHistory(Durations(), {}))) for job_type in types]
+
+    def _type_names(self) -> Sequence[str]:
+        return [*(job_type.name for job_type in self._catalog), *BUILT_IN]
 
     def audit(self, *, limit: int, after: AuditPosition | None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         """Return what administrators did, newest first, and the next position. Raises `Unavailable`."""
@@ -186,6 +332,11 @@ class Administration:
         for entry in self._indexes.live(shard, since=since, page=_OF_A_SHARD + 1):
             if after is None or _place(entry) > (after.due_at, after.async_job_id):
                 yield entry
+
+
+def _has_failed(job: AsyncJob, now: datetime) -> bool:
+    """Return whether the job is still what its entry says: it may have been retried or deleted since."""
+    return job.status is Status.FAILED and not job.is_expired(now)
 
 
 def _place(entry: DueEntry) -> tuple[datetime, str]:
