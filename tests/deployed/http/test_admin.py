@@ -142,8 +142,14 @@ def test_large_result_is_fetched_from_its_link(admin: Caller, alice: Caller, lar
     assert httpx.get(answer.headers["location"], trust_env=False).status_code == httpx.codes.OK
 
 
-def test_tracked_job_has_no_input(admin: Caller, alice: Caller, tracked: Job) -> None:
-    answer = admin.get(of(tracked, "/input"), params={"owner": alice.owner})
+def test_input_whose_object_is_gone_is_404(admin: Caller, alice: Caller, stack: LocalStack, outputs: Outputs) -> None:
+    job = alice.post("/jobs", json={"jobType": "contract.searches", "input": {"subject": "x" * 5000}}).json()
+    bucket = stack.session.resource("s3", endpoint_url=stack.endpoint_url).Bucket(outputs.bucket_name)
+    query = {"owner": alice.owner}
+    assert admin.get(of(job, "/input"), params=query).json()["input"]["subject"] == "x" * 5000
+    (found,) = [each for each in bucket.objects.filter(Prefix="inputs/") if job["asyncJobId"] in each.key]
+    found.delete()
+    answer = admin.get(of(job, "/input"), params=query)
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "INPUT_NOT_FOUND")
 
 
