@@ -142,7 +142,7 @@ def test_large_result_is_fetched_from_its_link(admin: Caller, alice: Caller, lar
     assert httpx.get(answer.headers["location"], trust_env=False).status_code == httpx.codes.OK
 
 
-def test_input_whose_object_is_gone_is_404(admin: Caller, alice: Caller, stack: LocalStack, outputs: Outputs) -> None:
+def test_input_whose_object_was_deleted_is_404(admin: Caller, alice: Caller, stack: LocalStack, outputs: Outputs) -> None:
     job = alice.post("/jobs", json={"jobType": "contract.searches", "input": {"subject": "x" * 5000}}).json()
     bucket = stack.session.resource("s3", endpoint_url=stack.endpoint_url).Bucket(outputs.bucket_name)
     query = {"owner": alice.owner}
