@@ -47,7 +47,8 @@ def place_in(cursor: str, about: list[Any]) -> list[Any]:
     """Return the place of a cursor of this list. Raise `InvalidCursor`."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place: list[Any] = json.loads(text)[:-1]
+        found = json.loads(text)
+        place: list[Any] = found[:-1] if isinstance(found, list) else []
         is_genuine = text_of_place(place, about) == cursor
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidCursor from error

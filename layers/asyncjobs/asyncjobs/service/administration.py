@@ -6,7 +6,7 @@ No index serves every question, so a page of a list costs some reads, and no mor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -305,7 +305,15 @@ class Administration:
             **about,
         )
         self._audit.add(record)
-        log_event("ADMIN_ACTION", action=action, **_logged(record))
+        # No owner's name, as on every other line.
+        log_event(
+            "ADMIN_ACTION",
+            action=action,
+            auditId=record.audit_id,
+            asyncJobId=record.async_job_id,
+            jobType=record.job_type,
+            count=record.count,
+        )
 
     def _first_due(self, after: LivePosition | None) -> tuple[list[DueEntry], bool]:
         """Return the next entries of all partitions together, and whether they are the last ones.
@@ -345,9 +353,3 @@ def _place(entry: DueEntry) -> tuple[datetime, str]:
 
 def _position(entry: DueEntry) -> LivePosition:
     return LivePosition(*_place(entry))
-
-
-def _logged(record: AuditRecord) -> Mapping[str, Any]:
-    """Return what the log says: no owner's name, as on every other line."""
-    found = {"auditId": record.audit_id, "asyncJobId": record.async_job_id, "jobType": record.job_type, "count": record.count}
-    return {name: value for name, value in found.items() if value is not None}
