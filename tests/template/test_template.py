@@ -982,6 +982,9 @@ METHODS_RUN = {
 }
 """The methods of a class that a function runs, if not all."""
 
+WITHOUT_PERMISSION = {"Attempt": {"uploads", "open_file", "delete_upload", "save_file"}}
+"""The methods of a class whose permissions a deployment adds itself: see docs/jobs.md."""
+
 ADAPTERS = {
     "_store": ("aws/dynamodb_jobs", "DynamoStore"),
     "_history": ("aws/dynamodb_history", "DynamoHistory"),
@@ -1116,8 +1119,9 @@ def client_calls(module: str, class_name: str, method: str) -> set[str]:
 
 def nodes_of(function: str, place: tuple[str, str]) -> list[ast.AST]:
     """Return the parts of the class that the function runs."""
-    found, methods = class_of(*place), METHODS_RUN.get((function, place[1]))
-    return [found] if methods is None else [node for node in found.body if getattr(node, "name", None) in methods]
+    methods, others = METHODS_RUN.get((function, place[1])), WITHOUT_PERMISSION.get(place[1], set())
+    nodes = [(node, getattr(node, "name", "")) for node in class_of(*place).body]
+    return [node for node, name in nodes if name not in others and (methods is None or name in methods)]
 
 
 def actions_in_code(function: str) -> set[str]:

@@ -14,6 +14,10 @@ APART = {
     "dynamodb_watchers": "tests/proof/stateful/stream",
     "websocket": "tests/proof/stateful/stream",
     "dynamodb_webhooks": "tests/proof/stateful/stream and tests/unit/push/test_delivery.py",
+    "dynamodb_audit": "tests/unit/service/test_administration.py",
+    "dynamodb_indexes": "tests/adapters/test_indexes.py",
+    "dynamodb_histories": "tests/adapters/test_histories.py",
+    "sqs_queues": "tests/adapters/test_queues.py",
 }
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})

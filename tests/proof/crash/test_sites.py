@@ -30,6 +30,9 @@ NOT_DEPLOYED = {
     **dict.fromkeys(("uploads < Attempt.uploads", "open_file < Attempt.open_file"), "only reads"),
     "delete_upload < Attempt.delete_upload": "its call is the same as in `Commands.delete_upload`, and a later attempt repeats it",
     "save_file < Attempt.save_file": "one call that replaces the file whole, which a later attempt repeats",
+    # An administrator's commands make the same calls as an owner's.
+    "get < Administration.job": "only reads",
+    **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues")), "only reads"),
 }
 NOT_DEPLOYED_SITES = {
     "s3.S3Objects.get_result:GetObject",
