@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run example token env invoke stop logs deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
+.PHONY: help run example token console env invoke stop logs deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -19,6 +19,7 @@ TABLE ?=
 BUCKET ?=
 POOL ?=
 TOKEN ?=
+GROUP ?=
 EXAMPLES ?=
 NAME ?=
 ARCHITECTURE ?= arm64
@@ -65,6 +66,9 @@ example: environments ## Copy one of examples/ into the jobs layer, as a start o
 
 token: environments ## Print a bearer token (USER=alice)
 	@.venv/bin/python -m local token $(user)
+
+console: environments ## Print the console's URL and a user to sign in with (USER=ops GROUP=operator)
+	@.venv/bin/python -m local console $(user) $(if $(GROUP),--group "$(GROUP)")
 
 env: environments ## Print the address and credentials of the local engine as shell variables
 	@.venv/bin/python -m local env

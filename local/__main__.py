@@ -1,4 +1,4 @@
-"""The commands behind `make run`, `make token`, `make env`, `make invoke` and `make logs`."""
+"""The commands behind `make run`, `make token`, `make console`, `make env`, `make invoke` and `make logs`."""
 
 import argparse
 import shlex
@@ -28,6 +28,9 @@ def main() -> int:
     running.add_argument("--port", type=int)
     running.add_argument("--examples", default="")
     commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
+    console = commands.add_parser("console")
+    console.add_argument("--user", default=DEFAULT_USER)
+    console.add_argument("--group")
     commands.add_parser("env")
     invoking = commands.add_parser("invoke")
     invoking.add_argument("event")
@@ -40,6 +43,8 @@ def main() -> int:
                 _run(options.port, options.examples)
             case "token":
                 _token(options.user)
+            case "console":
+                _console(options.user, options.group)
             case "env":
                 _env()
             case "invoke":
@@ -83,6 +88,7 @@ Status   {status}
 Result   {result}
 The job  {demo.curl(outputs.api_url, DEFAULT_USER, job)}
 
+{_console_lines(stack, outputs, DEFAULT_USER)}
 API      {outputs.api_url}/api/v1
 Token    make token USER={DEFAULT_USER}
 Client   {demo.client(outputs.api_url, DEFAULT_USER)}
@@ -107,6 +113,19 @@ def _upload(stack: LocalStack, outputs: Outputs, *, owner: str) -> str:
 def _token(username: str) -> None:
     stack = LocalStack(PROJECT, STATE)
     print(users.token(stack.outputs, stack.session, username))
+
+
+def _console(username: str, group: str | None) -> None:
+    stack = LocalStack(PROJECT, STATE)
+    print(_console_lines(stack, stack.outputs, username, group), end="")
+
+
+def _console_lines(stack: LocalStack, outputs: Outputs, username: str, group: str | None = None) -> str:
+    """Return where the console is and how this user signs in; nothing if the console is off."""
+    if outputs.console_url is None:
+        return ""
+    password = users.create(outputs, stack.session, username, group=group)
+    return f"Console  {outputs.console_url}\nSign in  {username}  {password}\n"
 
 
 def _env() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local.process import PROJECT
 
-_DEPLOYED = ("functions", "layers")
+_DEPLOYED = ("functions", "layers", "console", "clients/js/src")
 _SETTINGS = ("template.yaml", "samconfig.toml")
 _BUILDER = PROJECT / "tools" / "layer.py"
 

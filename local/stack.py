@@ -42,6 +42,7 @@ class Outputs:
     """The addresses and names of the stack's parts. `stack.json` has the same in camelCase."""
 
     api_url: str
+    console_url: str | None  # None when it is off
     endpoint_url: str
     region: str
     table_name: str
@@ -110,7 +111,7 @@ class LocalStack:
         known = self._records.recall("stack")
         if not known or known["pid"] != self.engine.pid or not self.engine.secret_access_key:
             raise NotRunningError
-        return Outputs(**{name: known[_camel(name)] for name in Outputs.__dataclass_fields__})
+        return Outputs(**{name: known.get(_camel(name)) for name in Outputs.__dataclass_fields__})
 
     @property
     def session(self) -> boto3.Session:
@@ -215,9 +216,14 @@ class LocalStack:
     def _read_outputs(self, engine: Engine) -> Outputs:
         stack = self._stack(self._client("cloudformation"))
         known = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        # The URL of the output has a host name that only browsers resolve to this machine.
+        api_path = f"/_aws/execute-api/{known['ApiId']}{urlsplit(known['ApiUrl']).path.rstrip('/')}"
+        has_console = "ConsoleUrl" in known
+        if has_console and "SignInClientId" in known:
+            self._allow_sign_in(known["UserPoolId"], known["SignInClientId"], engine, f"{api_path}/console/sign-in")
         return Outputs(
-            # The URL of the output has a host name that only browsers resolve to this machine.
-            api_url=f"{engine.url}/_aws/execute-api/{known['ApiId']}{urlsplit(known['ApiUrl']).path.rstrip('/')}",
+            api_url=f"{engine.url}{api_path}",
+            console_url=f"{engine.url}{api_path}/console/jobs" if has_console else None,
             endpoint_url=engine.url,
             region=REGION,
             table_name=known["TableName"],
@@ -231,6 +237,15 @@ class LocalStack:
             access_key_id=engine.access_key_id,
             secret_access_key=engine.secret_access_key,
         )
+
+    def _allow_sign_in(self, pool_id: str, client_id: str, engine: Engine, path: str) -> None:
+        """Let the sign-in page return to the console, whose address is known only now. On AWS, SignInUrls has it."""
+        pool = self._client("cognito-idp")
+        which = {"UserPoolId": pool_id, "ClientId": client_id}
+        client = pool.describe_user_pool_client(**which)["UserPoolClient"]
+        own = [f"http://{host}:{engine.port}{path}" for host in ("127.0.0.1", "localhost")]
+        urls = {name: [*client.get(name, []), *own] for name in ("CallbackURLs", "LogoutURLs")}
+        pool.update_user_pool_client(**which, **urls)  # the engine leaves all other settings as they are, unlike AWS
 
     def _stack(self, cloudformation: Any) -> dict[str, Any]:
         try:

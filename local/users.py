@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import json
-import secrets
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -25,20 +26,29 @@ def token(outputs: Outputs, session: boto3.Session, username: str) -> str:
 
 def sign_in(outputs: Outputs, session: boto3.Session, username: str) -> AuthenticationResultTypeTypeDef:
     """Return all tokens of a new sign-in."""
-    if outputs.user_pool_id is None or outputs.user_pool_client_id is None:
-        raise NoUserPoolError
-    pool = session.client("cognito-idp", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))
-    password = f"Aa1!{secrets.token_urlsafe(24)}"  # used once, so nobody has to keep it
-    with suppress(pool.exceptions.UsernameExistsException):
-        pool.admin_create_user(UserPoolId=outputs.user_pool_id, Username=username, MessageAction="SUPPRESS")
-    pool.admin_set_user_password(UserPoolId=outputs.user_pool_id, Username=username, Password=password, Permanent=True)
-    answer = pool.admin_initiate_auth(  # with AWS credentials, whatever DirectSignIn lets a user do
+    password, pool = create(outputs, session, username), _pool(outputs, session)
+    answer: AuthenticationResultTypeTypeDef = pool.admin_initiate_auth(  # with AWS credentials, whatever DirectSignIn permits
         UserPoolId=outputs.user_pool_id,
         ClientId=outputs.user_pool_client_id,
         AuthFlow="ADMIN_USER_PASSWORD_AUTH",
         AuthParameters={"USERNAME": username, "PASSWORD": password},
-    )
-    return answer["AuthenticationResult"]
+    )["AuthenticationResult"]
+    return answer
+
+
+def create(outputs: Outputs, session: boto3.Session, username: str, *, group: str | None = None) -> str:
+    """Create the user, unless there is one, put it into the group, and return its password."""
+    pool = _pool(outputs, session)
+    password = _password(outputs, username)
+    user = {"UserPoolId": outputs.user_pool_id, "Username": username}
+    with suppress(pool.exceptions.UsernameExistsException):
+        pool.admin_create_user(**user, MessageAction="SUPPRESS")
+    pool.admin_set_user_password(**user, Password=password, Permanent=True)
+    if group:
+        with suppress(pool.exceptions.GroupExistsException):
+            pool.create_group(UserPoolId=outputs.user_pool_id, GroupName=group)
+        pool.admin_add_user_to_group(**user, GroupName=group)
+    return password
 
 
 def subject(token: str) -> str:
@@ -46,3 +56,15 @@ def subject(token: str) -> str:
     payload = token.split(".")[1]
     claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims["sub"]
+
+
+def _password(outputs: Outputs, username: str) -> str:
+    """Return the user's password: the same until the engine is started again, so that a printed one stays valid."""
+    digest = hmac.digest(outputs.secret_access_key.encode(), f"password of {username}".encode(), hashlib.sha256)
+    return f"Aa1-{base64.b32encode(digest)[:16].decode().lower()}"
+
+
+def _pool(outputs: Outputs, session: boto3.Session) -> Any:
+    if outputs.user_pool_id is None or outputs.user_pool_client_id is None:
+        raise NoUserPoolError
+    return session.client("cognito-idp", endpoint_url=outputs.endpoint_url, config=Config(proxies={}))

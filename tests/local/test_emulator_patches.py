@@ -310,6 +310,7 @@ def test_functions_have_only_their_own_environment(twin: Deployed) -> None:
 def token(twin: Deployed) -> str:
     outputs = Outputs(
         api_url="",
+        console_url=None,
         endpoint_url=twin.engine.url,
         region=REGION,
         table_name="",

@@ -32,6 +32,10 @@ _READS, _WRITES = 3, 4
 """The descriptors at which the browser reads commands and writes answers."""
 
 
+class PageLeft(Exception):
+    """The page was left while a script of it ran."""
+
+
 class Browser:
     """One tab of it."""
 
@@ -56,18 +60,59 @@ class Browser:
 
     def wait_for(self, condition: str, *, seconds: float = 20) -> None:
         deadline = time.monotonic() + seconds
-        while not self.run(f"Boolean({condition})"):
+        while not self._holds(condition):
             assert time.monotonic() < deadline, (
                 f"{condition} at {self.run('location.href')}:\n{self.run('document.body.innerText')}"
             )
             time.sleep(0.05)
 
+    def _holds(self, condition: str) -> bool:
+        with suppress(PageLeft):
+            return bool(self.run(f"Boolean({condition})"))
+        return False
+
     def press(self, key: str) -> None:
         """Press and release a key, as a person does: `Tab`, `Enter`."""
-        code = {"Tab": 9, "Enter": 13}[key]
-        text = {"text": "\r"} if key == "Enter" else {}
+        code = {"Tab": 9, "Enter": 13, "Escape": 27}.get(key) or ord(key.upper()[0])
+        text = {"Enter": {"text": "\r"}}.get(key) or ({"text": key} if len(key) == 1 else {})
         for kind in ("keyDown", "keyUp"):
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+
+    def click(self, selector: str) -> None:
+        """Click the middle of the first element that matches, once there is one, as a person does with a mouse."""
+        self.wait_for(f"document.querySelector({json.dumps(selector)})")
+        find = f"const found = document.querySelector({json.dumps(selector)}); found.scrollIntoView({{block: 'center'}});"
+        box = self.run(f"{{ {find} const box = found.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}")
+        for kind in ("mousePressed", "mouseReleased"):
+            self._send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Type the text into the element that has the focus."""
+        self._send("Input.insertText", text=text)
+
+    def resize(self, width: int, height: int, *, scale: float = 1) -> None:
+        """Make the page so large, until the next call."""
+        self._send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)
+
+    def prefer(self, **features: str) -> None:
+        """Set media features, such as `prefers_color_scheme="dark"`."""
+        named = [{"name": name.replace("_", "-"), "value": value} for name, value in features.items()]
+        self._send("Emulation.setEmulatedMedia", features=named)
+
+    def before_each_page(self, script: str) -> None:
+        """Run the script in each page that is loaded from now on, before its own."""
+        self._send("Page.enable")
+        self._send("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    def offline(self, *, is_offline: bool) -> None:
+        """Cut the network of the page, or restore it."""
+        self._send("Network.enable")
+        rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self._send("Network.emulateNetworkConditions", offline=is_offline, **rates)
+
+    def capture(self, file: Path) -> None:
+        """Write what the page shows now."""
+        file.write_bytes(base64.b64decode(self._send("Page.captureScreenshot", format="png")["data"]))
 
     def accessible(self) -> list[dict[str, Any]]:
         """Return what a screen reader finds on the page, also inside elements: each role, name, description and value."""
@@ -99,6 +144,8 @@ class Browser:
         while True:
             message = self._receive()
             if message.get("id") == number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise PageLeft
                 assert "error" not in message, message["error"]
                 result: dict[str, Any] = message["result"]
                 return result

@@ -61,6 +61,7 @@ LEVELS = {
     "DURATIONS_DEFERRED": logging.WARNING,
     "PUSH_DROPPED": logging.WARNING,
     "ADMIN_ACTION": logging.INFO,
+    "ISSUER_UNAVAILABLE": logging.WARNING,
 }
 """The events. Failures are errors; retries, deferred calls and lost races are warnings."""
 

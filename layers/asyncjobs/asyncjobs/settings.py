@@ -174,6 +174,36 @@ class Settings:
         """How long the records of administrators' actions are kept."""
         return timedelta(days=int(self._read("AUDIT_RETENTION_DAYS")))
 
+    @property
+    def jwt_issuer(self) -> str:
+        """The issuer of the tokens; empty for the stack's own user pool."""
+        return self._read("JWT_ISSUER")
+
+    @property
+    def jwt_audiences(self) -> Sequence[str]:
+        """The audiences of the issuer's tokens."""
+        return [audience for audience in self._read("JWT_AUDIENCE").split(",") if audience]
+
+    @property
+    def jwt_scopes(self) -> Sequence[str]:
+        """The scopes of which a token of the issuer must have one."""
+        return [scope for scope in self._read("JWT_SCOPE").split(",") if scope not in {"", "NONE"}]
+
+    @property
+    def console_client_id(self) -> str:
+        """The client as which the console signs users in; empty when it has none."""
+        return self._read("CONSOLE_CLIENT_ID")
+
+    @property
+    def sign_in_url(self) -> str:
+        """The base URL of the own user pool's sign-in page. The local engine serves it beside the API, so it is empty there."""
+        return "" if self._environment.get("AWS_ENDPOINT_URL") else self._read("SIGN_IN_URL")
+
+    @property
+    def sign_in_urls(self) -> Sequence[str]:
+        """The pages to which the own user pool's sign-in page returns."""
+        return [url for url in self._read("SIGN_IN_URLS").split(",") if url]
+
     def _read(self, name: str) -> str:
         try:
             return self._environment[name]

@@ -15,7 +15,7 @@ from asyncjobs.http.socket_api import CODES
 from tests.template.source import ROOT
 
 TABLE = ROOT / "layers/asyncjobs/asyncjobs/http/error_codes.py"
-LOG_EVENTS = {"PROBLEM_ANSWERED", "REQUEST_FAILED"}
+LOG_EVENTS = {"PROBLEM_ANSWERED", "REQUEST_FAILED", "ISSUER_UNAVAILABLE"}
 each_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 
 

@@ -1,0 +1,86 @@
+/** What the frame expects of a page, and what most pages need: content that is read, and read again. */
+
+/** @import { App } from "../main.js" */
+/** @import { Shortcut } from "./keys.js" */
+
+export class Page {
+  title = "";
+  /** @type {any} */ error = null;
+  isLoading = true;
+  /** @type {AbortController | undefined} */ #reading;
+  /** @type {(() => void)[]} */ #ends = [];
+
+  /** @param {App} app */
+  constructor(app) {
+    this.app = app;
+  }
+
+  /** The page is shown. */
+  enter() {
+    void this.reload();
+  }
+
+  /** Another page is shown. */
+  leave() {
+    this.#reading?.abort();
+    for (const end of this.#ends) end();
+  }
+
+  /** The query has changed. */
+  filtered() {
+    this.isLoading = true;
+    void this.reload();
+  }
+
+  /** @param {() => void} end called when the page is left */
+  until(end) {
+    this.#ends.push(end);
+  }
+
+  /**
+   * Read the content. Override it.
+   * @param {AbortSignal} _signal
+   */
+  async read(_signal) {}
+
+  /** The keys of this page. @returns {Shortcut[]} */
+  get shortcuts() {
+    return [];
+  }
+
+  /** @returns {unknown} */
+  view() {
+    return null;
+  }
+
+  reload = async () => {
+    this.#reading?.abort();
+    const reading = (this.#reading = new AbortController());
+    try {
+      await this.read(reading.signal);
+      this.error = null;
+    } catch (error) {
+      if (reading.signal.aborted) return;
+      this.error = error;
+    }
+    if (reading.signal.aborted) return;
+    this.isLoading = false;
+    this.app.draw();
+  };
+
+  /**
+   * Do what the user asked for, and say what came of it.
+   * @param {() => Promise<unknown>} action
+   * @param {string} done
+   */
+  async act(action, done) {
+    try {
+      await action();
+      this.app.say(done);
+      return true;
+    } catch (/** @type {any} */ error) {
+      this.app.say(error.detail ? `${error.title}. ${error.detail}` : (error.message ?? "It failed"), "error");
+      return false;
+    }
+  }
+}

@@ -1,0 +1,186 @@
+"""The pages of one's own jobs: they move by themselves, by the socket or without it, and show what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from tests.deployed.console.conftest import Console
+from tests.support.deployed import Job
+
+ROW = "[...document.querySelectorAll('tbody tr')].find((row) => row.querySelector('a').href.includes('%s'))"
+
+
+def status_of(console: Console, job: Job) -> str:
+    row = ROW % job["asyncJobId"]
+    return str(console.browser.run(f"{row}?.querySelector('.status')?.innerText ?? ''"))
+
+
+def wait_for_status(console: Console, job: Job, word: str, *, seconds: float = 60) -> None:
+    row = ROW % job["asyncJobId"]
+    console.browser.wait_for(f"{row}?.querySelector('.status')?.innerText == {json.dumps(word)}", seconds=seconds)
+
+
+def wait_for_connection(console: Console, state: str, *, seconds: float = 30) -> None:
+    console.browser.wait_for(f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}", seconds=seconds)
+
+
+# ── The list ──
+
+
+def test_job_appears_and_moves_without_a_reload(console: Console) -> None:
+    console.open("jobs")
+    wait_for_connection(console, "live")
+    console.browser.run("window.isTheSamePage = true")
+    job = console.caller.submit("sample.works", {"seconds": 3}, priority="high")
+    wait_for_status(console, job, "Running")
+    wait_for_status(console, job, "Completed")
+    assert console.browser.run("window.isTheSamePage") is True
+
+
+def test_list_goes_on_by_polling_while_the_socket_is_cut(console: Console) -> None:
+    cut = "{ const {WebSocket: Real} = window; window.RealSocket = Real; window.WebSocket = class { constructor() { setTimeout(() => this.onclose?.()); } close() {} }; }"
+    console.browser.before_each_page(f"if (sessionStorage.getItem('test.cut')) {cut}")
+    console.browser.run("sessionStorage.setItem('test.cut', 'yes')")
+    console.open("jobs")
+    wait_for_connection(console, "polling")
+    job = console.caller.submit("sample.works", {"seconds": 2}, priority="high")
+    wait_for_status(console, job, "Completed")
+    console.browser.run("sessionStorage.removeItem('test.cut'); window.WebSocket = window.RealSocket")
+    wait_for_connection(console, "live", seconds=60)
+
+
+def test_paused_list_stands_still_and_catches_up(console: Console) -> None:
+    console.open("jobs")
+    wait_for_connection(console, "live")
+    console.browser.press(".")
+    wait_for_connection(console, "paused")
+    job = console.caller.submit("sample.works", {"seconds": 1}, priority="high")
+    console.caller.wait_for(job)
+    assert status_of(console, job) == ""
+    console.browser.press(".")
+    wait_for_status(console, job, "Completed")
+
+
+def test_filter_is_in_the_url_and_holds_after_a_reload(console: Console) -> None:
+    failed = console.caller.submit("sample.gives_up")
+    console.caller.wait_for(failed)
+    console.open("jobs")
+    console.browser.run("[...document.querySelectorAll('.segment')].find((each) => each.innerText.includes('Failed')).click()")
+    wait_for_status(console, failed, "Failed")
+    assert console.browser.run("location.search") == "?status=FAILED"
+    console.open("jobs?status=FAILED&type=sample.gives_up")
+    words = console.browser.run("[...document.querySelectorAll('tbody .status')].map((each) => each.innerText)")
+    assert set(words) == {"Failed"}
+    console.open("jobs?status=CANCELLED&type=sample.gives_up")
+    console.shows("No job matches the filters")
+
+
+def test_keys_move_through_the_list_and_open_a_job(console: Console) -> None:
+    console.caller.wait_for(console.caller.submit("sample.returns"))
+    console.open("jobs")
+    console.browser.press("j")
+    focused = console.browser.run("document.activeElement.href")
+    console.browser.press("Enter")
+    console.browser.wait_for(f"location.href == {json.dumps(focused)}")
+    console.browser.press("g")
+    console.browser.press("m")
+    console.browser.wait_for("document.querySelector('h1').innerText == 'My jobs'")
+
+
+def test_focus_stays_on_a_row_while_the_list_changes(console: Console) -> None:
+    console.open("jobs")
+    wait_for_connection(console, "live")
+    console.browser.press("j")
+    focused = console.browser.run("document.activeElement.href")
+    job = console.caller.submit("sample.works", {"seconds": 2}, priority="high")
+    wait_for_status(console, job, "Completed")
+    assert console.browser.run("document.activeElement.href") == focused
+
+
+# ── A job ──
+
+
+def test_job_shows_its_attempts_and_why_they_failed(console: Console) -> None:
+    job = console.caller.wait_for(console.caller.submit("sample.succeeds_at_last"))
+    console.open(f"jobs/{job['asyncJobId']}")
+    text = console.text()
+    assert text.count("Attempt ") >= job["attempt"]
+    assert "failed" in text
+    assert console.browser.run("document.querySelectorAll('.attempt').length") == job["attempt"]
+    assert console.browser.run("document.querySelectorAll('.chart-span[data-kind=attempt]').length") == job["attempt"]
+
+
+def test_job_of_a_killed_worker_shows_the_takeover(console: Console) -> None:
+    job = console.caller.submit("sample.works", {"seconds": 4}, priority="high")
+    running = console.caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS" and found["progress"] > 0)
+    console.open(f"jobs/{job['asyncJobId']}")
+    os.kill(int(running["message"].split()[1]), signal.SIGKILL)
+    console.shows("Took over", seconds=150)
+    console.shows("Completed", seconds=60)
+    assert "was lost" in console.text()
+
+
+def test_job_is_cancelled_after_a_confirmation_and_retried(console: Console) -> None:
+    job = console.caller.submit("sample.works", {"seconds": 60}, priority="high")
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.shows("Running")
+    console.browser.press("c")
+    console.shows("Cancel this job?")
+    console.browser.press("Escape")
+    console.browser.wait_for("!document.querySelector('dialog')")
+    console.browser.press("c")
+    console.browser.click(".dialog .danger")
+    console.browser.wait_for("document.querySelector('.state-line').dataset.status == 'CANCELLED'")
+    console.browser.press("r")
+    console.browser.click(".dialog .primary")
+    console.browser.wait_for("['PENDING', 'IN_PROGRESS'].includes(document.querySelector('.state-line').dataset.status)")
+    console.shows("Retried")
+    console.caller.post(f"/jobs/{job['asyncJobId']}/cancel")
+
+
+def test_deleted_job_leaves_the_list(console: Console) -> None:
+    job = console.caller.wait_for(console.caller.submit("sample.returns"))
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.browser.run("[...document.querySelectorAll('.actions .button')].find((each) => each.innerText == 'Delete').click()")
+    console.browser.click(".dialog .danger")
+    console.browser.wait_for("document.querySelector('h1').innerText == 'My jobs' && !document.querySelector('.loading')")
+    assert status_of(console, job) == ""
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.shows("There is no such job")
+
+
+def test_result_is_shown_after_a_click_only(console: Console) -> None:
+    job = console.caller.wait_for(console.caller.submit("sample.returns"))
+    console.open(f"jobs/{job['asyncJobId']}")
+    assert "effectKey" not in console.text()
+    console.browser.click(".reveal summary")
+    console.shows("effectKey")
+
+
+def test_job_of_another_user_does_not_exist(console: Console) -> None:
+    job = console.api.caller("erin").submit("sample.returns")
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.shows("There is no such job")
+
+
+# ── Job types ──
+
+
+def test_form_made_of_a_schema_submits_a_job(console: Console) -> None:
+    console.open("types/text.search")
+    console.browser.click("#field-query")
+    console.browser.type("lease")
+    console.browser.click(".submit-form > .button")
+    console.browser.wait_for("document.querySelector('.state-line')")
+    console.browser.wait_for("document.querySelector('.state-line').dataset.status == 'COMPLETED'", seconds=60)
+
+
+def test_invalid_input_is_shown_at_its_field(console: Console) -> None:
+    console.open("types/text.search")
+    console.browser.click("#field-limit")
+    console.browser.type("5000")
+    console.browser.click(".submit-form > .button")
+    console.browser.wait_for("document.querySelector('#field-limit-error')")
+    assert console.browser.run("document.activeElement.getAttribute('aria-invalid')") == "true"
