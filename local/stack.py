@@ -111,7 +111,8 @@ class LocalStack:
         known = self._records.recall("stack")
         if not known or known["pid"] != self.engine.pid or not self.engine.secret_access_key:
             raise NotRunningError
-        return Outputs(**{name: known.get(_camel(name)) for name in Outputs.__dataclass_fields__})
+        values: dict[str, Any] = {name: known.get(_camel(name)) for name in Outputs.__dataclass_fields__}
+        return Outputs(**values)
 
     @property
     def session(self) -> boto3.Session:

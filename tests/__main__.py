@@ -30,7 +30,7 @@ class Group:
 
 
 GROUPS: tuple[Group, ...] = (
-    Group(("tests/deployed/http", "tests/deployed/operations", "tests/deployed/clients"), 0),
+    Group(("tests/deployed/http", "tests/deployed/operations", "tests/deployed/clients", "tests/deployed/console"), 0),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests",), 5),  # without the folders of the other groups
     Group(("tests/deployed/openapi",), 5),

@@ -59,7 +59,12 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if {TESTS / "deployed/operations", TESTS / "deployed/http", TESTS / "deployed/clients", TESTS / "deployed/console"} & set(item.path.parents):
+        if {
+            TESTS / "deployed/operations",
+            TESTS / "deployed/http",
+            TESTS / "deployed/clients",
+            TESTS / "deployed/console",
+        } & set(item.path.parents):
             item.add_marker("e2e")
 
 

@@ -18,7 +18,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
-FOLDERS = ("bench", "clients", "docs", "events", "examples", "functions", "layers", "local", "requirements", "tests", "tools")
+FOLDERS = (
+    *("bench", "clients", "console", "docs", "events", "examples", "functions", "layers", "local", "requirements", "tests"),
+    "tools",
+)
 SCOPE = (
     *("*.md", "*.toml", "*.yaml", "Makefile"),
     *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in (".in", ".md", ".py", ".sh", ".toml", ".yaml", "Makefile")),

@@ -82,7 +82,9 @@ class Browser:
         """Click the middle of the first element that matches, once there is one, as a person does with a mouse."""
         self.wait_for(f"document.querySelector({json.dumps(selector)})")
         find = f"const found = document.querySelector({json.dumps(selector)}); found.scrollIntoView({{block: 'center'}});"
-        box = self.run(f"{{ {find} const box = found.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}")
+        box = self.run(
+            f"{{ {find} const box = found.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}"
+        )
         for kind in ("mousePressed", "mouseReleased"):
             self._send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 

@@ -190,6 +190,7 @@ def test_expected_alarms_exist() -> None:
         "RequestsFailedAlarm",
         "SubmitErrorsAlarm",
         "StatusErrorsAlarm",
+        "ConsoleErrorsAlarm",
         "DialectsErrorsAlarm",
         "AdminErrorsAlarm",
         "WorkerErrorsAlarm",
@@ -204,7 +205,11 @@ def test_expected_alarms_exist() -> None:
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarm_has_a_recipient_and_a_description(name: str) -> None:
     alarm = ALARMS[name]
-    conditions = {"DialectsErrorsAlarm": "WithDialectsAlarm", "AdminErrorsAlarm": "WithAdminAlarm"}
+    conditions = {
+        "DialectsErrorsAlarm": "WithDialectsAlarm",
+        "AdminErrorsAlarm": "WithAdminAlarm",
+        "ConsoleErrorsAlarm": "WithConsoleAlarm",
+    }
     assert alarm["Condition"] == conditions.get(name, "WithAlarms")
     assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopicArn"}]
     assert len(alarm["Properties"]["AlarmDescription"]) > 40

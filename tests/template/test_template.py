@@ -60,7 +60,7 @@ from tests.support.stream import record_of
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
 FUNCTIONS = [
-    *("SubmitFunction", "StatusFunction", "DialectsFunction", "AdminFunction"),
+    *("SubmitFunction", "StatusFunction", "ConsoleFunction", "DialectsFunction", "AdminFunction"),
     *("WorkerFunction", "SweeperFunction", "StreamFunction", "SocketFunction"),
 ]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -84,6 +84,8 @@ OPEN = {
     "HEAD /api/v1/tickets/jobs/{asyncJobId}",
     "GET /api/v1/tickets/jobs/{asyncJobId}/result",
     "HEAD /api/v1/tickets/jobs/{asyncJobId}/result",
+    # The console's page and files, which show nothing of the stack.
+    *("GET /console", "HEAD /console", "GET /console/{proxy+}", "HEAD /console/{proxy+}"),
 }
 
 
@@ -125,7 +127,8 @@ def test_every_function_is_tested() -> None:
 def deployed_routes() -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
     """Yield each route of the API, its function, and its authorization."""
     # SAM makes the routes of a conditional function conditional, too.
-    paths = chosen(deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"], WithDialects=True, WithAdmin=True)
+    conditions = {"WithDialects": True, "WithAdmin": True, "WithConsole": True}
+    paths = chosen(deployed()["Resources"]["Api"]["Properties"]["Body"]["paths"], **conditions)
     for path, methods in paths.items():
         for method, operation in methods.items():
             uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
@@ -148,7 +151,11 @@ def handled_routes() -> dict[str, set[str]]:
         function: {route for each in found for route in (each.route_key, re.sub("^GET ", "HEAD ", each.route_key))}
         for function, found in operations.items()
     }
-    return {**handled, "DialectsFunction": {f"{method} {ROUTE}" for method in METHODS}}
+    return {
+        **handled,
+        "DialectsFunction": {f"{method} {ROUTE}" for method in METHODS},
+        "ConsoleFunction": {f"{method} /console{more}" for method in ("GET", "HEAD") for more in ("", "/{proxy+}")},
+    }
 
 
 def test_gateway_sends_each_function_exactly_its_routes() -> None:
@@ -809,7 +816,10 @@ def test_function_has_exactly_the_variables_that_it_reads(function: str) -> None
         asked |= attributes_of(source_of("limits/admission"), "settings")
     assert asked
     read = set().union(*(settings_variables()[name] for name in asked))
-    assert read - OF_LAMBDA == environment(function) - OF_THE_SDK
+    unread = (
+        {"TABLE_NAME"} if function == "ConsoleFunction" else set()
+    )  # all functions are given it, and this one reads no table
+    assert read - OF_LAMBDA == environment(function) - OF_THE_SDK - unread
 
 
 def test_every_setting_is_read_by_a_function() -> None:
@@ -973,6 +983,7 @@ CLASSES = {
         ("service/event_feed", "EventFeed"),
         ("limits/locks", "Locks"),
     ],
+    "ConsoleFunction": [],
 }
 """The classes that a function runs, over the adapters."""
 
@@ -1084,6 +1095,7 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:PutItem": "Table",
     },
+    "ConsoleFunction": {},
     "SocketFunction": {
         "dynamodb:GetItem": "Table",
         "dynamodb:BatchGetItem": "Table",
@@ -1258,6 +1270,7 @@ ITEMS = {
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
     "StreamFunction": {"GetItem": {"durations"}, "PutItem": {"durations"}},
+    "ConsoleFunction": {},
     "SocketFunction": {
         "GetItem": {"job", "connection", "filter"},
         "BatchGetItem": {"job"},
@@ -1518,7 +1531,11 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 
 @pytest.mark.parametrize("name", ALARMS)
 def test_alarms_exist_only_with_a_recipient(name: str) -> None:
-    conditions = {"DialectsErrorsAlarm": "WithDialectsAlarm", "AdminErrorsAlarm": "WithAdminAlarm"}
+    conditions = {
+        "DialectsErrorsAlarm": "WithDialectsAlarm",
+        "AdminErrorsAlarm": "WithAdminAlarm",
+        "ConsoleErrorsAlarm": "WithConsoleAlarm",
+    }
     assert resource(name)["Condition"] == conditions.get(name, "WithAlarms")
     assert properties(name)["AlarmActions"] == [ref("AlarmTopicArn")]
     assert template()["Conditions"]["WithAlarms"] == {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]}
@@ -1598,6 +1615,9 @@ def test_outputs_are_those_the_local_stack_reads() -> None:
 def test_each_output_refers_to_a_resource() -> None:
     for name, output in template()["Outputs"].items():
         value = output["Value"]
+        if name == "ConsoleUrl":
+            assert output["Condition"] == resource("ConsoleFunction")["Condition"]
+            continue
         target = value.get("Ref") or value.get("Fn::GetAtt", re.findall(r"\{(\w+)", str(value)))[0]
         assert output.get("Condition") == resource(target).get("Condition"), name
 

@@ -6,7 +6,13 @@ import pytest
 
 from tests.deployed.console.conftest import Console
 
-PAGES = ["jobs", "jobs?status=CANCELLED&type=sample.raises", "jobs/00000000-0000-4000-8000-000000000000", "types", "types/document.extract"]
+PAGES = [
+    "jobs",
+    "jobs?status=CANCELLED&type=sample.raises",
+    "jobs/00000000-0000-4000-8000-000000000000",
+    "types",
+    "types/document.extract",
+]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

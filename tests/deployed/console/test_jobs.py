@@ -23,7 +23,9 @@ def wait_for_status(console: Console, job: Job, word: str, *, seconds: float = 6
 
 
 def wait_for_connection(console: Console, state: str, *, seconds: float = 30) -> None:
-    console.browser.wait_for(f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}", seconds=seconds)
+    console.browser.wait_for(
+        f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}", seconds=seconds
+    )
 
 
 # ── The list ──

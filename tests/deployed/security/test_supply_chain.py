@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -85,6 +86,16 @@ def test_lock_of_npm_has_a_hash_for_each_package_and_names_no_server(lock: str) 
 def test_javascript_client_has_packages_for_its_development_only() -> None:
     packages = json.loads((ROOT / NPM_LOCKS[0]).read_text())["packages"]
     assert [name for name, package in packages.items() if name and not package.get("dev")] == []
+
+
+def test_vendored_files_are_pinned_by_hash() -> None:
+    folder = ROOT / "console/vendor"
+    lines = [line.split("  ") for line in (folder / "SHA256SUMS.txt").read_text().splitlines() if not line.startswith("#")]
+    hashes = {file: digest for digest, file in lines}
+    found = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    assert hashes == {
+        name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in found.items() if name != "SHA256SUMS.txt"
+    }
 
 
 def test_packages_of_the_layers_have_no_known_vulnerability() -> None:

@@ -107,7 +107,10 @@ def test_page_of_a_stack_without_sign_in_reads_no_issuer(folder: Path) -> None:
     assert '"isConfigured": false, "hasSocket": true, "signIn": null' in body
 
 
-@pytest.mark.parametrize("path", ["files/0123/main.js", "files/{digest}/none.js", "files/{digest}/index.html", "files/{digest}/../app.py", "favicon.ico"])
+@pytest.mark.parametrize(
+    "path",
+    ["files/0123/main.js", "files/{digest}/none.js", "files/{digest}/index.html", "files/{digest}/../app.py", "favicon.ico"],
+)
 def test_other_files_do_not_exist(folder: Path, path: str) -> None:
     served = console(folder)
     digest = files_of(get(served, "jobs"))[0].split("/")[1]
@@ -136,7 +139,11 @@ def test_worker_may_control_the_pages(folder: Path) -> None:
 
 # ── An issuer of one's own ──
 
-DOCUMENT = {"authorization_endpoint": "https://id.example/a", "token_endpoint": "https://id.example/t", "end_session_endpoint": "https://id.example/e"}
+DOCUMENT = {
+    "authorization_endpoint": "https://id.example/a",
+    "token_endpoint": "https://id.example/t",
+    "end_session_endpoint": "https://id.example/e",
+}
 
 
 def discovered(document: bytes, **options: Any) -> SignIn | None:
@@ -156,7 +163,12 @@ def test_sign_in_follows_the_issuers_document() -> None:
     found = discovered(json.dumps(DOCUMENT).encode())
     assert found is not None
     assert (found.authorize, found.token, found.sign_out) == tuple(DOCUMENT.values())
-    assert (found.client_id, found.scope, found.audience, found.urls) == ("web", "openid jobs:write", "https://api.example", None)
+    assert (found.client_id, found.scope, found.audience, found.urls) == (
+        "web",
+        "openid jobs:write",
+        "https://api.example",
+        None,
+    )
 
 
 def test_client_that_is_the_audience_names_none() -> None:

@@ -103,7 +103,11 @@ class Console:
         """Answer an event of an HTTP API (payload format 2.0)."""
         path = (event.get("pathParameters") or {}).get("proxy", "")
         if not path:
-            return {"statusCode": 302, "headers": {**_ALWAYS, "location": "console/jobs", "cache-control": "no-cache"}, "body": ""}
+            return {
+                "statusCode": 302,
+                "headers": {**_ALWAYS, "location": "console/jobs", "cache-control": "no-cache"},
+                "body": "",
+            }
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         if path.startswith("files/"):
             found = self._file(path.removeprefix("files/"))
