@@ -882,6 +882,7 @@ ACTIONS = {
     "delete_object": "s3:DeleteObject",
     "put_object_tagging": "s3:PutObjectTagging",
     "get_object_tagging": "s3:GetObjectTagging",
+    "list_objects_v2": "s3:ListBucket",
     "generate_presigned_url": "s3:GetObject",
     "post_to_connection": "execute-api:ManageConnections",
 }
