@@ -50,6 +50,7 @@ LIMITS = {
     "TellQueueDepth": "true",
     "Webhooks": "OFF",
 }
+EVENTS = {"EventBusName": "default"}
 
 
 def pytest_configure() -> None:
@@ -108,7 +109,7 @@ def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
 @pytest.fixture(scope="session")
 def limited(stack: LocalStack) -> Iterator[LimitedDeployment]:
     tools, name = Tools(), "limited"
-    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **FOR_DEVELOPERS, **LIMITS}
+    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **FOR_DEVELOPERS, **LIMITS, **EVENTS}
     Sam(stack.root, stack.state, tools).deploy(name, stack.engine, parameters)
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     found = {

@@ -39,6 +39,12 @@ if settings.socket_url:
         clock=utc_now,
         threads=clients.PUSH_THREADS,
     )
+if settings.event_bus_name:
+    from asyncjobs.aws.eventbridge import EventBridgeBus
+    from asyncjobs.push.eventbridge import EventBridgePublisher
+
+    bus = EventBridgeBus(settings.event_bus_name)
+    followers["eventbridge"] = EventBridgePublisher(bus, application=settings.application)
 followers["durations"] = DurationAggregator(DynamoHistory(table, dynamodb), clock=utc_now, pause=settings.history_pause)
 consumers = Consumers(followers, jobs_of, clock=utc_now)
 

@@ -175,7 +175,7 @@ class Api:
 
 @dataclass(frozen=True)
 class LimitedDeployment:
-    """A second deployment of the same build, with every limit on."""
+    """A second deployment of the same build, with every limit and the event bus on."""
 
     api: Api
     worker_name: str

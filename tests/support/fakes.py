@@ -31,7 +31,7 @@ from asyncjobs.core.placement import (
     is_result_of,
     result_location,
 )
-from asyncjobs.core.ports import DueEntry, ListPosition, Lost, StoredUpload, UploadLink
+from asyncjobs.core.ports import BusEvent, DueEntry, ListPosition, Lost, StoredUpload, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 from asyncjobs.core.ticket import Ticket
@@ -566,6 +566,22 @@ class FakeQueue:
     def _check(self) -> None:
         if self.is_down:
             raise Unavailable("The queue is down.")
+
+
+@dataclass
+class FakeEventBus:
+    """An `EventBus` that keeps every event but those whose detail has `refused`. Every call fails while `is_down`."""
+
+    published: list[BusEvent] = field(default_factory=list)
+    refused: str | None = None
+    is_down: bool = False
+
+    def publish(self, events: Sequence[BusEvent]) -> Sequence[BusEvent]:
+        if self.is_down:
+            raise Unavailable("The event bus is down.")
+        refused = [event for event in events if self.refused is not None and self.refused in event.detail]
+        self.published += [event for event in events if event not in refused]
+        return refused
 
 
 class FakeResultWriter:

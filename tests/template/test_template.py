@@ -506,6 +506,7 @@ def test_each_change_is_followed_without_delay_and_otherwise_batches_are_gathere
         ({"EventLog": "OFF"}, True),
         ({"WebSocket": "OFF", "EventLog": "OFF"}, False),
         ({"WebSocket": "OFF", "EventLog": "OFF", "Webhooks": "ON"}, True),
+        ({"WebSocket": "OFF", "EventLog": "OFF", "EventBusName": "default"}, True),
     ],
 )
 def test_each_change_is_followed_only_for_an_option(parameters: dict[str, str], expected: bool) -> None:
@@ -885,6 +886,7 @@ ACTIONS = {
     "list_objects_v2": "s3:ListBucket",
     "generate_presigned_url": "s3:GetObject",
     "post_to_connection": "execute-api:ManageConnections",
+    "put_events": "events:PutEvents",
 }
 """The permission for each client method."""
 
@@ -912,6 +914,7 @@ OPTIONAL = {
         "dynamodb:UpdateItem",
         "dynamodb:DeleteItem",
         "execute-api:ManageConnections",
+        "events:PutEvents",
         "sqs:SendMessage",
     },
 }
@@ -973,6 +976,7 @@ CLASSES = {
         ("push/event_log", "EventLogWriter"),
         ("push/webhooks", "WebhookConsumer"),
         ("push/watchers", "WatcherPushes"),
+        ("push/eventbridge", "EventBridgePublisher"),
     ],
     "SocketFunction": [("push/subscriptions", "Subscriptions")],
     "AdminFunction": [
@@ -1003,6 +1007,7 @@ ADAPTERS = {
     "_log": ("aws/dynamodb_events", "DynamoEventLog"),
     "_queue": ("aws/sqs", "SqsQueue"),
     "_objects": ("aws/s3", "S3Objects"),
+    "_bus": ("aws/eventbridge", "EventBridgeBus"),
     "_webhooks": ("aws/dynamodb_webhooks", "DynamoWebhooks"),
     "_tickets": ("aws/dynamodb_tickets", "DynamoTickets"),
     "_watchers": ("aws/dynamodb_watchers", "DynamoWatchers"),
@@ -1160,6 +1165,7 @@ OPTIONS = {
         (
             "WithEventLog",
             "WithWebhooks",
+            "WithEventBus",
             "WithMaxWaits",
             "WithMaxLiveJobs",
             "WithMaxBacklog",
@@ -1300,6 +1306,15 @@ def test_event_log_lets_the_stream_function_write_and_delete_events() -> None:
     assert statement["Action"] == ["dynamodb:UpdateItem", "dynamodb:DeleteItem"]
     (pattern,) = statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]
     assert [kind for kind, key in KEYS.items() if fnmatch(key, pattern)] == ["events"]
+
+
+def test_event_bus_is_off_by_default_and_only_the_stream_function_may_use_it() -> None:
+    assert template()["Parameters"]["EventBusName"]["Default"] == ""
+    bus = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}"
+    publish = {"Effect": "Allow", "Action": "events:PutEvents", "Resource": {"Fn::Sub": bus}}
+    assert {name: found for name in FUNCTIONS if (found := optional_statements(name, "WithEventBus"))} == {
+        "StreamFunction": [publish]
+    }
 
 
 def test_event_log_is_on_by_default_and_its_values_are_text() -> None:

@@ -19,6 +19,7 @@ WITHOUT_UNIT_TEST = {
     "aws/dynamodb_jobs.py": "tests/adapters/test_store.py",
     "aws/dynamodb_tickets.py": "tests/adapters/test_tickets.py",
     "aws/dynamodb_watchers.py": "tests/adapters/test_watchers.py",
+    "aws/eventbridge.py": "tests/adapters/test_event_bus.py",
     "aws/websocket.py": "tests/adapters/test_connections.py",
     "aws/dynamodb_webhooks.py": "tests/adapters/test_webhooks.py",
     "aws/dynamodb_audit.py": "tests/adapters/test_audit.py",

@@ -49,6 +49,7 @@ ENVIRONMENT = {
     "CONSOLE_CLIENT_ID": "web",
     "SIGN_IN_URL": "https://sign-in.example",
     "SIGN_IN_URLS": "https://a.example,https://b.example",
+    "EVENT_BUS_NAME": "orders",
     "PATH": "/bin",
 }
 EXPECTED = {
@@ -93,6 +94,7 @@ EXPECTED = {
     "has_socket": True,
     "socket_url": "wss://socket.example/v1",
     "history_pause": timedelta(minutes=1),
+    "event_bus_name": "orders",
 }
 SETTINGS = [name for name, value in vars(Settings).items() if isinstance(value, property)]
 

@@ -42,6 +42,11 @@ class Settings:
         return self._read("TABLE_NAME")
 
     @property
+    def event_bus_name(self) -> str:
+        """The bus of EventBridge that receives the events of jobs; "" for none."""
+        return self._read("EVENT_BUS_NAME")
+
+    @property
     def queue_urls(self) -> Mapping[str, str]:
         """The queue of each priority, and that of deliveries."""
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -144,6 +145,16 @@ class Cell:
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
         self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
 
+    def follow_on_the_bus(self) -> str:
+        """Send what the bus gets about the job to a queue of its own, and return the queue's URL."""
+        events, sqs = self.stage.client("events"), self.stage.client("sqs")
+        url: str = sqs.create_queue(QueueName=self.job_id)["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        pattern = {"source": ["asyncjobs"], "detail": {"asyncJobId": [self.job_id]}}
+        events.put_rule(Name=self.job_id, EventPattern=json.dumps(pattern))
+        events.put_targets(Rule=self.job_id, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
     # ── Check ────────────────────────────────────────────────────────────────────────────────────────────
 
     def is_absent(self) -> None:
@@ -217,6 +228,17 @@ class Cell:
         while any(page["Items"] for page in dynamodb.get_paginator("scan").paginate(TableName=table, **of_job)):
             assert time.monotonic() < deadline, "the events of a deleted job are left"
             time.sleep(0.5)
+
+    def has_published(self, url: str, types: Sequence[str]) -> None:
+        """Wait until the queue has got events of these types, each of them under one id."""
+        sqs, ids = self.stage.client("sqs"), {name: set[str]() for name in types}
+        deadline = time.monotonic() + LONGEST_WAIT
+        while not all(ids.values()):
+            assert time.monotonic() < deadline, f"published: {ids}"
+            for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+                event = json.loads(message["Body"])
+                ids[event["detail-type"].removeprefix("asyncjobs.job.")].add(event["detail"]["id"])
+        assert all(len(found) == 1 for found in ids.values()), ids
 
     def life(self) -> Life:
         return self.stage.history.lives.get(self.job_id, Life())

@@ -20,7 +20,8 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
 from botocore.session import Session
 
-ADAPTERS = frozenset({"asyncjobs.aws.dynamodb_jobs", "asyncjobs.aws.dynamodb_events", "asyncjobs.aws.sqs", "asyncjobs.aws.s3"})
+_MODULES = ("dynamodb_jobs", "dynamodb_events", "sqs", "s3", "eventbridge")
+ADAPTERS = frozenset(f"asyncjobs.aws.{name}" for name in _MODULES)
 CALL, ABOUT = "x-call", "x-about"
 ANYTHING = "anything"
 KILLED_BEFORE, KILLED_AFTER, LOST = "killed-before", "killed-after", "lost"

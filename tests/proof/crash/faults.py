@@ -57,6 +57,7 @@ THROTTLING: dict[str, dict[str, Any]] = {
     # The proxy adds a namespace to SQS's code, which the SDK does not recognize; it uses the status.
     "sqs": {"code": "RequestThrottled", "status": 503},
     "s3": {"code": "SlowDown", "status": 503},
+    "eventbridge": {"code": "ThrottlingException"},
 }
 UNANSWERED = ("ChangeMessageVisibility", "PutObject", "UploadPart", "AbortMultipartUpload", "PutObjectTagging", "DeleteObject")
 """Operations whose answer has no body. The proxy loses an answer by cutting its body, so here the function loses it."""

@@ -17,14 +17,15 @@ from tests.proof.crash.stage import Caller, Stage
 
 _TRIES = 3
 JOBS = Path(__file__).with_name("jobs.py")
-LIMITS = {
+OPTIONS = {
     "SubmitRatePerMinute": "6000",
     "SubmitBurst": "1000",
     "MaxLiveJobsPerOwner": "1000",
     "MaxBacklog": "100000",
     "MaxWaitsPerOwner": "50",
+    "EventBusName": "default",
 }
-"""Limits are on, so that their calls are made, and so high that they reject no submit or wait."""
+"""Limits and the event bus are on, so that their calls are made. The limits are so high that they reject no submit or wait."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def run(folder: Path, cells: Cells, *, batch: int = 1) -> list[Outcome]:
     plan.mkdir(parents=True)
     copy = tree.make(folder / "tree", jobs={"crash": JOBS})
     tree.add_crashpoints(copy)
-    parameters = {**LIMITS, "WorkerBatchSize": str(batch)}
+    parameters = {**OPTIONS, "WorkerBatchSize": str(batch)}
     # A sweep with a fault waits for the SDK's tries; the other sweepers continue.
     with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=parameters) as stage:
         _keep_expired_records(stage)

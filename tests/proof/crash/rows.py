@@ -64,6 +64,7 @@ _DELETE_UPLOAD = "s3.S3Objects.delete_upload:DeleteObject"
 _CREATE = "s3._S3ResultWriter._upload_part:CreateMultipartUpload"
 _PART = "s3._S3ResultWriter._upload_part:UploadPart"
 _COMPLETE = "s3._S3ResultWriter._finish:CompleteMultipartUpload"
+_PUT_EVENTS = "eventbridge.EventBridgeBus._publish_batch:PutEvents"
 _ABORT = "s3._S3ResultWriter.discard:AbortMultipartUpload"
 
 
@@ -167,6 +168,15 @@ def runs_inline(row: Row, cell: Cell) -> None:
     else:
         assert answer.status_code == OK, answer.text
     row.ends(cell)
+
+
+def publishes(row: Row, cell: Cell) -> None:
+    """Check that each change of the job's state reaches a rule of the bus, and has one id however often it does."""
+    url = cell.follow_on_the_bus()
+    cell.arm()
+    cell.is_accepted(replayed=False)
+    row.ends(cell)
+    cell.has_published(url, ("created", "started", "completed"))
 
 
 def is_deduplicated(row: Row, cell: Cell) -> None:
@@ -813,6 +823,7 @@ ROWS = (
     ),
     Row("the attempt releases the job", _SWAP, f"{_END} > PENDING", runs, "crash.retries", _always(2)),
     Row("the worker returns the message", _RETURN, "return_after < BatchWorker._return", runs, "crash.retries", _always(2)),
+    Row("the stream publishes the job's events", _PUT_EVENTS, "publish < EventBridgePublisher.consume", publishes),
     Row("the sweeper asks what is due", _DUE, "due < _Run._read", is_found_by_a_sweep),
     Row("the sweeper reads due jobs", _BATCH_GET, "get_all < _Run._read", is_found_by_a_sweep),
     Row("the sweeper moves a due job on", _SWAP, "swap_if_unchanged < _Run._look_after", is_found_by_a_sweep),

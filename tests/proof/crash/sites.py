@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LIBRARY = Path(__file__).parents[3] / "layers/asyncjobs/asyncjobs"
-ADAPTERS = ("dynamodb_jobs", "dynamodb_events", "sqs", "s3")
+ADAPTERS = ("dynamodb_jobs", "dynamodb_events", "sqs", "s3", "eventbridge")
 APART = {
     "dynamodb_history": "tests/unit/estimates/test_history.py and tests/unit/push/test_durations.py",
     "dynamodb_tickets": "tests/unit/push/test_tickets.py",
@@ -22,7 +22,7 @@ APART = {
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})
 """Client methods that send nothing: signing is arithmetic."""
-_PORTS = frozenset({"self._store", "self._queue", "self._objects", "self._writer", "self._log"})
+_PORTS = frozenset({"self._store", "self._queue", "self._objects", "self._writer", "self._log", "self._bus"})
 
 
 def call_sites() -> frozenset[str]:

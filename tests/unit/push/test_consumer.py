@@ -94,7 +94,13 @@ def test_unavailable_service_returns_the_whole_batch_and_the_other_consumers_get
     assert handle(records, down=Recorder(is_down), other=other) == [number_of(records[0])]
     assert other.batches == [[FIRST, SECOND]]
     assert lines.events == [
-        {"message": "CHANGES_DEFERRED", "consumer": "down", "count": 2, "errorType": "Unavailable"},
+        {
+            "message": "CHANGES_DEFERRED",
+            "consumer": "down",
+            "count": 2,
+            "errorType": "Unavailable",
+            "reason": "The table is down.",
+        },
     ]
 
 

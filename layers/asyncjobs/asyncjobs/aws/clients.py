@@ -61,6 +61,11 @@ def sqs() -> SQSClient:
     return cast("SQSClient", _client("sqs", _QUICK))
 
 
+def events() -> Any:
+    """Make a client for the event bus."""
+    return _client("events", _QUICK)
+
+
 def s3() -> S3Client:
     """Make a client for the bucket."""
     return cast("S3Client", _client("s3", _BULKY))

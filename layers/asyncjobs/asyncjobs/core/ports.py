@@ -276,6 +276,26 @@ class Objects(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class BusEvent:
+    """An event for a bus: `type` is what its rules select by, `detail` a JSON object."""
+
+    type: str
+    at: datetime
+    detail: str
+
+
+class EventBus(Protocol):
+    """A bus of events. `EventBridgeBus` is the real adapter; the tests have a fake, and one suite runs over both."""
+
+    def publish(self, events: Sequence[BusEvent]) -> Sequence[BusEvent]:
+        """Publish the events. Returns those that the bus refused.
+
+        Raises `Unavailable` when the bus does not answer; some of the events may be published then.
+        """
+        ...
+
+
 class History(Protocol):
     """Storage of durations. `DynamoHistory` is the real adapter; the tests have a fake, and one suite runs over both.
 

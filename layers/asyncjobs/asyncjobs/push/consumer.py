@@ -79,7 +79,7 @@ def _unhandled(name: str, consumer: Consumer, changes: Sequence[Change]) -> Coll
     try:
         unhandled = consumer.consume(changes)
     except Unavailable as error:
-        log_event("CHANGES_DEFERRED", consumer=name, count=len(changes), errorType=type(error).__name__)
+        log_event("CHANGES_DEFERRED", consumer=name, count=len(changes), errorType=type(error).__name__, reason=str(error))
         return changes
     except Exception as error:  # noqa: BLE001 - one job must not hold up all others
         jobs = list(_by_job(changes))
