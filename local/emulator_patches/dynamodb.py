@@ -43,8 +43,8 @@ def stream_expiries() -> None:
 def keep_streams() -> None:
     """Keep what a table's stream has still to deliver, when the state is kept across a restart (`PERSIST_STATE`).
 
-    The emulator keeps the places of the readers and not the stream: what was not delivered is lost, and then as many records as
-    had been delivered before.
+    The emulator keeps the places of the readers and not the stream. So records that were not delivered are lost, and after them as many as had
+    been delivered before.
     """
     tables = module("services.dynamodb")
     get_state, load = tables.get_state, tables.load_persisted_state

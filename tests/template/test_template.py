@@ -883,7 +883,6 @@ ACTIONS = {
     "delete_object": "s3:DeleteObject",
     "put_object_tagging": "s3:PutObjectTagging",
     "get_object_tagging": "s3:GetObjectTagging",
-    "list_objects_v2": "s3:ListBucket",
     "generate_presigned_url": "s3:GetObject",
     "post_to_connection": "execute-api:ManageConnections",
     "put_events": "events:PutEvents",
@@ -891,8 +890,11 @@ ACTIONS = {
 """The permission for each client method."""
 
 WITHOUT_CODE = {
+    "SubmitFunction": {"s3:ListBucket"},
+    "DialectsFunction": {"s3:ListBucket"},
+    "AdminFunction": {"s3:ListBucket"},
     # Used by Lambda's pollers of the queue.
-    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
+    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
     # Used by Lambda's poller of the stream.
     "StreamFunction": {
         "dynamodb:DescribeStream",
@@ -902,12 +904,12 @@ WITHOUT_CODE = {
         "sqs:SendMessage",
     },
 }
-"""Permissions without a call in the code."""
+"""Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
-    "WorkerFunction": {"dynamodb:PutItem", "s3:DeleteObject"},  # a job that deletes uploads brings its own permission
+    "WorkerFunction": {"dynamodb:PutItem"},
     "DialectsFunction": {"sqs:GetQueueAttributes"},
     "StreamFunction": {
         "dynamodb:BatchGetItem",

@@ -229,7 +229,7 @@ class StreamAudit:
                     violated("webhook", f"Event {seq} of {record.name}, {event}, was never delivered.")
 
     def _judge_watch(self, watch: Watch) -> None:
-        """Check that the watcher, who has stayed, was told the last state of what it watches."""
+        """Check that the watcher, who has stayed, got the last state of what it watches."""
         connection_id = watch.connection.connection_id
         is_weak = connection_id in self._world.notes.dropped
         for record, known in self._watched(watch):

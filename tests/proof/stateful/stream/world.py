@@ -1,6 +1,6 @@
 """The stream's function, the WebSocket API and their clients in one process: the product's code over engines in memory.
 
-Jobs change by the product's store, one whole write at a time: what may happen between their calls is the other machines' matter.
+Jobs change by the product's store, one whole write at a time: the other machines have the faults between their calls.
 Every call of the stream's function, and of the function that answers the messages of connections, goes through the scheduler.
 """
 
@@ -107,7 +107,7 @@ class Push:
 
 @dataclass
 class Watch:
-    """A watch that its client has been told of, until the client or the connection ends it."""
+    """A watch that was confirmed to its client, until the client or the connection ends it."""
 
     connection: Connection
     topic: Topic
@@ -458,7 +458,7 @@ class StreamWorld:
         return self._socket(connection_id, lambda: subscriptions.unwatch_job(connection_id, async_job_id))
 
     def cut(self, connection_id: str, *, is_told: bool) -> Invocation | None:
-        """Close the connection. API Gateway tells the function of most, and not of all."""
+        """Close the connection. API Gateway calls the function for most, and not for all."""
         self._end(connection_id)
         return self._socket(connection_id, lambda: self.subscriptions.disconnect(connection_id)) if is_told else None
 
