@@ -11,6 +11,7 @@ from asyncjobs.aws.dynamodb_events import DynamoEventLog
 from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.lambda_pollers import LambdaPollers
 from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
@@ -55,6 +56,7 @@ api = admin_api(
         store=store,
         indexes=DynamoIndexes(table_name, dynamodb),
         queues=SqsQueues({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
+        pollers=LambdaPollers(settings.pollers),
         histories=DynamoHistories(table_name, dynamodb),
         catalog=catalog,
         commands=commands,

@@ -329,6 +329,29 @@ class FakeQueues:
 
 
 @dataclass
+class FakePollers:
+    """`Pollers` of which some are paused. Every call fails while `is_down`."""
+
+    paused: set[str] = field(default_factory=set)
+    is_down: bool = False
+
+    def is_paused(self, name: str) -> bool:
+        self._check()
+        return name in self.paused
+
+    def switch(self, name: str, *, on: bool) -> None:
+        self._check()
+        if on:
+            self.paused.discard(name)
+        else:
+            self.paused.add(name)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("Lambda is down.")
+
+
+@dataclass
 class FakeAuditLog:
     """An `AuditLog` in a list. Every call fails while `is_down`."""
 

@@ -54,6 +54,9 @@ FAILED_GROUPS = "GET /api/v1/admin/failed-groups"
 FAILED_JOBS = "GET /api/v1/admin/failed-jobs"
 ADMIN_QUEUES = "GET /api/v1/admin/queues"
 ADMIN_TYPES = "GET /api/v1/admin/types"
+BULK_ACTIONS = "POST /api/v1/admin/bulk-actions"
+PAUSE = "POST /api/v1/admin/queues/{priority}/pause"
+RESUME = "POST /api/v1/admin/queues/{priority}/resume"
 AUDIT = "GET /api/v1/admin/audit"
 ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
@@ -70,6 +73,9 @@ _SAMPLES = {
     ROTATE_WEBHOOK: "rotate-webhook",
     TEST_WEBHOOK: "test-webhook",
     CANCEL_ANY: "admin-cancel",
+    BULK_ACTIONS: "admin-bulk",
+    PAUSE: "admin-pause",
+    RESUME: "admin-resume",
     RETRY_ANY: "admin-retry",
     DELETE_ANY: "admin-delete",
 }

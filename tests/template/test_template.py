@@ -886,15 +886,15 @@ ACTIONS = {
     "generate_presigned_url": "s3:GetObject",
     "post_to_connection": "execute-api:ManageConnections",
     "put_events": "events:PutEvents",
+    "get_event_source_mapping": "lambda:GetEventSourceMapping",
+    "update_event_source_mapping": "lambda:UpdateEventSourceMapping",
 }
 """The permission for each client method."""
 
 WITHOUT_CODE = {
-    "SubmitFunction": {"s3:ListBucket"},
-    "DialectsFunction": {"s3:ListBucket"},
     "AdminFunction": {"s3:ListBucket"},
     # Used by Lambda's pollers of the queue.
-    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "s3:ListBucket"},
+    "WorkerFunction": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"},
     # Used by Lambda's poller of the stream.
     "StreamFunction": {
         "dynamodb:DescribeStream",
@@ -909,7 +909,7 @@ WITHOUT_CODE = {
 OPTIONAL = {
     "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
-    "WorkerFunction": {"dynamodb:PutItem"},
+    "WorkerFunction": {"dynamodb:PutItem", "s3:DeleteObject"},  # a job that deletes uploads brings its own permission
     "DialectsFunction": {"sqs:GetQueueAttributes"},
     "StreamFunction": {
         "dynamodb:BatchGetItem",
@@ -1000,9 +1000,6 @@ METHODS_RUN = {
 }
 """The methods of a class that a function runs, if not all."""
 
-WITHOUT_PERMISSION = {"Attempt": {"uploads", "open_file", "delete_upload", "save_file"}}
-"""The methods of a class whose permissions a deployment adds itself: see docs/jobs.md."""
-
 ADAPTERS = {
     "_store": ("aws/dynamodb_jobs", "DynamoStore"),
     "_history": ("aws/dynamodb_history", "DynamoHistory"),
@@ -1017,6 +1014,7 @@ ADAPTERS = {
     "_indexes": ("aws/dynamodb_indexes", "DynamoIndexes"),
     "_audit": ("aws/dynamodb_audit", "DynamoAuditLog"),
     "_queues": ("aws/sqs_queues", "SqsQueues"),
+    "_pollers": ("aws/lambda_pollers", "LambdaPollers"),
     "_histories": ("aws/dynamodb_histories", "DynamoHistories"),
 }
 
@@ -1067,6 +1065,10 @@ RESOURCES = {
         "dynamodb:Query": "Table/index/byOwner Table/index/due Table/index/waiting Table/index/byGroup",
         "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "sqs:GetQueueAttributes": "HighQueue Queue LowQueue DeliveryQueue DeadLetterQueue",
+        **dict.fromkeys(
+            ("lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"),
+            "Mapping/WorkerFunctionHighQueue Mapping/WorkerFunctionQueue Mapping/WorkerFunctionLowQueue",
+        ),
         "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
         "s3:DeleteObject": "Bucket/inputs/* Bucket/results/*",
         "s3:GetObjectTagging": "Bucket/inputs/*/uploads/*",
@@ -1139,9 +1141,8 @@ def client_calls(module: str, class_name: str, method: str) -> set[str]:
 
 def nodes_of(function: str, place: tuple[str, str]) -> list[ast.AST]:
     """Return the parts of the class that the function runs."""
-    methods, others = METHODS_RUN.get((function, place[1])), WITHOUT_PERMISSION.get(place[1], set())
-    nodes = [(node, getattr(node, "name", "")) for node in class_of(*place).body]
-    return [node for node, name in nodes if name not in others and (methods is None or name in methods)]
+    found, methods = class_of(*place), METHODS_RUN.get((function, place[1]))
+    return [found] if methods is None else [node for node in found.body if getattr(node, "name", None) in methods]
 
 
 def actions_in_code(function: str) -> set[str]:
@@ -1211,6 +1212,9 @@ def listed(value: Any) -> list[Any]:
 def named(arn: dict[str, Any]) -> str:
     """Return the short name of a resource, such as `Bucket/inputs/*`."""
     if "Fn::Sub" in arn:
+        mapping = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:event-source-mapping:${"
+        if str(arn["Fn::Sub"]).startswith(mapping):
+            return f"Mapping/{arn['Fn::Sub'].removeprefix(mapping).removesuffix('}')}"
         return str(arn["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
     name, attribute = arn["Fn::GetAtt"]
     return f"{name}{ {'Arn': '', 'StreamArn': '/stream'}[attribute] }"

@@ -24,6 +24,7 @@ WITHOUT_UNIT_TEST = {
     "aws/dynamodb_webhooks.py": "tests/adapters/test_webhooks.py",
     "aws/dynamodb_audit.py": "tests/adapters/test_audit.py",
     "aws/dynamodb_histories.py": "tests/adapters/test_histories.py",
+    "aws/lambda_pollers.py": "tests/adapters/test_pollers.py",
     "aws/sqs_queues.py": "tests/adapters/test_queues.py",
     "aws/dynamodb_indexes.py": "tests/adapters/test_indexes.py",
     "aws/s3.py": "tests/adapters/test_objects.py",

@@ -39,6 +39,9 @@ ENVIRONMENT = {
     "SOCKET_URL": "wss://socket.example/v1",
     "HISTORY_PAUSE_SECONDS": "60",
     "EVENT_LOG": "ON",
+    "HIGH_POLLERS": "1",
+    "STANDARD_POLLERS": "2",
+    "LOW_POLLERS": "3",
     "DEAD_LETTER_QUEUE_URL": "https://dead",
     "ADMIN_GROUP_CLAIM": "roles",
     "ADMIN_GROUPS": "viewer,payload-viewer,operator,admin",
@@ -53,6 +56,7 @@ ENVIRONMENT = {
     "PATH": "/bin",
 }
 EXPECTED = {
+    "pollers": {Priority.HIGH: "1", Priority.STANDARD: "2", Priority.LOW: "3"},
     "dead_letter_queue_url": "https://dead",
     "admin_group_claim": "roles",
     "admin_groups": ["viewer", "payload-viewer", "operator", "admin"],

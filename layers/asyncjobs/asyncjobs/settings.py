@@ -165,6 +165,15 @@ class Settings:
         return self._read("DEAD_LETTER_QUEUE_URL")
 
     @property
+    def pollers(self) -> Mapping[str, str]:
+        """The event source mapping of each priority."""
+        return {
+            "high": self._read("HIGH_POLLERS"),
+            "standard": self._read("STANDARD_POLLERS"),
+            "low": self._read("LOW_POLLERS"),
+        }
+
+    @property
     def admin_group_claim(self) -> str:
         """The claim of a token that names its groups."""
         return self._read("ADMIN_GROUP_CLAIM")

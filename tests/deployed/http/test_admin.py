@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from asyncjobs.http.admin_operation import AdminOperation
 from asyncjobs.http.admin_routes import ADMIN
 from local import users
 from local.stack import LocalStack, Outputs
-from tests.support.deployed import UNKNOWN, Api, Caller, Job
+from tests.support.deployed import UNKNOWN, Api, Caller, Job, wait_until
 
 AdminOf = Callable[[str], Caller]
 
@@ -49,7 +50,7 @@ def operator(admin_of: AdminOf) -> Caller:
 
 def path_of(operation: AdminOperation, async_job_id: str = UNKNOWN) -> tuple[str, str]:
     method, path = operation.route.split()
-    return method, path.replace("{asyncJobId}", async_job_id)
+    return method, path.replace("{asyncJobId}", async_job_id).replace("{priority}", "urgent")
 
 
 def of(job: Job, part: str = "") -> str:
@@ -93,7 +94,9 @@ def test_unknown_parameter_is_400(admin: Caller, operation: AdminOperation) -> N
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_REQUEST")
 
 
-@pytest.mark.parametrize("operation", [each for each in ADMIN if each.path_parameters], ids=lambda operation: operation.route)
+@pytest.mark.parametrize(
+    "operation", [each for each in ADMIN if "asyncJobId" in each.path_parameters], ids=lambda operation: operation.route
+)
 def test_unknown_job_is_404(admin: Caller, operation: AdminOperation) -> None:
     answer = admin.http.request(*path_of(operation), params={"owner": "nobody"})
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_NOT_FOUND")
@@ -233,3 +236,77 @@ def test_queues_and_types_are_listed(admin: Caller) -> None:
     queues = admin.get("/admin/queues").json()
     assert [each["queue"] for each in queues["queues"]] == ["high", "standard", "low", "deliveries"]
     assert "sample.returns" in [each["jobType"] for each in admin.get("/admin/types").json()["types"]]
+
+
+# ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_many_jobs_are_cancelled_retried_and_deleted_with_the_outcome_of_each(
+    operator: Caller, alice: Caller, later: Callable[..., Job], waiting: Job
+) -> None:
+    jobs = [{"asyncJobId": later()["asyncJobId"], "owner": alice.owner} for _ in range(3)]
+    unknown = {"asyncJobId": UNKNOWN, "owner": alice.owner}
+
+    def act(action: str, *more: dict[str, str], **options: bool) -> list[str]:
+        answer = operator.post("/admin/bulk-actions", json={"action": action, "jobs": [*jobs, *more], **options})
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return [each["outcome"] for each in answer.json()["outcomes"]]
+
+    assert act("cancel", trial=True) == ["ELIGIBLE"] * 3
+    assert alice.job(jobs[0])["status"] == "PENDING"
+    assert act("cancel", unknown) == [*["DONE"] * 3, "JOB_NOT_FOUND"]
+    assert act("retry", {"asyncJobId": waiting["asyncJobId"], "owner": alice.owner}) == [*["DONE"] * 3, "JOB_NOT_RETRYABLE"]
+    for job in jobs:
+        assert alice.wait_for(job)["status"] == "COMPLETED"
+    assert act("delete") == ["DONE"] * 3
+    assert act("delete") == ["JOB_NOT_FOUND"] * 3
+
+
+def test_action_on_a_list_has_a_cursor_of_its_own(operator: Caller) -> None:
+    body = {"action": "retry", "failed": {"jobType": "a", "code": "B"}}
+    assert operator.post("/admin/bulk-actions", json=body).json() == {"outcomes": [], "nextCursor": None}
+    answer = operator.post("/admin/bulk-actions", json={**body, "cursor": "none"})
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.BAD_REQUEST, "INVALID_CURSOR")
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "code"),
+    [
+        (b"{", {"content-type": "application/json"}, "INVALID_JSON"),
+        (b"{}", {"content-type": "text/plain"}, "UNSUPPORTED_MEDIA_TYPE"),
+        (b"{}", {"content-type": "application/json", "content-encoding": "br"}, "UNSUPPORTED_CONTENT_ENCODING"),
+        (b'"' + b"x" * 300_000 + b'"', {"content-type": "application/json"}, "REQUEST_TOO_LARGE"),
+    ],
+)
+def test_invalid_body_is_refused(operator: Caller, content: bytes, headers: dict[str, str], code: str) -> None:
+    assert operator.post("/admin/bulk-actions", content=content, headers=headers).json()["code"] == code
+
+
+# ── Pause and resume ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_paused_priority_begins_no_job_until_it_is_resumed(operator: Caller, alice: Caller) -> None:
+    def switch(verb: str, *, is_paused: bool) -> None:
+        answer = operator.post(f"/admin/queues/low/{verb}")
+        assert (answer.status_code, answer.json()) == (httpx.codes.OK, {"queue": "low", "isPaused": is_paused})
+        wait_until(lambda: paused() == ({"low"} if is_paused else set()))
+
+    def paused() -> set[str]:
+        return {each["queue"] for each in operator.get("/admin/queues").json()["queues"] if each["isPaused"]}
+
+    switch("pause", is_paused=True)
+    try:
+        time.sleep(2)  # a poll that has begun may take one more message
+        job = alice.submit("sample.returns", priority="low")
+        other = alice.submit("sample.returns", priority="high")
+        assert alice.wait_for(other)["status"] == "COMPLETED"
+        assert alice.job(job)["status"] == "PENDING"
+    finally:
+        switch("resume", is_paused=False)
+    assert alice.wait_for(job)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_unknown_priority_is_404(operator: Caller, verb: str) -> None:
+    answer = operator.post(f"/admin/queues/deliveries/{verb}")
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "QUEUE_NOT_FOUND")

@@ -87,6 +87,8 @@ ALLOWED = {
         "dynamodb:PutItem audit",
         *(f"sqs:GetQueueAttributes {name}" for name in (*QUEUES, "deliveries")),
         "sqs:GetQueueAttributes of the dead letters",
+        "lambda:GetEventSourceMapping",
+        "lambda:UpdateEventSourceMapping",
         *(f"dynamodb:Query {index}" for index in ("byOwner", "due", "waiting", "byGroup")),
         *(f"sqs:SendMessage {name}" for name in (*QUEUES, "deliveries")),
         "s3:GetObject inputs/",
@@ -253,6 +255,16 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "s3:ListBucket": ("s3", "list_objects_v2", {"Bucket": bucket, "MaxKeys": 1}),
         "s3:GetBucketPolicy": ("s3", "get_bucket_policy", {"Bucket": bucket}),
         "s3:ListAllMyBuckets": ("s3", "list_buckets", {}),
+        "lambda:GetEventSourceMapping": (
+            "lambda",
+            "get_event_source_mapping",
+            {"UUID": physical("WorkerFunctionLowQueue")},
+        ),
+        "lambda:UpdateEventSourceMapping": (
+            "lambda",
+            "update_event_source_mapping",
+            {"UUID": physical("WorkerFunctionLowQueue"), "Enabled": True},
+        ),
         "lambda:InvokeFunction": (
             "lambda",
             "invoke",

@@ -98,6 +98,9 @@ ACROSS_OWNERS = {
     "GET /admin/failed-jobs",
     "GET /admin/queues",
     "GET /admin/types",
+    "POST /admin/bulk-actions",
+    "POST /admin/queues/{priority}/pause",
+    "POST /admin/queues/{priority}/resume",
     "GET /admin/audit",
 }
 """All operations by which somebody may see or change what is not theirs."""

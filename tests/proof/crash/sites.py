@@ -17,6 +17,7 @@ APART = {
     "dynamodb_audit": "tests/unit/service/test_administration.py",
     "dynamodb_indexes": "tests/adapters/test_indexes.py",
     "dynamodb_histories": "tests/adapters/test_histories.py",
+    "lambda_pollers": "tests/adapters/test_pollers.py",
     "sqs_queues": "tests/adapters/test_queues.py",
 }
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""

@@ -32,7 +32,7 @@ NOT_DEPLOYED = {
     "save_file < Attempt.save_file": "one call that replaces the file whole, which a later attempt repeats",
     # An administrator's commands make the same calls as an owner's.
     "get < Administration.job": "only reads",
-    **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues")), "only reads"),
+    **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues", "act_on")), "only reads"),
 }
 NOT_DEPLOYED_SITES = {
     "s3.S3Objects.get_result:GetObject",

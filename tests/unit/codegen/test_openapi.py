@@ -130,9 +130,18 @@ def test_names_are_those_of_the_first_release() -> None:
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi", "getAsyncApi"),
         "listJobEvents",
         *("listTicketJobs", "getTicketJob", "getTicketJobResult"),
-        *("getAdminRights", "listLiveJobs", "listFailedGroups", "listFailedJobs", "listQueues", "listTypeStatistics"),
+        *(
+            "getAdminRights",
+            "listLiveJobs",
+            "listFailedGroups",
+            "listFailedJobs",
+            "listQueues",
+            "pausePriority",
+            "resumePriority",
+            "listTypeStatistics",
+        ),
         *("listOwnerJobs", "getAnyJob", "listAnyJobEvents", "getAnyJobInput", "getAnyJobResult"),
-        *("cancelAnyJob", "retryAnyJob", "deleteAnyJob", "listAuditRecords"),
+        *("cancelAnyJob", "retryAnyJob", "deleteAnyJob", "actOnManyJobs", "listAuditRecords"),
     ]
 
 

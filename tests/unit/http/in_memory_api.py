@@ -45,6 +45,7 @@ from tests.support.fakes import (
     FakeHistory,
     FakeIndexes,
     FakeObjects,
+    FakePollers,
     FakeQueue,
     FakeQueues,
     FakeStore,
@@ -113,6 +114,7 @@ class InMemoryApi:
     tickets: FakeTickets = field(default_factory=FakeTickets)
     webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
+    pollers: FakePollers = field(default_factory=FakePollers)
     queues: FakeQueues = field(default_factory=FakeQueues)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
@@ -194,6 +196,7 @@ class InMemoryApi:
                 store=self.store,
                 indexes=self.indexes,
                 queues=self.queues,
+                pollers=self.pollers,
                 histories=self.history,
                 catalog=self.catalog,
                 commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),

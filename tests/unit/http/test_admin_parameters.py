@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from asyncjobs.core.administration import AuditPosition, FailedPosition
 from asyncjobs.core.errors import InvalidCursor
-from asyncjobs.core.job import Priority, Status
+from asyncjobs.core.job import JobKey, Priority, Status
 from asyncjobs.http.admin_parameters import (
     audit_cursor,
     audit_query,
+    bulk_cursor,
+    bulk_request,
     failed_cursor,
     failed_query,
     job_type_if_any,
@@ -20,7 +23,7 @@ from asyncjobs.http.admin_parameters import (
     no_parameters,
 )
 from asyncjobs.http.problems import Problem
-from asyncjobs.service.administration import LivePosition, LiveQuery
+from asyncjobs.service.administration import BulkAction, LivePosition, LiveQuery
 from tests.support.factories import JOB_ID, NOW
 
 PLACE = LivePosition(NOW + timedelta(milliseconds=7), JOB_ID)
@@ -136,3 +139,39 @@ def test_list_may_be_restricted_to_a_type() -> None:
     assert job_type_if_any({"jobType": ["a.b"]}) == "a.b"
     with pytest.raises(Problem):
         job_type_if_any({"code": ["X"]})
+
+
+# ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_action_names_its_jobs_by_one_selection() -> None:
+    failed = bulk_request({"action": "retry", "failed": {"jobType": "a&b", "code": "X", "to": "2026-11-21"}})
+    assert (failed.action, failed.is_trial) == (BulkAction.RETRY, False)
+    assert failed.jobs == failed_query({"jobType": ["a%26b"], "code": ["X"], "to": ["2026-11-21"], "limit": ["50"]})
+    assert failed.filter == {"failed": {"jobType": "a&b", "code": "X", "to": "2026-11-21"}}
+    live = bulk_request({"action": "cancel", "live": {"priority": "low"}, "trial": True})
+    assert (live.jobs, live.is_trial) == (LiveQuery(priority=Priority.LOW, limit=50), True)
+    named = bulk_request({"action": "delete", "jobs": [{"asyncJobId": JOB_ID, "owner": "alice"}]})
+    assert (named.jobs, named.filter) == ([JobKey("alice", JOB_ID)], {"jobs": [JOB_ID]})
+
+
+@pytest.mark.parametrize(
+    "selection", [{}, {"live": {}, "jobs": []}, {"jobs": [], "cursor": "x"}, {"live": {"status": "FAILED"}}]
+)
+def test_action_without_one_valid_selection_is_400(selection: dict[str, Any]) -> None:
+    with pytest.raises(Problem):
+        bulk_request({"action": "cancel", **selection})
+
+
+def test_cursor_of_an_action_leads_to_its_next_part() -> None:
+    failed = {"action": "retry", "failed": {"jobType": "a.b", "code": "BROKEN"}}
+    place = FailedPosition(NOW, "alice+1", JOB_ID)
+    cursor = bulk_cursor(bulk_request(failed), place)
+    assert bulk_request({**failed, "cursor": cursor}).jobs == failed_query(
+        {**TYPE_AND_CODE, "limit": ["50"], "cursor": [str(cursor)]}
+    )
+    live = {"action": "cancel", "live": {}}
+    assert bulk_request({**live, "cursor": bulk_cursor(bulk_request(live), PLACE)}).jobs == LiveQuery(limit=50, after=PLACE)
+    assert bulk_cursor(bulk_request(live), None) is None
+    with pytest.raises(InvalidCursor):
+        bulk_request({**live, "cursor": cursor})

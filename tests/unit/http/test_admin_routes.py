@@ -24,6 +24,7 @@ from tests.support.http_events import (
     ANY_JOB,
     ANY_RESULT,
     AUDIT,
+    BULK_ACTIONS,
     CANCEL_ANY,
     DELETE_ANY,
     FAILED_GROUPS,
@@ -31,6 +32,8 @@ from tests.support.http_events import (
     JOB,
     LIVE_JOBS,
     OWNER_JOBS,
+    PAUSE,
+    RESUME,
     RETRY_ANY,
     WORKER_TOKEN,
     Answer,
@@ -352,6 +355,7 @@ def test_queues_are_listed_with_the_dead_letters_and_the_sweepers_lag(api: InMem
         "delayed": 1,
         "inFlight": 2,
         "oldestWaitingSince": "2026-11-21T12:00:00.000Z",
+        "isPaused": False,
     }
     assert (body["deadLetters"]["waiting"], body["sweeper"]["lagSeconds"]) == (9, 90)
 
@@ -369,3 +373,93 @@ def test_types_have_percentiles_and_the_last_day_by_hours(api: InMemoryApi) -> N
     ]
     assert (types["generic"]["p50Seconds"], types["generic"]["successRate"]) == (None, None)
     assert "webhook.deliver" in types
+
+
+# ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
+
+
+def act(api: InMemoryApi, **body: Any) -> Answer:
+    return ask(api, BULK_ACTIONS, groups="[operator]", job_owner=None, body=json.dumps(body))
+
+
+def test_five_hundred_failed_jobs_are_retried_with_the_outcome_of_each(api: InMemoryApi) -> None:
+    api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(500)))
+    retryable = {"jobType": "api.reads", "code": "HOPELESS"}
+    trial = act(api, action="retry", failed=retryable, trial=True)
+    assert {each["outcome"] for each in trial.body["outcomes"]} == {"ELIGIBLE"}
+    assert api.audit.stored == []
+    found, cursor = list[dict[str, str]](), dict[str, str]()
+    while True:
+        part = act(api, action="retry", failed=retryable, **cursor)
+        assert part.status == 200
+        found += part.body["outcomes"]
+        if part.body["nextCursor"] is None:
+            break
+        cursor = {"cursor": part.body["nextCursor"]}
+    assert [each["outcome"] for each in found] == ["DONE"] * 500
+    assert len({each["owner"] for each in found}) == 500
+    assert {(each.action, each.count) for each in api.audit.stored} == {("bulk.retry", 50)}
+    assert api.audit.stored[0].filter == {"failed": retryable}
+
+
+def test_job_that_is_not_eligible_has_the_code_of_the_single_action(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED, replace(new_job(), owner="bob"))
+    jobs = [{"asyncJobId": JOB_ID, "owner": owner} for owner in ("alice", "bob", "carol")]
+    answer = act(api, action="retry", jobs=jobs)
+    assert [each["outcome"] for each in answer.body["outcomes"]] == ["DONE", "JOB_NOT_RETRYABLE", "JOB_NOT_FOUND"]
+
+
+def test_live_jobs_are_cancelled_by_their_filter(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(), replace(new_tracked_job(), owner="bob"))
+    answer = act(api, action="cancel", live={"jobType": "generic", "status": "PENDING"})
+    assert [(each["owner"], each["outcome"]) for each in answer.body["outcomes"]] == [("bob", "DONE")]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"action": "retry"}, ""),
+        ({"action": "retry", "jobs": [], "live": {}}, ""),
+        ({"action": "explode", "live": {}}, "/action"),
+        ({"action": "retry", "failed": {"jobType": "a"}}, "/failed/code"),
+        ({"action": "cancel", "live": {"priority": "urgent"}}, "/priority"),
+        ({"action": "cancel", "jobs": [{"asyncJobId": "x", "owner": "a"}]}, "/jobs/0/asyncJobId"),
+        ({"action": "cancel", "jobs": [{"asyncJobId": JOB_ID, "owner": "é"}]}, "/jobs/0/owner"),
+        ({"action": "cancel", "jobs": [], "cursor": "x"}, "/cursor"),
+    ],
+)
+def test_invalid_action_is_400_with_its_place(api: InMemoryApi, body: dict[str, Any], pointer: str) -> None:
+    api.add_jobs(FAILED)
+    assert act(api, **body).pointers == [pointer]
+    assert api.audit.stored == []
+
+
+def test_cursor_of_another_action_is_400(api: InMemoryApi) -> None:
+    api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(60)))
+    cursor = act(api, action="retry", failed={"jobType": "api.reads", "code": "HOPELESS"}, trial=True).body["nextCursor"]
+    assert act(api, action="retry", failed={"jobType": "api.reads", "code": "OTHER"}, cursor=cursor).code == "INVALID_CURSOR"
+
+
+# ── Pause and resume ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("priority", ["high", "standard", "low"])
+def test_priority_is_paused_and_resumed(api: InMemoryApi, priority: str) -> None:
+    for route, is_paused in ((PAUSE, True), (RESUME, False)):
+        answer = ask(api, route, job_owner=None, groups="[operator]", path={"priority": priority})
+        assert (answer.status, answer.body) == (200, {"queue": priority, "isPaused": is_paused})
+        queues = ask(api, ADMIN_QUEUES, job_owner=None).body["queues"]
+        assert {each["queue"] for each in queues if each["isPaused"]} == ({priority} if is_paused else set())
+
+
+@pytest.mark.parametrize("route", [PAUSE, RESUME])
+@pytest.mark.parametrize("name", ["deliveries", "HIGH", "", "x"])
+def test_queue_of_no_priority_cannot_be_paused(api: InMemoryApi, route: str, name: str) -> None:
+    answer = ask(api, route, job_owner=None, path={"priority": name})
+    assert (answer.status, answer.code) == (404, "QUEUE_NOT_FOUND")
+    assert api.audit.stored == []
+
+
+def test_pollers_that_do_not_answer_are_503(api: InMemoryApi) -> None:
+    api.pollers.is_down = True
+    assert ask(api, PAUSE, job_owner=None, path={"priority": "low"}).code == "UNAVAILABLE"

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from asyncjobs.core.administration import QueueDepth, TypeHistory
+from asyncjobs.core.administration import FailedPosition, QueueDepth, TypeHistory
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
-from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Status
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Actor, Administration, FailedQuery, LiveQuery
+from asyncjobs.service.administration import Actor, Administration, BulkAction, BulkSlice, FailedQuery, LiveQuery
 from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
-from tests.support.fakes import FakeAuditLog, FakeClock, FakeHistory, FakeIndexes, FakeObjects, FakeQueue, FakeQueues, FakeStore
+from tests.support.fakes import (
+    FakeAuditLog,
+    FakeClock,
+    FakeHistory,
+    FakeIndexes,
+    FakeObjects,
+    FakePollers,
+    FakeQueue,
+    FakeQueues,
+    FakeStore,
+)
 from tests.support.parts import make_commands
 
 ACTOR = Actor("ops", "request-1")
@@ -41,7 +52,7 @@ class World:
         self.store, self.queue, self.clock = CountingStore(), FakeQueue(), FakeClock(NOW)
         self.store.jobs |= {job.key: job for job in jobs}
         self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
-        self.queues, self.history = FakeQueues(), FakeHistory()
+        self.queues, self.pollers, self.history = FakeQueues(), FakePollers(), FakeHistory()
         ports: Any = {
             "store": self.store,
             "catalog": Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
@@ -50,6 +61,7 @@ class World:
         self.admin = Administration(
             indexes=self.indexes,
             queues=self.queues,
+            pollers=self.pollers,
             histories=self.history,
             commands=make_commands(queue=self.queue, objects=FakeObjects(), **ports),
             audit=self.audit,
@@ -324,3 +336,104 @@ def test_types_have_their_durations_and_how_their_jobs_ended() -> None:
     assert found["webhook.deliver"].hours == {"2026-11-21T12": (5, 1)}
     assert found["sample.returns"] == TypeHistory(Durations(), {})
     assert world.history.reads == 1
+
+
+# ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
+
+BROKEN = FailedQuery(job_type="sample.returns", code="BROKEN", limit=50)
+
+
+def outcomes(part: BulkSlice) -> Counter[str]:
+    return Counter("" if each.error is None else type(each.error).__name__ for each in part.outcomes)
+
+
+def test_many_failed_jobs_are_retried_part_by_part() -> None:
+    world, query, done = World(*failed_jobs(120), *failed_jobs(3, "OTHER")), BROKEN, Counter[str]()
+    while True:
+        part = world.admin.act_on(ACTOR, BulkAction.RETRY, query, filter={"failed": {}}, is_trial=False)
+        done += outcomes(part)
+        if part.next is None:
+            break
+        assert isinstance(part.next, FailedPosition)
+        query = replace(query, after=part.next)
+    assert done == {"": 120}
+    assert Counter(job.status for job in world.store.jobs.values()) == {Status.PENDING: 120, Status.FAILED: 3}
+    assert [(each.action, each.count) for each in world.audit.stored] == [
+        ("bulk.retry", 50),
+        ("bulk.retry", 50),
+        ("bulk.retry", 20),
+    ]
+
+
+def test_part_that_is_repeated_leaves_what_is_done() -> None:
+    world = World(*failed_jobs(10))
+    for expected in ({"": 10}, {}):
+        part = world.admin.act_on(ACTOR, BulkAction.RETRY, BROKEN, filter={}, is_trial=False)
+        assert outcomes(part) == expected
+
+
+def test_trial_says_what_would_become_of_each_job_and_changes_nothing() -> None:
+    waiting, tracked = new_job(), replace(new_tracked_job().cancelled(now=NOW), job_type="other", owner="bob")
+    gone = replace(failed_jobs(1)[0], job_type="of.an.earlier.release")
+    done = running_job(owner="carol").completed(now=NOW, result=Result(text="1"))
+    world = World(waiting, tracked, gone, done, *failed_jobs(2))
+    keys = [*world.store.jobs, JobKey("nobody", JOB_ID)]
+    before = dict(world.store.jobs)
+    for action, expected in (
+        (BulkAction.RETRY, {"": 2, "JobNotRetryable": 3, "UnknownJobType": 1, "JobNotFound": 1}),
+        (BulkAction.CANCEL, {"": 2, "JobAlreadyFinished": 4, "JobNotFound": 1}),
+        (BulkAction.DELETE, {"": 5, "JobNotFinished": 1, "JobNotFound": 1}),
+    ):
+        trial = world.admin.act_on(ACTOR, action, keys, filter={}, is_trial=True)
+        assert (outcomes(trial), world.store.jobs, world.audit.stored) == (expected, before, [])
+        # The action itself has the same outcomes.
+        real = World(*before.values()).admin.act_on(ACTOR, action, keys, filter={}, is_trial=False)
+        assert outcomes(real) == expected
+
+
+def test_live_jobs_are_cancelled_by_their_filter() -> None:
+    world = World(*live_jobs(30, priority=Priority.LOW), new_job())
+    query = LiveQuery(priority=Priority.LOW, limit=50)
+    part = world.admin.act_on(ACTOR, BulkAction.CANCEL, query, filter={"live": {"priority": "low"}}, is_trial=False)
+    assert (outcomes(part), part.next) == ({"": 30}, None)
+    assert not world.store.jobs[KEY].is_finished
+    assert [(each.action, each.filter, each.count) for each in world.audit.stored] == [
+        ("bulk.cancel", {"live": {"priority": "low"}}, 30)
+    ]
+
+
+def test_action_on_many_that_cannot_be_recorded_is_not_done() -> None:
+    world = World(*failed_jobs(3))
+    world.audit.is_down = True
+    with pytest.raises(Unavailable):
+        world.admin.act_on(ACTOR, BulkAction.DELETE, BROKEN, filter={}, is_trial=False)
+    assert len(world.store.jobs) == 3
+
+
+def test_action_on_no_job_is_not_recorded() -> None:
+    world = World()
+    assert world.admin.act_on(ACTOR, BulkAction.RETRY, BROKEN, filter={}, is_trial=False) == ([], None)
+    assert world.audit.stored == []
+
+
+# ── Pause and resume ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_priority_is_paused_and_resumed_and_both_are_recorded() -> None:
+    world = World()
+    world.admin.pause(ACTOR, Priority.LOW)
+    assert [each.name for each in world.admin.queues().queues if each.is_paused] == ["low"]
+    world.admin.resume(ACTOR, Priority.LOW)
+    assert not any(each.is_paused for each in world.admin.queues().queues)
+    assert [(each.action, each.filter) for each in world.audit.stored] == [
+        ("queue.pause", {"queue": "low"}),
+        ("queue.resume", {"queue": "low"}),
+    ]
+
+
+def test_pause_that_cannot_be_recorded_is_not_done() -> None:
+    world = World()
+    world.audit.is_down = True
+    with pytest.raises(Unavailable):
+        world.admin.pause(ACTOR, Priority.HIGH)
+    assert world.pollers.paused == set()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.session import Session
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -74,6 +75,11 @@ def s3() -> S3Client:
 def patient_s3() -> S3Client:
     """Make a client that completes multipart uploads."""
     return cast("S3Client", _client("s3", _BULKY.merge(Config(read_timeout=_COMPLETION_SECONDS))))
+
+
+def functions() -> LambdaClient:
+    """Make a client for the functions and their pollers."""
+    return cast("LambdaClient", _client("lambda", _QUICK))
 
 
 def websocket(url: str) -> Any:

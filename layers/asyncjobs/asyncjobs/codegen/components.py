@@ -42,6 +42,13 @@ PARAMETERS: Mapping[str, Json] = {
         "description": "The part of the upload's `key` after `uploads/`.",
         "schema": UUID,
     },
+    "priority": {
+        "name": "priority",
+        "in": "path",
+        "required": True,
+        "description": "The priority.",
+        "schema": {"enum": [each.value for each in Priority]},
+    },
     "webhookId": {"name": "webhookId", "in": "path", "required": True, "description": "The webhook's id.", "schema": UUID},
     "IdempotencyKey": header(
         "Idempotency-Key",

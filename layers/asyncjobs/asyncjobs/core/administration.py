@@ -162,6 +162,21 @@ class Queues(Protocol):
         ...
 
 
+class Pollers(Protocol):
+    """The pollers that take jobs from the queue of a priority. `LambdaPollers` is the real adapter; the tests have a fake.
+
+    Every method raises `Unavailable` when Lambda does not answer, or has not done an earlier change.
+    """
+
+    def is_paused(self, name: str) -> bool:
+        """Return whether nothing is taken from the queue of this name, or soon will not be."""
+        ...
+
+    def switch(self, name: str, *, on: bool) -> None:
+        """Let the pollers of the queue begin or stop. It takes some seconds; jobs that run go on."""
+        ...
+
+
 Hours = Mapping[str, tuple[int, int]]
 """How many jobs completed and failed in each hour, by its beginning: `2026-11-26T16`."""
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import quote_plus
 
 from asyncjobs.core.administration import AuditPosition, FailedPosition
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds
 from asyncjobs.core.errors import InputProblem, InvalidCursor
-from asyncjobs.core.job import Priority, Status
+from asyncjobs.core.job import JobKey, Priority, Status
 from asyncjobs.core.records import replace
 from asyncjobs.http.cursor import place_in, text_of_place
 from asyncjobs.http.parameters import PAGE_SIZE, known_texts
-from asyncjobs.http.problems import invalid_request
+from asyncjobs.http.problems import Problem, invalid_request
 from asyncjobs.http.query_string import Query
-from asyncjobs.service.administration import FailedQuery, LivePosition, LiveQuery
+from asyncjobs.service.administration import BulkAction, FailedQuery, LivePosition, LiveQuery
 
 T = TypeVar("T")
+
+MOST_AT_A_TIME = 50
+"""Jobs of a part of an action on many: each takes up to three calls, and a request has 25 s."""
 
 _LIVE, _FAILED, _AUDIT = "live", "failed", "audit"
 UNFINISHED = {status.value: status for status in Status if not status.is_finished}
@@ -96,6 +101,53 @@ def audit_query(query: Query) -> tuple[int, AuditPosition | None]:
 def audit_cursor(position: AuditPosition) -> str:
     """Return the cursor of a place in the audit log."""
     return text_of_place([epoch_milliseconds(position.at), position.audit_id], [_AUDIT])
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """An action on many jobs, and what selects them."""
+
+    action: BulkAction
+    jobs: FailedQuery | LiveQuery | Sequence[JobKey]
+    filter: Mapping[str, Any]
+    is_trial: bool
+
+
+def bulk_request(fields: Mapping[str, Any]) -> BulkRequest:
+    """Return the action in a body that fits its schema. Raise a `Problem` (400) or `InvalidCursor`."""
+    named = [name for name in ("failed", "live", "jobs") if name in fields]
+    if len(named) != 1:
+        raise invalid_request(InputProblem("", "must name the jobs by one of `failed`, `live` and `jobs`"))
+    (kind,) = named
+    jobs: FailedQuery | LiveQuery | Sequence[JobKey]
+    if kind == "jobs":
+        if "cursor" in fields:
+            raise invalid_request(InputProblem("/cursor", "cannot be combined with `jobs`"))
+        jobs = [JobKey(each["owner"], each["asyncJobId"]) for each in fields["jobs"]]
+        selected: Mapping[str, Any] = {"jobs": [each["asyncJobId"] for each in fields["jobs"]]}
+    else:
+        texts = {**fields[kind], "limit": MOST_AT_A_TIME, **({"cursor": fields["cursor"]} if "cursor" in fields else {})}
+        values = {name: [quote_plus(str(text))] for name, text in texts.items()}
+        jobs = failed_query(values) if kind == "failed" else live_query(values)
+        selected = {kind: fields[kind]}
+    return BulkRequest(BulkAction(fields["action"]), jobs, selected, fields.get("trial", False))
+
+
+def bulk_cursor(request: BulkRequest, position: FailedPosition | LivePosition | None) -> str | None:
+    """Return the cursor of the next part; None at the end."""
+    if isinstance(request.jobs, FailedQuery) and isinstance(position, FailedPosition):
+        return failed_cursor(request.jobs, position)
+    if isinstance(request.jobs, LiveQuery) and isinstance(position, LivePosition):
+        return live_cursor(request.jobs, position)
+    return None
+
+
+def priority_of(path: Mapping[str, str]) -> Priority:
+    """Return the priority in the path. Raise a `Problem` (404) for anything else."""
+    found = _PRIORITIES.get(path.get("priority", ""))
+    if found is None:
+        raise Problem("QUEUE_NOT_FOUND")
+    return found
 
 
 def no_parameters(query: Query) -> None:

@@ -12,33 +12,39 @@ from urllib.parse import quote
 
 from asyncjobs.core.administration import AuditRecord, QueueDepth, Right, TypeHistory, rights_of
 from asyncjobs.core.clock import Clock, rfc3339
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.job import MAX_OWNER_LENGTH, AsyncJob
 from asyncjobs.http.admin_operation import OWNER, AdminOperation, AdminRequest, Groups
 from asyncjobs.http.admin_parameters import (
+    MOST_AT_A_TIME,
     UNFINISHED,
     audit_cursor,
     audit_query,
+    bulk_cursor,
+    bulk_request,
     failed_cursor,
     failed_query,
     job_type_if_any,
     live_cursor,
     live_query,
     no_parameters,
+    priority_of,
 )
 from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.api import Api
+from asyncjobs.http.bodies import checked
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.event_routes import EVENTS_PAGE, EventRoutes
 from asyncjobs.http.job_answers import no_estimate
 from asyncjobs.http.operations import Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query
-from asyncjobs.http.problems import Problem
+from asyncjobs.http.problems import Problem, code_of
 from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
 from asyncjobs.http.render import job_body, job_path
+from asyncjobs.http.request import JOB_ID
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, query, ref
 from asyncjobs.jobtypes.decorator import JobType
-from asyncjobs.jobtypes.json_schema import nullable
-from asyncjobs.service.administration import Administration
+from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
+from asyncjobs.service.administration import DONE, ELIGIBLE, Administration, BulkAction
 from asyncjobs.service.contents import Contents
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
@@ -140,6 +146,7 @@ QUEUES = Schema(
                         "oldestWaitingSince": described(
                             "Since when the oldest of the first hundred live jobs waits for this queue.", nullable(TIME)
                         ),
+                        "isPaused": described("Whether no further job of this priority begins.", BOOLEAN),
                     },
                 ),
             },
@@ -155,6 +162,7 @@ QUEUES = Schema(
         },
     ),
 )
+PAUSED = Schema("PausedPriority", answer_object("Whether a priority is paused.", {"queue": STRING, "isPaused": BOOLEAN}))
 _SECONDS = nullable({"type": "number"})
 ADMIN_TYPES = Schema(
     "AdminTypes",
@@ -185,6 +193,78 @@ ADMIN_TYPES = Schema(
                     },
                 ),
             },
+        },
+    ),
+)
+
+BULK_REQUEST = Schema(
+    "BulkRequest",
+    nulls_left_out(
+        {
+            "type": "object",
+            "description": "The action, and the jobs: exactly one of `failed`, `live` and `jobs`.",
+            "additionalProperties": False,
+            "required": ["action"],
+            "properties": {
+                "action": {"enum": [each.value for each in BulkAction]},
+                "trial": described("Change nothing, and answer what would become of each job.", BOOLEAN),
+                "failed": {
+                    "type": "object",
+                    "description": "The failed jobs of a type and code.",
+                    "additionalProperties": False,
+                    "required": ["jobType", "code"],
+                    "properties": {"jobType": STRING, "code": STRING, "from": STRING, "to": STRING},
+                },
+                "live": {
+                    "type": "object",
+                    "description": "Unfinished jobs.",
+                    "additionalProperties": False,
+                    "properties": {"priority": STRING, "jobType": STRING, "status": STRING},
+                },
+                "jobs": {
+                    "type": "array",
+                    "description": "These jobs.",
+                    "maxItems": MOST_AT_A_TIME,
+                    "items": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "required": ["asyncJobId", "owner"],
+                        "properties": {
+                            "asyncJobId": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+                            "owner": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": MAX_OWNER_LENGTH,
+                                "pattern": "^[\\x00-\\x7f]*$",
+                            },
+                        },
+                    },
+                },
+                "cursor": described("The `nextCursor` of the previous part.", STRING),
+            },
+        }
+    ),
+)
+BULK_ANSWER = Schema(
+    "BulkAnswer",
+    answer_object(
+        "What became of the jobs of one part.",
+        {
+            "outcomes": {
+                "type": "array",
+                "items": answer_object(
+                    "What became of a job.",
+                    {
+                        "asyncJobId": UUID,
+                        "owner": STRING,
+                        "outcome": described(
+                            "`DONE`, in a trial `ELIGIBLE`, or the code of the problem that the action on this job alone has.",
+                            STRING,
+                        ),
+                    },
+                ),
+            },
+            "nextCursor": described("The cursor of the next part; null at the end.", nullable(STRING)),
         },
     ),
 )
@@ -315,11 +395,42 @@ class AdminRoutes:
                 "queue": each.name,
                 **_depth_body(each.depth),
                 "oldestWaitingSince": each.oldest_waiting_since and rfc3339(each.oldest_waiting_since),
+                "isPaused": each.is_paused,
             }
             for each in state.queues
         ]
         lag = state.sweeper_lag.total_seconds()
         return answer(200, {"queues": queues, "deadLetters": _depth_body(state.dead_letters), "sweeper": {"lagSeconds": lag}})
+
+    @AdminOperation(
+        "POST /admin/queues/{priority}/pause",
+        right=Right.OPERATE,
+        answers={200: Success("The priority is paused, or will be in some seconds.", PAUSED)},
+        errors=("QUEUE_NOT_FOUND",),
+    )
+    def pause_priority(self, request: AdminRequest) -> Answer:
+        """Pause a priority.
+
+        No further job of this priority begins from its queue. Jobs that run go on; quick jobs, which run while their caller
+        waits, are not affected. Jobs are accepted and wait, and fail at their deadlines as always.
+        """
+        no_parameters(request.query)
+        priority = priority_of(request.path)
+        self._administration.pause(request.actor, priority)
+        return answer(200, {"queue": priority.value, "isPaused": True})
+
+    @AdminOperation(
+        "POST /admin/queues/{priority}/resume",
+        right=Right.OPERATE,
+        answers={200: Success("The priority is not paused any more, or will not be in some seconds.", PAUSED)},
+        errors=("QUEUE_NOT_FOUND",),
+    )
+    def resume_priority(self, request: AdminRequest) -> Answer:
+        """Resume a priority that was paused."""
+        no_parameters(request.query)
+        priority = priority_of(request.path)
+        self._administration.resume(request.actor, priority)
+        return answer(200, {"queue": priority.value, "isPaused": False})
 
     @AdminOperation("GET /admin/types", right=Right.VIEW, answers={200: Success("The job types.", ADMIN_TYPES)})
     def list_type_statistics(self, request: AdminRequest) -> Answer:
@@ -457,6 +568,35 @@ class AdminRoutes:
         no_parameters(request.query)
         self._administration.delete(request.actor, request.job_key)
         return no_content()
+
+    @AdminOperation(
+        "POST /admin/bulk-actions",
+        right=Right.OPERATE,
+        body=BULK_REQUEST,
+        example={"action": "delete", "failed": {"jobType": "text.search", "code": "INVALID_INPUT"}, "trial": True},
+        answers={200: Success("What became of each job of this part.", BULK_ANSWER)},
+        errors=("INVALID_CURSOR",),
+    )
+    def act_on_many_jobs(self, request: AdminRequest) -> Answer:
+        """Retry, cancel or delete many jobs, a part with each request.
+
+        Send it with `trial` first: nothing changes, and each outcome says what would become of the job. A part has up to 50 jobs:
+        repeat the request with `cursor` until `nextCursor` is null. A request that failed can be repeated as it is.
+        """
+        no_parameters(request.query)
+        wanted = bulk_request(checked(BULK_REQUEST, request.json()))
+        part = self._administration.act_on(
+            request.actor, wanted.action, wanted.jobs, filter=wanted.filter, is_trial=wanted.is_trial
+        )
+        outcomes = [
+            {
+                "asyncJobId": each.key.async_job_id,
+                "owner": each.key.owner,
+                "outcome": (ELIGIBLE if wanted.is_trial else DONE) if each.error is None else code_of(each.error),
+            }
+            for each in part.outcomes
+        ]
+        return answer(200, {"outcomes": outcomes, "nextCursor": bulk_cursor(wanted, part.next)})
 
     @AdminOperation(
         "GET /admin/audit",

@@ -144,6 +144,12 @@ ERRORS: Mapping[str, ErrorCode] = {
         ),
         ErrorCode(
             404,
+            "QUEUE_NOT_FOUND",
+            "Queue not found",
+            "Name a priority: high, standard or low. `GET /api/v1/admin/queues` lists the queues.",
+        ),
+        ErrorCode(
+            404,
             "WEBHOOK_NOT_FOUND",
             "Webhook not found",
             "List your webhooks to see their ids. The webhook does not exist, or belongs to another owner.",

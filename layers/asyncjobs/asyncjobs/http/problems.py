@@ -63,6 +63,11 @@ def invalid_request(*problems: InputProblem) -> Problem:
     return Problem("INVALID_REQUEST", errors=[{"pointer": problem.pointer, "detail": problem.detail} for problem in problems])
 
 
+def code_of(error: AsyncJobsError) -> str:
+    """Return the code of the problem that answers the error, which must be in the table."""
+    return _BY_ERROR[type(error)]
+
+
 def to_problem(error: Exception) -> Problem | None:  # noqa: PLR0911 - one case for each kind of error
     """Return the problem that answers the error, or None for an error that only a bug raises."""
     match error:

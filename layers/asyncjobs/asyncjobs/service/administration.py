@@ -6,9 +6,10 @@ No index serves every question, so a page of a list costs some reads, and no mor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -21,14 +22,23 @@ from asyncjobs.core.administration import (
     FailedPosition,
     Histories,
     JobIndexes,
+    Pollers,
     QueueDepth,
     Queues,
     TypeHistory,
 )
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import JobNotFound
-from asyncjobs.core.job import AsyncJob, DuePart, JobKey, Priority, Status, due_shard, due_shards, present_job
+from asyncjobs.core.errors import (
+    AsyncJobsError,
+    JobAlreadyFinished,
+    JobNotFinished,
+    JobNotFound,
+    JobNotRetryable,
+    UnknownJobType,
+    Unreadable,
+)
+from asyncjobs.core.job import RETRYABLE, AsyncJob, DuePart, JobKey, Priority, Status, due_shard, due_shards, present_job
 from asyncjobs.core.message import DELIVERIES, JobMessage
 from asyncjobs.core.ports import DueEntry, Store
 from asyncjobs.jobtypes.built_in import BUILT_IN
@@ -125,12 +135,40 @@ class FailedPage(NamedTuple):
     next: FailedPosition | None
 
 
+DONE, ELIGIBLE = "DONE", "ELIGIBLE"
+"""The outcomes of a job that an action on many has changed, or in a trial would change."""
+
+
+class BulkAction(StrEnum):
+    """An action on many jobs."""
+
+    RETRY = "retry"
+    CANCEL = "cancel"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an action on many jobs did to one of them: nothing, for the reason of `error`, if there is one."""
+
+    key: JobKey
+    error: AsyncJobsError | None
+
+
+class BulkSlice(NamedTuple):
+    """A part of an action on many jobs, and the position of the next one in the list that was given; None at the end."""
+
+    outcomes: Sequence[Outcome]
+    next: FailedPosition | LivePosition | None
+
+
 class QueueState(NamedTuple):
     """What a queue holds, and since when the oldest of the jobs that were read waits for it."""
 
     name: str
     depth: QueueDepth
     oldest_waiting_since: datetime | None
+    is_paused: bool
 
 
 class QueuesState(NamedTuple):
@@ -150,6 +188,7 @@ class Administration:
         store: Store,
         indexes: JobIndexes,
         queues: Queues,
+        pollers: Pollers,
         histories: Histories,
         catalog: Catalog,
         commands: Commands,
@@ -157,6 +196,7 @@ class Administration:
         clock: Clock,
     ) -> None:
         self._queues = queues
+        self._pollers = pollers
         self._histories = histories
         self._catalog = catalog
         self._store = store
@@ -250,7 +290,12 @@ class Administration:
             if isinstance(job, AsyncJob) and job.is_claimable(now) and job.status is Status.PENDING:
                 queue = JobMessage.of(job).queue
                 oldest[queue] = min(oldest.get(queue, now), job.not_before or job.created_at)
-        states = [QueueState(name, self._queues.depth(name), oldest.get(name)) for name in (*Priority, DELIVERIES)]
+        states = [
+            QueueState(
+                name, self._queues.depth(name), oldest.get(name), name in set(Priority) and self._pollers.is_paused(name)
+            )
+            for name in (*Priority, DELIVERIES)
+        ]
         return QueuesState(states, self._queues.depth(DEAD_LETTERS), lag)
 
     def types(self) -> Sequence[tuple[JobType, TypeHistory]]:
@@ -285,6 +330,79 @@ class Administration:
         """Delete the finished job. Raises as `Commands.delete`."""
         self._note_job(actor, "job.delete", key)
         self._commands.delete(key.owner, key.async_job_id)
+
+    def pause(self, actor: Actor, priority: Priority) -> None:
+        """Let no further job of this priority begin from its queue. Jobs that run go on, and accepted ones stay accepted.
+
+        Raises `Unavailable`.
+        """
+        self._note(actor, "queue.pause", filter={"queue": priority.value}, count=0)
+        self._pollers.switch(priority, on=False)
+
+    def resume(self, actor: Actor, priority: Priority) -> None:
+        """Let jobs of this priority begin again. Raises `Unavailable`."""
+        self._note(actor, "queue.resume", filter={"queue": priority.value}, count=0)
+        self._pollers.switch(priority, on=True)
+
+    def act_on(
+        self,
+        actor: Actor,
+        action: BulkAction,
+        jobs: FailedQuery | LiveQuery | Sequence[JobKey],
+        *,
+        filter: Mapping[str, Any],
+        is_trial: bool,
+    ) -> BulkSlice:
+        """Act on the jobs of one page of a list, or on these jobs, as far as the time of a request goes.
+
+        A trial says what would become of each, and changes nothing. The action is recorded once, with what selects its jobs. A
+        request that is repeated after `Unavailable` finds the jobs that are done already.
+        """
+        page: FailedPage | LivePage | None = None
+        keys: Sequence[JobKey]
+        if isinstance(jobs, FailedQuery):
+            page = self.failed(jobs)
+        elif isinstance(jobs, LiveQuery):
+            page = self.live(jobs)
+        else:
+            keys = jobs
+        if page is not None:
+            keys = [job.key for job in page.jobs]
+        position = None if page is None else page.next
+        if is_trial:
+            found = self._store.get_all(keys)
+            return BulkSlice([Outcome(key, self._obstacle(action, found.get(key))) for key in keys], position)
+        if keys:
+            self._note(actor, f"bulk.{action}", filter=filter, count=len(keys))
+        return BulkSlice([Outcome(key, self._done(action, key)) for key in keys], position)
+
+    def _done(self, action: BulkAction, key: JobKey) -> AsyncJobsError | None:
+        act = {
+            BulkAction.RETRY: self._commands.retry,
+            BulkAction.CANCEL: self._commands.cancel,
+            BulkAction.DELETE: self._commands.delete,
+        }[action]
+        try:
+            act(key.owner, key.async_job_id)
+        except (JobNotFound, JobNotRetryable, JobAlreadyFinished, JobNotFinished, UnknownJobType) as error:
+            return error
+        return None
+
+    def _obstacle(self, action: BulkAction, job: AsyncJob | Unreadable | None) -> AsyncJobsError | None:
+        """Return what keeps the action from this job as it is now."""
+        if not isinstance(job, AsyncJob) or job.is_expired(self._clock()):
+            return JobNotFound()
+        if action is BulkAction.CANCEL:
+            return JobAlreadyFinished() if job.is_finished and job.status is not Status.CANCELLED else None
+        if action is BulkAction.DELETE:
+            return None if job.is_finished else JobNotFinished()
+        if job.status not in RETRYABLE:
+            return JobNotRetryable()
+        try:
+            job_type = self._catalog.of_stored(job.job_type)
+        except UnknownJobType as error:
+            return error
+        return None if job_type.tracked is job.is_tracked else JobNotRetryable()
 
     def note_reading(self, actor: Actor, action: str, key: JobKey) -> None:
         """Record that somebody reads a payload. Raises `JobNotFound`, `Unavailable`."""
