@@ -149,7 +149,18 @@ class TwoWorlds:
         # Without random values: the generation, the claimant, the location in the bucket, and the token's hash.
         own = [job for job in world.store.jobs.values() if job.owner == self.owners[0] and not job.is_delivery]
         return sorted(
-            (replace(job, generation="", claimed_by=None, result=None, token_hash=None, webhook=None) for job in own),
+            (
+                replace(
+                    job,
+                    generation="",
+                    claimed_by=None,
+                    result=None,
+                    token_hash=None,
+                    webhook=None,
+                    request_hash=b"" if job.webhook else job.request_hash,  # of the webhook's id, too
+                )
+                for job in own
+            ),
             key=lambda job: job.async_job_id,
         )
 
