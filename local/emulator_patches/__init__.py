@@ -21,6 +21,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     functions.replace_empty_endpoint,
     iam.count_loopback_as_secure,
     iam.allow_batches_of_messages,
+    iam.name_calls_on_one_mapping,
     iam.know_leading_keys,
     iam.derive_role_credentials_from_secret,
     mappings.read_numbers,

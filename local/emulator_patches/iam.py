@@ -38,6 +38,22 @@ def allow_batches_of_messages() -> None:
     actions.extract_iam_action = extract_single
 
 
+def name_calls_on_one_mapping() -> None:
+    """Require the permission for a call on one event source mapping that AWS requires.
+
+    The emulator takes reading one for listing all, and requires no permission to change one.
+    """
+    actions = module("core.iam_actions")
+    name_of = actions._lambda_action
+    of_one = {"GET": "GetEventSourceMapping", "PUT": "UpdateEventSourceMapping", "DELETE": "DeleteEventSourceMapping"}
+
+    def name_of_one(method: str, path: str) -> Any:
+        _, found, uuid = path.partition("/event-source-mappings/")
+        return of_one.get(method) if found and uuid.strip("/") and "/functions/" not in path else name_of(method, path)
+
+    actions._lambda_action = name_of_one
+
+
 def know_leading_keys() -> None:
     """Give conditions on `dynamodb:LeadingKeys` the partition keys of the items that a request names.
 

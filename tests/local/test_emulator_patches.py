@@ -289,6 +289,14 @@ def test_released_requires_a_permission_that_aws_does_not_have(released: Deploye
         _messages_sent_by_a_user(released)
 
 
+def test_call_on_one_mapping_needs_its_own_permission(twin: Deployed) -> None:
+    assert _errors_of_calls_on_a_mapping(twin) == ["ResourceNotFoundException", "AccessDeniedException"]
+
+
+def test_released_takes_reading_a_mapping_for_listing_and_lets_everybody_change_one(released: Deployed) -> None:
+    assert _errors_of_calls_on_a_mapping(released) == ["AccessDeniedException", "ResourceNotFoundException"]
+
+
 def test_condition_on_leading_keys_is_enforced(twin: Deployed) -> None:
     assert _keys_read_by_a_user_of("a#*", twin) == ["a#1"]
 
@@ -373,6 +381,16 @@ def _messages_sent_by_a_user(deployed: Deployed) -> int:
         QueueUrl=deployed.outputs["DeadLetterQueue"], Entries=[{"Id": "1", "MessageBody": "by a user"}]
     )
     return len(answer["Successful"])
+
+
+def _errors_of_calls_on_a_mapping(deployed: Deployed) -> list[str]:
+    """Return the errors of reading and of changing an unknown mapping by a user who may only read one."""
+    functions, errors = _client_of_a_user(deployed, "lambda", may="lambda:GetEventSourceMapping"), list[str]()
+    for call in (functions.get_event_source_mapping, functions.update_event_source_mapping):
+        with pytest.raises(ClientError) as caught:
+            call(UUID="00000000-0000-4000-8000-000000000000")
+        errors.append(str(caught.value.response["Error"]["Code"]))
+    return errors
 
 
 def _keys_read_by_a_user_of(pattern: str, deployed: Deployed) -> list[str]:
