@@ -110,6 +110,19 @@ def proves_quick(input: Nothing, context: JobContext) -> int:
     return context.attempt
 
 
+class Rows(BaseModel):
+    """How many rows there are, if the caller says it."""
+
+    rows: int | None = None
+
+
+@job("sample.grows", expected_seconds=0.1, size="rows")
+def grows(input: Rows, context: JobContext) -> int:
+    """Take longer for more rows: a second for a thousand."""
+    time.sleep((input.rows or 0) / 1000)
+    return context.attempt
+
+
 @job("sample.proves_slow", expected_seconds=0.1)
 def proves_slow(input: Nothing, context: JobContext) -> int:
     """Take longer than its type declares."""
@@ -138,6 +151,33 @@ def streams(input: Size, context: JobContext) -> ResultStream:
             out.write(b"x" * 1000)
         out.write(b'"')
     return out
+
+
+class Files(BaseModel):
+    """The sizes of files, and what the job does after them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sizes: list[int] = Field(default=[3], max_length=20)
+    size: int = Field(default=0, ge=0, description="The size of the result.")
+    then: Literal["returns", "gives up", "leaves one open"] = "returns"
+
+
+@job("sample.attaches", expected_seconds=0.1, timeout_seconds=30)
+def attaches(input: Files, context: JobContext) -> dict[str, Any]:
+    """Write files that belong to the result."""
+    files = []
+    for number, size in enumerate(input.sizes, start=1):
+        file = context.open_artifact(f"file {number}.csv", "text/csv")
+        files.append(file.reference)
+        if input.then == "leaves one open":
+            file.write(b"x" * size)
+            continue
+        with file:
+            file.write(b"x" * size)
+            if input.then == "gives up":
+                raise Fatal("This will never work: change the input.", code="HOPELESS")
+    return {"files": files, "text": "x" * input.size}
 
 
 @job("sample.streams_no_json", expected_seconds=1)

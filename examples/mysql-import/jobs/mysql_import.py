@@ -79,7 +79,7 @@ class ImportInput(_Wire):
     )
 
 
-@job("mysql.import", expected_seconds=0.4, timeout_seconds=300, immediate=True, route="POST /import/mysql")
+@job("mysql.import", expected_seconds=0.4, timeout_seconds=300, immediate=True, size="tables", route="POST /import/mysql")
 def mysql_import(input: ImportInput, context: JobContext) -> Imported:
     """Import the schema of a MySQL or MariaDB database: tables, columns, keys, indexes and views, foreign keys as edges.
 

@@ -2,9 +2,10 @@
 
 from asyncjobs.context import JobContext, ResultStream
 from asyncjobs.core.errors import Fatal, JobCancelled, JobInterrupted, LeaseLost, Retry, TimeLimitExceeded
-from asyncjobs.jobtypes.decorator import Exclusive, job, tracked_job
+from asyncjobs.jobtypes.decorator import INPUT_BYTES, Exclusive, job, tracked_job
 
 __all__ = [
+    "INPUT_BYTES",
     "Exclusive",
     "Fatal",
     "JobCancelled",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from asyncjobs.aws.dynamodb_history import DynamoHistory
+from asyncjobs.core.durations import Durations
 from local.stack import LocalStack
 from tests.support.deployed import Caller, log_events
 from tests.support.pace import SLOWNESS
@@ -53,3 +56,12 @@ def test_quick_job_that_leaves_a_thread_is_answered_when_it_ends(alice: Caller) 
     answer = quick(alice, "leaves a thread", job_type="sample.is_quick_async")
     assert time.monotonic() - began < 4 * SLOWNESS
     assert (answer.status_code, answer.json()["status"]) == (httpx.codes.OK, "COMPLETED")
+
+
+def test_size_of_the_input_decides_between_now_and_later(alice: Caller, stack: LocalStack) -> None:
+    history = DynamoHistory(stack.outputs.table_name, stack.session.client("dynamodb", endpoint_url=stack.endpoint_url))
+    history.add("sample.grows#1", Durations.of([0.1] * 30), datetime.now(UTC))
+    history.add("sample.grows#3", Durations.of([3] * 30), datetime.now(UTC))
+    answers = {rows: alice.post("/jobs", json={"jobType": "sample.grows", "input": {"rows": rows}}) for rows in (12, 99, 1000)}
+    assert {rows: answer.status_code for rows, answer in answers.items()} == {12: 200, 99: 200, 1000: 202}
+    assert alice.wait_for(answers[1000].json())["attempt"] == 1

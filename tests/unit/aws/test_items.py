@@ -75,6 +75,7 @@ JOBS = st.builds(
     progress=st.integers(0, 100),
     progress_at=st.none() | INSTANT,
     token_hash=st.none() | st.binary(min_size=16, max_size=16),
+    size_class=st.none() | st.integers(0, 12),
     message=st.none() | TEXT,
     input=st.none() | TEXT,
     input_location=st.none() | NAME,

@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncjobs.core.durations import BUCKETS, GROWTH, LONGEST, MEMORY, SHORTEST, Durations, bucket_of, end_of, middle_of
+from asyncjobs.core.durations import (
+    BUCKETS,
+    GROWTH,
+    LARGEST_CLASS,
+    LONGEST,
+    MEMORY,
+    SHORTEST,
+    Durations,
+    bucket_of,
+    end_of,
+    middle_of,
+    size_class,
+)
 
 SECONDS = st.lists(st.floats(0, LONGEST), max_size=50)
 DURATIONS = st.builds(Durations.of, SECONDS)
@@ -109,3 +121,24 @@ def test_every_job_is_within_or_beyond_the_end_of_a_bucket() -> None:
     durations = Durations.of([0.1, SHORTEST, 0.6, 5, 60])
     assert (durations.share_within(SHORTEST), durations.share_beyond(SHORTEST)) == (0.4, 0.6)
     assert (Durations().share_within(1), Durations().share_beyond(1)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "found"),
+    [
+        (-5, 0),
+        (0, 0),
+        (0.5, 0),
+        (9.99, 0),
+        (10, 1),
+        (99, 1),
+        (100, 2),
+        (999.9, 2),
+        (1000, 3),
+        (10**15, LARGEST_CLASS),
+        (math.inf, LARGEST_CLASS),
+        (math.nan, 0),
+    ],
+)
+def test_sizes_of_one_number_of_digits_are_one_class(size: float, found: int) -> None:
+    assert size_class(size) == found

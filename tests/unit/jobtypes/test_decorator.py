@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import pytest
 from pydantic import BaseModel, Field
 
-from asyncjobs import Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
+from asyncjobs import INPUT_BYTES, Exclusive, Fatal, JobContext, ResultStream, job, tracked_job
 from asyncjobs.core.errors import InvalidJob, StaleCatalog
 from asyncjobs.core.job import Priority, RetentionFrom, is_short
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
@@ -303,6 +303,30 @@ def test_same_input_is_the_same_job_no_longer_than_the_job_is_kept() -> None:
     assert definition(job("a", retention_seconds=60, dedupe_seconds=60)(plain)).describe().dedupe == timedelta(minutes=1)
     with pytest.raises(InvalidJob, match=r"^a: dedupe_seconds is 61; it must be 0 to 60\.$"):
         job("a", retention_seconds=60, dedupe_seconds=61)
+
+
+class Sized(BaseModel):
+    """An input with members of several kinds."""
+
+    rows: int
+    share: float | None = None
+    name: str = ""
+
+
+def sized(input: Sized, _context: JobContext) -> int:
+    """Return the size."""
+    return input.rows
+
+
+@pytest.mark.parametrize("size", [None, "rows", "share", INPUT_BYTES])
+def test_size_is_a_number_of_the_input_or_its_bytes(size: str | None) -> None:
+    assert definition(job("a", size=size)(sized)).describe().size == size
+
+
+@pytest.mark.parametrize("size", ["name", "missing", ""])
+def test_size_that_is_not_a_number_of_the_input_is_rejected(size: str) -> None:
+    with pytest.raises(InvalidJob, match=rf"^a: size is '{size}'; it must be a number among the members"):
+        definition(job("a", size=size)(sized)).describe()
 
 
 def test_fractional_max_attempts_is_rejected() -> None:

@@ -251,3 +251,14 @@ def test_end_counts_also_when_the_time_says_nothing(aggregator: DurationAggregat
 def test_every_owners_ends_count_in_full(aggregator: DurationAggregator, history: FakeHistory) -> None:
     aggregator.consume(changes(*(completed(1, owner="alice") for _ in range(50)), completed(1, owner="bob")))
     assert history.hours["sample.returns"] == {"2026-11-21T12": (51, 0)}
+
+
+def test_jobs_of_a_type_with_sizes_are_added_to_their_type_and_size(
+    aggregator: DurationAggregator, history: FakeHistory
+) -> None:
+    sized = (
+        replace(completed(seconds, job_type="a"), size_class=size) for seconds, size in ((3, 0), (8, 2), (9, 2), (1, None))
+    )
+    aggregator.consume(changes(*sized))
+    assert history.known == {"a": Durations.of([3, 8, 9, 1]), "a#0": Durations.of([3]), "a#2": Durations.of([8, 9])}
+    assert {name: hours for name, hours in history.hours.items() if hours} == {"a": {"2026-11-21T12": (4, 0)}}

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import GENERIC
+from asyncjobs.jobtypes.decorator import GENERIC, INPUT_BYTES
 from asyncjobs.limits.admission import Admission
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
@@ -735,3 +736,30 @@ def test_concurrent_submits_of_one_input_create_one_job(commands: Commands, stor
         submissions = list(pool.map(submit, range(8)))
     assert {submission.job.async_job_id for submission in submissions} == {job.async_job_id for job in store.jobs.values()}
     assert (len(store.jobs), [submission.replayed for submission in submissions].count(False)) == (1, 1)
+
+
+# ── Sizes ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("input", "size", "found"),
+    [
+        ({"rows": 7}, "rows", 0),
+        ({"rows": 120}, "rows", 2),
+        ({"rows": 99.9}, "rows", 1),
+        ({"rows": Decimal("1e25")}, "rows", 12),
+        ({"rows": -3}, "rows", 0),
+        ({"rows": None}, "rows", None),
+        ({"rows": True}, "rows", None),
+        ({"rows": "120"}, "rows", None),
+        ({}, "rows", None),
+        ([1], "rows", None),
+        (None, "rows", None),
+        ("x" * 98, INPUT_BYTES, 2),
+        ("x" * 97, INPUT_BYTES, 1),
+        ({}, INPUT_BYTES, 0),
+    ],
+    ids=str,
+)
+def test_size_is_the_number_that_the_type_names(input: Any, size: str, found: int | None) -> None:
+    assert SubmitRequest(job_type="a", input=input).size_class(size) == found

@@ -463,3 +463,48 @@ def test_threshold_below_half_a_second_only_proves_jobs_slow(
     assert (inline_executor.takes(DECLARED_QUICK), inline_executor.takes(DECLARED_SLOW)) == (True, False)
     history.known = {"a.slow": Durations.of([SLOW] * 400)}
     assert not inline_executor.takes(replace(DECLARED_QUICK, name="a.slow"))
+
+
+# ── Sizes ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("rows", "runs_here"), [(3, True), (99, True), (100, False), (999, False)])
+def test_past_jobs_of_the_same_size_decide(commands: Commands, history: FakeHistory, rows: int, *, runs_here: bool) -> None:
+    history.known = {f"sample.grows#{size}": Durations.of([QUICK if size < 2 else LONG] * 100) for size in range(3)}
+    job = commands.submit(OWNER, SubmitRequest(job_type="sample.grows", input={"rows": rows})).job
+    assert (job.status is Status.COMPLETED) is runs_here
+
+
+@pytest.mark.parametrize(
+    ("known", "runs_here"),
+    [
+        ({}, True),
+        ({2: LONG}, False),
+        ({2: QUICK}, True),
+        ({4: QUICK}, True),
+        ({4: LONG}, True),
+        ({2: LONG, 4: QUICK}, False),
+        ({1: LONG}, True),
+        ({3: QUICK, 2: LONG}, True),
+        ({3: LONG, 4: QUICK}, False),
+    ],
+    ids=str,
+)
+def test_next_size_decides_for_a_size_without_past_jobs(
+    inline_executor: InlineExecutor, history: FakeHistory, known: dict[int, float], *, runs_here: bool
+) -> None:
+    grows = job_type("sample.grows", expected=HALF_A_SECOND)
+    history.known = {f"sample.grows#{size}": Durations.of([took] * 100) for size, took in known.items()}
+    assert inline_executor.takes(grows, size_class=3) is runs_here
+
+
+def test_smallest_size_has_no_smaller_one(inline_executor: InlineExecutor, history: FakeHistory) -> None:
+    assert inline_executor.takes(job_type("sample.grows", expected=HALF_A_SECOND), size_class=0)
+    assert history.reads == 2
+
+
+def test_job_without_a_size_is_quick_by_all_jobs_of_its_type(commands: Commands, history: FakeHistory) -> None:
+    history.known = {"sample.grows": Durations.of([LONG] * 100), "sample.grows#0": Durations.of([QUICK] * 100)}
+    for given in ({}, {"rows": None}):
+        job = commands.submit(OWNER, SubmitRequest(job_type="sample.grows", input=given)).job
+        assert (job.status, job.size_class) == (Status.PENDING, None)

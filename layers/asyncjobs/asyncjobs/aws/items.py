@@ -90,6 +90,7 @@ def to_item(job: AsyncJob) -> Item:
         "waitsSince": job.waits_since and milliseconds_value(job.waits_since),
         "tokenHash": job.token_hash and {"B": job.token_hash},
         "webhook": job.webhook and {"S": job.webhook},
+        "sizeClass": None if job.size_class is None else {"N": str(job.size_class)},
         **_failed_group(job),
     }
     return {name: value for name, value in attributes.items() if value}
@@ -172,6 +173,7 @@ def _job(item: Item) -> AsyncJob:
         waits_since=milliseconds("waitsSince"),
         token_hash=bytes(item["tokenHash"]["B"]) if "tokenHash" in item else None,
         webhook=text("webhook"),
+        size_class=int(item["sizeClass"]["N"]) if "sizeClass" in item else None,
     )
 
 

@@ -23,6 +23,18 @@ MEMORY = 200
 """Jobs. Above twice as many, all counts are halved: the last MEMORY jobs weigh about as much as all earlier ones."""
 
 
+LARGEST_CLASS = 12
+"""The class of the largest sizes: a trillion and more."""
+
+
+def size_class(size: float) -> int:
+    """Return the class of a size, by which durations are learned apart: its number of digits before the point, less one.
+
+    So 0 to 9 are one class, 10 to 99 the next one. A size that is not a positive number is the smallest.
+    """
+    return 0 if not size >= 1 else LARGEST_CLASS if size >= 10**LARGEST_CLASS else len(str(int(size))) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Durations:
     """A count of jobs by bucket. Merging adds the counts, so the order of merging does not matter."""

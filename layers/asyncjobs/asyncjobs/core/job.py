@@ -260,6 +260,8 @@ class AsyncJob:
     """The hash of a tracked job's present worker token; None for other jobs, and for a tracked job of an earlier release."""
     webhook: str | None = None
     """The id of the webhook that the submit named; None if it named none."""
+    size_class: int | None = None
+    """The class of the size that its type names (`core.durations.size_class`). None for a type without one, or without a size."""
 
     # ── Properties ─────────────────────────────────────────────────────────────────────────────────
 
@@ -272,6 +274,11 @@ class AsyncJob:
     def is_finished(self) -> bool:
         """Whether the job has ended."""
         return self.status.is_finished
+
+    @property
+    def durations_name(self) -> str:
+        """The name under which the durations of such jobs are learned."""
+        return durations_name(self.job_type, self.size_class)
 
     @property
     def result_type(self) -> ResultType | None:
@@ -587,6 +594,11 @@ FENCE_AND_EXPIRY = (*FENCE, "record_expires_at")
 """For a retry of a finished job: a deletion in between changes only the expiry."""
 
 
+def durations_name(job_type: str, size_class: int | None) -> str:
+    """Return the name under which durations are learned: a type's, or one for each class of sizes of a type that names a size."""
+    return job_type if size_class is None else f"{job_type}#{size_class}"
+
+
 def submitted(
     key: JobKey,
     *,
@@ -605,6 +617,7 @@ def submitted(
     metadata: str | None = None,
     token_hash: bytes | None = None,
     webhook: str | None = None,
+    size_class: int | None = None,
 ) -> AsyncJob:
     """Return a new job. It is due for the sweeper from its first write on, so accepting it takes one write."""
     start = now + delay
@@ -628,6 +641,7 @@ def submitted(
         metadata=metadata,
         token_hash=token_hash,
         webhook=webhook,
+        size_class=size_class,
     )
 
 

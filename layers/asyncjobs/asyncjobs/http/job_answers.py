@@ -15,7 +15,7 @@ from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import error_body
 
 Estimates = Callable[[str], Durations | None]
-"""The durations of past jobs of a type; None when they are unavailable."""
+"""The durations of past jobs by `AsyncJob.durations_name`; None when they are unavailable."""
 
 
 def no_estimate(_job_type: str) -> None:
@@ -35,7 +35,7 @@ def job_answer(
     """Return an answer with the job, whose `job_body` is `body`, and with `extra` members that are not part of it."""
     polling, members = dict[str, str](), {**body, **(extra or {})}
     if not job.is_finished:
-        past = estimate(job.job_type)
+        past = estimate(job.durations_name)
         polling = {"retry-after": str(retry_after(job, now, past))}
         members["estimatedEndAt"] = (end := estimated_end(job, now, past)) and rfc3339(end)
     return answer(status, members, headers={**polling, **(headers or {})})
@@ -43,7 +43,7 @@ def job_answer(
 
 def polling_headers(job: AsyncJob, now: datetime, estimate: Estimates = no_estimate) -> dict[str, str]:
     """Return when to poll next; nothing for a job that has finished."""
-    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.job_type)))}
+    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.durations_name)))}
 
 
 def wait_applied(wait: timedelta) -> dict[str, str]:

@@ -59,6 +59,8 @@ _TAKEN_ROUTE = re.compile(
     r"|openapi\.json|asyncapi\.json)"
 )
 
+INPUT_BYTES = "$bytes"
+"""The size of a job whose input has no number by which jobs grow: the bytes of its JSON."""
 GENERIC = "generic"
 """The tracked job type that always exists, and the type of a submit without one."""
 
@@ -126,6 +128,8 @@ class JobType:
     retry_timeouts: bool = True
     has_default_retention: bool = False
     """Whether the deployment decides about the retention."""
+    size: str | None = None
+    """The number in the input by which its jobs grow, or `INPUT_BYTES`."""
 
 
 def job(
@@ -140,6 +144,7 @@ def job(
     deadline_seconds: float = 24 * 3600,
     immediate: bool | None = None,
     dedupe_seconds: float = 0,
+    size: str | None = None,
     priority: Literal["high", "standard", "low"] = "standard",
     exclusive: Exclusive | None = None,
     route: str | Sequence[str] = (),
@@ -167,6 +172,8 @@ def job(
       that need the worker's memory, role or network.
     - `dedupe_seconds`: for how long after its submit the same input of the same owner is the same job, unless it failed or was
       cancelled; no longer than `retention_seconds`, 0 is never. It costs a submit one more write unit. An `Idempotency-Key` takes precedence.
+    - `size`: the member of the input with the number by which its jobs grow, such as `"tables"`, or `INPUT_BYTES`. Durations are
+      then learned apart for 0 to 9, 10 to 99, 100 to 999 and so on.
     - `priority`: the queue that its jobs wait in, unless a submit sets another: they wait only for jobs of that priority.
     - `exclusive`: the lock that its jobs run under: see `Exclusive`. Such a job never runs in the submit function.
     - `route`: its own routes, below the API's base path, such as `"POST /import/{name}"`: path, query and body become the input,
@@ -194,6 +201,7 @@ def job(
         immediate=immediate,
         # An expired job cannot be returned for the same input.
         dedupe=_seconds(name, "dedupe_seconds", dedupe_seconds, timedelta(0), retention),
+        size=size,
         priority=_priority(name, priority),
         exclusive=exclusive,
         routes=_routes(name, route),
@@ -288,7 +296,7 @@ class JobDefinition:
         """Return the job type with its schemas. Raises `InvalidJob` when an annotation has no JSON Schema."""
         return replace(
             self.job_type,
-            input_schema=self._input_schema(),
+            input_schema=self._checked_size(self._input_schema()),
             output_schema=self._schema("output", self.output_adapter, "serialization"),
         )
 
@@ -312,6 +320,14 @@ class JobDefinition:
         except (PydanticUserError, NameError) as error:
             raise InvalidJob(f"{self.job_type.name}: pydantic does not support the type of {what}: {error}") from error
         raise InvalidJob(f"{self.job_type.name}: annotate {what}, so that it can be checked and described.")
+
+    def _checked_size(self, schema: dict[str, Any]) -> dict[str, Any]:
+        size = self.job_type.size
+        if size in (None, INPUT_BYTES) or _is_number(schema.get("properties", {}).get(size, {})):
+            return schema
+        raise InvalidJob(
+            f"{self.job_type.name}: size is {size!r}; it must be a number among the members of the input, or INPUT_BYTES."
+        )
 
     def _input_schema(self) -> dict[str, Any]:
         from asyncjobs.jobtypes import json_schema  # noqa: PLC0415 - only the build needs it here
@@ -386,6 +402,11 @@ def _check_signature(name: str, function: Callable[..., Any]) -> None:
     raise InvalidJob(
         f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context). This one has ({found})."
     )
+
+
+def _is_number(schema: Mapping[str, Any]) -> bool:
+    """Return whether a value of the schema may be a number."""
+    return schema.get("type") in {"integer", "number"} or any(map(_is_number, schema.get("anyOf", ())))
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

@@ -22,7 +22,7 @@ ALONE = 10
 
 
 class DurationAggregator:
-    """Adds the jobs that have ended to the history of their types.
+    """Adds the jobs that have ended to the history of their types, and of their sizes where a type names one.
 
     Without a pause it writes each batch. With one it gathers jobs in memory, because a stream that is read for the sake of
     single changes has small batches: one write a job would double the cost of a short one, and a batch with one owner would
@@ -69,19 +69,18 @@ class DurationAggregator:
         return len(self._waiting) >= self._written
 
     def _write(self) -> None:
-        by_type: defaultdict[str, defaultdict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for run in self._waiting:
-            own = by_type[run.job_type][run.owner]
-            if run.seconds is not None:
-                own.append(run.seconds)
-        counted = {job_type: _shared(by_owner) for job_type, by_owner in by_type.items()}
-        for job_type, seconds in counted.items():
-            hours = _hours(run for run in self._waiting if run.job_type == job_type)
-            self._history.add(job_type, Durations.of(seconds), self._clock(), hours)
-            rest = [run for run in self._waiting if run.job_type != job_type]
-            self._written += len(self._waiting) - len(rest)
-            self._waiting = rest
-        log_event("DURATIONS_LEARNED", jobs=sum(map(len, counted.values())), jobTypes=len(counted))
+        jobs = 0
+        job_types = list(dict.fromkeys(run.job_type for run in self._waiting))
+        for job_type in job_types:
+            runs = [run for run in self._waiting if run.job_type == job_type]
+            # All jobs of the type count under its own name; those with a size also under that of their class.
+            for name in dict.fromkeys([job_type, *(run.name for run in runs)]):
+                seconds = _shared([run for run in runs if name in {job_type, run.name}])
+                self._history.add(name, Durations.of(seconds), self._clock(), _hours(runs) if name == job_type else {})
+                jobs += len(seconds) if name == job_type else 0
+            self._written += len(runs)
+            self._waiting = [run for run in self._waiting if run.job_type != job_type]
+        log_event("DURATIONS_LEARNED", jobs=jobs, jobTypes=len(job_types))
 
 
 _HOUR = len("2026-11-26T16")
@@ -89,6 +88,8 @@ _HOUR = len("2026-11-26T16")
 
 class _Run(NamedTuple):
     job_type: str
+    name: str
+    """`AsyncJob.durations_name`."""
     owner: str
     seconds: float | None
     """None if the time says nothing."""
@@ -108,7 +109,9 @@ def _runs(changes: Iterable[Change]) -> Iterator[_Run]:
             seconds = None
             if job.started_at is not None and not job.is_tracked:
                 seconds = max((job.ended_at - job.started_at).total_seconds(), 0.0)
-            yield _Run(job.job_type, job.owner, seconds, rfc3339(job.ended_at)[:_HOUR], job.status is Status.FAILED)
+            yield _Run(
+                job.job_type, job.durations_name, job.owner, seconds, rfc3339(job.ended_at)[:_HOUR], job.status is Status.FAILED
+            )
 
 
 def _hours(runs: Iterable[_Run]) -> Mapping[str, tuple[int, int]]:
@@ -120,8 +123,12 @@ def _hours(runs: Iterable[_Run]) -> Mapping[str, tuple[int, int]]:
     return hours
 
 
-def _shared(by_owner: Mapping[str, Sequence[float]]) -> list[float]:
+def _shared(runs: Iterable[_Run]) -> list[float]:
     """Return the durations that count: of an owner no more than of all others together, since `Retry-After` is for all owners."""
+    by_owner: defaultdict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        if run.seconds is not None:
+            by_owner[run.owner].append(run.seconds)
     total = sum(map(len, by_owner.values()))
     return [each for own in by_owner.values() for each in _sample(own, total - len(own) or ALONE)]
 

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import Clock, rfc3339
+from asyncjobs.core.durations import size_class
 from asyncjobs.core.errors import (
     AcceptanceUnknown,
     AnotherIsRunning,
@@ -40,7 +42,7 @@ from asyncjobs.core.ports import Objects, Store, Webhooks
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.jobtypes.decorator import JobType
+from asyncjobs.jobtypes.decorator import INPUT_BYTES, JobType
 from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
@@ -81,6 +83,13 @@ class SubmitRequest:
     def uploads(self) -> Sequence[str]:
         """The keys of the uploads that the input names."""
         return uploads_in(self.input_json)
+
+    def size_class(self, size: str) -> int | None:
+        """Return the class of the size that the job's type names; None if the input has no such number."""
+        if size == INPUT_BYTES:
+            return size_class(len(self.input_json))
+        value = self.input.get(size) if isinstance(self.input, Mapping) else None
+        return size_class(float(value)) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
 
     def fingerprint(self) -> bytes:
         """Return the same digest for requests with the same content, whatever the order of their fields."""
@@ -297,6 +306,7 @@ class SubmitPipeline:
             metadata=None if request.metadata is None else canonical_json(request.metadata).decode(),
             token_hash=token_hash,
             webhook=request.webhook,
+            size_class=None if job_type.size is None else request.size_class(job_type.size),
         )
         if job_type.exclusive is None:
             return job
@@ -354,7 +364,7 @@ class SubmitPipeline:
         inline = self._inline_executor
         if inline is None or draft.in_background or draft.existing is not None or draft.job.not_before is not None:
             return draft
-        if not inline.takes(draft.job_type, draft.request.estimate):
+        if not inline.takes(draft.job_type, draft.request.estimate, size_class=draft.job.size_class):
             return draft
         return replace(draft, job=inline.claimed(draft.job, draft.job_type), runs_inline=True)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, SUBMIT_CLAIMANT, AsyncJob, lease_length
+from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, SUBMIT_CLAIMANT, AsyncJob, durations_name, lease_length
 from asyncjobs.core.ports import History, Store
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.jobtypes.decorator import JobType
@@ -52,11 +52,11 @@ class InlineExecutor:
         self._history = CachedHistory(history)
         self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
 
-    def takes(self, job_type: JobType, estimate: timedelta | None = None) -> bool:
+    def takes(self, job_type: JobType, estimate: timedelta | None = None, *, size_class: int | None = None) -> bool:
         """Return whether a job of the type runs here: of a quick type with more than one attempt, and without a lock.
 
-        A job is quick by its caller's `estimate`; without one, by the past jobs of its type or, without enough of them, by its
-        declaration. An exclusive job cannot run here: a
+        A job is quick by its caller's `estimate`; without one, by the past jobs of its type and size or, without enough of them,
+        by its declaration. An exclusive job cannot run here: a
         lock may only name a job whose record is stored, and here that job would run already.
         """
         is_declared = job_type.expected <= self._threshold
@@ -66,7 +66,7 @@ class InlineExecutor:
             return False
         if estimate is not None:
             return estimate <= self._threshold
-        is_proven = self._is_proven_quick(job_type.name)
+        is_proven = self._is_proven_quick(job_type.name, size_class)
         return is_declared if is_proven is None else is_proven
 
     def claimed(self, job: AsyncJob, job_type: JobType) -> AsyncJob:
@@ -105,13 +105,25 @@ class InlineExecutor:
         is_same = outcome.current is not None and outcome.current.generation == job.generation
         return outcome.current if outcome.current is not None and is_same else job
 
-    def _is_proven_quick(self, job_type: str) -> bool | None:
-        """Return what past jobs prove of their type, computed once for each read of the history."""
-        past = self._history.of(job_type)
-        known, verdict = self._verdicts.get(job_type, (None, None))
+    def _is_proven_quick(self, job_type: str, size_class: int | None) -> bool | None:
+        """Return what past jobs prove of their type and size.
+
+        Without enough jobs of a size, the next one decides: where smaller jobs are slow, or larger ones quick, so is this one.
+        """
+        verdict = self._verdict(durations_name(job_type, size_class))
+        if verdict is not None or size_class is None:
+            return verdict
+        if size_class > 0 and self._verdict(durations_name(job_type, size_class - 1)) is False:
+            return False
+        return True if self._verdict(durations_name(job_type, size_class + 1)) else None
+
+    def _verdict(self, name: str) -> bool | None:
+        """Return what past jobs of this name prove, computed once for each read of the history."""
+        past = self._history.of(name)
+        known, verdict = self._verdicts.get(name, (None, None))
         if past is not None and past is not known:
             verdict = _is_proven_quick(past, threshold=self._threshold)
-        self._verdicts[job_type] = past, verdict
+        self._verdicts[name] = past, verdict
         return None if past is None else verdict
 
 
