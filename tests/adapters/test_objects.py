@@ -21,7 +21,7 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.errors import Fatal, InputMissing, Unavailable, Unreadable
 from asyncjobs.core.job import AsyncJob, Result
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, input_location, result_location
+from asyncjobs.core.placement import INLINE_RESULT_LIMIT, artifact_location, input_location, result_location
 from asyncjobs.core.ports import Objects
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, running_job
 from tests.support.fakes import FakeObjects
@@ -446,6 +446,52 @@ def test_result_is_discarded_on_an_exception(objects: Objects) -> None:
         writer.write(b"half" + no_bytes)
     with pytest.raises(InputMissing):
         read(objects, f"results/{job.async_job_id}/{job.generation}/{job.attempt}")
+
+
+# ── Artifacts ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [0, 3, PART + 1])
+def test_artifact_is_an_object_at_any_size(objects: Objects, size: int) -> None:
+    job = running_job(attempt=2)
+    with objects.open_artifact(job, 3, name="report.json", content_type="application/json") as writer:
+        writer.write(b"x" * size)
+    result = writer.close()
+    assert result == Result(location=artifact_location(job, 2, 3))
+    assert stored(objects, result) == b"x" * size
+
+
+def test_artifact_is_discarded_on_an_exception(objects: Objects) -> None:
+    job = running_job()
+    with pytest.raises(ZeroDivisionError), objects.open_artifact(job, 1, name="a", content_type="text/csv") as writer:
+        writer.write(b"half" * (1 // 0))
+    with pytest.raises(InputMissing):
+        read(objects, artifact_location(job, 1, 1))
+
+
+def test_artifacts_of_all_attempts_are_deleted_with_the_job(objects: Objects) -> None:
+    job = running_job(attempt=2)
+    for attempt, number in ((1, 1), (2, 1), (2, 10)):
+        with objects.open_artifact(replace(job, attempt=attempt), number, name="a", content_type="text/csv") as writer:
+            writer.write(b"x")
+    objects.delete_all(job)
+    for attempt, number in ((1, 1), (2, 1), (2, 10)):
+        with pytest.raises(InputMissing):
+            read(objects, artifact_location(job, attempt, number))
+
+
+@pytest.mark.parametrize("size", [3, PART + 1])
+def test_artifact_is_downloaded_under_its_name_and_never_shown(s3: S3, size: int) -> None:
+    job = running_job()
+    with s3.objects.open_artifact(job, 1, name="report 1.pdf", content_type="application/pdf") as writer:
+        writer.write(b"x" * size)
+    found = s3.client.get_object(Bucket=s3.bucket, Key=artifact_location(job, 1, 1))
+    assert (found["ContentType"], found["ContentDisposition"]) == ("application/pdf", 'attachment; filename="report 1.pdf"')
+
+
+def test_link_of_an_artifact_names_its_object(objects: Objects) -> None:
+    job = running_job(attempt=2)
+    assert unquote(urlsplit(objects.artifact_link(job, 3)).path).endswith(artifact_location(job, 2, 3))
 
 
 def test_link_names_the_object(objects: Objects) -> None:

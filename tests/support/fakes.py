@@ -23,12 +23,14 @@ from asyncjobs.core.placement import (
     INLINE_RESULT_LIMIT,
     JSON,
     UPLOADS,
+    artifact_location,
     checked_json,
     file_location,
     input_location,
     inputs_area,
     is_input_of,
     is_result_of,
+    locations_of_attempts,
     result_location,
 )
 from asyncjobs.core.ports import BusEvent, DueEntry, ListPosition, Lost, StoredUpload, UploadLink
@@ -610,8 +612,9 @@ class FakeEventBus:
 class FakeResultWriter:
     """A `ResultWriter` that keeps the bytes."""
 
-    def __init__(self, objects: FakeObjects, location: str, content_type: str) -> None:
+    def __init__(self, objects: FakeObjects, location: str, content_type: str, inline_limit: int) -> None:
         self._objects = objects
+        self._inline_limit = inline_limit
         self._location = location
         self._content_type = content_type
         self._buffer = bytearray()
@@ -635,7 +638,7 @@ class FakeResultWriter:
     def close(self) -> Result:
         if self._result is None:
             data = bytes(self._buffer)
-            if self._content_type == JSON and len(data) <= INLINE_RESULT_LIMIT:
+            if len(data) <= self._inline_limit:
                 self._result = Result(text=checked_json(data))
             else:
                 self._objects.check()
@@ -709,7 +712,14 @@ class FakeObjects:
         self.stored[file_location(owner, name)] = data.read()
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> FakeResultWriter:
-        return FakeResultWriter(self, result_location(job, job.attempt), content_type)
+        inline_limit = INLINE_RESULT_LIMIT if content_type == JSON else -1
+        return FakeResultWriter(self, result_location(job, job.attempt), content_type, inline_limit)
+
+    def open_artifact(self, job: AsyncJob, number: int, *, name: str, content_type: str) -> FakeResultWriter:
+        return FakeResultWriter(self, artifact_location(job, job.attempt, number), content_type, -1)
+
+    def artifact_link(self, job: AsyncJob, number: int) -> str:
+        return f"https://bucket.example/{artifact_location(job, job.attempt, number)}?signature=x"
 
     def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
         self.check()
@@ -721,7 +731,7 @@ class FakeObjects:
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
         self.check()
         own = [location for key in uploads if self.kept_for.get(location := inputs_area(job.owner) + key) == job.created_at]
-        results = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        results = locations_of_attempts(job)
         inputs = [job.input_location] if is_input_of(job, job.input_location or "") else []
         for each in (*inputs, *results, *own):
             self.stored.pop(each or "", None)

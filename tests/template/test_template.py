@@ -1026,7 +1026,7 @@ RESOURCES = {
         "dynamodb:DeleteItem": "Table",
         "dynamodb:Query": "Table/index/waiting",
         "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
-        "s3:GetObject": "Bucket/inputs/*",
+        "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
         "s3:ListBucket": "Bucket",
         "s3:PutObject": "Bucket/inputs/* Bucket/results/*",
         "s3:PutObjectTagging": "Bucket/inputs/*/uploads/*",

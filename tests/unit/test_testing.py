@@ -70,3 +70,22 @@ def test_saved_file_is_opened_and_a_missing_one_is_fatal() -> None:
     assert context.open_file("index").read() == b"2"
     with pytest.raises(ValueError, match="not a name"):
         context.save_file("../index", io.BytesIO(b"3"))
+
+
+def test_artifacts_are_collected_in_their_order() -> None:
+    context = FakeContext()
+    references = []
+    for name in ("a.csv", "b.csv"):
+        with context.open_artifact(name, "text/csv") as file:
+            file.write(name.encode())
+        references.append(file.reference)
+    assert [(file.name, file.content_type, file.getvalue()) for file in context.artifacts] == [
+        ("a.csv", "text/csv", b"a.csv"),
+        ("b.csv", "text/csv", b"b.csv"),
+    ]
+    assert references == ["asyncjobs:artifact:1", "asyncjobs:artifact:2"]
+
+
+def test_name_that_no_artifact_may_have_is_rejected_as_in_an_attempt() -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        FakeContext().open_artifact("../a", "text/csv")

@@ -41,6 +41,18 @@ class UploadedFile(Protocol):
         ...
 
 
+class ArtifactStream(ResultStream, Protocol):
+    """A file that belongs to the job's result. Write it in a `with`, and put its `reference` into the result.
+
+    It goes to S3, in parts of 8 MB while it is written. Leaving the `with` by an exception discards it.
+    """
+
+    @property
+    def reference(self) -> str:
+        """A text that stands for the file in the result. Each answer with the result has a link in its place."""
+        ...
+
+
 class JobContext(Protocol):
     """An attempt's interface for the job. `asyncjobs.testing.FakeContext` is one for unit tests."""
 
@@ -94,6 +106,14 @@ class JobContext(Protocol):
 
     def stream_result(self, content_type: str = "application/json") -> ResultStream:
         """Open a stream for a large result. Only JSON can be stored in the job's own record; other types go to S3."""
+        ...
+
+    def open_artifact(self, name: str, content_type: str) -> ArtifactStream:
+        """Open a file of this name that belongs to the result, up to ten of them.
+
+        The name has letters, digits, spaces, dots, hyphens and underscores, 100 characters at most. The result itself may have
+        8 KB of JSON then. The file is kept as long as the job, and deleted with it.
+        """
         ...
 
     def open_input(self, key: str) -> BinaryIO:

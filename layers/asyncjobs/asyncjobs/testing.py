@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, Self
 
 from asyncjobs.core.errors import Fatal, JobInterrupted
-from asyncjobs.core.placement import UPLOADS, is_file_name, is_upload_key
+from asyncjobs.core.placement import UPLOADS, artifact_reference, check_artifact, is_file_name, is_upload_key
 from asyncjobs.core.ports import StoredUpload
 
 _UPLOADED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,6 +38,15 @@ class CollectedResult:
         return self._buffer.getvalue()
 
 
+class CollectedArtifact(CollectedResult):
+    """An `ArtifactStream` that keeps the written bytes."""
+
+    def __init__(self, name: str, content_type: str, number: int) -> None:
+        super().__init__(content_type)
+        self.name = name
+        self.reference = artifact_reference(number)
+
+
 @dataclass
 class FakeContext:
     """A `JobContext` for one call of a job in a test. The next report raises `interruption`, if set."""
@@ -50,6 +59,7 @@ class FakeContext:
     files: dict[str, bytes] = field(default_factory=dict)
     interruption: JobInterrupted | None = None
     reports: list[tuple[float, str | None]] = field(default_factory=list)
+    artifacts: list[CollectedArtifact] = field(default_factory=list)
 
     @property
     def effect_key(self) -> str:
@@ -74,6 +84,12 @@ class FakeContext:
     def stream_result(self, content_type: str = "application/json") -> CollectedResult:
         """Return a stream that keeps the written bytes."""
         return CollectedResult(content_type)
+
+    def open_artifact(self, name: str, content_type: str) -> CollectedArtifact:
+        """Return a file that keeps the written bytes, and append it to `artifacts`."""
+        check_artifact(name, number=len(self.artifacts) + 1)
+        self.artifacts.append(CollectedArtifact(name, content_type, len(self.artifacts) + 1))
+        return self.artifacts[-1]
 
     def open_input(self, key: str) -> BinaryIO:
         """Open one of `inputs`."""

@@ -48,6 +48,7 @@ ALLOWED = {
         "s3:PutObject results/",
         "s3:AbortMultipartUpload results/",
         "s3:GetObject inputs/",
+        "s3:GetObject results/",
         "s3:ListBucket",
         "s3:DeleteObject inputs/",
         "s3:DeleteObject results/",

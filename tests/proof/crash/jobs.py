@@ -149,6 +149,15 @@ def streams_in_vain(input: Note, context: JobContext) -> str | ResultStream:
     return digest(input.note)
 
 
+@job("crash.attaches", timeout_seconds=LONG)
+def attaches(input: Note, context: JobContext) -> str:
+    """Write the digest into a file that belongs to the result."""
+    note_start(context)
+    with context.open_artifact("digest.txt", "text/plain") as file:
+        file.write(digest(input.note).encode())
+    return file.reference
+
+
 @job("crash.is_quick", expected_seconds=0.1, timeout_seconds=6)
 def is_quick(input: Note, context: JobContext) -> str:
     """Return the digest in the submit function."""

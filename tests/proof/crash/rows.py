@@ -805,6 +805,7 @@ ROWS = (
     ),
     Row("a silent attempt reads its job", _GET, "get < Heartbeat.read", runs, "crash.is_silent", _second_if(*_KILLS)),
     Row("a large result is put", _PUT_RESULT, "__exit__ < Attempt._succeeded", runs, "crash.returns_much", _UPLOADS),
+    Row("an artifact is put", _PUT_RESULT, "close < Artifact.close", runs, "crash.attaches", _UPLOADS),
     Row("a streamed result begins", _CREATE, "write < LimitedResult.write", runs, "crash.streams", _UPLOADS),
     Row("a streamed result's part", _PART, "write < LimitedResult.write", runs, "crash.streams", _UPLOADS),
     Row("a streamed result's last part", _PART, "close < LimitedResult.close", runs, "crash.streams", _UPLOADS),

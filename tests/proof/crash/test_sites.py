@@ -16,6 +16,7 @@ NO_REQUEST = {
     "link < Contents.result": "signing sends nothing",
     "upload_link < Commands.upload": "signing sends nothing",
     "open_result < Attempt._succeeded": "a writer; its calls have their own rows",
+    "open_artifact < Attempt.open_artifact": "a writer; its calls have their own rows",
     "open_result < Attempt.stream_result": "a writer; its calls have their own rows",
 }
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol, TypeVar
 from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import FENCE, AsyncJob, JobKey, LockOwner, Priority, Result
 from asyncjobs.core.message import JobMessage
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, JSON
+from asyncjobs.core.placement import JSON
 from asyncjobs.core.ports import DueEntry, ListPosition, Lost, Queue, Store, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from tests.support.fakes import FakeObjects, FakeResultWriter
@@ -194,9 +194,9 @@ class _Writer(FakeResultWriter):
     """A writer that calls AWS when it is closed, unless the result is inline."""
 
     def __init__(self, like: FakeResultWriter, process: Process) -> None:
-        super().__init__(like._objects, like._location, like._content_type)
+        super().__init__(like._objects, like._location, like._content_type, like._inline_limit)
         self._process = process
 
     def close(self) -> Result:
-        is_inline = self._content_type == JSON and len(self._buffer) <= INLINE_RESULT_LIMIT
+        is_inline = len(self._buffer) <= self._inline_limit
         return super().close() if is_inline or self._result is not None else self._process.call(super().close)

@@ -16,7 +16,7 @@ from asyncjobs.core.errors import (
     JobNotFound,
 )
 from asyncjobs.core.job import AsyncJob, Result, Status
-from asyncjobs.core.placement import result_location
+from asyncjobs.core.placement import artifact_location, result_location
 from asyncjobs.core.ports import ListPosition
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.queries import JobsPage, JobsQuery, Queries
@@ -175,3 +175,14 @@ class CountingStore(FakeStore):
 def test_job_types_are_those_of_the_catalog(queries: Queries) -> None:
     names = ["service.reads", "generic", "service.once", "service.keeps"]
     assert [found.name for found in queries.job_types()] == names
+
+
+def test_answers_with_a_result_have_links_to_its_artifacts(queries: Queries, store: FakeStore) -> None:
+    job = running_job().completed(now=NOW, result=Result(text='{"pdf":"asyncjobs:artifact:1"}'))
+    store.jobs[job.key] = job
+    (listed,) = queries.jobs(OWNER, JobsQuery()).jobs
+    for shown in (queries.job(OWNER, job.async_job_id), listed):
+        assert shown.result == Result(
+            text=f'{{"pdf": "https://bucket.example/{artifact_location(job, 1, 1)}?signature=x"}}'.replace(": ", ":", 1)
+        )
+    assert store.jobs[job.key] == job

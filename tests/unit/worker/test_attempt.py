@@ -56,6 +56,41 @@ def test_small_streamed_result_is_stored_in_the_record(store: FakeStore, submit:
     assert result.text == f'"{"x" * 1000}"'
 
 
+@pytest.mark.parametrize("then", ["returns", "leaves one open"])
+def test_artifacts_are_stored_under_the_attempts_own_names(
+    store: FakeStore, objects: FakeObjects, submit: Submit, run: Run, then: str
+) -> None:
+    job = submit("sample.attaches", {"sizes": [3, 0], "then": then})
+    run(job)
+    result = stored(store, job).result
+    assert result is not None
+    assert json.loads(result.text or "")["files"] == ["asyncjobs:artifact:1", "asyncjobs:artifact:2"]
+    place = f"results/{job.async_job_id}/{job.generation}/1"
+    assert (objects.stored[f"{place}.1"], objects.stored[f"{place}.2"]) == (b"xxx", b"")
+    assert objects.types[f"{place}.1"] == "text/csv"
+
+
+def test_artifact_of_a_failed_attempt_is_discarded(store: FakeStore, objects: FakeObjects, submit: Submit, run: Run) -> None:
+    job = submit("sample.attaches", {"then": "gives up"})
+    run(job)
+    assert failure(store, job).code == "HOPELESS"
+    assert objects.stored == {}
+
+
+def test_large_result_with_artifacts_fails_without_a_retry(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.attaches", {"size": 9000})
+    run(job)
+    error = failure(store, job)
+    assert (error.code, error.retryable) == ("RESULT_TOO_LARGE", False)
+    assert "into an artifact" in error.message
+
+
+def test_more_artifacts_than_an_attempt_may_have_fail_it(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.attaches", {"sizes": [1] * 11})
+    run(job)
+    assert (stored(store, job).status, stored(store, job).error and failure(store, job).type) == (Status.PENDING, "ValueError")
+
+
 def test_text_of_an_unforeseen_exception_is_neither_shown_nor_logged(
     store: FakeStore, submit: Submit, run: Run, lines: Lines
 ) -> None:

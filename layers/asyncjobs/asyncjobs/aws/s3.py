@@ -1,4 +1,4 @@
-"""Large inputs and results in S3: inputs under `inputs/`, results under `results/`.
+"""Large inputs, results and artifacts in S3: inputs under `inputs/`, the others under `results/`.
 
 An object is written once, before the record that names it, under a name that no other attempt uses. So a COMPLETED job
 always names an existing object of its own. The bucket's lifecycle deletes objects of lost attempts.
@@ -25,12 +25,14 @@ from asyncjobs.core.placement import (
     MAX_OBJECT_NAME,
     UPLOAD_LIFETIME,
     UPLOADS,
+    artifact_location,
     checked_json,
     file_location,
     input_location,
     inputs_area,
     is_input_of,
     is_result_of,
+    locations_of_attempts,
     result_location,
 )
 from asyncjobs.core.ports import ResultWriter, StoredUpload, UploadLink
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 
 _PART = 8 * 1024 * 1024
+_NEVER_INLINE = -1
+"""A limit below the size of an empty object."""
 _MISSING = frozenset({"NoSuchKey", "404"})
 _EXISTS, _UNDER_WAY = "PreconditionFailed", "ConditionalRequestConflict"
 """S3's answers to a PUT of an object that must not exist, and does, or is being written at this moment."""
@@ -151,8 +155,18 @@ class S3Objects:
             self._patient_client().put_object(Bucket=self._bucket_name, Key=file_location(owner, name), Body=data)
 
     def open_result(self, job: AsyncJob, content_type: str = JSON) -> ResultWriter:
-        location = result_location(job, job.attempt)
-        return _S3ResultWriter(self._client, self._patient_client, self._bucket_name, location, content_type)
+        object_ = {"Bucket": self._bucket_name, "Key": result_location(job, job.attempt)}
+        inline_limit = INLINE_RESULT_LIMIT if content_type == JSON else _NEVER_INLINE
+        return _S3ResultWriter(self._client, self._patient_client, object_, {"ContentType": content_type}, inline_limit)
+
+    def open_artifact(self, job: AsyncJob, number: int, *, name: str, content_type: str) -> ResultWriter:
+        object_ = {"Bucket": self._bucket_name, "Key": artifact_location(job, job.attempt, number)}
+        headers = {"ContentType": content_type, "ContentDisposition": f'attachment; filename="{name}"'}
+        return _S3ResultWriter(self._client, self._patient_client, object_, headers, _NEVER_INLINE)
+
+    def artifact_link(self, job: AsyncJob, number: int) -> str:
+        """See `Objects`. The object itself says that it is an attachment, and its file's name."""
+        return self._presigned(artifact_location(job, job.attempt, number))
 
     def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
         location = self._location_of_result(job)
@@ -164,8 +178,8 @@ class S3Objects:
         return None
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
-        """See `Objects`. Each result belongs to an attempt, so its name is computed and not listed."""
-        locations = [result_location(job, attempt) for attempt in range(1, job.attempt + 1)]
+        """See `Objects`. Each object belongs to an attempt, so its name is computed and not listed."""
+        locations = locations_of_attempts(job)
         locations += [location for key in uploads if self._is_kept_for(job, location := inputs_area(job.owner) + key)]
         if job.input_location is not None and is_input_of(job, job.input_location):
             locations.append(job.input_location)
@@ -182,10 +196,12 @@ class S3Objects:
 
     def link(self, job: AsyncJob) -> str:
         """See `Objects`. Each call signs a new URL, since a URL expires with the credentials that signed it."""
-        location = self._location_of_result(job)
+        return self._presigned(self._location_of_result(job), ResponseContentDisposition="attachment")
+
+    def _presigned(self, location: str, **parameters: str) -> str:
         return self._client.generate_presigned_url(
             "get_object",
-            Params={"Bucket": self._bucket_name, "Key": location, "ResponseContentDisposition": "attachment"},
+            Params={"Bucket": self._bucket_name, "Key": location, **parameters},
             ExpiresIn=int(LINK_LIFETIME.total_seconds()),
         )
 
@@ -217,20 +233,21 @@ class S3Objects:
 
 
 class _S3ResultWriter:
-    """A writer that keeps a small result, and uploads a larger one in parts of 8 MB while it is written."""
+    """A writer that keeps a result up to a limit, and uploads a larger one in parts of 8 MB while it is written."""
 
     def __init__(
         self,
         client: S3Client,
         patient_client: Callable[[], S3Client],
-        bucket_name: str,
-        location: str,
-        content_type: str,
+        object_: Any,
+        headers: Any,
+        inline_limit: int,
     ) -> None:
         self._client = client
         self._patient_client = patient_client
-        self._object: Any = {"Bucket": bucket_name, "Key": location}
-        self._content_type = content_type
+        self._object = object_
+        self._headers = headers
+        self._inline_limit = inline_limit
         self._buffer = bytearray()
         self._upload_id: str | None = None
         self._etags: list[str] = []
@@ -269,11 +286,11 @@ class _S3ResultWriter:
             self._client.abort_multipart_upload(**self._object, UploadId=self._upload_id)
 
     def _finish(self, rest: bytes) -> Result:
-        if self._upload_id is None and self._content_type == JSON and len(rest) <= INLINE_RESULT_LIMIT:
+        if self._upload_id is None and len(rest) <= self._inline_limit:
             return Result(text=checked_json(rest))
         if self._upload_id is None:
             with clients.translated("The bucket"):
-                self._client.put_object(**self._object, Body=rest, ContentType=self._content_type)
+                self._client.put_object(**self._object, **self._headers, Body=rest)
         else:
             if rest:
                 self._upload_part(rest)
@@ -289,7 +306,7 @@ class _S3ResultWriter:
     def _upload_part(self, data: bytes) -> None:
         with clients.translated("The bucket"):
             if self._upload_id is None:
-                begun = self._client.create_multipart_upload(**self._object, ContentType=self._content_type)
+                begun = self._client.create_multipart_upload(**self._object, **self._headers)
                 self._upload_id = begun["UploadId"]
             part = self._client.upload_part(
                 **self._object, UploadId=self._upload_id, PartNumber=len(self._etags) + 1, Body=data

@@ -1,15 +1,17 @@
-"""Where inputs and results are stored: in the record up to a limit, in the bucket above it, and under which name."""
+"""Where inputs, results and artifacts are stored: in the record up to a limit, in the bucket above it, and under which name."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
 from asyncjobs.core.errors import Fatal
 from asyncjobs.core.exact_json import distinct_members, write_json
-from asyncjobs.core.job import UUID, AsyncJob
+from asyncjobs.core.job import UUID, AsyncJob, Result
 
 INLINE_INPUT_LIMIT = 2 * 1024
 """Bytes of JSON up to which an input is stored in the record, which each write pays for: see docs/decisions.md."""
@@ -26,8 +28,12 @@ MAX_RESULT = 100 * 1_000_000
 """Bytes. The largest result by default; a deployment may set another limit (`MaxResultMegabytes`)."""
 MAX_OBJECT_NAME = 1024
 """Bytes. The longest name of an object in S3."""
+MAX_ARTIFACTS = 10
+"""Artifacts of an attempt. So few that a deletion names all that there may be, and lists none."""
 JSON = "application/json"
 
+_REFERENCE = "asyncjobs:artifact:"
+_ARTIFACT_NAME = r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}"
 
 UPLOADS, FILES = "uploads/", "files/"
 """The parts of an owner's inputs area that hold what clients upload, and what jobs save for later jobs."""
@@ -96,6 +102,47 @@ def is_result_of(job: AsyncJob, location: str) -> bool:
 def result_location(job: AsyncJob, attempt: int) -> str:
     """Return the location of an attempt's result, which no other attempt uses."""
     return f"results/{job.async_job_id}/{job.generation}/{attempt}"
+
+
+def artifact_location(job: AsyncJob, attempt: int, number: int) -> str:
+    """Return the location of an attempt's artifact, which no other attempt uses."""
+    return f"{result_location(job, attempt)}.{number}"
+
+
+def locations_of_attempts(job: AsyncJob) -> list[str]:
+    """Return the locations of all results and artifacts that the job's attempts may have left."""
+    attempts, numbers = range(1, job.attempt + 1), range(1, MAX_ARTIFACTS + 1)
+    artifacts = [artifact_location(job, attempt, number) for attempt in attempts for number in numbers]
+    return [*(result_location(job, attempt) for attempt in attempts), *artifacts]
+
+
+def check_artifact(name: str, *, number: int) -> None:
+    """Raise `ValueError` for a name that a file may not have on each system and in a header, and for too many artifacts."""
+    if re.fullmatch(_ARTIFACT_NAME, name) is None:
+        raise ValueError(
+            f"{name!r} is not a name for an artifact: use up to 100 letters, digits, spaces, dots, hyphens and underscores."
+        )
+    if number > MAX_ARTIFACTS:
+        raise ValueError(f"An attempt has {MAX_ARTIFACTS} artifacts at most. Put several files into one archive.")
+
+
+def artifact_reference(number: int) -> str:
+    """Return the text that stands for the artifact in its job's result."""
+    return f"{_REFERENCE}{number}"
+
+
+def with_links(job: AsyncJob, link: Callable[[AsyncJob, int], str]) -> AsyncJob:
+    """Return the job with a link in place of each reference to an artifact in its result.
+
+    A result says only the artifact's number: whatever it contains, it leads to no other job's artifact.
+    """
+    text = job.result.text if job.result is not None else None
+    # Most results have no reference: they need no pattern, which takes time to compile, too.
+    if text is None or f'"{_REFERENCE}' not in text:
+        return job
+    # A quotation mark within a text has a backslash before it.
+    linked = re.sub(rf'(?<!\\)"{_REFERENCE}([1-9]|10)"(?!\s*:)', lambda found: json.dumps(link(job, int(found[1]))), text)
+    return replace(job, result=Result(text=linked))
 
 
 def checked_json(data: bytes) -> str:

@@ -254,6 +254,14 @@ class Objects(Protocol):
         """Begin the result of the job's present attempt."""
         ...
 
+    def open_artifact(self, job: AsyncJob, number: int, *, name: str, content_type: str) -> ResultWriter:
+        """Begin an artifact of the job's present attempt: a file of this name, stored in the bucket at any size."""
+        ...
+
+    def artifact_link(self, job: AsyncJob, number: int) -> str:
+        """Return a URL that gives its holder the artifact of the job's present attempt for `LINK_LIFETIME`. It is a secret."""
+        ...
+
     def get_result(self, job: AsyncJob, *, at_most: int) -> bytes | None:
         """Return the job's stored result; None for one that is larger than `at_most` bytes, or no JSON, or missing.
 
@@ -262,7 +270,7 @@ class Objects(Protocol):
         ...
 
     def delete_all(self, job: AsyncJob, uploads: Sequence[str] = ()) -> None:
-        """Delete the job's input, those of the uploads that are kept for this job, and all results of its attempts.
+        """Delete the job's input, those of the uploads that are kept for this job, and all that its attempts have stored.
 
         Missing objects are not an error.
         """

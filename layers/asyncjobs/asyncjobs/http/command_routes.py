@@ -240,7 +240,7 @@ class CommandRoutes:
             # The worker needs the token of this answer before it can report anything.
             preference, wait = preference._replace(wait_seconds=None), timedelta(0)
         waited = self._commands.wait(submission.job, began + wait - self._clock()) if wait else Waited(submission.job)
-        job = waited.job
+        job = self._commands.with_links(waited.job)
         headers = {
             "location": job_path(job, request.base),
             "vary": "Prefer",
@@ -260,6 +260,7 @@ class CommandRoutes:
         began = self._clock()
         submission = self._commands.submit(request.owner, asked, idempotency_key=request.idempotency_key)
         job = self._commands.wait(submission.job, began + self._commands.longest_wait - self._clock()).job
+        job = self._commands.with_links(job)
         headers = {"location": job_path(job, request.base), **rate_headers(submission.quota)}
         if job.status is not Status.COMPLETED:
             raise no_result_in_time(job, self._clock(), headers)

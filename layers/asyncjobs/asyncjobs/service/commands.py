@@ -19,7 +19,7 @@ from asyncjobs.core.job import (
     Status,
     present_job,
 )
-from asyncjobs.core.placement import UPLOAD_LIFETIME, uploads_in
+from asyncjobs.core.placement import UPLOAD_LIFETIME, uploads_in, with_links
 from asyncjobs.core.ports import Objects, Queue, Store, Webhooks
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.log import log_event
@@ -117,6 +117,10 @@ class Commands:
         except (Unavailable, JobNotFound):
             # The job is accepted all the same, and the caller needs its id.
             return Waited(job)
+
+    def with_links(self, job: AsyncJob) -> AsyncJob:
+        """Return the job with new links to its artifacts."""
+        return with_links(job, self._objects.artifact_link)
 
     def cancel(self, owner: str, async_job_id: str) -> AsyncJob:
         """End the job now. A second cancel does nothing.

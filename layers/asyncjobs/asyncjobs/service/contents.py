@@ -10,7 +10,7 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Fatal, InputMissing
 from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import AsyncJob, JobKey, present_job
-from asyncjobs.core.placement import checked_json
+from asyncjobs.core.placement import checked_json, with_links
 from asyncjobs.core.ports import Objects, Store
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Contents:
         return key
 
     def _job(self, key: JobKey) -> AsyncJob:
-        return present_job(self._store.get(key), self._clock())
+        return with_links(present_job(self._store.get(key), self._clock()), self._objects.artifact_link)
 
 
 def _upload_id(idempotency_key: str, data: bytes) -> uuid.UUID:

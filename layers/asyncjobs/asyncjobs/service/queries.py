@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobNotFound
 from asyncjobs.core.job import DELIVERY, AsyncJob, JobKey, Status, present_job
+from asyncjobs.core.placement import with_links
 from asyncjobs.core.ports import ListPosition, Objects, Store
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
@@ -81,11 +82,11 @@ class Queries:
         return restricted
 
     def job(self, owner: str, async_job_id: str) -> AsyncJob:
-        """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
+        """Return the job as it is stored now, with new links to its artifacts. Raises `JobNotFound`, `Unavailable`."""
         job = present_job(self._store.get(JobKey(owner, async_job_id)), self._clock())
         if not self._is_open(job):
             raise JobNotFound
-        return job
+        return with_links(job, self._objects.artifact_link)
 
     @property
     def longest_wait(self) -> timedelta:
@@ -131,7 +132,7 @@ class Queries:
             size = _JOBS_PER_READ
             for job in page:
                 if query.matches(job) and not job.is_expired(self._clock()):
-                    found.append(job)
+                    found.append(with_links(job, self._objects.artifact_link))
                     if len(found) == query.limit and (position is not None or job is not page[-1]):
                         return JobsPage(found, ListPosition(job.created_at, job.async_job_id))
             if position is None:

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from asyncjobs import log
-from asyncjobs.context import ResultStream
+from asyncjobs.context import ArtifactStream, ResultStream
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import (
     Fatal,
@@ -28,7 +28,14 @@ from asyncjobs.core.errors import (
     UnknownJobType,
 )
 from asyncjobs.core.job import GRACE, INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
-from asyncjobs.core.placement import INLINE_RESULT_LIMIT, MAX_FILE_NAME, is_file_name, is_upload_key
+from asyncjobs.core.placement import (
+    INLINE_RESULT_LIMIT,
+    MAX_FILE_NAME,
+    artifact_reference,
+    check_artifact,
+    is_file_name,
+    is_upload_key,
+)
 from asyncjobs.core.ports import Objects, StoredUpload
 from asyncjobs.jobtypes.decorator import JobDefinition
 from asyncjobs.worker.event_loop import JobTask, blocking
@@ -36,7 +43,7 @@ from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
 from asyncjobs.worker.process_state import STATE, call_apart
 from asyncjobs.worker.raised import deciding
-from asyncjobs.worker.results import LimitedResult, places, result_json
+from asyncjobs.worker.results import Artifact, LimitedResult, places, result_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +90,7 @@ class Attempt:
         self._ends_at = ends_at
         self._max_result = max_result
         self._stream: LimitedResult | None = None
+        self._artifacts: list[Artifact] = []
 
     # ── For the executor ───────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +101,7 @@ class Attempt:
             self._heartbeat.raise_interruption()
             definition = self._plan.load()
             STATE.note_imports()
-            return call_apart(lambda: self._succeeded(definition, definition.function(self._input(definition), self)))
+            return call_apart(lambda: self._completed(definition, definition.function(self._input(definition), self)))
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
 
@@ -105,14 +113,15 @@ class Attempt:
             STATE.note_imports()
             given = await task.call(partial(self._input, definition), seconds=self.remaining_seconds)
             returned = await task.run(_awaited(definition.function(given, self)), seconds=self.remaining_seconds)
-            return await task.call(partial(self._succeeded, definition, returned), seconds=self.remaining_seconds)
+            return await task.call(partial(self._completed, definition, returned), seconds=self.remaining_seconds)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return await blocking(self.errored, error)
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """Return the outcome of a job that raised this error."""
-        if self._stream is not None:
-            self._stream.discard()
+        for stream in (self._stream, *self._artifacts):
+            if stream is not None:
+                stream.discard()
         reason = deciding(error)
         if isinstance(reason, JobInterrupted) and not isinstance(reason, TimeLimitExceeded):
             return Stopped(reason)
@@ -166,6 +175,13 @@ class Attempt:
             raise RuntimeError("An attempt has one result: stream_result may be called once.")
         self._stream = LimitedResult(self._objects.open_result(self._job, content_type), self._max_result)
         return self._stream
+
+    def open_artifact(self, name: str, content_type: str) -> ArtifactStream:
+        number = len(self._artifacts) + 1
+        check_artifact(name, number=number)
+        writer = self._objects.open_artifact(self._job, number, name=name, content_type=content_type)
+        self._artifacts.append(Artifact(writer, self._max_result, artifact_reference(number)))
+        return self._artifacts[-1]
 
     def open_input(self, key: str) -> BinaryIO:
         try:
@@ -223,6 +239,19 @@ class Attempt:
         left = job.deadline_at - self._clock() - self._plan.timeout - GRACE
         attempts_between = max(job.max_attempts - job.attempt - 1, 0)
         return max(left / float(16**attempts_between), timedelta(0))
+
+    def _completed(self, definition: JobDefinition, returned: Any) -> Succeeded:
+        for artifact in self._artifacts:
+            if artifact.is_open:
+                artifact.close()
+        succeeded = self._succeeded(definition, returned)
+        if self._artifacts and succeeded.result.text is None:
+            # No answer could show links in it: its readers get it from the bucket.
+            raise Fatal(
+                f"A result with artifacts has {INLINE_RESULT_LIMIT // 1024} KB of JSON at most. Put the rest into an artifact.",
+                code="RESULT_TOO_LARGE",
+            )
+        return succeeded
 
     def _succeeded(self, definition: JobDefinition, returned: Any) -> Succeeded:
         if self._stream is not None and returned is self._stream:

@@ -44,10 +44,10 @@ def result_json(definition: JobDefinition, returned: Any, *, limit: int) -> byte
     return data
 
 
-def too_large(limit: int) -> Fatal:
-    """Return the error of a result with more bytes than the limit."""
+def too_large(limit: int, what: str = "result") -> Fatal:
+    """Return the error of a result or an artifact with more bytes than the limit."""
     return Fatal(
-        f"The result is larger than {limit // 1_000_000} MB, the most that this deployment stores (MaxResultMegabytes). Submit a "
+        f"The {what} is larger than {limit // 1_000_000} MB, the most that this deployment stores (MaxResultMegabytes). Submit a "
         "smaller input, or one for a part of the result.",
         code="RESULT_TOO_LARGE",
     )
@@ -55,6 +55,8 @@ def too_large(limit: int) -> Fatal:
 
 class LimitedResult:
     """A `ResultWriter` that ends the job when its result gets larger than the limit, before the part is stored."""
+
+    what = "result"
 
     def __init__(self, writer: ResultWriter, limit: int) -> None:
         self._writer = writer
@@ -85,7 +87,27 @@ class LimitedResult:
     def _check_size(self) -> None:
         if self._size > self._limit:
             self.discard()
-            raise too_large(self._limit)
+            raise too_large(self._limit, self.what)
+
+
+class Artifact(LimitedResult):
+    """An `ArtifactStream`. It is open until it was closed or discarded."""
+
+    what = "artifact"
+
+    def __init__(self, writer: ResultWriter, limit: int, reference: str) -> None:
+        super().__init__(writer, limit)
+        self.reference = reference
+        self.is_open = True
+
+    def close(self) -> Result:
+        self.is_open = False
+        self._check_size()
+        return self._writer.close()
+
+    def discard(self) -> None:
+        self.is_open = False
+        super().discard()
 
 
 def places(errors: Any, *, is_input: bool) -> str:
