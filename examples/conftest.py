@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 
 import pytest
 
-import jobs
 from local.stack import LocalStack
 from tests.conftest import DIALECTS, alice, api, bob, caller, key, outputs  # noqa: F401 - fixtures
 from tools.examples import assemble, every
 
-jobs.__path__ += [str(example.folder / "jobs") for example in every()]
+MODULES = {f"jobs.{module.stem}": module for example in every() for module in example.modules if module.suffix == ".py"}
+
+
+class Finder(MetaPathFinder):
+    """Finds the examples' modules in the package `jobs`, whose own folder stays as it is: other tests list its modules."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        module = MODULES.get(fullname)
+        return None if module is None else spec_from_file_location(fullname, module)
+
+
+sys.meta_path.append(Finder())
 sys.path += [str(example.folder) for example in every()]  # of programs outside of the stack
 
 
