@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import functools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import boto3
 import yaml
+
+from tools.examples import MARKERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,9 +39,26 @@ _Loader.add_multi_constructor("!", _long_form)
 
 @functools.cache
 def template() -> dict[str, Any]:
-    """Load `template.yaml`."""
-    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), Loader=_Loader)
+    """Load `template.yaml` without the parameters, variables and permissions of jobs, which are their authors' own."""
+    lines = (ROOT / "template.yaml").read_text().splitlines()
+    loaded: dict[str, Any] = yaml.load("\n".join(_without_parts_of_jobs(lines)), Loader=_Loader)
     return loaded
+
+
+def _without_parts_of_jobs(lines: Iterable[str]) -> Iterator[str]:
+    """Leave out what is below the comments of these parts: each is the end of its section."""
+    marked = None
+    for line in lines:
+        indentation = len(line) - len(line.lstrip())
+        if marked is not None and line and indentation < marked:
+            marked = None
+        if line.strip() in _PARTS_OF_JOBS:
+            marked = indentation
+        if marked is None:
+            yield line
+
+
+_PARTS_OF_JOBS = {MARKERS[section] for section in ("Parameters", "Environment", "Permissions")}
 
 
 def resource(name: str) -> dict[str, Any]:

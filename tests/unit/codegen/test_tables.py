@@ -37,10 +37,10 @@ def test_tables_have_a_row_for_each_record() -> None:
 
 
 def test_readme_names_exactly_the_routes_that_there_are() -> None:
-    own = [operation for job_type in Catalog.read() for operation in operations_of_job_type(job_type)]
-    routes = {
-        operation.route.replace("{asyncJobId}", "{id}").replace("{webhookId}", "{id}") for operation in (*OPERATIONS, *own)
-    }
+    own = {operation.route for job_type in Catalog.read() for operation in operations_of_job_type(job_type)}
+    routes = {operation.route.replace("{asyncJobId}", "{id}").replace("{webhookId}", "{id}") for operation in OPERATIONS}
     _, _, section = (ROOT / "README.md").read_text().partition("\n## The API\n")
     named = re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)", section.partition("\n## ")[0])
-    assert sorted(named) == sorted(routes)
+    # It shows those of some job types.
+    assert sorted(set(named) - own) == sorted(routes)
+    assert len(named) == len(set(named))
