@@ -8,10 +8,17 @@ import { Live } from "./lib/live.js";
 import { Router, place } from "./lib/router.js";
 import { Session } from "./lib/session.js";
 import { confirmDialog, empty, icon, sayBy } from "./lib/ui.js";
+import { AnyJob } from "./pages/any_job.js";
+import { Audit } from "./pages/audit.js";
+import { Failed } from "./pages/failed.js";
 import { JobPage } from "./pages/job.js";
+import { LiveJobs } from "./pages/live_jobs.js";
 import { MyJobs } from "./pages/my_jobs.js";
+import { Overview } from "./pages/overview.js";
+import { Queues } from "./pages/queues.js";
 import { TypePage } from "./pages/type.js";
 import { Types } from "./pages/types.js";
+import { Webhooks } from "./pages/webhooks.js";
 
 /** @import { Page } from "./lib/page.js" */
 
@@ -21,12 +28,27 @@ const CLOCK_MS = 1_000;
 const SAID_MS = 4_000;
 
 /** @type {Record<string, new (app: App) => Page>} */
-const PAGES = { jobs: MyJobs, job: JobPage, types: Types, type: TypePage };
+const PAGES = {
+  ...{ jobs: MyJobs, job: JobPage, types: Types, type: TypePage, webhooks: Webhooks },
+  ...{ overview: Overview, live: LiveJobs, failed: Failed, queues: Queues, audit: Audit, anyJob: AnyJob },
+};
 
-/** @type {{ path: string, name: string, icon: Parameters<typeof icon>[0], key: string }[]} */
+/** @typedef {{ path: string, name: string, icon: Parameters<typeof icon>[0], key: string, right?: string }} Item */
+
+/** @type {Item[]} */
 const OWN = [
   { path: "jobs", name: "My jobs", icon: "jobs", key: "m" },
   { path: "types", name: "Job types", icon: "types", key: "t" },
+  { path: "webhooks", name: "Webhooks", icon: "webhooks", key: "w" },
+];
+
+/** Pages of all users' jobs, each with the right that it needs. @type {Item[]} */
+const ALL = [
+  { path: "overview", name: "Overview", icon: "overview", key: "o", right: "view" },
+  { path: "live", name: "Live", icon: "live", key: "l", right: "view" },
+  { path: "failed", name: "Failed", icon: "failed", key: "f", right: "view" },
+  { path: "queues", name: "Queues", icon: "queues", key: "q", right: "view" },
+  { path: "audit", name: "Audit", icon: "audit", key: "a", right: "audit" },
 ];
 
 export class App {
@@ -36,6 +58,7 @@ export class App {
   /** @type {{ text: string, kind: string } | null} */ said = null;
   /** @type {{ view: unknown } | null} */ dialog = null;
   isMenuOpen = false;
+  /** What the user may do with the jobs of all users. @type {string[]} */ rights = [];
   #isScheduled = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #saidTimer;
 
@@ -63,8 +86,28 @@ export class App {
       if (to) history.replaceState(null, "", new URL(to, document.baseURI));
       this.state = "in";
       this.#move(true);
+      // No page waits for it: the API decides each request by itself.
+      this.set({ rights: await this.#readRights() });
     } catch (error) {
       this.set({ state: "out", problem: error });
+    }
+  }
+
+  /**
+   * Whether the API would let the user do this. It decides itself, at each request.
+   * @param {string | undefined} right
+   */
+  may(right) {
+    return !right || this.rights.includes(right);
+  }
+
+  /** Most users have no group: nobody waits for this question who has not been in one. */
+  async #readRights() {
+    if (!(this.session.claims["cognito:groups"] ?? this.session.claims.groups ?? config.signIn?.urls === null)) return [];
+    try {
+      return (await this.api.get("admin/rights")).rights;
+    } catch {
+      return []; // the deployment has no such API
     }
   }
 
@@ -120,7 +163,7 @@ export class App {
   }
 
   shortcuts() {
-    const pages = OWN.map(({ key, name, path }) => ({ keys: `g ${key}`, does: `Go to ${name}`, run: () => this.router.go(path) }));
+    const pages = [...OWN, ...ALL.filter(({ right }) => this.may(right))].map(({ key, name, path }) => ({ keys: `g ${key}`, does: `Go to ${name}`, run: () => this.router.go(path) }));
     return [
       ...(this.page?.shortcuts ?? []),
       ...pages,
@@ -156,7 +199,7 @@ export class App {
     if (this.state !== "in") return;
     const { parts } = place();
     const [name = "jobs", id] = parts;
-    const kind = id ? { jobs: "job", types: "type" }[name] : name;
+    const kind = id ? { jobs: "job", types: "type", operate: "anyJob" }[name] : name;
     const Kind = PAGES[kind ?? ""] ?? NotFound;
     this.isMenuOpen = false;
     if (!isNew && this.page instanceof Kind) this.page.filtered();
@@ -216,6 +259,9 @@ export class App {
           <ul>
             ${OWN.map((each) => this.#link(each))}
           </ul>
+          ${this.rights.length
+            ? html`<div><h2>All users</h2><ul>${ALL.filter(({ right }) => this.may(right)).map((each) => this.#link(each))}</ul></div>`
+            : nothing}
           <div class="side-end">
             ${this.#connection()}
             <button class="side-item" @click=${() => this.showKeys()}>${icon("keys")}<span>Keys</span><kbd>?</kbd></button>
@@ -233,9 +279,10 @@ export class App {
     `;
   }
 
-  /** @param {(typeof OWN)[number]} item */
+  /** @param {Item} item */
   #link({ path, name, icon: shape }) {
-    const isHere = (place().parts[0] ?? "jobs") === path;
+    const [first = "jobs"] = place().parts;
+    const isHere = (first === "operate" ? "live" : first) === path;
     return html`<li><a class="side-item" href=${path} aria-current=${isHere ? "page" : "false"}>${icon(shape)}<span>${name}</span></a></li>`;
   }
 

@@ -32,9 +32,33 @@ export class JobPage extends Page {
     return place().parts[1] ?? "";
   }
 
+  /** The page that lists such jobs. */
+  get list() {
+    return { path: "jobs", name: "My jobs" };
+  }
+
+  /** The job's path of the API. */
+  get path() {
+    return `jobs/${encodeURIComponent(this.id)}`;
+  }
+
+  /** The query of each request about the job. @returns {Record<string, string>} */
+  get query() {
+    return {};
+  }
+
+  get mayOperate() {
+    return true;
+  }
+
+  /** Keep the page as the job is. */
+  follow() {
+    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: () => void this.reload() }));
+  }
+
   get shortcuts() {
     return [
-      { keys: "u", does: "Back to the list", run: () => this.app.router.go("jobs") },
+      { keys: "u", does: "Back to the list", run: () => this.app.router.go(this.list.path) },
       { keys: "c", does: "Cancel the job", run: () => void this.#cancel() },
       { keys: "r", does: "Retry the job", run: () => void this.#retry() },
       { keys: "y", does: "Copy the job's id", run: () => void navigator.clipboard.writeText(this.id).then(() => this.app.say("Copied")) },
@@ -43,26 +67,22 @@ export class JobPage extends Page {
 
   enter() {
     super.enter();
-    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: () => void this.reload() }));
+    this.follow();
   }
 
   /** @param {AbortSignal} signal */
   async read(signal) {
-    const path = `jobs/${encodeURIComponent(this.id)}`;
-    const [job, events] = await Promise.all([this.app.api.get(path, { signal }), this.#readEvents(path, signal)]);
+    const [job, events] = await Promise.all([this.app.api.get(this.path, { query: this.query, signal }), this.#readEvents(signal)]);
     this.job = this.job && this.job.seq > job.seq ? this.job : job;
     this.events = events;
   }
 
-  /**
-   * @param {string} path
-   * @param {AbortSignal} signal
-   */
-  async #readEvents(path, signal) {
+  /** @param {AbortSignal} signal */
+  async #readEvents(signal) {
     /** @type {JobEvent[]} */
     const events = [];
     for (let after = 0; ; ) {
-      const page = await this.app.api.get(`${path}/events`, { query: { after }, signal });
+      const page = await this.app.api.get(`${this.path}/events`, { query: { ...this.query, after }, signal });
       events.push(...page.events);
       // `more` stays true while the job goes on: an empty page is the end for now.
       if (!page.more || !page.events.length || page.seq === after) return events;
@@ -83,13 +103,13 @@ export class JobPage extends Page {
   }
 
   async #cancel() {
-    if (!this.job || ENDED.includes(this.job.status)) return;
+    if (!this.job || !this.mayOperate || ENDED.includes(this.job.status)) return;
     const text = html`<p>The worker stops at its next report. What it has done already is not undone.</p>`;
     if (await this.app.ask({ title: "Cancel this job?", text, action: "Cancel the job", danger: true })) await this.#do("cancel", "The job is cancelled");
   }
 
   async #retry() {
-    if (!["FAILED", "CANCELLED"].includes(this.job?.status)) return;
+    if (!this.mayOperate || !["FAILED", "CANCELLED"].includes(this.job?.status)) return;
     const text = html`<p>The job runs again with the same input, from its first attempt.</p>`;
     if (await this.app.ask({ title: "Retry this job?", text, action: "Retry the job" })) await this.#do("retry", "The job runs again");
   }
@@ -97,7 +117,7 @@ export class JobPage extends Page {
   async #delete() {
     const text = html`<p>The record, its input and its result are deleted. This cannot be undone.</p>`;
     if (!(await this.app.ask({ title: "Delete this job?", text, action: "Delete the job", danger: true }))) return;
-    if (await this.act(() => this.app.api.delete(`jobs/${this.id}`), "The job is deleted")) this.app.router.go("jobs");
+    if (await this.act(() => this.app.api.delete(this.path, { query: this.query }), "The job is deleted")) this.app.router.go(this.list.path);
   }
 
   /**
@@ -107,7 +127,7 @@ export class JobPage extends Page {
   async #do(action, done) {
     this.isActing = true;
     this.app.draw();
-    await this.act(() => this.app.api.post(`jobs/${this.id}/${action}`), done);
+    await this.act(() => this.app.api.post(`${this.path}/${action}`, undefined, { query: this.query }), done);
     this.result = null;
     this.isActing = false;
     await this.reload();
@@ -140,7 +160,7 @@ export class JobPage extends Page {
       icon: "search",
       title: "There is no such job",
       text: "It belongs to another user, was deleted, or its record has expired.",
-      action: html`<a class="button" href="jobs">Go to my jobs</a>`,
+      action: html`<a class="button" href=${this.list.path}>Go to ${this.list.name}</a>`,
     });
   }
 
@@ -148,10 +168,10 @@ export class JobPage extends Page {
   #head(title) {
     const { job } = this;
     const isEnded = job && ENDED.includes(job.status);
-    return html`<nav class="crumbs" aria-label="Place"><a href="jobs">My jobs</a>${icon("next")}${copyButton(this.id, `Copy the job's id ${this.id}`, html`<code>${this.id}</code>`)}</nav>
+    return html`<nav class="crumbs" aria-label="Place"><a href=${this.list.path}>${this.list.name}</a>${icon("next")}${copyButton(this.id, `Copy the job's id ${this.id}`, html`<code>${this.id}</code>`)}</nav>
       <div class="page-head">
         <h1 tabindex="-1">${title}</h1>
-        ${job
+        ${job && this.mayOperate
           ? html`<div class="actions">
               ${isEnded ? nothing : html`<button class="button" ?disabled=${this.isActing} @click=${() => this.#cancel()}>${icon("stop")}Cancel</button>`}
               ${["FAILED", "CANCELLED"].includes(job.status) ? html`<button class="button primary" ?disabled=${this.isActing} @click=${() => this.#retry()}>${icon("retry")}Retry</button>` : nothing}
@@ -172,6 +192,11 @@ export class JobPage extends Page {
     </div>`;
   }
 
+  /** Further facts of a page of operators. @returns {[string, unknown][]} */
+  get moreFacts() {
+    return [];
+  }
+
   /** @param {any} job */
   #facts(job) {
     const began = job.startedAt && Date.parse(job.startedAt);
@@ -182,6 +207,7 @@ export class JobPage extends Page {
       ["Took", began ? duration((job.endedAt ? Date.parse(job.endedAt) : Date.now()) - began) : null],
       ["Attempt", job.attempt ? `${job.attempt} of ${job.maxAttempts}` : `none of ${job.maxAttempts} yet`],
       ["Priority", job.priority],
+      ...this.moreFacts,
       ["Kept until", html`<time datetime=${new Date(job.recordExpiresAt * 1000).toISOString()} title=${exact(job.recordExpiresAt * 1000)}>${day(job.recordExpiresAt * 1000)}</time>`],
     ]);
     return html`<section class="card" aria-label="Facts">${facts(rows)}</section>
@@ -196,15 +222,22 @@ export class JobPage extends Page {
             <div class="error-box"><code class="code-word">${error.code}</code><p>${error.message}</p>
               <p class="quiet">${error.retryable ? "Trying again may help." : "Trying again without a change will fail again."}</p></div></section>`
         : nothing}
-      ${job.status === "COMPLETED"
-        ? html`<section aria-labelledby="result"><h2 id="result">Result</h2>
+      ${this.contents(job)}`;
+  }
+
+  /**
+   * What went in and came out, behind a click.
+   * @param {any} job
+   */
+  contents(job) {
+    if (job.status !== "COMPLETED") return nothing;
+    return html`<section aria-labelledby="result"><h2 id="result">Result</h2>
             ${job.resultType === null
               ? html`<p class="quiet">The job has no result.</p>`
               : job.resultType === "INLINE"
                 ? html`<details class="reveal"><summary>Show the result</summary><div class="code-frame">${copyButton(pretty(job.result), "Copy the result")}<pre class="code">${shown(pretty(job.result))}</pre></div></details>`
                 : html`<button class="button" @click=${() => this.#download()}>${icon("download")}Download the result</button>`}
-          </section>`
-        : nothing}`;
+          </section>`;
   }
 
   #timeline() {
@@ -215,7 +248,7 @@ export class JobPage extends Page {
     const to = Math.max(spans.at(-1)?.to ?? now, from + 1);
     return html`${chart(spans, from, to)}
       <ol class="timeline">
-        ${repeat(spans, (_, index) => index, (span, index) => html`${retries.includes(index) ? html`<li class="moment">${mark("retry")}<div><strong>Retried</strong> by its owner</div>${clockOf(span.from)}</li>` : nothing}${this.#span(span, index)}`)}
+        ${repeat(spans, (_, index) => index, (span, index) => html`${retries.includes(index) ? html`<li class="moment">${mark("retry")}<div><strong>Retried</strong></div>${clockOf(span.from)}</li>` : nothing}${this.#span(span, index)}`)}
         ${end ? html`<li class="moment" data-outcome=${end.type}>${mark(end.type)}<div><strong>${ending(end)}</strong>${end.code ? html` <code class="code-word">${end.code}</code>` : nothing}</div>${clockOf(Date.parse(end.at))}</li>` : nothing}
       </ol>
       ${isPartial ? html`<p class="quiet note">Some changes are missing: the log of events is off, or was cut.</p>` : nothing}`;

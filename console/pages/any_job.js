@@ -1,0 +1,87 @@
+/** A job of any owner, for operators: by the administrator's API, which reads no payload without the right to. */
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { ownerOf } from "../lib/admin.js";
+import { pretty, time } from "../lib/format.js";
+import { place } from "../lib/router.js";
+import { copyButton } from "../lib/ui.js";
+import { JobPage } from "./job.js";
+
+const REFRESH_MS = 2_000;
+
+export class AnyJob extends JobPage {
+  /** What was revealed, by its name. @type {Record<string, string>} */
+  shown = {};
+
+  get list() {
+    return { path: "live", name: "Live" };
+  }
+
+  get path() {
+    return `admin/jobs/${encodeURIComponent(this.id)}`;
+  }
+
+  get query() {
+    const owner = this.job?.owner ?? place().query.get("owner");
+    return owner ? { owner } : {};
+  }
+
+  get mayOperate() {
+    return this.app.may("operate");
+  }
+
+  /** The socket shows the user's own jobs only: a job that goes on is read again. */
+  follow() {
+    const timer = setInterval(() => {
+      if (!document.hidden && this.app.live.connection !== "paused" && !this.job?.endedAt) void this.reload();
+    }, REFRESH_MS);
+    this.until(() => clearInterval(timer));
+  }
+
+  /** @param {AbortSignal} signal */
+  async read(signal) {
+    // Without its owner, a job is found only while it is unfinished: its events then need the owner that was found.
+    if (!this.query.owner) this.job = await this.app.api.get(this.path, { signal });
+    await super.read(signal);
+  }
+
+  /** @returns {[string, unknown][]} */
+  get moreFacts() {
+    const { owner, leaseUntil, dueAt, deadlineAt, exclusive } = this.job;
+    return [
+      ["Owner", ownerOf(owner)],
+      ["Lease until", time(leaseUntil)],
+      ["Next sweep", time(dueAt)],
+      ["Deadline", time(deadlineAt)],
+      ["Exclusive", exclusive ? "yes" : "no"],
+    ];
+  }
+
+  /** @param {any} job */
+  contents(job) {
+    if (!this.app.may("payloads")) return html`<p class="quiet">Input and result are hidden: they need the right to read payloads.</p>`;
+    return html`<section aria-label="Contents">
+      <p class="quiet note">Each look at an input or a result is recorded.</p>
+      ${this.#reveal("input", "Show the input")} ${job.status === "COMPLETED" && job.resultType ? this.#reveal("result", "Show the result") : nothing}
+    </section>`;
+  }
+
+  /**
+   * @param {"input" | "result"} name
+   * @param {string} label
+   */
+  #reveal(name, label) {
+    const text = this.shown[name];
+    if (text === undefined) return html`<p><button class="button" @click=${() => this.#read(name)}>${label}</button></p>`;
+    return html`<div class="code-frame">${copyButton(text, `Copy the ${name}`)}<pre class="code" tabindex="0">${text}</pre></div>`;
+  }
+
+  /** @param {"input" | "result"} name */
+  #read(name) {
+    return this.act(async () => {
+      const found = await this.app.api.get(`${this.path}/${name}`, { query: this.query });
+      this.shown[name] = pretty(name === "input" ? found.input : found);
+      this.app.draw();
+    }, "This look is recorded");
+  }
+}

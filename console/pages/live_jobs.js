@@ -1,0 +1,82 @@
+/** Unfinished jobs of all owners: what is overdue or silent first. */
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { jobsTable } from "../lib/admin.js";
+import { Page } from "../lib/page.js";
+import { place } from "../lib/router.js";
+import { empty, failure, loading } from "../lib/ui.js";
+
+const REFRESH_MS = 5_000;
+const PAGE_SIZE = 50;
+/** Pages that are empty until one has a job: each reads some 300 entries. */
+const EMPTY_PAGES = 5;
+
+export class LiveJobs extends Page {
+  title = "Live";
+  /** @type {any[]} */ jobs = [];
+  /** @type {string | null} */ cursor = null;
+
+  enter() {
+    super.enter();
+    const timer = setInterval(() => {
+      if (!document.hidden && this.app.live.connection !== "paused" && this.jobs.length <= PAGE_SIZE) void this.reload();
+    }, REFRESH_MS);
+    this.until(() => clearInterval(timer));
+  }
+
+  get filters() {
+    const { query } = place();
+    return { priority: query.get("priority") ?? undefined, status: query.get("status") ?? undefined, jobType: query.get("type") ?? undefined };
+  }
+
+  /** @param {AbortSignal} signal */
+  async read(signal) {
+    [this.jobs, this.cursor] = await this.#readFrom(undefined, signal);
+  }
+
+  /**
+   * @param {string | undefined} cursor
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<[any[], string | null]>}
+   */
+  async #readFrom(cursor, signal) {
+    let next = cursor;
+    for (let pages = 0; ; pages += 1) {
+      const query = { ...this.filters, limit: PAGE_SIZE, cursor: next };
+      const { jobs, nextCursor } = await this.app.api.get("admin/live-jobs", { query, signal });
+      if (jobs.length || !nextCursor || pages >= EMPTY_PAGES) return [jobs, nextCursor];
+      next = nextCursor;
+    }
+  }
+
+  #more = () =>
+    this.act(async () => {
+      const [jobs, cursor] = await this.#readFrom(this.cursor ?? undefined);
+      this.jobs = [...this.jobs, ...jobs];
+      this.cursor = cursor;
+      this.app.draw();
+    }, "More jobs are shown");
+
+  view() {
+    const { priority = "", status = "" } = this.filters;
+    const choices = /** @type {const} */ ([
+      ["status", status, [["", "All"], ["IN_PROGRESS", "Running"], ["PENDING", "Waiting"]]],
+      ["priority", priority, [["", "Any priority"], ["high", "High"], ["standard", "Standard"], ["low", "Low"]]],
+    ]);
+    return html`<div class="page-head"><h1 tabindex="-1">Live</h1></div>
+      <p class="lead">Unfinished jobs of all users, in the order in which the sweeper looks at them: overdue and silent ones come first.</p>
+      <div class="filters">${choices.map(
+        ([name, value, options]) => html`<div class="segments" role="group" aria-label=${name}>${options.map(
+          ([each, word]) => html`<button class="segment" aria-pressed=${String(value === each)} @click=${() => this.app.router.filter({ [name]: each })}>${word}</button>`,
+        )}</div>`,
+      )}</div>
+      ${this.#content()}`;
+  }
+
+  #content() {
+    if (this.error) return failure(this.error, this.reload);
+    if (this.isLoading) return loading();
+    if (!this.jobs.length && !this.cursor) return empty({ icon: "live", title: "Nothing is waiting or running", text: "Every accepted job has ended." });
+    return html`${jobsTable(this.jobs)}${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
+  }
+}
