@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from tests.support.node import node, package, tsc
+from tests.support.node import CLIENT, node, package, tsc
+from tests.template.source import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -21,3 +22,19 @@ def test_own_tests_pass() -> None:
     found = {name: int(count) for name, count in re.findall(r"^# (pass|fail|skipped|todo) (\d+)$", printed, flags=re.MULTILINE)}
     assert found.pop("pass") > 80, printed
     assert set(found.values()) == {0}, printed
+
+
+def test_table_of_rules_names_tests_that_exist() -> None:
+    rows = (CLIENT / "test/README.md").read_text().partition("|---|---|\n")[2].splitlines()
+    named = [re.findall("`([^`]+)`", row.split(" | ")[1]) for row in rows]
+    assert rows
+    assert all(named)
+    ours = [path.read_text() for path in (CLIENT / "test").glob("*.test.js")]
+    titles = {title for text in ours for _, title in re.findall(r"^ *test\(([\"`])(.+?)\1", text, flags=re.MULTILINE)}
+    pages = {
+        f"{path.name}::{name}"
+        for folder in ("tests/clients/js", "tests/clients/packages", "tests/deployed/clients")
+        for path in (ROOT / folder).glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), flags=re.MULTILINE)
+    }
+    assert set[str]().union(*named) - titles - pages == set()
