@@ -239,6 +239,13 @@ def test_error_can_be_pickled(error: client.AsyncjobsError) -> None:
     assert found.__notes__ == ["a note"]
 
 
+def test_wait_that_ends_before_its_first_request_names_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ASYNCJOBS_TOKEN", raising=False)
+    with pytest.raises(NotConfigured) as caught:
+        Jobs(URL).job("j-1").wait()
+    assert caught.value.job_id == "j-1"
+
+
 def test_gave_up_is_a_timeout_of_python() -> None:
     assert issubclass(client.GaveUp, TimeoutError)
     assert not issubclass(client.ApiTimeout, TimeoutError)  # a request is not the wait

@@ -91,6 +91,7 @@ class AsyncResultStream:
         self._job_id = job_id
         self._link: str | None = None
         self._etag: str | None = None
+        self._is_replaced = False
         self._buffer = b""
         self._received = self._receive()
 
@@ -134,6 +135,8 @@ class AsyncResultStream:
                     self.position += len(piece)
                     yield piece
             except AsyncjobsError as error:
+                if self._is_replaced:
+                    raise  # no repetition brings the rest of it
                 failures = 1 if self.position > before else failures + 1
                 if isinstance(error, _LINK_OVER) and self._link and failures <= self._connection.max_retries:
                     self._link = None  # the link is over: get another one
@@ -174,7 +177,8 @@ class AsyncResultStream:
         headers, status = response.headers, response.status_code
         if status not in {_OK, _PARTIAL}:
             raise error_of(Answer(status, headers, await response.aread()), self._job_id)
-        if self.position and headers.get("etag") != self._etag:
+        self._is_replaced = bool(self.position) and headers.get("etag") != self._etag
+        if self._is_replaced:
             raise ApiConnectionError("The result was replaced while it was read: begin again.", job_id=self._job_id)
         self._etag, self.content_type = headers.get("etag"), headers.get("content-type")
         if status == _PARTIAL:
