@@ -20,6 +20,7 @@ from asyncjobs.service.queries import Queries
 from asyncjobs.settings import Settings
 
 if TYPE_CHECKING:
+    from asyncjobs.core.ports import EventLog
     from asyncjobs.http.api import Handlers
     from asyncjobs.limits.backlog import Backlog
     from asyncjobs.limits.waits import WaitSlots
@@ -48,14 +49,19 @@ def wait_slots() -> WaitSlots:
     return WaitSlots(store=store, clock=utc_now, slots=max_waits)
 
 
+def event_log() -> EventLog | None:
+    """Return the log of events. It is imported by the first request that may be for one."""
+    from asyncjobs.aws.dynamodb_events import DynamoEventLog
+
+    return DynamoEventLog(table_name, dynamodb) if has_event_log else None
+
+
 def events() -> Handlers:
     """Return the routes of events. They are imported by the first request for one."""
-    from asyncjobs.aws.dynamodb_events import DynamoEventLog
     from asyncjobs.http.event_routes import event_handlers
     from asyncjobs.service.event_feed import EventFeed
 
-    log = DynamoEventLog(table_name, dynamodb) if has_event_log else None
-    return event_handlers(EventFeed(queries, log), clock=utc_now, estimate=history.of)
+    return event_handlers(EventFeed(queries, event_log()), clock=utc_now, estimate=history.of)
 
 
 queries = Queries(
@@ -74,7 +80,8 @@ def ticket_queries() -> Handlers:
     from asyncjobs.aws.dynamodb_tickets import DynamoTickets
     from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 
-    return ticket_query_handlers(queries, DynamoTickets(table_name, dynamodb), clock=utc_now, estimate=history.of)
+    tickets = DynamoTickets(table_name, dynamodb)
+    return ticket_query_handlers(queries, tickets, event_log(), clock=utc_now, estimate=history.of)
 
 
 api = queries_api(queries, clock=utc_now, estimate=history.of, more=(events, ticket_queries))

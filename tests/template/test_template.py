@@ -84,6 +84,8 @@ OPEN = {
     "HEAD /api/v1/tickets/jobs/{asyncJobId}",
     "GET /api/v1/tickets/jobs/{asyncJobId}/result",
     "HEAD /api/v1/tickets/jobs/{asyncJobId}/result",
+    "GET /api/v1/tickets/jobs/{asyncJobId}/events",
+    "HEAD /api/v1/tickets/jobs/{asyncJobId}/events",
     # The console's page and files, which show nothing of the stack.
     *("GET /console", "HEAD /console", "GET /console/{proxy+}", "HEAD /console/{proxy+}"),
 }
@@ -236,6 +238,15 @@ def test_api_is_throttled_and_has_an_access_log_without_tokens() -> None:
     assert {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= api["DefaultRouteSettings"].keys()
     assert api["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": ["ApiLog", "Arn"]}
     assert "authorization" not in api["AccessLogSettings"]["Format"].lower()
+
+
+def test_access_log_has_no_part_of_a_url_that_may_have_a_ticket() -> None:
+    # `$context.path`, `$context.requestUri` and the like would write the query down, `$context.protocol` and the route would not.
+    named = set(re.findall(r"\$context\.([A-Za-z.]+)", properties("Api")["AccessLogSettings"]["Format"]))
+    assert named == {
+        *("requestId", "requestTime", "routeKey", "status", "identity.sourceIp", "responseLatency", "responseLength"),
+        *("integrationErrorMessage", "authorizer.error"),
+    }
 
 
 def test_policies_of_functions_have_room_for_the_documented_number_of_own_routes() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.deployed import UNKNOWN, Caller, Job
 
-BELOW = ["", "/result"]
+BELOW = ["", "/result", "/events"]
 """The paths that a ticket opens, below the job's."""
 
 
@@ -82,11 +82,21 @@ def test_request_is_read_as_every_other(alice: Caller, body: str, headers: dict[
 # ── Use ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_ticket_opens_the_job_and_its_result(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
+def test_ticket_opens_the_job_its_result_and_its_events(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
     ticket = ticket_for(alice, completed)
-    job, result = (opened(anyone, ticket, completed, below) for below in BELOW)
+    job, result, events = (opened(anyone, ticket, completed, below) for below in BELOW)
     assert (job.status_code, job.json()) == (httpx.codes.OK, alice.job(completed))
     assert (result.status_code, result.json()) == (httpx.codes.OK, completed["result"])
+    assert (events.status_code, events.json()["seq"], events.json()["more"]) == (httpx.codes.OK, completed["seq"], False)
+
+
+def test_stream_of_events_ends_by_204(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
+    ticket, stream = ticket_for(alice, completed), {"accept": "text/event-stream"}
+    first = opened(anyone, ticket, completed, "/events", headers=stream)
+    assert (first.status_code, first.headers["content-type"]) == (httpx.codes.OK, "text/event-stream")
+    last_id = [line.removeprefix("id: ") for line in first.text.splitlines() if line.startswith("id: ")][-1]
+    again = opened(anyone, ticket, completed, "/events", headers={**stream, "last-event-id": last_id})
+    assert again.status_code == httpx.codes.NO_CONTENT
 
 
 def test_ticket_may_be_in_the_header(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
@@ -170,7 +180,7 @@ def test_ticket_ends_with_its_job(alice: Caller, anyone: httpx.Client, tracked: 
     assert opened(anyone, ticket, tracked).status_code == httpx.codes.OK
     assert alice.post(f"{path}/cancel").status_code == httpx.codes.OK
     assert alice.delete(path).status_code == httpx.codes.NO_CONTENT
-    assert opened(anyone, ticket, tracked).status_code == httpx.codes.NOT_FOUND
+    assert [opened(anyone, ticket, tracked, below).status_code for below in BELOW] == [httpx.codes.NOT_FOUND] * len(BELOW)
 
 
 @pytest.mark.parametrize("below", BELOW)

@@ -90,13 +90,16 @@ def test_s28_log_has_no_ticket(world: World, written: Written) -> None:
     job = world.submit(CANARY, jobType="canary.returns", input={"secret": CANARY}).body
     ticket = world.call("POST /api/v1/tickets", CANARY, body=json.dumps({"jobs": [job["asyncJobId"]]})).body["ticket"]
     route, query = "GET /api/v1/tickets/jobs/{asyncJobId}", {"ticket": ticket}
+    events = f"{route}/events"
     answers = [
         world.call(route, async_job_id=job["asyncJobId"], query=query),
         world.call(route, async_job_id="00000000-0000-4000-8000-000000000001", query=query),
         world.call(route, async_job_id=job["asyncJobId"], query={"ticket": ticket.swapcase()}),
         world.call(route, async_job_id=job["asyncJobId"], query={**query, "x": "y"}),
+        world.call(events, async_job_id=job["asyncJobId"], query=query, headers={"accept": "text/event-stream"}),
+        world.call(events, async_job_id=job["asyncJobId"], query={**query, "after": "x"}),
     ]
-    assert [answer.status for answer in answers] == [200, 404, 401, 400]
+    assert [answer.status for answer in answers] == [200, 404, 401, 400, 200, 400]
     assert "PROBLEM_ANSWERED" in written.names()
     assert ticket.removeprefix("ajt_").lower() not in written.text.lower()
 

@@ -32,6 +32,7 @@ from tests.support.http_events import (
     ROTATE_WEBHOOK,
     TEST_WEBHOOK,
     TICKET,
+    TICKET_EVENTS,
     TICKET_JOB,
     TICKET_JOBS,
     TICKET_RESULT,
@@ -54,6 +55,7 @@ ROUTES = {
     "read with a ticket": TICKET_JOB,
     "list with a ticket": TICKET_JOBS,
     "fetch with a ticket": TICKET_RESULT,
+    "follow with a ticket": TICKET_EVENTS,
 }
 PROGRESS = json.dumps({"progress": 50, "message": "Half of it"})
 BODIES: dict[str, dict[str, Any]] = {
@@ -298,12 +300,13 @@ def test_ticket_opens_nothing_but_reads_of_its_jobs(owners: tuple[str, str], key
 
     is_open = scope == "all jobs" and owners[0] == owners[1]
     assert [status(TICKET_JOB, first), status(TICKET_JOB, second)] == [200, 200 if is_open else 404]
+    assert [status(TICKET_EVENTS, first), status(TICKET_EVENTS, second)] == [200, 200 if is_open else 404]
     assert [status(TICKET_RESULT, first), status(TICKET_RESULT, second)] == [409, 409 if is_open else 404]
     listed = world.call(TICKET_JOBS, None, headers={"authorization": f"Bearer {ticket}"})
     opened = {first, second} if is_open else {first}
     assert scope == "own job" or {job["asyncJobId"] for job in listed.body["jobs"]} == opened
     assert listed.status == (404 if scope == "own job" else 200)
-    others = set(ROUTES.values()) - {TICKET_JOB, TICKET_JOBS, TICKET_RESULT, REPORT} | {TICKET, JOBS}
+    others = set(ROUTES.values()) - {TICKET_JOB, TICKET_JOBS, TICKET_EVENTS, TICKET_RESULT, REPORT} | {TICKET, JOBS}
     assert {status(route, first) for route in others} == {403}
     assert status(REPORT, first) == 401
     assert world.store.jobs == before

@@ -86,7 +86,7 @@ class World:
             clock=self.clock,
             more=(
                 lambda: event_handlers(feed, clock=self.clock),
-                lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock),
+                lambda: ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock),
             ),
         )
         contents = Contents(store=self.store, objects=self.objects, clock=self.clock)

@@ -129,7 +129,7 @@ def test_names_are_those_of_the_first_release() -> None:
         *("createWebhook", "listWebhooks", "deleteWebhook", "rotateWebhook", "testWebhook"),
         *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi", "getAsyncApi"),
         "listJobEvents",
-        *("listTicketJobs", "getTicketJob", "getTicketJobResult"),
+        *("listTicketJobs", "getTicketJob", "getTicketJobResult", "listTicketJobEvents"),
         *(
             "getAdminRights",
             "listLiveJobs",

@@ -185,7 +185,9 @@ class InMemoryApi:
             estimate=self.estimate,
             more=(
                 lambda: event_handlers(feed, clock=self.clock, estimate=self.estimate),
-                lambda: ticket_query_handlers(queries, self.tickets, clock=self.clock, estimate=self.estimate),
+                lambda: ticket_query_handlers(
+                    queries, self.tickets, self.event_log, clock=self.clock, estimate=self.estimate
+                ),
             ),
         )
 

@@ -15,11 +15,13 @@ from tests.support.factories import JOB_ID, NOW, new_job, running_job
 from tests.support.http_events import (
     CANCEL,
     DELETE,
+    EVENTS,
     JOB,
     JOBS,
     RESULT,
     RETRY,
     TICKET,
+    TICKET_EVENTS,
     TICKET_JOB,
     TICKET_JOBS,
     TICKET_RESULT,
@@ -28,7 +30,7 @@ from tests.support.http_events import (
 from tests.unit.http.in_memory_api import InMemoryApi
 
 OTHER = "00000000-0000-4000-8000-000000000001"
-SUCCESSORS = {TICKET_JOB: JOB, TICKET_RESULT: RESULT}
+SUCCESSORS = {TICKET_JOB: JOB, TICKET_RESULT: RESULT, TICKET_EVENTS: EVENTS}
 """The operation that answers the same to an access token."""
 
 
@@ -72,6 +74,34 @@ def test_ticket_waits_for_a_change(api: InMemoryApi) -> None:
     api.wait.events = [(3, running_job().completed(now=NOW, result=Result(text="9")))]
     answer = read(api, TICKET_JOB, ticket, wait="20")
     assert (answer.body["status"], answer.headers["preference-applied"]) == ("COMPLETED", "wait=20")
+
+
+def test_event_source_follows_a_job_to_its_end(api: InMemoryApi) -> None:
+    """It sends the ticket in the URL of each connection, and the last `id` in a header. 204 ends it."""
+    running, ended = running_job(seq=2), running_job(seq=3).completed(now=NOW, result=Result(text="9"))
+    api.add_jobs(running)
+    ticket = ticket_of(api)
+
+    def connect(last_id: str | None) -> Answer:
+        headers = {"accept": "text/event-stream", **({} if last_id is None else {"last-event-id": last_id})}
+        return api.call(TICKET_EVENTS, owner="nobody", async_job_id=JOB_ID, query={"ticket": ticket}, headers=headers)
+
+    first = connect(None)
+    assert (first.status, first.headers["content-type"]) == (200, "text/event-stream")
+    assert "id: 2\n" in first.text
+    api.wait.events = [(3, ended)]
+    second = connect("2")
+    assert second.text.count("data: ") == 1
+    assert "id: 3\n" in second.text
+    assert (connect("3").status, connect("3").text) == (204, "")
+
+
+def test_event_source_of_an_expired_ticket_is_401_and_stops(api: InMemoryApi) -> None:
+    api.add_jobs(running_job())
+    ticket = ticket_of(api, jobs=[JOB_ID], ttlSeconds=1)
+    api.clock.advance(seconds=1)
+    answer = api.call(TICKET_EVENTS, async_job_id=JOB_ID, query={"ticket": ticket}, headers={"accept": "text/event-stream"})
+    assert (answer.status, answer.code) == (401, "INVALID_TICKET")
 
 
 def test_copy_that_is_current_is_304(api: InMemoryApi) -> None:
@@ -143,10 +173,10 @@ def test_ticket_ends_with_its_job(api: InMemoryApi) -> None:
     ticket = ticket_of(api, jobs=[job["asyncJobId"]])
     api.call(CANCEL, async_job_id=job["asyncJobId"])
     assert api.call(DELETE, async_job_id=job["asyncJobId"]).status == 204
-    assert read(api, TICKET_JOB, ticket, job["asyncJobId"]).status == 404
+    assert {read(api, route, ticket, job["asyncJobId"]).status for route in SUCCESSORS} == {404}
     api.clock.advance(seconds=1)
     assert api.submit(body, key=key).body["asyncJobId"] == job["asyncJobId"]
-    assert read(api, TICKET_JOB, ticket, job["asyncJobId"]).status == 404
+    assert {read(api, route, ticket, job["asyncJobId"]).status for route in SUCCESSORS} == {404}
 
 
 def test_ticket_survives_a_retry(api: InMemoryApi) -> None:
@@ -179,6 +209,5 @@ def test_claims_do_not_replace_the_ticket(api: InMemoryApi) -> None:
 def test_every_answer_keeps_the_ticket_out_of_referrers_and_caches(api: InMemoryApi) -> None:
     api.add_jobs(replace(running_job(), started_at=NOW - timedelta(seconds=1)))
     listed = api.call(TICKET_JOBS, query={"ticket": ticket_of(api, scope="owner")})
-    reads = [read(api, route, ticket) for route, ticket in ((TICKET_JOB, ticket_of(api)), (TICKET_RESULT, ticket_of(api)))]
-    for answer in (listed, *reads, read(api, TICKET_JOB, "x")):
+    for answer in (listed, *(read(api, route, ticket_of(api)) for route in SUCCESSORS), read(api, TICKET_JOB, "x")):
         assert (answer.headers["referrer-policy"], answer.headers["cache-control"]) == ("no-referrer", "no-store")

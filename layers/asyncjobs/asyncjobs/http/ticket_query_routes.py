@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobNotFound
@@ -10,13 +11,18 @@ from asyncjobs.core.ports import Tickets
 from asyncjobs.core.ticket import Ticket
 from asyncjobs.http.answers import Answer
 from asyncjobs.http.api import Handlers
+from asyncjobs.http.event_routes import EventRoutes
 from asyncjobs.http.job_answers import Estimates, no_estimate
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.query_routes import QueryRoutes
 from asyncjobs.http.query_string import Query, text_of
 from asyncjobs.http.request import Request
 from asyncjobs.push.tickets import opened
+from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
+
+if TYPE_CHECKING:
+    from asyncjobs.core.ports import EventLog
 
 _PARAMETER = "ticket"
 
@@ -44,9 +50,11 @@ class TicketRequest(Request):
         return {name: values for name, values in super().query.items() if name != _PARAMETER}
 
 
-def ticket_query_handlers(queries: Queries, tickets: Tickets, *, clock: Clock, estimate: Estimates = no_estimate) -> Handlers:
+def ticket_query_handlers(
+    queries: Queries, tickets: Tickets, log: EventLog | None, *, clock: Clock, estimate: Estimates = no_estimate
+) -> Handlers:
     """Return the handlers of the operations that a ticket opens."""
-    return handlers_by_route(TicketQueryRoutes(queries, tickets, clock, estimate), TICKET_QUERIES)
+    return handlers_by_route(TicketQueryRoutes(queries, tickets, log, clock, estimate), TICKET_QUERIES)
 
 
 def _answers_of(operation: Operation) -> Mapping[int, Success]:
@@ -55,14 +63,16 @@ def _answers_of(operation: Operation) -> Mapping[int, Success]:
 
 
 _LIST_JOBS, _GET_JOB, _GET_RESULT = QueryRoutes.list_jobs, QueryRoutes.get_job, QueryRoutes.get_job_result
+_LIST_EVENTS = EventRoutes.list_job_events
 
 
 class TicketQueryRoutes:
     """The operations that a ticket opens."""
 
-    def __init__(self, queries: Queries, tickets: Tickets, clock: Clock, estimate: Estimates) -> None:
+    def __init__(self, queries: Queries, tickets: Tickets, log: EventLog | None, clock: Clock, estimate: Estimates) -> None:
         self._queries = queries
         self._tickets = tickets
+        self._log = log
         self._clock = clock
         self._estimate = estimate
 
@@ -100,6 +110,19 @@ class TicketQueryRoutes:
     def get_ticket_job_result(self, request: Request) -> Answer:
         """Get a job's result with a ticket."""
         return self._answer(_GET_RESULT, request, self._ticket(request))
+
+    @Operation(
+        "GET /tickets/jobs/{asyncJobId}/events",
+        parameters=_LIST_EVENTS.parameters,
+        answers=_answers_of(_LIST_EVENTS),
+        errors=("INVALID_TICKET", "JOB_NOT_FOUND", *_LIST_EVENTS.errors),
+        security="ticket",
+    )
+    def list_ticket_job_events(self, request: Request) -> Answer:
+        """List a job's events with a ticket, or wait for the next one: a browser's `EventSource` has the ticket in its URL."""
+        ticket = self._ticket(request)
+        feed = EventFeed(self._queries.only(ticket.opens), self._log)
+        return _LIST_EVENTS.handle(EventRoutes(feed, self._clock, self._estimate), TicketRequest(request, ticket))
 
     def _ticket(self, request: Request) -> Ticket:
         return opened(_ticket_text(request), tickets=self._tickets, now=self._clock())
