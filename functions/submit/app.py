@@ -109,7 +109,7 @@ def tickets() -> Handlers:
     from asyncjobs.http.ticket_routes import ticket_handlers
     from asyncjobs.push.tickets import TicketIssuer
 
-    issuer = TicketIssuer(store=store, tickets=DynamoTickets(table_name, dynamodb), clock=utc_now)
+    issuer = TicketIssuer(store=store, tickets=DynamoTickets(table_name, dynamodb), clock=utc_now, admission=admission)
     return ticket_handlers(issuer, socket_url=socket_url)
 
 

@@ -173,8 +173,13 @@ class Counted:
         self.calls: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
-        self.calls[name] += 1
-        return getattr(self._client, name)
+        method = getattr(self._client, name)
+
+        def counted(**arguments: Any) -> Any:
+            self.calls[name] += 1
+            return method(**arguments)
+
+        return counted
 
 
 @pytest.fixture

@@ -921,7 +921,7 @@ WITHOUT_CODE = {
 """Permissions without a call in the code. With `s3:ListBucket`, S3 answers 404 instead of 403 for a missing object."""
 
 OPTIONAL = {
-    "SubmitFunction": {"sqs:GetQueueAttributes", "dynamodb:BatchGetItem"},
+    "SubmitFunction": {"sqs:GetQueueAttributes"},
     "StatusFunction": {"sqs:GetQueueAttributes", "dynamodb:UpdateItem"},
     "WorkerFunction": {"dynamodb:PutItem", "s3:DeleteObject"},  # a job that deletes uploads brings its own permission
     "DialectsFunction": {"sqs:GetQueueAttributes"},
@@ -1038,6 +1038,7 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:UpdateItem": "Table",
         "dynamodb:DeleteItem": "Table",
+        "dynamodb:BatchGetItem": "Table",
         "dynamodb:Query": "Table/index/waiting",
         "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "s3:GetObject": "Bucket/inputs/* Bucket/results/*",
@@ -1278,6 +1279,7 @@ ITEMS = {
         "GetItem": {"job", "lock", "durations"},
         "UpdateItem": {"job", "lock", "rate"},
         "DeleteItem": {"job"},
+        "BatchGetItem": {"job"},
     },
     "StatusFunction": {"GetItem": {"job", "durations", "events", "ticket"}, "BatchGetItem": {"job"}},
     "DialectsFunction": {
@@ -1441,11 +1443,6 @@ COUNTS_MESSAGES = {"Action": "sqs:GetQueueAttributes", "Resource": [{"Fn::GetAtt
             [
                 COUNTS_MESSAGES,
                 {"Action": "dynamodb:Query", "Resource": {"Fn::Sub": "${Table.Arn}/index/byOwner"}},
-                {
-                    "Action": "dynamodb:BatchGetItem",
-                    "Resource": {"Fn::GetAtt": ["Table", "Arn"]},
-                    "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["J#*"]}},
-                },
             ],
         ),
         ("WithQueueDepth", "Status", [COUNTS_MESSAGES]),

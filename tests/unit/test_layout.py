@@ -14,6 +14,7 @@ UNIT = ROOT / "tests/unit"
 WITHOUT_UNIT_TEST = {
     "context.py": "protocols only: worker/attempt.py and testing.py implement them",
     "core/ports.py": "protocols only: aws/ and tests/support/fakes.py implement them, tests/adapters tests both",
+    "aws/dynamodb_batch.py": "tests/adapters/test_store.py",
     "aws/dynamodb_events.py": "tests/adapters/test_event_log.py",
     "aws/dynamodb_history.py": "tests/adapters/test_history.py",
     "aws/dynamodb_jobs.py": "tests/adapters/test_store.py",

@@ -40,6 +40,7 @@ ALLOWED = {
         *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "durations", "webhooks")),
         *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock", "rate", "slots")),
         "dynamodb:DeleteItem job",
+        "dynamodb:BatchGetItem job",
         "dynamodb:Query waiting",
         *(f"sqs:SendMessage {name}" for name in (*QUEUES, "deliveries")),
         "s3:PutObject inputs/",

@@ -755,7 +755,7 @@ ROWS = (
     ),
     Row("the stream's reader sends a delivery", _SEND_ALL, "send_all < WebhookConsumer._send", is_delivered, own_user=True),
     Row("a query reads the job", _GET, "get < Queries.job", is_read),
-    Row("a new ticket reads the job", _GET, "get < TicketIssuer._created", has_a_ticket),
+    Row("a new ticket reads its jobs", _BATCH_GET, "get_all < TicketIssuer._created", has_a_ticket),
     Row("a watch reads the job", _GET, "get < Subscriptions._job", is_watched),
     Row("a ping reads the watched jobs", _BATCH_GET, "get_all < Subscriptions.ping", is_watched),
     Row("the stream stores events", _APPEND, "append < EventLogWriter._write", events_are_stored),

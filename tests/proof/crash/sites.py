@@ -57,7 +57,7 @@ def uses() -> frozenset[str]:
 
 
 def _calls(module: Path) -> Iterator[tuple[str, ast.Attribute]]:
-    """Yield every `x.y()` of the module with its method."""
+    """Yield every `x.y` of the module with its method: called, or handed to what calls it."""
     for definition in ast.parse(module.read_text()).body:
         if not isinstance(definition, ast.ClassDef):
             continue
@@ -65,8 +65,8 @@ def _calls(module: Path) -> Iterator[tuple[str, ast.Attribute]]:
             if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 continue
             for node in ast.walk(function):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                    yield f"{definition.name}.{function.name}", node.func
+                if isinstance(node, ast.Attribute):
+                    yield f"{definition.name}.{function.name}", node
 
 
 def _operation(method: str) -> str:

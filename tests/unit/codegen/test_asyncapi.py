@@ -60,7 +60,8 @@ def test_messages_of_clients_are_described_as_they_are_read(name: str, message: 
 
 
 def test_every_type_of_event_is_documented() -> None:
-    assert SCHEMAS["State"]["properties"]["type"]["enum"] == [each.value for each in EventType]
+    # In words: a client that was generated today must be able to read a type of tomorrow.
+    assert re.findall("`([a-z]+)`", SCHEMAS["State"]["properties"]["type"]["description"])[: len(EventType)] == list(EventType)
 
 
 def test_states_have_neither_input_nor_result() -> None:

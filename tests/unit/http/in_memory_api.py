@@ -173,7 +173,8 @@ class InMemoryApi:
             more=(
                 lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 lambda: ticket_handlers(
-                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock), socket_url=SOCKET_URL
+                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock, admission=admission or None),
+                    socket_url=SOCKET_URL,
                 ),
                 lambda: webhook_handlers(about_webhooks, self.clock),
             ),
@@ -185,9 +186,7 @@ class InMemoryApi:
             estimate=self.estimate,
             more=(
                 lambda: event_handlers(feed, clock=self.clock, estimate=self.estimate),
-                lambda: ticket_query_handlers(
-                    queries, self.tickets, self.event_log, clock=self.clock, estimate=self.estimate
-                ),
+                lambda: ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock, estimate=self.estimate),
             ),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.core.errors import Unavailable
+from asyncjobs.core.events import event_body, snapshot_of
 from asyncjobs.core.job import AsyncJob, Result
 from asyncjobs.core.webhook import EVENTS, OwnerWebhooks, Webhook, delivery_id
 from asyncjobs.push.changes import Change
@@ -80,14 +81,10 @@ def test_body_has_the_event_and_no_input_and_no_result(world: World) -> None:
         "data": {
             "asyncJobId": JOB_ID,
             "jobType": "sample.returns",
-            "seq": 3,
-            "status": "COMPLETED",
-            "progress": 100,
-            "message": "Done",
-            "attempt": 1,
-            "errorCode": None,
+            **event_body(snapshot_of(job)),
+            "type": "completed",
             "metadata": {"order": 7},
-            "location": f"jobs/{JOB_ID}",
+            "link": f"jobs/{JOB_ID}",
         },
     }
 

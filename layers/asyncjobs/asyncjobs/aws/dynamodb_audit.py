@@ -9,18 +9,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.items import Item, seconds_value
 from asyncjobs.core.administration import AuditPosition, AuditRecord
 from asyncjobs.core.clock import from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.core.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _GROUP = {"S": "A"}
 """The group of all audit records. No job's group has this name."""
-_BATCH = 100
-_TRIES = 4
 
 
 class DynamoAuditLog:
@@ -67,18 +65,9 @@ class DynamoAuditLog:
         return records, places[-1] if "LastEvaluatedKey" in page else None
 
     def _items(self, names: Sequence[str]) -> dict[str, Item]:
-        found: dict[str, Item] = {}
-        for start in range(0, len(names), _BATCH):
-            wanted: Any = {self._table_name: {"Keys": [{"pk": {"S": name}} for name in names[start : start + _BATCH]]}}
-            for _ in range(_TRIES):
-                answer = self._client.batch_get_item(RequestItems=wanted)
-                found |= {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
-                wanted = answer["UnprocessedKeys"]
-                if not wanted:
-                    break
-            else:
-                raise Unavailable("The table is throttled.")
-        return found
+        keys = [{"pk": {"S": name}} for name in names]
+        items = read_batch(self._client.batch_get_item, self._table_name, keys, is_consistent=False)
+        return {item["pk"]["S"]: item for item in items}
 
 
 def _key(audit_id: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.items import (
     GUARD_ATTRIBUTES,
     Item,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
     from asyncjobs.core.rate import SubmitRate
 
 
-_BATCH_PAUSES = (0, 0.05, 0.1, 0.2)
-"""The longest pauses in seconds before each try of a batch: DynamoDB leaves keys out when it is throttled."""
 _SLOT_TRIES = 3
 _DUE_PAGE = 1000
 _DUE_ENTRY = ("dueAt", "dueShard", "sweeps")
@@ -201,14 +200,13 @@ class DynamoStore:
             while last and _position(last) is None:  # a position names a job, so read on to the next one
                 more, last = self._list_page(name, limit=1, start=last)
                 keys += more
-            items = self._batch_get(keys)
-            jobs = list(_jobs(items[name] for name in map(pk, keys) if name in items))
-            return jobs, _position(last) if last else None
+        items = self._batch_get(keys, is_consistent=False)
+        jobs = list(_jobs(items[name] for name in map(pk, keys) if name in items))
+        return jobs, _position(last) if last else None
 
     def get_all(self, keys: Sequence[JobKey]) -> Mapping[JobKey, AsyncJob | Unreadable]:
         """See `Store`. As consistent as `get`, and for the same price, in a hundredth of the requests."""
-        with clients.translated("The table"):
-            items = self._batch_get(keys, ConsistentRead=True)
+        items = self._batch_get(keys, is_consistent=True)
         return {key: _readable(items[name]) for key in keys if (name := pk(key)) in items}
 
     def due(self, shard: str, now: datetime) -> Iterator[DueEntry]:
@@ -464,27 +462,13 @@ class DynamoStore:
         )
         return _keys(page["Items"]), dict(page.get("LastEvaluatedKey", {}))
 
-    def _batch_get(self, keys: Sequence[JobKey], **options: Any) -> Mapping[str, Item]:
-        """Return the items that exist, by their keys' text. AWS answers a part of a batch that is large or throttled."""
-        items: dict[str, Item] = {}
-        wanted: dict[str, Any] = {}
-        if keys:
-            wanted[self._table_name] = {"Keys": [primary_key(key) for key in dict.fromkeys(keys)], **options}
-        pauses = iter(_BATCH_PAUSES)
-        while wanted:
-            longest_pause = next(pauses, None)
-            if longest_pause is None:
-                raise Unavailable("The table is throttled.")
-            if longest_pause:
-                # Random, so that callers who were throttled together do not return together.
-                self._pause(random.uniform(0, longest_pause))  # not a secret # nosec B311
-            answer = self._client.batch_get_item(RequestItems=wanted)
-            found = {item["pk"]["S"]: item for item in answer["Responses"].get(self._table_name, [])}
-            if found:
-                pauses = iter(_BATCH_PAUSES)
-            items |= found
-            wanted = dict(answer["UnprocessedKeys"])
-        return items
+    def _batch_get(self, keys: Sequence[JobKey], *, is_consistent: bool) -> Mapping[str, Item]:
+        """Return the items that exist, by their keys' text."""
+        wanted = [primary_key(key) for key in dict.fromkeys(keys)]
+        items = read_batch(
+            self._client.batch_get_item, self._table_name, wanted, is_consistent=is_consistent, pause=self._pause
+        )
+        return {item["pk"]["S"]: item for item in items}
 
 
 def _readable(item: Item) -> AsyncJob | Unreadable:

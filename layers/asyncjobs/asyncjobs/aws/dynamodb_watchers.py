@@ -11,17 +11,17 @@ hash, so a group that is watched may contain topics that are not: then their ite
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.dynamodb_tickets import jobs_attribute, jobs_of
 from asyncjobs.aws.items import Item, milliseconds_value, seconds_value
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds, to_whole_seconds
-from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.ticket import MAX_TICKET
 from asyncjobs.core.watch import MAX_WATCHERS, Connection, Topic
 
@@ -34,8 +34,6 @@ _KEPT = timedelta(hours=1)
 """How long an item stays after the last connection in it has ended, until the table's TTL removes it."""
 _FILTER_LEAD = timedelta(minutes=5)
 """How much longer than needed a group counts as watched, so that most watches find it so and write nothing."""
-_BATCH = 100
-_TRIES = 4
 
 
 class DynamoWatchers:
@@ -184,22 +182,8 @@ class DynamoWatchers:
         except ClientError as error:
             clients.conflicting_item(error)
 
-    def _read(self, wanted: Sequence[Any]) -> Iterable[Item]:
-        """Yield the items with these keys, by consistent reads."""
-        for start in range(0, len(wanted), _BATCH):
-            keys: Sequence[Any] = wanted[start : start + _BATCH]
-            for _ in range(_TRIES):
-                with clients.translated("The table"):
-                    answer = self._client.batch_get_item(
-                        RequestItems={self._table_name: {"Keys": keys, "ConsistentRead": True}}
-                    )
-                yield from answer["Responses"].get(self._table_name, ())
-                left = answer.get("UnprocessedKeys", {})
-                if self._table_name not in left:
-                    break
-                keys = left[self._table_name]["Keys"]
-            else:
-                raise Unavailable("The table is not available: it left out some of a batch's items.")
+    def _read(self, keys: Sequence[Any]) -> Sequence[Item]:
+        return read_batch(self._client.batch_get_item, self._table_name, keys)
 
 
 _FILTER_KEY: Any = {"pk": {"S": "F#"}}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
+from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.items import Item, seconds_value, webhooks_key
 from asyncjobs.core.clock import from_rfc3339, rfc3339, to_whole_seconds
-from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import owner_of_part
 from asyncjobs.core.webhook import DisabledReason, OwnerWebhooks, Webhook
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 EMPTY_KEPT = timedelta(days=30)
 """How long the item of an owner without webhooks is kept, so that a write of an earlier state finds a newer revision."""
-
-_BATCH = 100
-_TRIES = 4
 
 
 class DynamoWebhooks:
@@ -40,10 +37,8 @@ class DynamoWebhooks:
 
     def of_all(self, owners: Sequence[str]) -> Mapping[str, OwnerWebhooks]:
         """See `Webhooks`. One request for each hundred owners."""
-        found: list[OwnerWebhooks] = []
-        for start in range(0, len(owners), _BATCH):
-            found += map(_from_item, self._batch_get(owners[start : start + _BATCH]))
-        return {each.owner: each for each in found if each.webhooks}
+        items = read_batch(self._client.batch_get_item, self._table_name, [webhooks_key(owner) for owner in owners])
+        return {each.owner: each for each in map(_from_item, items) if each.webhooks}
 
     def swap_if_unchanged(self, old: OwnerWebhooks, new: OwnerWebhooks, now: datetime) -> bool:
         """See `Webhooks`. Races with the owner's other requests, and with deliveries that fail or succeed again."""
@@ -61,18 +56,6 @@ class DynamoWebhooks:
             # Equal when the first try of this write succeeded, and its answer was lost.
             return bool(clients.conflicting_item(error) == item)
         return True
-
-    def _batch_get(self, owners: Sequence[str]) -> list[Item]:
-        wanted: dict[str, Any] = {self._table_name: {"Keys": [webhooks_key(owner) for owner in owners], "ConsistentRead": True}}
-        items: list[Item] = []
-        for _ in range(_TRIES):
-            with clients.translated("The table"):
-                answer = self._client.batch_get_item(RequestItems=wanted)
-            items += answer["Responses"].get(self._table_name, [])
-            wanted = dict(answer["UnprocessedKeys"])
-            if not wanted:
-                return items
-        raise Unavailable("The table is throttled.")
 
 
 def _to_item(own: OwnerWebhooks, now: datetime) -> Item:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncjobs.codegen.components import SCHEMAS
+from asyncjobs.codegen.components import EVENT, SCHEMAS
 from asyncjobs.codegen.openapi import VERSION
-from asyncjobs.core.events import EventType
 from asyncjobs.http.schemas import STRING, TIME, UUID, Json, answer_object, described, ref
 from asyncjobs.http.socket_api import CODES, MESSAGES
 from asyncjobs.jobtypes.json_schema import nullable
@@ -27,16 +26,6 @@ _INFO: Json = {
         "do not use."
     ),
     "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
-}
-_STATE: Mapping[str, Json] = {
-    "seq": described("The number of this state of the job. A later state has a higher one.", {"type": "integer", "minimum": 0}),
-    "type": described("What happened; `snapshot` is the job as it is.", {"enum": [each.value for each in EventType]}),
-    "at": TIME,
-    "status": ref("Status"),
-    "progress": described("Percent.", {"type": "integer", "minimum": 0, "maximum": 100}),
-    "message": nullable(STRING),
-    "attempt": {"type": "integer", "minimum": 0},
-    "code": described("The code of the job's error.", nullable(STRING)),
 }
 _ID = described("The `id` of the message that this answers, if it had one.", STRING)
 _ENDS_AT = described("When the connection ends.", TIME)
@@ -135,8 +124,8 @@ def document() -> Json:
             "schemas": {
                 **MESSAGES,
                 **_SENT,
-                "State": answer_object("A state of a job: never its input or result.", _STATE),
-                "Change": answer_object("A change of a job, and its state after it.", {"asyncJobId": UUID, **_STATE}),
+                "State": answer_object("A state of a job: never its input or result.", EVENT),
+                "Change": answer_object("A change of a job, and its state after it.", {"asyncJobId": UUID, **EVENT}),
                 **{name: SCHEMAS[name] for name in ("Status", "Problem", "InputProblem", "JobError")},
             },
             "securitySchemes": {"ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"}},

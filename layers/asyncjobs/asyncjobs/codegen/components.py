@@ -31,6 +31,23 @@ def _enum(description: str, values: type[Status | Priority | RetentionFrom | Res
     return {"type": "string", "enum": [each.value for each in values], "description": description}
 
 
+EVENT: Mapping[str, Json] = {
+    "seq": described("The job's `seq` after the change. A later change has a higher one.", {"type": "integer", "minimum": 0}),
+    # Not an enum: a client that was generated today must be able to read a type of tomorrow.
+    "type": described(
+        f"What happened: {', '.join(f'`{each}`' for each in EventType)}. A `snapshot` is the job as it is, in place of "
+        "changes that are not known one by one. Further types may be added.",
+        STRING,
+    ),
+    "at": TIME,
+    "status": ref("Status"),
+    "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+    "message": nullable(STRING),
+    "attempt": {"type": "integer", "minimum": 0},
+    "code": described("The code of the error of the job or of its last attempt.", nullable(STRING)),
+}
+"""The members of an event, as every client receives it."""
+
 _MAX_ATTEMPTS: Json = {"type": "integer", "minimum": 0, "maximum": MAX_ATTEMPTS_LIMIT}
 
 PARAMETERS: Mapping[str, Json] = {
@@ -143,24 +160,7 @@ _COMMON: Mapping[str, Json] = {
         },
         optional=("workerToken", "queueDepth"),
     ),
-    "Event": answer_object(
-        "A change of a job, with what is visible of the job after it.",
-        {
-            "seq": described("The job's `seq` after the change.", {"type": "integer", "minimum": 0}),
-            # Not an enum: a client that was generated today must be able to read a type of tomorrow.
-            "type": described(
-                f"What happened: {', '.join(f'`{each}`' for each in EventType)}. A `snapshot` is the job as it is, in place of "
-                "changes that are not known one by one. Further types may be added.",
-                STRING,
-            ),
-            "at": TIME,
-            "status": ref("Status"),
-            "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-            "message": nullable(STRING),
-            "attempt": {"type": "integer", "minimum": 0},
-            "code": described("The code of the error of the job or of its last attempt.", nullable(STRING)),
-        },
-    ),
+    "Event": answer_object("A change of a job, with what is visible of the job after it.", EVENT),
     "Report": described("A worker's report on a tracked job.", REPORT_SCHEMA),
     "JobType": answer_object(
         "What a client needs to use a job type.",

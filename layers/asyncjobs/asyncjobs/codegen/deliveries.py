@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from asyncjobs.codegen.components import EVENT
 from asyncjobs.core.webhook import EVENTS, TEST
 from asyncjobs.http.schemas import STRING, TIME, URI_REFERENCE, UUID, Json, answer_object, described, header, ref
 from asyncjobs.jobtypes.json_schema import nullable
@@ -25,21 +26,13 @@ WEBHOOK_SCHEMAS: Mapping[str, Json] = {
             "type": described("The event.", {"enum": list(EVENTS)}),
             "timestamp": described("When the event happened.", TIME),
             "data": answer_object(
-                "The job after the event. Its input is never delivered.",
+                "The event and its job, never with its input. Deliveries may arrive in another order, and more than once.",
                 {
                     "asyncJobId": UUID,
                     "jobType": STRING,
-                    "seq": described(
-                        "The number of the change of the job. Deliveries may arrive in another order, and more than once.",
-                        {"type": "integer", "minimum": 1},
-                    ),
-                    "status": ref("Status"),
-                    "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-                    "message": nullable(STRING),
-                    "attempt": {"type": "integer", "minimum": 0},
-                    "errorCode": described("Why the job, or its last attempt, failed.", nullable(STRING)),
+                    **EVENT,
                     "metadata": nullable(ref("Metadata")),
-                    "location": described("The job's URL, relative to the API's base URL.", URI_REFERENCE),
+                    "link": described("The job's URL, relative to the API's base URL.", URI_REFERENCE),
                     "result": described(
                         "The result, if the webhook has `includeResult` and it has 1 KB at most.", ref("Result")
                     ),

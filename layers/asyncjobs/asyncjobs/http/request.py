@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asyncjobs.core.errors import InputProblem, JobNotFound
+from asyncjobs.core.errors import AsyncJobsError, InputProblem, JobNotFound
 from asyncjobs.core.job import UUID, JobKey, is_owner
 from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.header_fields import accepted, elements, is_accepted, item, pair
@@ -29,6 +29,17 @@ _SECONDS = re.compile(r"[0-9]{1,6}")
 _WIDE_CHARSET = re.compile(r"(utf|ucs).?(7|2|4|16|32)", re.IGNORECASE)
 _GZIP = ("gzip", "x-gzip")
 _LIKE_GZIP = b"\x1f"
+
+
+def id_of(text: str, not_found: type[AsyncJobsError] = JobNotFound) -> str:
+    """Return an id that a client names, as records have it. Raise `not_found` for a malformed one, as for an unknown one.
+
+    Clients may write a UUID's letters in upper case (RFC 9562 4); answers and records have them in lower case.
+    """
+    found = text.lower()
+    if not JOB_ID.fullmatch(found):
+        raise not_found
+    return found
 
 
 class Preference(NamedTuple):
@@ -83,14 +94,8 @@ class Request:
 
     @property
     def job_id(self) -> str:
-        """Return the id in the path. Raise `JobNotFound` for a malformed one, as for an unknown one.
-
-        Clients may write a UUID's letters in upper case (RFC 9562 4); answers and records have them in lower case.
-        """
-        async_job_id = self.path.get("asyncJobId", "").lower()
-        if not JOB_ID.fullmatch(async_job_id):
-            raise JobNotFound
-        return async_job_id
+        """Return the id in the path. Raise `JobNotFound` for a malformed one."""
+        return id_of(self.path.get("asyncJobId", ""))
 
     @property
     def job_key(self) -> JobKey:

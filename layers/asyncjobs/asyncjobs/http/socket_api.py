@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from asyncjobs.core.clock import rfc3339
-from asyncjobs.core.errors import InputProblem, InvalidInput, JobNotFound
+from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.events import event_body
 from asyncjobs.core.exact_json import write_json
 from asyncjobs.http.api import logged_problem
 from asyncjobs.http.problems import invalid_request
-from asyncjobs.http.request import JOB_ID
+from asyncjobs.http.request import id_of
 from asyncjobs.http.schemas import UUID, Json
 from asyncjobs.http.strict_json import parse_json
 from asyncjobs.jobtypes import json_schema
@@ -101,7 +101,7 @@ def _watch(subscriptions: Subscriptions, connection_id: str, message: Json) -> J
     if "scope" in message:
         found = subscriptions.watch_owner(connection_id)
         return {"type": "watching", "scope": "owner", "endsAt": rfc3339(found.ends_at)}
-    async_job_id = _job_id(message)
+    async_job_id = id_of(message["asyncJobId"])
     found = subscriptions.watch_job(connection_id, async_job_id, int(message.get("after", 0)))
     snapshot = None if found.snapshot is None else event_body(found.snapshot)
     return {"type": "watching", "asyncJobId": async_job_id, "snapshot": snapshot, "endsAt": rfc3339(found.ends_at)}
@@ -111,7 +111,7 @@ def _unwatch(subscriptions: Subscriptions, connection_id: str, message: Json) ->
     if "scope" in message:
         subscriptions.unwatch_owner(connection_id)
         return {"type": "unwatched", "scope": "owner"}
-    async_job_id = _job_id(message)
+    async_job_id = id_of(message["asyncJobId"])
     subscriptions.unwatch_job(connection_id, async_job_id)
     return {"type": "unwatched", "asyncJobId": async_job_id}
 
@@ -122,10 +122,3 @@ def _ping(subscriptions: Subscriptions, connection_id: str, _message: Json) -> J
 
 
 _ANSWERS = {"watch": _watch, "unwatch": _unwatch, "ping": _ping}
-
-
-def _job_id(message: Json) -> str:
-    async_job_id: str = message["asyncJobId"].lower()
-    if not JOB_ID.fullmatch(async_job_id):
-        raise JobNotFound
-    return async_job_id

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from asyncjobs.core.clock import rfc3339
-from asyncjobs.core.errors import InputProblem, JobNotFound
+from asyncjobs.core.errors import InputProblem
 from asyncjobs.core.ticket import MAX_TICKET, MAX_TICKET_JOBS
 from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.api import Handlers
 from asyncjobs.http.bodies import checked
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.problems import invalid_request
-from asyncjobs.http.request import JOB_ID, Request
+from asyncjobs.http.request import Request, id_of
 from asyncjobs.http.schemas import STRING, TIME, URI, UUID, Schema, answer_object, described
 from asyncjobs.jobtypes.json_schema import nulls_left_out
 from asyncjobs.push.tickets import TicketIssuer
@@ -71,7 +71,7 @@ class TicketRoutes:
         body=TICKET_REQUEST,
         example={"jobs": ["3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"], "ttlSeconds": 300},
         answers={201: Success("The ticket.", TICKET)},
-        errors=("JOB_NOT_FOUND", "UNAVAILABLE"),
+        errors=("JOB_NOT_FOUND", "SUBMIT_RATE_EXCEEDED", "UNAVAILABLE"),
     )
     def create_ticket(self, request: Request) -> Answer:
         """Issue a ticket that opens some of your jobs, read-only, for up to 15 minutes.
@@ -83,9 +83,7 @@ class TicketRoutes:
         owner, wanted = request.owner, checked(TICKET_REQUEST, request.json())
         if ("jobs" in wanted) == ("scope" in wanted):
             raise invalid_request(InputProblem("/jobs", "is required, or `scope`, and not both"))
-        jobs = [async_job_id.lower() for async_job_id in wanted["jobs"]] if "jobs" in wanted else None
-        if jobs is not None and not all(map(JOB_ID.fullmatch, jobs)):
-            raise JobNotFound
+        jobs = [id_of(each) for each in wanted["jobs"]] if "jobs" in wanted else None
         connects = wanted.get("use") == "connect"
         if connects and not self._socket_url:
             raise invalid_request(

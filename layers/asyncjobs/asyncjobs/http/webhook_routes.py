@@ -14,7 +14,7 @@ from asyncjobs.http.job_answers import job_answer
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.problems import invalid_request
 from asyncjobs.http.render import job_body, job_path
-from asyncjobs.http.request import JOB_ID, Request
+from asyncjobs.http.request import Request, id_of
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, URI, UUID, Json, Schema, answer_object, described, ref
 from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
 from asyncjobs.service.webhooks import WebhookCommands, WebhookRequest
@@ -184,10 +184,7 @@ WEBHOOKS = operations_of(WebhookRoutes)
 
 
 def _webhook_id(request: Request) -> str:
-    webhook_id = request.path.get("webhookId", "").lower()
-    if not JOB_ID.fullmatch(webhook_id):
-        raise WebhookNotFound
-    return webhook_id
+    return id_of(request.path.get("webhookId", ""), WebhookNotFound)
 
 
 def _body(webhook: Webhook, clock: Clock) -> dict[str, Any]:

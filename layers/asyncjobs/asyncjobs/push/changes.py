@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from asyncjobs.core.events import Event, event_of
+from asyncjobs.core.events import Event, event_body, event_of
+from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import AsyncJob
 
 Record = Mapping[str, Any]
@@ -45,3 +46,17 @@ def changes_in(records: Iterable[Record], jobs_of: JobsOf) -> Iterator[Change]:
     for record in records:
         if (jobs := jobs_of(record)) is not None:
             yield Change.of(record["dynamodb"]["SequenceNumber"], *jobs)
+
+
+def body_with_job(event: Event, job: AsyncJob) -> dict[str, Any]:
+    """Return the event with its job, for those who do not know the job: a webhook or a bus.
+
+    It has neither the input nor the result: `link`, relative to the API's base URL, leads to the job for its owner.
+    """
+    return {
+        "asyncJobId": job.async_job_id,
+        "jobType": job.job_type,
+        **event_body(event),
+        "metadata": None if job.metadata is None else read_json(job.metadata),
+        "link": f"jobs/{job.async_job_id}",
+    }

@@ -7,11 +7,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from asyncjobs.core.clock import rfc3339
-from asyncjobs.core.events import Event, EventType, event_body
-from asyncjobs.core.exact_json import read_json, write_json
+from asyncjobs.core.events import Event, EventType
+from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.core.ports import BusEvent, EventBus
-from asyncjobs.push.changes import Change
+from asyncjobs.push.changes import Change, body_with_job
 
 _LEFT_OUT = frozenset({EventType.PROGRESS})
 """Up to one a second and job, each paid for, and for those who watch the job."""
@@ -40,17 +40,13 @@ class EventBridgePublisher:
         return [published[event] for event in self._bus.publish(list(published))] if published else ()
 
     def _detail(self, job: AsyncJob, event: Event) -> dict[str, Any]:
-        """Return what rules can select by, and their targets read. Neither input nor result: `link` leads to them."""
+        """Return what rules can select by, and their targets read."""
         return {
             "id": event_id(job, event),
             "application": self._application,
-            "asyncJobId": job.async_job_id,
-            "jobType": job.job_type,
             "owner": job.owner,
-            **event_body(event),
-            "metadata": None if job.metadata is None else read_json(job.metadata),
             "createdAt": rfc3339(job.created_at),
-            "link": f"jobs/{job.async_job_id}",
+            **body_with_job(event, job),
         }
 
 

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import InvalidTicket
+from asyncjobs.core.errors import InvalidTicket, Unreadable
 from asyncjobs.core.job import JobKey, present_job
 from asyncjobs.core.ports import Store, Tickets
 from asyncjobs.core.ticket import MAX_TICKET, Ticket, new_ticket_text, ticket_hash
 from asyncjobs.core.watch import CONNECT_WITHIN
+
+if TYPE_CHECKING:
+    from asyncjobs.limits.admission import Admission
 
 
 class IssuedTicket(NamedTuple):
@@ -26,12 +29,13 @@ class IssuedTicket(NamedTuple):
 
 
 class TicketIssuer:
-    """Issues tickets for jobs of their owner."""
+    """Issues tickets for jobs of their owner. Each counts under the owner's submit rate, since it is stored."""
 
-    def __init__(self, *, store: Store, tickets: Tickets, clock: Clock) -> None:
+    def __init__(self, *, store: Store, tickets: Tickets, clock: Clock, admission: Admission | None = None) -> None:
         self._store = store
         self._tickets = tickets
         self._clock = clock
+        self._admission = admission
 
     def issue(
         self,
@@ -41,10 +45,13 @@ class TicketIssuer:
         *,
         for_a_connection: bool = False,
     ) -> IssuedTicket:
-        """Issue a ticket for these jobs, or for all of the owner's. Raises `JobNotFound` for any that is not the owner's.
+        """Issue a ticket for these jobs, or for all of the owner's.
 
         It reads them until its lifetime is over; or it opens one connection within a minute, which then ends at that time.
+        Raises `JobNotFound` for any job that is not the owner's, `SubmitRateExceeded`, `Unavailable`.
         """
+        if self._admission is not None:
+            self._admission.take_token(owner)
         now = self._clock()
         jobs = None if async_job_ids is None else self._created(owner, async_job_ids, now)
         ends_at = now + min(lifetime, MAX_TICKET)
@@ -57,7 +64,14 @@ class TicketIssuer:
 
     def _created(self, owner: str, async_job_ids: Iterable[str], now: datetime) -> Mapping[str, datetime]:
         keys = [JobKey(owner, async_job_id) for async_job_id in async_job_ids]
-        return {key.async_job_id: present_job(self._store.get(key), now).created_at for key in keys}
+        found = self._store.get_all(keys)
+        created: dict[str, datetime] = {}
+        for key in keys:
+            job = found.get(key)
+            if isinstance(job, Unreadable):
+                raise job
+            created[key.async_job_id] = present_job(job, now).created_at
+        return created
 
 
 def opened(text: str, *, tickets: Tickets, now: datetime) -> Ticket:

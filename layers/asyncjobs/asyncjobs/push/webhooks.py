@@ -14,7 +14,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store, Webhooks
 from asyncjobs.core.webhook import EVENTS, OwnerWebhooks, Webhook, delivery_id
 from asyncjobs.log import log_event
-from asyncjobs.push.changes import Change
+from asyncjobs.push.changes import Change, body_with_job
 from asyncjobs.push.new_delivery import new_delivery
 
 MAX_RESULT = 1024
@@ -81,18 +81,7 @@ def _deliverable(change: Change) -> Event | None:
 
 def body_of(event: Event, job: AsyncJob, webhook: Webhook) -> str:
     """Return the body of the event's delivery: never the job's input, and its result only if it is small and requested."""
-    data: dict[str, Any] = {
-        "asyncJobId": job.async_job_id,
-        "jobType": job.job_type,
-        "seq": event.seq,
-        "status": event.status.value,
-        "progress": event.progress,
-        "message": event.message,
-        "attempt": event.attempt,
-        "errorCode": event.code,
-        "metadata": None if job.metadata is None else read_json(job.metadata),
-        "location": f"jobs/{job.async_job_id}",
-    }
+    data = body_with_job(event, job)
     text = job.result.text if job.result is not None else None
     if webhook.with_result and event.type is EventType.COMPLETED and text is not None and len(text.encode()) <= MAX_RESULT:
         data["result"] = read_json(text)

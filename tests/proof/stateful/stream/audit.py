@@ -139,7 +139,7 @@ class StreamAudit:
         else:
             violated("content", f"{write.by} delivers what never happened: {body}.")
         shown = {**event, "type": f"job.{event['type']}", "code": event["code"]}
-        told = {**{name: data[name] for name in ("seq", "status", "progress", "message", "attempt")}, "code": data["errorCode"]}
+        told = {**{name: data[name] for name in ("seq", "status", "progress", "message", "attempt")}, "code": data["code"]}
         if {**told, "type": body["type"], "at": body["timestamp"]} != shown:
             violated("content", f"{write.by} delivers {told} as {shown}.")
         place = (fields["webhookId"], record.name, data["seq"])
