@@ -66,8 +66,9 @@ def test_every_event_round_trips(log: EventLog) -> None:
         code="JOB_RAISED",
     )
     empty = replace(full, seq=8, type=EventType.CREATED, progress=0, message=None, attempt=0, code=None)
-    log.append(job_at(8), [full, empty])
-    assert log.read(job_at(8), first=7, last=8) == [full, empty]
+    custom = replace(full, seq=9, type=EventType.CUSTOM, name="rows_loaded", data='{"rows":1.50,"of":"ü"}')
+    log.append(job_at(9), [full, empty, custom])
+    assert log.read(job_at(9), first=7, last=9) == [full, empty, custom]
 
 
 def test_events_are_read_in_order_across_blocks(log: EventLog) -> None:

@@ -537,6 +537,31 @@ def test_repeated_write_is_numbered_once(store: Store, job: AsyncJob, kind: str,
     assert store.get(job.key) == numbered(new)
 
 
+def test_event_of_the_jobs_code_is_a_change_of_its_own_until_the_next_write(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    event = f"{held.seq + 1} tick {{}}"
+    sent = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE, named_event=event)
+    # Nothing else differs, within one millisecond; and the SDK repeats a write whose answer it lost.
+    assert [store.swap_if_unchanged(held, sent, FENCE_AND_REPORT) for _ in range(2)] == [numbered(sent)] * 2
+    again = numbered(sent).reported(
+        now=NOW, progress=0, message=None, lease_until=LEASE, named_event=f"{held.seq + 2} tick {{}}"
+    )
+    assert store.swap_if_unchanged(numbered(sent), again, FENCE_AND_REPORT) == numbered(again)
+    # Its removal is nothing that a client can see.
+    beat = numbered(again).reported(now=NOW + ONE_SECOND, progress=0, message=None, lease_until=LEASE)
+    assert store.swap_if_unchanged(numbered(again), beat, FENCE_AND_REPORT) == beat == store.get(job.key)
+    assert (beat.seq, beat.named_event) == (held.seq + 2, None)
+
+
+def test_end_removes_the_event_of_a_report_that_its_worker_missed(store: Store, job: AsyncJob) -> None:
+    held = claimed(store, job)
+    sent = held.reported(now=NOW, progress=0, message=None, lease_until=LEASE, named_event=f"{held.seq + 1} tick {{}}")
+    assert store.swap_if_unchanged(held, sent, FENCE_AND_REPORT) == numbered(sent)
+    ended = store.swap_if_unchanged(numbered(sent), numbered(sent).completed(now=NOW, result=Result(text="1")))
+    assert isinstance(ended, AsyncJob)
+    assert (ended.named_event, store.get(job.key)) == (None, ended)
+
+
 def test_repeated_report_on_a_tracked_job_is_numbered_once(store: Store, tracked: AsyncJob) -> None:
     started = tracked.advanced(now=NOW, progress=None, message=None)
     assert store.swap_if_unchanged(tracked, started, FENCE_AND_PROGRESS) == numbered(started)

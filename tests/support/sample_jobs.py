@@ -188,6 +188,23 @@ def streams_no_json(input: Nothing, context: JobContext) -> ResultStream:
     return out
 
 
+class Events(BaseModel):
+    """How many events, and the length of a text in their data."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    size: int
+    data: int = 0
+
+
+@job("sample.sends_events", expected_seconds=1)
+def sends_events(input: Events, context: JobContext) -> None:
+    """Send so many events."""
+    for number in range(input.size):
+        text = {"text": "x" * input.data} if input.data else {}
+        context.event("rows_loaded", {"table": "orders", "number": number, **text})
+
+
 @job("sample.raises", expected_seconds=1)
 def raises(input: Nothing, context: JobContext) -> None:
     """Raise an unforeseen exception whose text holds a secret."""

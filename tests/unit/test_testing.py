@@ -89,3 +89,19 @@ def test_artifacts_are_collected_in_their_order() -> None:
 def test_name_that_no_artifact_may_have_is_rejected_as_in_an_attempt() -> None:
     with pytest.raises(ValueError, match="not a name"):
         FakeContext().open_artifact("../a", "text/csv")
+
+
+def test_events_are_kept_in_order_and_checked_as_by_the_worker() -> None:
+    context: JobContext = FakeContext()
+    context.event("begun")
+    context.event("rows_loaded", {"rows": 7})
+    assert isinstance(context, FakeContext)
+    assert context.events == [("begun", {}), ("rows_loaded", {"rows": 7})]
+    with pytest.raises(Fatal) as raised:
+        context.event("rows_loaded", {"rows": "x" * 1024})
+    assert raised.value.code == "INVALID_EVENT"
+    for _ in range(98):
+        context.event("tick")
+    with pytest.raises(Fatal) as raised:
+        context.event("tick")
+    assert raised.value.code == "TOO_MANY_EVENTS"

@@ -149,6 +149,9 @@ export interface JobEvent {
   message?: string | null;
   attempt?: number;
   code?: string | null;
+  /** What the job's code calls a `custom` event, and what it sends with it. */
+  name?: string;
+  data?: Record<string, unknown>;
   [member: string]: unknown;
 }
 

@@ -14,7 +14,7 @@ const LAST_POLL_MS = 5_000;
 /** The pause after changes that failed twice, or a request that was not held. */
 const NOT_LIVE_MS = 60_000;
 /** The events that show all that they change. After any other one, the record is read. */
-export const SHOWN = ["created", "started", "progress", "released", "retried"];
+export const SHOWN = ["created", "started", "progress", "released", "retried", "custom"];
 /** Members that change although the job does not: heartbeats and estimates. */
 const NO_NEWS = ["updatedAt", "estimatedEndAt", "recordExpiresAt", "queueDepth"];
 

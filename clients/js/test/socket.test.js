@@ -34,7 +34,8 @@ test("changes come over the WebSocket, and the end from the record", async (t) =
     if (message.action !== "watch") return;
     socket.receive({ type: "watching", asyncJobId: "j1", snapshot: null, id: "j1" });
     socket.receive({ type: "changes", changes: [change("j1", 3), change("other", 7)], more: false });
-    socket.receive({ type: "changes", changes: [change("j1", 3), change("j1", 5)], more: false });
+    const custom = { type: "custom", name: "rows_loaded", data: { rows: 7 }, progress: 30 };
+    socket.receive({ type: "changes", changes: [change("j1", 3), change("j1", 4, custom), change("j1", 5)], more: false });
     api.ended.add("j1");
     socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed", status: "COMPLETED" })], more: false });
   });
@@ -42,7 +43,7 @@ test("changes come over the WebSocket, and the end from the record", async (t) =
   const connections = [];
   const client = createClient({ baseUrl: server.url, webSocket });
   const found = await progress(client.job("j1").updates({ onConnection: (connection) => connections.push(connection) }));
-  assert.deepEqual(found, [0, 30, 50, 100]);
+  assert.deepEqual(found, [0, 30, 30, 50, 100]);
   assert.deepEqual(server.requests.map(({ method, path }) => `${method} ${path}`), ["GET /api/v1/jobs/j1", "POST /api/v1/tickets", "GET /api/v1/jobs/j1"]);
   assert.deepEqual(JSON.parse(server.requests[1].body), { scope: "owner", use: "connect" });
   assert.equal(made[0].url, OPENED.json.url);

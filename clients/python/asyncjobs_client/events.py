@@ -37,6 +37,16 @@ class Event:
         """When the change was written."""
         return self.raw.get("at")
 
+    @property
+    def name(self) -> str | None:
+        """What the job's code calls a `custom` event; None for any other."""
+        return self.raw.get("name")
+
+    @property
+    def data(self) -> Mapping[str, Any] | None:
+        """What the job's code sends with a `custom` event; None for any other."""
+        return self.raw.get("data")
+
     def applied_to(self, record: Mapping[str, Any]) -> dict[str, Any]:
         """Return the record with what the event shows."""
         return {**record, **{name: self.raw[name] for name in _SHOWN if name in self.raw}, "seq": self.seq}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import BinaryIO, Protocol, Self
+from typing import Any, BinaryIO, Protocol, Self
 
 
 class ResultStream(Protocol):
@@ -94,6 +94,18 @@ class JobContext(Protocol):
 
         Raises `JobCancelled` or `LeaseLost` when the job must stop, at most about a second after the fact for a job that
         reports progress.
+        """
+        ...
+
+    def event(self, name: str, data: Mapping[str, Any] | None = None) -> None:
+        """Send an event of the job's own, such as `event("rows_loaded", {"table": "orders", "rows": 1200})`.
+
+        It gets the job's next `seq`, and reaches all who follow the job, in the order of the calls. The name is lower-case
+        words, the data a JSON object of up to 1 KB. A background writer sends it soon, so the job does not wait. An attempt that
+        runs again sends its events again, as events of their own.
+
+        Raises `Fatal` for an event that is not valid (`INVALID_EVENT`) and beyond 100 events of an attempt
+        (`TOO_MANY_EVENTS`), and as `progress` does when the job must stop.
         """
         ...
 

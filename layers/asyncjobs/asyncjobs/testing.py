@@ -7,9 +7,11 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 from asyncjobs.core.errors import Fatal, JobInterrupted
+from asyncjobs.core.exact_json import read_json
+from asyncjobs.core.named_events import MAX_EVENTS, checked_event, too_many_events
 from asyncjobs.core.placement import UPLOADS, artifact_reference, check_artifact, is_file_name, is_upload_key
 from asyncjobs.core.ports import StoredUpload
 
@@ -60,6 +62,7 @@ class FakeContext:
     interruption: JobInterrupted | None = None
     reports: list[tuple[float, str | None]] = field(default_factory=list)
     artifacts: list[CollectedArtifact] = field(default_factory=list)
+    events: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     @property
     def effect_key(self) -> str:
@@ -74,6 +77,14 @@ class FakeContext:
     def progress(self, percent: float, message: str | None = None) -> None:
         """Append the report to `reports`."""
         self.reports.append((percent, message))
+        self.check()
+
+    def event(self, name: str, data: Mapping[str, Any] | None = None) -> None:
+        """Append the event to `events`. Raises `Fatal` as the worker does."""
+        if len(self.events) == MAX_EVENTS:
+            raise too_many_events()
+        checked = checked_event(name, {} if data is None else data)
+        self.events.append((checked.name, read_json(checked.data)))
         self.check()
 
     def check(self) -> None:

@@ -64,6 +64,23 @@ def test_each_change_is_one_event(alice: Caller, reported: Job) -> None:
     assert (events[-1]["seq"], events[-1]["at"]) == (reported["seq"], reported["updatedAt"])
 
 
+def test_events_of_the_jobs_code_are_changes_of_their_own(alice: Caller) -> None:
+    job = alice.submit("sample.sends_events", {"size": 9})
+    ended = alice.wait_for(job)
+    events = logged(alice, job)
+    assert [event["seq"] for event in events] == list(range(1, ended["seq"] + 1))
+    custom = [event for event in events if event["type"] == "custom"]
+    assert [(event["name"], event["data"]) for event in custom] == [
+        ("rows_loaded", {"table": "orders", "number": number}) for number in range(9)
+    ]
+    assert {event["type"] for event in events} == {"created", "started", "custom", "completed"}
+
+
+def test_job_that_sends_too_many_events_fails(alice: Caller) -> None:
+    ended = alice.wait_for(alice.submit("sample.sends_events", {"size": 101}))
+    assert (ended["status"], ended["attempt"], ended["error"]["code"]) == ("FAILED", 1, "TOO_MANY_EVENTS")
+
+
 def test_timeline_of_a_job_has_its_attempts(alice: Caller) -> None:
     job = alice.submit("sample.succeeds_at_last")
     alice.wait_for(job)

@@ -128,6 +128,16 @@ def test_failed_job_costs_one_write_unit_for_its_group_and_a_completed_one_none(
     assert bill.table + bill.indexes["due"] <= 5
 
 
+def test_event_of_the_jobs_code_costs_a_write_unit_and_a_large_one_two(service: tuple[Commands, Executor], bill: Bill) -> None:
+    for size, units in ((1, 1), (900, 2)):
+        bill.clear()
+        run_one(service, SubmitRequest(job_type="sample.sends_events", input={"size": 3, "data": size}), key=f"events-{size}")
+        # The put and the claim before, the end after: none of them pays for an event.
+        assert bill.calls == {"PutItem": 1, "UpdateItem": 1 + 3 + 1, "SendMessage": 1}
+        assert 3 * units <= bill.table - 3 <= 3 * units + 1
+        assert bill.indexes["due"] <= 2
+
+
 def test_tracked_job_costs_two_writes_with_their_indexes_and_a_read_and_a_write_per_report(
     service: tuple[Commands, Executor], bill: Bill
 ) -> None:

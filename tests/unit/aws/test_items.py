@@ -85,6 +85,7 @@ JOBS = st.builds(
     live_owner=st.none() | OWNERS,
     exclusive_key=st.none() | NAME,
     waits_since=st.none() | INSTANT,
+    named_event=st.none() | NAME,
 )
 
 

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from asyncjobs.core.events import Event, EventType, event_body, event_of, events_of_record, snapshot_of
+from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
+from asyncjobs.core.named_events import NamedEvent
 from tests.support.factories import NOW, new_job, new_tracked_job, numbered, running_job
 
 FAILURE = JobFailure(code="JOB_RAISED", message="secret", type="ValueError", retryable=True)
@@ -142,3 +144,32 @@ def test_every_client_receives_an_event_in_one_form() -> None:
         "attempt": 1,
         "code": "JOB_RAISED",
     }
+
+
+def test_event_of_the_jobs_code_has_its_name_and_its_data() -> None:
+    sent = NamedEvent("rows_loaded", '{"rows":12345678901234567890.5}')
+    new = RUNNING.reported(now=LATER, progress=5, message=None, lease_until=LATER, named_event=sent.as_change(RUNNING.seq + 1))
+    event = event_of(RUNNING, numbered(new))
+    assert event is not None
+    assert (event.type, event.progress, event.name, event.data) == (EventType.CUSTOM, 5, *sent)
+    body = event_body(event)
+    assert (body["type"], body["name"]) == ("custom", "rows_loaded")
+    assert write_json(body["data"]) == sent.data
+
+
+def test_equal_events_of_the_jobs_code_are_two() -> None:
+    first = replace(RUNNING, seq=5, named_event=NamedEvent("tick", "{}").as_change(5))
+    second = replace(RUNNING, seq=6, named_event=NamedEvent("tick", "{}").as_change(6))
+    assert [event and event.type for event in (event_of(replace(RUNNING, seq=4), first), event_of(first, second))] == [
+        "custom"
+    ] * 2
+
+
+def test_change_after_an_event_of_the_jobs_code_is_not_that_event_again() -> None:
+    """A claim, or a worker of an earlier release, leaves it in the record."""
+    sent = replace(RUNNING, seq=5, named_event=NamedEvent("tick", "{}").as_change(5))
+    taken_over = replace(sent, attempt=2, seq=6)
+    event, beat = event_of(sent, taken_over), event_of(sent, replace(sent, lease_until=LATER))
+    assert event is not None
+    assert (event.type, event.name, beat) == (EventType.STARTED, None, None)
+    assert "name" not in event_body(event)

@@ -119,3 +119,10 @@ def test_bus_that_is_down_takes_nothing(publisher: EventBridgePublisher, bus: Fa
     bus.is_down = True
     with pytest.raises(Unavailable):
         publisher.consume([change_of(None, NEW)])
+
+
+def test_custom_event_has_its_name_and_data(publisher: EventBridgePublisher, bus: FakeEventBus) -> None:
+    sent = replace(RUNNING, seq=RUNNING.seq + 1, named_event=f'{RUNNING.seq + 1} rows_loaded {{"rows":7}}')
+    publisher.consume([change_of(RUNNING, sent)])
+    (detail,) = details(bus)
+    assert (bus.published[0].type, detail["name"], detail["data"]) == ("asyncjobs.job.custom", "rows_loaded", {"rows": 7})

@@ -198,3 +198,16 @@ def test_deliveries_that_were_stored_before_the_table_failed_are_sent(world: Wor
     assert len(world.deliveries) == len(world.queue.sent) == 1
     world.consumer.consume([END])
     assert len(world.deliveries) == len(world.queue.sent) == 2
+
+
+def test_custom_event_is_delivered_to_webhooks_that_subscribe_to_it(world: World) -> None:
+    world.register(new_webhook(events=("job.custom",)), new_webhook(webhook_id=OTHER_ID))
+    sent = replace(STARTED, seq=STARTED.seq + 1, named_event=f'{STARTED.seq + 1} rows_loaded {{"rows":7}}')
+    world.consumer.consume([changed(STARTED, sent)])
+    (body,) = world.bodies
+    assert (body["type"], body["data"]["type"], body["data"]["name"], body["data"]["data"]) == (
+        "job.custom",
+        "custom",
+        "rows_loaded",
+        {"rows": 7},
+    )

@@ -19,6 +19,7 @@ import pytest
 from asyncjobs.core.errors import Retry, Unavailable
 from asyncjobs.core.job import GRACE, AsyncJob, JobKey, LockOwner, Status
 from asyncjobs.core.message import JobMessage
+from asyncjobs.core.named_events import MAX_EVENTS
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.worker import heartbeat, timeouts
@@ -30,6 +31,27 @@ from tests.unit.conftest import Lines
 from tests.unit.worker.conftest import Run, Submit, stored
 
 # ── Outcomes ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_events_of_a_job_are_written_before_its_end(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.sends_events", {"size": 3})
+    run(job)
+    ended = store.jobs[job.key]
+    # Put, claim, three events, end.
+    assert (ended.status, ended.seq, ended.named_event) == (Status.COMPLETED, 1 + 1 + 3 + 1, None)
+
+
+def test_job_that_sends_an_event_too_much_fails_without_another_attempt(store: FakeStore, submit: Submit, run: Run) -> None:
+    job = submit("sample.sends_events", {"size": MAX_EVENTS + 1})
+    run(job)
+    ended = store.jobs[job.key]
+    assert ended.error is not None
+    assert (ended.status, ended.attempt, ended.error.code, ended.seq) == (
+        Status.FAILED,
+        1,
+        "TOO_MANY_EVENTS",
+        2 + MAX_EVENTS + 1,
+    )
 
 
 def test_short_job_costs_two_writes(store: FakeStore, submit: Submit, run: Run) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from asyncjobs.core.errors import JobCancelled, JobInterrupted, LeaseLost, Unavailable
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.errors import Fatal, JobCancelled, JobInterrupted, LeaseLost, Unavailable
+from asyncjobs.core.job import FENCE, AsyncJob
+from asyncjobs.core.named_events import MAX_EVENTS, NamedEvent
 from asyncjobs.core.ports import Lost
-from asyncjobs.worker.heartbeat import Heartbeat
+from asyncjobs.worker.heartbeat import LEAST_PAUSE, Heartbeat
 from tests.support.factories import running_job
 from tests.support.fakes import FakeClock, FakeStore
+from tests.unit.conftest import Lines
 
 
 @pytest.fixture
@@ -155,3 +157,108 @@ def test_unavailable_table_only_delays_the_report(
     assert heartbeat.job == job
     heartbeat.beat()
     assert store.jobs[job.key] == heartbeat.job
+
+
+# ── Events of the job's code ──
+
+
+def ticks(store: FakeStore) -> list[str]:
+    """Keep the events that are written, in a list that is returned."""
+    written, swap = list[str](), store.swap_if_unchanged
+
+    def keep(old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
+        outcome = swap(old, new, unchanged)
+        if isinstance(outcome, AsyncJob) and outcome.named_event is not None:
+            written.append(outcome.named_event)
+        return outcome
+
+    store.swap_if_unchanged = keep  # type: ignore[method-assign]
+    return written
+
+
+def test_each_event_is_a_write_with_a_number_of_its_own(store: FakeStore, job: AsyncJob, heartbeat: Heartbeat) -> None:
+    written, began = ticks(store), time.monotonic()
+    with heartbeat:
+        heartbeat.report(10)
+        for number in range(20):
+            heartbeat.send(NamedEvent("tick", f'{{"number":{number % 2}}}'))
+    assert [event.partition(" ")[2] for event in written] == [f'tick {{"number":{number % 2}}}' for number in range(20)]
+    numbers = [int(event.partition(" ")[0]) for event in written]
+    assert numbers == list(range(numbers[0], numbers[0] + 20))
+    assert store.jobs[job.key].seq == numbers[-1]
+    # They wait neither for each other nor for the pause between reports.
+    assert time.monotonic() - began < LEAST_PAUSE.total_seconds()
+
+
+def test_event_is_written_soon_after_a_report(store: FakeStore, heartbeat: Heartbeat) -> None:
+    written = ticks(store)
+    with heartbeat:
+        heartbeat.report(10)
+        eventually("no progress was written", lambda: store.writes)
+        began = time.monotonic()
+        heartbeat.send(NamedEvent("tick", "{}"))
+        eventually("no event was written", lambda: written)
+        assert time.monotonic() - began < LEAST_PAUSE.total_seconds()
+
+
+def test_event_carries_the_newest_progress(heartbeat: Heartbeat) -> None:
+    heartbeat._progress = 70
+    heartbeat._events.append(NamedEvent("tick", "{}"))
+    newest = heartbeat.newest()
+    assert (newest.progress, newest.named_event) == (70, f"{heartbeat.job.seq + 1} tick {{}}")
+
+
+def test_event_whose_answer_was_lost_is_not_sent_twice(
+    store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heartbeat._events.extend([NamedEvent("tick", "{}")] * 2)
+    swap = store.swap_if_unchanged
+
+    def lose_the_answer(*write: Any) -> None:
+        swap(*write)
+        raise Unavailable("no answer in time")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "swap_if_unchanged", lose_the_answer)
+        assert not heartbeat.beat()
+    clock.advance(seconds=1)
+    seqs = []
+    while heartbeat._events:
+        assert heartbeat.beat()
+        seqs.append(store.jobs[job.key].seq)
+    assert store.jobs[job.key].named_event == f"{job.seq + 2} tick {{}}"
+    assert seqs == [job.seq + 1, job.seq + 2]
+
+
+def test_events_of_a_table_that_does_not_answer_are_dropped_at_the_end_and_reported(
+    store: FakeStore, heartbeat: Heartbeat, lines: Lines
+) -> None:
+    store.failures.extend([Unavailable("throttled")] * 9)
+    with heartbeat:
+        for _ in range(3):
+            heartbeat.send(NamedEvent("tick", "{}"))
+    line = lines.events[-1]
+    assert (line["message"], line["count"]) == ("EVENTS_DROPPED", 3)
+    assert len(store.failures) >= 6
+
+
+def test_event_beyond_the_most_is_fatal(heartbeat: Heartbeat) -> None:
+    with heartbeat:
+        for _ in range(MAX_EVENTS):
+            heartbeat.send(NamedEvent("tick", "{}"))
+        with pytest.raises(Fatal, match="more than 100 events") as raised:
+            heartbeat.send(NamedEvent("tick", "{}"))
+    assert raised.value.code == "TOO_MANY_EVENTS"
+
+
+def test_event_of_a_cancelled_job_is_not_written_and_stops_it(
+    store: FakeStore, job: AsyncJob, heartbeat: Heartbeat, clock: FakeClock
+) -> None:
+    cancelled = job.cancelled(now=clock.now)
+    store.jobs[job.key] = cancelled
+    with heartbeat:
+        heartbeat.send(NamedEvent("tick", "{}"))
+        eventually("the job was not stopped", lambda: heartbeat.interruption)
+        with pytest.raises(JobCancelled):
+            heartbeat.send(NamedEvent("tick", "{}"))
+    assert store.jobs[job.key] == cancelled

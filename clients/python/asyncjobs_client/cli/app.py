@@ -374,7 +374,8 @@ def events(
                 command.output.value(dict(event.raw))
             else:
                 progress = "" if event.progress is None else f"{event.progress} %"
-                print(f"{event.seq:>4} {event.at or '':<24} {event.type:<10} {progress:>5} {event.message or ''}".rstrip())
+                kind = event.name or event.type
+                print(f"{event.seq:>4} {event.at or '':<24} {kind:<10} {progress:>5} {event.message or ''}".rstrip())
 
 
 webhooks = typer.Typer(no_args_is_help=True, help="Create, list, test and delete webhooks.")

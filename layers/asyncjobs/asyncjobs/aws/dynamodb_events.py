@@ -86,6 +86,8 @@ def _value(event: Event) -> dict[str, Any]:
         "message": event.message,
         "attempt": event.attempt or None,
         "code": event.code,
+        "name": event.name,
+        "data": event.data,
     }
     kept = {name: value for name, value in members.items() if value is not None}
     return {"S": json.dumps(kept, ensure_ascii=False, separators=(",", ":"))}
@@ -104,6 +106,8 @@ def _event(seq: int, item: Mapping[str, Any]) -> Event | None:
             message=members.get("message"),
             attempt=members.get("attempt", 0),
             code=members.get("code"),
+            name=members.get("name"),
+            data=members.get("data"),
         )
     except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -91,6 +91,7 @@ def to_item(job: AsyncJob) -> Item:
         "tokenHash": job.token_hash and {"B": job.token_hash},
         "webhook": job.webhook and {"S": job.webhook},
         "sizeClass": None if job.size_class is None else {"N": str(job.size_class)},
+        "event": job.named_event and {"S": job.named_event},
         **_failed_group(job),
     }
     return {name: value for name, value in attributes.items() if value}
@@ -174,6 +175,7 @@ def _job(item: Item) -> AsyncJob:
         token_hash=bytes(item["tokenHash"]["B"]) if "tokenHash" in item else None,
         webhook=text("webhook"),
         size_class=int(item["sizeClass"]["N"]) if "sizeClass" in item else None,
+        named_event=text("event"),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncjobs.codegen.components import EVENT, SCHEMAS
+from asyncjobs.codegen.components import CUSTOM, EVENT, SCHEMAS
 from asyncjobs.codegen.openapi import VERSION
 from asyncjobs.http.schemas import STRING, TIME, UUID, Json, answer_object, described, ref
 from asyncjobs.http.socket_api import CODES, MESSAGES
@@ -67,7 +67,7 @@ _SENT: Mapping[str, Json] = {
         {"problem": ref("Problem")},
     ),
     "changes": answer_object(
-        "The newest state of watched jobs that have changed: at most two messages a second.",
+        "The newest state of watched jobs that have changed, and before it each custom event: at most two messages a second.",
         {
             "type": {"const": "changes"},
             "changes": {"type": "array", "items": ref("Change")},
@@ -124,8 +124,10 @@ def document() -> Json:
             "schemas": {
                 **MESSAGES,
                 **_SENT,
-                "State": answer_object("A state of a job: never its input or result.", EVENT),
-                "Change": answer_object("A change of a job, and its state after it.", {"asyncJobId": UUID, **EVENT}),
+                "State": answer_object("A state of a job: never its input or result.", EVENT, optional=CUSTOM),
+                "Change": answer_object(
+                    "A change of a job, and its state after it.", {"asyncJobId": UUID, **EVENT}, optional=CUSTOM
+                ),
                 **{name: SCHEMAS[name] for name in ("Status", "Problem", "InputProblem", "JobError")},
             },
             "securitySchemes": {"ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"}},

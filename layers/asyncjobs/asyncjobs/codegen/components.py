@@ -45,8 +45,12 @@ EVENT: Mapping[str, Json] = {
     "message": nullable(STRING),
     "attempt": {"type": "integer", "minimum": 0},
     "code": described("The code of the error of the job or of its last attempt.", nullable(STRING)),
+    "name": described("What the job's code calls the event. Only of the type `custom`.", STRING),
+    "data": described("What the job's code sends with the event. Only of the type `custom`.", ANY_OBJECT),
 }
 """The members of an event, as every client receives it."""
+CUSTOM = ("name", "data")
+"""Those that only a custom event has."""
 
 _MAX_ATTEMPTS: Json = {"type": "integer", "minimum": 0, "maximum": MAX_ATTEMPTS_LIMIT}
 
@@ -160,7 +164,7 @@ _COMMON: Mapping[str, Json] = {
         },
         optional=("workerToken", "queueDepth"),
     ),
-    "Event": answer_object("A change of a job, with what is visible of the job after it.", EVENT),
+    "Event": answer_object("A change of a job, with what is visible of the job after it.", EVENT, optional=CUSTOM),
     "Report": described("A worker's report on a tracked job.", REPORT_SCHEMA),
     "JobType": answer_object(
         "What a client needs to use a job type.",

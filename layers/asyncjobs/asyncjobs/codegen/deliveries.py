@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncjobs.codegen.components import EVENT
+from asyncjobs.codegen.components import CUSTOM, EVENT
 from asyncjobs.core.webhook import EVENTS, TEST
 from asyncjobs.http.schemas import STRING, TIME, URI_REFERENCE, UUID, Json, answer_object, described, header, ref
 from asyncjobs.jobtypes.json_schema import nullable
@@ -17,6 +17,7 @@ _WHEN = {
     "job.failed": "The job ended without a result.",
     "job.cancelled": "The job was canceled.",
     "job.retried": "A job that failed or was canceled starts again.",
+    "job.custom": "The job's code sent an event, with a name and data.",
 }
 
 WEBHOOK_SCHEMAS: Mapping[str, Json] = {
@@ -37,7 +38,7 @@ WEBHOOK_SCHEMAS: Mapping[str, Json] = {
                         "The result, if the webhook has `includeResult` and it has 1 KB at most.", ref("Result")
                     ),
                 },
-                optional=("result",),
+                optional=("result", *CUSTOM),
             ),
         },
     ),

@@ -1,6 +1,7 @@
 """The event of each change of a job that a client can see. Pure: computed from the record before and after a write.
 
-`AsyncJob.seq` numbers these changes, so a job has exactly one event for each number. An event never has input or result.
+`AsyncJob.seq` numbers these changes, so a job has exactly one event for each number. An event never has input or result; what
+the job's code sends is a change of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from enum import StrEnum
 from typing import Any
 
 from asyncjobs.core.clock import rfc3339
+from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import AsyncJob, Status
+from asyncjobs.core.named_events import event_brought_to
 from asyncjobs.core.records import replace
 
 MAX_LOGGED = 2000
@@ -35,6 +38,8 @@ class EventType(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     RETRIED = "retried"
+    CUSTOM = "custom"
+    """The job's code sent it: it has a name and data."""
     SNAPSHOT = "snapshot"
     """The job as it is, in place of changes that are not known one by one. Only readers make such events."""
 
@@ -52,6 +57,10 @@ class Event:
     attempt: int
     code: str | None
     """The code of the job's error: why it, or its last attempt, failed."""
+    name: str | None = None
+    """The name of a custom event; None for any other."""
+    data: str | None = None
+    """The data of a custom event, a JSON object; None for any other."""
 
 
 def event_of(old: AsyncJob | None, new: AsyncJob) -> Event | None:
@@ -62,7 +71,11 @@ def event_of(old: AsyncJob | None, new: AsyncJob) -> Event | None:
     """
     if old is None or old.created_at != new.created_at:
         return _event(new, EventType.CREATED) if new.seq else None
-    return None if old.seq == new.seq else _event(new, _type(old, new))
+    if old.seq == new.seq:
+        return None
+    if (named := event_brought_to(new)) is not None:
+        return replace(_event(new, EventType.CUSTOM), name=named.name, data=named.data)
+    return _event(new, _type(old, new))
 
 
 def snapshot_of(job: AsyncJob) -> Event:
@@ -102,6 +115,7 @@ def event_body(event: Event) -> dict[str, Any]:
         "message": event.message,
         "attempt": event.attempt,
         "code": event.code,
+        **({} if event.name is None else {"name": event.name, "data": read_json(event.data or "{}")}),
     }
 
 

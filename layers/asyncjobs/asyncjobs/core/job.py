@@ -262,6 +262,11 @@ class AsyncJob:
     """The id of the webhook that the submit named; None if it named none."""
     size_class: int | None = None
     """The class of the size that its type names (`core.durations.size_class`). None for a type without one, or without a size."""
+    named_event: str | None = None
+    """The event that the job's code sent, with the number of the write that brought it: see `core.named_events`.
+
+    The next write of its attempt removes it. Only the table's stream reads it, which has each write.
+    """
 
     # ── Properties ─────────────────────────────────────────────────────────────────────────────────
 
@@ -354,7 +359,7 @@ class AsyncJob:
 
         A heartbeat without news, a sweep, a new worker token and a deletion are not: `updated_at` alone is no news.
         """
-        return _shown(self) != _shown(old)
+        return _shown(self) != _shown(old) or self.named_event not in (None, old.named_event)
 
     def with_input(self, *, text: str | None = None, location: str | None = None) -> AsyncJob:
         """Add the input to a new job before it is stored: the JSON text itself, or its location in the bucket."""
@@ -401,14 +406,17 @@ class AsyncJob:
             return replace(self, progress=progress, progress_at=now, message=self.message if message is None else message)
         return self if message is None or message == self.message else replace(self, message=message)
 
-    def reported(self, *, now: datetime, progress: int, message: str | None, lease_until: datetime) -> AsyncJob:
-        """Record progress and a heartbeat. The lease never gets shorter."""
+    def reported(
+        self, *, now: datetime, progress: int, message: str | None, lease_until: datetime, named_event: str | None = None
+    ) -> AsyncJob:
+        """Record progress, an event of the job's code, and a heartbeat. The lease never gets shorter."""
         if self.lease_until is None:
             raise IllegalMove("Only a job in progress reports.")
         return replace(
             self.progressed(now=now, progress=progress, message=message),
             lease_until=max(lease_until, self.lease_until),
             updated_at=now,
+            named_event=named_event,
         )
 
     def completed(self, *, now: datetime, result: Result) -> AsyncJob:
@@ -438,6 +446,7 @@ class AsyncJob:
             sweeps=0,
             error=error,
             updated_at=now,
+            named_event=None,
         )
 
     # ── Changes by an outside worker ───────────────────────────────────────────────────────────────
@@ -567,6 +576,7 @@ class AsyncJob:
             live_owner=None,
             waits_since=None,
             progress_at=None,
+            named_event=None,
         )
 
 

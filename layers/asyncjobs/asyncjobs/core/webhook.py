@@ -37,6 +37,7 @@ EVENTS = (
     "job.failed",
     "job.cancelled",
     "job.retried",
+    "job.custom",
 )
 """The events that a webhook may subscribe to. Progress is not one: a delivery costs as much as a short job."""
 ENDS = ("job.completed", "job.failed", "job.cancelled")

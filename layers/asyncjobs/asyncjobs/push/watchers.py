@@ -13,7 +13,7 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.events import event_body
+from asyncjobs.core.events import EventType, event_body
 from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.ports import Connections, Watchers
 from asyncjobs.core.watch import Posted, Topic
@@ -32,7 +32,10 @@ MAX_FRAME = 32_000
 
 
 class WatcherPushes:
-    """Pushes changes. Each connection gets one message for a batch, with the newest state of each job that it watches."""
+    """Pushes changes. Each connection gets one message for a batch, with the newest state of each job that it watches.
+
+    The message also has the custom events of these jobs.
+    """
 
     def __init__(
         self,
@@ -54,14 +57,13 @@ class WatcherPushes:
 
     def consume(self, changes: Sequence[Change]) -> Collection[Change]:
         """See `Consumer`. Changes that arrive again are pushed again; a client drops what it has."""
-        # By topic: a record that replaces a deleted one of the same id is another job, and has other watchers.
-        newest: Mapping[Topic, Change] = {Topic.of_job(change.new): change for change in changes if change.event is not None}
-        if not newest:
+        pushed = _pushed(changes)
+        if not pushed:
             return ()
-        topics = {topic for change in newest.values() for topic in _topics(change)}
+        topics = {topic for change in pushed for topic in _topics(change)}
         watching = self._watchers.of(topics, self._clock())
         if watching:
-            self._push(_by_connection(newest.values(), watching), watching)
+            self._push(_by_connection(pushed, watching), watching)
         return ()
 
     def _push(self, messages: Mapping[str, Sequence[Change]], watching: Mapping[Topic, Collection[str]]) -> None:
@@ -114,6 +116,17 @@ def message_text(changes: Sequence[Change]) -> str:
         bodies = bodies[(len(bodies) + 1) // 2 :]
         text = write_json(_message(bodies, has_more=True))
     return text
+
+
+def _pushed(changes: Sequence[Change]) -> Sequence[Change]:
+    """Return the newest change of each job, and its custom events before that: no later state has what they say."""
+    # By topic: a record that replaces a deleted one of the same id is another job, and has other watchers.
+    newest: Mapping[Topic, Change] = {Topic.of_job(change.new): change for change in changes if change.event is not None}
+    return [
+        change
+        for change in changes
+        if change.event is not None and (change is newest[Topic.of_job(change.new)] or change.event.type is EventType.CUSTOM)
+    ]
 
 
 def _message(bodies: Sequence[Mapping[str, Any]], *, has_more: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncjobs.core.ports import EventLog
 
 MOST_EVENTS = 100
-"""The events of one answer: up to 14 reads of the log, and 60 KB with the longest messages."""
+"""The events of one answer: up to 14 reads of the log, 60 KB with the longest messages, and 160 KB with the largest data."""
 
 
 class EventsPage(NamedTuple):

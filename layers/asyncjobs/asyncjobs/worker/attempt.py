@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +28,7 @@ from asyncjobs.core.errors import (
     UnknownJobType,
 )
 from asyncjobs.core.job import GRACE, INVALID_INPUT, MAX_ERROR_MESSAGE, AsyncJob, JobFailure, Result
+from asyncjobs.core.named_events import checked_event
 from asyncjobs.core.placement import (
     INLINE_RESULT_LIMIT,
     MAX_FILE_NAME,
@@ -166,6 +167,9 @@ class Attempt:
 
     def progress(self, percent: float, message: str | None = None) -> None:
         self._heartbeat.report(percent, message)
+
+    def event(self, name: str, data: Mapping[str, Any] | None = None) -> None:
+        self._heartbeat.send(checked_event(name, {} if data is None else data))
 
     def check(self) -> None:
         self._heartbeat.report()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Self
@@ -12,6 +13,7 @@ from typing import Self
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import JobCancelled, JobInterrupted, LeaseLost
 from asyncjobs.core.job import FENCE_AND_REPORT, GRACE, HEARTBEAT, MAX_MESSAGE_LENGTH, SHORT_LEASE, AsyncJob, Status
+from asyncjobs.core.named_events import MAX_EVENTS, NamedEvent, too_many_events
 from asyncjobs.core.ports import Store
 from asyncjobs.log import log_event
 from asyncjobs.worker.timeouts import ProcessEnd
@@ -50,6 +52,9 @@ class Heartbeat:
         self._progress = job.progress
         self._message: str | None = None
         self._has_news = False
+        self._events: deque[NamedEvent] = deque()
+        """Events of the job's code that are not written yet. Each is a write of its own, so that it has a number of its own."""
+        self._events_sent = 0
         self._is_stopping = False
         self._thread: threading.Thread | None = None
         self._began = self._beaten = time.monotonic()
@@ -89,20 +94,35 @@ class Heartbeat:
         self.start_thread()
         self.raise_interruption()
 
+    def send(self, event: NamedEvent) -> None:
+        """Note an event of the job's code, which is written soon. Raises `Fatal`, or the interruption, if there is one by now."""
+        news = self._condition()
+        with news:
+            if self._events_sent == MAX_EVENTS:
+                raise too_many_events()
+            self._events_sent += 1
+            self._events.append(event)
+            news.notify()
+        self.start_thread()
+        self.raise_interruption()
+
     def raise_interruption(self) -> None:
         """Raise the interruption, if there is one by now."""
         if self.interruption is not None:
             raise self.interruption
 
-    def beat(self) -> None:
-        """Write the newest progress and the renewed lease, or note that the job was taken over."""
+    def beat(self) -> bool:
+        """Write the newest progress, the next event and the renewed lease, or note that the job was taken over.
+
+        Returns False if the table did not answer.
+        """
         reported = self.newest()
         try:
             outcome = self._store.swap_if_unchanged(self.job, reported, FENCE_AND_REPORT)
         except Exception as error:  # noqa: BLE001 - the thread must go on after any error of AWS
             # The next write may succeed before the lease ends; if none does, the fence rejects this attempt's writes.
             log_event("HEARTBEAT_DEFERRED", self.job, errorType=type(error).__name__)
-            return
+            return False
         if isinstance(outcome, AsyncJob):
             self.job = outcome
         elif outcome.current is not None and outcome.current.is_same_attempt(self.job):
@@ -111,6 +131,10 @@ class Heartbeat:
             self._has_news = True
         else:
             self._stop_job(outcome.current)
+        if reported.named_event is not None and self.job.named_event == reported.named_event:
+            # Also one that seemed lost: its number distinguishes it from an equal event.
+            self._events.popleft()
+        return True
 
     def read(self) -> None:
         """Read the job, and note when it was taken over."""
@@ -123,12 +147,13 @@ class Heartbeat:
             self._stop_job(current)
 
     def newest(self) -> AsyncJob:
-        """Return the job with the newest progress and a renewed lease, for the next write."""
+        """Return the job with the newest progress, the next event and a renewed lease, for the next write."""
         with self._condition():
             progress, message, self._has_news = self._progress, self._message, False
         now = self._clock()
         lease_until = now + SHORT_LEASE if self._renews_lease else now
-        return self.job.reported(now=now, progress=progress, message=message, lease_until=lease_until)
+        event = self._events[0].as_change(self.job.seq + 1) if self._events else None
+        return self.job.reported(now=now, progress=progress, message=message, lease_until=lease_until, named_event=event)
 
     def with_last_progress(self) -> AsyncJob:
         """Return the job with progress that is not written yet, for the write that ends the attempt: after `stop`."""
@@ -150,13 +175,26 @@ class Heartbeat:
             self._break_silence()
             if self._must_beat():
                 self._beaten = time.monotonic()
-                self.beat()
-                with news:
-                    news.wait_for(lambda: self._is_stopping, timeout=LEAST_PAUSE.total_seconds())
+                self._rest(is_written=self.beat())
             else:
                 self.read()
             with news:
-                news.wait_for(lambda: self._has_news or self._is_stopping, timeout=self._pause())
+                news.wait_for(lambda: self._has_news or self._events or self._is_stopping, timeout=self._pause())
+        self._send_rest()
+
+    def _rest(self, *, is_written: bool) -> None:
+        """Wait between two writes. The next event need not wait, unless the table does not answer."""
+        news = self._condition()
+        with news:
+            news.wait_for(lambda: self._is_stopping or (is_written and self._events), timeout=LEAST_PAUSE.total_seconds())
+
+    def _send_rest(self) -> None:
+        """Write the events that the job sent last, before the write that ends its attempt."""
+        while self._events and self.interruption is None:
+            if not self.beat():
+                # The end of the work must not wait for them.
+                log_event("EVENTS_DROPPED", self.job, count=len(self._events))
+                return
 
     def _condition(self) -> threading.Condition:
         with _making:
@@ -169,7 +207,7 @@ class Heartbeat:
             self._silence.within(LONGEST_SILENCE)
 
     def _must_beat(self) -> bool:
-        return self._has_news or (self._renews_lease and self._until_beat() <= 0)
+        return self._has_news or bool(self._events) or (self._renews_lease and self._until_beat() <= 0)
 
     def _until_beat(self) -> float:
         return self._beaten + HEARTBEAT.total_seconds() - LEAST_PAUSE.total_seconds() - time.monotonic()
