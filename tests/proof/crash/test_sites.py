@@ -14,6 +14,10 @@ from tests.proof.crash.rows import ROWS
 NO_REQUEST = {
     "link < Queries.link": "signing sends nothing",
     "link < Contents.result": "signing sends nothing",
+    **dict.fromkeys(
+        (f"artifact_link < {use}" for use in ("Queries.job", "Queries.jobs", "Contents._job", "Commands.with_links")),
+        "signing sends nothing",
+    ),
     "upload_link < Commands.upload": "signing sends nothing",
     "open_result < Attempt._succeeded": "a writer; its calls have their own rows",
     "open_artifact < Attempt.open_artifact": "a writer; its calls have their own rows",
