@@ -104,8 +104,12 @@ def test_operator_retries_all_failures_of_a_code_after_a_preview(console: Consol
     for _ in range(4):
         console.caller.wait_for(console.caller.submit("sample.exits"))
     operator.open("failed")
-    operator.browser.wait_for("[...document.querySelectorAll('tbody tr')].some((row) => row.innerText.includes('sample.exits'))", seconds=90)
-    operator.browser.run("[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('sample.exits')).querySelector('a').click()")
+    operator.browser.wait_for(
+        "[...document.querySelectorAll('tbody tr')].some((row) => row.innerText.includes('sample.exits'))", seconds=90
+    )
+    operator.browser.run(
+        "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('sample.exits')).querySelector('a').click()"
+    )
     operator.browser.wait_for("document.querySelectorAll('.selectable tbody tr').length >= 4")
     operator.browser.run("[...document.querySelectorAll('.actions .button')][0].click()")
     operator.shows("jobs can be retried", seconds=60)
