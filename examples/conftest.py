@@ -11,7 +11,7 @@ from importlib.util import spec_from_file_location
 import pytest
 
 from local.stack import LocalStack
-from tests.conftest import DIALECTS, alice, api, bob, caller, key, outputs  # noqa: F401 - fixtures
+from tests.conftest import DIALECTS, alice, api, bob, caller, key, outputs, pytest_configure  # noqa: F401 - fixtures
 from tools.examples import assemble, every
 
 MODULES = {f"jobs.{module.stem}": module for example in every() for module in example.modules if module.suffix == ".py"}

@@ -7,17 +7,18 @@ import pytest
 from local.sources import copy, fingerprint
 
 
+FILES = ("template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py", "console/app.js", "clients/js/src/http.js")
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    for file in ("template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py"):
+    for file in FILES:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(file)
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "file", ["template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py", "layers/jobs/jobs/new.py"]
-)
+@pytest.mark.parametrize("file", [*FILES, "layers/jobs/jobs/new.py"])
 def test_changed_file_changes_the_fingerprint(tree: Path, file: str) -> None:
     before = fingerprint(tree)
     (tree / file).write_text("changed")

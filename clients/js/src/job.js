@@ -201,7 +201,7 @@ export class AsyncJob {
 export function jobOf(http, answer, known) {
   const { headers } = answer;
   const data = answer.data ?? known?.data;
-  if (!data?.asyncJobId) throw new ApiConnectionError("The answer is not a job. Check baseUrl");
+  if (!data?.asyncJobId) throw new ApiConnectionError("Not a job: check baseUrl");
   return new AsyncJob(http, data.asyncJobId, {
     data,
     etag: headers.get("etag"),

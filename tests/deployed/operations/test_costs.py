@@ -270,14 +270,15 @@ def test_wait_costs_a_write_unit_and_another_one_if_it_ends_early(stack: LocalSt
     assert bill.calls == {"UpdateItem": 3}
 
 
-def test_retry_costs_a_write_unit_that_of_the_due_index_and_a_message(service: tuple[Commands, Executor], bill: Bill) -> None:
+def test_retry_costs_a_write_unit_those_of_the_indexes_and_a_message(service: tuple[Commands, Executor], bill: Bill) -> None:
     job = run_one(service, SubmitRequest(job_type="sample.gives_up", input={}), key="retried")
     bill.clear()
     service[0].retry(OWNER, job.async_job_id)
     assert bill.calls == {"GetItem": 1, "UpdateItem": 1, "SendMessage": 1}
     # The first read is consistent.
     assert bill.table == 1 + 1
-    assert bill.indexes == {"due": 1}
+    # The failed job leaves the index of failed ones.
+    assert bill.indexes == {"due": 1, "byGroup": 1}
 
 
 def test_delete_costs_two_write_units_and_that_of_the_list(service: tuple[Commands, Executor], bill: Bill) -> None:

@@ -460,12 +460,23 @@ def is_watched(row: Row, cell: Cell) -> None:
     seq = cell.caller.job(cell.job_id).json()["seq"]
     with cell.caller.connection(cell.job_id) as connection:
 
-        def send(**message: Any) -> dict[str, Any]:
-            connection.send(json.dumps(message))
+        def receive() -> dict[str, Any]:
             # The gateway answers for a function that was killed, and not in JSON.
             text = str(connection.recv(timeout=120))
             found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
             return found
+
+        def send(**message: Any) -> dict[str, Any]:
+            connection.send(json.dumps(message))
+            return receive()
+
+        def watching() -> dict[str, Any]:
+            """Watch, and return the answer. The gateway's answers for a killed function may still come before it."""
+            answer = send(**watch)
+            while answer.get("type") != "watching":
+                assert cell.fault.kills, answer
+                answer = receive()
+            return answer
 
         watch = {"action": "watch", "asyncJobId": cell.job_id}
         message = {"action": "ping"} if "ping" in row.purpose else watch
@@ -479,7 +490,7 @@ def is_watched(row: Row, cell: Cell) -> None:
             assert answer["problem"]["code"] == "UNAVAILABLE", answer
         else:
             assert answer["type"] == ("watching" if message is watch else "pong"), answer
-        assert send(**watch)["snapshot"]["seq"] == seq
+        assert watching()["snapshot"]["seq"] == seq
         assert send(action="ping")["seqs"] == {cell.job_id: seq}
     row.ends(cell)
 

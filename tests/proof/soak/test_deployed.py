@@ -18,7 +18,7 @@ def test_no_job_is_lost_on_the_deployed_stack(tmp_path: Path) -> None:
         tmp_path,
         seed=20261121,
         seconds=45,
-        count=500,
+        count=10_000,  # more than there is time for
         clients=3,
         plan=Plan(kill_every=5, outage_every=15, restart_every=30),
         say=said.append,
