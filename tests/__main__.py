@@ -30,14 +30,15 @@ class Group:
 
 
 GROUPS: tuple[Group, ...] = (
-    Group(("tests/deployed/http", "tests/deployed/operations", "tests/deployed/clients", "tests/deployed/console"), 0),
+    Group(("tests/deployed/http", "tests/deployed/operations"), 0),
+    Group(("tests/deployed/clients", "tests/deployed/console"), 0),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests",), 5),  # without the folders of the other groups
     Group(("tests/deployed/openapi",), 5),
     Group(("examples",), 5),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
 )
-"""The first two groups mostly wait, for deployed functions, leases and sweeps. The others need the processor and no clock: they
+"""The first three groups mostly wait, for deployed functions, leases and sweeps. The others need the processor and no clock: they
 yield, but not so much that another program on this machine stops them."""
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from local.sources import copy, fingerprint
 
-
 FILES = ("template.yaml", "functions/submit/app.py", "layers/jobs/jobs/one.py", "console/app.js", "clients/js/src/http.js")
 
 

@@ -17,7 +17,7 @@ from asyncjobs_client.cli.profiles import Profiles
 from local.process import free_port
 from local.stack import LocalStack, Outputs
 
-USER = {"username": "judy", "password": f"Aa1!{secrets.token_urlsafe(24)}"}
+USER = {"username": "sybil", "password": f"Aa1!{secrets.token_urlsafe(24)}"}
 
 
 _KEPT = ("AllowedOAuthFlows", "AllowedOAuthFlowsUserPoolClient", "AllowedOAuthScopes", "ExplicitAuthFlows")

@@ -164,6 +164,14 @@ def test_ticket_for_all_jobs_opens_their_list_as_an_access_token_does(
     assert anyone.get(link, params={"ticket": ticket}).status_code == httpx.codes.OK
 
 
+@pytest.mark.parametrize(("query", "code"), [({"cursor": "e30"}, "INVALID_CURSOR"), ({"limit": "0"}, "INVALID_REQUEST")])
+def test_wrong_query_of_the_list_is_400_as_with_an_access_token(
+    alice: Caller, anyone: httpx.Client, query: dict[str, str], code: str
+) -> None:
+    answer = anyone.get("/tickets/jobs", params={"ticket": issued(alice, scope="owner").json()["ticket"], **query})
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
 def test_ticket_for_single_jobs_opens_no_list(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
     answer = anyone.get("/tickets/jobs", params={"ticket": ticket_for(alice, completed)})
     assert (answer.status_code, answer.json()["code"]) == (404, "JOB_NOT_FOUND")
