@@ -182,6 +182,13 @@ def test_every_route_but_the_open_ones_needs_a_token_with_the_scope() -> None:
         assert resolved(required) == ["asyncjobs/jobs", "aws.cognito.signin.user.admin", "-"]
 
 
+def test_open_route_has_a_low_rate_unless_its_function_checks_a_token() -> None:
+    settings = chosen(properties("Api")["RouteSettings"], WithConsole=True)
+    checked = {route for route in OPEN if "/report" in route or "/tickets/" in route}
+    assert settings.keys() == {route for route in OPEN if route not in checked}
+    assert all(rate["ThrottlingRateLimit"] <= 50 for rate in settings.values())
+
+
 def test_functions_are_reached_only_through_the_gateway() -> None:
     permissions = [
         found["Properties"] for found in deployed()["Resources"].values() if found["Type"] == "AWS::Lambda::Permission"
@@ -197,6 +204,10 @@ def test_tokens_come_from_the_given_issuer_or_the_stacks_user_pool() -> None:
     assert (issuer[0], issuer[2]) == ("OwnUserPool", ref("JwtIssuer"))
     assert issuer[1]["Fn::Sub"].endswith("/${UserPool}")
     assert template()["Conditions"]["OwnUserPool"] == {"Fn::Equals": [ref("JwtIssuer"), ""]}
+
+
+def test_user_pool_has_the_cheapest_tier() -> None:
+    assert properties("UserPool")["UserPoolTier"] == "LITE"
 
 
 def test_sign_up_is_disabled() -> None:
@@ -606,6 +617,17 @@ def test_object_lives_as_long_as_its_job(days: str) -> None:
     # The sweeper may end a job two rounds after its deadline.
     # An upload may be older than its job: a rule of a day applies at the midnight after it.
     assert lifetime >= timedelta(days=2) + MAX_DEADLINE + 2 * SWEEP_INTERVAL + timedelta(days=int(days))
+
+
+def test_bucket_answers_a_browser_that_was_redirected() -> None:
+    # It then sends the origin "null", which only a rule for all origins allows. The signed link protects the object.
+    (rule,) = properties("Bucket")["CorsConfiguration"]["CorsRules"]
+    assert (rule["AllowedOrigins"], set(rule["AllowedMethods"])) == (["*"], {"GET", "PUT"})
+
+
+def test_sweep_has_a_whole_processor_and_a_throttled_one_is_not_made_up_for() -> None:
+    assert properties("SweeperFunction")["MemorySize"] == 1769
+    assert properties("SweeperFunction")["EventInvokeConfig"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
 
 
 def test_bucket_removes_objects_and_unfinished_uploads() -> None:
