@@ -180,7 +180,9 @@ def _generate(tree: Path, packages: Path) -> None:
 
 
 def adopt(example: Example, project: Path) -> None:
-    """Copy the example into the project. Raises `LocalError` if a part of it is there already."""
+    """Copy the example into the project. Raises `LocalError` if it has no job, or a part of it is there already."""
+    if not example.modules:
+        raise LocalError(f"{example.name} is a program beside the project, with no job to copy. Its page says how to run it.")
     if existing := _existing(example, project):
         raise LocalError(f"{existing.relative_to(project)} exists already. Move it away to copy the example again.")
     _copy_modules(example, project)
@@ -235,7 +237,10 @@ def main() -> int:
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"Copied {example.name} into {_JOBS}. Its page: {(example.folder / 'README.md').relative_to(PROJECT)}")
+    page = (example.folder / "README.md").relative_to(PROJECT)
+    print(
+        f"Copied {example.name} into {_JOBS}, with its tests and its parts of the template and requirements. Its page: {page}"
+    )
     return 0
 
 

@@ -180,3 +180,9 @@ def test_each_example_has_its_tests_and_a_lock_of_its_packages(example: Example)
 def test_locks_of_all_examples_agree() -> None:
     locks = [example.lock for example in every() if example.lock is not None]
     assert merged([PROJECT / "layers/jobs/requirements.txt", *locks])
+
+
+def test_example_without_jobs_is_not_copied_and_the_reason_is_shown(project: Path) -> None:
+    (example,) = named("file-workflow")
+    with pytest.raises(LocalError, match="no job to copy"):
+        adopt(example, project)

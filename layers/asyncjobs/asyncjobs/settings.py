@@ -10,7 +10,8 @@ from datetime import timedelta
 class Settings:
     """The settings of one function. Reading one that the template did not give the function raises `SettingMissing`.
 
-    A function reads all its settings while it starts, so an incomplete deployment fails at its first invocation, with the variable's name.
+    A function reads all its settings while it starts, so an incomplete deployment fails at its first
+    invocation, with the variable's name.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:

@@ -36,7 +36,7 @@ NOT_DEPLOYED = {
     "delete_upload < Attempt.delete_upload": "its call is the same as in `Commands.delete_upload`, and a later attempt repeats it",
     "save_file < Attempt.save_file": "one call that replaces the file whole, which a later attempt repeats",
     # An administrator's commands make the same calls as an owner's.
-    "get < Administration.job": "only reads",
+    "get < Administration._job": "only reads",
     **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues", "act_on")), "only reads"),
 }
 NOT_DEPLOYED_SITES = {

@@ -134,6 +134,13 @@ def test_link_of_a_large_result_leads_to_the_operation_for_administrators(api: I
     )
 
 
+def test_job_has_links_to_its_artifacts_as_its_owner_gets_them(api: InMemoryApi) -> None:
+    api.add_jobs(running_job().completed(now=NOW, result=Result(text='{"pdf":"asyncjobs:artifact:1"}')))
+    result = ask(api, ANY_JOB).body["result"]
+    assert result["pdf"].startswith("https://")
+    assert result == ask(api, OWNER_JOBS).body["jobs"][0]["result"]
+
+
 def test_unfinished_job_is_found_by_its_id_alone(api: InMemoryApi) -> None:
     api.add_jobs(running_job())
     job = ask(api, ANY_JOB, job_owner=None).body

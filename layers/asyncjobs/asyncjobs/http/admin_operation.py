@@ -59,7 +59,7 @@ class AdminRequest(Request):
 
     @property
     def owner_if_any(self) -> str | None:
-        """Return the owner in the query, if it names one. Raise a `Problem` (400) for one that is none."""
+        """Return the owner in the query, if it names one. Raise a `Problem` (400) if it is not a valid owner."""
         values = super().query.get(OWNER, [])
         if not values:
             return None

@@ -350,7 +350,7 @@ class AdminRoutes:
     def list_failed_groups(self, request: AdminRequest) -> Answer:
         """List the failed jobs of all owners, grouped by type and code.
 
-        The group with the newest failure comes first. Of jobs that failed before this release was deployed, there is none.
+        The group with the newest failure comes first. Jobs that failed before the deployment had this index are in no group.
         """
         found = self._administration.failed_groups(job_type_if_any(request.query))
         groups = [
@@ -471,7 +471,7 @@ class AdminRoutes:
         job_id = request.job_id
         if request.owner_if_any is None:
             return answer(200, self._body(request, self._administration.find_live(job_id)))
-        return answer(200, self._body(request, self._administration.job(request.job_key)))
+        return answer(200, self._body(request, self._queries.job(request.job_key.owner, job_id)))
 
     @AdminOperation(
         "GET /admin/jobs/{asyncJobId}/events",

@@ -47,7 +47,7 @@ def submit_schema(max_retention: timedelta) -> Schema:
 
 
 def submit_request(body: Any, schema: Schema, latest: datetime) -> SubmitRequest:
-    """Return the request in a body that the `submit_schema` allows. The job may start at `latest` at the latest."""
+    """Return the request in a body that the `submit_schema` allows. The job must not start later than `latest`."""
     fields = checked(schema, body)
     if len(canonical_json(fields.get("metadata"))) > MAX_METADATA:
         raise invalid_request(InputProblem("/metadata", f"is larger than {MAX_METADATA} bytes; put large data into the input"))

@@ -97,7 +97,6 @@ class Console:
         self._digest = digest.hexdigest()[:16]
         self._application, self._socket_url = application, socket_url
         self._sign_in, self._is_configured = sign_in, is_configured
-        self._answers: dict[str, Answer] = {}
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""

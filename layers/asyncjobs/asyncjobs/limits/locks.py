@@ -2,8 +2,8 @@
 
 No job gives its lock back. A job that needs the lock reads the owner's job. If that is over, the job writes its own name, if
 the lock still names the owner that was read. So a job whose worker died keeps its lock until the sweeper ends the job; no
-clock decides. Two rules make this correct. A lock only names a job whose record is stored, so an owner without a record is
-over, and never yet to come. And every claim takes the lock, whatever the submit did. tests/proof/model/lock.py checks this.
+clock decides. Two rules make this correct. A lock only names a job whose record is stored, so an owner without a record has
+ended, and is not one whose record comes later. And every claim takes the lock, whatever the submit did. tests/proof/model/lock.py checks this.
 """
 
 from __future__ import annotations

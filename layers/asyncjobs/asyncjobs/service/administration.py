@@ -61,7 +61,7 @@ _MOST_SEARCHED = 100
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The administrator who acts, and the request by which."""
+    """The administrator who acts, and the id of the request."""
 
     subject: str
     request_id: str
@@ -226,8 +226,7 @@ class Administration:
                 return LivePage(found, _position(entry))
         return LivePage(found, None if is_end else _position(entries[-1]))
 
-    def job(self, key: JobKey) -> AsyncJob:
-        """Return the job as it is stored now. Raises `JobNotFound`, `Unavailable`."""
+    def _job(self, key: JobKey) -> AsyncJob:
         return present_job(self._store.get(key), self._clock())
 
     def find_live(self, async_job_id: str) -> AsyncJob:
@@ -240,7 +239,7 @@ class Administration:
             entries = self._indexes.live(due_shard(async_job_id, part), page=_MOST_SEARCHED)
             for entry in islice(entries, _MOST_SEARCHED):
                 if entry.key is not None and entry.key.async_job_id == async_job_id:
-                    return self.job(entry.key)
+                    return self._job(entry.key)
         raise JobNotFound
 
     def failed_groups(self, job_type: str | None = None) -> FailedGroups:
@@ -409,7 +408,7 @@ class Administration:
         self._note_job(actor, action, key)
 
     def _note_job(self, actor: Actor, action: str, key: JobKey) -> None:
-        job = self.job(key)
+        job = self._job(key)
         self._note(actor, action, owner=job.owner, async_job_id=job.async_job_id, job_type=job.job_type)
 
     def _note(self, actor: Actor, action: str, **about: Any) -> None:

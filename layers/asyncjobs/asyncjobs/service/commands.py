@@ -50,8 +50,8 @@ class Upload:
 class Commands:
     """Everything that changes jobs.
 
-    `locks`, `new_worker_token` and `webhooks` (None: the deployment has none) are called when a request needs them: most processes never do, and their modules would make each
-    cold start longer.
+    `locks`, `new_worker_token` and `webhooks` (None: the deployment has none) are called when a request needs them: most
+    processes never do, and their modules would make each cold start longer.
     """
 
     def __init__(

@@ -38,7 +38,8 @@ class EventFeed:
     """Reads events so that no reader hangs or misses the end.
 
     The record is read first, and always has the present state and its number; until the first claim it shows all events. The
-    log may be late, off, or have lost events: what neither of them has is replaced by one snapshot of the record. So history may be thinner, and the state is never wrong.
+    log may be late, off, or have lost events. One snapshot of the record replaces the events that neither of them has. So the
+    history may have gaps, and the state is never wrong.
     """
 
     def __init__(self, queries: Queries, log: EventLog | None) -> None:

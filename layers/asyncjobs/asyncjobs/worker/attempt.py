@@ -127,7 +127,7 @@ class Attempt:
         if isinstance(reason, JobInterrupted) and not isinstance(reason, TimeLimitExceeded):
             return Stopped(reason)
         if isinstance(reason, MemoryError):
-            # The job's own variables, which recording its end needs the memory of.
+            # Free the job's own variables: recording its end needs memory.
             clear_frames(reason.__traceback__)
             # Other memory may be kept, and any module may be left half changed: an allocation fails anywhere.
             STATE.replace_process("memory")

@@ -21,7 +21,7 @@ from asyncjobs.worker.timeouts import ProcessEnd
 LEAST_PAUSE = timedelta(seconds=1)
 FIRST_READ = timedelta(seconds=2)
 """After this time, an attempt reads for the first time whether the job is still its own. Each pause until the next read is as
-long as the attempt has taken, up to `HEARTBEAT`. So a cancelled job has never run on for longer than it had run."""
+long as the attempt has taken, up to `HEARTBEAT`. So after a cancel, a job runs on for no longer than it had run before."""
 
 LONGEST_SILENCE = SHORT_LEASE + GRACE
 """How long the thread of an attempt that renews its lease may not run: its job holds the interpreter's lock, in foreign code."""

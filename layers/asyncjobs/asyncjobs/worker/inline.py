@@ -56,8 +56,8 @@ class InlineExecutor:
         """Return whether a job of the type runs here: of a quick type with more than one attempt, and without a lock.
 
         A job is quick by its caller's `estimate`; without one, by the past jobs of its type and size or, without enough of them,
-        by its declaration. An exclusive job cannot run here: a
-        lock may only name a job whose record is stored, and here that job would run already.
+        by its declaration. An exclusive job cannot run here: a lock may only name a job whose record is stored, and here that job
+        would run already.
         """
         is_declared = job_type.expected <= self._threshold
         # Its code may need the worker's memory, role or network. So the author permits it; past durations alone never do.
