@@ -93,7 +93,7 @@ def test_element_follows_a_job_to_its_end(browser: Browser, site: Site, environm
     script = """
       import { JobProgress } from "/src/element.js";
       JobProgress.client = window.client;
-      const job = await client.submit("sample.works", { seconds: 4 });
+      const job = await client.submit("sample.works", { seconds: 12 });
       document.querySelector("job-progress").setAttribute("job-id", job.id);
     """
     opened(browser, site, environment, script, "<job-progress></job-progress>")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import webbrowser
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Profiles:
 
 
 @pytest.fixture
-def client(stack: LocalStack, outputs: Outputs) -> tuple[Any, dict[str, Any]]:
+def client(stack: LocalStack, outputs: Outputs) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Return the user pool's API, and the client of the sign-in page, which may return to a free port of this machine."""
     cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
     found = cloudformation.describe_stack_resources(StackName=outputs.stack_name)["StackResources"]
@@ -47,7 +48,8 @@ def client(stack: LocalStack, outputs: Outputs) -> tuple[Any, dict[str, Any]]:
     kept = {name: described[name] for name in _KEPT}
     changed = {**where, "ClientId": ids["SignInClient"], **kept, "CallbackURLs": [f"http://localhost:{free_port()}/"]}
     pool.update_user_pool_client(**changed)
-    return pool, changed
+    yield pool, changed
+    pool.update_user_pool_client(**changed | {"CallbackURLs": described["CallbackURLs"]})
 
 
 @pytest.fixture
