@@ -58,7 +58,7 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, condition: str, *, seconds: float = 20) -> None:
+    def wait_for(self, condition: str, *, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not self._holds(condition):
             assert time.monotonic() < deadline, (
