@@ -79,8 +79,8 @@ class Browser:
             self._send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
 
     def click(self, selector: str) -> None:
-        """Click the middle of the first element that matches, once there is one, as a person does with a mouse."""
-        self.wait_for(f"document.querySelector({json.dumps(selector)})")
+        """Click the middle of the first element that matches, once it is shown, as a person does with a mouse."""
+        self.wait_for(f"document.querySelector({json.dumps(selector)})?.checkVisibility()")
         find = f"const found = document.querySelector({json.dumps(selector)}); found.scrollIntoView({{block: 'center'}});"
         box = self.run(
             f"{{ {find} const box = found.getBoundingClientRect(); [box.x + box.width / 2, box.y + box.height / 2] }}"
