@@ -42,7 +42,12 @@ def console(folder: Path, **options: Any) -> Console:
 
 
 def get(served: Console, path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
-    event = {"routeKey": f"{method} /console/{{proxy+}}", "pathParameters": {"proxy": path}, "headers": headers}
+    event = {
+        "routeKey": f"{method} /console/{{proxy+}}",
+        "requestContext": {"requestId": "1"},
+        "pathParameters": {"proxy": path},
+        "headers": headers,
+    }
     return served.handle(event)
 
 
@@ -76,7 +81,7 @@ def test_page_leads_to_the_console_from_any_depth(folder: Path, path: str, base:
 
 
 def test_console_without_a_page_leads_to_the_jobs(folder: Path) -> None:
-    found = console(folder).handle({"routeKey": "GET /console"})
+    found = console(folder).handle({"routeKey": "GET /console", "requestContext": {"requestId": "1"}})
     assert (found["statusCode"], found["headers"]["location"]) == (302, "console/jobs")
 
 
@@ -124,6 +129,22 @@ def test_large_files_are_compressed_for_browsers_that_can(folder: Path) -> None:
     found = get(served, name, **{"Accept-Encoding": "gzip, br"})
     assert (found["headers"]["content-encoding"], found["isBase64Encoded"]) == ("gzip", True)
     assert gzip.decompress(base64.b64decode(found["body"])).decode() == LARGE
+
+
+@pytest.mark.parametrize("accepted", ["", "br", "gzip;q=0", "gzip;q=0, *"])
+def test_browser_that_cannot_gets_the_text(folder: Path, accepted: str) -> None:
+    served = console(folder)
+    name = next(name for name in files_of(get(served, "jobs")) if name.endswith("more.js"))
+    found = get(served, name, **{"accept-encoding": accepted})
+    assert (found["body"], found["headers"]["vary"]) == (LARGE, "accept-encoding")
+
+
+@pytest.mark.parametrize("known", ["W/{tag}", "{tag}", '"other", W/{tag}', "*"])
+def test_browsers_copy_is_current_in_each_form_of_the_header(folder: Path, known: str) -> None:
+    served = console(folder)
+    tag = get(served, "jobs")["headers"]["etag"].removeprefix("W/")
+    found = get(served, "jobs", **{"if-none-match": known.format(tag=tag), "accept-encoding": "gzip"})
+    assert (found["statusCode"], found["body"], "isBase64Encoded" in found) == (304, "", False)
 
 
 def test_head_has_no_body(folder: Path) -> None:

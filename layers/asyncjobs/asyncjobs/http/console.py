@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
-from asyncjobs.http.answers import Answer
+from asyncjobs.http.answers import Answer, entity_tag
+from asyncjobs.http.compression import compressed
+from asyncjobs.http.request import Request
 from asyncjobs.log import log_event
 
 _TYPES = {
@@ -31,9 +31,10 @@ _ALWAYS = {
     "strict-transport-security": "max-age=63072000",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
+    "vary": "accept-encoding",
 }
 _SMALL = 1_000
-"""Bytes that compression does not make worth a header."""
+"""Characters that compression does not make worth a header."""
 
 
 @dataclass(frozen=True)
@@ -100,24 +101,31 @@ class Console:
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
-        path = (event.get("pathParameters") or {}).get("proxy", "")
+        request = Request(event)
+        path = request.path.get("proxy", "")
         if not path:
             return {
                 "statusCode": 302,
                 "headers": {**_ALWAYS, "location": "console/jobs", "cache-control": "no-cache"},
                 "body": "",
             }
-        headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         if path.startswith("files/"):
             found = self._file(path.removeprefix("files/"))
         elif PurePosixPath(path).suffix in {*_TYPES, ".ico", ".png", ".map", ".json"}:
             found = _missing()
         else:
             found = self._page(path)
-        found = _compressed(found) if "gzip" in headers.get("accept-encoding", "") else found
-        if found["headers"].get("etag", "") == headers.get("if-none-match"):
+        tag = found["headers"].get("etag", "").removeprefix("W/")
+        if tag and request.known_tags & {tag, "*"}:
             return {"statusCode": 304, "headers": found["headers"], "body": ""}
-        return {**found, "body": ""} if event["routeKey"].startswith("HEAD ") else found
+        if request.accepts_gzip and len(found["body"]) >= _SMALL:
+            found = {
+                **found,
+                "headers": {**found["headers"], "content-encoding": "gzip"},
+                "body": compressed(found["body"]),
+                "isBase64Encoded": True,
+            }
+        return {**found, "body": ""} if request.is_head else found
 
     def _file(self, path: str) -> Answer:
         digest, _, name = path.partition("/")
@@ -160,7 +168,7 @@ class Console:
             "cache-control": "no-cache",
             "content-security-policy": self._policy(sign_in),
             "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
-            "etag": f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"',
+            "etag": f"W/{entity_tag(text)}",  # weak, since it is the same for both forms
         }
         return {"statusCode": 200, "headers": headers, "body": text}
 
@@ -195,11 +203,3 @@ def _missing() -> Answer:
         "headers": {**_ALWAYS, "content-type": _TYPES[".txt"], "cache-control": "no-store"},
         "body": "The console has no such file. Load the page again.\n",
     }
-
-
-def _compressed(answer: Answer) -> Answer:
-    content = answer["body"].encode()
-    if len(content) < _SMALL:
-        return answer
-    headers = {**answer["headers"], "content-encoding": "gzip", "vary": "accept-encoding"}
-    return {**answer, "headers": headers, "body": b64encode(gzip.compress(content, mtime=0)).decode(), "isBase64Encoded": True}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -14,6 +12,7 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
 from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
 from asyncjobs.http.api import Api, Handlers
+from asyncjobs.http.compression import compressed
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
@@ -271,8 +270,7 @@ def _document_answer(file: str, request: Request) -> Answer:
 def _document(file: str) -> _Document:
     """Read the document. Everybody may get it, so each byte counts, and it is compressed once for each process."""
     text = json.dumps(json.loads(document_text(file)), ensure_ascii=False, separators=(",", ":"))
-    compressed = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-    return _Document(text, compressed, entity_tag(text))
+    return _Document(text, compressed(text), entity_tag(text))
 
 
 def _differs_from(known: frozenset[str]) -> Callable[[AsyncJob], bool]:
