@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import TypedDict
 
 from asyncjobs.core.clock import to_milliseconds, to_whole_seconds
-from asyncjobs.core.errors import IllegalMove, JobNotFound
+from asyncjobs.core.errors import IllegalMove, JobAlreadyFinished, JobNotFinished, JobNotFound
 from asyncjobs.core.records import replace
 
 # ── The promise in numbers ─────────────────────────────────────────────────────────────────────────
@@ -693,6 +693,18 @@ def present_job(job: AsyncJob | None, now: datetime) -> AsyncJob:
     if job is None or job.is_expired(now):
         raise JobNotFound
     return job
+
+
+def check_cancel(job: AsyncJob) -> None:
+    """Raise `JobAlreadyFinished` if the job ended in another way: a second cancel does nothing."""
+    if job.is_finished and job.status is not Status.CANCELLED:
+        raise JobAlreadyFinished
+
+
+def check_delete(job: AsyncJob) -> None:
+    """Raise `JobNotFinished` if the job has not ended."""
+    if not job.is_finished:
+        raise JobNotFinished
 
 
 def due_shard(async_job_id: str, part: DuePart) -> str:

@@ -6,10 +6,11 @@ No index serves every question, so a page of a list costs some reads, and no mor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -38,7 +39,18 @@ from asyncjobs.core.errors import (
     UnknownJobType,
     Unreadable,
 )
-from asyncjobs.core.job import RETRYABLE, AsyncJob, DuePart, JobKey, Priority, Status, due_shard, due_shards, present_job
+from asyncjobs.core.job import (
+    AsyncJob,
+    DuePart,
+    JobKey,
+    Priority,
+    Status,
+    check_cancel,
+    check_delete,
+    due_shard,
+    due_shards,
+    present_job,
+)
 from asyncjobs.core.message import DELIVERIES, JobMessage
 from asyncjobs.core.ports import DueEntry, Store
 from asyncjobs.jobtypes.built_in import BUILT_IN
@@ -357,51 +369,36 @@ class Administration:
         A trial says what would become of each, and changes nothing. The action is recorded once, with what selects its jobs. A
         request that is repeated after `Unavailable` finds the jobs that are done already.
         """
-        page: FailedPage | LivePage | None = None
-        keys: Sequence[JobKey]
-        if isinstance(jobs, FailedQuery):
-            page = self.failed(jobs)
-        elif isinstance(jobs, LiveQuery):
-            page = self.live(jobs)
-        else:
-            keys = jobs
-        if page is not None:
-            keys = [job.key for job in page.jobs]
-        position = None if page is None else page.next
+        page = self._page(jobs)
+        keys = [job.key for job in page.jobs] if isinstance(page, FailedPage | LivePage) else page
         if is_trial:
             found = self._store.get_all(keys)
-            return BulkSlice([Outcome(key, self._obstacle(action, found.get(key))) for key in keys], position)
-        if keys:
-            self._note(actor, f"bulk.{action}", filter=filter, count=len(keys))
-        return BulkSlice([Outcome(key, self._done(action, key)) for key in keys], position)
+            outcomes = [_outcome(key, partial(self._check, action, found.get(key))) for key in keys]
+        else:
+            if keys:
+                self._note(actor, f"bulk.{action}", filter=filter, count=len(keys))
+            act = {
+                BulkAction.RETRY: self._commands.retry,
+                BulkAction.CANCEL: self._commands.cancel,
+                BulkAction.DELETE: self._commands.delete,
+            }[action]
+            outcomes = [_outcome(key, partial(act, key.owner, key.async_job_id)) for key in keys]
+        return BulkSlice(outcomes, page.next if isinstance(page, FailedPage | LivePage) else None)
 
-    def _done(self, action: BulkAction, key: JobKey) -> AsyncJobsError | None:
-        act = {
-            BulkAction.RETRY: self._commands.retry,
-            BulkAction.CANCEL: self._commands.cancel,
-            BulkAction.DELETE: self._commands.delete,
-        }[action]
-        try:
-            act(key.owner, key.async_job_id)
-        except (JobNotFound, JobNotRetryable, JobAlreadyFinished, JobNotFinished, UnknownJobType) as error:
-            return error
-        return None
+    def _page(self, jobs: FailedQuery | LiveQuery | Sequence[JobKey]) -> FailedPage | LivePage | Sequence[JobKey]:
+        if isinstance(jobs, FailedQuery):
+            return self.failed(jobs)
+        return self.live(jobs) if isinstance(jobs, LiveQuery) else jobs
 
-    def _obstacle(self, action: BulkAction, job: AsyncJob | Unreadable | None) -> AsyncJobsError | None:
-        """Return what keeps the action from this job as it is now."""
-        if not isinstance(job, AsyncJob) or job.is_expired(self._clock()):
-            return JobNotFound()
+    def _check(self, action: BulkAction, job: AsyncJob | Unreadable | None) -> None:
+        """Raise what the action on this job alone would, as the job is now."""
+        found = present_job(None if isinstance(job, Unreadable) else job, self._clock())
         if action is BulkAction.CANCEL:
-            return JobAlreadyFinished() if job.is_finished and job.status is not Status.CANCELLED else None
-        if action is BulkAction.DELETE:
-            return None if job.is_finished else JobNotFinished()
-        if job.status not in RETRYABLE:
-            return JobNotRetryable()
-        try:
-            job_type = self._catalog.of_stored(job.job_type)
-        except UnknownJobType as error:
-            return error
-        return None if job_type.tracked is job.is_tracked else JobNotRetryable()
+            check_cancel(found)
+        elif action is BulkAction.DELETE:
+            check_delete(found)
+        else:
+            self._commands.retryable_type(found)
 
     def note_reading(self, actor: Actor, action: str, key: JobKey) -> None:
         """Record that somebody reads a payload. Raises `JobNotFound`, `Unavailable`."""
@@ -457,6 +454,14 @@ class Administration:
         for entry in self._indexes.live(shard, since=since, page=_OF_A_SHARD + 1):
             if after is None or _place(entry) > (after.due_at, after.async_job_id):
                 yield entry
+
+
+def _outcome(key: JobKey, act: Callable[[], object]) -> Outcome:
+    try:
+        act()
+    except (JobNotFound, JobNotRetryable, JobAlreadyFinished, JobNotFinished, UnknownJobType) as error:
+        return Outcome(key, error)
+    return Outcome(key, None)
 
 
 def _has_failed(job: AsyncJob, now: datetime) -> bool:

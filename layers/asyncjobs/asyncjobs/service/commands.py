@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import InputMissing, JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
+from asyncjobs.core.errors import InputMissing, JobNotFound, JobNotRetryable, Unavailable
 from asyncjobs.core.job import (
     FENCE_AND_EXPIRY,
     FENCE_AND_PROGRESS,
@@ -17,6 +17,8 @@ from asyncjobs.core.job import (
     AsyncJob,
     JobKey,
     Status,
+    check_cancel,
+    check_delete,
     present_job,
 )
 from asyncjobs.core.placement import UPLOAD_LIFETIME, uploads_in, with_links
@@ -29,6 +31,7 @@ from asyncjobs.service.submit import Submission, SubmitPipeline, SubmitRequest
 
 if TYPE_CHECKING:
     from asyncjobs.core.rate import Quota
+    from asyncjobs.jobtypes.decorator import JobType
     from asyncjobs.limits.admission import Admission
     from asyncjobs.limits.locks import Locks
     from asyncjobs.tracking.worker_token import WorkerToken
@@ -130,10 +133,9 @@ class Commands:
         job = self._store.get(JobKey(owner, async_job_id))
         while True:
             job = present_job(job, self._clock())
+            check_cancel(job)
             if job.status is Status.CANCELLED:
                 return job
-            if job.is_finished:
-                raise JobAlreadyFinished
             # Compared as reports are, so that the answer has the job's last progress.
             outcome = self._store.swap_if_unchanged(job, job.cancelled(now=self._clock()), FENCE_AND_PROGRESS)
             if isinstance(outcome, AsyncJob):
@@ -155,12 +157,7 @@ class Commands:
         admitted: AsyncJob | None = None
         while True:
             job = present_job(job, self._clock())
-            if job.status not in RETRYABLE:
-                raise JobNotRetryable
-            job_type = self._catalog.of_stored(job.job_type)
-            if job.is_tracked is not job_type.tracked:
-                # The catalog has changed: the job has no input for a function here, or no worker outside.
-                raise JobNotRetryable
+            job_type = self.retryable_type(job)
             token = self._new_worker_token(owner) if job.is_tracked else None
             retried = job.retried(
                 max_attempts=job_type.max_attempts,
@@ -185,6 +182,16 @@ class Commands:
             if job is not None and job.generation == retried.generation:
                 return job, token
 
+    def retryable_type(self, job: AsyncJob) -> JobType:
+        """Return the type of a job that may be retried. Raises `JobNotRetryable`, `UnknownJobType`."""
+        if job.status not in RETRYABLE:
+            raise JobNotRetryable
+        job_type = self._catalog.of_stored(job.job_type)
+        if job.is_tracked is not job_type.tracked:
+            # The catalog has changed: the job has no input for a function here, or no worker outside.
+            raise JobNotRetryable
+        return job_type
+
     def delete(self, owner: str, async_job_id: str) -> None:
         """Delete a finished job, with its input, its uploads and its results. Its idempotency key is free again.
 
@@ -198,8 +205,7 @@ class Commands:
             now = self._clock()
             if job is None or (job.is_expired(now) and not job.is_finished):
                 raise JobNotFound
-            if not job.is_finished:
-                raise JobNotFinished
+            check_delete(job)
             marked_deleted = job.marked_deleted(now=now)
             # Also for an expired job, which a deletion that died may have left: a retry that read it before must lose.
             outcome = self._store.swap_if_unchanged(job, marked_deleted)
