@@ -20,7 +20,6 @@ from asyncjobs.http.admin_parameters import (
     job_type_if_any,
     live_cursor,
     live_query,
-    no_parameters,
 )
 from asyncjobs.http.problems import Problem
 from asyncjobs.service.administration import BulkAction, LivePosition, LiveQuery
@@ -87,12 +86,6 @@ def test_audit_log_has_a_limit_and_a_cursor() -> None:
 def test_invalid_parameter_of_the_audit_log_is_400(query: dict[str, list[str]]) -> None:
     with pytest.raises(Problem):
         audit_query(query)
-
-
-def test_parameter_of_an_operation_without_any_is_400() -> None:
-    no_parameters({})
-    with pytest.raises(Problem):
-        no_parameters({"wait": ["5"]})
 
 
 # ── Failed jobs ──────────────────────────────────────────────────────────────────────────────────────

@@ -248,7 +248,13 @@ def test_action_that_the_state_does_not_allow_has_the_owners_code(
     assert ask(api, route).code == code
 
 
-@pytest.mark.parametrize("route", [ANY_JOB, ANY_INPUT, ANY_RESULT, CANCEL_ANY, RETRY_ANY, DELETE_ANY])
+@pytest.mark.parametrize(
+    "route",
+    [
+        *(ANY_JOB, ANY_INPUT, ANY_RESULT, CANCEL_ANY, RETRY_ANY, DELETE_ANY),
+        *(ADMIN_RIGHTS, ADMIN_QUEUES, ADMIN_TYPES, PAUSE, RESUME, BULK_ACTIONS),
+    ],
+)
 def test_parameter_that_does_not_exist_is_400(api: InMemoryApi, route: str) -> None:
     api.add_jobs(FAILED)
     assert ask(api, route, query={"force": "1"}).pointers == ["/force"]
@@ -429,7 +435,8 @@ def test_live_jobs_are_cancelled_by_their_filter(api: InMemoryApi) -> None:
         ({"action": "retry", "jobs": [], "live": {}}, ""),
         ({"action": "explode", "live": {}}, "/action"),
         ({"action": "retry", "failed": {"jobType": "a"}}, "/failed/code"),
-        ({"action": "cancel", "live": {"priority": "urgent"}}, "/priority"),
+        ({"action": "cancel", "live": {"priority": "urgent"}}, "/live/priority"),
+        ({"action": "retry", "failed": {"jobType": "a", "code": "B", "from": "2026-11-26", "to": "2026-11-25"}}, "/failed/to"),
         ({"action": "cancel", "jobs": [{"asyncJobId": "x", "owner": "a"}]}, "/jobs/0/asyncJobId"),
         ({"action": "cancel", "jobs": [{"asyncJobId": JOB_ID, "owner": "é"}]}, "/jobs/0/owner"),
         ({"action": "cancel", "jobs": [], "cursor": "x"}, "/cursor"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from asyncjobs.core.administration import GROUPS, Right, rights_of
 from asyncjobs.core.errors import InputProblem
 from asyncjobs.core.job import JobKey, is_owner
 from asyncjobs.http.answers import Answer
 from asyncjobs.http.operations import Operation
+from asyncjobs.http.parameters import known_texts
 from asyncjobs.http.problems import Problem, invalid_request
 from asyncjobs.http.query_string import Query, text_of
 from asyncjobs.http.request import Request
@@ -96,12 +97,6 @@ class AdminRequest(Request):
         return media_type != "text/event-stream" and super().accepts(media_type)
 
 
-class WithGroups(Protocol):
-    """A class of routes that reads the groups of tokens."""
-
-    groups: Groups
-
-
 class AdminOperation(Operation):
     """An operation that needs a right. No handler runs without it."""
 
@@ -109,12 +104,16 @@ class AdminOperation(Operation):
         common = ("INVALID_REQUEST", "ADMIN_RIGHT_MISSING", "UNAVAILABLE")
         super().__init__(route, errors=errors if right is None else (*errors, *common), **options)
         self.right = right
+        self._has_parameters = any(each["name"] != OWNER for each in self.parameters if isinstance(each, dict))
 
     def handle(self, routes: Any, request: Request) -> Answer:
-        """Answer the request, if its token has the right."""
+        """Answer the request, if its token has the right. An operation without parameters but the owner rejects all others."""
         asked = AdminRequest(request.event)
         _ = asked.caller  # an ID token has groups, too, and opens nothing
-        with_groups: WithGroups = routes
-        if self.right is not None and self.right not in rights_of(with_groups.groups.of(asked)):
+        if self.right is not None and self.right not in rights_of(routes.groups.of(asked)):
             raise Problem("ADMIN_RIGHT_MISSING", right=self.right.value)
+        if not self._has_parameters:
+            _, problems = known_texts(asked.query, set())
+            if problems:
+                raise invalid_request(*problems)
         return super().handle(routes, asked)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import quote_plus
 
 from asyncjobs.core.administration import AuditPosition, FailedPosition
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds
@@ -32,12 +31,16 @@ _PRIORITIES = {priority.value: priority for priority in Priority}
 
 def live_query(query: Query) -> LiveQuery:
     """Return which live jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
-    texts, problems = known_texts(query, {"priority", "jobType", "status", "limit", "cursor"})
-    priority, problem = _one_of(_PRIORITIES, texts.get("priority"), "/priority")
-    status, another = _one_of(UNFINISHED, texts.get("status"), "/status")
+    return _live_query(*known_texts(query, {"priority", "jobType", "status", "limit", "cursor"}))
+
+
+def _live_query(texts: Mapping[str, str], problems: list[InputProblem], *, within: str = "") -> LiveQuery:
+    """Return the query of these texts, which are members of the place `within`."""
+    priority, problem = _one_of(_PRIORITIES, texts.get("priority"), f"{within}/priority")
+    status, another = _one_of(UNFINISHED, texts.get("status"), f"{within}/status")
     limit, third = _limit(texts.get("limit", "20"))
     if texts.get("jobType") == "":
-        problems.append(InputProblem("/jobType", "must be the name of a job type"))
+        problems.append(InputProblem(f"{within}/jobType", "must be the name of a job type"))
     problems += [each for each in (problem, another, third) if each is not None]
     if problems:
         raise invalid_request(*problems)
@@ -54,15 +57,18 @@ def live_cursor(query: LiveQuery, position: LivePosition) -> str:
 
 def failed_query(query: Query) -> FailedQuery:
     """Return which failed jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
-    texts, problems = known_texts(query, {"jobType", "code", "from", "to", "limit", "cursor"})
-    for name in ("jobType", "code"):
-        if not texts.get(name):
-            problems.append(InputProblem(f"/{name}", "is required: failed jobs are found by both"))
-    since, problem = _day(texts.get("from"), "/from")
-    last, another = _day(texts.get("to"), "/to")
+    return _failed_query(*known_texts(query, {"jobType", "code", "from", "to", "limit", "cursor"}))
+
+
+def _failed_query(texts: Mapping[str, str], problems: list[InputProblem], *, within: str = "") -> FailedQuery:
+    """Return the query of these texts, which are members of the place `within`."""
+    missing = [name for name in ("jobType", "code") if not texts.get(name)]
+    problems += [InputProblem(f"{within}/{name}", "is required: failed jobs are found by both") for name in missing]
+    since, problem = _day(texts.get("from"), f"{within}/from")
+    last, another = _day(texts.get("to"), f"{within}/to")
     limit, third = _limit(texts.get("limit", "20"))
     if since is not None and last is not None and last < since:
-        problems.append(InputProblem("/to", "must not be before `from`"))
+        problems.append(InputProblem(f"{within}/to", "must not be before `from`"))
     problems += [each for each in (problem, another, third) if each is not None]
     if problems:
         raise invalid_request(*problems)
@@ -126,9 +132,8 @@ def bulk_request(fields: Mapping[str, Any]) -> BulkRequest:
         jobs = [JobKey(each["owner"], each["asyncJobId"]) for each in fields["jobs"]]
         selected: Mapping[str, Any] = {"jobs": [each["asyncJobId"] for each in fields["jobs"]]}
     else:
-        texts = {**fields[kind], "limit": MOST_AT_A_TIME, **({"cursor": fields["cursor"]} if "cursor" in fields else {})}
-        values = {name: [quote_plus(str(text))] for name, text in texts.items()}
-        jobs = failed_query(values) if kind == "failed" else live_query(values)
+        texts = {**fields[kind], "limit": str(MOST_AT_A_TIME), **({"cursor": fields["cursor"]} if "cursor" in fields else {})}
+        jobs = (_failed_query if kind == "failed" else _live_query)(texts, [], within=f"/{kind}")
         selected = {kind: fields[kind]}
     return BulkRequest(BulkAction(fields["action"]), jobs, selected, fields.get("trial", False))
 
@@ -148,13 +153,6 @@ def priority_of(path: Mapping[str, str]) -> Priority:
     if found is None:
         raise Problem("QUEUE_NOT_FOUND")
     return found
-
-
-def no_parameters(query: Query) -> None:
-    """Raise a `Problem` (400) that names each parameter: the operation has none."""
-    _, problems = known_texts(query, set())
-    if problems:
-        raise invalid_request(*problems)
 
 
 def _about(query: LiveQuery) -> list[Any]:

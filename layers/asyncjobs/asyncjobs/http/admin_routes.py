@@ -26,7 +26,6 @@ from asyncjobs.http.admin_parameters import (
     job_type_if_any,
     live_cursor,
     live_query,
-    no_parameters,
     priority_of,
 )
 from asyncjobs.http.answers import Answer, answer, no_content
@@ -273,10 +272,9 @@ _OWNER = {**query(OWNER, "The job's owner, which is a part of its key.", STRING)
 _OWNER_IF_KNOWN = query(
     OWNER, "The job's owner, which is a part of its key. Without it, only an unfinished job is found.", STRING
 )
-_STATUS = query("status", "List only jobs with this status.", ref("Status"))
 _JOB_TYPE = query("jobType", "List only jobs of this type.", STRING)
-_LIMIT = query("limit", "The maximum number of jobs.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20})
-_CURSOR = query("cursor", "The `nextCursor` of the previous page. Send it with the same filters.", STRING)
+_LIST = QueryRoutes.list_jobs.parameters
+*_, _LIMIT, _CURSOR = _LIST
 _RESULT = QueryRoutes.get_job_result
 
 
@@ -309,7 +307,12 @@ class AdminRoutes:
         self._results = QueryRoutes(queries, clock, no_estimate)
         self._events = EventRoutes(feed, clock, no_estimate)
 
-    @AdminOperation("GET /admin/rights", right=None, answers={200: Success("Your rights; none for most users.", RIGHTS)})
+    @AdminOperation(
+        "GET /admin/rights",
+        right=None,
+        answers={200: Success("Your rights; none for most users.", RIGHTS)},
+        errors=("INVALID_REQUEST",),
+    )
     def get_admin_rights(self, request: AdminRequest) -> Answer:
         """Get your rights as an administrator.
 
@@ -388,7 +391,6 @@ class AdminRoutes:
     @AdminOperation("GET /admin/queues", right=Right.VIEW, answers={200: Success("The queues.", QUEUES)})
     def list_queues(self, request: AdminRequest) -> Answer:
         """List the queues with what they hold, and how late the sweeper is."""
-        no_parameters(request.query)
         state = self._administration.queues()
         queues = [
             {
@@ -414,7 +416,6 @@ class AdminRoutes:
         No further job of this priority begins from its queue. Jobs that run go on; quick jobs, which run while their caller
         waits, are not affected. Jobs are accepted and wait, and fail at their deadlines as always.
         """
-        no_parameters(request.query)
         priority = priority_of(request.path)
         self._administration.pause(request.actor, priority)
         return answer(200, {"queue": priority.value, "isPaused": True})
@@ -427,7 +428,6 @@ class AdminRoutes:
     )
     def resume_priority(self, request: AdminRequest) -> Answer:
         """Resume a priority that was paused."""
-        no_parameters(request.query)
         priority = priority_of(request.path)
         self._administration.resume(request.actor, priority)
         return answer(200, {"queue": priority.value, "isPaused": False})
@@ -438,14 +438,13 @@ class AdminRoutes:
 
         The numbers come from the table's stream, a minute late, and are estimates: a change that arrives twice counts twice.
         """
-        no_parameters(request.query)
         hours = _last_hours(self._clock())
         return answer(200, {"types": [_type_body(*each, hours) for each in self._administration.types()]})
 
     @AdminOperation(
         "GET /admin/jobs",
         right=Right.VIEW,
-        parameters=(_OWNER, _STATUS, _JOB_TYPE, _LIMIT, _CURSOR),
+        parameters=(_OWNER, *_LIST),
         answers={200: Success("A page of the list.", ADMIN_JOBS_PAGE)},
         errors=("INVALID_CURSOR",),
     )
@@ -467,7 +466,6 @@ class AdminRoutes:
     )
     def get_any_job(self, request: AdminRequest) -> Answer:
         """Get a job of any owner."""
-        no_parameters(request.query)
         job_id = request.job_id
         if request.owner_if_any is None:
             return answer(200, self._body(request, self._administration.find_live(job_id)))
@@ -502,7 +500,6 @@ class AdminRoutes:
 
         The reading is recorded in the audit log.
         """
-        no_parameters(request.query)
         key = request.job_key
         self._administration.note_reading(request.actor, "job.input", key)
         found = self._contents.input(key)
@@ -525,7 +522,6 @@ class AdminRoutes:
 
         The reading is recorded in the audit log.
         """
-        no_parameters(request.query)
         self._administration.note_reading(request.actor, "job.result", request.job_key)
         return _RESULT.handle(self._results, request)
 
@@ -538,7 +534,6 @@ class AdminRoutes:
     )
     def cancel_any_job(self, request: AdminRequest) -> Answer:
         """Cancel a job of any owner."""
-        no_parameters(request.query)
         return answer(200, self._body(request, self._administration.cancel(request.actor, request.job_key)))
 
     @AdminOperation(
@@ -553,7 +548,6 @@ class AdminRoutes:
 
         Limits of its owner do not count. The owner of a tracked job issues the new token of its worker.
         """
-        no_parameters(request.query)
         return answer(202, self._body(request, self._administration.retry(request.actor, request.job_key)))
 
     @AdminOperation(
@@ -565,7 +559,6 @@ class AdminRoutes:
     )
     def delete_any_job(self, request: AdminRequest) -> Answer:
         """Delete a finished job of any owner, its input and its results."""
-        no_parameters(request.query)
         self._administration.delete(request.actor, request.job_key)
         return no_content()
 
@@ -583,7 +576,6 @@ class AdminRoutes:
         Send it with `trial` first: nothing changes, and each outcome says what would become of the job. A part has up to 50 jobs:
         repeat the request with `cursor` until `nextCursor` is null. A request that failed can be repeated as it is.
         """
-        no_parameters(request.query)
         wanted = bulk_request(checked(BULK_REQUEST, request.json()))
         part = self._administration.act_on(
             request.actor, wanted.action, wanted.jobs, filter=wanted.filter, is_trial=wanted.is_trial
