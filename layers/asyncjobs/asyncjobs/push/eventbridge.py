@@ -35,7 +35,7 @@ class EventBridgePublisher:
                 detail=write_json(self._detail(change.new, change.event)),
             ): change
             for change in changes
-            if change.event is not None and change.event.type not in _LEFT_OUT and not change.new.is_delivery
+            if change.event is not None and change.event.type not in _LEFT_OUT
         }
         return [published[event] for event in self._bus.publish(list(published))] if published else ()
 
