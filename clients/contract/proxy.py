@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,7 @@ _PATIENCE = 120
 _WITHOUT_BODY = {204, 304}
 
 
-def names() -> list[str]:
-    """Return the names of all cases."""
-    return sorted(path.stem for path in CASES.glob("*.json"))
-
-
-def case(name: str) -> dict[str, Any]:
-    """Return the case of this name."""
-    read: dict[str, Any] = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
-    return read
+names, case = partial(server.names, CASES), partial(server.case, folder=CASES)
 
 
 @dataclass(frozen=True)

@@ -50,14 +50,14 @@ _UNEXPECTED = HTTPStatus.IM_A_TEAPOT
 _HANG_SECONDS = 10
 
 
-def names() -> list[str]:
+def names(folder: Path = CASES) -> list[str]:
     """Return the names of all cases."""
-    return sorted(path.stem for path in CASES.glob("*.json"))
+    return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def case(name: str) -> dict[str, Any]:
+def case(name: str, folder: Path = CASES) -> dict[str, Any]:
     """Return the case of this name."""
-    read: dict[str, Any] = json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
+    read: dict[str, Any] = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     return read
 
 
