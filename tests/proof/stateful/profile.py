@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import time
+from collections.abc import Collection
+from typing import Any
 from unittest.mock import patch
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -41,7 +44,25 @@ def run(
         run_state_machine_as_test(machine, settings=chosen_settings)
 
 
-def chosen_seed() -> int | None:
+def prove(machine: Any, *, sights: Collection[str]) -> None:
+    """Run the machine for as long as was chosen, print what it did, and check that it saw these events."""
+    chosen = _seed()
+    say(f"{machine.__name__}: examples {EXAMPLES}, seed {'of the test itself' if chosen is None else chosen}")
+    began = time.perf_counter()
+    run(machine, examples=EXAMPLES, seed_with=chosen)
+    say(f"{machine.runs} runs, {machine.steps_taken} steps, {time.perf_counter() - began:.0f} s; {machine.total}")
+    for sight, times in machine.sights.most_common():
+        say(f"{times:8} {sight}")
+    if EXAMPLES >= 300:
+        assert machine.sights.keys() >= sights
+
+
+def say(line: str) -> None:
+    """Print a line immediately."""
+    print(line, flush=True)  # noqa: T201 - the figures are what a soak is run for
+
+
+def _seed() -> int | None:
     """Return the seed; None for the same run every time."""
     if SEED is None:
         return None

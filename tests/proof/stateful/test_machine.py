@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.proof.stateful.features import Features
 from tests.proof.stateful.machine import Machine, machine_with
-from tests.proof.stateful.profile import EXAMPLES, chosen_seed, run
+from tests.proof.stateful.profile import prove
 
 SIGHTS = {
     Machine: {
@@ -66,16 +64,4 @@ SIGHTS = {
 
 @pytest.mark.parametrize("kind", SIGHTS)
 def test_no_job_is_lost_and_none_ends_twice(kind: type[Machine]) -> None:
-    machine, seed = machine_with(kind), chosen_seed()
-    say(f"{kind.__name__}: examples {EXAMPLES}, seed {'of the test itself' if seed is None else seed}")
-    began = time.perf_counter()
-    run(machine, examples=EXAMPLES, seed_with=seed)
-    say(f"{machine.runs} runs, {machine.steps_taken} steps, {time.perf_counter() - began:.0f} s; {machine.total}")
-    for sight, times in machine.sights.most_common():
-        say(f"{times:8} {sight}")
-    if EXAMPLES >= 300:
-        assert machine.sights.keys() >= SIGHTS[kind]
-
-
-def say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - the figures are what a soak is run for
+    prove(machine_with(kind), sights=SIGHTS[kind])

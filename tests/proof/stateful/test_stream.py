@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import Phase
 
 from tests.proof.stateful.ledger import Violation
 from tests.proof.stateful.machine import machine_with
-from tests.proof.stateful.profile import EXAMPLES, chosen_seed, run
+from tests.proof.stateful.profile import prove, run, say
 from tests.proof.stateful.stream.ablations import STREAM_ABLATIONS
 from tests.proof.stateful.stream.machine import StreamMachine
 from tests.proof.stateful.test_ablations import ENOUGH
-from tests.proof.stateful.test_machine import say
 
 SIGHTS = {
     "a job deleted",
@@ -29,15 +26,7 @@ SIGHTS = {
 
 
 def test_no_watcher_misses_an_end_and_no_event_has_two_contents() -> None:
-    machine, seed = machine_with(StreamMachine), chosen_seed()
-    say(f"StreamMachine: examples {EXAMPLES}, seed {'of the test itself' if seed is None else seed}")
-    began = time.perf_counter()
-    run(machine, examples=EXAMPLES, seed_with=seed)
-    say(f"{machine.runs} runs, {machine.steps_taken} steps, {time.perf_counter() - began:.0f} s; {machine.total}")
-    for sight, times in machine.sights.most_common():
-        say(f"{times:8} {sight}")
-    if EXAMPLES >= 300:
-        assert machine.sights.keys() >= SIGHTS
+    prove(machine_with(StreamMachine), sights=SIGHTS)
 
 
 @pytest.mark.parametrize("rules", sorted({ablation.rules for ablation in STREAM_ABLATIONS.values() if ablation.rules}))
