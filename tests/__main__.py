@@ -33,13 +33,17 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/deployed/http", "tests/deployed/operations"), 0),
     Group(("tests/deployed/clients", "tests/deployed/console"), 0),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
-    Group(("tests",), 5),  # without the folders of the other groups
-    Group(("tests/deployed/openapi",), 5),
-    Group(("examples",), 5),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
+    Group(("tests/deployed/openapi",), 5),
+    Group(("tests/local", "tests/template"), 5),
+    Group(("examples",), 5),
+    Group(("tests",), 5),  # without the folders of the other groups
 )
-"""The first three groups mostly wait, for deployed functions, leases and sweeps. The others need the processor and no clock: they
-yield, but not so much that another program on this machine stops them."""
+"""In the order of their starts. The first three mostly wait, for deployed functions, leases and sweeps. The others need the
+processor and no clock: they yield, but not so much that another program on this machine stops them."""
+
+SIDE_BY_SIDE = 5
+"""The number of groups that run at a time. With more, two cores are so busy that what waits for a function waits for the others."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +68,10 @@ def main(options: Sequence[str]) -> int:
     """Run the groups and return the exit status. At the end, print what was skipped, and the output of groups with failures."""
     os.environ[pace.VARIABLE] = str(pace.SLOWNESS)
     print(
-        f"Testing in {len(GROUPS)} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
+        f"Testing in {SIDE_BY_SIDE} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
     )
     with ExitStack() as stack:
-        ended = list(_in_the_order_of_their_ends([_start(group, options, stack) for group in GROUPS]))
+        ended = _run([*GROUPS], options, stack)
         for found in ended:
             if found.process.returncode != 0:
                 print(f"\n{found.name}\n{found.text()}")
@@ -86,18 +90,21 @@ def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
     return Running(group, process, output)
 
 
-def _in_the_order_of_their_ends(running: list[Running]) -> list[Running]:
-    """Wait for the groups, and print the last line of each when it ends."""
-    ended: list[Running] = []
-    while len(ended) < len(running):
+def _run(waiting: list[Group], options: Sequence[str], stack: ExitStack) -> list[Running]:
+    """Run the groups, print the last line of each when it ends, and return them in the order of their ends."""
+    running, ended = list[Running](), list[Running]()
+    while waiting or running:
         try:
-            for found in running:
-                if found not in ended and found.process.poll() is not None:
-                    ended.append(found)
-                    lines = found.text().strip().splitlines() or ["nothing"]
-                    print(f"{found.name}: {lines[-1].strip('= ')}", flush=True)
+            while waiting and len(running) < SIDE_BY_SIDE:
+                running.append(_start(waiting.pop(0), options, stack))
+            for found in [each for each in running if each.process.poll() is not None]:
+                running.remove(found)
+                ended.append(found)
+                lines = found.text().strip().splitlines() or ["nothing"]
+                print(f"{found.name}: {lines[-1].strip('= ')}", flush=True)
             time.sleep(0.2)
         except KeyboardInterrupt:  # which they got as well: they stop their engines
+            waiting.clear()
             print("Stopping ...")
     return ended
 

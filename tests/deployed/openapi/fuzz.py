@@ -37,6 +37,7 @@ _ENDING: tuple[dict[str, Any], ...] = (
 )
 _WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
 _MANY = 20
+_SPARE = 5  # for deletions
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Fuzzed:
     answers: Counter[str]
     scenarios: int
     text: str
+
+    @property
+    def failures(self) -> str:
+        """Return what schemathesis prints of the failed checks and errors, without its report of the settings."""
+        return "\n".join(re.findall(r"^=+ (?:FAILURES|ERRORS) =+$.*?(?=^=+ |\Z)", self.text, flags=re.MULTILINE | re.DOTALL))
 
     def too_few(self, examples: int) -> list[str]:
         """Return operations with too few requests: schemathesis does not report them."""
@@ -95,6 +101,7 @@ def fuzz(
         document = client.get("/openapi.json").raise_for_status().json()
         (folder / "openapi.json").write_text(json.dumps(_with_something_to_vary(document)))
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
+        (folder / "spare.txt").write_text("\n".join(json.dumps(_cancelled(client)) for _ in range(_SPARE)))
         ticket = client.post("/tickets", json={"scope": "owner"}).raise_for_status().json()["ticket"]
     with subprocess.Popen(
         [
@@ -151,15 +158,20 @@ def _seed(client: httpx.Client) -> list[str]:
     """Create jobs in every state and return their ids."""
     ended = [_submit(client, body) for body in _ENDING]
     # Several, since a generated request may cancel one before another request deletes it.
-    waiting, cancelled = [_submit(client, _WAITING) for _ in range(_MANY)], _submit(client, _WAITING)
-    client.post(f"/jobs/{cancelled}/cancel").raise_for_status()
+    waiting = [_submit(client, _WAITING) for _ in range(_MANY)]
     deadline = time.monotonic() + 60
     for async_job_id in ended:
         while client.get(f"/jobs/{async_job_id}").raise_for_status().json()["status"] not in FINISHED:
             if time.monotonic() > deadline:
                 raise TimeoutError(async_job_id)
             time.sleep(0.2)
-    return [*ended, *waiting, cancelled]
+    return [*ended, *waiting, _cancelled(client)]
+
+
+def _cancelled(client: httpx.Client) -> str:
+    async_job_id = _submit(client, _WAITING)
+    client.post(f"/jobs/{async_job_id}/cancel").raise_for_status()
+    return async_job_id
 
 
 def _submit(client: httpx.Client, body: dict[str, Any]) -> str:

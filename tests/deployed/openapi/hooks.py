@@ -17,6 +17,7 @@ from hypothesis.errors import Flaky
 from schemathesis.engine.errors import is_inconsistent_replay
 from schemathesis.engine.run.stateful import _executor as stateful
 from schemathesis.engine.run.stateful.context import StatefulContext
+from schemathesis.generation.meta import TestPhase
 
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.http.bodies import MAX_METADATA
@@ -38,14 +39,24 @@ def filter_body(context: Any, body: Any) -> bool:
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    """Keep deletions from the jobs that other requests name."""
-    if case.operation.definition.raw["operationId"] == "deleteJob" and case.path_parameters.get("asyncJobId") in _seeded():
+    """Keep deletions from the jobs that other requests name, and give some of them a job that nothing else names."""
+    if case.operation.definition.raw["operationId"] != "deleteJob":
+        return
+    meta = case.meta
+    if meta.phase.name is TestPhase.FUZZING and meta.generation.mode.is_positive and _spare():
+        case.path_parameters["asyncJobId"] = _spare().pop()
+    elif case.path_parameters.get("asyncJobId") in _seeded():
         case.path_parameters["asyncJobId"] = str(uuid.uuid4())
 
 
 @cache
 def _seeded() -> list[str]:
     return [json.loads(line) for line in Path("jobs.txt").read_text().splitlines()]
+
+
+@cache
+def _spare() -> list[str]:
+    return [json.loads(line) for line in Path("spare.txt").read_text().splitlines()]
 
 
 @schemathesis.hook

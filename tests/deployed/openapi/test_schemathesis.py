@@ -8,8 +8,8 @@ import pytest
 
 from tests.deployed.openapi.fuzz import deployed, fuzz
 
-EXAMPLES = 300
-"""Per operation, beside those of the other phases: two minutes on two idle cores. `make fuzz` has 10,000."""
+EXAMPLES = 100
+"""Per operation, beside those of the other phases: a minute on two idle cores. `make fuzz` has 10,000."""
 
 SEEN = {
     *(f"submitJob {status}" for status in (200, 202, 400, 415, 422)),
@@ -32,7 +32,7 @@ SEEN = {
 def test_no_answer_is_a_server_error_or_undocumented(tmp_path: Path) -> None:
     with deployed(tmp_path) as stack:
         fuzzed = fuzz(stack, examples=EXAMPLES, further=["--seed", "1"])
-    assert fuzzed.exit_status == 0, fuzzed.text
+    assert fuzzed.exit_status == 0, fuzzed.failures
     assert fuzzed.too_few(EXAMPLES) == []
     # The test is worthless if every request is rejected early.
     assert fuzzed.answers.keys() >= SEEN

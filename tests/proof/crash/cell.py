@@ -280,8 +280,8 @@ class Cell:
 
     def _has_fired(self) -> None:
         assert self.armed is not None, "the fault was never armed"
-        # An applied write may end the job long before the SDK gives up on the answer.
-        deadline = time.monotonic() + LONGEST_WAIT / 10
+        # An applied write may end the job long before the SDK gives up on the answer, or before the stream's reader sees the end.
+        deadline = time.monotonic() + LONGEST_WAIT / 3
         while self.armed.fired() < self.armed.least:
             if time.monotonic() > deadline:
                 raise NotFired(f"the fault fired {self.armed.fired()} of {self.armed.least} times: {self.life()}")

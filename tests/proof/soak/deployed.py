@@ -35,9 +35,13 @@ def run(
     clients: int,
     plan: Plan,
     batch: int = 1,
+    until: Collection[str] = (),
     say: Say = lambda _: None,
 ) -> Numbers:
-    """Submit this many jobs or for these seconds, whichever ends first; wait until no job is unfinished, and count."""
+    """Submit this many jobs or for these seconds, whichever ends first; wait until no job is unfinished, and count.
+
+    On a busy machine, a fault may need longer: it goes on until each of `until` has happened.
+    """
     copy = tree.make(folder / "tree", jobs={"soak": JOBS})
     kept = folder / "kept"
     env = {
@@ -51,7 +55,14 @@ def run(
         chance = random.Random(seed)
         logs = [folder / f"client-{number}.log" for number in range(clients)]
         with Disorder(stage, plan, random.Random(chance.random())) as disorder:
-            answers = _submit(stage, logs, seconds=seconds, count=count, chance=chance)
+            answers = _submit(
+                stage,
+                logs,
+                seconds=seconds,
+                count=count,
+                chance=chance,
+                goes_on=lambda: not all(disorder.happened[name] for name in until),
+            )
         say(f"answers: {_listed(answers)}")
         faults = disorder.count()
         say(f"happened: {_listed(disorder.happened)}; of {stage.proxy.stats()['requests']['total']} AWS calls, faults {faults}")
@@ -73,7 +84,9 @@ def run(
         )
 
 
-def _submit(stage: Stage, logs: list[Path], *, seconds: float, count: int, chance: random.Random) -> Counter[str]:
+def _submit(
+    stage: Stage, logs: list[Path], *, seconds: float, count: int, chance: random.Random, goes_on: Callable[[], bool]
+) -> Counter[str]:
     stopping, budget = threading.Event(), Budget(count)
     clients = [
         Client(
@@ -92,6 +105,8 @@ def _submit(stage: Stage, logs: list[Path], *, seconds: float, count: int, chanc
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
+    while goes_on() and time.monotonic() < deadline + _PATIENCE:
+        time.sleep(0.2)
     stopping.set()
     for thread in threads:
         thread.join()
