@@ -46,11 +46,21 @@ def reports(files: list[Path]) -> dict[str, dict[str, Any]]:
     """Return checkov's reports by file."""
     assert CHECKOV.exists(), "checkov is not installed: run `make environments`."
     options = ["--framework", "cloudformation", "--skip-download", "--output", "json", "--soft-fail"]
+    source, transformed = files
+    bare = transformed.with_name("bare.json")
+    bare.write_text(_without_routes(transformed.read_text()))
     found: dict[str, dict[str, Any]] = {}
-    for file in files:
-        done = subprocess.run([CHECKOV, "--file", file, *options], check=True, capture_output=True, text=True)
+    for file, checked in ((source, source), (transformed, bare)):
+        done = subprocess.run([CHECKOV, "--file", checked, *options], check=True, capture_output=True, text=True)
         found[file.name] = json.loads(done.stdout)
     return found
+
+
+def _without_routes(transformed: str) -> str:
+    """Leave out the routes of the API. checkov has no rule for them, but would follow 6,000 references in them for a minute."""
+    made = json.loads(transformed)
+    del made["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    return json.dumps(made)
 
 
 @pytest.mark.parametrize("file", ["template.yaml", "template.json"])

@@ -17,6 +17,9 @@ EXAMPLES = int(os.environ.get("ASYNCJOBS_STATEFUL_EXAMPLES", "300"))
 SEED = os.environ.get("ASYNCJOBS_STATEFUL_SEED")
 """A number, `random`, or nothing for the same run every time."""
 STEPS = 60
+_AT_ONCE = 1000
+"""The number of runs that Hypothesis makes in one go: it remembers each of them. (So does pytest each line of the log: a long
+run has `-p no:logging`.)"""
 
 
 def run(
@@ -49,7 +52,9 @@ def prove(machine: Any, *, sights: Collection[str]) -> None:
     chosen = _seed()
     say(f"{machine.__name__}: examples {EXAMPLES}, seed {'of the test itself' if chosen is None else chosen}")
     began = time.perf_counter()
-    run(machine, examples=EXAMPLES, seed_with=chosen)
+    for first in range(0, EXAMPLES, _AT_ONCE):
+        seed_with = chosen if first == 0 else (chosen or 0) + first
+        run(machine, examples=min(_AT_ONCE, EXAMPLES - first), seed_with=seed_with)
     say(f"{machine.runs} runs, {machine.steps_taken} steps, {time.perf_counter() - began:.0f} s; {machine.total}")
     for sight, times in machine.sights.most_common():
         say(f"{times:8} {sight}")
