@@ -33,7 +33,7 @@ from asyncjobs.settings import Settings
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import AT_MOST, GRACE, InlineExecutor
+from asyncjobs.worker.inline import InlineExecutor
 from asyncjobs.worker.job_process import JobProcess
 
 settings = Settings()
@@ -53,7 +53,7 @@ slots = WaitSlots(store=store, clock=utc_now, slots=max_waits)
 long_poll = LongPoll(utc_now, longest=settings.max_wait, slots=(lambda: slots) if max_waits else None)
 ports: Any = {"store": store, "objects": objects, "catalog": catalog, "clock": utc_now}
 job_process = JobProcess(
-    partial(Executor, max_result=settings.max_result, locks=locks, at_most=AT_MOST, grace=GRACE, **ports),
+    partial(Executor, max_result=settings.max_result, locks=locks, **ports),
     megabytes=settings.memory,
     request=partial(request_of, logger),
     set_request=partial(set_request, logger),

@@ -18,7 +18,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.settings import Settings
-from asyncjobs.worker.inline import AT_MOST, GRACE, InlineExecutor
+from asyncjobs.worker.inline import InlineExecutor
 
 if TYPE_CHECKING:
     from asyncjobs.core.ports import Webhooks
@@ -65,7 +65,7 @@ def job_process() -> JobProcess:
     from asyncjobs.worker.job_process import JobProcess
 
     ports: Any = {"store": store, "objects": objects, "catalog": catalog, "locks": locks(), "clock": utc_now}
-    executor = partial(Executor, max_result=max_result, at_most=AT_MOST, grace=GRACE, **ports)
+    executor = partial(Executor, max_result=max_result, **ports)
     return JobProcess(executor, megabytes=memory, request=partial(request_of, logger), set_request=partial(set_request, logger))
 
 

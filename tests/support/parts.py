@@ -14,10 +14,9 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.commands import Commands
 from asyncjobs.tracking.worker_token import WorkerToken
-from asyncjobs.worker import inline
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sweeper import Sweeper
 
@@ -61,7 +60,7 @@ def make_inline_executor(
     ports: Any = {"store": store, "queue": queue, "objects": objects, "catalog": catalog, "clock": clock}
 
     def run(job: AsyncJob) -> AsyncJob | None:
-        return run_inline(make_executor(**ports, at_most=inline.AT_MOST), job)
+        return run_inline(make_executor(**ports, at_most=INLINE_TIMEOUT), job)
 
     return InlineExecutor(threshold=threshold, history=history, store=store, run=run, clock=clock)
 

@@ -40,7 +40,7 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
-from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.soak import jobs
@@ -400,7 +400,7 @@ class World:
             threshold=timedelta(seconds=0.5),
             history=FakeHistory(),
             store=self._ports(process)["store"],
-            run=lambda job: run_inline(self._executor(process, at_most=AT_MOST), job),
+            run=lambda job: run_inline(self._executor(process, at_most=INLINE_TIMEOUT), job),
             clock=self.clock,
         )
         ports = self._ports(process)

@@ -35,7 +35,7 @@ from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import AT_MOST, InlineExecutor
+from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
@@ -251,7 +251,7 @@ class World:
             pause = functools.partial(self.scheduler.pause, "between tries")
             return Executor(locks=locks, jitter=random.Random(7), sleep=lambda _: pause(), **common, **changes)
 
-        inline = executor(locks, at_most=AT_MOST)
+        inline = executor(locks, at_most=INLINE_TIMEOUT)
 
         def commands(admission: Admission | None) -> Commands:
             return parts.commands(

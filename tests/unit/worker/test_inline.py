@@ -21,7 +21,7 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker import inline, job_process
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import AT_MOST, InlineExecutor, JobProcessLost
+from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor, JobProcessLost
 from asyncjobs.worker.job_process import run_inline
 from tests.support.factories import NOW, OWNER, job_type
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
@@ -65,7 +65,7 @@ def make_inline_executor(
                 objects=objects,
                 catalog=catalog,
                 clock=clock,
-                at_most=inline.AT_MOST,
+                at_most=inline.INLINE_TIMEOUT,
                 sleep=lambda _seconds: None,
             )
         )
@@ -203,8 +203,8 @@ def test_quick_job_that_raises_fatal_has_failed(commands: Commands, queue: FakeQ
 def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inline, "AT_MOST", timedelta(seconds=0.1))
-    monkeypatch.setattr(job_process, "AT_MOST", timedelta(seconds=0.1))
+    monkeypatch.setattr(inline, "INLINE_TIMEOUT", timedelta(seconds=0.1))
+    monkeypatch.setattr(job_process, "INLINE_TIMEOUT", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -295,7 +295,7 @@ def lost_after(
     return make
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(0, "WORKER_LOST"), (AT_MOST.total_seconds(), "HANDED_OVER")])
+@pytest.mark.parametrize(("seconds", "code"), [(0, "WORKER_LOST"), (INLINE_TIMEOUT.total_seconds(), "HANDED_OVER")])
 def test_job_of_a_lost_process_goes_to_a_worker(
     lost_after: Callable[..., Commands], clock: FakeClock, queue: FakeQueue, lines: Lines, seconds: float, code: str
 ) -> None:

@@ -34,8 +34,8 @@ from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import job_types_of, new_job
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
 
-job_process.AT_MOST = timedelta(seconds=1)
-job_process.GRACE = timedelta(seconds=0.3)
+job_process.INLINE_TIMEOUT = timedelta(seconds=1)
+job_process.INLINE_GRACE = timedelta(seconds=0.3)
 request = {{"now": 1}}
 
 class Any(BaseModel):
@@ -49,12 +49,12 @@ class Store(FakeStore):
     def swap_if_unchanged(self, *write):
         return write[1]
 
-def executor():
+def executor(**limits):
     store = Store()
     store.jobs[claim.key] = claim
     ports = dict(store=store, objects=FakeObjects(), catalog=Catalog(job_types_of(does)), clock=utc_now)
     locks = Locks(store=store, queue=FakeQueue(), clock=utc_now)
-    return Executor(**ports, locks=locks, at_most=job_process.AT_MOST, grace=job_process.GRACE)
+    return Executor(**ports, locks=locks, **limits)
 
 now = utc_now()
 claim = new_job(job_type="quick.does", now=now).claimed(by="submit/1", now=now, lease_until=now + timedelta(minutes=1))
@@ -108,7 +108,7 @@ CANNOT_BE_INTERRUPTED = {
 @pytest.mark.parametrize("body", CANNOT_BE_INTERRUPTED.values(), ids=CANNOT_BE_INTERRUPTED)
 def test_process_of_a_job_that_cannot_be_interrupted_is_lost_and_made_again(body: str) -> None:
     then = (
-        "job_process.AT_MOST = timedelta(seconds=10)  # this job is no test of time\n"
+        "job_process.INLINE_TIMEOUT = timedelta(seconds=10)  # this job is no test of time\n"
         "does.__code__ = (lambda input, context: 7).__code__; print(process.run(claim).result.text)"
     )
     assert run(body, then=then) == ["lost", "soon", "7"]

@@ -17,9 +17,9 @@ from asyncjobs.log import log_event
 if TYPE_CHECKING:
     from asyncjobs.core.durations import Durations
 
-AT_MOST = timedelta(seconds=5)
+INLINE_TIMEOUT = timedelta(seconds=5)
 """The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
-GRACE = timedelta(seconds=1)
+INLINE_GRACE = timedelta(seconds=1)
 """The time for a job's `finally` blocks. Its caller waits."""
 
 
@@ -95,7 +95,7 @@ class InlineExecutor:
     def _released(self, job: AsyncJob) -> AsyncJob:
         """End the attempt of a process that is lost, so that the job need not wait until its lease ends."""
         now = self._clock()
-        reason = HANDED_OVER if now - job.updated_at >= AT_MOST else PROCESS_LOST
+        reason = HANDED_OVER if now - job.updated_at >= INLINE_TIMEOUT else PROCESS_LOST
         released = job.released(now=now, error=reason, after=timedelta(0))
         outcome = self._store.swap_if_unchanged(job, released)
         if isinstance(outcome, AsyncJob):
@@ -138,5 +138,5 @@ def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | No
         return True
     is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
     # A job that does not end here makes its caller wait in vain, and costs an attempt.
-    ends_here = durations.share_within(AT_MOST.total_seconds()) >= _NEARLY_ALL
+    ends_here = durations.share_within(INLINE_TIMEOUT.total_seconds()) >= _NEARLY_ALL
     return None if ends_here and not is_slow else False

@@ -19,17 +19,16 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import GRACE as USUAL_GRACE
-from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.job import GRACE, AsyncJob
 from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import AT_MOST, GRACE, JobProcessLost
+from asyncjobs.worker.inline import INLINE_GRACE, INLINE_TIMEOUT, JobProcessLost
 from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.process_state import STATE
 
-_ANSWERS_WITHIN = 2 * AT_MOST + 2 * GRACE
-"""Twice, because the process also records the end. Its own timer ends a job that has not ended by `AT_MOST` and the grace."""
+_ANSWERS_WITHIN = 2 * INLINE_TIMEOUT + 2 * INLINE_GRACE
+"""Twice, because the process also records the end. Its own timer ends a job that has not ended by `INLINE_TIMEOUT` and the grace."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -39,9 +38,9 @@ def run_inline(executor: Executor, job: AsyncJob) -> AsyncJob | None:
     Return it as it ended or was released. Return None if that could not be recorded, or another writer had taken it away.
     """
     plan = executor.plan(job.job_type)
-    steps = executor.run_claimed(job, plan, remaining=AT_MOST + USUAL_GRACE)
+    steps = executor.run_claimed(job, plan, remaining=INLINE_TIMEOUT + GRACE)
     try:
-        return run_side_by_side([steps], AT_MOST + 2 * GRACE)[0] if plan.is_async else run_plain(steps)
+        return run_side_by_side([steps], INLINE_TIMEOUT + 2 * INLINE_GRACE)[0] if plan.is_async else run_plain(steps)
     except Unavailable:
         # When its lease has ended, the sweeper sends it again.
         return None
@@ -65,13 +64,13 @@ class JobProcess:
 
     def __init__(
         self,
-        executor: Callable[[], Executor],
+        executor: Callable[..., Executor],
         *,
         megabytes: int,
         request: Callable[[], Any],
         set_request: Callable[[Any], None],
     ) -> None:
-        """`executor` makes the child's executor, for jobs of at most `AT_MOST`. `megabytes` is the function's memory.
+        """`executor` makes the child's executor, given the limits of a quick job. `megabytes` is the function's memory.
 
         What `request` returns here, `set_request` gets there before each job.
         """
@@ -132,7 +131,8 @@ class JobProcess:
             os._exit(0)
 
     def _serve(self, connection: socket.socket) -> None:
-        executor, requests = self._executor(), connection.makefile("rb")
+        executor = self._executor(at_most=INLINE_TIMEOUT, grace=INLINE_GRACE)
+        requests = connection.makefile("rb")
         while True:
             try:
                 request, job = pickle.load(requests)  # noqa: S301 - from the process of which this is a copy # nosec B301
