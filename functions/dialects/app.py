@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,11 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.history import CachedHistory
-from asyncjobs.http.answers import Answer
-from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.api import Api
+from asyncjobs.http.command_routes import command_handlers
 from asyncjobs.http.dialects.api import DialectsApi
 from asyncjobs.http.dialects.find import find_dialects
-from asyncjobs.http.query_routes import QUERIES, queries_api
+from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.admission import Admission
@@ -44,50 +43,46 @@ queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
 catalog = Catalog.read(default_retention=settings.default_retention)
 history = DynamoHistory(settings.table_name, dynamodb)
-webhooks, with_webhooks = DynamoWebhooks(settings.table_name, dynamodb), settings.webhooks
+webhooks = DynamoWebhooks(settings.table_name, dynamodb)
 locks = Locks(store=store, queue=queue, clock=utc_now)
 max_retention, max_waits = settings.max_retention, settings.max_waits
 is_limited = settings.submit_rate_per_minute or settings.max_live or settings.max_backlog
 admission = Admission.of(settings, store=store, queue=queue, clock=utc_now) if is_limited else None
 slots = WaitSlots(store=store, clock=utc_now, slots=max_waits)
 long_poll = LongPoll(utc_now, longest=settings.max_wait, slots=(lambda: slots) if max_waits else None)
-ports: Any = {"store": store, "objects": objects, "catalog": catalog, "clock": utc_now}
-job_process = JobProcess(
-    partial(Executor, max_result=settings.max_result, locks=locks, **ports),
-    megabytes=settings.memory,
-    request=partial(request_of, logger),
-    set_request=partial(set_request, logger),
+executor = partial(
+    Executor, store=store, objects=objects, catalog=catalog, locks=locks, clock=utc_now, max_result=settings.max_result
 )
-threshold = settings.immediate_threshold
-commands = commands_api(
-    Commands(
-        queue=queue,
-        max_retention=max_retention,
-        locks=lambda: locks,
-        new_worker_token=WorkerToken.new,
-        admission=admission,
-        long_poll=long_poll,
-        webhooks=(lambda: webhooks) if with_webhooks else None,
-        inline_executor=InlineExecutor(threshold=threshold, history=history, store=store, run=job_process.run, clock=utc_now),
-        **ports,
-    ),
+job_process = JobProcess(
+    executor, megabytes=settings.memory, request=partial(request_of, logger), set_request=partial(set_request, logger)
+)
+commands = Commands(
+    store=store,
+    queue=queue,
+    objects=objects,
+    catalog=catalog,
     clock=utc_now,
     max_retention=max_retention,
-    job_types=catalog,
-    more=(lambda: tracked_handlers(Reports(store=store, clock=utc_now)),),
+    locks=lambda: locks,
+    new_worker_token=WorkerToken.new,
+    webhooks=(lambda: webhooks) if settings.webhooks else None,
+    admission=admission,
+    long_poll=long_poll,
+    inline_executor=InlineExecutor(
+        threshold=settings.immediate_threshold, history=history, store=store, run=job_process.run, clock=utc_now
+    ),
 )
-queries = queries_api(Queries(long_poll=long_poll, **ports), clock=utc_now, estimate=CachedHistory(history).of)
-QUERY_ROUTES = frozenset(operation.route_key for operation in QUERIES)
-
-
-def answer(event: Mapping[str, Any]) -> Answer:
-    """Answer a request of one of our own routes."""
-    return (queries if event["routeKey"] in QUERY_ROUTES else commands).handle(event)
-
-
+queries = Queries(store=store, objects=objects, catalog=catalog, clock=utc_now, long_poll=long_poll)
+ours = Api(
+    {
+        **command_handlers(commands, clock=utc_now, max_retention=max_retention, job_types=catalog),
+        **query_handlers(queries, clock=utc_now, estimate=CachedHistory(history).of),
+        **tracked_handlers(Reports(store=store, clock=utc_now)),
+    }
+)
 api = DialectsApi(
     find_dialects(settings.dialects),
-    call=answer,
+    call=ours.handle,
     contents=Contents(store=store, objects=objects, clock=utc_now, admission=admission),
     clock=utc_now,
     job_types=catalog,

@@ -13,7 +13,8 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
 from asyncjobs.estimates.history import CachedHistory
-from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.api import Api, Handlers
+from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
@@ -21,7 +22,6 @@ from asyncjobs.settings import Settings
 
 if TYPE_CHECKING:
     from asyncjobs.core.ports import EventLog
-    from asyncjobs.http.api import Handlers
     from asyncjobs.limits.backlog import Backlog
     from asyncjobs.limits.waits import WaitSlots
 
@@ -84,7 +84,7 @@ def ticket_queries() -> Handlers:
     return ticket_query_handlers(queries, tickets, event_log(), clock=utc_now, estimate=history.of)
 
 
-api = queries_api(queries, clock=utc_now, estimate=history.of, more=(events, ticket_queries))
+api = Api(query_handlers(queries, clock=utc_now, estimate=history.of), more=(events, ticket_queries))
 
 
 @logger.inject_lambda_context

@@ -26,8 +26,12 @@ if settings.webhooks:
     from asyncjobs.aws.sqs import SqsQueue
     from asyncjobs.push.webhooks import WebhookConsumer
 
-    ports: Any = {"webhooks": DynamoWebhooks(table, dynamodb), "store": DynamoStore(table, dynamodb)}
-    followers["webhooks"] = WebhookConsumer(**ports, queue=SqsQueue(queue_urls), clock=utc_now)
+    followers["webhooks"] = WebhookConsumer(
+        webhooks=DynamoWebhooks(table, dynamodb),
+        store=DynamoStore(table, dynamodb),
+        queue=SqsQueue(queue_urls),
+        clock=utc_now,
+    )
 if settings.socket_url:
     from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
     from asyncjobs.aws.websocket import WebSocketConnections

@@ -12,8 +12,8 @@ from asyncjobs.aws.log_lines import lambda_logger, request_of, set_request
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import utc_now
-from asyncjobs.http.api import Handlers
-from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.api import Api, Handlers
+from asyncjobs.http.command_routes import command_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import LongPoll
@@ -64,8 +64,9 @@ def job_process() -> JobProcess:
     from asyncjobs.worker.executor import Executor
     from asyncjobs.worker.job_process import JobProcess
 
-    ports: Any = {"store": store, "objects": objects, "catalog": catalog, "locks": locks(), "clock": utc_now}
-    executor = partial(Executor, max_result=max_result, **ports)
+    executor = partial(
+        Executor, store=store, objects=objects, catalog=catalog, locks=locks(), clock=utc_now, max_result=max_result
+    )
     return JobProcess(executor, megabytes=memory, request=partial(request_of, logger), set_request=partial(set_request, logger))
 
 
@@ -98,8 +99,16 @@ def about_webhooks() -> Handlers:
     from asyncjobs.service.sender import Sender
     from asyncjobs.service.webhooks import WebhookCommands
 
-    ports: Any = {"webhooks": webhooks(), "store": store, "sender": Sender(queue, utc_now), "clock": utc_now}
-    commands = WebhookCommands(**ports, to_loopback=to_loopback, admission=admission) if with_webhooks else None
+    if not with_webhooks:
+        return webhook_handlers(None, utc_now)
+    commands = WebhookCommands(
+        webhooks=webhooks(),
+        store=store,
+        sender=Sender(queue, utc_now),
+        clock=utc_now,
+        to_loopback=to_loopback,
+        admission=admission,
+    )
     return webhook_handlers(commands, utc_now)
 
 
@@ -138,14 +147,10 @@ commands = Commands(
         clock=utc_now,
     ),
 )
-api = commands_api(
-    commands,
-    clock=utc_now,
-    max_retention=max_retention,
-    max_upload=settings.max_upload,
-    job_types=catalog,
-    more=(tracked, tickets, about_webhooks),
+handlers = command_handlers(
+    commands, clock=utc_now, max_retention=max_retention, max_upload=settings.max_upload, job_types=catalog
 )
+api = Api(handlers, more=(tracked, tickets, about_webhooks))
 
 
 @logger.inject_lambda_context

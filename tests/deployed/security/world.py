@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import Any
 
 from asyncjobs.core.job import AsyncJob, JobKey
-from asyncjobs.http.command_routes import commands_api
+from asyncjobs.http.api import Api
+from asyncjobs.http.command_routes import command_handlers
 from asyncjobs.http.dialects.api import DialectsApi
 from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.http.event_routes import event_handlers
-from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
@@ -33,7 +34,7 @@ from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.support import sample_jobs
 from tests.support.factories import NOW, job_types_of
 from tests.support.fakes import FakeClock, FakeEventLog, FakeObjects, FakeQueue, FakeStore, FakeTickets, FakeWebhooks
-from tests.support.http_events import SOCKET_URL, SUBMIT, WEBHOOKS, Answer, http_event
+from tests.support.http_events import SOCKET_URL, SUBMIT, Answer, http_event
 from tests.support.parts import make_commands, make_executor, make_sweeper
 from tests.support.stream import change_of
 
@@ -67,27 +68,19 @@ class World:
         about_webhooks = WebhookCommands(
             webhooks=self.webhooks, store=self.store, sender=Sender(self.queue, self.clock), clock=self.clock
         )
-        self._commands = commands_api(
-            make_commands(queue=self.queue, webhooks=lambda: self.webhooks, **parts),
-            clock=self.clock,
-            max_retention=timedelta(days=30),
-            more=(
-                lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
-                lambda: ticket_handlers(
-                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock), socket_url=SOCKET_URL
-                ),
-                lambda: webhook_handlers(about_webhooks, self.clock),
-            ),
-        )
+        commands = make_commands(queue=self.queue, webhooks=lambda: self.webhooks, **parts)
+        issuer = TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock)
         queries = Queries(**parts)
-        feed = EventFeed(queries, self.event_log)
-        self._queries = queries_api(
-            queries,
-            clock=self.clock,
-            more=(
-                lambda: event_handlers(feed, clock=self.clock),
-                lambda: ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock),
-            ),
+        self._api = Api(
+            {
+                **command_handlers(commands, clock=self.clock, max_retention=timedelta(days=30)),
+                **tracked_handlers(Reports(store=self.store, clock=self.clock)),
+                **ticket_handlers(issuer, socket_url=SOCKET_URL),
+                **webhook_handlers(about_webhooks, self.clock),
+                **query_handlers(queries, clock=self.clock),
+                **event_handlers(EventFeed(queries, self.event_log), clock=self.clock),
+                **ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock),
+            }
         )
         contents = Contents(store=self.store, objects=self.objects, clock=self.clock)
         self._dialects = DialectsApi(find_dialects(BUILT_IN), call=self._handle, contents=contents, clock=self.clock)
@@ -115,8 +108,7 @@ class World:
         return Answer.of(self._dialects.handle(found))
 
     def _handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        is_query = event["routeKey"].startswith("GET") and event["routeKey"] != WEBHOOKS
-        answer = (self._queries if is_query else self._commands).handle(event)
+        answer = self._api.handle(event)
         self._stream()
         return answer
 

@@ -15,10 +15,11 @@ from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.admin_operation import Groups
 from asyncjobs.http.admin_routes import admin_api
-from asyncjobs.http.command_routes import commands_api
-from asyncjobs.http.event_routes import EVENTS, event_handlers
-from asyncjobs.http.query_routes import QUERIES, queries_api
-from asyncjobs.http.ticket_query_routes import TICKET_QUERIES, ticket_query_handlers
+from asyncjobs.http.api import Api
+from asyncjobs.http.command_routes import command_handlers
+from asyncjobs.http.event_routes import event_handlers
+from asyncjobs.http.query_routes import query_handlers
+from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
 from asyncjobs.http.tracked_routes import tracked_handlers
 from asyncjobs.http.webhook_routes import webhook_handlers
@@ -57,7 +58,6 @@ from tests.support.parts import make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
-QUERY_ROUTES = {operation.route_key for operation in (*QUERIES, *EVENTS, *TICKET_QUERIES)}
 
 READS = job_type(
     "api.reads",
@@ -129,7 +129,6 @@ class InMemoryApi:
     catalog: Catalog = CATALOG
 
     def __post_init__(self) -> None:
-        max_retention = timedelta(days=30)
         self.wait = SimulatedWait(self)
         slots = WaitSlots(store=self.store, clock=self.clock, slots=self.wait_slots)
         long_poll = LongPoll(
@@ -164,30 +163,25 @@ class InMemoryApi:
             long_poll=long_poll,
             backlog=(lambda: backlog) if self.shows_queue_depth else None,
         )
-        self._commands = commands_api(
-            commands,
-            clock=self.clock,
-            max_retention=max_retention,
-            max_upload=self.max_upload,
-            job_types=self.catalog,
-            more=(
-                lambda: tracked_handlers(Reports(store=self.store, clock=self.clock)),
-                lambda: ticket_handlers(
-                    TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock, admission=admission or None),
-                    socket_url=SOCKET_URL,
-                ),
-                lambda: webhook_handlers(about_webhooks, self.clock),
-            ),
-        )
+        issuer = TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock, admission=admission or None)
         feed = EventFeed(queries, self.event_log)
-        self._queries = queries_api(
-            queries,
-            clock=self.clock,
-            estimate=self.estimate,
-            more=(
-                lambda: event_handlers(feed, clock=self.clock, estimate=self.estimate),
-                lambda: ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock, estimate=self.estimate),
-            ),
+        past: Any = {"clock": self.clock, "estimate": self.estimate}
+        self._api = Api(
+            {
+                **command_handlers(
+                    commands,
+                    clock=self.clock,
+                    max_retention=timedelta(days=30),
+                    max_upload=self.max_upload,
+                    job_types=self.catalog,
+                ),
+                **tracked_handlers(Reports(store=self.store, clock=self.clock)),
+                **ticket_handlers(issuer, socket_url=SOCKET_URL),
+                **webhook_handlers(about_webhooks, self.clock),
+                **query_handlers(queries, **past),
+                **event_handlers(feed, **past),
+                **ticket_query_handlers(queries, self.tickets, self.event_log, **past),
+            }
         )
 
         self.indexes = FakeIndexes(self.store)
@@ -215,9 +209,9 @@ class InMemoryApi:
         assert self.webhooks is not None
         return self.webhooks
 
-    def estimate(self, job_type: str) -> Durations | None:
-        self.estimates_requested.append(job_type)
-        return self.estimates.get(job_type)
+    def estimate(self, name: str) -> Durations | None:
+        self.estimates_requested.append(name)
+        return self.estimates.get(name)
 
     def call(self, route: str, *, owner: str = OWNER, **event: Any) -> Answer:
         body = {"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}
@@ -228,10 +222,7 @@ class InMemoryApi:
 
     def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Answer an event of the gateway."""
-        if "/admin/" in event["routeKey"]:
-            return self._admin.handle(event)
-        api = self._queries if event["routeKey"].replace("HEAD ", "GET ") in QUERY_ROUTES else self._commands
-        return api.handle(event)
+        return (self._admin if "/admin/" in event["routeKey"] else self._api).handle(event)
 
     def submit(self, body: Any, *, key: str | None = None, prefer: str | None = None, owner: str = OWNER) -> Answer:
         headers = {name: value for name, value in (("idempotency-key", key), ("prefer", prefer)) if value is not None}

@@ -15,7 +15,8 @@ import pytest
 from asyncjobs.core.clock import utc_now
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob
-from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.api import Api
+from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.service.long_poll import LongPoll
@@ -132,7 +133,7 @@ def flooded(slots: int | None) -> tuple[int, Answer | None]:
     limit = None if slots is None else lambda: WaitSlots(store=store, clock=utc_now, slots=slots)
     long_poll = LongPoll(utc_now, sleepers.sleep, slots=limit)
     queries = Queries(store=store, objects=FakeObjects(), catalog=Catalog({}), clock=utc_now, long_poll=long_poll)
-    account = Account(queries_api(queries, clock=utc_now).handle)
+    account = Account(Api(query_handlers(queries, clock=utc_now)).handle)
 
     def wait(job: AsyncJob) -> Answer | None:
         return account.call(job.async_job_id, job.owner, wait="20")

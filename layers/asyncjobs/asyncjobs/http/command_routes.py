@@ -11,7 +11,7 @@ from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.job import Status
 from asyncjobs.core.placement import MAX_UPLOAD, is_upload_id
 from asyncjobs.http.answers import Answer, answer, no_content
-from asyncjobs.http.api import Api, Handlers
+from asyncjobs.http.api import Handlers
 from asyncjobs.http.bodies import checked, submit_request, submit_schema
 from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time, wait_applied
 from asyncjobs.http.job_routes import input_of
@@ -97,19 +97,18 @@ _NOT_ADMITTED = ("SUBMIT_RATE_EXCEEDED", "TOO_MANY_LIVE_JOBS", "BUSY", "UNAVAILA
 _NOT_SUBMITTED = ("JOB_CREATION_FAILED", "IDEMPOTENCY_KEY_REUSED", *_NOT_ADMITTED)
 
 
-def commands_api(
+def command_handlers(
     commands: Commands,
     *,
     clock: Clock,
     max_retention: timedelta,
     max_upload: int = MAX_UPLOAD,
     job_types: Iterable[JobType] = (),
-    more: Iterable[Callable[[], Handlers]] = (),
-) -> Api:
-    """Return the API's part that creates and changes jobs. Each of `more` returns handlers that few cold starts need."""
+) -> Handlers:
+    """Return the handlers of the operations that create and change jobs, with those of the routes of these job types."""
     routes = CommandRoutes(commands, clock, max_retention, max_upload)
     own = [operation for job_type in job_types for operation in operations_of_job_type(job_type)]
-    return Api(handlers_by_route(routes, [*COMMANDS, *own]), more)
+    return handlers_by_route(routes, [*COMMANDS, *own])
 
 
 class CommandRoutes:

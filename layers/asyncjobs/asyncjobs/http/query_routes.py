@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import AsyncJob, Status
 from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
-from asyncjobs.http.api import Api, Handlers
+from asyncjobs.http.api import Handlers
 from asyncjobs.http.compression import compressed
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
@@ -85,14 +85,9 @@ _DOCUMENT_HEADERS: Any = {
 _NOT_CHANGED = Success("The document has not changed.", always=("Cache-Control", "ETag"), headers={"Vary": _VARY})
 
 
-def queries_api(
-    queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate, more: Iterable[Callable[[], Handlers]] = ()
-) -> Api:
-    """Return the API's part that reads. It estimates the end of jobs that have not finished.
-
-    Each of `more` returns handlers that few cold starts need.
-    """
-    return Api(handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES), more)
+def query_handlers(queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate) -> Handlers:
+    """Return the handlers of the operations that read. Past durations estimate the end of a job that has not finished."""
+    return handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES)
 
 
 class QueryRoutes:
