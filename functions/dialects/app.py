@@ -76,7 +76,7 @@ queries = Queries(store=store, objects=objects, catalog=catalog, clock=utc_now, 
 ours = Api(
     {
         **command_handlers(commands, clock=utc_now, max_retention=max_retention, job_types=catalog),
-        **query_handlers(queries, clock=utc_now, estimate=CachedHistory(history).of),
+        **query_handlers(queries, clock=utc_now, durations_of=CachedHistory(history).of),
         **tracked_handlers(Reports(store=store, clock=utc_now)),
     }
 )

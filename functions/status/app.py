@@ -61,7 +61,7 @@ def events() -> Handlers:
     from asyncjobs.http.event_routes import event_handlers
     from asyncjobs.service.event_feed import EventFeed
 
-    return event_handlers(EventFeed(queries, event_log()), clock=utc_now, estimate=history.of)
+    return event_handlers(EventFeed(queries, event_log()), clock=utc_now, durations_of=history.of)
 
 
 queries = Queries(
@@ -81,10 +81,10 @@ def ticket_queries() -> Handlers:
     from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 
     tickets = DynamoTickets(table_name, dynamodb)
-    return ticket_query_handlers(queries, tickets, event_log(), clock=utc_now, estimate=history.of)
+    return ticket_query_handlers(queries, tickets, event_log(), clock=utc_now, durations_of=history.of)
 
 
-api = Api(query_handlers(queries, clock=utc_now, estimate=history.of), more=(events, ticket_queries))
+api = Api(query_handlers(queries, clock=utc_now, durations_of=history.of), more=(events, ticket_queries))
 
 
 @logger.inject_lambda_context

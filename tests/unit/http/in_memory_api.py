@@ -120,8 +120,8 @@ class InMemoryApi:
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
-    estimates: dict[str, Durations] = field(default_factory=dict)
-    estimates_requested: list[str] = field(default_factory=list)
+    durations: dict[str, Durations] = field(default_factory=dict)
+    durations_read: list[str] = field(default_factory=list)
     shows_queue_depth: bool = False
     longest_wait: timedelta = MAX_WAIT
     wait_slots: int = 0
@@ -165,7 +165,7 @@ class InMemoryApi:
         )
         issuer = TicketIssuer(store=self.store, tickets=self.tickets, clock=self.clock, admission=admission or None)
         feed = EventFeed(queries, self.event_log)
-        past: Any = {"clock": self.clock, "estimate": self.estimate}
+        past: Any = {"clock": self.clock, "durations_of": self.durations_of}
         self._api = Api(
             {
                 **command_handlers(
@@ -209,9 +209,9 @@ class InMemoryApi:
         assert self.webhooks is not None
         return self.webhooks
 
-    def estimate(self, name: str) -> Durations | None:
-        self.estimates_requested.append(name)
-        return self.estimates.get(name)
+    def durations_of(self, name: str) -> Durations | None:
+        self.durations_read.append(name)
+        return self.durations.get(name)
 
     def call(self, route: str, *, owner: str = OWNER, **event: Any) -> Answer:
         body = {"body": '{"progress": 1}'} if route in {UPDATE, REPORT} else {}

@@ -24,7 +24,7 @@ def test_retry_after_grows_with_the_age_of_the_job(api: InMemoryApi, age: float,
 
 
 def test_estimate_sets_estimated_end_and_retry_after(api: InMemoryApi) -> None:
-    api.estimates["sample.returns"] = Durations.of([20.0] * 100)
+    api.durations["sample.returns"] = Durations.of([20.0] * 100)
     api.add_jobs(running_job())
     api.clock.advance(seconds=4)
     answer = api.call(JOB, async_job_id=JOB_ID)
@@ -39,7 +39,7 @@ def test_finished_job_needs_no_estimate(api: InMemoryApi) -> None:
     answer = api.call(JOB, async_job_id=JOB_ID)
     api.call(RESULT, async_job_id=JOB_ID)
     assert answer.body["estimatedEndAt"] is None
-    assert api.estimates_requested == []
+    assert api.durations_read == []
 
 
 @pytest.mark.parametrize("job", [new_job(), running_job()], ids=["waiting", "running"])

@@ -22,7 +22,7 @@ from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait, listed, wa
 
 
 def test_changed_estimate_keeps_the_entity_tag(api: InMemoryApi) -> None:
-    api.estimates["sample.returns"] = Durations.of([18.0, 20.0, 22.0] * 40)
+    api.durations["sample.returns"] = Durations.of([18.0, 20.0, 22.0] * 40)
     api.add_jobs(running_job())
     first = api.call(JOB, async_job_id=JOB_ID)
     api.clock.advance(seconds=21)

@@ -33,7 +33,7 @@ from asyncjobs.http.api import Api
 from asyncjobs.http.bodies import checked
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.event_routes import EVENTS_PAGE, EventRoutes
-from asyncjobs.http.job_answers import no_estimate
+from asyncjobs.http.job_answers import none_known
 from asyncjobs.http.operations import Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query
 from asyncjobs.http.problems import Problem, code_of
@@ -304,8 +304,8 @@ class AdminRoutes:
         self._administration = administration
         self._queries = queries
         self._contents = contents
-        self._results = QueryRoutes(queries, clock, no_estimate)
-        self._events = EventRoutes(feed, clock, no_estimate)
+        self._results = QueryRoutes(queries, clock, none_known)
+        self._events = EventRoutes(feed, clock, none_known)
 
     @AdminOperation(
         "GET /admin/rights",

@@ -10,7 +10,7 @@ from asyncjobs.core.events import event_body
 from asyncjobs.core.exact_json import write_json
 from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.api import Handlers
-from asyncjobs.http.job_answers import Estimates, no_estimate, polling_headers, wait_applied
+from asyncjobs.http.job_answers import PastDurations, none_known, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import after_and_wait
 from asyncjobs.http.request import Request
@@ -38,18 +38,18 @@ EVENTS_PAGE = Schema(
 )
 
 
-def event_handlers(feed: EventFeed, *, clock: Clock, estimate: Estimates = no_estimate) -> Handlers:
+def event_handlers(feed: EventFeed, *, clock: Clock, durations_of: PastDurations = none_known) -> Handlers:
     """Return the handlers of the operations on events."""
-    return handlers_by_route(EventRoutes(feed, clock, estimate), EVENTS)
+    return handlers_by_route(EventRoutes(feed, clock, durations_of), EVENTS)
 
 
 class EventRoutes:
     """The operations on events."""
 
-    def __init__(self, feed: EventFeed, clock: Clock, estimate: Estimates) -> None:
+    def __init__(self, feed: EventFeed, clock: Clock, durations_of: PastDurations) -> None:
         self._feed = feed
         self._clock = clock
-        self._estimate = estimate
+        self._durations_of = durations_of
 
     @Operation(
         "GET /jobs/{asyncJobId}/events",
@@ -104,7 +104,7 @@ class EventRoutes:
         if is_stream:
             return self._stream(page, headers)
         body = {"events": [event_body(event) for event in page.events], "seq": page.seq, "more": page.more}
-        return answer(200, body, headers={**polling_headers(page.job, self._clock(), self._estimate), **headers})
+        return answer(200, body, headers={**polling_headers(page.job, self._clock(), self._durations_of), **headers})
 
     def _stream(self, page: EventsPage, headers: dict[str, str]) -> Answer:
         if not page.events and not page.more:
@@ -112,7 +112,7 @@ class EventRoutes:
         pause = RECONNECT
         if page.is_refused:
             # It could not wait, so it polls.
-            seconds = polling_headers(page.job, self._clock(), self._estimate).get("retry-after", "1")
+            seconds = polling_headers(page.job, self._clock(), self._durations_of).get("retry-after", "1")
             pause = max(pause, timedelta(seconds=int(seconds)))
         frames = [f"retry: {pause // timedelta(milliseconds=1)}\n\n"]
         frames += [f"id: {event.seq}\ndata: {write_json(event_body(event))}\n\n" for event in page.events]

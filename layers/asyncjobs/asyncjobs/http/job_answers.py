@@ -14,12 +14,12 @@ from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import error_body
 
-Estimates = Callable[[str], Durations | None]
-"""The durations of past jobs by `AsyncJob.durations_name`; None when they are unavailable."""
+PastDurations = Callable[[str], Durations | None]
+"""Returns the durations of past jobs by `AsyncJob.durations_name`; None when they are unavailable."""
 
 
-def no_estimate(_job_type: str) -> None:
-    """Return None for every job type."""
+def none_known(_name: str) -> None:
+    """Return None for every name: no past jobs are known."""
 
 
 def job_answer(
@@ -29,21 +29,21 @@ def job_answer(
     now: datetime,
     headers: Mapping[str, str] | None = None,
     *,
-    estimate: Estimates = no_estimate,
+    durations_of: PastDurations = none_known,
     extra: Mapping[str, Any] | None = None,
 ) -> Answer:
     """Return an answer with the job, whose `job_body` is `body`, and with `extra` members that are not part of it."""
     polling, members = dict[str, str](), {**body, **(extra or {})}
     if not job.is_finished:
-        past = estimate(job.durations_name)
+        past = durations_of(job.durations_name)
         polling = {"retry-after": str(retry_after(job, now, past))}
         members["estimatedEndAt"] = (end := estimated_end(job, now, past)) and rfc3339(end)
     return answer(status, members, headers={**polling, **(headers or {})})
 
 
-def polling_headers(job: AsyncJob, now: datetime, estimate: Estimates = no_estimate) -> dict[str, str]:
+def polling_headers(job: AsyncJob, now: datetime, durations_of: PastDurations = none_known) -> dict[str, str]:
     """Return when to poll next; nothing for a job that has finished."""
-    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, estimate(job.durations_name)))}
+    return {} if job.is_finished else {"retry-after": str(retry_after(job, now, durations_of(job.durations_name)))}
 
 
 def wait_applied(wait: timedelta) -> dict[str, str]:
@@ -51,10 +51,10 @@ def wait_applied(wait: timedelta) -> dict[str, str]:
     return {"preference-applied": f"wait={wait // timedelta(seconds=1)}"}
 
 
-def no_result(job: AsyncJob, now: datetime, estimate: Estimates) -> Problem:
+def no_result(job: AsyncJob, now: datetime, durations_of: PastDurations) -> Problem:
     """Return why the job has no result."""
     code = _CODES.get(job.status, "JOB_NOT_COMPLETED")
-    headers = polling_headers(job, now, estimate)
+    headers = polling_headers(job, now, durations_of)
     return Problem(code, headers=headers, asyncJobId=job.async_job_id, error=error_body(job))
 
 

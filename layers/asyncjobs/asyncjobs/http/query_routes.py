@@ -14,7 +14,7 @@ from asyncjobs.http.answers import Answer, answer, entity_tag, not_modified
 from asyncjobs.http.api import Handlers
 from asyncjobs.http.compression import compressed
 from asyncjobs.http.cursor import to_cursor
-from asyncjobs.http.job_answers import Estimates, job_answer, no_estimate, no_result, polling_headers, wait_applied
+from asyncjobs.http.job_answers import PastDurations, job_answer, no_result, none_known, polling_headers, wait_applied
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.parameters import jobs_query, wait_of
 from asyncjobs.http.problems import Problem
@@ -85,18 +85,18 @@ _DOCUMENT_HEADERS: Any = {
 _NOT_CHANGED = Success("The document has not changed.", always=("Cache-Control", "ETag"), headers={"Vary": _VARY})
 
 
-def query_handlers(queries: Queries, *, clock: Clock, estimate: Estimates = no_estimate) -> Handlers:
+def query_handlers(queries: Queries, *, clock: Clock, durations_of: PastDurations = none_known) -> Handlers:
     """Return the handlers of the operations that read. Past durations estimate the end of a job that has not finished."""
-    return handlers_by_route(QueryRoutes(queries, clock, estimate), QUERIES)
+    return handlers_by_route(QueryRoutes(queries, clock, durations_of), QUERIES)
 
 
 class QueryRoutes:
     """The operations that read."""
 
-    def __init__(self, queries: Queries, clock: Clock, estimate: Estimates) -> None:
+    def __init__(self, queries: Queries, clock: Clock, durations_of: PastDurations) -> None:
         self._queries = queries
         self._clock = clock
-        self._estimate = estimate
+        self._durations_of = durations_of
 
     @Operation(
         "GET /jobs",
@@ -172,12 +172,14 @@ class QueryRoutes:
         # Weak: the answer may have members that change without the job, such as an estimate of its end.
         etag = f"W/{tag}"
         if known & {tag, "*"}:
-            return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._estimate), **applied})
+            return not_modified({"etag": etag, **polling_headers(job, self._clock(), self._durations_of), **applied})
         # Not after a long poll: waiting for the queue's answer as well could exceed the function's timeout.
         depth = None if applied else self._queries.queue_depth(job)
         extra = {} if depth is None else {"queueDepth": depth}
         headers = {"etag": etag, **applied}
-        return job_answer(200, job, job_body(job, request.base), self._clock(), headers, estimate=self._estimate, extra=extra)
+        return job_answer(
+            200, job, job_body(job, request.base), self._clock(), headers, durations_of=self._durations_of, extra=extra
+        )
 
     @Operation(
         "GET /jobs/{asyncJobId}/result",
@@ -196,7 +198,7 @@ class QueryRoutes:
         key = request.job_key
         job = self._queries.job(key.owner, key.async_job_id)
         if job.status is not Status.COMPLETED:
-            raise no_result(job, self._clock(), self._estimate)
+            raise no_result(job, self._clock(), self._durations_of)
         link = self._queries.link(job)
         if link is not None:
             # The object has a type of its own, and S3 says which.

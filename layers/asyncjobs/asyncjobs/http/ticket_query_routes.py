@@ -12,7 +12,7 @@ from asyncjobs.core.ticket import Ticket
 from asyncjobs.http.answers import Answer
 from asyncjobs.http.api import Handlers
 from asyncjobs.http.event_routes import EventRoutes
-from asyncjobs.http.job_answers import Estimates, no_estimate
+from asyncjobs.http.job_answers import PastDurations, none_known
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.query_routes import QueryRoutes
 from asyncjobs.http.query_string import Query, text_of
@@ -51,10 +51,10 @@ class TicketRequest(Request):
 
 
 def ticket_query_handlers(
-    queries: Queries, tickets: Tickets, log: EventLog | None, *, clock: Clock, estimate: Estimates = no_estimate
+    queries: Queries, tickets: Tickets, log: EventLog | None, *, clock: Clock, durations_of: PastDurations = none_known
 ) -> Handlers:
     """Return the handlers of the operations that a ticket opens."""
-    return handlers_by_route(TicketQueryRoutes(queries, tickets, log, clock, estimate), TICKET_QUERIES)
+    return handlers_by_route(TicketQueryRoutes(queries, tickets, log, clock, durations_of), TICKET_QUERIES)
 
 
 def _answers_of(operation: Operation) -> Mapping[int, Success]:
@@ -69,12 +69,14 @@ _LIST_EVENTS = EventRoutes.list_job_events
 class TicketQueryRoutes:
     """The operations that a ticket opens."""
 
-    def __init__(self, queries: Queries, tickets: Tickets, log: EventLog | None, clock: Clock, estimate: Estimates) -> None:
+    def __init__(
+        self, queries: Queries, tickets: Tickets, log: EventLog | None, clock: Clock, durations_of: PastDurations
+    ) -> None:
         self._queries = queries
         self._tickets = tickets
         self._log = log
         self._clock = clock
-        self._estimate = estimate
+        self._durations_of = durations_of
 
     @Operation(
         "GET /tickets/jobs",
@@ -122,14 +124,14 @@ class TicketQueryRoutes:
         """List a job's events with a ticket, or wait for the next one: a browser's `EventSource` has the ticket in its URL."""
         ticket = self._ticket(request)
         feed = EventFeed(self._queries.only(ticket.opens), self._log)
-        return _LIST_EVENTS.handle(EventRoutes(feed, self._clock, self._estimate), TicketRequest(request, ticket))
+        return _LIST_EVENTS.handle(EventRoutes(feed, self._clock, self._durations_of), TicketRequest(request, ticket))
 
     def _ticket(self, request: Request) -> Ticket:
         return opened(_ticket_text(request), tickets=self._tickets, now=self._clock())
 
     def _answer(self, operation: Operation, request: Request, ticket: Ticket) -> Answer:
         """Answer as the operation does, if the ticket opens the job."""
-        routes = QueryRoutes(self._queries.only(ticket.opens), self._clock, self._estimate)
+        routes = QueryRoutes(self._queries.only(ticket.opens), self._clock, self._durations_of)
         return operation.handle(routes, TicketRequest(request, ticket))
 
 
