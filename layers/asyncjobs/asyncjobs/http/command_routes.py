@@ -14,11 +14,11 @@ from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.api import Handlers
 from asyncjobs.http.bodies import checked, submit_request, submit_schema
 from asyncjobs.http.job_answers import failed_while_waiting, job_answer, no_result_in_time, wait_applied
-from asyncjobs.http.job_routes import input_of
 from asyncjobs.http.operations import Operation, Success, handlers_by_route, operations_of
 from asyncjobs.http.problems import Problem, invalid_request
 from asyncjobs.http.render import job_body, job_path, rate_headers
 from asyncjobs.http.request import Preference, Request
+from asyncjobs.http.route_input import input_of
 from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, answer_object, described
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.jobtypes.json_schema import nulls_left_out

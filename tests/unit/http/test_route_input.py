@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, TypeAdapter
 
 from asyncjobs.core.job import AsyncJob, JobFailure, Result, job_id_for
-from asyncjobs.http.job_routes import input_of
 from asyncjobs.http.request import Request
+from asyncjobs.http.route_input import input_of
 from tests.support.factories import NOW, OWNER, new_job
 from tests.support.http_events import JOB, Answer, http_event
 from tests.unit.http.in_memory_api import FAILURE, SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi, SimulatedWait

@@ -1,4 +1,4 @@
-"""Routes that job types declare: the path, the query and the body of a request become the job's input."""
+"""The input that a request to a job type's own route stands for: its path, its query and its body become the job's input."""
 
 from __future__ import annotations
 
