@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 from asyncjobs.core.administration import AuditPosition, AuditRecord, FailedEntry, FailedPosition, QueueDepth, TypeHistory
 from asyncjobs.core.clock import to_whole_seconds
@@ -33,7 +33,7 @@ from asyncjobs.core.placement import (
     locations_of_attempts,
     result_location,
 )
-from asyncjobs.core.ports import BusEvent, DueEntry, ListPosition, Lost, StoredUpload, UploadLink
+from asyncjobs.core.ports import BusEvent, DueEntry, ListPosition, Lost, ResultWriter, StoredUpload, UploadLink
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.core.records import replace
 from asyncjobs.core.ticket import Ticket
@@ -609,7 +609,7 @@ class FakeEventBus:
         return refused
 
 
-class FakeResultWriter:
+class FakeResultWriter(ResultWriter):
     """A `ResultWriter` that keeps the bytes."""
 
     def __init__(self, objects: FakeObjects, location: str, content_type: str, inline_limit: int) -> None:
@@ -619,15 +619,6 @@ class FakeResultWriter:
         self._content_type = content_type
         self._buffer = bytearray()
         self._result: Result | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            self.close()
-        else:
-            self.discard()
 
     def write(self, data: bytes, /) -> int:
         if self._result is not None:

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import io
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from botocore.exceptions import ClientError
 
@@ -232,7 +232,7 @@ class S3Objects:
         return io.BufferedReader(body)
 
 
-class _S3ResultWriter:
+class _S3ResultWriter(ResultWriter):
     """A writer that keeps a result up to a limit, and uploads a larger one in parts of 8 MB while it is written."""
 
     def __init__(
@@ -252,15 +252,6 @@ class _S3ResultWriter:
         self._upload_id: str | None = None
         self._etags: list[str] = []
         self._result: Result | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            self.close()
-        else:
-            self.discard()
 
     def write(self, data: bytes, /) -> int:
         if self._result is not None:

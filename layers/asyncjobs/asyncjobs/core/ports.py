@@ -179,8 +179,15 @@ class ResultWriter(Protocol):
         """Delete the result; does nothing after `close`."""
         ...
 
-    def __enter__(self) -> Self: ...
-    def __exit__(self, *exception: object) -> None: ...
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the result, or discard it if the `with` block raised."""
+        if exception[0] is None:
+            self.close()
+        else:
+            self.discard()
 
 
 class UploadLink(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from enum import Enum
 from traceback import walk_tb
-from typing import Any, Self
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
@@ -53,7 +53,7 @@ def too_large(limit: int, what: str = "result") -> Fatal:
     )
 
 
-class LimitedResult:
+class LimitedResult(ResultWriter):
     """A `ResultWriter` that ends the job when its result gets larger than the limit, before the part is stored."""
 
     what = "result"
@@ -62,15 +62,6 @@ class LimitedResult:
         self._writer = writer
         self._limit = limit
         self._size = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            self.close()
-        else:
-            self.discard()
 
     def write(self, data: bytes, /) -> int:
         self._size += len(data)
