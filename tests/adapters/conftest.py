@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import boto3
@@ -37,6 +38,20 @@ def aws_account() -> Iterator[None]:
             yield
 
 
+@pytest.fixture(scope="module")
+def table(aws_account: None) -> Iterator[tuple[str, DynamoDBClient]]:  # noqa: ARG001 - the account holds it
+    """Return the name of a table that the module's tests share, and its client."""
+    with _new_table() as made:
+        yield made
+
+
+@pytest.fixture
+def empty_table(aws_account: None) -> Iterator[tuple[str, DynamoDBClient]]:  # noqa: ARG001 - the account holds it
+    """Return the name of an empty table, and its client."""
+    with _new_table() as made:
+        yield made
+
+
 @pytest.fixture(params=["fake", "moto", *(["engine"] if ENGINE else [])])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Return a store with an empty table."""
@@ -54,6 +69,14 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     )
     name = create_table(client)
     yield DynamoStore(name, client)
+    client.delete_table(TableName=name)
+
+
+@contextmanager
+def _new_table() -> Iterator[tuple[str, DynamoDBClient]]:
+    client = boto3.client("dynamodb")
+    name = create_table(client)
+    yield name, client
     client.delete_table(TableName=name)
 
 

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from asyncjobs.aws.dynamodb_audit import DynamoAuditLog
 from asyncjobs.core.administration import AuditLog, AuditRecord
-from tests.adapters.conftest import create_table
 from tests.support.factories import JOB_ID, NOW, OWNER
 from tests.support.fakes import FakeAuditLog
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT = timedelta(days=365)
 
 
 @pytest.fixture(params=["fake", "moto"])
-def audit(request: pytest.FixtureRequest) -> Iterator[AuditLog]:
+def audit(request: pytest.FixtureRequest) -> AuditLog:
     if request.param == "fake":
-        yield FakeAuditLog()
-        return
-    request.getfixturevalue("aws_account")
-    client = boto3.client("dynamodb")
-    name = create_table(client)
-    yield DynamoAuditLog(name, client, kept=KEPT)
-    client.delete_table(TableName=name)
+        return FakeAuditLog()
+    return DynamoAuditLog(*request.getfixturevalue("empty_table"), kept=KEPT)
 
 
 def record(number: int, **changes: object) -> AuditRecord:
@@ -66,25 +62,19 @@ def test_records_are_walked_from_the_newest_on(audit: AuditLog, limit: int) -> N
     assert walked == records[::-1]
 
 
-@pytest.mark.usefixtures("aws_account")
-def test_record_expires_with_the_tables_ttl_and_is_in_one_index_only() -> None:
-    client = boto3.client("dynamodb")
-    name = create_table(client)
+def test_record_expires_with_the_tables_ttl_and_is_in_one_index_only(empty_table: tuple[str, DynamoDBClient]) -> None:
+    name, client = empty_table
     DynamoAuditLog(name, client, kept=KEPT).add(record(0))
     (item,) = client.scan(TableName=name)["Items"]
     assert int(item["recordExpiresAt"]["N"]) == int((NOW + KEPT).timestamp())
     assert {"owner", "createdAt", "dueShard", "liveOwner", "exclusiveKey", "seq"} & item.keys() == set()
-    client.delete_table(TableName=name)
 
 
-@pytest.mark.usefixtures("aws_account")
-def test_field_of_a_newer_release_is_ignored() -> None:
-    client = boto3.client("dynamodb")
-    name = create_table(client)
+def test_field_of_a_newer_release_is_ignored(empty_table: tuple[str, DynamoDBClient]) -> None:
+    name, client = empty_table
     log = DynamoAuditLog(name, client, kept=KEPT)
     log.add(record(0))
     (item,) = client.scan(TableName=name)["Items"]
     item["record"]["S"] = item["record"]["S"].replace("{", '{"region": "x", ', 1)
     client.put_item(TableName=name, Item=item)
     assert list(log.newest(limit=1)[0]) == [record(0)]
-    client.delete_table(TableName=name)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from asyncjobs.aws.dynamodb_histories import DynamoHistories
@@ -14,25 +12,23 @@ from asyncjobs.aws.dynamodb_history import HOURS_KEPT, DynamoHistory
 from asyncjobs.core.administration import TypeHistory
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.durations import Durations
-from tests.adapters.conftest import create_table
 from tests.support.factories import NOW
 from tests.support.fakes import FakeHistory
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 HOUR = "2026-11-21T12"
 
 
 @pytest.fixture(params=["fake", "moto"])
-def history(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
+def history(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     """Return what writes histories and what reads them."""
     if request.param == "fake":
         fake = FakeHistory()
-        yield fake, fake
-        return
-    request.getfixturevalue("aws_account")
-    client = boto3.client("dynamodb")
-    name = create_table(client)
-    yield DynamoHistory(name, client), DynamoHistories(name, client)
-    client.delete_table(TableName=name)
+        return fake, fake
+    table = request.getfixturevalue("empty_table")
+    return DynamoHistory(*table), DynamoHistories(*table)
 
 
 def test_type_without_a_history_is_left_out(history: tuple[Any, Any]) -> None:
@@ -68,13 +64,10 @@ def test_more_types_than_a_call_takes_are_read(history: tuple[Any, Any]) -> None
     assert sorted(read.of_all(names)) == sorted(names[::40])
 
 
-@pytest.mark.usefixtures("aws_account")
-def test_damaged_hours_are_none() -> None:
-    client = boto3.client("dynamodb")
-    name = create_table(client)
+def test_damaged_hours_are_none(empty_table: tuple[str, DynamoDBClient]) -> None:
+    name, client = empty_table
     DynamoHistory(name, client).add("a", Durations.of([1]), NOW, {HOUR: (1, 0)})
     (item,) = client.scan(TableName=name)["Items"]
     for damaged in ("[]", "{", '{"x": 1}', '{"x": ["a", 1]}'):
         client.put_item(TableName=name, Item={**item, "hours": {"S": damaged}})
         assert DynamoHistories(name, client).of_all(["a"])["a"].hours == {}
-    client.delete_table(TableName=name)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import boto3
 import pytest
 
 from asyncjobs.aws.dynamodb_tickets import DynamoTickets
 from asyncjobs.core.ports import Tickets
 from asyncjobs.core.ticket import Ticket
-from tests.adapters.conftest import create_table
 from tests.support.factories import JOB_ID, NOW
 from tests.support.fakes import FakeTickets
 
@@ -22,15 +19,6 @@ if TYPE_CHECKING:
 
 OTHER = "00000000-0000-4000-8000-000000000001"
 TICKET = Ticket("alice#1", {JOB_ID: NOW, OTHER: NOW + timedelta(milliseconds=7)}, NOW + timedelta(milliseconds=60_001))
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[tuple[str, DynamoDBClient]]:
-    request.getfixturevalue("aws_account")
-    client = boto3.client("dynamodb")
-    name = create_table(client)
-    yield name, client
-    client.delete_table(TableName=name)
 
 
 @pytest.fixture(params=["fake", "moto"])

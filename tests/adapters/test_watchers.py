@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 END = NOW + timedelta(minutes=15)
 
 
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[tuple[str, DynamoDBClient]]:
-    request.getfixturevalue("aws_account")
-    client = boto3.client("dynamodb")
-    name = create_table(client)
-    yield name, client
-    client.delete_table(TableName=name)
-
-
 @pytest.fixture(params=["fake", "moto"])
 def watchers(request: pytest.FixtureRequest) -> Watchers:
     if request.param == "fake":

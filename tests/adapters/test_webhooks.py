@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
@@ -15,22 +13,12 @@ from asyncjobs.aws.dynamodb_webhooks import EMPTY_KEPT, DynamoWebhooks
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.ports import Webhooks
 from asyncjobs.core.webhook import EVENTS, MAX_JOB_TYPES, MAX_URL, MAX_WEBHOOKS, OwnerWebhooks, new_secret
-from tests.adapters.conftest import create_table
 from tests.support.factories import JOB_ID, NOW, new_webhook
 from tests.support.fakes import FakeWebhooks
 from tests.support.parts import all_due
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[tuple[str, DynamoDBClient]]:
-    request.getfixturevalue("aws_account")
-    client = boto3.client("dynamodb")
-    name = create_table(client)
-    yield name, client
-    client.delete_table(TableName=name)
 
 
 @pytest.fixture

@@ -9,19 +9,14 @@ import threading
 
 from local.emulator_patches import dynamodb
 from local.emulator_patches.emulator import module
+from tests.local.stream_table import create_table
 
 
 def main() -> None:
     tables = module("services.dynamodb")
     if "patched" in sys.argv:
         dynamodb.stream_expiries()
-    tables._create_table({
-        "TableName": "table",
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    })  # fmt: skip
+    create_table(tables)
     tables._put_item({"TableName": "table", "Item": {"pk": {"S": "1"}}})
     table = tables._tables["table"]
     [(pk, rows)] = table["items"].items()

@@ -10,6 +10,7 @@ from typing import Any
 
 from local.emulator_patches import dynamodb
 from local.emulator_patches.emulator import module
+from tests.local.stream_table import create_table
 
 MAPPING = "00000000-0000-4000-8000-000000000000"
 
@@ -20,13 +21,7 @@ def main() -> None:
     )
     if "patched" in sys.argv:
         dynamodb.keep_streams()
-    tables._create_table({
-        "TableName": "table",
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
-        "StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
-    })  # fmt: skip
+    create_table(tables)
     for number in range(3):
         tables._put_item({"TableName": "table", "Item": {"pk": {"S": str(number)}}})
     functions._esms[MAPPING] = {"UUID": MAPPING, "EventSourceArn": tables._tables["table"]["LatestStreamArn"]}

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from asyncjobs.core.errors import Fatal, Retry, Unavailable
-from asyncjobs.core.job import DELIVERY, SWEEP_INTERVAL
+from asyncjobs.core.job import DELIVERY, SWEEP_INTERVAL, AsyncJob
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.webhook import DISABLED_AFTER, TEST, DisabledReason, OwnerWebhooks, Webhook, new_secret
 from asyncjobs.jobtypes.built_in import DELIVERY_TYPE
@@ -259,7 +259,8 @@ def test_note_is_made_on_the_webhook_that_another_write_has_left(world: World) -
 # ── In the worker ────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_delivery_that_cannot_read_its_webhook_is_tried_again(world: World) -> None:
+def tried_by_a_worker(world: World, **changes: Any) -> tuple[AsyncJob, timedelta | None]:
+    """Let a worker try a delivery once. Return the delivery, and when its message returns to the queue."""
     store = FakeStore()
     executor = make_executor(
         store=store,
@@ -270,11 +271,15 @@ def test_delivery_that_cannot_read_its_webhook_is_tried_again(world: World) -> N
         built_in={DELIVERY: lambda: world.deliverer.definition},
     )
     delivery = new_delivery(new_webhook(), OWNER, DELIVERY_ID, event="job.failed", about=JOB_ID, body=BODY, now=NOW)
-    store.add_if_absent(delivery, NOW)
+    store.jobs[delivery.key] = replace(delivery, **changes)
+    delay = run_attempt(executor, JobMessage.of(delivery))
+    return store.jobs[delivery.key], delay
+
+
+def test_delivery_that_cannot_read_its_webhook_is_tried_again(world: World) -> None:
     world.webhooks.failures = deque([Unavailable()])
-    run_attempt(executor, JobMessage.of(delivery))
-    error = store.jobs[delivery.key].error
-    assert (store.jobs[delivery.key].status, error and error.code) == ("PENDING", "UNAVAILABLE")
+    tried, _ = tried_by_a_worker(world)
+    assert (tried.status, tried.error and tried.error.code) == ("PENDING", "UNAVAILABLE")
     assert world.receiver.requests == []
 
 
@@ -282,20 +287,8 @@ def test_delivery_that_cannot_read_its_webhook_is_tried_again(world: World) -> N
     ("attempt", "returns"), [(1, True), (2, True), (3, False), (9, False)], ids=["5 s", "5 min", "30 min", "24 h"]
 )
 def test_message_of_a_try_that_is_far_away_leaves_the_queue(world: World, attempt: int, *, returns: bool) -> None:
-    store = FakeStore()
-    executor = make_executor(
-        store=store,
-        queue=FakeQueue(),
-        objects=FakeObjects(),
-        catalog=Catalog({}),
-        clock=world.clock,
-        built_in={DELIVERY: lambda: world.deliverer.definition},
-    )
-    delivery = new_delivery(new_webhook(), OWNER, DELIVERY_ID, event="job.failed", about=JOB_ID, body=BODY, now=NOW)
-    store.jobs[delivery.key] = replace(delivery, attempt=attempt - 1)
     world.receiver.replies.append(Reply(500))
-    delay = run_attempt(executor, JobMessage.of(delivery))
-    released = store.jobs[delivery.key]
+    released, delay = tried_by_a_worker(world, attempt=attempt - 1)
     assert released.not_before is not None
     assert delay == (released.not_before - NOW if returns else None)
     assert released.due_at == released.not_before + SWEEP_INTERVAL, "the sweeper sends it"
@@ -303,18 +296,6 @@ def test_message_of_a_try_that_is_far_away_leaves_the_queue(world: World, attemp
 
 @pytest.mark.parametrize(("reply", "status"), [(Reply(204), "COMPLETED"), (Reply(500), "PENDING"), (Reply(410), "FAILED")])
 def test_worker_runs_a_delivery_by_the_rules_of_every_job(world: World, reply: Reply, status: str) -> None:
-    store, queue = FakeStore(), FakeQueue()
-    executor = make_executor(
-        store=store,
-        queue=queue,
-        objects=FakeObjects(),
-        catalog=Catalog({}),
-        clock=world.clock,
-        built_in={DELIVERY: lambda: world.deliverer.definition},
-    )
-    delivery = new_delivery(new_webhook(), OWNER, DELIVERY_ID, event="job.failed", about=JOB_ID, body=BODY, now=NOW)
-    store.add_if_absent(delivery, NOW)
     world.receiver.replies.append(reply)
-    run_attempt(executor, JobMessage.of(delivery))
-    assert store.jobs[delivery.key].status == status
+    assert tried_by_a_worker(world)[0].status == status
     assert world.receiver.requests[0][2].decode() == BODY
