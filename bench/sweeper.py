@@ -158,8 +158,7 @@ def _job(async_job_id: str, now: datetime) -> AsyncJob:
         deadline=timedelta(hours=24),
         retention=timedelta(days=7),
         now=now,
-        input='{"number":1}',
-    )
+    ).with_input(text='{"number":1}')
 
 
 def main(arguments: list[str]) -> None:

@@ -48,7 +48,7 @@ class ProgressBar:
         self._last = text
 
 
-def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float = 120) -> dict[str, Any]:
+def run_job(api_url: str, token: str, request: dict[str, Any]) -> dict[str, Any]:
     """Submit the job, show its progress as the WebSocket API reports it, and return it when it has completed."""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
@@ -58,7 +58,7 @@ def run_job(api_url: str, token: str, request: dict[str, Any], *, seconds: float
         ticket = _json(client.post(f"{api_url}/api/v1/tickets", json=wanted), 201)
         bar = ProgressBar()
         bar.show(job)
-        for state in states(ticket["url"], job["asyncJobId"], seconds=seconds):
+        for state in states(ticket["url"], job["asyncJobId"], seconds=120):
             bar.show(state)
         bar.end()
         job = _json(client.get(accepted.url.join(accepted.headers["Location"])), 200)

@@ -134,10 +134,10 @@ def free_port() -> int:
         return port
 
 
-def last_lines(log: Path, count: int = 25) -> str:
+def last_lines(log: Path) -> str:
     """Return the end of a log, for people."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return "\n".join(f"  {one_line(line)}" for line in lines[-count:])
+    return "\n".join(f"  {one_line(line)}" for line in lines[-25:])
 
 
 def _bare_environment(temporary: Path) -> dict[str, str]:
@@ -189,8 +189,8 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _wait_until_it_answers(child: subprocess.Popen[bytes], port: int, log: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until_it_answers(child: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and child.poll() is None:
         try:
             with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(

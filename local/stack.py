@@ -34,6 +34,7 @@ FOR_DEVELOPERS = {
     # Receivers on this machine, and no others.
     "Webhooks": "LOOPBACK",
 }
+_STACK_NAME = "asyncjobs"
 _CANNOT_BE_UPDATED = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
 
 
@@ -77,13 +78,12 @@ class LocalStack:
         state: Path,
         *,
         port: int | None = None,
-        stack_name: str = "asyncjobs",
         tools: Tools | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.root, self.state = root.resolve(), state.resolve()
         self._records = State(self.state)
-        self._port, self._stack_name, self._say = port, stack_name, say
+        self._port, self._say = port, say
         self._tools = tools or Tools()
         self._sam = Sam(self.root, self.state, self._tools)
 
@@ -120,7 +120,7 @@ class LocalStack:
         engine = self.engine
         return boto3.Session(engine.access_key_id, engine.secret_access_key, region_name=REGION)
 
-    def up(self, parameters: Mapping[str, str] | None = None, env: Mapping[str, str] | None = None) -> Outputs:
+    def up(self, parameters: Mapping[str, str] | None = None) -> Outputs:
         """Start the engine and build in parallel, then deploy. Skip the steps that are done already."""
         with self._records.alone():
             running, wanted = self._running(), self._wanted(parameters)
@@ -129,7 +129,7 @@ class LocalStack:
                 return self._deploy(running, wanted)
             port = self._free_port()
             with ThreadPoolExecutor() as threads:
-                starting = threads.submit(self._start, port, env)
+                starting = threads.submit(self._start, port)
                 self._build(wanted)  # in the main thread, which receives Ctrl-C
             return self._deploy(starting.result(), wanted)
 
@@ -165,7 +165,7 @@ class LocalStack:
         process.require_free(port)  # before the engine on another port is stopped
         return port
 
-    def _start(self, port: int, env: Mapping[str, str] | None) -> Engine:
+    def _start(self, port: int, env: Mapping[str, str] | None = None) -> Engine:
         self._records.forget("stack", "deployed")
         process.stop(self.state)
         self._say(f"Starting the local engine on port {port}")
@@ -194,20 +194,20 @@ class LocalStack:
         self._say("Deploying")
         self._clear_the_way()
         # sam would keep the values of an earlier deployment for parameters that this one does not name.
-        self._sam.deploy(self._stack_name, engine, {**self._sam.defaults(), **wanted.parameters})
+        self._sam.deploy(_STACK_NAME, engine, {**self._sam.defaults(), **wanted.parameters})
         outputs = self._read_outputs(engine)
         self._records.remember("stack", {_camel(name): value for name, value in asdict(outputs).items()})
         self._records.remember("deployed", deployed)
         return outputs
 
-    def _clear_the_way(self, seconds: float = 60) -> None:
+    def _clear_the_way(self) -> None:
         """Remove a stack that an interrupted or failed deployment left: CloudFormation refuses to update it."""
         cloudformation = self._client("cloudformation")
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 60
         while status := self._stack(cloudformation).get("StackStatus", ""):
             if status in _CANNOT_BE_UPDATED:
                 self._say(f"Removing what is left of a failed deployment ({status})")
-                cloudformation.delete_stack(StackName=self._stack_name)
+                cloudformation.delete_stack(StackName=_STACK_NAME)
             elif not status.endswith("_IN_PROGRESS") or status == "REVIEW_IN_PROGRESS":
                 return
             if time.monotonic() > deadline:
@@ -234,7 +234,7 @@ class LocalStack:
             user_pool_id=known.get("UserPoolId"),
             user_pool_client_id=known.get("UserPoolClientId"),
             pid=engine.pid,
-            stack_name=self._stack_name,
+            stack_name=_STACK_NAME,
             access_key_id=engine.access_key_id,
             secret_access_key=engine.secret_access_key,
         )
@@ -250,7 +250,7 @@ class LocalStack:
 
     def _stack(self, cloudformation: Any) -> dict[str, Any]:
         try:
-            stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName=self._stack_name)["Stacks"]
+            stacks: list[dict[str, Any]] = cloudformation.describe_stacks(StackName=_STACK_NAME)["Stacks"]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":  # CloudFormation's word for "no such stack"
                 return {}

@@ -24,9 +24,9 @@ _GROUP = {"S": "A"}
 class DynamoAuditLog:
     """An `AuditLog` in the jobs' table, under `A#`. The table's TTL removes a record after `kept`."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None, *, kept: timedelta) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient, *, kept: timedelta) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
         self._kept = kept
 
     def add(self, record: AuditRecord) -> None:

@@ -29,9 +29,9 @@ another key to read. Changing it would hide the events that are stored: readers 
 class DynamoEventLog:
     """An `EventLog` in the jobs' table, under `E#`. No index has these items, since they lack the index keys."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def append(self, job: AsyncJob, events: Sequence[Event]) -> None:
         """See `EventLog`. One write for all events of a block."""

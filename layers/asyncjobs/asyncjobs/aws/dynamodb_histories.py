@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.dynamodb_history import durations_of, history_key, hours_of
 from asyncjobs.core.administration import TypeHistory
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 class DynamoHistories:
     """`Histories` in the jobs' table, a call for each hundred types."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def of_all(self, job_types: Sequence[str]) -> Mapping[str, TypeHistory]:
         names = {history_key(name)["pk"]["S"]: name for name in job_types}

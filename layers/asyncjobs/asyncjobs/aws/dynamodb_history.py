@@ -34,9 +34,9 @@ _TRIES = 5
 class DynamoHistory:
     """A `History` in the jobs' table, under `D#` and the job type. No index has these items, since they lack the index keys."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def get(self, job_type: str) -> Durations:
         with clients.translated("The table"):

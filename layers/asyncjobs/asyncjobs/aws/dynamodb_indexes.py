@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class DynamoIndexes:
     """`JobIndexes` in a DynamoDB table of the template's shape. Each query reads no more entries than requested."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def live(self, shard: str, *, since: datetime | None = None, page: int) -> Iterator[DueEntry]:
         condition, values = "dueShard = :shard", {":shard": {"S": shard}}

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class DynamoTickets:
     """`Tickets` in the jobs' table. No index has these items, since they lack the index keys; the table's TTL removes them."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def put(self, ticket_hash: str, ticket: Ticket) -> None:
         """See `Tickets`. Races with no other write: the hash of a random text is new."""

@@ -39,9 +39,9 @@ _FILTER_LEAD = timedelta(minutes=5)
 class DynamoWatchers:
     """`Watchers` in the jobs' table. No index has these items, since they lack the index keys; the table's TTL removes them."""
 
-    def __init__(self, table_name: str, client: DynamoDBClient | None = None) -> None:
+    def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
-        self._client = client or clients.dynamodb()
+        self._client = client
 
     def open(self, connection: Connection) -> None:
         with clients.translated("The table"):

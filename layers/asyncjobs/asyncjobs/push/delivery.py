@@ -43,11 +43,11 @@ class Post(Protocol):
 class Deliverer:
     """The function of the built-in type: one try of a delivery."""
 
-    def __init__(self, webhooks: Webhooks, post: Post, clock: Clock, *, jitter: random.Random | None = None) -> None:
+    def __init__(self, webhooks: Webhooks, post: Post, clock: Clock) -> None:
         self._webhooks = webhooks
         self._post = post
         self._clock = clock
-        self._jitter = jitter or random.Random()
+        self._jitter = random.Random()
 
     @property
     def definition(self) -> JobDefinition:

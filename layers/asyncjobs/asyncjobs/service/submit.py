@@ -285,7 +285,7 @@ class SubmitPipeline:
         )
 
     def _new_job(
-        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, token_hash: bytes | None = None
+        self, key: JobKey, request: SubmitRequest, job_type: JobType, request_hash: bytes, *, token_hash: bytes | None
     ) -> AsyncJob:
         now = self._clock()
         delay = request.delay if request.not_before is None else max(request.not_before - now, timedelta(0))
