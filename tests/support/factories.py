@@ -9,6 +9,7 @@ from typing import Any
 from asyncjobs.core.job import AsyncJob, JobKey, Priority, RetentionFrom, submitted
 from asyncjobs.core.webhook import Webhook
 from asyncjobs.jobtypes.decorator import JobType, definition_of
+from asyncjobs.jobtypes.pydantic_schema import describe
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 OWNER = "alice"
@@ -81,7 +82,7 @@ def numbered(job: AsyncJob, *, by: int = 1) -> AsyncJob:
 def job_types_of(*values: object) -> dict[str, JobType]:
     """Return the job types that functions among the values declare, such as those of a module's `vars()`."""
     definitions = [found for found in map(definition_of, values) if found is not None]
-    return {found.job_type.name: found.describe() for found in definitions}
+    return {found.job_type.name: describe(found) for found in definitions}
 
 
 def job_type(name: str, **changes: Any) -> JobType:

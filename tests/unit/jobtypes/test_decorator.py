@@ -15,6 +15,7 @@ from asyncjobs import INPUT_BYTES, Exclusive, Fatal, JobContext, ResultStream, j
 from asyncjobs.core.errors import InvalidJob, StaleCatalog
 from asyncjobs.core.job import Priority, RetentionFrom, is_short
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT, JobDefinition, definition_of, load
+from asyncjobs.jobtypes.pydantic_schema import describe
 from asyncjobs.testing import FakeContext
 from tests.support import sample_jobs
 
@@ -69,7 +70,7 @@ def test_decorated_function_stays_callable() -> None:
 
 
 def test_job_is_described_without_its_code() -> None:
-    found = definition(adds).describe()
+    found = describe(definition(adds))
     assert (found.name, found.module, found.function) == ("registry.adds", __name__, "adds")
     assert found.description == "Add numbers."
     assert (found.expected, found.timeout) == (timedelta(seconds=0.5), timedelta(seconds=90))
@@ -79,7 +80,7 @@ def test_job_is_described_without_its_code() -> None:
 
 
 def test_job_without_options_is_short_and_has_three_attempts() -> None:
-    found = definition(waits).describe()
+    found = describe(definition(waits))
     assert is_short(found.timeout)
     assert (found.max_attempts, found.retention, found.deadline) == (3, timedelta(days=7), timedelta(days=1))
 
@@ -87,7 +88,7 @@ def test_job_without_options_is_short_and_has_three_attempts() -> None:
 @pytest.mark.parametrize(("function", "is_async"), [(adds, False), (waits, True)])
 def test_coroutine_function_is_recognized(function: Callable[..., Any], is_async: bool) -> None:
     assert definition(function).job_type.is_async is is_async
-    assert definition(function).describe().is_async is is_async
+    assert describe(definition(function)).is_async is is_async
 
 
 @pytest.mark.parametrize("value", [len, Numbers, None, 7, FakeContext.check])
@@ -113,7 +114,7 @@ def test_streamed_result_is_described_by_the_rest_of_the_return_type(annotation:
         pass
 
     streams.__annotations__["return"] = annotation
-    schema = definition(job("registry.streams")(streams)).describe().output_schema
+    schema = describe(definition(job("registry.streams")(streams))).output_schema
     assert schema.get("type") == type_
 
 
@@ -187,7 +188,7 @@ async def waits_below(input: int, _context: JobContext) -> str:
     ids=["above", "below", "class above", "class below"],
 )
 def test_worker_calls_the_function_that_a_test_calls(function: Any, returned: str) -> None:
-    described = definition(function).describe()
+    described = describe(definition(function))
     loaded = load(described)
     assert loaded.function is function
     assert loaded.function(loaded.read_input("1"), FakeContext()) == function(1, FakeContext()) == returned
@@ -215,7 +216,7 @@ def runs_in_a_loop(input: int, _context: JobContext) -> str:
 @pytest.mark.parametrize("function", [waits_below, runs_in_a_loop], ids=["below", "above"])
 def test_decorated_coroutine_function_is_recognized(function: Callable[..., Any]) -> None:
     assert definition(function).job_type.is_async
-    assert definition(function).describe().is_async
+    assert describe(definition(function)).is_async
 
 
 @pytest.mark.parametrize("decorate", [untraced, functools.partial(functools.partial)], ids=["function", "partial"])
@@ -271,8 +272,8 @@ def test_invalid_retention_from_is_rejected() -> None:
 
 
 def test_priority_is_standard_by_default_and_an_invalid_one_is_rejected() -> None:
-    assert definition(job("a")(plain)).describe().priority is Priority.STANDARD
-    assert definition(job("a", priority="low")(plain)).describe().priority is Priority.LOW
+    assert describe(definition(job("a")(plain))).priority is Priority.STANDARD
+    assert describe(definition(job("a", priority="low")(plain))).priority is Priority.LOW
     with pytest.raises(InvalidJob, match="it must be 'high', 'standard', 'low'"):
         job("a", priority="urgent")  # type: ignore[arg-type]  # a type checker rejects it too
 
@@ -300,7 +301,7 @@ def test_option_out_of_bounds_is_rejected(option: str, least: float, most: float
 
 
 def test_same_input_is_the_same_job_no_longer_than_the_job_is_kept() -> None:
-    assert definition(job("a", retention_seconds=60, dedupe_seconds=60)(plain)).describe().dedupe == timedelta(minutes=1)
+    assert describe(definition(job("a", retention_seconds=60, dedupe_seconds=60)(plain))).dedupe == timedelta(minutes=1)
     with pytest.raises(InvalidJob, match=r"^a: dedupe_seconds is 61; it must be 0 to 60\.$"):
         job("a", retention_seconds=60, dedupe_seconds=61)
 
@@ -320,13 +321,13 @@ def sized(input: Sized, _context: JobContext) -> int:
 
 @pytest.mark.parametrize("size", [None, "rows", "share", INPUT_BYTES])
 def test_size_is_a_number_of_the_input_or_its_bytes(size: str | None) -> None:
-    assert definition(job("a", size=size)(sized)).describe().size == size
+    assert describe(definition(job("a", size=size)(sized))).size == size
 
 
 @pytest.mark.parametrize("size", ["name", "missing", ""])
 def test_size_that_is_not_a_number_of_the_input_is_rejected(size: str) -> None:
     with pytest.raises(InvalidJob, match=rf"^a: size is '{size}'; it must be a number among the members"):
-        definition(job("a", size=size)(sized)).describe()
+        describe(definition(job("a", size=size)(sized)))
 
 
 def test_fractional_max_attempts_is_rejected() -> None:
@@ -358,7 +359,7 @@ def test_input_of_an_unsupported_type_is_rejected() -> None:
         pass
 
     with pytest.raises(InvalidJob, match="pydantic does not support the type of its input '_input'"):
-        definition(job("registry.unsupported")(takes)).describe()
+        describe(definition(job("registry.unsupported")(takes)))
 
 
 def test_input_whose_pattern_no_submit_can_check_is_rejected() -> None:
@@ -366,7 +367,7 @@ def test_input_whose_pattern_no_submit_can_check_is_rejected() -> None:
         pass
 
     with pytest.raises(InvalidJob, match="a submit cannot check its input's JSON Schema"):
-        definition(job("registry.pattern")(takes)).describe()
+        describe(definition(job("registry.pattern")(takes)))
 
 
 def test_input_without_annotation_is_rejected() -> None:
@@ -374,7 +375,7 @@ def test_input_without_annotation_is_rejected() -> None:
         pass
 
     with pytest.raises(InvalidJob, match="annotate its input 'payload'"):
-        definition(job("registry.bare")(bare)).describe()
+        describe(definition(job("registry.bare")(bare)))
 
 
 def test_output_without_annotation_is_rejected() -> None:
@@ -382,7 +383,7 @@ def test_output_without_annotation_is_rejected() -> None:
         pass
 
     with pytest.raises(InvalidJob, match="annotate its output"):
-        definition(job("registry.bare")(bare)).describe()
+        describe(definition(job("registry.bare")(bare)))
 
 
 def test_input_without_json_schema_is_rejected() -> None:
@@ -390,7 +391,7 @@ def test_input_without_json_schema_is_rejected() -> None:
         input()
 
     with pytest.raises(InvalidJob, match="its input has no JSON Schema"):
-        definition(job("registry.calls")(calls)).describe()
+        describe(definition(job("registry.calls")(calls)))
 
 
 # ── Loading ──────────────────────────────────────────────────────────────────────────────────────────
@@ -399,12 +400,12 @@ def test_input_without_json_schema_is_rejected() -> None:
 def test_described_job_is_loaded() -> None:
     found = definition_of(sample_jobs.returns)
     assert found is not None
-    assert load(found.describe()) is found
+    assert load(describe(found)) is found
 
 
 @pytest.mark.parametrize("changes", [{"function": "not_there"}, {"function": "Nothing"}, {"name": "sample.another"}], ids=str)
 def test_job_that_is_not_where_the_catalog_says_is_a_stale_catalog(changes: dict[str, Any]) -> None:
-    described = replace(definition(sample_jobs.returns).describe(), **changes)
+    described = replace(describe(definition(sample_jobs.returns)), **changes)
     with pytest.raises(StaleCatalog, match="make catalog"):
         load(described)
 
@@ -456,8 +457,8 @@ def test_route_of_the_api_is_taken(route: str) -> None:
 
 def test_job_may_declare_a_lock() -> None:
     lock = Exclusive("cache", scope="OWNER", policy="QUEUE", limit=10)
-    assert definition(job("a", exclusive=lock)(plain)).describe().exclusive == lock
-    assert definition(job("a")(plain)).describe().exclusive is None
+    assert describe(definition(job("a", exclusive=lock)(plain))).exclusive == lock
+    assert describe(definition(job("a")(plain))).exclusive is None
 
 
 @pytest.mark.parametrize(

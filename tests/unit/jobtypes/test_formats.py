@@ -6,6 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from asyncjobs.jobtypes.formats import FORMATS
+from asyncjobs.jobtypes.pydantic_schema import describe
 from tests.unit.jobtypes.test_pydantic_schema import TABLE, TEXTS, definition
 
 
@@ -46,7 +47,7 @@ def test_text_that_the_type_does_not_read_is_invalid(name: str, text: str) -> No
 
 @pytest.mark.parametrize("annotation", [row[0] for row in TABLE if row[0] is not None], ids=str)
 def test_no_format_accepts_what_its_type_rejects(annotation: object) -> None:
-    schema = definition(annotation).describe().input_schema
+    schema = describe(definition(annotation)).input_schema
     check = FORMATS.get(str(schema.get("format")))
     if check is None or "pattern" in schema or schema["format"] == "base64url":
         # The padding of base64url is optional, and one of the types that have it requires it.

@@ -46,6 +46,7 @@ from asyncjobs.core.errors import InvalidInput
 from asyncjobs.core.exact_json import read_json
 from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.decorator import JobDefinition, definition_of
+from asyncjobs.jobtypes.pydantic_schema import describe
 
 
 class Size(enum.Enum):
@@ -216,7 +217,7 @@ def definition(annotation: Any) -> JobDefinition:
 @pytest.mark.parametrize(("annotation", "valid", "invalid"), TABLE, ids=[f"{row[0]}"[:60] for row in TABLE])
 def test_input_is_checked_by_all_that_its_schema_says(annotation: Any, valid: str, invalid: dict[str, str]) -> None:
     found = definition(annotation)
-    schema = found.describe().input_schema
+    schema = describe(found).input_schema
     json_schema.check(schema, read_json(valid))
     found.read_input(valid)
     for text, place in invalid.items():
@@ -272,7 +273,7 @@ JSON = st.recursive(
 @pytest.mark.parametrize("annotation", GENERATED, ids=str)
 def test_worker_reads_every_input_that_the_schema_allows(annotation: Any) -> None:
     found = definition(annotation)
-    schema = found.describe().input_schema
+    schema = describe(found).input_schema
 
     @settings(max_examples=60, deadline=None, database=None)
     @given(JSON)

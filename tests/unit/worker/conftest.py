@@ -14,6 +14,7 @@ from asyncjobs.core.job import AsyncJob, JobFailure, submitted
 from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import definition_of, job
+from asyncjobs.jobtypes.pydantic_schema import describe
 from asyncjobs.worker.executor import Executor
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
@@ -69,7 +70,7 @@ class RunFunction:
         definition = definition_of(job("test.function")(function))
         assert definition is not None
         self._monkeypatch.setattr("asyncjobs.worker.plan.load", lambda _job_type: definition)
-        job_type, store = definition.describe(), FakeStore()
+        job_type, store = describe(definition), FakeStore()
         store.add_if_absent(
             new_job(job_type=job_type.name, deadline_at=NOW + timedelta(seconds=seconds)).with_input(text=text), NOW
         )

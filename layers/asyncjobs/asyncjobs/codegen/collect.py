@@ -13,6 +13,7 @@ from asyncjobs.jobtypes import catalog
 from asyncjobs.jobtypes.built_in import BUILT_IN
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, JobType, declared_in, definition_of, tracked_job
+from asyncjobs.jobtypes.pydantic_schema import describe
 
 
 def collect() -> Catalog:
@@ -58,7 +59,7 @@ def _declared(name: str, value: object, module: ModuleType) -> JobType | None:
     definition = definition_of(value)
     if definition is None or definition.job_type.module != module.__name__:
         return None
-    job_type = definition.describe()
+    job_type = describe(definition)
     # The worker finds the job by a name of its module, which may not be the function's own.
     return job_type if vars(module).get(job_type.function) is value else replace(job_type, function=name)
 

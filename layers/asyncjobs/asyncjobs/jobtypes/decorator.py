@@ -281,6 +281,12 @@ class JobDefinition:
     job_type: JobType
 
     @functools.cached_property
+    def input_adapter(self) -> TypeAdapter[Any]:
+        """The adapter that reads the job's input."""
+        parameter = next(iter(inspect.signature(self.function).parameters))
+        return self._adapter(parameter, f"its input {parameter!r}")
+
+    @functools.cached_property
     def output_adapter(self) -> TypeAdapter[Any]:
         """The adapter that checks the job's output."""
         return self._adapter("return", "its output")
@@ -289,25 +295,12 @@ class JobDefinition:
         """Make the job's input from JSON. A decimal gets all digits of its number. Raises pydantic's `ValidationError`."""
         if self._has_decimals and (value := _with_long_numbers(text)) is not None:
             # Submit has checked the types; a strict model accepts a date's text only from JSON.
-            return self._input_adapter.validate_python(value, strict=False)
-        return self._input_adapter.validate_json(text)
-
-    def describe(self) -> JobType:
-        """Return the job type with its schemas. Raises `InvalidJob` when an annotation has no JSON Schema."""
-        return replace(
-            self.job_type,
-            input_schema=self._checked_size(self._input_schema()),
-            output_schema=self._schema("output", self.output_adapter, "serialization"),
-        )
-
-    @functools.cached_property
-    def _input_adapter(self) -> TypeAdapter[Any]:
-        parameter = next(iter(inspect.signature(self.function).parameters))
-        return self._adapter(parameter, f"its input {parameter!r}")
+            return self.input_adapter.validate_python(value, strict=False)
+        return self.input_adapter.validate_json(text)
 
     @functools.cached_property
     def _has_decimals(self) -> bool:
-        return _has_type(self._input_adapter.core_schema, "decimal")
+        return _has_type(self.input_adapter.core_schema, "decimal")
 
     def _adapter(self, parameter: str, what: str) -> TypeAdapter[Any]:
         from pydantic import TypeAdapter  # noqa: PLC0415 - see TYPE_CHECKING above
@@ -320,36 +313,6 @@ class JobDefinition:
         except (PydanticUserError, NameError) as error:
             raise InvalidJob(f"{self.job_type.name}: pydantic does not support the type of {what}: {error}") from error
         raise InvalidJob(f"{self.job_type.name}: annotate {what}, so that it can be checked and described.")
-
-    def _checked_size(self, schema: dict[str, Any]) -> dict[str, Any]:
-        size = self.job_type.size
-        if size in (None, INPUT_BYTES) or _is_number(schema.get("properties", {}).get(size, {})):
-            return schema
-        raise InvalidJob(
-            f"{self.job_type.name}: size is {size!r}; it must be a number among the members of the input, or INPUT_BYTES."
-        )
-
-    def _input_schema(self) -> dict[str, Any]:
-        from asyncjobs.jobtypes import json_schema  # noqa: PLC0415 - only the build needs it here
-
-        schema = self._schema("input", self._input_adapter, "validation")
-        try:
-            json_schema.check_schema(schema)
-        except ValueError as error:
-            raise InvalidJob(f"{self.job_type.name}: a submit cannot check its input's JSON Schema: {error}") from error
-        return schema
-
-    def _schema(
-        self, what: str, adapter: TypeAdapter[Any], mode: typing.Literal["validation", "serialization"]
-    ) -> dict[str, Any]:
-        from pydantic.errors import PydanticInvalidForJsonSchema  # noqa: PLC0415 - see TYPE_CHECKING above
-
-        from asyncjobs.jobtypes.pydantic_schema import JobSchema  # noqa: PLC0415
-
-        try:
-            return adapter.json_schema(mode=mode, schema_generator=JobSchema)
-        except PydanticInvalidForJsonSchema as error:
-            raise InvalidJob(f"{self.job_type.name}: its {what} has no JSON Schema: {error}") from error
 
 
 def load(job_type: JobType) -> JobDefinition:
@@ -402,11 +365,6 @@ def _check_signature(name: str, function: Callable[..., Any]) -> None:
     raise InvalidJob(
         f"{name}: a job takes exactly two arguments, its input and its context: def f(input, context). This one has ({found})."
     )
-
-
-def _is_number(schema: Mapping[str, Any]) -> bool:
-    """Return whether a value of the schema may be a number."""
-    return schema.get("type") in {"integer", "number"} or any(map(_is_number, schema.get("anyOf", ())))
 
 
 def _is_async(function: Callable[..., Any]) -> bool:

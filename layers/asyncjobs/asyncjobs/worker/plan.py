@@ -10,6 +10,7 @@ from typing import Self
 from asyncjobs.core.errors import InvalidInput, UnknownJobType
 from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import SHORT_TIMEOUT, is_short, lease_length
+from asyncjobs.jobtypes import json_schema
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobDefinition, JobType, load
 
@@ -61,8 +62,6 @@ class Plan:
 
     def allows_input(self, text: str | bytes) -> bool:
         """Return whether a submit would accept this input now."""
-        from asyncjobs.jobtypes import json_schema  # noqa: PLC0415 - only an attempt that rejects its input needs it
-
         try:
             json_schema.check(
                 {} if self.job_type is None else self.job_type.input_schema,
