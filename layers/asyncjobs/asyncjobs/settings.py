@@ -66,9 +66,9 @@ class Settings:
     def delivers_to_loopback(self) -> bool:
         """Whether deliveries go to this machine, and nowhere else: only beside the local engine.
 
-        On AWS, the loopback address of a function is Lambda's own interface. There, no endpoint of AWS is set.
+        On AWS, the loopback address of a function is Lambda's own interface.
         """
-        return self._read("WEBHOOKS") == "LOOPBACK" and bool(self._environment.get("AWS_ENDPOINT_URL"))
+        return self._read("WEBHOOKS") == "LOOPBACK" and self._is_local()
 
     @property
     def bucket_name(self) -> str:
@@ -212,12 +212,16 @@ class Settings:
     @property
     def sign_in_url(self) -> str:
         """The base URL of the own user pool's sign-in page. The local engine serves it beside the API, so it is empty there."""
-        return "" if self._environment.get("AWS_ENDPOINT_URL") else self._read("SIGN_IN_URL")
+        return "" if self._is_local() else self._read("SIGN_IN_URL")
 
     @property
     def sign_in_urls(self) -> Sequence[str]:
         """The pages to which the own user pool's sign-in page returns."""
         return [url for url in self._read("SIGN_IN_URLS").split(",") if url]
+
+    def _is_local(self) -> bool:
+        """Return whether the function runs beside the local engine, which gives it its endpoint. On AWS, the variable is empty."""
+        return bool(self._environment.get("AWS_ENDPOINT_URL"))
 
     def _read(self, name: str) -> str:
         try:
