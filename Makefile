@@ -29,8 +29,8 @@ make_environments = $(find_python); "$$python" -m tools.environments
 layers = PYTHONPATH=layers/asyncjobs:layers/jobs
 # Each example is on the import path, so that its modules are in the package `jobs`, as they are once it is copied.
 examples_path = $(subst $() ,:,$(dir $(wildcard examples/*/README.md)))
-# Documents with tables that follow from the code.
-documents = docs/http-api.md
+# Documents with tables that follow from the code, and the folder of a sample event for each route.
+documents = docs/http-api.md events
 # The catalog of the last release, whose jobs may still wait.
 released = layers/released.json
 # Every shell has a USER; only one given to make counts.

