@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from asyncjobs.http.render import BASE_PATH
+from asyncjobs.http.request import BASE_PATH
 
 
 class Contract:

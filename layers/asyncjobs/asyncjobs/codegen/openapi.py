@@ -22,8 +22,7 @@ from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.event_routes import EVENTS
 from asyncjobs.http.operations import Operation, Success
 from asyncjobs.http.query_routes import QUERIES
-from asyncjobs.http.render import BASE_PATH
-from asyncjobs.http.request import MAX_BODY
+from asyncjobs.http.request import BASE_PATH, MAX_BODY
 from asyncjobs.http.schemas import Json, Schema, ref
 from asyncjobs.http.strict_json import MAX_DEPTH
 from asyncjobs.http.ticket_query_routes import TICKET_QUERIES

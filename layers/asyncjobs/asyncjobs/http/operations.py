@@ -8,11 +8,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from asyncjobs.http.problems import Problem
-from asyncjobs.http.render import BASE_PATH
+from asyncjobs.http.request import BASE_PATH, Request
 
 if TYPE_CHECKING:
     from asyncjobs.http.answers import Answer
-    from asyncjobs.http.request import Request
     from asyncjobs.http.schemas import Schema
     from asyncjobs.jobtypes.decorator import JobType
 

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from asyncjobs.core.rate import Quota
 
 
-BASE_PATH = "/api/v1"
-"""The path of every operation begins with it."""
-
-
 def job_path(job: AsyncJob, base: str) -> str:
     """Return the job's URL as a reference; `base` is that of the API (see `Request.base`)."""
     return f"{base}jobs/{job.async_job_id}"

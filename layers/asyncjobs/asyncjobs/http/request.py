@@ -14,9 +14,10 @@ from asyncjobs.http.error_codes import ERRORS
 from asyncjobs.http.header_fields import accepted, elements, is_accepted, item, pair
 from asyncjobs.http.problems import Problem, invalid_request
 from asyncjobs.http.query_string import Query, read_query
-from asyncjobs.http.render import BASE_PATH
 from asyncjobs.http.strict_json import invalid_json, parse_json
 
+BASE_PATH = "/api/v1"
+"""The path of every operation begins with it."""
 MAX_BODY = 256 * 1024
 JOB_ID = re.compile(UUID)
 

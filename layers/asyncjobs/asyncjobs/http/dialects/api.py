@@ -20,8 +20,7 @@ from asyncjobs.http.api import logged_problem
 from asyncjobs.http.dialects.dialect import JOB_PATH, SUBMIT, Dialect, Form, Route, Shape, said
 from asyncjobs.http.dialects.multipart import read_form
 from asyncjobs.http.dialects.words import ErrorWords, JobWords
-from asyncjobs.http.render import BASE_PATH
-from asyncjobs.http.request import Request
+from asyncjobs.http.request import BASE_PATH, Request
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.contents import Contents
 
