@@ -60,3 +60,11 @@ def test_number_without_json_is_rejected(value: Any) -> None:
 def test_value_that_is_not_json_is_rejected() -> None:
     with pytest.raises(TypeError):
         write_json({"a": Decimal(1), "b": {1}})
+
+
+@pytest.mark.parametrize("method", ["default", "encode", "iterencode", "__init__"])
+def test_encoder_that_a_program_has_patched_changes_nothing(monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(json.JSONEncoder, method, lambda *_: '"patched"')
+    assert write_json({"amount": Decimal("12345678901234567.89")}) == '{"amount":12345678901234567.89}'
+    with pytest.raises(TypeError):
+        write_json(object())

@@ -9,9 +9,12 @@ import decimal
 import gc
 import http.client
 import io
+import json
 import locale
 import logging
 import os
+import random
+import resource
 import signal
 import socket
 import ssl
@@ -19,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,8 +32,9 @@ from typing import Any
 import pytest
 
 from asyncjobs.log import LOGGER
+from asyncjobs.worker import process_state
 from asyncjobs.worker.kernel_timer import ENDS_PROCESS, INTERRUPTS
-from asyncjobs.worker.process_state import PARTS, ProcessState, call_apart
+from asyncjobs.worker.process_state import PARTS, RARE_PARTS, ProcessState, call_apart
 
 
 def close_the_loop() -> None:
@@ -107,6 +112,8 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: sys.setprofile(lambda *_: None),
         lambda: setattr(sys, "excepthook", print),
         lambda: setattr(threading, "excepthook", print),
+        lambda: threading.settrace(lambda *_: None),
+        lambda: threading.setprofile(lambda *_: None),
     ],
     "time zone": [move_the_clock],
     "module search path": [
@@ -149,15 +156,16 @@ CASES = [pytest.param(name, change, id=f"{name} {n}") for name, changes in CHANG
 @pytest.fixture
 def state() -> Iterator[ProcessState]:
     """Return the state, and restore everything in any case."""
-    before = [part.read() for part in PARTS]
+    parts = [*PARTS, *RARE_PARTS]
+    before = [part.read() for part in parts]
     yield ProcessState()
-    for part, value in zip(PARTS, before, strict=True):
+    for part, value in zip(parts, before, strict=True):
         if part.read() != value:
             part.restore(value)
 
 
 def part(name: str) -> Any:
-    return next(part for part in PARTS if part.name == name).read()
+    return next(part for part in (*PARTS, *RARE_PARTS) if part.name == name).read()
 
 
 def test_every_part_has_a_case() -> None:
@@ -322,3 +330,92 @@ def test_alarm_that_a_job_has_left_is_cancelled(state: ProcessState) -> None:
     with state:
         signal.alarm(60)
     assert signal.alarm(0) == 0
+
+
+# ── Compared only when the last time is some milliseconds ago ──────────────────────────────────────
+
+
+@pytest.mark.parametrize("limit", [resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE])
+def test_limit_that_a_job_has_lowered_is_restored(state: ProcessState, limit: int) -> None:
+    before = part("resource limits")
+    with state:
+        resource.setrlimit(limit, (5, resource.getrlimit(limit)[1]))
+    assert (part("resource limits"), state.broken) == (before, [])
+
+
+def test_limit_that_cannot_be_set_back_replaces_the_process(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with state:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+        monkeypatch.setattr(
+            resource, "setrlimit", refused
+        )  # as the kernel does when a process has lowered its own limit for good
+    monkeypatch.undo()
+    assert state.broken == ["resource limits"]
+
+
+def test_priority_that_a_job_has_lowered_is_restored(state: ProcessState) -> None:
+    before = part("priority")
+    with state:
+        os.nice(1)
+    assert part("priority") == before or state.broken == ["priority"]
+
+
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_process_whose_output_a_job_has_redirected_is_replaced(state: ProcessState, descriptor: int) -> None:
+    kept = os.dup(descriptor)
+    try:
+        with state, Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), descriptor)
+        assert state.broken == ["files of the standard streams"]
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
+@pytest.mark.parametrize("fault", ["patched", "deleted"])
+def test_function_that_a_job_has_replaced_is_set_back(state: ProcessState, fault: str) -> None:
+    before = json.dumps
+    with state:
+        if fault == "patched":
+            json.dumps = lambda *_, **__: "patched"
+        else:
+            del json.dumps
+    assert (json.dumps, state.broken) == (before, [])
+
+
+def test_function_that_a_package_replaces_when_it_is_imported_stays(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with state:
+        monkeypatch.setitem(sys.modules, "a_package_for_a_test", types.ModuleType("a_package_for_a_test"))
+        monkeypatch.setattr(json, "dumps", print)
+    with state:
+        pass
+    assert vars(json)["dumps"] is print
+
+
+def test_code_is_compared_again_after_some_milliseconds(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1.0]
+    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
+    with state:
+        pass
+    before, random_before = json.dumps, random.random
+    with state:
+        monkeypatch.setattr(json, "dumps", print)
+    assert vars(json)["dumps"] is print
+    now[0] += 0.02
+    with state:
+        pass
+    assert (json.dumps, random.random) == (before, random_before)
+
+
+def test_next_job_does_not_know_the_random_numbers_to_come(state: ProcessState) -> None:
+    with state:
+        random.seed(1)
+        expected = [random.random() for _ in range(3)]
+        random.seed(1)
+    assert [random.random() for _ in range(3)] != expected

@@ -61,8 +61,14 @@ def distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+class _Encoder(json.JSONEncoder):
+    """The standard library's encoder as it is now: programs replace its methods to have values of their own written."""
+
+    default, encode, iterencode = json.JSONEncoder.default, json.JSONEncoder.encode, json.JSONEncoder.iterencode
+
+
 _decode = json.JSONDecoder(parse_float=exact_number).decode
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_encode = _Encoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _written(value: Any) -> str:

@@ -1,6 +1,8 @@
 """What a job may change in its process for the jobs after it: noted before the job's code runs, and restored after it.
 
-docs/jobs.md has the whole list, with what is left to the author of a job. A look at everything takes some microseconds.
+docs/jobs.md has the whole list, with what is left to the author of a job. Most of it takes some microseconds after each job.
+The rest takes about a millisecond, and is compared after a job only when the last time is `_COMPARES_ALL_EVERY` ago: so it
+takes a few percent of the time, however short the jobs are.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import itertools
 import locale
 import logging
 import os
+import random
+import resource
 import signal
 import socket
 import sys
@@ -26,8 +30,14 @@ from typing import Any, Self, TypeVar
 
 from asyncjobs.log import LOGGER
 from asyncjobs.worker.kernel_timer import ENDS_PROCESS, INTERRUPTS, show_traceback_at_the_end
+from asyncjobs.worker.loaded_code import LoadedCode
 
 T = TypeVar("T")
+
+_COMPARES_ALL_EVERY = 0.02
+"""Seconds. Claiming a job and recording its end are calls over the network, so few jobs follow each other sooner."""
+# As they are before any job could replace them.
+_monotonic, _new_seed = time.monotonic, random.seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,9 @@ class ProcessState:
         self._set_always: list[tuple[Callable[[Any], object], Any]] = []
         self._modules = 0
         self._is_copy = False
+        self._code = LoadedCode()
+        self._rare_before: list[Any] = []
+        self._compared_all = 0.0
 
     def __enter__(self) -> Self:
         self._jobs += 1
@@ -80,6 +93,9 @@ class ProcessState:
         now = _values(_READS)
         if not _are_equal(now, self._before):
             self._restore(now)
+        if self._compares_all():
+            self._restore_rest()
+            self._compared_all = _monotonic()
 
     def note_imports(self) -> None:
         """Note the state again if modules were imported meanwhile, such as the job's own: what they have set stays."""
@@ -99,9 +115,31 @@ class ProcessState:
         if len(sys.modules) != self._modules:
             self._before, self._modules = _values(_READS), len(sys.modules)
             self._set_always = [(part.restore, part.read()) for part in PARTS[_READ:]]
+            self._code.note()
+            self._note_rare_parts()
         else:
             for index, part in _CHANGING:
                 self._before[index] = _value(part.read)
+            if self._compares_all():
+                self._note_rare_parts()
+
+    def _note_rare_parts(self) -> None:
+        self._rare_before = [_value(part.read) for part in RARE_PARTS]
+
+    def _compares_all(self) -> bool:
+        return _monotonic() >= self._compared_all + _COMPARES_ALL_EVERY
+
+    def _restore_rest(self) -> None:
+        """Compare and restore what takes too long to be compared after each job."""
+        for part, before in zip(RARE_PARTS, self._rare_before, strict=True):
+            if not _are_equal(_value(part.read), before):
+                self._set(part, before)
+        try:
+            if self._code.has_changed():
+                (self._code.note if self._has_imported() else self._code.restore)()
+        except Exception:  # noqa: BLE001 - whatever a job has done to it
+            self.replace_process("code of the standard library")
+        _new_seed()
 
     def _restore(self, found: list[Any]) -> None:
         has_imported: bool | None = None
@@ -213,8 +251,9 @@ def _mask() -> set[int]:
 
 
 def _set_mask(before: set[int]) -> None:
-    """Block these signals, and cancel an alarm that a job has left."""
-    _signal.alarm(0)
+    """Block these signals, and cancel timers that a job has left: their signals end a process that does not handle them."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        _signal.setitimer(timer, 0)
     _signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -347,13 +386,23 @@ def _set_interpreter(before: tuple[Any, ...]) -> None:
 
 
 def _hooks() -> tuple[Any, ...]:
-    return sys.gettrace(), sys.getprofile(), sys.excepthook, sys.unraisablehook, threading.excepthook
+    return (
+        sys.gettrace(),
+        sys.getprofile(),
+        threading.gettrace(),
+        threading.getprofile(),
+        sys.excepthook,
+        sys.unraisablehook,
+        threading.excepthook,
+    )
 
 
 def _set_hooks(before: tuple[Any, ...]) -> None:
     sys.settrace(before[0])
     sys.setprofile(before[1])
-    sys.excepthook, sys.unraisablehook, threading.excepthook = before[2:]
+    threading.settrace(before[2])
+    threading.setprofile(before[3])
+    sys.excepthook, sys.unraisablehook, threading.excepthook = before[4:]
 
 
 def _handlers() -> tuple[Any, ...]:
@@ -361,14 +410,33 @@ def _handlers() -> tuple[Any, ...]:
 
 
 def _set_handlers(before: tuple[Any, ...]) -> None:
-    # Their signals end a process that does not handle them.
-    for timer in (signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
-        signal.setitimer(timer, 0)
     for number, handler in zip(_SIGNALS, before, strict=True):
         if handler is not None:  # not set by Python
             signal.signal(number, handler)
     if hasattr(signal, "SIGRTMAX"):
         show_traceback_at_the_end()
+
+
+# `limit_memory` sets that of the data.
+_LIMITS = (resource.RLIMIT_NOFILE, resource.RLIMIT_CPU, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC, resource.RLIMIT_AS)
+
+
+def _limits() -> tuple[Any, ...]:
+    return tuple(map(resource.getrlimit, _LIMITS))
+
+
+def _set_limits(before: tuple[Any, ...]) -> None:
+    for limit, values in zip(_LIMITS, before, strict=True):
+        resource.setrlimit(limit, values)
+
+
+def _stream_files() -> list[tuple[int, int]]:
+    """Return which files output and errors are: `os.dup2` and `os.close` change that under `sys.stdout`."""
+    return [(found.st_dev, found.st_ino) for found in map(os.fstat, (1, 2))]
+
+
+def _cannot_restore(_before: object) -> None:
+    raise OSError("The file that it was is closed.")
 
 
 def _event_loop() -> tuple[Any, ...]:
@@ -482,6 +550,12 @@ PARTS = (
 )
 _READ = sum(not part.is_set_always for part in PARTS)
 """The number of the parts that are read after each job, which come first."""
+RARE_PARTS = (
+    Part("resource limits", _limits, _set_limits),
+    Part("priority", partial(os.getpriority, os.PRIO_PROCESS, 0), partial(os.setpriority, os.PRIO_PROCESS, 0)),
+    Part("files of the standard streams", _stream_files, _cannot_restore),
+)
+"""Parts that few jobs change."""
 _READS = tuple(part.read for part in PARTS[:_READ])
 _CHANGING = tuple((index, part) for index, part in enumerate(PARTS) if part.changes_by_itself)
 
