@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # it ships no types
 
 from local.errors import DockerMissingError, LocalError
@@ -85,7 +86,15 @@ def _kind_of_source(source: Mapping[str, Any]) -> str:
 def variables_of(session: boto3.Session, stack_name: str, function: str, *, endpoint_url: str | None = None) -> dict[str, str]:
     """Return the environment variables of a deployed function."""
     cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
-    resource = cloudformation.describe_stack_resource(StackName=stack_name, LogicalResourceId=function)
+    try:
+        resource = cloudformation.describe_stack_resource(StackName=stack_name, LogicalResourceId=function)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ValidationError":
+            raise
+        raise LocalError(
+            f"The stack {stack_name} has no {function}. Is a parameter off that makes it, such as Dialects, AdminApi or Console? "
+            "Give a stack with it: STACK=name."
+        ) from error
     name = resource["StackResourceDetail"]["PhysicalResourceId"]
     found = session.client("lambda", endpoint_url=endpoint_url).get_function_configuration(FunctionName=name)
     return dict(found["Environment"]["Variables"])

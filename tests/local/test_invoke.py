@@ -107,6 +107,13 @@ def test_function_of_a_deployed_stack_has_the_user_s_credentials_and_calls_aws(
     assert f"AWS_ACCESS_KEY_ID={engine.access_key_id}" in seen
 
 
+@pytest.mark.slow
+def test_function_that_a_parameter_turns_off_is_named(stack: LocalStack) -> None:
+    outputs = stack.deploy()
+    with pytest.raises(LocalError, match=r"asyncjobs has no DialectsFunction.*parameter off.*STACK=name"):
+        invoke.variables_of(stack.session, outputs.stack_name, "DialectsFunction", endpoint_url=outputs.endpoint_url)
+
+
 def test_unknown_event_lists_the_known_ones() -> None:
     with pytest.raises(LocalError, match=r"no event 'nothing'.*stream-changes.*submit"):
         invoke.event_file(PROJECT, "nothing")
