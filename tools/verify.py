@@ -674,12 +674,13 @@ def _body(response: httpx.Response, status: int) -> dict[str, Any]:
 
 @contextmanager
 def deployment_of(
-    stack_name: str, session: boto3.Session, *, endpoint_url: str | None = None, api_url: str | None = None, token: str = ""
+    stack_name: str, session: boto3.Session, *, endpoint_url: str | None = None, token: str = ""
 ) -> Iterator[Deployment]:
     """Find the stack, with a user of its own pool who is deleted at the end, or with the token that is given."""
-    with closing(Deployment(stack_name, session, endpoint_url, token, None, api_url or "")) as deployment:
+    with closing(Deployment(stack_name, session, endpoint_url, token, None, "")) as deployment:
         outputs = {each["OutputKey"]: each["OutputValue"] for each in deployment.description.get("Outputs", [])}
-        deployment.api_url = api_url or outputs["ApiUrl"]
+        # The local engine serves an API below its own address, whatever the stack's output says.
+        deployment.api_url = f"{endpoint_url}/_aws/execute-api/{outputs['ApiId']}" if endpoint_url else outputs["ApiUrl"]
         if token:
             yield deployment
             return
@@ -714,7 +715,8 @@ def main(arguments: Sequence[str]) -> int:
     session = boto3.Session(region_name=options.region)
     counts = dict.fromkeys(Verdict, 0)
     try:
-        with deployment_of(options.stack, session, token=os.environ.get("TOKEN", "")) as deployment:
+        endpoint_url = os.environ.get("AWS_ENDPOINT_URL") or None  # the local engine's
+        with deployment_of(options.stack, session, endpoint_url=endpoint_url, token=os.environ.get("TOKEN", "")) as deployment:
             for finding in findings(deployment):
                 counts[finding.verdict] += 1
                 print(finding, flush=True)

@@ -30,9 +30,7 @@ UNSEEN_LOCALLY = {
 @pytest.fixture(scope="module")
 def deployment(stack: LocalStack, api: Api) -> Iterator[Deployment]:
     outputs = api.outputs
-    with verify.deployment_of(
-        outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url, api_url=outputs.api_url
-    ) as deployment:
+    with verify.deployment_of(outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url) as deployment:
         yield deployment
 
 
@@ -65,9 +63,7 @@ def test_disabled_mapping_fails_its_line(deployment: Deployment, stack: LocalSta
 
 def test_token_that_the_gateway_rejects_fails_the_lines_about_jobs(stack: LocalStack, api: Api) -> None:
     outputs = api.outputs
-    with verify.deployment_of(
-        outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url, api_url=outputs.api_url, token="bad"
-    ) as deployment:
+    with verify.deployment_of(outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url, token="bad") as deployment:
         assert only(deployment, "A worker runs a job, and its status is inline").verdict is Verdict.FAILS
 
 
@@ -79,6 +75,6 @@ def test_user_of_the_check_is_deleted_at_its_end(stack: LocalStack, api: Api) ->
             return {user["Username"] for user in pool.list_users(UserPoolId=outputs.user_pool_id or "")["Users"]}
 
     before = users()
-    with verify.deployment_of(outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url, api_url=outputs.api_url):
+    with verify.deployment_of(outputs.stack_name, stack.session, endpoint_url=outputs.endpoint_url):
         assert len(users() - before) == 1
     assert users() == before
