@@ -25,7 +25,7 @@ from pypdf.errors import DependencyError, FileNotDecryptedError, LimitReachedErr
 
 from asyncjobs import Fatal, JobContext, ResultStream, job
 from jobs.budget import OutOfTime, budget
-from jobs.pdf_page import DAMAGED, filled_in, replace_damaged_pages, unreadable_fonts
+from jobs.pdf_page import CUT, DAMAGED, filled_in, has_cut_streams, replace_damaged_pages, unreadable_fonts
 
 MAX_BYTES = 100_000_000
 MAX_PAGES = 5_000
@@ -77,6 +77,8 @@ _LEFT_OUT = (
     "Impossible to decode XFormObject",
     "Object %(idnum)d %(generation)d not defined.",
 )
+_ENTRIES_LEFT_OUT = {"%(exception)s", "%(exception)r"}
+"""The whole warnings of a dictionary with an entry that is not PDF."""
 
 _UNREADABLE = "\ufffd"
 _VISIBLE = re.compile(r"\S")
@@ -265,9 +267,9 @@ class Document:
                 "The end of the document is missing, and so may be its last pages. Send the file again, whole.",
             )
         try:
-            with _explained(), budget(seconds=SECONDS_TO_OPEN, megabytes=MEGABYTES_TO_OPEN):
+            with _explained(), _Repairs() as repairs, budget(seconds=SECONDS_TO_OPEN, megabytes=MEGABYTES_TO_OPEN):
                 reader = PdfReader(file)
-                replace_damaged_pages(reader.root_object)
+                replace_damaged_pages(reader.root_object, repairs)
                 self.page_count = len(reader.pages)
         except Unreadable as error:
             self._log("The document", error)
@@ -311,6 +313,7 @@ class Document:
             with _explained(), repairs, budget(seconds=SECONDS_PER_PAGE, megabytes=MEGABYTES_PER_PAGE):
                 printed, unreadable = _printed(page)
                 filled, is_complete = filled_in(page)
+                is_cut = CUT in page or has_cut_streams(page)
                 text = _valid("\n".join(filter(None, (printed, *filled))))
         except Unreadable as error:
             self._require_no_password(error)
@@ -328,7 +331,7 @@ class Document:
             )
             self._warn(number, "FONT_WITHOUT_MAP", message)
         is_marked = _UNREADABLE in text and not unreadable  # pypdf's own mark, as for a font that is missing
-        if repairs.left_something_out or is_marked or not is_complete:
+        if repairs.left_something_out or is_cut or is_marked or not is_complete:
             self._warn(number, "PAGE_INCOMPLETE", f"Page {number} has parts that cannot be read, and are left out.")
         return self._cut(number, text)
 
@@ -437,7 +440,7 @@ class _Repairs(logging.Handler):
         _PYPDF_LOGGER.removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.left_something_out |= record.msg.startswith(_LEFT_OUT)
+        self.left_something_out |= record.msg in _ENTRIES_LEFT_OUT or record.msg.startswith(_LEFT_OUT)
 
 
 def _moment(information: DocumentInformation, name: str) -> datetime | None:

@@ -1,21 +1,41 @@
-"""What pypdf passes over: damaged pages, form values, and fonts whose codes have no map to characters."""
+"""What pypdf passes over: damaged pages, streams that are cut off, form values, and fonts whose codes have no map."""
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from pypdf._codecs import adobe_glyphs  # no public name, and a copy of 17,404 names is worse
-from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NameObject, NullObject, StreamObject
+from pypdf.generic import (
+    ArrayObject,
+    BooleanObject,
+    DictionaryObject,
+    EncodedStreamObject,
+    NameObject,
+    NullObject,
+    StreamObject,
+)
 
 # ── Damaged pages ────────────────────────────────────────────────────────────────────────────────────
 
 DAMAGED = "/AsyncjobsDamaged"
 """The entry of a page that replaces a damaged one."""
+CUT = "/AsyncjobsCut"
+"""The entry of a page of whose entries pypdf left some out."""
 
 
-def replace_damaged_pages(catalog: DictionaryObject) -> None:
-    """Put a page of our own in the place of each that cannot be read, so that the others are read and keep their numbers."""
+class Repairs(Protocol):
+    """Notes whether pypdf left something out of what it read."""
+
+    left_something_out: bool
+
+
+def replace_damaged_pages(catalog: DictionaryObject, repairs: Repairs) -> None:
+    """Put a page of our own in the place of each that cannot be read, so that the others are read and keep their numbers.
+
+    A page that is only read in part is marked: an entry that is not PDF ends its dictionary, and pypdf keeps what came before.
+    """
     seen: set[int] = set()
     nodes = [_readable(catalog, "/Pages")]
     while nodes:
@@ -25,12 +45,48 @@ def replace_damaged_pages(catalog: DictionaryObject) -> None:
             continue
         seen.add(id(children))
         for place in range(len(children)):
+            repairs.left_something_out = False
             child = _resolved(list.__getitem__(children, place))
             if not isinstance(child, DictionaryObject):
                 entries = {NameObject("/Type"): NameObject("/Page"), NameObject(DAMAGED): BooleanObject(value=True)}
                 children[place] = DictionaryObject(entries)
             elif "/Kids" in child:
                 nodes.append(child)
+            elif repairs.left_something_out:
+                child[NameObject(CUT)] = BooleanObject(value=True)
+
+
+# ── Streams that are cut off ─────────────────────────────────────────────────────────────────────────
+
+_MAX_NESTING = 5
+"""Forms within forms that are searched."""
+_PIECE = 1_000_000
+_MAX_PIECES = 15
+
+
+def has_cut_streams(page: DictionaryObject) -> bool:
+    """Return whether the data of a stream of the page end too early. pypdf gives the text up to there, and no warning."""
+    contents = _get(page, "/Contents")
+    parts = map(_resolved, contents) if isinstance(contents, ArrayObject) else [contents]
+    return any(map(_is_cut, parts)) or any(map(_is_cut, _forms(page, set(), _MAX_NESTING)))
+
+
+def _is_cut(stream: Any) -> bool:
+    filters = _get(stream, "/Filter") if isinstance(stream, EncodedStreamObject) else None
+    if filters not in ("/FlateDecode", ["/FlateDecode"]):
+        return False
+    # Behind two bytes of a header. The checksum at the end is missing in many documents, and says nothing about the text.
+    rest, expander = stream._data[2:], zlib.decompressobj(-zlib.MAX_WBITS)  # noqa: SLF001 - decrypted, and not expanded
+    is_empty = not rest
+    try:
+        for _ in range(_MAX_PIECES):
+            expander.decompress(rest, _PIECE)
+            rest = expander.unconsumed_tail
+            if not rest:
+                return not (expander.eof or is_empty)
+    except zlib.error:
+        return False  # pypdf warns of it
+    return False  # longer than pypdf reads
 
 
 # ── Form values ──────────────────────────────────────────────────────────────────────────────────────
@@ -140,9 +196,6 @@ def _text(value: Any) -> str:
 
 # ── Fonts without a map ──────────────────────────────────────────────────────────────────────────────
 
-_MAX_NESTING = 5
-"""Forms within forms that are searched for fonts."""
-
 _CHARACTER_SETS = ("/GB-EUC-", "/GBpc-EUC-", "/GBK-EUC-", "/GBK2K-", "/ETen-B5-", "/ETenms-B5-", "/90ms-RKSJ-")
 """Encodings of character sets that pypdf decodes."""
 
@@ -158,14 +211,30 @@ def _fonts(holder: DictionaryObject, seen: set[int], nesting: int) -> Iterator[D
     if not resources or id(resources) in seen:
         return
     seen.add(id(resources))
-    fonts, forms = _dictionary(resources, "/Font"), _dictionary(resources, "/XObject")
+    fonts = _dictionary(resources, "/Font")
     for name in fonts:
         if isinstance(font := _readable(fonts, name), DictionaryObject):
             yield font
     if nesting:
-        for name in forms:
-            if isinstance(form := _readable(forms, name), DictionaryObject) and "/Resources" in form:
-                yield from _fonts(form, seen, nesting - 1)
+        for form in _own_forms(resources):
+            yield from _fonts(form, seen, nesting - 1)
+
+
+def _forms(holder: DictionaryObject, seen: set[int], nesting: int) -> Iterator[DictionaryObject]:
+    """Yield the forms that a page or a form may draw, and those that they may draw."""
+    for form in _own_forms(_dictionary(holder, "/Resources")):
+        if id(form) not in seen:
+            seen.add(id(form))
+            yield form
+            if nesting:
+                yield from _forms(form, seen, nesting - 1)
+
+
+def _own_forms(resources: DictionaryObject) -> Iterator[DictionaryObject]:
+    drawn = _dictionary(resources, "/XObject")
+    for name in drawn:
+        if isinstance(form := _readable(drawn, name), DictionaryObject) and _get(form, "/Subtype") != "/Image":
+            yield form
 
 
 def _has_map(font: DictionaryObject) -> bool:

@@ -311,6 +311,17 @@ def test_content_that_is_damaged_or_missing_is_a_warning() -> None:
     assert gaps(read(document.replace(b"/Contents 8 0 R", b"/Contents 98 0 R"))) == [(2, "PAGE_INCOMPLETE")]
 
 
+@pytest.mark.parametrize("damaged", [b"/MediaBox[a 0 595 842]", b"/MediaBox[0 0 595 84>"])
+def test_page_whose_entries_are_cut_off_is_a_warning(damaged: bytes) -> None:
+    before, second, after = (document := raw_pdf.with_contents(WHOLE, WHOLE, WHOLE)).partition(b"7 0 obj\n")
+    assert document.count(second) == 1
+
+    output = read(before + second + after.replace(b"/MediaBox[0 0 595 842]", damaged, 1))
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert gaps(output) == [(2, "PAGE_INCOMPLETE")]
+
+
 def test_missing_font_is_a_warning_on_each_page() -> None:
     output = read(raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"/F1 3 0 R", b"/F1 93 0 R"))
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import Any
 
 import pytest
 from pypdf import PageObject, PdfReader
 
-from jobs.pdf_page import DAMAGED, filled_in, replace_damaged_pages, unreadable_fonts
+from jobs.pdf_page import DAMAGED, filled_in, has_cut_streams, replace_damaged_pages, unreadable_fonts
 from local.samples import raw_pdf
+
+
+class Noted:
+    """Notes of no repair."""
+
+    left_something_out = False
 
 
 def page_of(document: bytes) -> PageObject:
@@ -145,7 +152,7 @@ def test_damaged_pages_are_replaced_at_every_level() -> None:
     ]
     catalog: Any = PdfReader(BytesIO(raw_pdf.by_hand(tree))).root_object
 
-    replace_damaged_pages(catalog)
+    replace_damaged_pages(catalog, Noted())
 
     kids = catalog["/Pages"]["/Kids"]
     assert [DAMAGED in child for child in kids] == [False, True, True]
@@ -154,4 +161,52 @@ def test_damaged_pages_are_replaced_at_every_level() -> None:
 
 @pytest.mark.parametrize("catalog", [b"<</Type/Catalog>>", b"<</Type/Catalog/Pages 7>>", b"<</Type/Catalog/Pages<</Kids 7>>>>"])
 def test_catalog_without_pages_is_left_alone(catalog: bytes) -> None:
-    replace_damaged_pages(PdfReader(BytesIO(raw_pdf.by_hand([catalog]))).root_object)
+    replace_damaged_pages(PdfReader(BytesIO(raw_pdf.by_hand([catalog]))).root_object, Noted())
+
+
+# ── Streams that are cut off ─────────────────────────────────────────────────────────────────────────
+
+LINES = b"".join(b"BT /F1 12 Tf (Line %d of %d) Tj ET\n" % (line, line * line) for line in range(200))
+PACKED = zlib.compress(LINES)
+FORM = b"/Subtype/Form/Resources<</XObject<</Inner 5 0 R>>>>"
+
+
+def packed(data: bytes, filters: bytes = b"/FlateDecode", entries: bytes = b"") -> bytes:
+    return b"<<%b/Filter%b/Length %d>>stream\n%b\nendstream" % (entries, filters, len(data), data)
+
+
+@pytest.mark.parametrize(
+    ("stream", "is_cut"),
+    [
+        (packed(PACKED), False),
+        (packed(PACKED[:-4]), False),  # its checksum is missing, and nothing of its text
+        (packed(PACKED + b"\r"), False),
+        (packed(PACKED[:300]), True),
+        (packed(PACKED[:300], b"[/FlateDecode]"), True),
+        (packed(PACKED[:300].hex().encode() + b">", b"[/ASCIIHexDecode/FlateDecode]"), False),  # not looked into
+        (packed(LINES, b"[]"), False),
+        (packed(b""), False),
+        (b"<</Length 3>>", False),
+    ],
+    ids=str,
+)
+def test_stream_is_cut_when_its_compressed_data_have_no_end(stream: bytes, is_cut: bool) -> None:
+    page = b"<</Type/Page/Parent 2 0 R/Contents%b>>"
+    for contents in (b" 4 0 R", b"[5 0 R 4 0 R]"):
+        document = raw_pdf.by_hand(
+            [
+                b"<</Type/Catalog/Pages 2 0 R>>",
+                b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+                page % contents,
+                stream,
+                raw_pdf.stream(LINES),
+            ]
+        )
+        assert has_cut_streams(page_of(document)) is is_cut
+
+
+@pytest.mark.parametrize("end", [300, len(PACKED)])
+def test_form_that_is_cut_is_found(end: int) -> None:
+    form = packed(PACKED[:end], entries=FORM)
+    document = raw_pdf.one_page(b"/Outer Do", resources=b"/XObject<</Outer 6 0 R>>", more=[form, raw_pdf.stream(b"", FORM)])
+    assert has_cut_streams(page_of(document)) is (end == 300)
