@@ -37,21 +37,28 @@ def replace_damaged_pages(catalog: DictionaryObject, repairs: Repairs) -> None:
     A page that is only read in part is marked: an entry that is not PDF ends its dictionary, and pypdf keeps what came before.
     """
     seen: set[int] = set()
-    nodes = [_readable(catalog, "/Pages")]
+    # The lists of children on the way to the present one: a child that leads back to one of them is no page.
+    above: set[int] = set()
+    nodes: list[tuple[Any, bool]] = [(_readable(catalog, "/Pages"), True)]
     while nodes:
-        node = nodes.pop()
+        node, is_entered = nodes.pop()
         children = _readable(node, "/Kids") if isinstance(node, DictionaryObject) else None
+        if not is_entered:
+            above.discard(id(children))
+            continue
         if not isinstance(children, ArrayObject) or id(children) in seen:
             continue
         seen.add(id(children))
+        above.add(id(children))
+        nodes.append((node, False))
         for place in range(len(children)):
             repairs.left_something_out = False
             child = _resolved(list.__getitem__(children, place))
-            if not isinstance(child, DictionaryObject):
+            if not isinstance(child, DictionaryObject) or id(_readable(child, "/Kids")) in above:
                 entries = {NameObject("/Type"): NameObject("/Page"), NameObject(DAMAGED): BooleanObject(value=True)}
                 children[place] = DictionaryObject(entries)
             elif "/Kids" in child:
-                nodes.append(child)
+                nodes.append((child, True))
             elif repairs.left_something_out:
                 child[NameObject(CUT)] = BooleanObject(value=True)
 

@@ -293,6 +293,13 @@ def test_page_that_is_missing_keeps_its_number(second: bytes) -> None:
     assert (2, "PAGE_DAMAGED") in gaps(output)
 
 
+def test_page_tree_that_leads_back_to_itself_costs_one_page() -> None:
+    output = read(raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"5 0 R 7 0 R", b"5 0 R 2 0 R"))
+
+    assert [page.text for page in output.pages] == ["whole", "", "whole"]
+    assert gaps(output) == [(2, "PAGE_DAMAGED")]
+
+
 def test_page_whose_object_is_damaged_is_a_warning() -> None:
     document = raw_pdf.with_contents(WHOLE, WHOLE, WHOLE).replace(b"7 0 obj\n<<", b"7 0 obj\n)<")
 
