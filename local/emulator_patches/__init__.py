@@ -6,7 +6,7 @@ Each gap has a test that fails as soon as the emulator has no such gap: then del
 from collections.abc import Callable
 from pathlib import Path
 
-from local.emulator_patches import dynamodb, functions, guard, http_api, iam, mappings, metrics, s3, sam, websockets
+from local.emulator_patches import dynamodb, ending, functions, guard, http_api, iam, mappings, metrics, s3, sam, websockets
 
 GAPS: tuple[Callable[[], None], ...] = (
     guard.refuse_strangers,
@@ -17,6 +17,8 @@ GAPS: tuple[Callable[[], None], ...] = (
     dynamodb.obey_time_to_live,
     dynamodb.stream_expiries,
     dynamodb.keep_streams,
+    ending.leave_open_connections,
+    ending.end_with_the_saved_state,
     functions.answer_when_the_function_has,
     functions.replace_empty_endpoint,
     iam.count_loopback_as_secure,
@@ -26,6 +28,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     iam.derive_role_credentials_from_secret,
     mappings.read_numbers,
     mappings.deliver_failed_changes_again,
+    mappings.read_streams_apart,
     metrics.read_embedded_metrics,
     s3.obey_lifecycles,
     s3.refuse_tags_of_deleted_objects,

@@ -2,9 +2,13 @@
 """Event source mappings, which carry messages of a queue, or records of a table's stream, to a function."""
 
 import json
+import logging
+import threading
 from typing import Any
 
 from local.emulator_patches.emulator import Properties, before_provisioning, module
+
+_IDLE_SECONDS = 1  # as the emulator's own
 
 
 def read_numbers() -> None:
@@ -28,6 +32,40 @@ def deliver_failed_changes_again() -> None:
         return {**result, "error": True} if _is_of_a_stream(event) and _names_failures(result.get("body")) else result
 
     functions._execute_function = execute_and_read
+
+
+def read_streams_apart() -> None:
+    """Read the streams of tables in a thread of their own. The emulator polls no queue while a function handles changes.
+
+    On AWS a slow reader of a stream delays no queue.
+    """
+    functions, tables = module("services.lambda_svc"), module("services.dynamodb")
+    poll, start_poller = functions._poll_dynamodb_streams, functions._ensure_poller
+    news = threading.Event()
+    thread = threading.Thread(target=_follow, args=(poll, news), name="dynamodb-streams", daemon=True)
+    starting = threading.Lock()
+
+    def start_both() -> None:
+        start_poller()
+        with starting:
+            if thread.ident is None:
+                thread.start()
+
+    functions._poll_dynamodb_streams = lambda: False
+    functions._ensure_poller = start_both
+    tables.esm_wake = news
+
+
+def _follow(poll: Any, news: threading.Event) -> None:
+    while True:
+        news.clear()
+        try:
+            has_more = poll()
+        except Exception:
+            logging.getLogger("lambda").exception("The reader of streams failed.")
+            has_more = False
+        if not has_more:
+            news.wait(_IDLE_SECONDS)
 
 
 def _is_of_a_stream(event: Any) -> bool:

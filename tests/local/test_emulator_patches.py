@@ -211,6 +211,30 @@ def test_released_loses_a_stream_at_a_restart() -> None:
     assert _printed_by("restart") == []
 
 
+def test_stop_leaves_open_connections() -> None:
+    assert _printed_by("open_connection", "patched") == "stopped"
+
+
+def test_released_waits_for_open_connections() -> None:
+    assert _printed_by("open_connection") == "waits"
+
+
+def test_restart_ends_as_soon_as_the_state_is_saved() -> None:
+    assert _text_of("saved_end", "patched") == ""
+
+
+def test_released_goes_on_after_its_state_is_saved() -> None:
+    assert _printed_by("saved_end") is True
+
+
+def test_slow_reader_of_a_stream_delays_no_queue() -> None:
+    assert _printed_by("slow_stream", "patched") == 3
+
+
+def test_released_polls_no_queue_while_a_stream_is_read() -> None:
+    assert _printed_by("slow_stream") == 0
+
+
 # ── S3 and CloudWatch ──
 
 
@@ -438,8 +462,12 @@ def _stream_after_an_expiry(*options: str) -> list[dict[str, Any]]:
 
 def _printed_by(script: str, *options: str) -> Any:
     """Return what a script of this folder prints, inside the emulator."""
+    return json.loads(_text_of(script, *options))
+
+
+def _text_of(script: str, *options: str) -> str:
     command = [str(Tools().engine_python), "-m", f"tests.local.{script}", *options]
-    return json.loads(subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout)
+    return subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True).stdout
 
 
 def _with_sockets(deployed: Deployed, *, answers: bool) -> dict[str, str]:
