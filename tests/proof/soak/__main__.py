@@ -50,6 +50,11 @@ def _options() -> argparse.Namespace:
     deployed_only.add_argument("--kill-every", type=float, default=Plan.kill_every, metavar="SECONDS")
     deployed_only.add_argument("--outage-every", type=float, default=Plan.outage_every, metavar="SECONDS")
     deployed_only.add_argument("--restart-every", type=float, default=Plan.restart_every, metavar="SECONDS")
+    deployed_only.add_argument("--watchers", type=int, default=0, help="how many follow a job each over the WebSocket API")
+    deployed_only.add_argument("--cut-every", type=float, default=5, metavar="SECONDS", help="how long a connection lasts")
+    deployed_only.add_argument(
+        "--receiver", action="store_true", help="deliver each end to a webhook that fails half of the time"
+    )
     deployed_only.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     return arguments.parse_args()
 
@@ -73,6 +78,7 @@ def _deployed(options: argparse.Namespace, seed: int) -> Numbers:
             count=options.jobs or 10**9,
             clients=options.clients,
             plan=plan,
+            audience=deployed.Audience(watchers=options.watchers, cut_every=options.cut_every, has_receiver=options.receiver),
             batch=options.batch,
             say=_say,
         )

@@ -52,13 +52,16 @@ class Client:
         chance: random.Random,
         budget: Budget,
         stopping: threading.Event,
+        accepted: Callable[[str, str], None] = lambda _name, _job_id: None,
     ) -> None:
+        """`accepted` is called with the client's name and the id of each accepted job."""
         self.name = name
         self.answers: dict[str, int] = {}
         self._sign_in, self._caller = sign_in, sign_in(name)
         self._log = log.open("a")
         self._chance, self._budget, self._stopping = chance, budget, stopping
         self._tasks: list[Task] = []
+        self._accepted = accepted
 
     def run(self) -> None:
         while not self._stopping.is_set() and self._budget.take():
@@ -90,6 +93,7 @@ class Client:
         answer = self._send(lambda: self._caller.submit(job_type(task), input_of(task), self._key(number)))
         if answer is not None:
             self._log_line(accepted=answer.json()["asyncJobId"])
+            self._accepted(self.name, answer.json()["asyncJobId"])
             if task.kind is Kind.IS_TRACKED:
                 self._report(job_id, text(task), answer.json().get("workerToken"))
 

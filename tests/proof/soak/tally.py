@@ -1,4 +1,4 @@
-"""The promises, the outcomes, and the eight numbers that compare them."""
+"""The promises, the outcomes, and the numbers that compare them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Ending:
     result: bytes | None
     error: str | None
     generation: str = "1"
+    seq: int = 0
 
     @property
     def is_finished(self) -> bool:
@@ -57,18 +58,28 @@ class Numbers:
     """The number of injected faults, which is the maximum of `duplicates`."""
     broken: Sequence[str]
     """Descriptions of histories that break the protocol."""
+    ends_missed: int | None = None
+    """Watchers that did not get their job's end; None without watchers."""
+    deliveries_missed: int | None = None
+    """Ends that were never delivered to the webhook; None without one."""
 
     @property
     def are_as_promised(self) -> bool:
         zero = (self.lost, self.unexpected, self.stuck, self.wrong, self.double_final, self.ghosts, len(self.broken))
-        return not any(zero) and self.duplicates <= self.faults
+        missed = (self.ends_missed, self.deliveries_missed)
+        return not any((*zero, *missed)) and self.duplicates <= self.faults
 
     def __str__(self) -> str:
         return (
             f"jobs {self.jobs}, lost {self.lost}, unexpected {self.unexpected}, stuck {self.stuck}, wrong {self.wrong},"
             f" double-final {self.double_final}, ghosts {self.ghosts}, duplicates {self.duplicates} (of {self.faults} faults),"
-            f" notifications n/a; histories that break the protocol {len(self.broken)}"
+            f" ends missed {_or_none(self.ends_missed)}, deliveries missed {_or_none(self.deliveries_missed)};"
+            f" histories that break the protocol {len(self.broken)}"
         )
+
+
+def _or_none(number: int | None) -> str:
+    return "n/a" if number is None else str(number)
 
 
 def tally(
@@ -79,6 +90,8 @@ def tally(
     starts: Sequence[tuple[str, int]],
     faults: int,
     broken: Sequence[str] = (),
+    ends_missed: int | None = None,
+    deliveries_missed: int | None = None,
 ) -> Numbers:
     """Compare the clients' log with the table (`endings`), its history (`finals`), and the starts: effect keys and attempts."""
     started = Counter(effect_key for effect_key, _ in starts)
@@ -107,6 +120,8 @@ def tally(
         ),
         faults=faults,
         broken=[*broken, *twice, *more],
+        ends_missed=ends_missed,
+        deliveries_missed=deliveries_missed,
     )
 
 

@@ -40,6 +40,8 @@ def test_successful_soak_is_as_promised() -> None:
         ("wrong", numbers(task=Task(kind=Kind.GIVES_UP, number=1))),
         ("double_final", numbers(finals={"a": 2})),
         ("ghosts", numbers(starts=[])),
+        ("ends_missed", numbers(ends_missed=1)),
+        ("deliveries_missed", numbers(deliveries_missed=1)),
         ("unexpected", tally(Ledger(), {"b": RIGHT}, finals={}, starts=[("b.1", 1)], faults=0)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
