@@ -21,6 +21,7 @@ SIGHTS = {
     "a connection to which a message was dropped",
     "a batch handled in part",
     "a snapshot in place of events",
+    "a custom event",
 }
 """The events that a run must contain to prove something."""
 

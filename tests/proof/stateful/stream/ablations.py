@@ -11,9 +11,11 @@ from typing import Any
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_events import DynamoEventLog, _key, _value
 from asyncjobs.aws.dynamodb_watchers import DynamoWatchers, _topic_key
+from asyncjobs.core import events as events_module
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.events import Event, events_of_record, snapshot_of
 from asyncjobs.core.job import AsyncJob
+from asyncjobs.core.named_events import NamedEvent
 from asyncjobs.core.watch import Topic
 from asyncjobs.push import event_log, watchers, webhooks
 from asyncjobs.push.changes import Change
@@ -24,7 +26,7 @@ from asyncjobs.push.watchers import WatcherPushes
 from asyncjobs.push.webhooks import WebhookConsumer
 from asyncjobs.service import event_feed
 from tests.proof.stateful.ablations import caught
-from tests.proof.stateful.stream.world import StreamParts
+from tests.proof.stateful.stream.world import Sender, StreamParts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,44 @@ def _push_without_waiting(self: WatcherPushes, messages: Any, watching: Any) -> 
     recent = {each for each, at in self._pushed.items() if now - at < watchers.PUSH_PAUSE}
     free = {each: changes for each, changes in messages.items() if each not in recent}
     self._post(free, watching, now + watchers.TIME_TO_PUSH)
+
+
+def _push_states_alone(changes: Sequence[Change]) -> Sequence[Change]:
+    return list({Topic.of_job(change.new): change for change in changes if change.event is not None}.values())
+
+
+# ── Events of a job's code ─────────────────────────────────────────────────────────────────────────
+
+
+class SendsAgain(Sender):
+    """A writer that sends its event again when it finds that an earlier write, which seemed lost, has brought it."""
+
+    def newest(self) -> AsyncJob:
+        self._reported = super().newest()
+        return self._reported
+
+    def beat(self) -> bool:
+        waiting = self.waiting
+        is_written = super().beat()
+        if len(self.waiting) < len(waiting) and self.job.updated_at != self._reported.updated_at:
+            self._events.appendleft(waiting[0])
+        return is_written
+
+
+class SendsOnce(Sender):
+    """A writer that tries each event once."""
+
+    def beat(self) -> bool:
+        waiting = self.waiting
+        is_written = super().beat()
+        if not is_written and waiting:
+            self._events.popleft()
+        return is_written
+
+
+def _event_of_any_write(job: AsyncJob) -> NamedEvent | None:
+    """Return the event that the record has, whichever write brought it."""
+    return None if job.named_event is None else NamedEvent(*job.named_event.split(" ", 2)[1:])
 
 
 # ── The log ────────────────────────────────────────────────────────────────────────────────────────
@@ -187,29 +227,47 @@ STREAM_ABLATIONS = {
     ),
     "jobs read before their watch is stored": StreamAblation(
         parts=StreamParts(subscriptions=ReadsFirst),
-        caught_as=caught("missed"),
+        caught_as=caught("missed", "event"),
         rules=("connect", "watch", "change_and_deliver", "finish"),
     ),
     "watchers kept from an earlier read": StreamAblation(
-        parts=StreamParts(watchers=KeepsWhatItHasRead), caught_as=caught("missed")
+        parts=StreamParts(watchers=KeepsWhatItHasRead), caught_as=caught("missed", "event")
     ),
-    "filter not extended": StreamAblation(parts=StreamParts(watchers=ExtendsTheFilterOnce), caught_as=caught("missed")),
+    "filter not extended": StreamAblation(
+        parts=StreamParts(watchers=ExtendsTheFilterOnce), caught_as=caught("missed", "event")
+    ),
     "all watchers of a topic forgotten with one": StreamAblation(
         parts=StreamParts(watchers=ForgetsTheTopic),
-        caught_as=caught("missed"),
+        caught_as=caught("missed", "event"),
         rules=("change_and_deliver",),
     ),
     "oldest state of a batch pushed": StreamAblation(
         parts=_patched(WatcherPushes, "consume", _push_the_oldest),
-        caught_as=caught("missed"),
+        caught_as=caught("missed", "event"),
         rules=("change_and_deliver", "finish"),
     ),
+    "custom events pushed as the newest state alone": StreamAblation(
+        parts=_patched(watchers, "_pushed", _push_states_alone),
+        caught_as=caught("event"),
+        rules=("change", "send", "change_and_deliver", "finish"),
+    ),
+    "an event sent again whose write was in doubt": StreamAblation(
+        parts=StreamParts(sender=SendsAgain), caught_as=caught("event"), rules=("change", "send", "go_on", "finish")
+    ),
+    "an event given up whose write failed": StreamAblation(
+        parts=StreamParts(sender=SendsOnce), caught_as=caught("event"), rules=("change", "send", "go_on", "finish")
+    ),
+    "an event taken from each later write": StreamAblation(
+        parts=_patched(events_module, "event_brought_to", _event_of_any_write),
+        caught_as=caught("content"),
+        rules=("change", "send", "advance", "change_and_deliver", "finish"),
+    ),
     "a record and the next one of its id taken for one": StreamAblation(
-        parts=_patched(WatcherPushes, "consume", _push_by_id), caught_as=caught("missed")
+        parts=_patched(WatcherPushes, "consume", _push_by_id), caught_as=caught("missed", "event")
     ),
     "messages of a busy connection left out": StreamAblation(
         parts=_patched(WatcherPushes, "_push", _push_without_waiting),
-        caught_as=caught("missed"),
+        caught_as=caught("missed", "event"),
         rules=("change_and_deliver", "finish"),
     ),
     "blocks of the log written whole": StreamAblation(
@@ -247,12 +305,12 @@ STREAM_ABLATIONS = {
     "webhook ids drawn at random": StreamAblation(parts=_patched(webhooks, "delivery_id", _random_id), caught_as=caught("id")),
     "batches acknowledged that failed": StreamAblation(
         parts=_patched(Consumers, "handle", _acknowledge),
-        caught_as=caught("webhook", "log", "missed", "kept"),
+        caught_as=caught("webhook", "log", "missed", "event", "kept"),
         rules=("change_and_deliver", "finish"),
     ),
     "batches that go on after the failed change": StreamAblation(
         parts=_patched(Consumers, "handle", _go_on_after_the_failure),
-        caught_as=caught("webhook", "log", "missed", "kept"),
+        caught_as=caught("webhook", "log", "missed", "event", "kept"),
         rules=("change_and_deliver", "finish"),
     ),
 }

@@ -58,6 +58,8 @@ class StreamAudit:
         """The id of the delivery of each webhook and event."""
         self._pushed: dict[tuple[str, Name], int] = {}
         """The newest state that each connection got of each record."""
+        self._got: set[tuple[str, Name, int]] = set()
+        """The events that each connection got of each record."""
         self._seen_writes = self._seen_pushes = 0
         self._judged: set[Invocation] = set()
         self.sights: Counter[str] = Counter()
@@ -97,6 +99,9 @@ class StreamAudit:
         record = self._records.setdefault(name, Record(name))
         body = _body(before, new)
         record.states[new.seq, body["at"]] = body
+        if new.named_event is not None and (before is None or before.named_event != new.named_event):
+            body = {**body, "type": "custom", **_custom(new.named_event)}
+            self.sights["a custom event"] += 1
         if before is None or before.seq != new.seq:
             record.events[new.seq] = body
             record.numbers[new.seq] = write.number
@@ -138,8 +143,8 @@ class StreamAudit:
                 break
         else:
             violated("content", f"{write.by} delivers what never happened: {body}.")
-        shown = {**event, "type": f"job.{event['type']}", "code": event["code"]}
-        told = {**{name: data[name] for name in ("seq", "status", "progress", "message", "attempt")}, "code": data["code"]}
+        shown = {**event, "type": f"job.{event['type']}"}
+        told = {name: data[name] for name in event if name not in {"type", "at"}}
         if {**told, "type": body["type"], "at": body["timestamp"]} != shown:
             violated("content", f"{write.by} delivers {told} as {shown}.")
         place = (fields["webhookId"], record.name, data["seq"])
@@ -169,6 +174,7 @@ class StreamAudit:
         if self._pushed.get(place, 0) >= change["seq"]:
             self.sights["a push that its connection had"] += 1
         self._pushed[place] = max(self._pushed.get(place, 0), change["seq"])
+        self._got.add((*place, change["seq"]))
         self.sights["a push"] += 1
 
     def _judge_answer(self, invocation: Invocation) -> None:
@@ -178,6 +184,10 @@ class StreamAudit:
             if error is not None and not is_refused and not (isinstance(error, Unavailable) and invocation.failed_calls):
                 violated("bug", f"{invocation} ended in {error!r}.")
             self.sights[f"a message answered by {type(error).__name__}"] += 1
+            return
+        if invocation.role == "attempt":
+            if error is not None:
+                violated("bug", f"{invocation} ended in {error!r}.")
             return
         if error is not None:
             violated("bug", f"{invocation} ended in {error!r}: Lambda would deliver all of its changes again.")
@@ -215,6 +225,7 @@ class StreamAudit:
                 self._judge_watch(watch)
         self._judge_pings()
         self._judge_logs()
+        self._judge_sent()
         self.sights["a connection to which a message was dropped"] += len(self._world.notes.dropped)
         return Numbers(jobs=len(self._records), faults=self._world.scheduler.faults)
 
@@ -235,6 +246,10 @@ class StreamAudit:
         for record, known in self._watched(watch):
             if record.name in self._world.notes.skipped:
                 continue
+            for seq, event in record.events.items():
+                is_due = event["type"] == "custom" and record.numbers[seq] > watch.since
+                if is_due and not is_weak and (connection_id, record.name, seq) not in self._got:
+                    violated("event", f"{connection_id} never got {event} of {record.name}.")
             learned = max(known, self._pushed.get((connection_id, record.name), 0))
             if learned >= record.last:
                 self.sights["a last state learned"] += 1
@@ -291,6 +306,16 @@ class StreamAudit:
             if (key.owner, key.async_job_id, str(epoch_milliseconds(created_at))) in logs:
                 violated("kept", f"The events of {key}, which was deleted, are kept.")
 
+    def _judge_sent(self) -> None:
+        """Check that each event of a job's code that is not waiting any more was written once, in the order of the calls."""
+        for sent in self._world.notes.sent:
+            data = [json.loads(event.data) for event in sent.events]
+            events = [event for _, event in sorted(self._records[sent.name].events.items()) if event.get("data") in data]
+            expected = data[: len(data) - len(sent.sender.waiting)]
+            # The process may have ended before it had the answer to its last write.
+            if [event["data"] for event in events] not in (expected, data[: len(expected) + 1]):
+                violated("event", f"{sent.by} sent {data}, of which {expected} are settled, and {events} happened.")
+
     def _of_id(self, owner: str, async_job_id: str) -> Sequence[Record]:
         """Return the records of that id, the latest first."""
         return [each for (key, _), each in reversed(self._records.items()) if key == JobKey(owner, async_job_id)]
@@ -309,6 +334,12 @@ def _body(old: AsyncJob | None, new: AsyncJob) -> Body:
     }
 
 
+def _custom(text: str) -> Body:
+    """Return the name and the data of the event in the record: after its number, a word and an object."""
+    _, name, data = text.split(" ", 2)
+    return {"name": name, "data": json.loads(data)}
+
+
 def _type(old: AsyncJob | None, new: AsyncJob) -> str:
     if old is None:
         return "created"
@@ -321,7 +352,7 @@ def _type(old: AsyncJob | None, new: AsyncJob) -> str:
 
 def _is_logged_as(event: Body, members: Body) -> bool:
     defaults: dict[str, Any] = {"progress": 0, "message": None, "attempt": 0, "code": None}
-    found = {**defaults, **members}
+    found = {**defaults, **members, **({"data": json.loads(members["data"])} if "data" in members else {})}
     at = epoch_milliseconds(datetime.fromisoformat(event["at"]))
     return found == {**{name: value for name, value in event.items() if name != "seq"}, "at": at}
 

@@ -89,6 +89,13 @@ class StreamMachine(RuleBasedStateMachine):
             if job is not None:
                 self.world.change(job, move)
 
+    @precondition(lambda self: self.world.running())
+    @rule(which=WHICH, count=st.integers(1, 3), plan=PLANS)
+    def send(self, *, which: int, count: int, plan: Plan) -> None:
+        """Let the code of a job send events."""
+        running = self.world.running()
+        self.world.scheduler.go_on(self.world.send(running[which % len(running)], count), plan.decisions)
+
     @precondition(lambda self: any(job.is_finished for job in self.world.jobs()))
     @rule(which=WHICH)
     def replace(self, *, which: int) -> None:

@@ -44,6 +44,7 @@ from asyncjobs.core.job import (
     submitted,
 )
 from asyncjobs.core.message import DELIVERIES, JobMessage
+from asyncjobs.core.named_events import NamedEvent
 from asyncjobs.core.watch import Connection, Posted, Topic
 from asyncjobs.core.webhook import OwnerWebhooks, Webhook
 from asyncjobs.jobtypes.catalog import Catalog
@@ -57,6 +58,7 @@ from asyncjobs.push.watchers import WatcherPushes
 from asyncjobs.push.webhooks import WebhookConsumer
 from asyncjobs.service.event_feed import EventFeed, EventsPage
 from asyncjobs.service.queries import Queries
+from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.proof.stateful.memory.sqs import MemorySqs
 from tests.proof.stateful.scheduler import Invocation, Kind, Scheduler
@@ -76,8 +78,22 @@ TIMEOUT = timedelta(seconds=60)
 PAUSE_OF_THE_WORLD = timedelta(minutes=5)
 """The time by which an invocation may outlive its timeout, while Lambda delivers its batch to another one."""
 QUEUE_URLS = {name: f"https://sqs/{name}" for name in (*(priority.value for priority in Priority), DELIVERIES)}
+SENDER_TRIES = 8
+"""Writes of an attempt whose table may not answer. The product drops what is left by then."""
 DEADLINE, RETENTION = timedelta(hours=1), timedelta(minutes=5)
 _FAILURE = JobFailure(code="JOB_RAISED", message="canary", type="ValueError", retryable=True)
+
+
+class Sender(Heartbeat):
+    """The writer of an attempt's events, without a thread: the scheduler has one for an invocation."""
+
+    def start_thread(self) -> None:
+        """Start none."""
+
+    @property
+    def waiting(self) -> Sequence[NamedEvent]:
+        """Return the events that it has still to write."""
+        return tuple(self._events)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +103,7 @@ class StreamParts:
     log: Callable[..., DynamoEventLog] = DynamoEventLog
     watchers: Callable[..., DynamoWatchers] = DynamoWatchers
     subscriptions: type[Subscriptions] = Subscriptions
+    sender: type[Sender] = Sender
     order: Sequence[str] = ("events", "webhooks", "watchers", "durations")
     """The order of the consumers, as in `functions/stream`."""
     patches: Sequence[tuple[Any, str, Any]] = ()
@@ -129,14 +146,25 @@ class Subscribed:
 
 
 @dataclass
+class Sent:
+    """The events that the code of an attempt sent, in order. No two have the same data."""
+
+    name: tuple[JobKey, datetime]
+    events: Sequence[NamedEvent]
+    sender: Sender
+    by: Invocation
+
+
+@dataclass
 class Notes:
     """The records of an observer."""
 
     pushes: list[Push] = field(default_factory=list)
     watches: list[Watch] = field(default_factory=list)
     webhooks: list[Subscribed] = field(default_factory=list)
+    sent: list[Sent] = field(default_factory=list)
     answered: list[Invocation] = field(default_factory=list)
-    """The invocations of the stream's function and of the WebSocket API's."""
+    """The invocations of the stream's function, of the WebSocket API's, and of attempts that send events."""
     skipped: set[tuple[JobKey, datetime]] = field(default_factory=set)
     """The jobs of which a change was given up after failures for two minutes."""
     dropped: set[str] = field(default_factory=set)
@@ -292,7 +320,9 @@ class StreamWorld:
         self._now(lambda: self.store.add_if_absent(job, now))
 
     def change(self, job: AsyncJob, move: str) -> None:
-        """Let the job make the move, or the next one that it can."""
+        """Let the job make the move, or the next one that it can. An attempt that sends events makes no other write."""
+        if move != "cancel" and any(sent.by.is_live and sent.name == (job.key, job.created_at) for sent in self.notes.sent):
+            return
         now = self._tick()
         if job.is_finished:
             if move == "retry" and job.status in job_module.RETRYABLE:
@@ -307,7 +337,7 @@ class StreamWorld:
             self._swap(job, job.cancelled(now=now))
         elif job.is_tracked:
             self._change_tracked(job, move, now)
-        elif job.status is Status.PENDING:
+        elif job.status is Status.PENDING or (move == "next" and job.lease_until is not None and job.lease_until <= now):
             self._now(
                 lambda: self.store.claim_if_claimable(
                     JobMessage.of(job), by=f"worker/{next(self._names)}", now=now, lease_until=now + LEASE
@@ -315,6 +345,34 @@ class StreamWorld:
             )
         else:
             self._change_running(job, move, now)
+
+    def running(self) -> Sequence[AsyncJob]:
+        """Return the jobs whose code runs and sends no events at present."""
+        sending = {sent.name for sent in self.notes.sent if sent.by.is_live}
+        found = [job for job in self.jobs() if job.status is Status.IN_PROGRESS and not job.is_tracked]
+        return [job for job in found if (job.key, job.created_at) not in sending]
+
+    def send(self, job: AsyncJob, count: int) -> Invocation:
+        """Let the job's code send events, by the product's writer."""
+        sender = self.parts.sender(self.store, job, self.clock, renews_lease=True, interrupt=lambda _: None)
+        events = [NamedEvent("rows_loaded", json.dumps({"rows": next(self._names)})) for _ in range(count)]
+        for event in events:
+            sender.send(event)
+
+        def work() -> None:
+            for _ in range(SENDER_TRIES):
+                if not sender.waiting or sender.interruption is not None:
+                    return
+                # No two writes of an attempt have the same time.
+                self.now += timedelta(milliseconds=1)
+                sender.beat()
+                self.scheduler.pause("between events")
+
+        invocation = self._new("attempt", work)
+        self.notes.sent.append(Sent((job.key, job.created_at), events, sender, invocation))
+        self.notes.answered.append(invocation)
+        self.scheduler.start(invocation)
+        return invocation
 
     def _change_tracked(self, job: AsyncJob, move: str, now: datetime) -> None:
         begun = job.advanced(now=now, progress=job.progress + (move == "report"), message=move)
