@@ -34,7 +34,7 @@ def steps(document: str) -> Iterator[tuple[str, list[str]]]:
         ("README.md", 2),
         ("docs/http-api.md", 20),
         ("docs/tracked.md", 4),
-        ("docs/notifications.md", 4),
+        ("docs/notifications.md", 8),
         ("docs/clients.md", 1),
     ],
     ids=str,
@@ -51,7 +51,7 @@ def test_every_command_prints_the_documented_output(
     ran = subprocess.run(
         ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True,
         env={
-            "PATH": f"{_installed_client(tmp_path)}:{os.environ['PATH']}",
+            "PATH": f"{_installed_client(tmp_path)}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
             "ASYNCJOBS_URL": stack.outputs.api_url,
             "ASYNCJOBS_TOKEN": alice.http.headers["authorization"].removeprefix("Bearer "),
