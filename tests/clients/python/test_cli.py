@@ -179,13 +179,10 @@ def test_interrupted_wait_leaves_the_job_alone_and_names_it(faults: server.Fault
     assert faults.verdict(session) == {"problems": [], "left": 2}
 
 
-def test_second_interruption_cancels_the_jobs_that_have_not_ended(
-    faults: server.FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_second_interruption_cancels_the_jobs_that_have_not_ended(faults: server.FaultServer) -> None:
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("asyncjobs_client.cli.app.time.sleep", interrupt)
     base = played(
         faults,
         cancelled("late", {"problem": {"status": 409, "code": "JOB_ALREADY_FINISHED"}}),
@@ -194,7 +191,7 @@ def test_second_interruption_cancels_the_jobs_that_have_not_ended(
     )
     text = io.StringIO()
     output = Output(err=Console(file=text, force_terminal=True, highlight=False))
-    app._interrupted(app.Command(Profile(base, "token-1"), output), ["late", "deleted", "live"])
+    app._interrupted(app.Command(Profile(base, "token-1"), output), ["late", "deleted", "live"], interrupt)
     assert text.getvalue().endswith("asyncjobs: cancelled.\n")
     assert faults.verdict(base.rpartition("/")[2]) == {"problems": [], "left": 0}
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -475,13 +475,13 @@ async def _follow(command: Command, job_ids: Sequence[str], give_up: float | Non
             return list(await asyncio.gather(*waits))
 
 
-def _interrupted(command: Command, job_ids: Sequence[str]) -> None:
+def _interrupted(command: Command, job_ids: Sequence[str], sleep: Callable[[float], None] = time.sleep) -> None:
     command.output.err.print(f"asyncjobs: still running: {' '.join(job_ids)}", markup=False)
     if not command.output.err.is_terminal:
         return
     command.output.err.print("Press Ctrl-C again to cancel.", markup=False)
     try:
-        time.sleep(_SECOND_CTRL_C)
+        sleep(_SECOND_CTRL_C)
     except KeyboardInterrupt:
         with command.jobs() as jobs:
             for job_id in job_ids:
