@@ -44,7 +44,7 @@ test("a job by its id needs no request, and has its id before any", async (t) =>
   assert.deepEqual([job.id, job.data, job.ended, server.requests.length], ["j1", null, false, 0]);
 });
 
-test("an aborted signal ends an upload with its reason", { timeout: 10_000 }, async (t) => {
+test("an aborted signal ends an upload with its reason", { timeout: 60_000 }, async (t) => {
   const stop = new AbortController();
   const server = await serve(t, (request) => {
     if (request.path.endsWith("/uploads")) return { status: 201, json: { key: "uploads/u1", url: `${server.url}/storage`, method: "PUT", headers: {} } };
@@ -56,7 +56,7 @@ test("an aborted signal ends an upload with its reason", { timeout: 10_000 }, as
   assert.deepEqual(server.requests.map(({ method }) => method), ["POST", "PUT"]);
 });
 
-test("an aborted signal ends a result that is being read", { timeout: 10_000 }, async (t) => {
+test("an aborted signal ends a result that is being read", { timeout: 60_000 }, async (t) => {
   const stop = new AbortController();
   const endless = createServer((request, response) => {
     response.writeHead(200, { "content-length": "1000" });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { createClient } from "../src/index.js";
-import { ENDED, OPENED, change, record, serve, sockets, steppingClock } from "./support.js";
+import { ENDED, OPENED, answering, change, record, sockets, testClock } from "./support.js";
 
 /** Answer with a running job at first and with one that has ended once that is set. */
 function jobs() {
@@ -27,9 +27,9 @@ async function progress(updates) {
   return found;
 }
 
-test("changes come over the WebSocket, and the end from the record", async (t) => {
+test("changes come over the WebSocket, and the end from the record", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets((message, socket) => {
     if (message.action !== "watch") return;
     socket.receive({ type: "watching", asyncJobId: "j1", snapshot: null, id: "j1" });
@@ -41,7 +41,7 @@ test("changes come over the WebSocket, and the end from the record", async (t) =
   });
   /** @type {string[]} */
   const connections = [];
-  const client = createClient({ baseUrl: server.url, webSocket });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket });
   const found = await progress(client.job("j1").updates({ onConnection: (connection) => connections.push(connection) }));
   assert.deepEqual(found, [0, 30, 30, 50, 100]);
   assert.deepEqual(server.requests.map(({ method, path }) => `${method} ${path}`), ["GET /api/v1/jobs/j1", "POST /api/v1/tickets", "GET /api/v1/jobs/j1"]);
@@ -52,106 +52,112 @@ test("changes come over the WebSocket, and the end from the record", async (t) =
   assert.equal(made[0].readyState, 3, "nobody follows a job any more");
 });
 
-test("a state that changed before the watch began is found", async (t) => {
+test("a state that changed before the watch began is found", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { webSocket } = sockets((_, socket) => {
     api.ended.add("j1");
     socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
   });
-  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+  assert.deepEqual(await progress(createClient({ baseUrl: server.url, fetch: server.fetch, webSocket }).job("j1").updates()), [0, 100]);
 });
 
-test("all jobs of a client share one connection, which is left when the last one has ended", async (t) => {
+test("all jobs of a client share one connection, which is left when the last one has ended", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(({ action, asyncJobId }, socket) => {
     if (action !== "watch") return;
     api.ended.add(asyncJobId);
     socket.receive({ type: "changes", changes: [change(asyncJobId, 9, { type: "completed" })], more: false });
   });
-  const client = createClient({ baseUrl: server.url, webSocket });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket });
   const found = await Promise.all(["a", "b", "c"].map((id) => progress(client.job(id).updates())));
   assert.deepEqual(found, [[0, 100], [0, 100], [0, 100]]);
   assert.equal(made.length, 1);
   assert.equal(made[0].readyState, 3);
 });
 
-test("a job that is left before its end is not watched any more", async (t) => {
+test("a job that is left before its end is not watched any more", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(({ action, asyncJobId }, socket) => {
     if (action === "watch") socket.receive({ type: "changes", changes: [change(asyncJobId, 3)], more: false });
   });
-  const client = createClient({ baseUrl: server.url, webSocket });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
   const stop = new AbortController();
   const other = progress(client.job("b").updates({ signal: stop.signal })).catch(() => "stopped");
-  for await (const { progress } of client.job("a").updates()) if (progress === 30) break;
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  const leaves = async () => {
+    for await (const { progress } of client.job("a").updates()) if (progress === 30) break;
+  };
+  await clock.over(leaves());
+  await clock.until(() => made[0].sent.at(-1).action === "unwatch");
   assert.deepEqual(made[0].sent.at(-1), { action: "unwatch", asyncJobId: "a" });
   stop.abort();
   assert.equal(await other, "stopped");
 });
 
-test("a connection that breaks is opened again, and the record shows what was missed", async (t) => {
+test("a connection that breaks is opened again, and the record shows what was missed", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets((_, socket) => {
     if (made.length === 1) return socket.close();
     api.ended.add("j1");
     socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed" })], more: false });
   });
-  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+  assert.deepEqual(await clock.over(progress(createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock }).job("j1").updates())), [0, 100]);
   assert.equal(made.length, 2);
 });
 
-test("a connection that cannot be opened twice makes the client poll", async (t) => {
-  const server = await serve(t, ({ method }) => (method === "POST" ? OPENED : { json: record({ seq: 2 }), headers: { "retry-after": "60" } }));
+test("a connection that cannot be opened twice makes the client poll", async () => {
+  const clock = testClock();
+  const server = answering(({ method }) => (method === "POST" ? OPENED : { json: record({ seq: 2 }), headers: { "retry-after": "10" } }));
   const webSocket = /** @type {any} */ (
     class {
       constructor() {
-        setTimeout(() => /** @type {any} */ (this).onerror({}));
+        setImmediate(() => /** @type {any} */ (this).onerror({}));
       }
       close() {}
     }
   );
   /** @type {string[]} */
   const seen = [];
-  const stop = new AbortController();
-  const onConnection = (/** @type {string} */ connection) => {
-    seen.push(connection);
-    if (seen.length === 3) setTimeout(() => stop.abort(), 100);
-  };
-  await assert.rejects(progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
+  const onConnection = (/** @type {string} */ connection) => seen.push(connection);
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  const wait = progress(client.job("j1").updates({ onConnection, giveUpMs: 50_000 }));
+  await assert.rejects(clock.over(wait), { name: "GaveUp" });
   assert.deepEqual(seen, ["polling", "live", "polling"]);
   assert.equal(server.requests.filter(({ method }) => method === "POST").length, 2);
 });
 
-test("a handshake that never ends is given up after the time of a request, and closed", { timeout: 30_000 }, async (t) => {
+test("a handshake that never ends is given up after the time of a request, and closed", { timeout: 60_000 }, async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(() => {}, { opens: false });
   const stop = new AbortController();
   const onConnection = (/** @type {string} */ connection) => {
     if (connection === "polling" && made.length === 2) setTimeout(() => stop.abort(), 20);
   };
-  const client = createClient({ baseUrl: server.url, webSocket, timeoutMs: 500 });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, timeoutMs: 500 });
   await assert.rejects(progress(client.job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
   assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3], "the second failure makes the client poll");
 });
 
-test("a wait gives up at its time although the handshake does not end", { timeout: 10_000 }, async (t) => {
+test("a wait gives up at its time although the handshake does not end", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(() => {}, { opens: false });
-  const client = createClient({ baseUrl: server.url, webSocket });
-  await assert.rejects(progress(client.job("j1").updates({ giveUpMs: 300 })), { name: "GaveUp" });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  await assert.rejects(clock.over(progress(client.job("j1").updates({ giveUpMs: 300 }))), { name: "GaveUp" });
   assert.deepEqual(made.map(({ readyState }) => readyState), [3], "nobody waits for the handshake any more");
 });
 
-test("a signal ends one wait for the handshake, which goes on for the others", { timeout: 10_000 }, async (t) => {
+test("a signal ends one wait for the handshake, which goes on for the others", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(
     ({ action, asyncJobId }, socket) => {
       if (action !== "watch") return;
@@ -160,43 +166,43 @@ test("a signal ends one wait for the handshake, which goes on for the others", {
     },
     { opens: false },
   );
-  const client = createClient({ baseUrl: server.url, webSocket });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
   const stop = new AbortController();
   const live = new Set();
   const updates = (/** @type {string} */ id, /** @type {AbortSignal | undefined} */ signal) =>
     progress(client.job(id).updates({ signal, onConnection: (connection) => connection === "live" && live.add(id) }));
   const left = assert.rejects(updates("a", stop.signal), (reason) => reason === "enough");
   const other = updates("b", undefined);
-  while (made.length === 0 || live.size < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  await clock.until(() => made.length === 1 && live.size === 2);
   stop.abort("enough");
-  await left;
+  await clock.over(left);
   made[0].onopen({});
-  assert.deepEqual(await other, [0, 100]);
+  assert.deepEqual(await clock.over(other), [0, 100]);
   assert.equal(made.length, 1);
 });
 
-test("a watch that is refused makes the client poll for that job", async (t) => {
+test("a watch that is refused makes the client poll for that job", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { webSocket } = sockets(({ action, id }, socket) => {
     if (action !== "watch") return;
     api.ended.add("j1");
     socket.receive({ type: "problem", problem: { status: 429, code: "TOO_MANY_WATCHES", title: "Too many watches" }, id });
   });
-  assert.deepEqual(await progress(createClient({ baseUrl: server.url, webSocket }).job("j1").updates()), [0, 100]);
+  assert.deepEqual(await progress(createClient({ baseUrl: server.url, fetch: server.fetch, webSocket }).job("j1").updates()), [0, 100]);
 });
 
 for (const [what, refused] of Object.entries({ "no WebSocket": { status: 400, json: { status: 400, code: "INVALID_REQUEST" } }, "no tickets": { status: 404, json: { message: "Not Found" } } })) {
-  test(`a server with ${what} is requested for its events, and for no ticket again`, async (t) => {
+  test(`a server with ${what} is requested for its events, and for no ticket again`, async () => {
     const api = jobs();
-    const server = await serve(t, (request) => {
+    const server = answering((request) => {
       if (request.method === "POST") return refused;
       if (!request.path.includes("/events")) return api.answer(request);
       api.ended.add("j1");
       return { json: { events: [change("j1", 9, { type: "completed" })], seq: 9, more: false } };
     });
     const { webSocket, made } = sockets(() => {});
-    const client = createClient({ baseUrl: server.url, webSocket });
+    const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket });
     assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
     api.ended.clear();
     assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
@@ -205,37 +211,37 @@ for (const [what, refused] of Object.entries({ "no WebSocket": { status: 400, js
   });
 }
 
-test("a client with a ticket opens no WebSocket", async (t) => {
+test("a client with a ticket opens no WebSocket", async () => {
   const api = jobs();
-  const server = await serve(t, (request) => {
+  const server = answering((request) => {
     if (!request.path.includes("/events")) return api.answer(request);
     api.ended.add("j1");
     return { json: { events: [change("j1", 9, { type: "completed" })], seq: 9, more: false } };
   });
   const { webSocket } = sockets(() => {});
-  await progress(createClient({ baseUrl: server.url, ticket: "ajt_read", webSocket }).job("j1").updates());
+  await progress(createClient({ baseUrl: server.url, fetch: server.fetch, ticket: "ajt_read", webSocket }).job("j1").updates());
   assert.ok(server.requests.every(({ method, path }) => method === "GET" && path.startsWith("/api/v1/tickets/jobs/j1")));
 });
 
-test("a client with a ticket opens the connection that its page's server allows", async (t) => {
+test("a client with a ticket opens the connection that its page's server allows", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(({ action }, socket) => {
     if (action !== "watch") return;
     api.ended.add("j1");
     socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed" })], more: false });
   });
   const connect = async () => ({ url: "ws://127.0.0.1/v1?ticket=ajt_own" });
-  const client = createClient({ baseUrl: server.url, ticket: "ajt_read", connect, webSocket });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, ticket: "ajt_read", connect, webSocket });
   assert.deepEqual(await progress(client.job("j1").updates()), [0, 100]);
   assert.deepEqual(made.map(({ url }) => url), ["ws://127.0.0.1/v1?ticket=ajt_own"]);
   assert.ok(server.requests.every(({ method, path }) => method === "GET" && path === "/api/v1/tickets/jobs/j1"));
 });
 
-test("a connection is replaced before its time is over, and the job is watched from its last state on", async (t) => {
+test("a connection is replaced before its time is over, and the job is watched from its last state on", async () => {
   const api = jobs();
-  const server = await serve(t, api.answer);
-  const clock = steppingClock();
+  const server = answering(api.answer);
+  const clock = testClock();
   const { made, webSocket } = sockets(({ action }, socket) => {
     if (action === "ping") return socket.receive({ type: "pong", seqs: {} });
     if (action !== "watch") return;
@@ -256,8 +262,8 @@ test("a connection is replaced before its time is over, and the job is watched f
       super.close();
     }
   }
-  const client = createClient({ baseUrl: server.url, webSocket: /** @type {any} */ (Timed), clock });
-  const found = await progress(client.job("j1").updates({ giveUpMs: Infinity }));
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket: /** @type {any} */ (Timed), clock });
+  const found = await clock.over(progress(client.job("j1").updates({ giveUpMs: Infinity })));
   assert.deepEqual(found, [0, 100]);
   assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3]);
   assert.equal(made[1].sent[0].after, 2);
@@ -266,22 +272,24 @@ test("a connection is replaced before its time is over, and the job is watched f
   assert.ok(age >= 13 && age < 15, `${age} minutes`);
 });
 
-test("a connection that answers no ping is dead, and replaced", async (t) => {
+test("a connection that answers no ping is dead, and replaced", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(({ action }, socket) => {
     if (made.length === 1 || action !== "watch") return;
     api.ended.add("j1");
     socket.receive({ type: "watching", asyncJobId: "j1", snapshot: change("j1", 9, { type: "snapshot" }), id: "j1" });
   });
-  const client = createClient({ baseUrl: server.url, webSocket, clock: steppingClock() });
-  assert.deepEqual(await progress(client.job("j1").updates({ giveUpMs: Infinity })), [0, 100]);
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  assert.deepEqual(await clock.over(progress(client.job("j1").updates({ giveUpMs: Infinity }))), [0, 100]);
   assert.deepEqual(made[0].sent.map((/** @type {any} */ { action }) => action), ["watch", "ping"]);
 });
 
-test("a connection whose ticket is over is replaced, and not polled for", async (t) => {
+test("a connection whose ticket is over is replaced, and not polled for", async () => {
+  const clock = testClock();
   const api = jobs();
-  const server = await serve(t, api.answer);
+  const server = answering(api.answer);
   const { made, webSocket } = sockets(({ action }, socket) => {
     if (made.length === 1) {
       if (action === "ping") socket.receive({ type: "problem", problem: { status: 401, code: "INVALID_TICKET", title: "Invalid ticket" } });
@@ -294,7 +302,8 @@ test("a connection whose ticket is over is replaced, and not polled for", async 
   /** @type {string[]} */
   const connections = [];
   const options = { giveUpMs: Infinity, onConnection: (/** @type {string} */ connection) => connections.push(connection) };
-  await progress(createClient({ baseUrl: server.url, webSocket, clock: steppingClock() }).job("j1").updates(options));
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  await clock.over(progress(client.job("j1").updates(options)));
   assert.equal(made.length, 2);
   assert.deepEqual(connections, ["polling", "live"]);
 });

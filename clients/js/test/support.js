@@ -1,5 +1,6 @@
-/** A server and a clock for tests. */
+/** Servers, clocks and sockets for tests. */
 
+import assert from "node:assert/strict";
 import { createServer } from "node:http";
 
 /**
@@ -7,28 +8,57 @@ import { createServer } from "node:http";
  * @typedef {{ status?: number, headers?: Record<string, string>, json?: unknown, text?: string }} Answer
  */
 
+/** @typedef {Answer | ((request: Received) => Answer | Promise<Answer>)} Next */
+
 /**
  * Serve answers in their order, the last one repeatedly, or those that a function returns.
  * @param {import("node:test").TestContext} t
- * @param {...(Answer | ((request: Received) => Answer | Promise<Answer>))} answers
+ * @param {...Next} answers
  */
 export async function serve(t, ...answers) {
-  /** @type {Received[]} */
-  const requests = [];
+  const { requests, next } = played(answers);
   const server = createServer(async (request, response) => {
     let body = "";
     for await (const part of request) body += part;
-    const received = { method: String(request.method), path: String(request.url), headers: request.headers, body };
-    requests.push(received);
-    const next = answers[Math.min(requests.length, answers.length) - 1];
-    const { status = 200, headers = {}, json, text = "" } = typeof next === "function" ? await next(received) : next;
-    response.writeHead(status, json === undefined ? headers : { "content-type": "application/json", ...headers });
-    response.end(json === undefined ? text : JSON.stringify(json));
+    const answer = await next({ method: String(request.method), path: String(request.url), headers: request.headers, body });
+    response.writeHead(answer.status, answer.headers);
+    response.end(answer.text);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   t.after(() => server.close());
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
   return { url: `http://127.0.0.1:${port}`, requests };
+}
+
+/**
+ * Return a `fetch` that answers as `serve` does, without a network: nothing takes time.
+ * @param {...Next} answers
+ */
+export function answering(...answers) {
+  const { requests, next } = played(answers);
+  const fetch = /** @type {typeof globalThis.fetch} */ (
+    async (input, init) => {
+      const { pathname, search } = new URL(String(input));
+      const headers = Object.fromEntries(new Headers(init?.headers));
+      const answer = await next({ method: String(init?.method), path: pathname + search, headers, body: String(init?.body ?? "") });
+      return new Response(answer.text, answer);
+    }
+  );
+  return { url: "http://127.0.0.1", fetch, requests };
+}
+
+/** @param {Next[]} answers */
+function played(answers) {
+  /** @type {Received[]} */
+  const requests = [];
+  const next = async (/** @type {Received} */ received) => {
+    requests.push(received);
+    const answer = answers[Math.min(requests.length, answers.length) - 1];
+    const { status = 200, headers = {}, json, text = "" } = typeof answer === "function" ? await answer(received) : answer;
+    if (json === undefined) return { status, headers, text };
+    return { status, headers: { "content-type": "application/json", ...headers }, text: JSON.stringify(json) };
+  };
+  return { requests, next };
 }
 
 /** Return a clock on which a sleep takes no time, and the pauses that were slept. */
@@ -51,39 +81,69 @@ export function countingClock() {
   };
 }
 
-/** Return a clock on which each sleep takes a moment, in which other things happen. */
-export function steppingClock() {
+/**
+ * Return a clock that stands still until a test lets time pass. Then it ends one sleep after the other, each when nothing else
+ * is left to do: so the machine's own time decides nothing.
+ */
+export function testClock() {
   let now = 0;
-  return {
+  /** @type {{ due: number, wake: () => void }[]} */
+  let sleepers = [];
+  const clock = {
     now: () => now,
-    /**
-     * @param {number} milliseconds
-     * @param {AbortSignal | null} [signal]
-     */
-    async sleep(milliseconds, signal) {
-      const until = now + milliseconds;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-      signal?.throwIfAborted();
-      now = Math.max(now, until);
-    },
-  };
-}
-
-/** Return a clock that is 20 times as fast as that of the machine. */
-export function quickClock() {
-  return {
-    now: () => performance.now() * 20,
     /**
      * @param {number} milliseconds
      * @param {AbortSignal | null} [signal]
      */
     sleep: (milliseconds, signal) =>
       new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
-        const timer = setTimeout(resolve, milliseconds / 20);
-        signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)));
+        const wake = () => {
+          signal?.removeEventListener("abort", stop);
+          resolve();
+        };
+        const sleeper = { due: now + milliseconds, wake };
+        const stop = () => {
+          sleepers = sleepers.filter((each) => each !== sleeper);
+          reject(signal?.reason);
+        };
+        if (signal?.aborted) return reject(signal.reason);
+        signal?.addEventListener("abort", stop, { once: true });
+        sleepers = [...sleepers, sleeper].sort((one, other) => one.due - other.due);
       }),
+    /**
+     * Let time pass until a condition holds.
+     * @param {() => boolean} condition
+     * @param {() => string} [state] what to show if it never does
+     */
+    async until(condition, state = () => "") {
+      for (;;) {
+        for (let turns = 0; turns < SETTLED; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+        if (condition()) return;
+        const next = sleepers.shift();
+        assert.ok(next && next.due < LONGEST_MS, `nothing happens any more after ${now} ms: ${state()}`);
+        now = next.due;
+        next.wake();
+      }
+    },
+    /**
+     * Let time pass until a promise is settled, and return what it brings.
+     * @template T
+     * @param {Promise<T>} promise
+     */
+    async over(promise) {
+      let isOver = false;
+      const end = () => (isOver = true);
+      promise.then(end, end);
+      await clock.until(() => isOver);
+      return promise;
+    },
   };
+  return clock;
 }
+
+/** Turns of the event loop after which everything has happened that needs no time. */
+const SETTLED = 20;
+const LONGEST_MS = 86_400_000;
 
 /** @param {string} id @param {number} seq @param {Record<string, unknown>} [members] */
 export const change = (id, seq, members) => ({ asyncJobId: id, seq, type: "progress", status: "IN_PROGRESS", progress: seq * 10, message: null, attempt: 1, at: "2026-11-26T12:00:02.000Z", ...members });
@@ -115,12 +175,12 @@ export function sockets(script, { opens = true } = {}) {
     constructor(url) {
       this.url = url;
       made.push(this);
-      if (opens) setTimeout(() => /** @type {any} */ (this).onopen({}));
+      if (opens) setImmediate(() => /** @type {any} */ (this).onopen({}));
     }
     /** @param {string} text */
     send(text) {
       this.sent.push(JSON.parse(text));
-      setTimeout(() => script(JSON.parse(text), this));
+      setImmediate(() => script(JSON.parse(text), this));
     }
     /** @param {unknown} message */
     receive(message) {
