@@ -54,7 +54,8 @@ def test_renewed_token_is_used_when_the_old_one_was_refused(console: Console) ->
     }"""
     console.browser.run(refuse_first)
     console.browser.click("a[href='types']")
-    console.shows("text.search")
+    # The page that is left may list jobs of that type.
+    console.browser.wait_for("document.querySelector(\"a[href='types/text.search']\")")
     assert "POST oauth2/token" in console.browser.run("window.seen")
 
 
