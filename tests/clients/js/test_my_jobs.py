@@ -11,6 +11,7 @@ import pytest
 from tests.clients.js.pages import CANCELLED, COMPLETED, FAILED, TOKEN, Answer, Request, Site, job, page
 from tests.support.browser import Browser
 from tests.support.node import package
+from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +66,7 @@ def rows(browser: Browser) -> list[list[str]]:
 
 def settled(site: Site) -> int:
     """Return the number of requests after a while in which an element that polls would have polled."""
-    time.sleep(1)
+    time.sleep(SLOWNESS)
     return len(site.requests)
 
 

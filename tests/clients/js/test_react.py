@@ -9,6 +9,7 @@ import pytest
 from tests.clients.js.pages import CANCELLED, COMPLETED, FAILED, JOB, Answer, Request, Site, job, page
 from tests.support.browser import Browser
 from tests.support.node import package
+from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +51,7 @@ def shows(browser: Browser, text: str, element: str = "p") -> None:
 
 def settled(site: Site) -> int:
     """Return the number of requests after a while in which a client that polls would have polled several times."""
-    time.sleep(0.5)
+    time.sleep(0.5 * SLOWNESS)
     return len(site.requests)
 
 

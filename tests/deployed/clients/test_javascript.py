@@ -36,7 +36,7 @@ RESUME = """
 import { writeFile } from "node:fs/promises";
 import { GaveUp, createClient } from "@asyncjobs/client";
 const jobs = createClient();
-const gaveUp = await jobs.run("sample.works", { seconds: 3 }, { giveUpMs: 500 }).catch((error) => error);
+const gaveUp = await jobs.run("sample.works", { seconds: 10 }, { giveUpMs: 500 }).catch((error) => error);
 const other = createClient();  // another process would do the same
 console.log(JSON.stringify({ gaveUp: gaveUp instanceof GaveUp, result: await other.job(gaveUp.job.id).result() }));
 """
