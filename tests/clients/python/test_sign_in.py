@@ -174,6 +174,7 @@ def test_user_signs_in_by_the_browser(
     assert {"scope": "openid asyncjobs/jobs", "tenant": "1", "code_challenge_method": "S256"}.items() <= issuer.authorized[
         0
     ].items()
+    assert "audience" not in issuer.authorized[0]
     assert profiles.path.stat().st_mode & 0o777 == 0o600
     assert app.run(["--profile", "work", "types"]) == 0
     assert api.verdict("api") == {"problems": [], "left": 0}
@@ -185,9 +186,10 @@ def test_profile_needs_no_options_to_sign_in_again(
     issuer: Issuer, profiles: Profiles, browser: list[str], api: server.FaultServer
 ) -> None:
     url = played(api, "access-1", "access-2")
-    assert login(issuer, url, "--scope", "openid other") == 0
+    assert login(issuer, url, "--scope", "openid other", "--audience", "https://jobs.example.com") == 0
     assert app.run(["--profile", "work", "login"]) == 0
     assert [each["scope"] for each in issuer.authorized] == ["openid other"] * 2
+    assert [each["audience"] for each in issuer.authorized] == ["https://jobs.example.com"] * 2
     assert [each.token for each in profiles.all().values()] == ["access-2"]
     assert len(browser) == 2
 

@@ -149,6 +149,9 @@ def login(
     redirect_uri: Annotated[
         str | None, typer.Option(help="The address on this machine that the client allows. [default: http://localhost:8976/]")
     ] = None,
+    audience: Annotated[
+        str | None, typer.Option(help="The API that the token is for, where the issuer has several: Auth0's API identifier.")
+    ] = None,
     browser: Annotated[bool, typer.Option(help="Open the browser, or only print the address.")] = True,
 ) -> None:
     """Store an API's address, and a token or how to get one, as a profile.
@@ -157,7 +160,7 @@ def login(
     read the file. Without --url, the profile gets a new token in the same way as before.
     """
     output, profiles = Output(), Profiles.of(os.environ)
-    given = Profile(url or "", None, token_command, issuer, client_id, scope, redirect_uri)
+    given = Profile(url or "", None, token_command, issuer, client_id, scope, redirect_uri, audience)
     try:
         if not url and (known := profiles.all().get(context.obj or DEFAULT)):
             given = known if given == Profile("") else replace(given, url=known.url)
@@ -212,7 +215,10 @@ def _signed_in(profile: Profile, output: Output, *, browser: bool) -> Profile:
             webbrowser.open(url)
 
     scope, redirect_uri = profile.scope or SCOPE, profile.redirect_uri or REDIRECT_URI
-    return profile.with_tokens(sign_in(profile.issuer, profile.client_id, scope=scope, redirect_uri=redirect_uri, show=show))
+    tokens = sign_in(
+        profile.issuer, profile.client_id, scope=scope, redirect_uri=redirect_uri, audience=profile.audience, show=show
+    )
+    return profile.with_tokens(tokens)
 
 
 @app.command("run")

@@ -44,6 +44,7 @@ class Profile:
     client_id: str | None = None
     scope: str | None = None
     redirect_uri: str | None = None
+    audience: str | None = None
     refresh_token: str | None = field(default=None, repr=False)
     expires_at: int | None = None
     """When the token of a sign-in is over, by this machine's clock."""

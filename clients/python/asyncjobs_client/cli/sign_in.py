@@ -85,9 +85,19 @@ class Issuer:
 
 
 def sign_in(
-    issuer_url: str, client_id: str, *, scope: str, redirect_uri: str, show: Callable[[str], object], patience: float = 300.0
+    issuer_url: str,
+    client_id: str,
+    *,
+    scope: str,
+    redirect_uri: str,
+    audience: str | None = None,
+    show: Callable[[str], object],
+    patience: float = 300.0,
 ) -> Tokens:
-    """Show the issuer's page to the user, and return the tokens when they have signed in."""
+    """Show the issuer's page to the user, and return the tokens when they have signed in.
+
+    `audience` is the API that the token is for, as issuers such as Auth0 name it: without it, their tokens are for no API.
+    """
     issuer = Issuer.discovered(issuer_url)
     verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(24)
     with _landing(redirect_uri, state) as landing:
@@ -99,6 +109,7 @@ def sign_in(
             "state": state,
             "code_challenge": base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
+            **({"audience": audience} if audience else {}),
         }
         separator = "&" if "?" in issuer.authorization_endpoint else "?"
         show(f"{issuer.authorization_endpoint}{separator}{urlencode(wanted)}")
