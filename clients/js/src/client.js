@@ -9,6 +9,8 @@ import { upload, withoutFiles } from "./uploads.js";
 
 const LONGEST_WAIT_SECONDS = 20;
 const LARGEST_PAGE = 100;
+/** The options of a submit that are members of its request. */
+const SENT = /** @type {const} */ (["message", "metadata", "priority", "delaySeconds", "notBefore", "retentionSeconds", "retentionFrom"]);
 
 /**
  * Return a client of the API. The types are those that `openapi-typescript` makes of the deployment's document.
@@ -131,10 +133,9 @@ class JobsClient {
    */
   async #post(what, options, preference) {
     const { key = newKey(), signal, waitSeconds } = options;
-    const { message, metadata, priority, delaySeconds, notBefore, retentionSeconds, retentionFrom } = options;
-    const when = { delaySeconds, notBefore, retentionSeconds, retentionFrom };
+    const members = SENT.map((name) => [name, options[name]]);
     // Once, before the first try: a repeated request is the same request.
-    const body = JSON.stringify({ ...what, message, metadata, priority, ...when });
+    const body = JSON.stringify({ ...what, ...Object.fromEntries(members) });
     const wait = Math.min(waitSeconds ?? 0, LONGEST_WAIT_SECONDS);
     const prefer = wait ? `wait=${wait}` : preference;
     const headers = { "idempotency-key": key, ...(prefer && { prefer }) };

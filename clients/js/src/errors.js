@@ -93,9 +93,11 @@ export class JobCancelled extends JobError {}
 export class GaveUp extends JobError {}
 
 // A bundler shortens the names of classes, and people read these in logs.
-const NAMED = { AsyncjobsError, ApiConnectionError, ApiTimeout, ApiError, BadRequest, Unauthorized, Forbidden, NotFound, Conflict };
-const ALSO = { KeyReused, RateLimited, Unavailable, JobError, JobFailed, JobCancelled, GaveUp };
-for (const [name, Kind] of Object.entries({ ...NAMED, ...ALSO })) Kind.prototype.name = name;
+const NAMED = {
+  ...{ AsyncjobsError, ApiConnectionError, ApiTimeout, ApiError, BadRequest, Unauthorized, Forbidden, NotFound, Conflict },
+  ...{ KeyReused, RateLimited, Unavailable, JobError, JobFailed, JobCancelled, GaveUp },
+};
+for (const [name, Kind] of Object.entries(NAMED)) Kind.prototype.name = name;
 
 /** @type {Record<number, typeof ApiError>} */
 const BY_STATUS = {
@@ -133,14 +135,6 @@ export function isTransient(error) {
   if (error instanceof ApiConnectionError) return true;
   // A 500 with a code is the API's own word: the request may have taken effect, or the job has failed.
   return [408, 429, 502, 503, 504].includes(error.status) || (error.status === 500 && !error.code);
-}
-
-/**
- * Return whether the storage refused a link that may have expired. A new one may do.
- * @param {any} error
- */
-export function isExpired(error) {
-  return [400, 401, 403].includes(error.status);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import { ApiConnectionError, ApiTimeout, AsyncjobsError, errorOf, isTransient } from "./errors.js";
 
+/** @import { Socket } from "./socket.js" */
 /** @import { ClientOptions, Clock, Token } from "./types.js" */
 
 /**
@@ -50,6 +51,8 @@ const CLOCK = {
 
 /** The connection to one API, as one user. */
 export class Http {
+  /** The WebSocket that all waits share; null if the server has none. @type {Socket | null | undefined} */
+  socket;
   // Private, as the token is: whatever logs a client must not show it.
   /** @type {ClientOptions} */ #options;
   /** @type {Token | undefined} */ #provider;
@@ -122,6 +125,21 @@ export class Http {
   }
 
   /**
+   * Sleep before the next try of a link to the storage. Throw the error if there is none. Return whether the next try needs
+   * a new link: this one may have expired.
+   * @param {any} error
+   * @param {number} attempt that which failed, from 0 on
+   * @param {AbortSignal | null} [signal]
+   */
+  async pauseOfLink(error, attempt, signal) {
+    signal?.throwIfAborted();
+    const isOver = [400, 401, 403].includes(error.status);
+    if (isOver && attempt < this.maxRetries) await this.clock.sleep(backoff(attempt), signal);
+    else await this.pause(error, attempt, signal);
+    return isOver;
+  }
+
+  /**
    * Return the path of a job.
    * @param {string} id
    */
@@ -163,14 +181,14 @@ export class Http {
     return this.fetch(url, { method, headers: sent, body, redirect }, limits, async (response) => {
       const { status, type } = response;
       const text = await response.text();
-      if (status >= 400) throw errorOf(status, response.headers, text);
       const data = text && /json/.test(response.headers.get("content-type") ?? "") ? JSON.parse(text) : undefined;
       return { status, type, headers: response.headers, text, data };
     });
   }
 
   /**
-   * Fetch and read an answer within a time limit. Failures are an `ApiConnectionError`; an aborted signal is its reason.
+   * Fetch and read an answer of less than 400 within a time limit. Others are an `ApiError`, failures an `ApiConnectionError`;
+   * an aborted signal is its reason.
    * @template T
    * @param {URL | string} url
    * @param {RequestInit} init
@@ -185,6 +203,8 @@ export class Http {
     const timer = setTimeout(() => stop.abort(new ApiTimeout(`No answer within ${timeoutMs} ms`)), timeoutMs);
     try {
       const response = await this.fetcher(url, { ...init, credentials: "omit", signal: stop.signal });
+      const { status, headers } = response;
+      if (status >= 400) throw errorOf(status, headers, await response.text());
       return await read(response, stop);
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;

@@ -1,4 +1,21 @@
 /** The client of an asyncjobs API, for Node.js and browsers. */
 
 export { createClient } from "./client.js";
-export * from "./errors.js";
+export {
+  ApiConnectionError,
+  ApiError,
+  ApiTimeout,
+  AsyncjobsError,
+  BadRequest,
+  Conflict,
+  Forbidden,
+  GaveUp,
+  JobCancelled,
+  JobError,
+  JobFailed,
+  KeyReused,
+  NotFound,
+  RateLimited,
+  Unauthorized,
+  Unavailable,
+} from "./errors.js";

@@ -19,14 +19,10 @@ const SILENT_MS = 60_000;
  * @property {boolean} isHeld whether there was a wait for them; without one, too many requests of the owner wait
  */
 
-/**
- * The WebSocket of each client, which all its waits share; null if the server has none.
- * @type {WeakMap<Http, Socket | null>}
- */
-const sockets = new WeakMap();
-
 /** The changes of a job, or of all jobs of the owner, for as long as somebody waits for them. */
 export class Changes {
+  #http;
+  #id;
   /** @type {Socket | undefined} */ #followed;
 
   /**
@@ -34,8 +30,8 @@ export class Changes {
    * @param {string} [id]
    */
   constructor(http, id = OWNER) {
-    this.http = http;
-    this.id = id;
+    this.#http = http;
+    this.#id = id;
   }
 
   /**
@@ -49,27 +45,27 @@ export class Changes {
     const socket = this.#socket();
     if (!socket) return null;
     try {
-      return await socket.changes(this.id, after, Math.min(SILENT_MS, leftMs), signal);
+      return await socket.changes(this.#id, after, Math.min(SILENT_MS, leftMs), signal);
     } catch (error) {
       if (signal?.aborted || !hasNone(error)) throw error;
-      sockets.set(this.http, null);
+      this.#http.socket = null;
       return null;
     }
   }
 
   close() {
-    void this.#followed?.unfollow(this.id);
+    void this.#followed?.unfollow(this.#id);
   }
 
   #socket() {
-    const { http } = this;
+    const http = this.#http;
     // A ticket that reads opens no connection.
     if (!http.webSocket || (http.hasTicket && !http.connect)) return null;
-    if (!sockets.has(http)) sockets.set(http, new Socket(http));
-    const socket = sockets.get(http);
+    if (http.socket === undefined) http.socket = new Socket(http);
+    const { socket } = http;
     if (socket && !this.#followed) {
       this.#followed = socket;
-      socket.follow(this.id);
+      socket.follow(this.#id);
     }
     return socket;
   }

@@ -1,7 +1,7 @@
 /** Read a job's result, also a large one over a connection that breaks. */
 
-import { ApiConnectionError, NotFound, errorOf, isExpired } from "./errors.js";
-import { authorization, backoff } from "./http.js";
+import { ApiConnectionError, NotFound } from "./errors.js";
+import { authorization } from "./http.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
@@ -32,6 +32,9 @@ export function readResult(response) {
 }
 
 class Download {
+  #http;
+  #job;
+  #signal;
   /** @type {{ url: URL, headers: Record<string, string> } | undefined} */ #link;
   /** @type {string | null} */ #etag = null;
   #received = 0;
@@ -42,9 +45,9 @@ class Download {
    * @param {AbortSignal | null} [signal]
    */
   constructor(http, job, signal) {
-    this.http = http;
-    this.job = job;
-    this.signal = signal;
+    this.#http = http;
+    this.#job = job;
+    this.#signal = signal;
   }
 
   /**
@@ -60,13 +63,8 @@ class Download {
       try {
         return await this.#fetch();
       } catch (/** @type {any} */ error) {
-        this.signal?.throwIfAborted();
-        error.asyncJobId = this.job.id;
-        if (isExpired(error)) {
-          if (attempt >= this.http.maxRetries) throw error;
-          this.#link = undefined;
-          await this.http.clock.sleep(backoff(attempt), this.signal);
-        } else await this.http.pause(error, attempt, this.signal);
+        error.asyncJobId = this.#job.id;
+        if (await this.#http.pauseOfLink(error, attempt, this.#signal)) this.#link = undefined;
       }
     }
   }
@@ -84,9 +82,9 @@ class Download {
     let skip = 0;
 
     const resume = async (/** @type {unknown} */ cause) => {
-      this.signal?.throwIfAborted();
+      this.#signal?.throwIfAborted();
       const error = new ApiConnectionError("The result was cut", { cause });
-      if (failures > 0) await this.http.pause(error, failures - 1, this.signal);
+      if (failures > 0) await this.#http.pause(error, failures - 1, this.#signal);
       failures += 1;
       const next = await this.request();
       const etag = next.headers.get("etag");
@@ -127,10 +125,10 @@ class Download {
    * @returns {Promise<Response | undefined>}
    */
   async #open() {
-    const { http } = this;
-    const answer = await this.job.request("GET", "/result", { signal: this.signal, redirect: "manual" });
+    const http = this.#http;
+    const answer = await this.#job.request("GET", "/result", { signal: this.#signal, redirect: "manual" });
     if (answer.status === 200) return new Response(answer.text, { headers: answer.headers });
-    const url = new URL(`${http.pathOf(this.job.id)}/result`, http.base);
+    const url = new URL(`${http.pathOf(this.#job.id)}/result`, http.base);
     const location = answer.headers.get("location");
     this.#link = location ? { url: new URL(location, url), headers: {} } : await this.#linkOfPage(url);
     return undefined;
@@ -142,21 +140,18 @@ class Download {
    * @param {URL} url
    */
   async #linkOfPage(url) {
-    const { http, job, signal } = this;
+    const http = this.#http;
     try {
-      const ticket = http.hasTicket ? await http.token() : await this.#ticket();
-      const opened = new URL(`tickets/jobs/${encodeURIComponent(job.id)}/result?ticket=${ticket}`, http.base);
+      const body = JSON.stringify({ jobs: [this.#job.id], ttlSeconds: TICKET_SECONDS });
+      const ticket = http.hasTicket
+        ? await http.token()
+        : (await http.send("POST", "tickets", { body, signal: this.#signal })).data.ticket;
+      const opened = new URL(`tickets/jobs/${encodeURIComponent(this.#job.id)}/result?ticket=${ticket}`, http.base);
       return { url: opened, headers: {} };
     } catch (error) {
-      if (signal?.aborted || !(error instanceof NotFound && !error.code)) throw error;
+      if (this.#signal?.aborted || !(error instanceof NotFound && !error.code)) throw error;
       return { url, headers: authorization(await http.token()) }; // an earlier server, without tickets
     }
-  }
-
-  /** @returns {Promise<string>} */
-  async #ticket() {
-    const body = JSON.stringify({ jobs: [this.job.id], ttlSeconds: TICKET_SECONDS });
-    return (await this.http.send("POST", "tickets", { body, signal: this.signal })).data.ticket;
   }
 
   /** @returns {Promise<Response>} */
@@ -164,10 +159,9 @@ class Download {
     const { url, headers } = /** @type {{ url: URL, headers: Record<string, string> }} */ (this.#link);
     const from = this.#received ? { range: `bytes=${this.#received}-`, ...(this.#etag && { "if-match": this.#etag }) } : {};
     const init = { method: "GET", headers: { ...headers, ...from } };
-    return this.http.fetch(url, init, { signal: this.signal }, async (response, stop) => {
-      if (!response.ok) throw errorOf(response.status, response.headers, await response.text());
+    return this.#http.fetch(url, init, { signal: this.#signal }, async (response, stop) => {
       // The signal ends the body, too.
-      this.signal?.addEventListener("abort", () => stop.abort(this.signal?.reason), { once: true });
+      this.#signal?.addEventListener("abort", () => stop.abort(this.#signal?.reason), { once: true });
       return response;
     });
   }

@@ -13,14 +13,11 @@ export async function save(response, path) {
     setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     return path;
   }
-  const { createWriteStream } = await import("node:fs");
-  const { rename, rm } = await import("node:fs/promises");
-  const { Readable } = await import("node:stream");
-  const { pipeline } = await import("node:stream/promises");
+  const { rename, rm, writeFile } = await import("node:fs/promises");
   // A file of this name is whole.
   const part = `${path}.part`;
   try {
-    await pipeline(Readable.fromWeb(/** @type {any} */ (response.body)), createWriteStream(part));
+    await writeFile(part, /** @type {any} */ (response.body ?? ""));
     await rename(part, path);
   } catch (error) {
     await rm(part, { force: true });

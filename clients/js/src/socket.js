@@ -25,6 +25,7 @@ const ANSWER_MS = 10_000;
  */
 
 export class Socket {
+  #http;
   /** @type {Promise<WebSocket> | undefined} */ #opening;
   /** @type {WebSocket | undefined} */ #made;
   #openedAt = 0;
@@ -33,7 +34,7 @@ export class Socket {
 
   /** @param {Http} http */
   constructor(http) {
-    this.http = http;
+    this.#http = http;
   }
 
   /**
@@ -47,7 +48,7 @@ export class Socket {
    */
   async changes(id, after, withinMs, signal) {
     const job = this.#job(id);
-    const { clock } = this.http;
+    const { clock } = this.#http;
     const until = clock.now() + withinMs;
     // All waits share the connection: one that is left leaves it to the others.
     const socket = await this.#within((this.#opening ??= this.#open()), withinMs, signal);
@@ -128,7 +129,7 @@ export class Socket {
     if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort, { signal: timer.signal });
     try {
-      return await Promise.race([promise, this.http.clock.sleep(ms, timer.signal)]);
+      return await Promise.race([promise, this.#http.clock.sleep(ms, timer.signal)]);
     } finally {
       timer.abort();
     }
@@ -139,7 +140,7 @@ export class Socket {
    * @param {WebSocket} socket
    */
   #ping(socket) {
-    const now = this.http.clock.now();
+    const now = this.#http.clock.now();
     if (this.#pingedAt === undefined) {
       this.#pingedAt = now;
       send(socket, { action: "ping" });
@@ -148,30 +149,26 @@ export class Socket {
 
   /** @returns {Promise<WebSocket>} */
   async #open() {
-    const { clock, connect, timeoutMs } = this.http;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    let timer;
+    const { clock, connect, timeoutMs } = this.#http;
     try {
       const body = JSON.stringify({ scope: "owner", use: "connect" });
-      const { url } = connect ? await connect() : (await this.http.send("POST", "tickets", { body, retries: 0 })).data;
+      const { url } = connect ? await connect() : (await this.#http.send("POST", "tickets", { body, retries: 0 })).data;
       this.#openedAt = clock.now();
-      const socket = (this.#made = new /** @type {typeof WebSocket} */ (this.http.webSocket)(url));
-      await new Promise((resolve, reject) => {
-        socket.onopen = resolve;
+      const socket = (this.#made = new /** @type {typeof WebSocket} */ (this.#http.webSocket)(url));
+      const opened = new Promise((resolve, reject) => {
+        socket.onopen = () => resolve(true);
         socket.onerror = socket.onclose = () => reject(new ApiConnectionError("The WebSocket cannot be opened"));
-        timer = setTimeout(() => {
-          reject(new ApiTimeout(`No answer within ${timeoutMs} ms`));
-          socket.close();
-        }, timeoutMs);
       });
+      if (!(await this.#within(opened, timeoutMs))) {
+        socket.close();
+        throw new ApiTimeout(`No answer within ${timeoutMs} ms`);
+      }
       socket.onmessage = ({ data }) => this.#receive(JSON.parse(data), socket);
       socket.onerror = socket.onclose = () => this.#closed(socket);
       return socket;
     } catch (error) {
       this.#opening = undefined;
       throw error;
-    } finally {
-      clearTimeout(timer);
     }
   }
 

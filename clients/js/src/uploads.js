@@ -1,7 +1,6 @@
 /** Upload large inputs, and the files inside an input. */
 
-import { ApiConnectionError, errorOf, isExpired } from "./errors.js";
-import { backoff } from "./http.js";
+import { ApiConnectionError, errorOf } from "./errors.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { Uploadable, UploadOptions } from "./types.js" */
@@ -35,17 +34,10 @@ export async function upload(http, data, { contentType, onProgress, signal } = {
       await put(http, link, content, onProgress, signal);
       return link.key;
     } catch (/** @type {any} */ error) {
-      signal?.throwIfAborted();
       // A link takes one object: an earlier try has brought it.
       if (error.status === 412 && isSent) return link.key;
-      isSent = !isExpired(error);
-      if (isSent) {
-        await http.pause(error, attempt, signal);
-      } else {
-        if (attempt >= http.maxRetries) throw error;
-        link = undefined;
-        await http.clock.sleep(backoff(attempt), signal);
-      }
+      isSent = !(await http.pauseOfLink(error, attempt, signal));
+      if (!isSent) link = undefined;
     }
   }
 }
@@ -88,9 +80,7 @@ function put(http, link, content, onProgress, signal) {
   const body = onProgress ? counted(content, onProgress) : content;
   const init = { method: link.method, headers: headersOf(link), body };
   // An upload has no time limit: it takes as long as its size needs.
-  return http.fetch(link.url, init, { signal, timeoutMs: 2 ** 31 - 1 }, async (response) => {
-    if (!response.ok) throw errorOf(response.status, response.headers, await response.text());
-  });
+  return http.fetch(link.url, init, { signal, timeoutMs: 2 ** 31 - 1 }, async () => {});
 }
 
 /**

@@ -16,7 +16,7 @@ const NOT_LIVE_MS = 60_000;
 /** The events that show all that they change. After any other one, the record is read. */
 export const SHOWN = ["created", "started", "progress", "released", "retried", "custom"];
 /** Members that change although the job does not: heartbeats and estimates. */
-const NO_NEWS = ["updatedAt", "estimatedEndAt", "recordExpiresAt", "queueDepth"];
+const NO_NEWS = { updatedAt: 0, estimatedEndAt: 0, recordExpiresAt: 0, queueDepth: 0 };
 
 /** @typedef {WaitOptions & { live?: boolean }} UpdatesOptions */
 
@@ -52,6 +52,11 @@ class Wait {
   /** Whether the changes that came last show all of the job. */
   isCurrent = false;
   /** @type {Connection | undefined} */ #connection;
+  #http;
+  #options;
+  #pushes;
+  #began;
+  #giveUpMs;
   #failures = 0;
   #pollAt;
   #liveAt;
@@ -62,14 +67,14 @@ class Wait {
    * @param {UpdatesOptions} [options]
    */
   constructor(http, job, options = {}) {
-    this.http = http;
+    this.#http = http;
     this.job = job;
-    this.options = options;
-    this.pushes = new Changes(http, job.id);
-    this.began = http.clock.now();
-    this.giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
+    this.#options = options;
+    this.#pushes = new Changes(http, job.id);
+    this.#began = http.clock.now();
+    this.#giveUpMs = options.giveUpMs ?? GIVE_UP_MS;
     this.#pollAt = job.pollAt;
-    this.#liveAt = (options.live ?? http.live) ? this.began : Infinity;
+    this.#liveAt = (options.live ?? http.live) ? this.#began : Infinity;
   }
 
   get seq() {
@@ -77,27 +82,27 @@ class Wait {
   }
 
   get left() {
-    return this.began + this.giveUpMs - this.http.clock.now();
+    return this.#began + this.#giveUpMs - this.#http.clock.now();
   }
 
   /** Return whether changes come by themselves now, and report it. */
   isLive() {
     // A server that numbers the states of its jobs has events.
-    const isLive = this.seq > 0 && this.http.clock.now() >= this.#liveAt && this.left > 0;
+    const isLive = this.seq > 0 && this.#http.clock.now() >= this.#liveAt && this.left > 0;
     const connection = isLive ? "live" : "polling";
-    if (connection !== this.#connection) this.options.onConnection?.(connection);
+    if (connection !== this.#connection) this.#options.onConnection?.(connection);
     this.#connection = connection;
     return isLive;
   }
 
   /** Wait for changes, and return those that show all of the job. A failure makes the wait read the record. */
   async changes() {
-    const { clock } = this.http;
-    const { signal } = this.options;
+    const { clock } = this.#http;
+    const { signal } = this.#options;
     this.isCurrent = false;
     try {
-      const pushed = await this.pushes.pushed(this.seq, this.left, signal);
-      const { events, isHeld } = pushed ? { events: pushed, isHeld: true } : await eventsAfter(this.http, this.job, this.seq, this.left, signal);
+      const pushed = await this.#pushes.pushed(this.seq, this.left, signal);
+      const { events, isHeld } = pushed ? { events: pushed, isHeld: true } : await eventsAfter(this.#http, this.job, this.seq, this.left, signal);
       this.#failures = 0;
       this.isCurrent = areShown(events);
       if (isHeld) this.#pollAt = clock.now();
@@ -128,15 +133,16 @@ class Wait {
   /** Wait until a poll is worthwhile. Return whether it is the last one: the job may just have ended. */
   async pause() {
     this.isLive();
-    const pause = Math.min(this.#pollAt - this.http.clock.now(), this.left);
-    await this.http.clock.sleep(Math.max(0, pause), this.options.signal);
+    const pause = Math.min(this.#pollAt - this.#http.clock.now(), this.left);
+    await this.#http.clock.sleep(Math.max(0, pause), this.#options.signal);
     return this.left <= 0;
   }
 
   /** Read the record, and return whether it has changed. A poll that fails is not the end of the wait. */
   async poll() {
-    const { http, job: known } = this;
-    const { signal } = this.options;
+    const known = this.job;
+    const http = this.#http;
+    const { signal } = this.#options;
     const headers = known.etag ? { "if-none-match": known.etag } : undefined;
     const timeoutMs = Math.min(http.timeoutMs, Math.max(this.left, LAST_POLL_MS));
     try {
@@ -150,14 +156,14 @@ class Wait {
       return false;
     }
     const now = http.clock.now();
-    this.#pollAt = this.job.pollAt > now ? this.job.pollAt : now + jittered(fixedPause(now - this.began));
+    this.#pollAt = this.job.pollAt > now ? this.job.pollAt : now + jittered(fixedPause(now - this.#began));
     if (this.#connection === "polling") this.#failures = 0;
     return differs(this.job.data, known.data);
   }
 
   async gaveUp() {
-    const { cancelOnGiveUp, signal } = this.options;
-    const gaveUp = new GaveUp(`The job had not ended after ${this.giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
+    const { cancelOnGiveUp, signal } = this.#options;
+    const gaveUp = new GaveUp(`The job had not ended after ${this.#giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
     if (cancelOnGiveUp) {
       // The job may have ended meanwhile, or the API is out of reach: the wait is over all the same.
       await this.job.cancel({ signal }).catch((error) => {
@@ -169,7 +175,7 @@ class Wait {
   }
 
   close() {
-    this.pushes.close();
+    this.#pushes.close();
   }
 }
 
@@ -219,7 +225,6 @@ function fixedPause(waitedMs) {
  * @param {JobData | null} known
  */
 function differs(found, known) {
-  const still = Object.fromEntries(NO_NEWS.map((name) => [name, 0]));
-  const news = (/** @type {JobData | null} */ data) => JSON.stringify({ ...data, ...still });
+  const news = (/** @type {JobData | null} */ data) => JSON.stringify({ ...data, ...NO_NEWS });
   return !known || (found !== known && news(found) !== news(known));
 }

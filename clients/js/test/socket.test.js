@@ -131,17 +131,17 @@ test("a connection that cannot be opened twice makes the client poll", async () 
   assert.equal(server.requests.filter(({ method }) => method === "POST").length, 2);
 });
 
-test("a handshake that never ends is given up after the time of a request, and closed", { timeout: 60_000 }, async () => {
-  const api = jobs();
-  const server = answering(api.answer);
+test("a handshake that never ends is given up after the time of a request, and closed", async () => {
+  const clock = testClock();
+  const server = answering(jobs().answer);
   const { made, webSocket } = sockets(() => {}, { opens: false });
-  const stop = new AbortController();
-  const onConnection = (/** @type {string} */ connection) => {
-    if (connection === "polling" && made.length === 2) setTimeout(() => stop.abort(), 20);
-  };
-  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, timeoutMs: 500 });
-  await assert.rejects(progress(client.job("j1").updates({ onConnection, signal: stop.signal })), { name: "AbortError" });
-  assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3], "the second failure makes the client poll");
+  /** @type {[string, number][]} */
+  const seen = [];
+  const onConnection = (/** @type {string} */ connection) => seen.push([connection, made.length]);
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock, timeoutMs: 5_000 });
+  await assert.rejects(clock.over(progress(client.job("j1").updates({ giveUpMs: 50_000, onConnection }))), { name: "GaveUp" });
+  assert.deepEqual(made.map(({ readyState }) => readyState), [3, 3]);
+  assert.deepEqual(seen, [["polling", 0], ["live", 0], ["polling", 2]], "the second failure makes the client poll");
 });
 
 test("a wait gives up at its time although the handshake does not end", async () => {
