@@ -18,6 +18,12 @@ BASE_PATH = "/api/v1"
 USER_AGENT = f"asyncjobs-client/{__version__} python/{sys.version_info.major}.{sys.version_info.minor}"
 _LAST_SUCCESS = 299
 _NOT_MODIFIED, _SEE_OTHER = 304, 303
+_ADVICE = {
+    401: "The API does not accept the token. It is wrong, of another API, or has expired.",
+    403: "Check the API's address, and whether the token has a scope that the API requires.",
+    404: "Check the API's address.",
+}
+"""What to do about a refusal of the gateway, which says only that it has refused."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +73,31 @@ def api_url(url: str) -> str:
 def checked(request: Request, answer: Answer) -> Answer:
     """Return the answer if it is a success with a whole body. Raise the error that it stands for otherwise."""
     if answer.status not in {_NOT_MODIFIED, _SEE_OTHER} and not _is_success(answer.status):
-        raise error_of(answer, request.job_id)
+        raise error_of(answer, request.job_id, advice=_ADVICE.get(answer.status))
     if answer.body:
         try:
             answer.json()
         except ValueError as error:
-            message = f"{request.method} {request.path}: the answer is not JSON. A proxy may have replaced it."
+            message = (
+                f"{request.method} {request.path}: the answer is not JSON. Check the API's address, and proxies on the way."
+            )
             raise ApiConnectionError(message, job_id=request.job_id) from error
     return answer
 
 
-def error_of(answer: Answer, job_id: str | None) -> ApiError:
-    """Return the error that an answer stands for, whether the API, the gateway, the storage or a proxy has sent it."""
+def error_of(answer: Answer, job_id: str | None, *, advice: str | None = None) -> ApiError:
+    """Return the error that an answer stands for, whether the API, the gateway, the storage or a proxy has sent it.
+
+    `advice` is for an answer that has none of its own, as only the API's have.
+    """
     try:
         problem = answer.json()
     except ValueError:
         problem = {}
     if not isinstance(problem, dict):
         problem = {}
+    if advice and "code" not in problem:
+        problem = {"detail": advice, **problem}
     return api_error(answer.status, problem, retry_after=answer.retry_after, job_id=job_id)
 
 

@@ -139,7 +139,9 @@ def test_events_are_lines(shell: Shell) -> None:
         (("wait", "{job}"), "wait_forbidden", 77, "403"),
         (("wait", "{job}", "--give-up", "0"), "wait_gives_up", 124, "asyncjobs wait {job}"),
         (("run", "text.search", "query"), None, 2, "key=value"),
-        (("run", "text.search", "--input", "{}"), None, 2, "No such file"),
+        (("run", "text.search", "--input", "{}"), None, 2, "JSON from @FILE, or - for standard input; '{}' is not"),
+        (("run", "text.search", "--file", "key"), None, 2, "field=path"),
+        (("run", "text.search", "--file", "key=/none.pdf"), None, 2, "There is no file '/none.pdf' for 'key'"),
         (("frobnicate",), None, 2, "frobnicate"),
     ],
 )
@@ -150,6 +152,39 @@ def test_error_is_on_standard_error_and_has_its_exit_code(
     ran = shell(*(each.replace("{job}", server.JOB) for each in arguments), case=case)
     assert (ran.code, ran.out) == (code, "")
     assert said.replace("{job}", server.JOB) in ran.err
+
+
+def test_missing_token_names_the_ways_to_give_one(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASYNCJOBS_URL", "https://api.example.com")
+    ran = shell("types")
+    assert (ran.code, ran.err) == (2, "asyncjobs: A token is missing: run `asyncjobs login`, or set ASYNCJOBS_TOKEN.\n")
+
+
+def test_address_that_is_none_is_an_error_of_usage(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASYNCJOBS_URL", "api.example.com")
+    monkeypatch.setenv("ASYNCJOBS_TOKEN", "token-1")
+    for command in ("types", "wait"):
+        ran = shell(command, *(["j-1"] if command == "wait" else []))
+        assert ran.code == 2
+        assert "begins with https://" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status": 401, "body": {"message": "Unauthorized"}}, "has expired.\nGet a new token: run `asyncjobs login`"),
+        ({"status": 403, "body": {"message": "Forbidden"}}, "403: Forbidden: Check the API's address"),
+        ({"status": 404, "body": {"message": "Not Found"}}, "404: Not Found: Check the API's address."),
+        ({"problem": {"status": 400, "code": "UNKNOWN_JOB_TYPE"}}, "\nasyncjobs types\n"),
+    ],
+)
+def test_refusal_says_what_to_do(
+    shell: Shell, faults: server.FaultServer, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], said: str
+) -> None:
+    types = {"request": {"method": "GET", "path": "/job-types"}, "answer": answer}
+    monkeypatch.setenv("ASYNCJOBS_URL", played(faults, types))
+    monkeypatch.setenv("ASYNCJOBS_TOKEN", "token-1")
+    assert said in shell("types").err
 
 
 def test_each_kind_of_error_has_the_exit_code_of_the_documents() -> None:

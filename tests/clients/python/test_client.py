@@ -54,6 +54,13 @@ def test_address_without_a_scheme_is_an_error() -> None:
         Jobs("api.example.com", "t")
 
 
+def test_page_at_the_address_is_an_error_that_names_it() -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, text="<html>"))
+    jobs = Jobs(URL, "t", max_retries=0, http_client=httpx2.Client(transport=transport))
+    with pytest.raises(client.ApiConnectionError, match="Check the API's address"):
+        jobs.types()
+
+
 def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASYNCJOBS_URL", URL)
     monkeypatch.setenv("ASYNCJOBS_TOKEN", "t-1")

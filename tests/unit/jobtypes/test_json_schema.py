@@ -208,3 +208,9 @@ def test_refused_field_is_answered_with_the_schemas_reason() -> None:
     (other,) = problems(schema, {"other": "canary-canary"})
     assert "canary" not in other.detail
     assert problems(schema, {}) == []
+
+
+def test_value_outside_a_list_is_answered_with_all_that_may_be_sent() -> None:
+    assert problems({"enum": ["high", "low", 3, None]}, "urgent") == [InputProblem("", "must be one of high, low, 3, null")]
+    (found,) = problems({"enum": list(range(100))}, "urgent")
+    assert len(found.detail) < 100

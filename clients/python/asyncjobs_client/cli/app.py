@@ -18,6 +18,7 @@ import typer
 from asyncjobs_client._async.client import AsyncJobs
 from asyncjobs_client._async.job import AsyncJob
 from asyncjobs_client._sync.client import Jobs
+from asyncjobs_client._sync.connection import TOKEN_VARIABLE
 from asyncjobs_client._version import __version__
 from asyncjobs_client.cli.inputs import WrongInput, input_of, seconds
 from asyncjobs_client.cli.output import Output
@@ -38,6 +39,7 @@ from asyncjobs_client.errors import (
 )
 from asyncjobs_client.options import SubmitOptions
 from asyncjobs_client.snapshot import CANCELLED, COMPLETED, Snapshot
+from asyncjobs_client.wire import api_url
 
 EXIT_CODES: dict[type[BaseException], int] = {
     JobFailed: 1,
@@ -90,11 +92,20 @@ class Command:
 
     def jobs(self) -> Jobs:
         """Return a client."""
-        return Jobs(self.profile.url, self.profile.token_source())
+        return Jobs(*self._api())
 
     def async_jobs(self) -> AsyncJobs:
         """Return a client for several jobs at the same time."""
-        return AsyncJobs(self.profile.url, self.profile.token_source())
+        return AsyncJobs(*self._api())
+
+    def _api(self) -> tuple[str, str | Callable[[], str]]:
+        token = self.profile.token_source() or os.environ.get(TOKEN_VARIABLE)
+        if token is None:
+            raise NotConfigured(f"A token is missing: run `asyncjobs login`, or set {TOKEN_VARIABLE}.")
+        try:
+            return api_url(self.profile.url), token
+        except ValueError as error:
+            raise NotConfigured(str(error)) from error
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -114,11 +125,23 @@ def _command(context: typer.Context, *, as_json: bool = False, quiet: bool = Fal
         yield Command(Profiles.of(os.environ).chosen(context.obj, os.environ), output)
     except (AsyncjobsError, WrongInput, OSError) as error:
         output.err.print(f"asyncjobs: {error}", markup=False)
-        if isinstance(error, GaveUp):
-            output.err.print(f"asyncjobs wait {error.job_id}", markup=False)
+        if next_step := _next_step(error):
+            output.err.print(next_step, markup=False)
         raise typer.Exit(exit_code(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_CODES[KeyboardInterrupt]) from None
+
+
+def _next_step(error: BaseException) -> str | None:
+    """Return what the user of a command line does about an error."""
+    match error:
+        case GaveUp():
+            return f"asyncjobs wait {error.job_id}"
+        case Unauthorized():
+            return "Get a new token: run `asyncjobs login`, or set ASYNCJOBS_TOKEN."
+        case ApiError(code="UNKNOWN_JOB_TYPE"):
+            return "asyncjobs types"
+    return None
 
 
 def exit_code(error: BaseException) -> int:
@@ -225,7 +248,13 @@ def _signed_in(profile: Profile, output: Output, *, browser: bool) -> Profile:
 def run_job(
     context: typer.Context,
     job_type: Annotated[str, typer.Argument(help="One of `asyncjobs types`.", metavar="TYPE")],
-    pairs: Annotated[list[str] | None, typer.Argument(help="Members of the input: key=value.", metavar="KEY=VALUE...")] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Members of the input: key=value. A value that is JSON counts as JSON: 3, true, '\"3\"'.",
+            metavar="KEY=VALUE...",
+        ),
+    ] = None,
     source: Annotated[str | None, typer.Option("--input", help="JSON from @FILE, or - for standard input.")] = None,
     file: Annotated[list[str] | None, typer.Option(help="A file to upload into a member: field=path.")] = None,
     key: Annotated[str | None, typer.Option(help="The idempotency key: the same key is the same job.")] = None,

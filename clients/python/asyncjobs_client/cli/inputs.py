@@ -28,8 +28,10 @@ def input_of(pairs: Iterable[str], source: str | None, files: Iterable[str]) -> 
         value = _set(value, name, _typed(given))
     for text in files:
         name, separator, path = text.partition("=")
-        if not separator or not Path(path).is_file():
+        if not separator:
             raise WrongInput(f"{text!r} is not field=path of a file.")
+        if not Path(path).is_file():
+            raise WrongInput(f"There is no file {path!r} for {name!r}.")
         value = _set(value, name, File(path))
     return value
 
@@ -40,7 +42,7 @@ def _json(source: str) -> Any:
     try:
         return json.loads(sys.stdin.read() if source == "-" else Path(source.removeprefix("@")).read_text())
     except (OSError, ValueError) as error:
-        raise WrongInput(f"{source} is not a file of JSON: {error}") from error
+        raise WrongInput(f"--input is JSON from @FILE, or - for standard input; {source!r} is not: {error}") from error
 
 
 def _typed(text: str) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 _MOST_PROBLEMS = 20
+_MOST_OPTIONS = 20
 _LONGEST_POINTER = 500
 """Characters. Names in an input may be as long as the input."""
 
@@ -156,6 +157,10 @@ def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
         case ValidationErrorKind.PropertyNames():
             # Its own message quotes the name.
             return [InputProblem(_place(path), "has a field whose name is not allowed")]
+        case ValidationErrorKind.Enum(options) if len(options) <= _MOST_OPTIONS:
+            # Its own message names two of them.
+            named = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in options)
+            return [InputProblem(_place(path), f"must be one of {named}")]
         case ValidationErrorKind.Not({"description": str(reason)}):
             # A field that must not be sent, such as a password: the schema's author says why.
             return [InputProblem(_place(path), reason)]
