@@ -81,7 +81,7 @@ class JobsClient {
     let left = limit ?? Infinity;
     do {
       const query = { status, jobType, limit: limit && Math.min(left, LARGEST_PAGE), cursor };
-      const { data } = await this.http.send("GET", this.http.jobs, { query, signal });
+      const data = await this.http.json("GET", this.http.jobs, { query, signal });
       const jobs = data.jobs.slice(0, left);
       left -= jobs.length;
       yield jobs.map((/** @type {any} */ each) => new AsyncJob(this.http, each.asyncJobId, { data: each }));
@@ -99,8 +99,7 @@ class JobsClient {
 
   /** @param {SignalOption} [options] */
   async types(options) {
-    const { data } = await this.http.send("GET", "job-types", { ...options });
-    return data.jobTypes;
+    return (await this.http.json("GET", "job-types", { ...options })).jobTypes;
   }
 
   /** @param {ClientOptions} options */

@@ -16,6 +16,13 @@ export class ApiConnectionError extends AsyncjobsError {}
 /** The API did not answer within `timeoutMs`. */
 export class ApiTimeout extends ApiConnectionError {}
 
+/** What to do about a refusal of the gateway, which says only that it has refused. @type {Record<number, string>} */
+const ADVICE = {
+  401: "The token is wrong, or has expired",
+  403: "Check baseUrl and the token's scope",
+  404: "Check baseUrl",
+};
+
 /** The API refused a request. `detail` says what to do. */
 export class ApiError extends AsyncjobsError {
   /**
@@ -25,16 +32,19 @@ export class ApiError extends AsyncjobsError {
    */
   constructor(status, problem = {}, headers) {
     const title = problem.title ?? problem.message ?? `HTTP status ${status}`;
-    super(problem.detail ? `${title}. ${problem.detail}` : String(title));
+    const detail = problem.detail ?? (problem.message && ADVICE[status]);
+    const errors = problem.errors ?? [];
+    const places = errors.map((/** @type {InvalidPlace} */ each) => `\n${each.pointer}: ${each.detail}`);
+    super([detail ? `${title}. ${detail}` : title, ...places].join(""));
     this.status = status;
     /** The error, for programs; undefined for an error of the gateway. @type {string | undefined} */
     this.code = problem.code;
     /** @type {string} */
     this.title = title;
     /** @type {string | undefined} */
-    this.detail = problem.detail;
+    this.detail = detail;
     /** The invalid places of the request. @type {InvalidPlace[]} */
-    this.errors = problem.errors ?? [];
+    this.errors = errors;
     this.asyncJobId = problem.asyncJobId;
     /** Why the job failed, if that is the error. @type {JobFailure | undefined} */
     this.error = problem.error ?? undefined;

@@ -112,6 +112,18 @@ export class Http {
   }
 
   /**
+   * Return the JSON of an answer. One that has none is not the API's.
+   * @param {string} method
+   * @param {string} path
+   * @param {RequestOptions} [options]
+   */
+  async json(method, path, options) {
+    const { data } = await this.send(method, path, options);
+    if (!data) throw new ApiConnectionError("No JSON: check baseUrl");
+    return data;
+  }
+
+  /**
    * Sleep before the next try. Throw the error if there is none.
    * @param {any} error
    * @param {number} attempt that which failed, from 0 on
@@ -209,7 +221,9 @@ export class Http {
     } catch (error) {
       if (stop.signal.aborted) throw stop.signal.reason;
       if (error instanceof AsyncjobsError) throw error;
-      throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed`, { cause: error });
+      const { cause = error } = /** @type {Error} */ (error);
+      const { message } = /** @type {Error} */ (cause);
+      throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed: ${message}`, { cause: error });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
@@ -259,7 +273,8 @@ function environment(name) {
 
 /** @param {string | URL | undefined} given */
 function baseUrl(given) {
-  const url = new URL(given ?? environment("ASYNCJOBS_URL") ?? "", globalThis.location?.href);
+  const url = new URL(given ?? environment("ASYNCJOBS_URL") ?? "", globalThis.location?.href ?? "none:/");
+  if (!/^http/.test(url.protocol)) throw new TypeError("baseUrl or ASYNCJOBS_URL has to begin with https://");
   url.pathname = `${url.pathname.replace(/(\/api\/v1)?\/*$/, "")}${BASE_PATH}`;
   return url;
 }

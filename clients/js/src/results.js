@@ -145,7 +145,7 @@ class Download {
       const body = JSON.stringify({ jobs: [this.#job.id], ttlSeconds: TICKET_SECONDS });
       const ticket = http.hasTicket
         ? await http.token()
-        : (await http.send("POST", "tickets", { body, signal: this.#signal })).data.ticket;
+        : (await http.json("POST", "tickets", { body, signal: this.#signal })).ticket;
       const opened = new URL(`tickets/jobs/${encodeURIComponent(this.#job.id)}/result?ticket=${ticket}`, http.base);
       return { url: opened, headers: {} };
     } catch (error) {

@@ -29,7 +29,7 @@ export async function upload(http, data, { contentType, onProgress, signal } = {
   let link;
   let isSent = false;
   for (let attempt = 0; ; attempt += 1) {
-    link ??= /** @type {Link} */ ((await http.send("POST", "uploads", { body, signal })).data);
+    link ??= /** @type {Link} */ (await http.json("POST", "uploads", { body, signal }));
     try {
       await put(http, link, content, onProgress, signal);
       return link.key;

@@ -26,33 +26,17 @@ const NO_NEWS = { updatedAt: 0, estimatedEndAt: 0, recordExpiresAt: 0, queueDept
  * @param {AsyncJob} first
  * @param {UpdatesOptions} [options]
  */
-export async function* updates(http, first, options) {
-  const wait = new Wait(http, first, options);
-  if (first.data) yield first;
-  if (first.ended) return;
-  try {
-    for (;;) {
-      if (wait.isLive()) {
-        // Messages may arrive twice, or late.
-        for (const event of await wait.changes()) if (event.seq > wait.seq) yield wait.apply(event);
-        if (wait.isCurrent) continue;
-      }
-      const isLast = await wait.pause();
-      if (await wait.poll()) yield wait.job;
-      if (wait.job.ended) return;
-      if (isLast) throw await wait.gaveUp();
-    }
-  } finally {
-    wait.close();
-  }
+export function updates(http, first, options) {
+  return new Wait(http, first, options).updates();
 }
 
 /** One wait for a job: its last state, and when to look for the next one. */
 class Wait {
   /** Whether the changes that came last show all of the job. */
-  isCurrent = false;
+  #isCurrent = false;
   /** @type {Connection | undefined} */ #connection;
   #http;
+  #job;
   #options;
   #pushes;
   #began;
@@ -68,7 +52,7 @@ class Wait {
    */
   constructor(http, job, options = {}) {
     this.#http = http;
-    this.job = job;
+    this.#job = job;
     this.#options = options;
     this.#pushes = new Changes(http, job.id);
     this.#began = http.clock.now();
@@ -77,18 +61,38 @@ class Wait {
     this.#liveAt = (options.live ?? http.live) ? this.#began : Infinity;
   }
 
-  get seq() {
-    return this.job.data?.seq ?? 0;
+  async *updates() {
+    if (this.#job.data) yield this.#job;
+    if (this.#job.ended) return;
+    try {
+      for (;;) {
+        if (this.#isLive()) {
+          // Messages may arrive twice, or late.
+          for (const event of await this.#changes()) if (event.seq > this.#seq) yield this.#apply(event);
+          if (this.#isCurrent) continue;
+        }
+        const isLast = await this.#pause();
+        if (await this.#poll()) yield this.#job;
+        if (this.#job.ended) return;
+        if (isLast) throw await this.#gaveUp();
+      }
+    } finally {
+      this.#pushes.close();
+    }
   }
 
-  get left() {
+  get #seq() {
+    return this.#job.data?.seq ?? 0;
+  }
+
+  get #left() {
     return this.#began + this.#giveUpMs - this.#http.clock.now();
   }
 
   /** Return whether changes come by themselves now, and report it. */
-  isLive() {
+  #isLive() {
     // A server that numbers the states of its jobs has events.
-    const isLive = this.seq > 0 && this.#http.clock.now() >= this.#liveAt && this.left > 0;
+    const isLive = this.#seq > 0 && this.#http.clock.now() >= this.#liveAt && this.#left > 0;
     const connection = isLive ? "live" : "polling";
     if (connection !== this.#connection) this.#options.onConnection?.(connection);
     this.#connection = connection;
@@ -96,15 +100,15 @@ class Wait {
   }
 
   /** Wait for changes, and return those that show all of the job. A failure makes the wait read the record. */
-  async changes() {
+  async #changes() {
     const { clock } = this.#http;
     const { signal } = this.#options;
-    this.isCurrent = false;
+    this.#isCurrent = false;
     try {
-      const pushed = await this.#pushes.pushed(this.seq, this.left, signal);
-      const { events, isHeld } = pushed ? { events: pushed, isHeld: true } : await eventsAfter(this.#http, this.job, this.seq, this.left, signal);
+      const pushed = await this.#pushes.pushed(this.#seq, this.#left, signal);
+      const { events, isHeld } = pushed ? { events: pushed, isHeld: true } : await eventsAfter(this.#http, this.#job, this.#seq, this.#left, signal);
       this.#failures = 0;
-      this.isCurrent = areShown(events);
+      this.#isCurrent = areShown(events);
       if (isHeld) this.#pollAt = clock.now();
       else this.#liveAt = clock.now() + NOT_LIVE_MS;
       return events.filter(({ type }) => SHOWN.includes(type));
@@ -126,27 +130,27 @@ class Wait {
   }
 
   /** @param {JobEvent} event */
-  apply(event) {
-    return (this.job = this.job.changed(event));
+  #apply(event) {
+    return (this.#job = this.#job.changed(event));
   }
 
   /** Wait until a poll is worthwhile. Return whether it is the last one: the job may just have ended. */
-  async pause() {
-    this.isLive();
-    const pause = Math.min(this.#pollAt - this.#http.clock.now(), this.left);
+  async #pause() {
+    this.#isLive();
+    const pause = Math.min(this.#pollAt - this.#http.clock.now(), this.#left);
     await this.#http.clock.sleep(Math.max(0, pause), this.#options.signal);
-    return this.left <= 0;
+    return this.#left <= 0;
   }
 
   /** Read the record, and return whether it has changed. A poll that fails is not the end of the wait. */
-  async poll() {
-    const known = this.job;
+  async #poll() {
+    const known = this.#job;
     const http = this.#http;
     const { signal } = this.#options;
     const headers = known.etag ? { "if-none-match": known.etag } : undefined;
-    const timeoutMs = Math.min(http.timeoutMs, Math.max(this.left, LAST_POLL_MS));
+    const timeoutMs = Math.min(http.timeoutMs, Math.max(this.#left, LAST_POLL_MS));
     try {
-      this.job = await known.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
+      this.#job = await known.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
     } catch (/** @type {any} */ error) {
       if (signal?.aborted || !isTransient(error)) throw error;
       this.#pollAt = http.clock.now() + pauseAfter(error, this.#failures);
@@ -156,26 +160,22 @@ class Wait {
       return false;
     }
     const now = http.clock.now();
-    this.#pollAt = this.job.pollAt > now ? this.job.pollAt : now + jittered(fixedPause(now - this.#began));
+    this.#pollAt = this.#job.pollAt > now ? this.#job.pollAt : now + jittered(fixedPause(now - this.#began));
     if (this.#connection === "polling") this.#failures = 0;
-    return differs(this.job.data, known.data);
+    return differs(this.#job.data, known.data);
   }
 
-  async gaveUp() {
+  async #gaveUp() {
     const { cancelOnGiveUp, signal } = this.#options;
-    const gaveUp = new GaveUp(`The job had not ended after ${this.#giveUpMs} ms. It goes on`, /** @type {Job} */ (this.job));
+    const gaveUp = new GaveUp(`The job had not ended after ${this.#giveUpMs} ms. It goes on`, /** @type {Job} */ (this.#job));
     if (cancelOnGiveUp) {
       // The job may have ended meanwhile, or the API is out of reach: the wait is over all the same.
-      await this.job.cancel({ signal }).catch((error) => {
+      await this.#job.cancel({ signal }).catch((error) => {
         signal?.throwIfAborted();
         gaveUp.cause = error;
       });
     }
     return gaveUp;
-  }
-
-  close() {
-    this.#pushes.close();
   }
 }
 

@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { inspect } from "node:util";
 
 import { ApiConnectionError, Conflict, GaveUp, Unauthorized, createClient } from "../src/index.js";
-import { ENDED, countingClock, record, serve } from "./support.js";
+import { ENDED, answering, countingClock, record, serve } from "./support.js";
 
 test("an aborted signal ends the wait with its reason and sends nothing about the job", async (t) => {
   const stop = new AbortController();
@@ -32,10 +32,10 @@ test("a signal that was aborted before sends no request", async (t) => {
 test("an aborted signal ends a request that is under way", async (t) => {
   const stop = new AbortController();
   const server = await serve(t, () => {
-    stop.abort(new Error("enough"));
+    stop.abort("enough");
     return new Promise(() => {});
   });
-  await assert.rejects(createClient({ baseUrl: server.url }).get("j1", { signal: stop.signal }), /enough/);
+  await assert.rejects(createClient({ baseUrl: server.url }).get("j1", { signal: stop.signal }), (reason) => reason === "enough");
 });
 
 test("a job by its id needs no request, and has its id before any", async (t) => {
@@ -302,4 +302,58 @@ test("a download is a whole file, or none", async (t) => {
   assert.equal(await readFile(join(folder, "result"), "utf8"), "whole");
   await assert.rejects(job.download(join(folder, "other")));
   assert.deepEqual(await readdir(folder), ["result"]);
+});
+
+for (const baseUrl of ["", "api.example.com", "127.0.0.1:4567", "localhost:4567"]) {
+  test(`"${baseUrl}" is no address, and the error says what one is`, () => {
+    assert.throws(() => createClient({ baseUrl }), { name: "TypeError", message: /ASYNCJOBS_URL.*https:/ });
+  });
+}
+
+test("a refusal of the gateway says what to do", async () => {
+  const { url, fetch } = answering({ status: 401, json: { message: "Unauthorized" } }, { status: 403, json: { message: "Forbidden" } }, { status: 404, json: { message: "Not Found" } });
+  const jobs = createClient({ baseUrl: url, fetch });
+  await assert.rejects(jobs.types(), { message: "Unauthorized. The token is wrong, or has expired", detail: "The token is wrong, or has expired" });
+  await assert.rejects(jobs.types(), { message: "Forbidden. Check baseUrl and the token's scope" });
+  await assert.rejects(jobs.types(), { message: "Not Found. Check baseUrl" });
+});
+
+test("an invalid request names its places", async () => {
+  const errors = [{ pointer: "/input/query", detail: "is required" }];
+  const { url, fetch } = answering({ status: 400, json: { code: "INVALID_REQUEST", title: "Invalid request", detail: "Correct it.", errors } });
+  const error = await createClient({ baseUrl: url, fetch }).submit("text.search").catch((thrown) => thrown);
+  assert.equal(error.message, "Invalid request. Correct it.\n/input/query: is required");
+  assert.deepEqual(error.errors, errors);
+});
+
+test("a server that is not there is an error with the reason", async () => {
+  await assert.rejects(createClient({ baseUrl: "http://127.0.0.1:9", maxRetries: 0 }).types(), { name: "ApiConnectionError", message: /^GET http:\/\/127.0.0.1:9 failed: .+/ });
+});
+
+test("an answer without JSON names baseUrl, whatever was requested", async () => {
+  const { url, fetch } = answering({ text: "<html>", headers: { "content-type": "text/html" } });
+  const jobs = createClient({ baseUrl: url, fetch, maxRetries: 0 });
+  for (const call of [() => jobs.types(), () => jobs.list().next(), () => jobs.upload(new Blob(["x"])), () => jobs.get("j1")]) {
+    await assert.rejects(call(), { name: "ApiConnectionError", message: /check baseUrl/ });
+  }
+});
+
+test("a browser that hides the reason of an aborted request gets the time limit all the same", async () => {
+  const fetch = /** @type {typeof globalThis.fetch} */ (
+    (_, init) => new Promise((resolve, reject) => init?.signal?.addEventListener("abort", () => reject(new DOMException("Aborted", "AbortError"))))
+  );
+  await assert.rejects(createClient({ baseUrl: "http://127.0.0.1", fetch, timeoutMs: 20, maxRetries: 0 }).get("j1"), { name: "ApiTimeout" });
+});
+
+test("a request carries no cookies of the page", async () => {
+  /** @type {(string | undefined)[]} */
+  const seen = [];
+  const fetch = /** @type {typeof globalThis.fetch} */ (async (_, init) => (seen.push(init?.credentials), Response.json(record())));
+  await createClient({ baseUrl: "http://127.0.0.1", fetch }).get("j1");
+  assert.deepEqual(seen, ["omit"]);
+});
+
+test("an error of the gateway has the id of its request", async () => {
+  const { url, fetch } = answering({ status: 403, headers: { "apigw-requestid": "g-1" }, json: { message: "Forbidden" } });
+  await assert.rejects(createClient({ baseUrl: url, fetch }).get("j1"), { requestId: "g-1" });
 });

@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { backoff, jittered } from "../src/http.js";
 import { Unavailable, createClient } from "../src/index.js";
-import { ENDED, countingClock, record, serve } from "./support.js";
+import { ENDED, answering, countingClock, record, serve } from "./support.js";
 
 /**
  * @typedef {import("./support.js").Answer} Answer
@@ -104,3 +105,37 @@ for (const [what, play] of Object.entries(CALLS)) {
     assert.equal(times.length, play.before.length + 1);
   });
 }
+
+test("a pause without Retry-After is a random part of a bound that doubles, up to 20 s", (t) => {
+  t.mock.method(Math, "random", () => 0.5);
+  assert.deepEqual([0, 1, 2, 5, 6, 20].map(backoff), [250, 500, 1000, 8000, 10_000, 10_000]);
+});
+
+test("clients that received the same Retry-After return at different times", (t) => {
+  const parts = [0, 0.5, 1];
+  t.mock.method(Math, "random", () => parts.shift());
+  assert.deepEqual([1000, 1000, 1000].map(jittered), [1000, 1050, 1100]);
+});
+
+for (const [status, requests] of Object.entries({ 400: 1, 408: 2, 409: 1, 429: 2, 501: 1, 502: 2, 503: 2, 504: 2 })) {
+  test(`a request that ends as ${status} is ${requests > 1 ? "repeated" : "not repeated"}`, async () => {
+    const { url, fetch, requests: seen } = answering({ status: Number(status), json: { title: "No" } }, { json: record() });
+    await createClient({ baseUrl: url, fetch, clock: countingClock() }).get("j1").catch(() => {});
+    assert.equal(seen.length, requests);
+  });
+}
+
+test("a retry that came too soon is sent again, without a look at the record", async () => {
+  const { url, fetch, requests } = answering({ json: failed }, { status: 429, json: { code: "TOO_MANY_REQUESTS" } }, { json: record() });
+  await (await createClient({ baseUrl: url, fetch, clock: countingClock() }).get("j1")).retry();
+  assert.deepEqual(requests.map(({ method }) => method), ["GET", "POST", "POST"]);
+});
+
+test("a pause of more than 24 days is not over immediately", async () => {
+  const { url, fetch, requests } = answering({ json: record(), headers: { "retry-after": String(30 * 86_400) } });
+  const stop = new AbortController();
+  const wait = createClient({ baseUrl: url, fetch }).job("j1").wait({ giveUpMs: Infinity, signal: stop.signal });
+  setTimeout(() => stop.abort("enough"), 50);
+  await assert.rejects(wait, (reason) => reason === "enough");
+  assert.equal(requests.length, 1);
+});
