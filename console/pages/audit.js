@@ -17,6 +17,7 @@ const WORDS = {
   "queue.resume": "Resumed a queue",
   "type.pause": "Paused a job type",
   "type.resume": "Resumed a job type",
+  "dead-letters.redrive": "Settled dead letters",
   "bulk.retry": "Retried jobs",
   "bulk.cancel": "Cancelled jobs",
   "bulk.delete": "Deleted jobs",
@@ -66,10 +67,23 @@ export class Audit extends Page {
             <td class="quiet">${time(each.at)}</td>
             <td>${ownerOf(each.actor)}</td>
             <td>${WORDS[each.action] ?? each.action}${each.count > 1 ? html` <span class="tag">${each.count}</span>` : nothing}</td>
-            <td class="clip">${each.asyncJobId ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? ""}</span>`}</td>
+            <td class="clip">${each.asyncJobId ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? subjectOf(each.filter)}</span>`}</td>
             <td class="wide-only">${copyButton(each.requestId, "Copy the request id")}</td>
           </tr>`,
         )}</tbody></table></div>
       ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show older records</button></div>` : nothing}`;
   }
+}
+
+/**
+ * What an action was about that was about no single job or type.
+ * @param {Record<string, any> | null} filter
+ */
+function subjectOf(filter) {
+  if (!filter) return "";
+  const { queue, failed, live, jobs } = filter;
+  if (queue) return queue;
+  if (failed) return [failed.jobType, failed.code].join(" · ");
+  if (live) return Object.values(live).join(" · ") || "Live jobs";
+  return jobs ? "Selected jobs" : "";
 }

@@ -23,7 +23,8 @@ export class Overview extends Page {
     const [queues, { types }, { groups }] = await Promise.all(
       ["queues", "types", "failed-groups"].map((path) => this.app.api.get(`admin/${path}`, { signal })),
     );
-    this.found = { ...queues, types, groups };
+    const paused = new Set(queues.queues.flatMap((/** @type {any} */ each) => each.pausedTypes ?? []));
+    this.found = { ...queues, types: types.map((/** @type {any} */ each) => ({ ...each, isPaused: paused.has(each.jobType) })), groups };
   }
 
   view() {

@@ -15,6 +15,7 @@ from asyncjobs.aws.lambda_pollers import LambdaPollers
 from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
+from asyncjobs.aws.sqs_dead_letters import SqsDeadLetters
 from asyncjobs.aws.sqs_queues import SqsQueues
 from asyncjobs.core.administration import DEAD_LETTERS
 from asyncjobs.core.clock import utc_now
@@ -25,6 +26,7 @@ from asyncjobs.limits.locks import Locks
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.contents import Contents
+from asyncjobs.service.dead_letters import DeadLetterOffice
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
@@ -57,6 +59,9 @@ api = admin_api(
         indexes=DynamoIndexes(table_name, dynamodb),
         queues=SqsQueues({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
         pollers=LambdaPollers(settings.pollers),
+        dead_letters=DeadLetterOffice(
+            letters=SqsDeadLetters(settings.dead_letter_queue_url), store=store, queue=queue, clock=utc_now
+        ),
         histories=DynamoHistories(table_name, dynamodb),
         catalog=catalog,
         commands=commands,

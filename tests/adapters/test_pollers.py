@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from botocore.stub import Stubber
 
 from asyncjobs.aws import clients
 from asyncjobs.aws.lambda_pollers import LambdaPollers
+from asyncjobs.core.administration import MAX_PAUSED_TYPES
 from asyncjobs.core.errors import Unavailable
 from tests.support.fakes import FakePollers
 
@@ -32,7 +34,7 @@ def pollers(stub: Any) -> LambdaPollers:
 )
 def test_mapping_that_is_off_or_going_off_is_paused(stub: Any, state: str, is_paused: bool) -> None:
     stub.add_response("get_event_source_mapping", {"State": state}, UUID)
-    assert pollers(stub).is_paused("low") is is_paused
+    assert pollers(stub).state("low") == (is_paused, frozenset())
 
 
 @pytest.mark.parametrize("on", [True, False])
@@ -40,6 +42,45 @@ def test_switch_changes_the_mapping_and_nothing_else_of_it(stub: Any, on: bool) 
     stub.add_response("update_event_source_mapping", {}, {**UUID, "Enabled": on})
     pollers(stub).switch("low", on=on)
     stub.assert_no_pending_responses()
+
+
+def test_types_to_drop_are_written_as_one_pattern_and_read_from_it(stub: Any) -> None:
+    pattern = '{"body":{"jobType":[{"anything-but":["a.b","c"]}]}}'
+    criteria = {"Filters": [{"Pattern": pattern}]}
+    stub.add_response("update_event_source_mapping", {}, {**UUID, "FilterCriteria": criteria})
+    stub.add_response("get_event_source_mapping", {"State": "Enabled", "FilterCriteria": criteria}, UUID)
+    pollers(stub).drop("low", frozenset({"c", "a.b"}))
+    assert pollers(stub).state("low") == (False, frozenset({"a.b", "c"}))
+
+
+def test_most_types_with_the_longest_names_fit_into_a_filter(stub: Any) -> None:
+    types = frozenset(f"{number:x>100}" for number in range(MAX_PAUSED_TYPES))
+    stub.add_response("update_event_source_mapping", {}, {**UUID, "FilterCriteria": ANY})
+    stub.client.meta.events.register_first("before-parameter-build.lambda", lambda params, **_: sent.append(params))
+    sent: list[Any] = []
+    pollers(stub).drop("low", types)
+    assert len(sent[0]["FilterCriteria"]["Filters"][0]["Pattern"]) <= 4096
+
+
+def test_no_type_to_drop_leaves_no_filter(stub: Any) -> None:
+    stub.add_response("update_event_source_mapping", {}, {**UUID, "FilterCriteria": {"Filters": []}})
+    pollers(stub).drop("low", frozenset())
+    stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    "criteria",
+    [
+        {},
+        {"Filters": []},
+        {"Filters": [{"Pattern": "no JSON"}]},
+        {"Filters": [{"Pattern": '{"body":{"jobType":["a"]}}'}]},
+        {"Filters": [{"Pattern": '{"body":{"owner":[{"exists":true}]}}'}]},
+    ],
+)
+def test_filter_of_another_form_pauses_no_type(stub: Any, criteria: dict[str, Any]) -> None:
+    stub.add_response("get_event_source_mapping", {"State": "Enabled", "FilterCriteria": criteria}, UUID)
+    assert pollers(stub).state("low") == (False, frozenset())
 
 
 @pytest.mark.parametrize(("code", "status"), [("ResourceInUseException", 400), ("TooManyRequestsException", 429), ("X", 500)])
@@ -52,6 +93,7 @@ def test_change_that_lambda_cannot_make_now_is_unavailable(stub: Any, code: str,
 def test_fake_is_switched_off_and_on() -> None:
     fake = FakePollers()
     fake.switch("low", on=False)
-    assert (fake.is_paused("low"), fake.is_paused("high")) == (True, False)
+    assert (fake.state("low"), fake.state("high")) == ((True, frozenset()), (False, frozenset()))
     fake.switch("low", on=True)
-    assert not fake.is_paused("low")
+    fake.drop("low", frozenset({"a"}))
+    assert fake.state("low") == (False, frozenset({"a"}))

@@ -12,7 +12,16 @@ from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any, BinaryIO
 
-from asyncjobs.core.administration import AuditPosition, AuditRecord, FailedEntry, FailedPosition, QueueDepth, TypeHistory
+from asyncjobs.core.administration import (
+    AuditPosition,
+    AuditRecord,
+    DeadLetter,
+    FailedEntry,
+    FailedPosition,
+    PollersState,
+    QueueDepth,
+    TypeHistory,
+)
 from asyncjobs.core.clock import to_whole_seconds
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import InputMissing, Unavailable, Unreadable
@@ -332,14 +341,15 @@ class FakeQueues:
 
 @dataclass
 class FakePollers:
-    """`Pollers` of which some are paused. Every call fails while `is_down`."""
+    """`Pollers` of which some are paused, and some drop messages. Every call fails while `is_down`."""
 
     paused: set[str] = field(default_factory=set)
+    dropped: dict[str, frozenset[str]] = field(default_factory=dict)
     is_down: bool = False
 
-    def is_paused(self, name: str) -> bool:
+    def state(self, name: str) -> PollersState:
         self._check()
-        return name in self.paused
+        return PollersState(name in self.paused, self.dropped.get(name, frozenset()))
 
     def switch(self, name: str, *, on: bool) -> None:
         self._check()
@@ -348,9 +358,37 @@ class FakePollers:
         else:
             self.paused.add(name)
 
+    def drop(self, name: str, job_types: frozenset[str]) -> None:
+        self._check()
+        self.dropped[name] = job_types
+
     def _check(self) -> None:
         if self.is_down:
             raise Unavailable("Lambda is down.")
+
+
+@dataclass
+class FakeDeadLetters:
+    """`DeadLetters` in a dictionary, by their handles. Every call fails while `is_down`."""
+
+    bodies: dict[str, str] = field(default_factory=dict)
+    hidden: set[str] = field(default_factory=set)
+    is_down: bool = False
+
+    def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
+        self._check()
+        found = [DeadLetter(*each) for each in self.bodies.items() if each[0] not in self.hidden][:at_most]
+        self.hidden |= {letter.handle for letter in found}
+        return found
+
+    def delete(self, letters: Sequence[DeadLetter]) -> None:
+        self._check()
+        for letter in letters:
+            self.bodies.pop(letter.handle, None)
+
+    def _check(self) -> None:
+        if self.is_down:
+            raise Unavailable("The queue is down.")
 
 
 @dataclass

@@ -58,6 +58,9 @@ ADMIN_TYPES = "GET /api/v1/admin/types"
 BULK_ACTIONS = "POST /api/v1/admin/bulk-actions"
 PAUSE = "POST /api/v1/admin/queues/{priority}/pause"
 RESUME = "POST /api/v1/admin/queues/{priority}/resume"
+PAUSE_TYPE = "POST /api/v1/admin/types/{jobType}/pause"
+RESUME_TYPE = "POST /api/v1/admin/types/{jobType}/resume"
+REDRIVE = "POST /api/v1/admin/dead-letters/redrive"
 AUDIT = "GET /api/v1/admin/audit"
 ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
@@ -77,6 +80,9 @@ _SAMPLES = {
     BULK_ACTIONS: "admin-bulk",
     PAUSE: "admin-pause",
     RESUME: "admin-resume",
+    PAUSE_TYPE: "admin-pause-type",
+    RESUME_TYPE: "admin-resume-type",
+    REDRIVE: "admin-redrive",
     RETRY_ANY: "admin-retry",
     DELETE_ANY: "admin-delete",
 }

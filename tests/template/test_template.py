@@ -908,6 +908,8 @@ ACTIONS = {
     "send_message_batch": "sqs:SendMessage",
     "get_queue_attributes": "sqs:GetQueueAttributes",
     "change_message_visibility": "sqs:ChangeMessageVisibility",
+    "receive_message": "sqs:ReceiveMessage",
+    "delete_message_batch": "sqs:DeleteMessage",
     "put_object": "s3:PutObject",
     "create_multipart_upload": "s3:PutObject",
     "upload_part": "s3:PutObject",
@@ -1019,6 +1021,7 @@ CLASSES = {
     "SocketFunction": [("push/subscriptions", "Subscriptions")],
     "AdminFunction": [
         ("service/administration", "Administration"),
+        ("service/dead_letters", "DeadLetterOffice"),
         ("service/commands", "Commands"),
         ("service/sender", "Sender"),
         ("service/queries", "Queries"),
@@ -1051,6 +1054,7 @@ ADAPTERS = {
     "_audit": ("aws/dynamodb_audit", "DynamoAuditLog"),
     "_queues": ("aws/sqs_queues", "SqsQueues"),
     "_pollers": ("aws/lambda_pollers", "LambdaPollers"),
+    "_letters": ("aws/sqs_dead_letters", "SqsDeadLetters"),
     "_histories": ("aws/dynamodb_histories", "DynamoHistories"),
 }
 
@@ -1102,6 +1106,7 @@ RESOURCES = {
         "dynamodb:Query": "Table/index/byOwner Table/index/due Table/index/waiting Table/index/byGroup",
         "sqs:SendMessage": "HighQueue Queue LowQueue DeliveryQueue",
         "sqs:GetQueueAttributes": "HighQueue Queue LowQueue DeliveryQueue DeadLetterQueue",
+        **dict.fromkeys(("sqs:ReceiveMessage", "sqs:DeleteMessage"), "DeadLetterQueue"),
         **dict.fromkeys(
             ("lambda:GetEventSourceMapping", "lambda:UpdateEventSourceMapping"),
             "Mapping/WorkerFunctionHighQueue Mapping/WorkerFunctionQueue Mapping/WorkerFunctionLowQueue",

@@ -27,6 +27,7 @@ WITHOUT_UNIT_TEST = {
     "aws/dynamodb_histories.py": "tests/adapters/test_histories.py",
     "aws/lambda_pollers.py": "tests/adapters/test_pollers.py",
     "aws/sqs_queues.py": "tests/adapters/test_queues.py",
+    "aws/sqs_dead_letters.py": "tests/adapters/test_dead_letters.py",
     "aws/dynamodb_indexes.py": "tests/adapters/test_indexes.py",
     "aws/s3.py": "tests/adapters/test_objects.py",
     "aws/sqs.py": "tests/adapters/test_queue.py",

@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from asyncjobs.core.administration import GROUPS
+from asyncjobs.core.job import JobKey
+from asyncjobs.core.message import JobMessage
 from asyncjobs.http.admin_operation import AdminOperation
 from asyncjobs.http.admin_routes import ADMIN
 from local import users
@@ -50,7 +52,7 @@ def operator(admin_of: AdminOf) -> Caller:
 
 def path_of(operation: AdminOperation, async_job_id: str = UNKNOWN) -> tuple[str, str]:
     method, path = operation.route.split()
-    return method, path.replace("{asyncJobId}", async_job_id).replace("{priority}", "urgent")
+    return method, path.replace("{asyncJobId}", async_job_id).replace("{priority}", "urgent").replace("{jobType}", "no.type")
 
 
 def of(job: Job, part: str = "") -> str:
@@ -306,3 +308,55 @@ def test_paused_priority_begins_no_job_until_it_is_resumed(operator: Caller, ali
 def test_unknown_priority_is_404(operator: Caller, verb: str) -> None:
     answer = operator.post(f"/admin/queues/deliveries/{verb}")
     assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "QUEUE_NOT_FOUND")
+
+
+def test_paused_type_begins_no_job_until_it_is_resumed(operator: Caller, alice: Caller) -> None:
+    def switch(verb: str, *, is_paused: bool) -> None:
+        answer = operator.post(f"/admin/types/sample.returns/{verb}")
+        assert (answer.status_code, answer.json()) == (httpx.codes.OK, {"jobType": "sample.returns", "isPaused": is_paused})
+        queues = operator.get("/admin/queues").json()["queues"]
+        assert [each["pausedTypes"] for each in queues] == [*[["sample.returns"] if is_paused else []] * 3, []]
+
+    switch("pause", is_paused=True)
+    try:
+        time.sleep(2)  # a poll that has begun may take one more message
+        job = alice.submit("sample.returns", priority="low")
+        other = alice.submit("sample.gives_up", priority="low")
+        alice.wait_for(other)
+        time.sleep(2)
+        assert alice.job(job)["status"] == "PENDING"
+    finally:
+        switch("resume", is_paused=False)
+    # Its message was dropped: the sweeper sends it again.
+    assert alice.wait_for(job, seconds=150)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_type_that_takes_no_messages_is_404(operator: Caller, verb: str) -> None:
+    answer = operator.post(f"/admin/types/webhook.deliver/{verb}")
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_TYPE_NOT_FOUND")
+
+
+def test_tracked_type_is_not_paused(operator: Caller) -> None:
+    answer = operator.post("/admin/types/generic/pause")
+    assert (answer.status_code, answer.json()["code"]) == (httpx.codes.NOT_FOUND, "JOB_TYPE_NOT_FOUND")
+
+
+# ── Dead letters ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_dead_letters_are_settled_by_the_records_of_their_jobs(
+    operator: Caller, alice: Caller, completed: Job, stack: LocalStack, outputs: Outputs
+) -> None:
+    sqs = stack.session.client("sqs", endpoint_url=stack.endpoint_url)
+    for body in (JobMessage(JobKey(alice.owner, completed["asyncJobId"]), "g", "sample.returns").to_body(), "no message"):
+        sqs.send_message(QueueUrl=outputs.dead_letter_queue_url, MessageBody=body)
+
+    def redrive(**options: bool) -> list[str]:
+        answer = operator.post("/admin/dead-letters/redrive", json=options)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return [each["outcome"] for each in answer.json()["letters"]]
+
+    assert sorted(redrive()) == ["MALFORMED", "SETTLED"]
+    wait_until(lambda: redrive(discardMalformed=True) == ["DISCARDED"])  # hidden for 20 s
+    assert operator.get("/admin/queues").json()["deadLetters"]["waiting"] == 0

@@ -103,6 +103,9 @@ ACROSS_OWNERS = {
     "POST /admin/bulk-actions",
     "POST /admin/queues/{priority}/pause",
     "POST /admin/queues/{priority}/resume",
+    "POST /admin/types/{jobType}/pause",
+    "POST /admin/types/{jobType}/resume",
+    "POST /admin/dead-letters/redrive",
     "GET /admin/audit",
 }
 """All operations by which somebody may see or change what is not theirs."""

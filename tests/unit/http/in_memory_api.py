@@ -31,6 +31,7 @@ from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.contents import Contents
+from asyncjobs.service.dead_letters import DeadLetterOffice
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
@@ -42,6 +43,7 @@ from tests.support.factories import NOW, OWNER, job_type, new_job
 from tests.support.fakes import (
     FakeAuditLog,
     FakeClock,
+    FakeDeadLetters,
     FakeEventLog,
     FakeHistory,
     FakeIndexes,
@@ -116,6 +118,7 @@ class InMemoryApi:
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
     pollers: FakePollers = field(default_factory=FakePollers)
     queues: FakeQueues = field(default_factory=FakeQueues)
+    dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
@@ -192,6 +195,7 @@ class InMemoryApi:
                 indexes=self.indexes,
                 queues=self.queues,
                 pollers=self.pollers,
+                dead_letters=DeadLetterOffice(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
                 histories=self.history,
                 catalog=self.catalog,
                 commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),

@@ -12,6 +12,7 @@ import pytest
 from asyncjobs.core.administration import QueueDepth
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, Result
+from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import result_location
 from asyncjobs.core.records import replace
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
@@ -33,7 +34,10 @@ from tests.support.http_events import (
     LIVE_JOBS,
     OWNER_JOBS,
     PAUSE,
+    PAUSE_TYPE,
+    REDRIVE,
     RESUME,
+    RESUME_TYPE,
     RETRY_ANY,
     WORKER_TOKEN,
     Answer,
@@ -253,6 +257,7 @@ def test_action_that_the_state_does_not_allow_has_the_owners_code(
     [
         *(ANY_JOB, ANY_INPUT, ANY_RESULT, CANCEL_ANY, RETRY_ANY, DELETE_ANY),
         *(ADMIN_RIGHTS, ADMIN_QUEUES, ADMIN_TYPES, PAUSE, RESUME, BULK_ACTIONS),
+        *(PAUSE_TYPE, RESUME_TYPE, REDRIVE),
     ],
 )
 def test_parameter_that_does_not_exist_is_400(api: InMemoryApi, route: str) -> None:
@@ -369,6 +374,7 @@ def test_queues_are_listed_with_the_dead_letters_and_the_sweepers_lag(api: InMem
         "inFlight": 2,
         "oldestWaitingSince": "2026-11-21T12:00:00.000Z",
         "isPaused": False,
+        "pausedTypes": [],
     }
     assert (body["deadLetters"]["waiting"], body["sweeper"]["lagSeconds"]) == (9, 90)
 
@@ -477,3 +483,54 @@ def test_queue_of_no_priority_cannot_be_paused(api: InMemoryApi, route: str, nam
 def test_pollers_that_do_not_answer_are_503(api: InMemoryApi) -> None:
     api.pollers.is_down = True
     assert ask(api, PAUSE, job_owner=None, path={"priority": "low"}).code == "UNAVAILABLE"
+
+
+def test_job_type_is_paused_and_resumed(api: InMemoryApi) -> None:
+    for route, is_paused in ((PAUSE_TYPE, True), (RESUME_TYPE, False)):
+        answer = ask(api, route, job_owner=None, groups="[operator]", path={"jobType": "api.reads"})
+        assert (answer.status, answer.body) == (200, {"jobType": "api.reads", "isPaused": is_paused})
+        queues = ask(api, ADMIN_QUEUES, job_owner=None).body["queues"]
+        paused = ["api.reads"] if is_paused else []
+        assert [each["pausedTypes"] for each in queues] == [paused, paused, paused, []]
+
+
+@pytest.mark.parametrize("route", [PAUSE_TYPE, RESUME_TYPE])
+def test_job_type_that_does_not_exist_cannot_be_paused(api: InMemoryApi, route: str) -> None:
+    answer = ask(api, route, job_owner=None, path={"jobType": "none"})
+    assert (answer.status, answer.code) == (404, "JOB_TYPE_NOT_FOUND")
+    assert api.audit.stored == []
+
+
+def test_thirty_first_paused_type_is_409(api: InMemoryApi) -> None:
+    api.pollers.dropped["low"] = frozenset(map(str, range(30)))
+    answer = ask(api, PAUSE_TYPE, job_owner=None, path={"jobType": "api.reads"})
+    assert (answer.status, answer.code) == (409, "TOO_MANY_PAUSED_TYPES")
+
+
+# ── Dead letters ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_dead_letters_are_settled_with_the_outcome_of_each(api: InMemoryApi) -> None:
+    job = new_job()
+    api.add_jobs(job)
+    api.dead_letters.bodies = {"1": JobMessage.of(job).to_body(), "2": "no message"}
+    answer = ask(api, REDRIVE, job_owner=None, groups="[operator]", body="{}")
+    assert (answer.status, answer.body) == (
+        200,
+        {
+            "letters": [
+                {"asyncJobId": job.async_job_id, "owner": OWNER, "jobType": job.job_type, "outcome": "SENT"},
+                {"asyncJobId": None, "owner": None, "jobType": None, "outcome": "MALFORMED"},
+            ],
+            "isMore": False,
+        },
+    )
+    api.dead_letters.hidden.clear()
+    answer = ask(api, REDRIVE, job_owner=None, body='{"discardMalformed": true}')
+    assert ([each["outcome"] for each in answer.body["letters"]], api.dead_letters.bodies) == (["DISCARDED"], {})
+
+
+def test_redrive_with_an_unknown_member_is_400(api: InMemoryApi) -> None:
+    api.dead_letters.bodies = {"1": "x"}
+    assert ask(api, REDRIVE, job_owner=None, body='{"purge": true}').pointers == ["/purge"]
+    assert (api.dead_letters.hidden, api.audit.stored) == (set(), [])

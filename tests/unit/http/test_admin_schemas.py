@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from asyncjobs.http.admin_schemas import BULK_REQUEST
+from asyncjobs.http.admin_schemas import BULK_REQUEST, REDRIVE_REQUEST
 from asyncjobs.http.schemas import Schema
 
 
@@ -19,6 +19,10 @@ from asyncjobs.http.schemas import Schema
         (BULK_REQUEST, {"action": "pause"}, False),
         (BULK_REQUEST, {"action": "retry", "failed": {"jobType": "a"}}, False),
         (BULK_REQUEST, {"action": "retry", "jobs": [{"asyncJobId": "x", "owner": "alice"}]}, False),
+        (REDRIVE_REQUEST, {}, True),
+        (REDRIVE_REQUEST, {"discardMalformed": True}, True),
+        (REDRIVE_REQUEST, {"discardMalformed": "yes"}, False),
+        (REDRIVE_REQUEST, {"queue": "low"}, False),
     ],
 )
 def test_body_has_the_members_of_its_schema_and_no_other(schema: Schema, body: dict[str, Any], is_valid: bool) -> None:

@@ -10,17 +10,27 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.administration import FailedPosition, QueueDepth, TypeHistory
+from asyncjobs.core.administration import MAX_PAUSED_TYPES, FailedPosition, QueueDepth, TypeHistory
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import JobAlreadyFinished, JobNotFinished, JobNotFound, JobNotRetryable, Unavailable
+from asyncjobs.core.errors import (
+    JobAlreadyFinished,
+    JobNotFinished,
+    JobNotFound,
+    JobNotRetryable,
+    JobTypeNotFound,
+    TooManyPausedTypes,
+    Unavailable,
+)
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.administration import Actor, Administration, BulkAction, BulkSlice, FailedQuery, LiveQuery
+from asyncjobs.service.dead_letters import DeadLetterOffice, Fate, Redriven
 from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.support.fakes import (
     FakeAuditLog,
     FakeClock,
+    FakeDeadLetters,
     FakeHistory,
     FakeIndexes,
     FakeObjects,
@@ -53,15 +63,19 @@ class World:
         self.store.jobs |= {job.key: job for job in jobs}
         self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
         self.queues, self.pollers, self.history = FakeQueues(), FakePollers(), FakeHistory()
+        self.dead_letters = FakeDeadLetters()
         ports: Any = {
             "store": self.store,
-            "catalog": Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
+            "catalog": Catalog(
+                {name: job_type(name) for name in ("sample.returns", "other")} | {"work": job_type("work", tracked=True)}
+            ),
             "clock": self.clock,
         }
         self.admin = Administration(
             indexes=self.indexes,
             queues=self.queues,
             pollers=self.pollers,
+            dead_letters=DeadLetterOffice(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
             histories=self.history,
             commands=make_commands(queue=self.queue, objects=FakeObjects(), **ports),
             audit=self.audit,
@@ -328,7 +342,7 @@ def test_types_have_their_durations_and_how_their_jobs_ended() -> None:
     world.history.known["other"] = Durations.of([3.0])
     world.history.hours["webhook.deliver"] = {"2026-11-21T12": (5, 1)}
     found = {job_type.name: history for job_type, history in world.admin.types()}
-    assert found.keys() == {"sample.returns", "other", "webhook.deliver"}
+    assert found.keys() == {"sample.returns", "other", "work", "webhook.deliver"}
     assert found["other"].durations == Durations.of([3.0])
     assert found["webhook.deliver"].hours == {"2026-11-21T12": (5, 1)}
     assert found["sample.returns"] == TypeHistory(Durations(), {})
@@ -419,9 +433,9 @@ def test_action_on_no_job_is_not_recorded() -> None:
 def test_priority_is_paused_and_resumed_and_both_are_recorded() -> None:
     world = World()
     world.admin.pause(ACTOR, Priority.LOW)
-    assert [each.name for each in world.admin.queues().queues if each.is_paused] == ["low"]
+    assert [each.name for each in world.admin.queues().queues if each.pollers.is_paused] == ["low"]
     world.admin.resume(ACTOR, Priority.LOW)
-    assert not any(each.is_paused for each in world.admin.queues().queues)
+    assert not any(each.pollers.is_paused for each in world.admin.queues().queues)
     assert [(each.action, each.filter) for each in world.audit.stored] == [
         ("queue.pause", {"queue": "low"}),
         ("queue.resume", {"queue": "low"}),
@@ -434,3 +448,90 @@ def test_pause_that_cannot_be_recorded_is_not_done() -> None:
     with pytest.raises(Unavailable):
         world.admin.pause(ACTOR, Priority.HIGH)
     assert world.pollers.paused == set()
+
+
+def dropped(world: World) -> list[frozenset[str]]:
+    return [world.pollers.state(priority).paused_types for priority in Priority]
+
+
+def test_type_is_paused_in_all_priorities_and_resumed_and_both_are_recorded() -> None:
+    world = World()
+    world.admin.pause_type(ACTOR, "other")
+    world.admin.pause_type(ACTOR, "sample.returns")
+    assert dropped(world) == [{"other", "sample.returns"}] * 3
+    world.admin.resume_type(ACTOR, "sample.returns")
+    assert [each.pollers.paused_types for each in world.admin.queues().queues] == [*[{"other"}] * 3, set()]
+    assert [(each.action, each.job_type) for each in world.audit.stored] == [
+        ("type.pause", "other"),
+        ("type.pause", "sample.returns"),
+        ("type.resume", "sample.returns"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["unknown", "work", "webhook.deliver"])
+def test_type_without_messages_of_its_own_cannot_be_paused(name: str) -> None:
+    world = World()
+    with pytest.raises(JobTypeNotFound):
+        world.admin.pause_type(ACTOR, name)
+    assert world.audit.stored == []
+
+
+def test_paused_type_that_a_deployment_removed_is_resumed() -> None:
+    world = World()
+    world.pollers.dropped["low"] = frozenset({"gone", "other"})
+    world.admin.resume_type(ACTOR, "gone")
+    assert dropped(world) == [set(), set(), {"other"}]
+    with pytest.raises(JobTypeNotFound):
+        world.admin.resume_type(ACTOR, "gone")
+
+
+def test_pause_that_failed_half_way_is_completed_when_it_is_repeated() -> None:
+    world = World()
+    world.pollers.dropped["high"] = frozenset({"other"})
+    world.admin.pause_type(ACTOR, "other")
+    assert dropped(world) == [{"other"}] * 3
+
+
+def test_no_more_types_are_paused_than_a_filter_holds() -> None:
+    world = World()
+    world.pollers.dropped["low"] = frozenset(f"type.{number}" for number in range(MAX_PAUSED_TYPES))
+    with pytest.raises(TooManyPausedTypes):
+        world.admin.pause_type(ACTOR, "other")
+    assert world.audit.stored == []
+    assert list(world.pollers.dropped) == ["low"]
+
+
+def test_pause_of_a_type_that_cannot_be_recorded_is_not_done() -> None:
+    world = World()
+    world.audit.is_down = True
+    with pytest.raises(Unavailable):
+        world.admin.pause_type(ACTOR, "other")
+    assert dropped(world) == [set()] * 3
+
+
+# ── Dead letters ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_redrive_is_recorded_with_the_number_of_its_letters() -> None:
+    world = World()
+    world.dead_letters.bodies = {str(number): "x" for number in range(60)}
+    assert world.admin.redrive(ACTOR, discards_malformed=True) == ([Redriven(None, Fate.DISCARDED)] * 50, True)
+    assert world.admin.redrive(ACTOR, discards_malformed=False) == ([Redriven(None, Fate.MALFORMED)] * 10, False)
+    assert [(each.action, each.count, each.filter) for each in world.audit.stored] == [
+        ("dead-letters.redrive", 50, {"discardMalformed": True}),
+        ("dead-letters.redrive", 10, None),
+    ]
+
+
+def test_redrive_that_cannot_be_recorded_settles_nothing() -> None:
+    world = World()
+    world.dead_letters.bodies, world.audit.is_down = {"1": "x"}, True
+    with pytest.raises(Unavailable):
+        world.admin.redrive(ACTOR, discards_malformed=True)
+    assert world.dead_letters.bodies == {"1": "x"}
+
+
+def test_redrive_of_no_letter_is_not_recorded() -> None:
+    world = World()
+    assert world.admin.redrive(ACTOR, discards_malformed=True) == ([], False)
+    assert world.audit.stored == []

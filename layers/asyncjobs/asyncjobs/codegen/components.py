@@ -56,6 +56,7 @@ _MAX_ATTEMPTS: Json = {"type": "integer", "minimum": 0, "maximum": MAX_ATTEMPTS_
 
 PARAMETERS: Mapping[str, Json] = {
     "asyncJobId": {"name": "asyncJobId", "in": "path", "required": True, "description": "The job's id.", "schema": UUID},
+    "jobType": {"name": "jobType", "in": "path", "required": True, "description": "The job type.", "schema": STRING},
     "key": {
         "name": "key",
         "in": "path",

@@ -147,6 +147,9 @@ class QueueDepth:
     in_flight: int
 
 
+MAX_PAUSED_TYPES = 30
+"""Job types that are paused at the same time: a filter of Lambda has 4,096 characters at most, and a name 100."""
+
 DEAD_LETTERS = "dead letters"
 """The name of the queue of messages that could not be delivered."""
 
@@ -162,18 +165,54 @@ class Queues(Protocol):
         ...
 
 
+class DeadLetter(NamedTuple):
+    """A message that could not be delivered, and its receipt handle."""
+
+    handle: str
+    body: str
+
+
+class DeadLetters(Protocol):
+    """The queue of messages that could not be delivered. `SqsDeadLetters` is the real adapter; the tests have a fake.
+
+    Every method raises `Unavailable` when the queue does not answer.
+    """
+
+    def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
+        """Return messages, and hide them for 20 seconds. Fewer than `at_most` are all that are not hidden."""
+        ...
+
+    def delete(self, letters: Sequence[DeadLetter]) -> None:
+        """Delete these messages. One that the queue does not delete returns."""
+        ...
+
+
+class PollersState(NamedTuple):
+    """What the pollers of a queue take from it, or soon will."""
+
+    is_paused: bool
+    """They take nothing."""
+    paused_types: frozenset[str]
+    """They drop the messages of these job types."""
+
+
 class Pollers(Protocol):
     """The pollers that take jobs from the queue of a priority. `LambdaPollers` is the real adapter; the tests have a fake.
 
-    Every method raises `Unavailable` when Lambda does not answer, or has not done an earlier change.
+    Every method raises `Unavailable` when Lambda does not answer, or has not done an earlier change. A change takes some
+    seconds; jobs that run go on.
     """
 
-    def is_paused(self, name: str) -> bool:
-        """Return whether nothing is taken from the queue of this name, or soon will not be."""
+    def state(self, name: str) -> PollersState:
+        """Return what is taken from the queue of this name."""
         ...
 
     def switch(self, name: str, *, on: bool) -> None:
-        """Let the pollers of the queue begin or stop. It takes some seconds; jobs that run go on."""
+        """Let the pollers of the queue begin or stop."""
+        ...
+
+    def drop(self, name: str, job_types: frozenset[str]) -> None:
+        """Let the pollers drop the messages of these job types, and of no other. A dropped message is deleted."""
         ...
 
 

@@ -231,6 +231,14 @@ class TooManyWebhooks(AsyncJobsError):
     """The owner has as many webhooks as allowed."""
 
 
+class JobTypeNotFound(AsyncJobsError):
+    """No job type of this name takes messages from a queue, so it cannot be paused."""
+
+
+class TooManyPausedTypes(AsyncJobsError):
+    """As many job types are paused as can be at the same time."""
+
+
 class InvalidCursor(AsyncJobsError):
     """The cursor is damaged, or belongs to another list."""
 

@@ -36,7 +36,10 @@ from asyncjobs.http.admin_schemas import (
     FAILED_GROUPS,
     JOB_INPUT,
     PAUSED,
+    PAUSED_TYPE,
     QUEUES,
+    REDRIVE_ANSWER,
+    REDRIVE_REQUEST,
     RIGHTS,
 )
 from asyncjobs.http.answers import Answer, answer, no_content
@@ -54,6 +57,7 @@ from asyncjobs.http.schemas import STRING, described, query, ref
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.administration import DONE, ELIGIBLE, Administration
 from asyncjobs.service.contents import Contents
+from asyncjobs.service.dead_letters import Redriven
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
 
@@ -189,7 +193,8 @@ class AdminRoutes:
                 "queue": each.name,
                 **_depth_body(each.depth),
                 "oldestWaitingSince": each.oldest_waiting_since and rfc3339(each.oldest_waiting_since),
-                "isPaused": each.is_paused,
+                "isPaused": each.pollers.is_paused,
+                "pausedTypes": sorted(each.pollers.paused_types),
             }
             for each in state.queues
         ]
@@ -223,6 +228,57 @@ class AdminRoutes:
         priority = priority_of(request.path)
         self._administration.resume(request.actor, priority)
         return answer(200, {"queue": priority.value, "isPaused": False})
+
+    @AdminOperation(
+        "POST /admin/dead-letters/redrive",
+        right=Right.OPERATE,
+        body=REDRIVE_REQUEST,
+        example={},
+        answers={200: Success("What became of each.", REDRIVE_ANSWER)},
+    )
+    def redrive_dead_letters(self, request: AdminRequest) -> Answer:
+        """Settle dead letters by the records of their jobs.
+
+        A dead letter is a message that was delivered twenty times in vain. A request takes up to 50 of them: a job that may run gets a
+        new message in its own queue, and a letter that the record makes needless is deleted. Repeat it while `isMore` is true. A
+        letter that stays is hidden for 20 seconds.
+        """
+        fields = checked(REDRIVE_REQUEST, request.json())
+        redriven, is_more = self._administration.redrive(
+            request.actor, discards_malformed=fields.get("discardMalformed", False)
+        )
+        return answer(200, {"letters": [_letter_body(each) for each in redriven], "isMore": is_more})
+
+    @AdminOperation(
+        "POST /admin/types/{jobType}/pause",
+        right=Right.OPERATE,
+        answers={200: Success("The job type is paused, or will be in some seconds.", PAUSED_TYPE)},
+        errors=("JOB_TYPE_NOT_FOUND", "TOO_MANY_PAUSED_TYPES"),
+    )
+    def pause_job_type(self, request: AdminRequest) -> Answer:
+        """Pause a job type.
+
+        No further job of this type begins from a queue. Jobs that run go on; quick jobs, which run while their caller waits, are
+        not affected. Jobs are accepted and wait, and fail at their deadlines as always. `GET /admin/queues` lists paused types.
+        """
+        job_type = request.path.get("jobType", "")
+        self._administration.pause_type(request.actor, job_type)
+        return answer(200, {"jobType": job_type, "isPaused": True})
+
+    @AdminOperation(
+        "POST /admin/types/{jobType}/resume",
+        right=Right.OPERATE,
+        answers={200: Success("The job type is not paused any more, or will not be in some seconds.", PAUSED_TYPE)},
+        errors=("JOB_TYPE_NOT_FOUND",),
+    )
+    def resume_job_type(self, request: AdminRequest) -> Answer:
+        """Resume a job type that was paused.
+
+        Its waiting jobs begin when the sweeper sends them again, within five minutes.
+        """
+        job_type = request.path.get("jobType", "")
+        self._administration.resume_type(request.actor, job_type)
+        return answer(200, {"jobType": job_type, "isPaused": False})
 
     @AdminOperation("GET /admin/types", right=Right.VIEW, answers={200: Success("The job types.", ADMIN_TYPES)})
     def list_type_statistics(self, request: AdminRequest) -> Answer:
@@ -449,6 +505,18 @@ def _audit_body(record: AuditRecord) -> dict[str, Any]:
         "filter": record.filter,
         "count": record.count,
         "requestId": record.request_id,
+    }
+
+
+def _letter_body(redriven: Redriven) -> dict[str, Any]:
+    message, fate = redriven
+    if message is None:
+        return {**dict.fromkeys(("asyncJobId", "owner", "jobType")), "outcome": fate}
+    return {
+        "asyncJobId": message.key.async_job_id,
+        "owner": message.key.owner,
+        "jobType": message.job_type,
+        "outcome": fate,
     }
 
 

@@ -10,6 +10,7 @@ from asyncjobs.http.request import JOB_ID
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, ref
 from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
 from asyncjobs.service.administration import BulkAction
+from asyncjobs.service.dead_letters import Fate
 
 ADMIN_JOBS_PAGE = Schema(
     "AdminJobsPage",
@@ -106,6 +107,9 @@ QUEUES = Schema(
                             "Since when the oldest of the first hundred live jobs waits for this queue.", nullable(TIME)
                         ),
                         "isPaused": described("Whether no further job of this priority begins.", BOOLEAN),
+                        "pausedTypes": described(
+                            "Job types of which no further job of this priority begins.", {"type": "array", "items": STRING}
+                        ),
                     },
                 ),
             },
@@ -122,6 +126,48 @@ QUEUES = Schema(
     ),
 )
 PAUSED = Schema("PausedPriority", answer_object("Whether a priority is paused.", {"queue": STRING, "isPaused": BOOLEAN}))
+PAUSED_TYPE = Schema("PausedType", answer_object("Whether a job type is paused.", {"jobType": STRING, "isPaused": BOOLEAN}))
+REDRIVE_REQUEST = Schema(
+    "RedriveRequest",
+    nulls_left_out(
+        {
+            "type": "object",
+            "description": "What to do with messages that name no job.",
+            "additionalProperties": False,
+            "properties": {
+                "discardMalformed": described(
+                    "Delete the messages that are no messages of jobs. By default they stay.", BOOLEAN
+                )
+            },
+        }
+    ),
+)
+REDRIVE_ANSWER = Schema(
+    "RedriveAnswer",
+    answer_object(
+        "What became of some dead letters.",
+        {
+            "letters": {
+                "type": "array",
+                "items": answer_object(
+                    "A dead letter.",
+                    {
+                        "asyncJobId": described("The job that it names, if it names one.", nullable(UUID)),
+                        "owner": nullable(STRING),
+                        "jobType": nullable(STRING),
+                        "outcome": described(
+                            "`SENT`: the job may run, and has a new message. `SETTLED`: the record of the job leaves nothing to do. "
+                            "`MALFORMED`: no message of a job, or one of a later release; it stays. `DISCARDED`: it was malformed, "
+                            "and is deleted. `UNREADABLE`: the record cannot be read; it stays.",
+                            {"enum": [each.value for each in Fate]},
+                        ),
+                    },
+                ),
+            },
+            "isMore": described("Whether there may be more: then repeat the request.", BOOLEAN),
+        },
+    ),
+)
 _SECONDS = nullable({"type": "number"})
 ADMIN_TYPES = Schema(
     "AdminTypes",

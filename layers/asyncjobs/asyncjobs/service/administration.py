@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from asyncjobs.core.administration import (
     DEAD_LETTERS,
+    MAX_PAUSED_TYPES,
     AuditLog,
     AuditPosition,
     AuditRecord,
@@ -24,6 +25,7 @@ from asyncjobs.core.administration import (
     Histories,
     JobIndexes,
     Pollers,
+    PollersState,
     QueueDepth,
     Queues,
     TypeHistory,
@@ -36,6 +38,8 @@ from asyncjobs.core.errors import (
     JobNotFinished,
     JobNotFound,
     JobNotRetryable,
+    JobTypeNotFound,
+    TooManyPausedTypes,
     UnknownJobType,
     Unreadable,
 )
@@ -58,6 +62,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
 from asyncjobs.service.commands import Commands
+from asyncjobs.service.dead_letters import DeadLetterOffice, Redriven
 
 _OF_A_SHARD = 10
 """Entries that a page reads of each partition of the index of live jobs, which has 24."""
@@ -67,6 +72,8 @@ _MOST_GROUPS = 40
 _MOST_COUNTED = 100
 _ALL_COUNTED = 400
 """Groups of failed jobs that are listed, jobs that are counted of one group, and of all groups together."""
+_MOST_LETTERS = 50
+"""Dead letters that a request handles."""
 _MOST_SEARCHED = 100
 """Entries of a partition in which a job is searched whose owner is not known."""
 
@@ -180,7 +187,7 @@ class QueueState(NamedTuple):
     name: str
     depth: QueueDepth
     oldest_waiting_since: datetime | None
-    is_paused: bool
+    pollers: PollersState
 
 
 class QueuesState(NamedTuple):
@@ -201,6 +208,7 @@ class Administration:
         indexes: JobIndexes,
         queues: Queues,
         pollers: Pollers,
+        dead_letters: DeadLetterOffice,
         histories: Histories,
         catalog: Catalog,
         commands: Commands,
@@ -209,6 +217,7 @@ class Administration:
     ) -> None:
         self._queues = queues
         self._pollers = pollers
+        self._dead_letters = dead_letters
         self._histories = histories
         self._catalog = catalog
         self._store = store
@@ -302,12 +311,13 @@ class Administration:
                 queue = JobMessage.of(job).queue
                 oldest[queue] = min(oldest.get(queue, now), job.not_before or job.created_at)
         states = [
-            QueueState(
-                name, self._queues.depth(name), oldest.get(name), name in set(Priority) and self._pollers.is_paused(name)
-            )
+            QueueState(name, self._queues.depth(name), oldest.get(name), self._pollers_of(name))
             for name in (*Priority, DELIVERIES)
         ]
         return QueuesState(states, self._queues.depth(DEAD_LETTERS), lag)
+
+    def _pollers_of(self, name: str) -> PollersState:
+        return PollersState(is_paused=False, paused_types=frozenset()) if name == DELIVERIES else self._pollers.state(name)
 
     def types(self) -> Sequence[tuple[JobType, TypeHistory]]:
         """Return each job type, with how long its jobs took and how they ended. Raises `Unavailable`."""
@@ -354,6 +364,47 @@ class Administration:
         """Let jobs of this priority begin again. Raises `Unavailable`."""
         self._note(actor, "queue.resume", filter={"queue": priority.value}, count=0)
         self._pollers.switch(priority, on=True)
+
+    def pause_type(self, actor: Actor, job_type: str) -> None:
+        """Let no further job of this type begin from a queue. Jobs that run go on, and accepted ones stay accepted.
+
+        The pollers drop its messages, which are only hints. The sweeper sends them again while the jobs wait, and ends the jobs
+        at their deadlines. Raises `JobTypeNotFound`, `TooManyPausedTypes`, `Unavailable`: then some priorities may be
+        changed already, and the same action can be repeated.
+        """
+        if not any(each.name == job_type and not each.tracked for each in self._catalog):
+            raise JobTypeNotFound
+        before = self._paused_types()
+        if any(len(types | {job_type}) > MAX_PAUSED_TYPES for types in before.values()):
+            raise TooManyPausedTypes
+        self._note(actor, "type.pause", job_type=job_type, count=0)
+        for priority, types in before.items():
+            if job_type not in types:
+                self._pollers.drop(priority, types | {job_type})
+
+    def resume_type(self, actor: Actor, job_type: str) -> None:
+        """Let jobs of this type begin again, also of one that is not in the catalog any more. Raises as `pause_type`."""
+        before = self._paused_types()
+        if job_type not in {*(each.name for each in self._catalog), *chain.from_iterable(before.values())}:
+            raise JobTypeNotFound
+        self._note(actor, "type.resume", job_type=job_type, count=0)
+        for priority, types in before.items():
+            if job_type in types:
+                self._pollers.drop(priority, types - {job_type})
+
+    def _paused_types(self) -> Mapping[Priority, frozenset[str]]:
+        return {priority: self._pollers.state(priority).paused_types for priority in Priority}
+
+    def redrive(self, actor: Actor, *, discards_malformed: bool) -> tuple[Sequence[Redriven], bool]:
+        """Settle dead letters by the records of their jobs. Returns what became of each, and whether there may be more.
+
+        Raises `Unavailable`.
+        """
+        letters = self._dead_letters.receive(at_most=_MOST_LETTERS)
+        if letters:
+            chosen = {"discardMalformed": True} if discards_malformed else None
+            self._note(actor, "dead-letters.redrive", filter=chosen, count=len(letters))
+        return self._dead_letters.settle(letters, discards_malformed=discards_malformed), len(letters) == _MOST_LETTERS
 
     def act_on(
         self,

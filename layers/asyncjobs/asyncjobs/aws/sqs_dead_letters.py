@@ -1,0 +1,65 @@
+"""The queue of messages that could not be delivered, for administrators: see `sqs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from asyncjobs.aws import clients
+from asyncjobs.core.administration import DeadLetter
+from asyncjobs.core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_BATCH = 10
+_HIDDEN_SECONDS = 20
+"""Longer than a request takes to settle what it received."""
+_WAIT_SECONDS = 1
+"""A request that waits queries all of SQS's servers; one that does not may miss messages."""
+
+
+class SqsDeadLetters:
+    """`DeadLetters` in SQS."""
+
+    def __init__(self, url: str, client: SQSClient | None = None) -> None:
+        self._url = url
+        self._client = client or clients.sqs()
+
+    def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
+        found: dict[str, DeadLetter] = {}
+        while len(found) < at_most:
+            with _translated():
+                answer = self._client.receive_message(
+                    QueueUrl=self._url,
+                    MaxNumberOfMessages=min(_BATCH, at_most - len(found)),
+                    VisibilityTimeout=_HIDDEN_SECONDS,
+                    WaitTimeSeconds=_WAIT_SECONDS,
+                )
+            messages = answer.get("Messages", [])
+            if not messages:
+                break
+            # SQS may deliver a message twice all the same.
+            found |= {each["MessageId"]: DeadLetter(each["ReceiptHandle"], each["Body"]) for each in messages}
+        return list(found.values())
+
+    def delete(self, letters: Sequence[DeadLetter]) -> None:
+        for start in range(0, len(letters), _BATCH):
+            entries = enumerate(letters[start : start + _BATCH])
+            with _translated():
+                self._client.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[{"Id": str(index), "ReceiptHandle": letter.handle} for index, letter in entries],
+                )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        with clients.translated("The queue"):
+            yield
+    except ClientError as error:
+        raise Unavailable(f"The queue refuses requests: {clients.error_code(error)}") from error
