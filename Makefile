@@ -121,12 +121,13 @@ soak: tests ## Run jobs under faults and count lost, stuck, wrong and duplicate 
 fuzz: tests ## Send the deployed API every request that its OpenAPI document allows, and invalid ones (EXAMPLES=10000 ARGS="--seed 7")
 	@.venv/bin/python -m tests.deployed.openapi.fuzz --examples $(or $(EXAMPLES),10000) $(ARGS)
 
-bench: tests ## Measure cold and warm calls against a bare handler, polls, a trivial job beside other libraries, the sweeper, and the Python client
+bench: tests ## Measure cold and warm calls against a bare handler, polls, a trivial job beside other libraries, the sweeper, the console's reads, and the Python client
 	@.venv/bin/python -m bench.cold_start
 	@.venv/bin/python -m bench.warm
 	@$(layers) .venv/bin/python -m bench.polling
 	@$(layers) .venv/bin/python -m bench.throughput
 	@$(layers) .venv/bin/python -m bench.sweeper
+	@$(layers) .venv/bin/python -m bench.administration
 	@.venv/bin/python -m bench.python_client
 
 catalog: environments ## Write the catalog of job types, the OpenAPI document and the documents' tables, from the code
