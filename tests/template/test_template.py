@@ -1035,7 +1035,7 @@ CLASSES = {
 
 METHODS_RUN = {
     ("AdminFunction", "Commands"): {"cancel", "retry", "delete", "_remove", "_uploads_of"},
-    ("AdminFunction", "Contents"): {"input", "_job"},
+    ("AdminFunction", "Contents"): {"input_of"},
 }
 """The methods of a class that a function runs, if not all."""
 

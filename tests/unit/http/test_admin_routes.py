@@ -11,7 +11,7 @@ import pytest
 
 from asyncjobs.core.administration import QueueDepth
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.job import AsyncJob, Result
+from asyncjobs.core.job import AsyncJob, JobKey, Result
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import result_location
 from asyncjobs.core.records import replace
@@ -180,6 +180,19 @@ def test_input_is_answered_and_its_reading_recorded(api: InMemoryApi) -> None:
     answer = ask(api, ANY_INPUT)
     assert (answer.status, answer.text) == (200, '{"input":{"pages":9007199254740993}}')
     assert [(each.action, each.actor, each.owner) for each in api.audit.stored] == [("job.input", "ops", OWNER)]
+
+
+def test_input_of_a_record_is_answered_with_one_read(api: InMemoryApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.add_jobs(new_job(input="{}"))
+    read, get = list[JobKey](), api.store.get
+
+    def counted(key: JobKey) -> AsyncJob | None:
+        read.append(key)
+        return get(key)
+
+    monkeypatch.setattr(api.store, "get", counted)
+    assert ask(api, ANY_INPUT).status == 200
+    assert len(read) == 1
 
 
 def test_input_that_is_not_stored_is_404(api: InMemoryApi) -> None:

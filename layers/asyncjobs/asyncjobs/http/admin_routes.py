@@ -348,9 +348,8 @@ class AdminRoutes:
 
         The reading is recorded in the audit log.
         """
-        key = request.job_key
-        self._administration.note_reading(request.actor, "job.input", key)
-        found = self._contents.input(key)
+        job = self._administration.note_reading(request.actor, "job.input", request.job_key)
+        found = self._contents.input_of(job)
         if found is None:
             raise Problem("INPUT_NOT_FOUND")
         return answer(200, {"input": found})

@@ -451,13 +451,14 @@ class Administration:
         else:
             self._commands.retryable_type(found)
 
-    def note_reading(self, actor: Actor, action: str, key: JobKey) -> None:
-        """Record that somebody reads a payload. Raises `JobNotFound`, `Unavailable`."""
-        self._note_job(actor, action, key)
+    def note_reading(self, actor: Actor, action: str, key: JobKey) -> AsyncJob:
+        """Record that somebody reads a payload of the job, and return it. Raises `JobNotFound`, `Unavailable`."""
+        return self._note_job(actor, action, key)
 
-    def _note_job(self, actor: Actor, action: str, key: JobKey) -> None:
+    def _note_job(self, actor: Actor, action: str, key: JobKey) -> AsyncJob:
         job = self._job(key)
         self._note(actor, action, owner=job.owner, async_job_id=job.async_job_id, job_type=job.job_type)
+        return job
 
     def _note(self, actor: Actor, action: str, **about: Any) -> None:
         """Record an action before it is done: one that cannot be recorded is not done."""

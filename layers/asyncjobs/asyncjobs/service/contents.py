@@ -31,7 +31,10 @@ class Contents:
 
     def input(self, key: JobKey) -> Any:
         """Return the job's input, or None if it has none any more. Raises `JobNotFound`, `Unavailable`."""
-        job = self._job(key)
+        return self.input_of(self._job(key))
+
+    def input_of(self, job: AsyncJob) -> Any:
+        """Return the input of a job that was read already, or None if it has none any more. Raises `Unavailable`."""
         if job.input_location is None:
             return None if job.input is None else read_json(job.input)
         try:
