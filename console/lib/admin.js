@@ -22,9 +22,9 @@ export function ownerOf(owner) {
 /**
  * A table of jobs of all owners.
  * @param {any[]} jobs
- * @param {{ selected?: Set<string>, onSelect?: (job: any) => void }} [options]
+ * @param {{ selected?: Set<string>, onSelect?: (job: any) => void, linksOwners?: boolean }} [options] whether an owner leads to the live jobs of that owner
  */
-export function jobsTable(jobs, { selected, onSelect } = {}) {
+export function jobsTable(jobs, { selected, onSelect, linksOwners = false } = {}) {
   return html`<div class="table-frame"><table class="table jobs admin ${onSelect ? "selectable" : ""}">
     <thead><tr>${onSelect ? html`<th scope="col" class="select-cell"><span class="visually-hidden">Select</span></th>` : nothing}
       <th scope="col">Status</th><th scope="col">Type</th><th scope="col" class="wide-only">Owner</th><th scope="col">State</th><th scope="col" class="number">Created</th><th scope="col" class="number wide-only">Age</th></tr></thead>
@@ -33,7 +33,7 @@ export function jobsTable(jobs, { selected, onSelect } = {}) {
         ${onSelect ? html`<td class="select-cell"><input type="checkbox" aria-label="Select job ${shortId(job.asyncJobId)}" .checked=${selected?.has(job.asyncJobId) ?? false} @change=${() => onSelect(job)} /></td>` : nothing}
         <td class="status-cell">${statusBadge(job.status, job.progress)}</td>
         <td class="type-cell"><a class="row-link" href=${jobPath(job)}>${job.jobType}</a></td>
-        <td class="id-cell wide-only">${ownerOf(job.owner)}</td>
+        <td class="id-cell wide-only">${linksOwners ? html`<a href="live?owner=${encodeURIComponent(job.owner)}" title="Only jobs of ${job.owner}"><code>${shortId(job.owner)}</code></a>` : ownerOf(job.owner)}</td>
         <td class="progress-cell"><span class="clip quiet">${stateOf(job)}</span></td>
         <td class="number quiet">${time(job.createdAt)}</td>
         <td class="number quiet wide-only">${duration((job.endedAt ? Date.parse(job.endedAt) : Date.now()) - Date.parse(job.createdAt))}</td>

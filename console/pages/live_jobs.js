@@ -2,9 +2,11 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { jobsTable } from "../lib/admin.js";
+import { Bulk } from "../lib/bulk.js";
+import { shortId } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
-import { empty, failure, loading } from "../lib/ui.js";
+import { empty, failure, icon, loading } from "../lib/ui.js";
 
 const REFRESH_MS = 5_000;
 const PAGE_SIZE = 50;
@@ -15,6 +17,7 @@ export class LiveJobs extends Page {
   title = "Live";
   /** @type {any[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
+  bulk = new Bulk(this);
 
   enter() {
     super.enter();
@@ -26,7 +29,7 @@ export class LiveJobs extends Page {
 
   get filters() {
     const { query } = place();
-    return { priority: query.get("priority") ?? undefined, status: query.get("status") ?? undefined, jobType: query.get("type") ?? undefined };
+    return { priority: query.get("priority") ?? undefined, status: query.get("status") ?? undefined, jobType: query.get("type") ?? undefined, owner: query.get("owner") ?? undefined };
   }
 
   /** @param {AbortSignal} signal */
@@ -58,25 +61,40 @@ export class LiveJobs extends Page {
     }, "More jobs are shown");
 
   view() {
-    const { priority = "", status = "" } = this.filters;
+    const { priority = "", status = "", owner, jobType } = this.filters;
     const choices = /** @type {const} */ ([
       ["status", status, [["", "All"], ["IN_PROGRESS", "Running"], ["PENDING", "Waiting"]]],
       ["priority", priority, [["", "Any priority"], ["high", "High"], ["standard", "Standard"], ["low", "Low"]]],
     ]);
-    return html`<div class="page-head"><h1 tabindex="-1">Live</h1></div>
+    const isNarrow = owner !== undefined || jobType !== undefined;
+    return html`<div class="page-head"><h1 tabindex="-1">Live</h1>
+        ${isNarrow && this.jobs.length && this.app.may("operate") ? html`<div class="actions"><button class="button" ?disabled=${this.bulk.isRunning} @click=${() => this.bulk.start("cancel", { live: this.filters })}>${icon("stop")}Cancel all</button></div>` : nothing}</div>
+      ${this.bulk.view()}
       <p class="lead">Unfinished jobs of all users, in the order in which the sweeper looks at them: overdue and silent ones come first.</p>
       <div class="filters">${choices.map(
         ([name, value, options]) => html`<div class="segments" role="group" aria-label=${name}>${options.map(
           ([each, word]) => html`<button class="segment" aria-pressed=${String(value === each)} @click=${() => this.app.router.filter({ [name]: each })}>${word}</button>`,
         )}</div>`,
-      )}</div>
+      )}
+        ${this.#narrow("owner", "Owner", owner && shortId(owner))} ${this.#narrow("type", "Type", jobType)}</div>
       ${this.#content()}`;
+  }
+
+  /**
+   * What narrows the list beyond the choices, and a button that drops it.
+   * @param {string} name
+   * @param {string} word
+   * @param {string | undefined} value
+   */
+  #narrow(name, word, value) {
+    if (value === undefined) return nothing;
+    return html`<button class="segment" aria-label="Show every ${word.toLowerCase()}" @click=${() => this.app.router.filter({ [name]: "" })}>${word}: ${value} ${icon("close")}</button>`;
   }
 
   #content() {
     if (this.error) return failure(this.error, this.reload);
     if (this.isLoading) return loading();
     if (!this.jobs.length && !this.cursor) return empty({ icon: "live", title: "Nothing is waiting or running", text: "Every accepted job has ended." });
-    return html`${jobsTable(this.jobs)}${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
+    return html`${jobsTable(this.jobs, { linksOwners: true })}${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
   }
 }

@@ -32,6 +32,7 @@ def test_live_jobs_are_filtered_by_priority_type_and_status() -> None:
     query = {"priority": ["high"], "jobType": ["a.b"], "status": ["PENDING"], "limit": ["7"]}
     assert live_query(query) == LiveQuery(priority=Priority.HIGH, job_type="a.b", status=Status.PENDING, limit=7)
     assert live_query({}) == LiveQuery()
+    assert live_query({}, "alice") == LiveQuery(owner="alice")
 
 
 @pytest.mark.parametrize(

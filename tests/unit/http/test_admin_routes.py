@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import uuid
 from typing import Any
 from urllib.parse import urljoin
 
@@ -91,6 +92,22 @@ def test_live_jobs_are_walked_by_their_cursor(api: InMemoryApi) -> None:
             break
         query = {"cursor": page["nextCursor"]}
     assert sorted(found) == sorted(job.async_job_id for job in api.store.jobs.values())
+
+
+def test_live_jobs_of_one_owner_are_listed_and_cancelled_together(api: InMemoryApi) -> None:
+    jobs = [new_job(async_job_id=str(uuid.uuid4()), owner=owner) for owner in ("flood", "flood", "bob")]
+    api.add_jobs(*jobs)
+    listed = ask(api, LIVE_JOBS, job_owner="flood").body["jobs"]
+    assert [job["owner"] for job in listed] == ["flood", "flood"]
+    answer = act(api, action="cancel", live={"owner": "flood"})
+    assert [(each["owner"], each["outcome"]) for each in answer.body["outcomes"]] == [("flood", "DONE")] * 2
+    assert api.store.jobs[jobs[2].key].status == "PENDING"
+
+
+def test_cursor_of_one_owners_live_jobs_is_invalid_for_another(api: InMemoryApi) -> None:
+    api.add_jobs(*(new_job(async_job_id=str(uuid.uuid4()), owner="flood") for _ in range(3)))
+    cursor = ask(api, LIVE_JOBS, job_owner="flood", query={"limit": "1"}).body["nextCursor"]
+    assert ask(api, LIVE_JOBS, job_owner="bob", query={"cursor": cursor}).code == "INVALID_CURSOR"
 
 
 def test_list_of_an_owner_has_that_owners_jobs_only(api: InMemoryApi) -> None:

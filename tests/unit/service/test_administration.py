@@ -137,6 +137,7 @@ def test_filters_leave_only_what_they_name() -> None:
     assert {job.key for job in world.all_live(priority=Priority.HIGH)} == {job.key for job in high}
     assert {job.key for job in world.all_live(job_type="other")} == {job.key for job in other}
     assert {job.key for job in world.all_live(status=Status.IN_PROGRESS)} == {KEY}
+    assert {job.owner for job in world.all_live(owner="user-3")} == {"user-3"}
 
 
 @pytest.mark.parametrize("query", [{}, {"job_type": "rare"}, {"limit": 100}])

@@ -29,9 +29,13 @@ UNFINISHED = {status.value: status for status in Status if not status.is_finishe
 _PRIORITIES = {priority.value: priority for priority in Priority}
 
 
-def live_query(query: Query) -> LiveQuery:
-    """Return which live jobs to list, and from which place on. Raise a `Problem` (400) or `InvalidCursor`."""
-    return _live_query(*known_texts(query, {"priority", "jobType", "status", "limit", "cursor"}))
+def live_query(query: Query, owner: str | None = None) -> LiveQuery:
+    """Return which live jobs to list, and from which place on: those of one owner, or of all.
+
+    Raise a `Problem` (400) or `InvalidCursor`.
+    """
+    texts, problems = known_texts(query, {"priority", "jobType", "status", "limit", "cursor"})
+    return _live_query({**texts, **({} if owner is None else {"owner": owner})}, problems)
 
 
 def _live_query(texts: Mapping[str, str], problems: list[InputProblem], *, within: str = "") -> LiveQuery:
@@ -44,7 +48,7 @@ def _live_query(texts: Mapping[str, str], problems: list[InputProblem], *, withi
     problems += [each for each in (problem, another, third) if each is not None]
     if problems:
         raise invalid_request(*problems)
-    wanted = LiveQuery(priority=priority, status=status, job_type=texts.get("jobType"), limit=limit)
+    wanted = LiveQuery(priority=priority, status=status, job_type=texts.get("jobType"), owner=texts.get("owner"), limit=limit)
     if "cursor" not in texts:
         return wanted
     return replace(wanted, after=_read_place(texts["cursor"], _about(wanted), _live_position))
@@ -156,7 +160,7 @@ def priority_of(path: Mapping[str, str]) -> Priority:
 
 
 def _about(query: LiveQuery) -> list[Any]:
-    return [_LIVE, query.priority, query.status, query.job_type]
+    return [_LIVE, query.priority, query.status, query.job_type, query.owner]
 
 
 def _about_failed(query: FailedQuery) -> list[Any]:

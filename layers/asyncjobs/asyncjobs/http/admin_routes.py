@@ -124,6 +124,7 @@ class AdminRoutes:
             query("priority", "List only jobs of this priority.", ref("Priority")),
             _JOB_TYPE,
             query("status", "List only jobs with this status.", {"enum": list(UNFINISHED)}),
+            query(OWNER, "List only jobs of this owner.", STRING),
             _LIMIT,
             _CURSOR,
         ),
@@ -136,7 +137,7 @@ class AdminRoutes:
         They come in the order in which the sweeper reads them. A page reads a hundred jobs at most, so it may be short, or even
         empty, before the end of the list: continue until `nextCursor` is null.
         """
-        wanted = live_query(request.query)
+        wanted = live_query(request.query, request.owner_if_any)
         page = self._administration.live(wanted)
         return self._page(request, page.jobs, None if page.next is None else live_cursor(wanted, page.next))
 

@@ -202,6 +202,7 @@ ADMIN_TYPES = Schema(
     ),
 )
 
+_OWNER_TEXT: Any = {"type": "string", "minLength": 1, "maxLength": MAX_OWNER_LENGTH, "pattern": "^[\\x00-\\x7f]*$"}
 BULK_REQUEST = Schema(
     "BulkRequest",
     nulls_left_out(
@@ -224,7 +225,7 @@ BULK_REQUEST = Schema(
                     "type": "object",
                     "description": "Unfinished jobs.",
                     "additionalProperties": False,
-                    "properties": {"priority": STRING, "jobType": STRING, "status": STRING},
+                    "properties": {"priority": STRING, "jobType": STRING, "status": STRING, "owner": _OWNER_TEXT},
                 },
                 "jobs": {
                     "type": "array",
@@ -236,12 +237,7 @@ BULK_REQUEST = Schema(
                         "required": ["asyncJobId", "owner"],
                         "properties": {
                             "asyncJobId": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
-                            "owner": {
-                                "type": "string",
-                                "minLength": 1,
-                                "maxLength": MAX_OWNER_LENGTH,
-                                "pattern": "^[\\x00-\\x7f]*$",
-                            },
+                            "owner": _OWNER_TEXT,
                         },
                     },
                 },

@@ -100,12 +100,18 @@ class LiveQuery:
     priority: Priority | None = None
     job_type: str | None = None
     status: Status | None = None
+    owner: str | None = None
     limit: int = 20
     after: LivePosition | None = None
 
     def matches(self, job: AsyncJob) -> bool:
         """Return whether the job belongs to the list."""
-        wanted = ((self.priority, job.priority), (self.job_type, job.job_type), (self.status, job.status))
+        wanted = (
+            (self.priority, job.priority),
+            (self.job_type, job.job_type),
+            (self.status, job.status),
+            (self.owner, job.owner),
+        )
         return not job.is_finished and all(value in (None, found) for value, found in wanted)
 
 
