@@ -167,6 +167,7 @@ class World:
             queries=queries,
             contents=Contents(**parts),
             feed=EventFeed(queries, DynamoEventLog("jobs", client)),
+            logs=lambda _: None,
             groups=Groups.named("cognito:groups", GROUPS),
             clock=lambda: NOW,
         )

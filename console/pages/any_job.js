@@ -47,13 +47,15 @@ export class AnyJob extends JobPage {
 
   /** @returns {[string, unknown][]} */
   get moreFacts() {
-    const { owner, leaseUntil, dueAt, deadlineAt, exclusive } = this.job;
+    const { owner, leaseUntil, dueAt, deadlineAt, exclusive, logsUrl } = this.job;
     return [
       ["Owner", ownerOf(owner)],
       ["Lease until", time(leaseUntil)],
       ["Next sweep", time(dueAt)],
       ["Deadline", time(deadlineAt)],
       ["Exclusive", exclusive ? "yes" : "no"],
+      // The local engine has no page for logs: `make logs` shows them.
+      ["Log", logsUrl ? html`<a href=${logsUrl} target="_blank" rel="noopener noreferrer">Logs Insights</a>` : copyButton(`make logs | grep ${this.id}`, "Copy the command that shows the log lines", html`<code>make logs</code>`)],
     ];
   }
 

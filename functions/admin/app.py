@@ -12,6 +12,7 @@ from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.lambda_pollers import LambdaPollers
+from asyncjobs.aws.log_insights import LogInsights
 from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
@@ -71,6 +72,7 @@ api = admin_api(
     queries=queries,
     contents=Contents(store=store, objects=objects, clock=utc_now),
     feed=EventFeed(queries, DynamoEventLog(table_name, dynamodb) if settings.has_event_log else None),
+    logs=LogInsights(settings.region, settings.log_groups, utc_now).link,
     groups=Groups.named(settings.admin_group_claim, settings.admin_groups),
     clock=utc_now,
 )

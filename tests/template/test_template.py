@@ -838,7 +838,7 @@ def settings_variables() -> dict[str, set[str]]:
 
 OF_THE_SDK = {"AWS_ENDPOINT_URL"}
 """Variables that botocore reads."""
-OF_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE"}
+OF_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_REGION"}
 """Variables that Lambda gives each function."""
 
 

@@ -39,6 +39,8 @@ ENVIRONMENT = {
     "SOCKET_URL": "wss://socket.example/v1",
     "HISTORY_PAUSE_SECONDS": "60",
     "EVENT_LOG": "ON",
+    "AWS_REGION": "eu-west-1",
+    "LOG_GROUPS": "one,two",
     "HIGH_POLLERS": "1",
     "STANDARD_POLLERS": "2",
     "LOW_POLLERS": "3",
@@ -58,6 +60,8 @@ ENVIRONMENT = {
 EXPECTED = {
     "pollers": {Priority.HIGH: "1", Priority.STANDARD: "2", Priority.LOW: "3"},
     "dead_letter_queue_url": "https://dead",
+    "region": "eu-west-1",
+    "log_groups": ["one", "two"],
     "admin_group_claim": "roles",
     "admin_groups": ["viewer", "payload-viewer", "operator", "admin"],
     "audit_retention": timedelta(days=400),

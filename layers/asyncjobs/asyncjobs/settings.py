@@ -166,6 +166,17 @@ class Settings:
         return self._read("DEAD_LETTER_QUEUE_URL")
 
     @property
+    def region(self) -> str:
+        """The region that the function runs in. Lambda itself sets the variable."""
+        return self._read("AWS_REGION")
+
+    @property
+    def log_groups(self) -> Sequence[str]:
+        """The log groups in which jobs have lines; none on the local engine, which has no console for them."""
+        names = self._read("LOG_GROUPS")
+        return [] if self._environment.get("AWS_ENDPOINT_URL") else names.split(",")
+
+    @property
     def pollers(self) -> Mapping[str, str]:
         """The event source mapping of each priority."""
         return {

@@ -205,6 +205,7 @@ class InMemoryApi:
             queries=Queries(catalog=self.catalog, **parts),
             contents=Contents(**parts),
             feed=feed,
+            logs=lambda job: f"https://logs.example/{job.async_job_id}",
             groups=Groups.named("cognito:groups", GROUPS),
             clock=self.clock,
         )

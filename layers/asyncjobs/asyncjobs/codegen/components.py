@@ -230,6 +230,10 @@ SCHEMAS: Mapping[str, Json] = {
             "payloadsHidden": described(
                 "Whether `result`, `resultLocation` and `metadata` are null because you lack the right `payloads`.", BOOLEAN
             ),
+            "logsUrl": described(
+                "The job's log lines in CloudWatch Logs Insights, for those who may sign in to the AWS account; null locally.",
+                nullable(URI),
+            ),
         },
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -74,11 +74,22 @@ _LIST = QueryRoutes.list_jobs.parameters
 _RESULT = QueryRoutes.get_job_result
 
 
+Logs = Callable[[AsyncJob], str | None]
+"""Returns a link to the log lines of a job, if there is a page for them."""
+
+
 def admin_api(
-    administration: Administration, *, queries: Queries, contents: Contents, feed: EventFeed, groups: Groups, clock: Clock
+    administration: Administration,
+    *,
+    queries: Queries,
+    contents: Contents,
+    feed: EventFeed,
+    logs: Logs,
+    groups: Groups,
+    clock: Clock,
 ) -> Api:
     """Return the API of administrators."""
-    routes = AdminRoutes(administration, queries=queries, contents=contents, feed=feed, groups=groups, clock=clock)
+    routes = AdminRoutes(administration, queries=queries, contents=contents, feed=feed, logs=logs, groups=groups, clock=clock)
     return Api(handlers_by_route(routes, ADMIN))
 
 
@@ -92,10 +103,12 @@ class AdminRoutes:
         queries: Queries,
         contents: Contents,
         feed: EventFeed,
+        logs: Logs,
         groups: Groups,
         clock: Clock,
     ) -> None:
         self.groups = groups
+        self._logs = logs
         self._clock = clock
         self._administration = administration
         self._queries = queries
@@ -487,6 +500,7 @@ class AdminRoutes:
             "notBefore": job.not_before and rfc3339(job.not_before),
             "exclusive": job.exclusive_key is not None,
             "payloadsHidden": is_hidden,
+            "logsUrl": self._logs(job),
         }
 
 
