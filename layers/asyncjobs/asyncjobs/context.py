@@ -62,6 +62,11 @@ class JobContext(Protocol):
         ...
 
     @property
+    def owner(self) -> str:
+        """The job's owner, which is the `sub` of its caller's token: to decide what the job may reach. Keep it out of logs."""
+        ...
+
+    @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         ...

@@ -54,6 +54,7 @@ class FakeContext:
     """A `JobContext` for one call of a job in a test. The next report raises `interruption`, if set."""
 
     async_job_id: str = "00000000-0000-4000-8000-000000000000"
+    owner: str = "alice"
     attempt: int = 1
     max_attempts: int = 3
     remaining_seconds: float = 60.0

@@ -347,6 +347,14 @@ def test_job_lists_and_deletes_uploads_of_its_owner_only(run_function: RunFuncti
     assert sorted(run_function.objects.stored) == sorted(f"inputs/{owner}/{UPLOAD}" for owner in (f"{OWNER}x", "bob"))
 
 
+def test_context_has_the_owner(run_function: RunFunction) -> None:
+    def tells(_input: None, context: JobContext) -> str:
+        return context.owner
+
+    result = run_function(tells).result
+    assert (result and result.text) == f'"{OWNER}"'
+
+
 def appends(_input: None, context: JobContext) -> str:
     """Add a line to a file of the owner's, and return it."""
     try:

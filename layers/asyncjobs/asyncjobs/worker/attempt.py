@@ -146,6 +146,10 @@ class Attempt:
         return self._job.async_job_id
 
     @property
+    def owner(self) -> str:
+        return self._job.owner
+
+    @property
     def attempt(self) -> int:
         return self._job.attempt
 
