@@ -66,9 +66,11 @@ class Importer:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def run(self, database: str = "shop", *, context: FakeContext | None = None, **changes: Any) -> Imported:
-        given = {"host": HOST, "port": self.server.port, "database": database, "secret": "db", "tls": False, **changes}
-        secrets = Secrets(lambda name: json.dumps(self.secrets[name]))
-        return import_schema(ImportInput(**given), context or FakeContext(), Hosts(frozenset({HOST})), secrets)
+        secret = "behind_ssh" if "ssh" in changes else "db"
+        given = {"host": HOST, "port": self.server.port, "database": database, "secret": secret, "tls": False, **changes}
+        context = context or FakeContext()
+        secrets = Secrets(lambda name: json.dumps({"owners": [context.owner], **self.secrets[name]}), context.owner)
+        return import_schema(ImportInput(**given), context, Hosts(frozenset({HOST})), secrets)
 
     def fails(self, database: str = "shop", **changes: Any) -> Fatal | Retry:
         with pytest.raises((Fatal, Retry)) as failed:
@@ -274,6 +276,16 @@ def test_wrong_password_fails_without_a_retry(importer: Importer) -> None:
     assert "canary" not in failed.message
 
 
+@pytest.mark.parametrize(
+    ("change", "word"), [("ACCOUNT LOCK", "locked"), ("PASSWORD EXPIRE", "expired")], ids=["locked", "expired"]
+)
+def test_user_who_may_not_sign_in_fails_with_what_to_do(importer: Importer, change: str, word: str) -> None:
+    importer.server.run(f"ALTER USER {importer.user} {change}")
+    failed = importer.fails()
+    assert (type(failed), failed.code) == (Fatal, "ACCESS_DENIED")
+    assert word in failed.message
+
+
 def test_unknown_database_fails_without_a_retry(importer: Importer) -> None:
     failed = importer.fails("missing")
     assert (type(failed), failed.code) == (Fatal, "DATABASE_MISSING")
@@ -339,6 +351,7 @@ def test_canceled_import_closes_its_connection(importer: Importer) -> None:
 @pytest.fixture
 def through(ssh: SshServer, importer: Importer) -> Ssh:
     importer.secrets["ssh"] = {"host": HOST, "username": ssh.user, "privateKey": ssh.private_key}
+    importer.secrets["behind_ssh"] = {**importer.secrets["db"], "sshHost": HOST}
     return Ssh(host=HOST, port=ssh.port, host_key=ssh.host_key, secret="ssh")
 
 
@@ -349,13 +362,18 @@ def test_import_through_ssh_is_the_same(importer: Importer, through: Ssh) -> Non
 def test_name_of_the_database_is_resolved_by_the_ssh_server(importer: Importer, through: Ssh) -> None:
     # Not in the list of hosts: it is the SSH server's network.
     direct = importer.run()
-    importer.secrets["db"]["host"] = "localhost"
+    importer.secrets["behind_ssh"]["host"] = "localhost"
     assert importer.run(ssh=through, host="localhost") == direct
 
 
 def test_ssh_server_with_another_host_key_gets_no_secret(importer: Importer, through: Ssh) -> None:
     failed = importer.fails(ssh=through.model_copy(update={"host_key": "SHA256:" + "A" * 43}))
     assert (type(failed), failed.code) == (Fatal, "SSH_HOST_KEY_DIFFERS")
+
+
+def test_secret_of_a_direct_connection_is_not_sent_through_ssh(importer: Importer, through: Ssh) -> None:
+    failed = importer.fails(ssh=through, secret="db")
+    assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
 
 
 def test_ssh_server_that_refuses_the_key_fails_without_a_retry(importer: Importer, through: Ssh, tmp_path: Path) -> None:

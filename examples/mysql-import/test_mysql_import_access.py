@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 
 from asyncjobs import Fatal, Retry
-from jobs.mysql_import_access import Hosts, Secret, Secrets
+from jobs.mysql_import_access import Database, Hosts, Secret, Secrets, Way, connected
+from tests.support.mysql_server import MySql, SignIn, mysql
 
 
 def hosts(*addresses: str, listed: Sequence[str] = ()) -> Hosts:
@@ -81,38 +84,162 @@ def test_list_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 
 # ── Secrets ────────────────────────────────────────────────────────────────────────────────────────
 
+WAY = Way("db.example.com", 3306)
+HELD: dict[str, Any] = {"owners": ["alice"], "host": "db.example.com", "username": "reader", "password": "canary"}
+
+
+def found(text: str | None, way: Way = WAY, *, owner: str = "alice") -> Secret:
+    """Return the secret with this text, as the owner's job gets it."""
+    return Secrets(lambda _: text, owner).secret("shop", way)
+
+
+def refused(text: str | None, way: Way = WAY, *, owner: str = "alice") -> Fatal:
+    with pytest.raises(Fatal) as raised:
+        found(text, way, owner=owner)
+    assert "canary" not in raised.value.message
+    # The log has the text of causes, too.
+    assert raised.value.__cause__ is None
+    assert raised.value.__context__ is None or raised.value.__suppress_context__
+    return raised.value
+
 
 def test_secret_in_the_form_of_rds_is_read() -> None:
-    text = json.dumps(
-        {
-            "engine": "mysql",
-            "host": "db.example.com",
-            "port": 3306,
-            "username": "reader",
-            "password": "canary",
-            "dbname": "shop",
-        }
-    )
-    secret = Secrets(lambda _: text).secret("shop", host="DB.example.com")
-    assert secret == Secret(host="db.example.com", username="reader", password="canary")
+    rds = {**HELD, "engine": "mysql", "port": 3306, "dbname": "shop"}
+    secret = found(json.dumps(rds), Way("DB.example.com", 3306))
+    assert secret == Secret(host="db.example.com", port=3306, username="reader", password="canary")
     assert "canary" not in repr(secret)
 
 
-def test_secret_is_not_sent_to_another_host() -> None:
-    text = json.dumps({"host": "db.example.com", "username": "reader", "password": "canary"})
-    with pytest.raises(Fatal) as refused:
-        Secrets(lambda _: text).secret("shop", host="thief.example.com")
-    assert refused.value.code == "SECRET_REFUSED"
+@pytest.mark.parametrize("owners", [["alice"], ["bob", "alice"], ["*"]], ids=str)
+def test_secret_is_for_the_owners_that_it_names(owners: list[str]) -> None:
+    assert found(json.dumps({**HELD, "owners": owners})).username == "reader"
+
+
+@pytest.mark.parametrize("owners", [[], ["bob"], ["alice2", "ali"], "alice", "*", {"alice": True}, None], ids=str)
+def test_secret_of_others_is_the_same_to_a_caller_as_none(owners: object) -> None:
+    others = refused(json.dumps({**HELD, "owners": owners}))
+    none = refused(None)
+    assert (others.code, others.message) == (none.code, none.message)
+    assert none.code == "SECRET_MISSING"
+
+
+def test_secret_that_names_no_owners_is_nobodys() -> None:
+    text = json.dumps({name: value for name, value in HELD.items() if name != "owners"})
+    assert refused(text).code == "SECRET_MISSING"
+    assert refused(text, owner="*").code == "SECRET_MISSING"
 
 
 @pytest.mark.parametrize(
-    "text", ["canary", '{"host": "h", "password": "canary"}', '{"username": "u", "password": "canary"}', '["canary"]']
+    ("held", "way"),
+    [
+        ({}, Way("thief.example.com", 3306)),
+        ({"port": 3306}, Way("db.example.com", 3307)),
+        ({}, Way("db.example.com", 3306, ssh_host="ssh.example.com")),
+        ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306)),
+        ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306, ssh_host="other.example.com")),
+    ],
+    ids=["another host", "another port", "through ssh", "past ssh", "through another ssh server"],
 )
-def test_malformed_secret_is_named_and_never_quoted(text: str) -> None:
-    with pytest.raises(Fatal) as refused:
-        Secrets(lambda _: text).secret("shop", host="h")
-    assert refused.value.code == "SECRET_INVALID"
-    assert "canary" not in refused.value.message
-    # The log has the text of causes, too.
-    assert refused.value.__suppress_context__
-    assert refused.value.__cause__ is None
+def test_secret_is_sent_on_its_own_way_only(held: dict[str, object], way: Way) -> None:
+    assert refused(json.dumps({**HELD, **held}), way).code == "SECRET_REFUSED"
+
+
+def test_secret_may_be_for_any_port_and_for_an_ssh_server() -> None:
+    assert found(json.dumps(HELD), Way("db.example.com", 33060)).port is None
+    behind = json.dumps({**HELD, "sshHost": "ssh.example.com"})
+    assert found(behind, Way("db.example.com", 3306, ssh_host="SSH.example.com")).ssh_host == "ssh.example.com"
+
+
+@pytest.mark.parametrize("missing", ["host", "username"])
+def test_incomplete_secret_is_named_and_never_quoted(missing: str) -> None:
+    held = {name: value for name, value in HELD.items() if name != missing}
+    assert refused(json.dumps(held)).code == "SECRET_INVALID"
+
+
+@pytest.mark.parametrize("text", ["canary", '["canary"]', "null", "7", ""])
+def test_secret_in_another_form_is_none(text: str) -> None:
+    assert refused(text).code == "SECRET_MISSING"
+
+
+# ── MySQL's ways to sign in ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def server() -> Iterator[MySql]:
+    with mysql() as server:
+        yield server
+
+
+def sign_in(server: MySql, *, password: str | None = None) -> None:
+    secret = Secret(host="127.0.0.1", username="reader", password=password or server.password)
+    database = Database("127.0.0.1", server.port, "shop", tls=False, secret=secret)
+    with connected(database, None, Hosts(frozenset({"127.0.0.1"}))):
+        pass
+
+
+def failed_sign_in(server: MySql, **changes: str) -> Fatal | Retry:
+    with pytest.raises((Fatal, Retry)) as failed:
+        sign_in(server, **changes)
+    assert isinstance(failed.value, Fatal | Retry)
+    assert "the words of the server" not in failed.value.message
+    return failed.value
+
+
+@pytest.mark.parametrize("how", [SignIn.FAST, SignIn.FULL], ids=["a password that was checked before", "another password"])
+def test_user_of_mysql_signs_in_by_caching_sha2(server: MySql, how: SignIn) -> None:
+    server.how = how
+    sign_in(server)
+    assert server.password not in str(server.received)
+
+
+@pytest.mark.parametrize("how", [SignIn.FAST, SignIn.FULL], ids=["a password that was checked before", "another password"])
+def test_wrong_password_for_mysql_fails_without_a_retry(server: MySql, how: SignIn) -> None:
+    server.how = how
+    failed = failed_sign_in(server, password="wrong")
+    assert (type(failed), failed.code) == (Fatal, "ACCESS_DENIED")
+
+
+def test_password_is_not_sent_as_it_is_without_tls(server: MySql) -> None:
+    server.how = SignIn.CLEAR
+    failed = failed_sign_in(server)
+    assert (type(failed), failed.code) == (Fatal, "SIGN_IN_UNSUPPORTED")
+    assert server.password not in str(server.received)
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "code"),
+    [
+        (1045, Fatal, "ACCESS_DENIED"),
+        (1129, Fatal, "ACCESS_DENIED"),
+        (1130, Fatal, "ACCESS_DENIED"),
+        (1251, Fatal, "SIGN_IN_UNSUPPORTED"),
+        (1524, Fatal, "SIGN_IN_UNSUPPORTED"),
+        (1862, Fatal, "ACCESS_DENIED"),
+        (3118, Fatal, "ACCESS_DENIED"),
+        (3159, Fatal, "TLS_REQUIRED"),
+        (3955, Fatal, "ACCESS_DENIED"),
+        (1040, Retry, "TOO_MANY_CONNECTIONS"),
+        (1226, Retry, "TOO_MANY_CONNECTIONS"),
+        (1053, Retry, "CONNECTION_LOST"),
+        (1030, Retry, "DATABASE_ERROR"),
+    ],
+)
+def test_error_of_mysql_has_a_code(server: MySql, number: int, kind: type[Exception], code: str) -> None:
+    server.how, server.error = SignIn.ERROR, number
+    failed = failed_sign_in(server)
+    assert (type(failed), failed.code) == (kind, code)
+
+
+def test_server_of_another_kind_is_named() -> None:
+    def answers() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n" * 9)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answers)
+        thread.start()
+        failed = failed_sign_in(MySql(listening.getsockname()[1]))
+        thread.join()
+    assert (type(failed), failed.code) == (Retry, "DATABASE_ERROR")
+    assert "not as a MySQL or MariaDB server does" in failed.message

@@ -30,7 +30,7 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(stack: LocalStack, alice: Caller, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with mariadb(tmp_path_factory.mktemp("mariadb")) as server:
         server.create(
             "shop",
@@ -38,7 +38,7 @@ def shop(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             "CREATE TABLE orders (id INT PRIMARY KEY, customer INT, FOREIGN KEY (customer) REFERENCES customers (id))",
         )
         password = server.user("reader", "SELECT, SHOW VIEW ON *.*")
-        secret = {"host": HOST, "username": "reader", "password": password}
+        secret = {"owners": [alice.owner], "host": HOST, "username": "reader", "password": password}
         secrets = stack.session.client("secretsmanager", endpoint_url=stack.endpoint_url)
         secrets.create_secret(Name="asyncjobs/mysql/shop", SecretString=json.dumps(secret))
         yield Shop(server, password)
@@ -100,6 +100,12 @@ def test_plain_password_is_refused_with_the_reason_and_stores_nothing(alice: Cal
 def test_refused_import_fails_with_its_code(alice: Caller, shop: Shop, changes: dict[str, Any], code: str) -> None:
     job = alice.wait_for(alice.submit("mysql.import", shop.input(**changes), prefer="respond-async"))
     assert (job["status"], job["error"]["code"], job["attempt"]) == ("FAILED", code, 1)
+
+
+def test_secret_of_another_owner_is_missing(bob: Caller, shop: Shop) -> None:
+    for secret in ("shop", "missing"):
+        job = bob.wait_for(bob.submit("mysql.import", shop.input(secret=secret), prefer="respond-async"))
+        assert (job["status"], job["error"]["code"]) == ("FAILED", "SECRET_MISSING")
 
 
 def test_import_in_the_words_of_the_executor_dialect(shop: Shop, api: Api) -> None:

@@ -39,12 +39,37 @@ def index(**changes: Any) -> dict[str, Any]:
 def test_long_texts_that_mysql_gives_as_bytes_are_texts() -> None:
     schema = imported(tables=[TABLE], columns=[column(type=b"enum('\xc3\xa4')", dflt=b"\xc3\xa4", generated=b"")]).schema_
     (found,) = schema.nodes[0].columns
-    assert (found.type, found.default, found.generated) == ("enum('\u00e4')", "\u00e4", None)
+    assert (found.type, found.default, found.generated) == ("enum('\u00e4')", "'\u00e4'", None)
 
 
-@pytest.mark.parametrize(("version", "default"), [("10.11.6-MariaDB-1", None), ("8.4.0", "NULL")])
-def test_mariadbs_word_for_no_default_is_none(version: str, default: str | None) -> None:
-    schema = imported(version, tables=[TABLE], columns=[column(dflt="NULL")]).schema_
+MARIADB, MYSQL = "10.11.6-MariaDB-1", "8.4.0"
+
+
+@pytest.mark.parametrize(
+    ("version", "type_", "dflt", "extra", "default"),
+    [
+        (MARIADB, "varchar(9)", "NULL", "", None),
+        (MARIADB, "varchar(9)", "'NULL'", "", "'NULL'"),
+        (MARIADB, "varchar(9)", "'it''s'", "", "'it''s'"),
+        (MARIADB, "timestamp", "current_timestamp()", "", "current_timestamp()"),
+        (MYSQL, "varchar(9)", None, "", None),
+        (MYSQL, "varchar(9)", "NULL", "", "'NULL'"),
+        (MYSQL, "varchar(9)", "it's", "", "'it''s'"),
+        (MYSQL, "varchar(9)", "", "", "''"),
+        (MYSQL, "enum('a')", "a", "", "'a'"),
+        (MYSQL, "date", "2020-01-01", "", "'2020-01-01'"),
+        (MYSQL, "int unsigned", "0", "", "0"),
+        (MYSQL, "decimal(8,2)", "-1.50", "", "-1.50"),
+        (MYSQL, "bit(2)", "b'1'", "", "b'1'"),
+        (MYSQL, "timestamp", "CURRENT_TIMESTAMP", "DEFAULT_GENERATED", "CURRENT_TIMESTAMP"),
+        (MYSQL, "datetime(3)", "CURRENT_TIMESTAMP(3)", "on update CURRENT_TIMESTAMP(3)", "CURRENT_TIMESTAMP(3)"),  # 5.7
+        (MYSQL, "varchar(99)", "CURRENT_TIMESTAMP", "", "'CURRENT_TIMESTAMP'"),
+        (MYSQL, "varchar(36)", "uuid()", "DEFAULT_GENERATED", "uuid()"),
+    ],
+    ids=str,
+)
+def test_default_is_an_expression(version: str, type_: str, dflt: str | None, extra: str, default: str | None) -> None:
+    schema = imported(version, tables=[TABLE], columns=[column(type=type_, dflt=dflt, extra=extra)]).schema_
     assert schema.nodes[0].columns[0].default == default
 
 

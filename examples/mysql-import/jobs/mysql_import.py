@@ -13,7 +13,7 @@ from pydantic.config import JsonDict
 from pymysql.cursors import DictCursor
 
 from asyncjobs import JobContext, job
-from jobs.mysql_import_access import Database, Hosts, Secrets, Tunnel, connected
+from jobs.mysql_import_access import Database, Hosts, Secrets, Tunnel, Way, connected
 from jobs.mysql_import_schema import Imported, Row, read_schema
 
 _HOST = r"^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9])?$|^[0-9A-Fa-f:]+$"
@@ -62,7 +62,7 @@ class Ssh(_Wire):
 
 
 class ImportInput(_Wire):
-    """A database and how to reach it. Passwords are in secrets: `{"host": ..., "username": ..., "password": ...}`."""
+    """A database and how to reach it. Passwords are in secrets: `{"owners": [...], "host": ..., "username": ..., "password": ...}`."""
 
     host: Host = Field(
         description="The server's name. Through SSH, as the SSH server resolves it.", examples=["db.example.com"]
@@ -85,18 +85,18 @@ def mysql_import(input: ImportInput, context: JobContext) -> Imported:
 
     What nodes and edges cannot represent is named in `unsupportedFeatures`. Reads names and types only, never a row.
     """
-    return import_schema(input, context, Hosts.of_environment(), Secrets.of_secrets_manager())
+    return import_schema(input, context, Hosts.of_environment(), Secrets.of_secrets_manager(context.owner))
 
 
 def import_schema(input: ImportInput, context: JobContext, hosts: Hosts, secrets: Secrets) -> Imported:
     """Import with these hosts and secrets."""
     context.progress(0, "Connecting")
-    secret = secrets.secret(input.secret, host=input.host)
+    ssh = input.ssh
+    secret = secrets.secret(input.secret, Way(input.host, input.port, ssh_host=None if ssh is None else ssh.host))
     database = Database(input.host, input.port, input.database, input.tls, secret)
     tunnel = None
-    if input.ssh is not None:
-        ssh = input.ssh
-        tunnel = Tunnel(ssh.host, ssh.port, ssh.host_key, secrets.secret(ssh.secret, host=ssh.host))
+    if ssh is not None:
+        tunnel = Tunnel(ssh.host, ssh.port, ssh.host_key, secrets.secret(ssh.secret, Way(ssh.host, ssh.port)))
     with connected(database, tunnel, hosts) as connection:
         return read_schema(partial(_rows, connection), context.progress)
 

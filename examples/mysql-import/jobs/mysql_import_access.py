@@ -1,8 +1,8 @@
 """The way to a database: the addresses that may be reached, the secret for it, and a connection, perhaps through an SSH tunnel.
 
 The host and the name of the secret are a caller's text, and the connection comes from inside the deployment. So a name is
-resolved once, each of its addresses is checked, and the connection goes to a checked one. And a secret says which host it is
-for: sent to another one, it would be given away.
+resolved once, each of its addresses is checked, and the connection goes to a checked one. And a secret says who may use it,
+and which host it is for: used by another caller or sent to another host, it would be given away.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ _METADATA = tuple(map(ipaddress.ip_network, ("169.254.0.0/16", "fe80::/10", "fd0
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
-ReadSecret = Callable[[str], str]
+ReadSecret = Callable[[str], str | None]
+"""Returns the text of a secret, by its name."""
+
+EVERYBODY = "*"
+"""The member of `owners` for every caller of the API."""
 
 
 # ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────
@@ -99,44 +103,83 @@ def _is_no_metadata(address: Address) -> bool:
 # ── Secrets ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@dataclass(frozen=True)
+class Way:
+    """Where a secret is sent: a server, and the SSH server in front of it, if there is one."""
+
+    host: str
+    port: int
+    ssh_host: str | None = None
+
+
 class Secret(BaseModel):
-    """What a secret holds, as JSON. RDS writes its secrets in this form, with more members."""
+    """What a secret holds, as JSON. RDS writes its secrets in this form, with more members and without `owners`."""
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
     host: str
     """The only host that it is sent to."""
+    port: int | None = None
+    """The only port, if it names one."""
+    ssh_host: str | None = None
+    """The only SSH server through which it is sent. Without it, it is sent directly: behind an SSH server, `host` is another one."""
     username: str
     password: str | None = Field(default=None, repr=False)
     private_key: str | None = Field(default=None, repr=False)
     """In OpenSSH's form, for SSH."""
 
+    def is_for(self, way: Way) -> bool:
+        """Return whether it may be sent there."""
+        hosts = [(self.host, way.host), (self.ssh_host or "", way.ssh_host or "")]
+        return self.port in {None, way.port} and all(own.lower() == other.lower() for own, other in hosts)
+
 
 class Secrets:
-    """Reads secrets by their names."""
+    """Reads the secrets that one owner of jobs may use."""
 
-    def __init__(self, read: ReadSecret) -> None:
+    def __init__(self, read: ReadSecret, owner: str) -> None:
         self._read = read
+        self._owner = owner
 
     @classmethod
-    def of_secrets_manager(cls) -> Secrets:
+    def of_secrets_manager(cls, owner: str) -> Secrets:
         """Read from AWS Secrets Manager: the secrets whose names begin with `MYSQL_SECRETS`."""
-        return cls(_secrets_manager)
+        return cls(_secrets_manager, owner)
 
-    def secret(self, name: str, *, host: str) -> Secret:
-        """Return the secret for this host. Raises `Fatal`, without a word of the secret."""
-        try:
-            secret = Secret.model_validate(json.loads(self._read(name)))
-        except ValueError:  # pydantic's is one, too, and quotes the secret: no log may have it as a cause
+    def secret(self, name: str, way: Way) -> Secret:
+        """Return the secret for this way. Raises `Fatal`, without a word of the secret.
+
+        A caller who may not use it gets the same answer as for one that does not exist, so names cannot be tried out.
+        """
+        text = self._read(name)
+        if text is None or not _may_use(text, self._owner):
             raise Fatal(
-                f"The secret {name!r} is not a JSON object with `host`, `username` and `password`.", code="SECRET_INVALID"
+                f"There is no secret {name!r} for you. Its `owners` must have the `sub` of your token.", code="SECRET_MISSING"
+            )
+        try:
+            secret = Secret.model_validate_json(text)
+        except ValueError:  # pydantic's quotes the secret: no log may have it as a cause
+            raise Fatal(
+                f"The secret {name!r} has no `host` and `username`, or an invalid value.", code="SECRET_INVALID"
             ) from None
-        if secret.host.lower() != host.lower():
-            raise Fatal(f"The secret {name!r} is for another host than {host}.", code="SECRET_REFUSED")
+        if not secret.is_for(way):
+            raise Fatal(
+                f"The secret {name!r} is for another `host` or `port` than {way.host}:{way.port}, or for another `sshHost`.",
+                code="SECRET_REFUSED",
+            )
         return secret
 
 
-def _secrets_manager(name: str) -> str:
+def _may_use(text: str, owner: str) -> bool:
+    """Return whether the secret names the owner, or everybody. One that names nobody is nobody's."""
+    try:
+        owners = json.loads(text).get("owners")
+    except (ValueError, AttributeError):
+        return False
+    return isinstance(owners, list) and (owner in owners or EVERYBODY in owners)
+
+
+def _secrets_manager(name: str) -> str | None:
     import boto3  # noqa: PLC0415 - takes longer than the rest of the module
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
@@ -144,9 +187,9 @@ def _secrets_manager(name: str) -> str:
         found = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["MYSQL_SECRETS"] + name)
     except ClientError as error:
         if error.response["Error"]["Code"] in {"ResourceNotFoundException", "AccessDeniedException"}:
-            raise Fatal(f"There is no secret {name!r}.", code="SECRET_MISSING") from error
+            return None
         raise
-    text: str = found["SecretString"]
+    text: str | None = found.get("SecretString")  # another form is of bytes
     return text
 
 
@@ -197,12 +240,25 @@ def connected(database: Database, tunnel: Tunnel | None, hosts: Hosts) -> Iterat
             ssl=ssl.create_default_context() if with_tls else None,  # then a server without TLS is an error
             ssl_disabled=not with_tls,
             local_infile=False,
+            auth_plugin_map=None if with_tls else dict.fromkeys(_SENT_AS_IT_IS, _Unsent),
             defer_connect=True,
         )
         to_server.settimeout(CONNECT_SECONDS)
         connection.connect(to_server)
         opened.callback(connection.close)
         yield connection
+
+
+_SENT_AS_IT_IS = ("mysql_clear_password", "dialog")
+
+
+class _Unsent:
+    """In place of a method by which the server gets the password as it is. Any program between could request it."""
+
+    def __init__(self, _connection: pymysql.Connection) -> None: ...
+
+    def authenticate(self, _packet: object) -> None:
+        raise pymysql.OperationalError(CR.CR_AUTH_PLUGIN_ERR)
 
 
 @contextmanager
@@ -272,14 +328,33 @@ def _explanation(database: Database, error: pymysql.MySQLError) -> Fatal | Retry
         return Fatal(message.format(host=database.host, database=repr(database.name)), code=code)
     if number in _LOST:
         return Retry("The connection to the database was lost.", code="CONNECTION_LOST")
-    if number in {ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS}:
+    if number in {ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED}:
         return Retry("The database's server has too many connections.", after=30, code="TOO_MANY_CONNECTIONS")
+    if not isinstance(number, int):  # PyMySQL's own words, which may quote the server's
+        return Retry("The host answered, but not as a MySQL or MariaDB server does.", code="DATABASE_ERROR")
     return Retry(f"The database's server answered with error {number}.", code="DATABASE_ERROR")
 
 
 _NO_RIGHT = ("ACCESS_DENIED", "The secret's user has no right to read {database}.")
+_DENIED = ("ACCESS_DENIED", "The database's server refuses the user or the password of the secret.")
+_LOCKED = ("ACCESS_DENIED", "The secret's user is locked. Unlock it with ALTER USER.")
+_EXPIRED = ("ACCESS_DENIED", "The password of the secret's user has expired. Set a new one in the database and in the secret.")
+_OTHER_METHOD = (
+    "SIGN_IN_UNSUPPORTED",
+    "The secret's user cannot sign in with a password over this connection. Use caching_sha2_password, mysql_native_password or ed25519.",
+)
 _REFUSED = {
-    ER.ACCESS_DENIED_ERROR: ("ACCESS_DENIED", "The database's server refuses the user or the password of the secret."),
+    **dict.fromkeys((ER.ACCESS_DENIED_ERROR, 1698), _DENIED),
+    **dict.fromkeys((3118, 3955, 4151), _LOCKED),  # MySQL; MySQL, after wrong passwords; MariaDB
+    **dict.fromkeys((1820, 1862), _EXPIRED),
+    **dict.fromkeys((ER.NOT_SUPPORTED_AUTH_MODE, ER.SERVER_IS_IN_SECURE_AUTH_MODE, 1524), _OTHER_METHOD),
+    **dict.fromkeys((CR.CR_AUTH_PLUGIN_CANNOT_LOAD, CR.CR_AUTH_PLUGIN_ERR), _OTHER_METHOD),
+    ER.HOST_NOT_PRIVILEGED: ("ACCESS_DENIED", "The database's server takes no connections from this deployment's address."),
+    ER.HOST_IS_BLOCKED: (
+        "ACCESS_DENIED",
+        "The database's server blocks this deployment's address after failed connections. Unblock it there with FLUSH HOSTS.",
+    ),
+    3159: ("TLS_REQUIRED", "The database's server requires an encrypted connection. Leave `tls` out, or set it to true."),
     ER.DBACCESS_DENIED_ERROR: _NO_RIGHT,
     ER.TABLEACCESS_DENIED_ERROR: _NO_RIGHT,
     ER.BAD_DB_ERROR: ("DATABASE_MISSING", "There is no database {database} that the secret's user may see."),

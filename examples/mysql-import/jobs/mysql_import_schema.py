@@ -178,18 +178,35 @@ def _node(table: Row, columns: Sequence[Row], indexes: Sequence[Row], *, is_mari
 
 
 def _column(row: Row, *, is_mariadb: bool) -> Column:
-    default = row["dflt"]
-    if is_mariadb and default == "NULL":  # MySQL has no value there
-        default = None
+    default = _text(row["dflt"])
     return Column(
         name=row["name"],
         type=_text(row["type"]),
         nullable=row["nullable"] == "YES",
-        default=_text(default),
+        default=_expression_of_mariadb(default) if is_mariadb else _expression_of_mysql(default, row),
         auto_increment="auto_increment" in row["extra"].lower(),
         generated=_text(row["generated"]) or None,
         comment=row["comment"],
     )
+
+
+def _expression_of_mariadb(default: str | None) -> str | None:
+    """Return the default, which is an expression already; NULL is the lack of one."""
+    return None if default == "NULL" else default
+
+
+def _expression_of_mysql(default: str | None, row: Row) -> str | None:
+    """Return the default as an expression. MySQL names a constant by its text alone, without quotes."""
+    type_ = _text(row["type"])
+    if default is None or "DEFAULT_GENERATED" in row["extra"].upper() or type_.startswith(_NUMBERS):
+        return default
+    if type_.startswith(("timestamp", "datetime")) and default.startswith("CURRENT_TIMESTAMP"):  # MySQL 5.7
+        return default
+    return "'" + default.replace("'", "''") + "'"
+
+
+_NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit", "year")
+"""How the types begin whose constants have no quotes."""
 
 
 def _text(value: Any) -> Any:
