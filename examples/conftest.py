@@ -12,6 +12,8 @@ import pytest
 
 from local.stack import LocalStack
 from tests.conftest import DIALECTS, alice, api, bob, caller, key, outputs, pytest_configure  # noqa: F401 - fixtures
+from tests.proof.crash.tree import rewrite
+from tests.support import killed_writer
 from tools.examples import assemble, every
 
 MODULES = {f"jobs.{module.stem}": module for example in every() for module in example.modules if module.suffix == ".py"}
@@ -38,6 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     added = assemble(every(), tmp_path_factory.mktemp("examples"))
+    rewrite(added.tree / "layers/jobs/jobs/search_index.py", killed_writer.CHANGES)
     with LocalStack(added.tree, tmp_path_factory.mktemp("state")) as stack:
         stack.deploy({**added.parameters, "Dialects": DIALECTS})
         yield stack

@@ -41,6 +41,16 @@ def test_page_is_found_by_its_words_in_any_order_and_case(index: Index) -> None:
     assert found.snippet == "A lease is a lock with an end."
 
 
+@pytest.mark.parametrize("rest", [" " * 100_000 + "end", "x" * 100_000], ids=["spaces", "a long word"])
+def test_snippet_is_short_whatever_the_page_has(tmp_path: Path, rest: str) -> None:
+    with building(tmp_path / "other.sqlite") as index:
+        index.add(Document(key="uploads/3", title="Long", pages=[(1, f"the lease {rest}")]))
+        (found,), _ = index.search("lease", limit=1)
+    assert found.snippet.startswith("the lease")
+    assert found.snippet.endswith("…")
+    assert len(found.snippet) <= 501
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

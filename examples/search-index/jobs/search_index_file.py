@@ -21,6 +21,8 @@ CREATE VIRTUAL TABLE subjects USING fts5 (title, subject, keywords, tokenize = "
 CREATE VIRTUAL TABLE pages USING fts5 (text, document UNINDEXED, number UNINDEXED, tokenize = "unicode61 remove_diacritics 2");
 """
 _SNIPPET_WORDS = 24
+_SNIPPET_LENGTH = 500
+"""Characters. Between two words there may be a page of spaces, and a word may be as long as its document."""
 _TERM = re.compile(r'"[^"]*"|[^\s"]+')
 
 
@@ -134,7 +136,8 @@ class Index:
             " JOIN documents ON documents.id = pages.document WHERE pages MATCH ? ORDER BY rank LIMIT ?",
             (_SNIPPET_WORDS, expression, limit),
         )
-        return [Found(*row) for row in found], self._count("SELECT count(*) FROM pages WHERE pages MATCH ?", expression)
+        hits = [Found(key, title, page, _shortened(snippet)) for key, title, page, snippet in found]
+        return hits, self._count("SELECT count(*) FROM pages WHERE pages MATCH ?", expression)
 
     def about(self, subject: str, *, limit: int) -> tuple[list[Found], int]:
         """Return the documents whose title, subject or keywords have all terms, with their first page, and their number."""
@@ -159,6 +162,10 @@ def building(path: Path) -> Iterator[Index]:
     with Index.create(path) as index:
         yield index
         index.finish()
+
+
+def _shortened(snippet: str) -> str:
+    return snippet if len(snippet) <= _SNIPPET_LENGTH else f"{snippet[:_SNIPPET_LENGTH].rstrip()}…"
 
 
 def _expression(query: str) -> str:
