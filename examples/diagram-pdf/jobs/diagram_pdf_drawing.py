@@ -198,6 +198,7 @@ def width_of(text: str, size: float) -> float:
 
 def fitted(text: str, size: float, room: float) -> str:
     """Return the text, or its beginning with an ellipsis."""
+    room += 0.01  # what another text leaves is a difference of rounded numbers
     if width_of(text, size) <= room:
         return text
     while text and width_of(text + _ELLIPSIS, size) > room:
