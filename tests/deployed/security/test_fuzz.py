@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from asyncjobs.aws.items import Item, from_item, to_item
 from asyncjobs.codegen.openapi import OPERATIONS
 from asyncjobs.core.errors import Unreadable
+from asyncjobs.core.job import AsyncJob
 from asyncjobs.core.message import JobMessage
 from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.deployed.security.world import World
 from tests.support.factories import JOB_ID, OWNER, new_job, new_tracked_job, running_job
 from tests.support.http_events import Answer
-from tests.unit.http.dialects.in_memory_dialects import InMemoryDialects
+from tests.unit.http.dialects.in_memory_dialects import InMemoryDialects, working
 from tests.unit.http.in_memory_api import SEARCH, SEARCH_SYNCHRONOUS, InMemoryApi
 
 OPEN = [each.route_key for each in OPERATIONS if each.security != "bearer"]
@@ -110,11 +111,23 @@ def test_request_without_a_token_is_no_server_error(route: str, request: dict[st
     assert answer_to(route, {**request, "requestContext": context}).status < 500
 
 
+CANARY = "canary-of-bob"
+BOBS = "00000000-0000-4000-8000-000000000002"
+
+
+def bobs_job() -> AsyncJob:
+    """Return a job of another owner's, with a canary in each part that an answer may show."""
+    job = working(
+        "gemini_analysis", message=CANARY, async_job_id=BOBS, owner="bob", metadata=json.dumps({"documentId": CANARY})
+    )
+    return job.with_input(text=json.dumps({"text": CANARY}))
+
+
 PATHS = TEXTS | st.builds(
     "/".join,
     st.lists(
         st.sampled_from(
-            ["api", "v1", "jobs", "cache", "refresh", "result", "analyze", "import", "mysql", JOB_ID, f"x-1-{JOB_ID}"]
+            ["api", "v1", "jobs", "cache", "refresh", "result", "analyze", "import", "mysql", JOB_ID, f"x-1-{JOB_ID}", BOBS]
         )
         | TEXTS,
         max_size=5,
@@ -127,7 +140,10 @@ KNOWN_PATHS = st.sampled_from(
         "/api/v1/analyze/",
         "/api/v1/search/subject/{asyncJobId}",
     ]
-).map(lambda path: path.replace("{asyncJobId}", JOB_ID))
+)
+KNOWN_PATHS_OF_JOBS = st.builds(
+    lambda path, job_id: path.replace("{asyncJobId}", job_id), KNOWN_PATHS, st.sampled_from([JOB_ID, BOBS, f"x-1-{BOBS}"])
+)
 FORMS = st.builds(
     lambda name, data: b'--b\r\nContent-Disposition: form-data; name="%b"; filename="f"\r\n\r\n%b\r\n--b--' % (name, data),
     st.binary(max_size=5),
@@ -139,7 +155,7 @@ FORMS = st.builds(
 @given(
     st.sampled_from(sorted(BUILT_IN)),
     st.sampled_from(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
-    PATHS | KNOWN_PATHS,
+    PATHS | KNOWN_PATHS_OF_JOBS,
     requests(),
     st.just(OWNER) | JSON,
     st.none() | FORMS,
@@ -148,7 +164,8 @@ def test_every_request_of_a_dialect_has_an_answer_of_the_dialect(
     dialect: str, method: str, path: str, request: dict[str, Any], owner: Any, form: bytes | None
 ) -> None:
     dialects = InMemoryDialects()
-    for job in (running_job(owner="bob"), new_tracked_job(async_job_id="00000000-0000-4000-8000-000000000001"), new_job()):
+    bobs = bobs_job()
+    for job in (bobs, new_tracked_job(async_job_id="00000000-0000-4000-8000-000000000001"), new_job()):
         dialects.has(job)
     if form is not None:
         request |= {"body": base64.b64encode(form).decode(), "isBase64Encoded": True}
@@ -158,6 +175,8 @@ def test_every_request_of_a_dialect_has_an_answer_of_the_dialect(
     assert answer.status < 500 or answer.status == 504
     (answer.text + "".join(answer.headers.values())).encode()  # as Lambda sends it
     assert all("\n" not in value and "\r" not in value for value in answer.headers.values())
+    assert CANARY not in answer.text or owner == "bob"
+    assert dialects.job_of(BOBS, "bob") == bobs or owner == "bob"
     if answer.status >= 400 and method != "HEAD":
         (shape,) = [each.error for name, each in find_dialects([dialect]).items()]
         assert isinstance(shape, dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,6 +69,12 @@ async def analyze_bid(
 
     return {"job_id": job.id, "status": "PENDING", "message": "Analysis started"}
 """
+STATUS = """
+@router.get("/jobs/{job_id}")
+async def get_job_status(job_id: str, ...):
+    job = await JobService.get_job(db, job_id, current_user.id)
+    return job
+"""
 WORKER = """
 async def process_analysis(job_id: str, db: AsyncSession):
     # Mark as processing
@@ -95,6 +102,11 @@ class JobService:
         return SimpleNamespace(id=answer.json()["job_id"])
 
     @staticmethod
+    async def get_job(db: Client, job_id: str, user_id: str) -> Any:
+        assert user_id == db.caller.owner
+        return db.request("GET", f"/api/v1/jobs/{job_id}").json()
+
+    @staticmethod
     async def mark_processing(db: Client, job_id: str) -> None:
         _report(db, job_id, {"status": "IN_PROGRESS"})
 
@@ -105,6 +117,13 @@ class JobService:
     @staticmethod
     async def mark_failure(db: Client, job_id: str, message: str) -> None:
         _report(db, job_id, {"status": "FAILED", "error": {"message": message}})
+
+
+def _as_it_is(*_: object, **__: object) -> Callable[[Any], Any]:
+    return lambda function: function
+
+
+ROUTER = SimpleNamespace(get=_as_it_is, post=_as_it_is)
 
 
 def _report(db: Client, job_id: str, report: dict[str, Any]) -> None:
@@ -163,14 +182,14 @@ def test_example_of_a_front_end_throws_the_error_message(polling: Client, tmp_pa
 
 
 def test_example_of_a_service_that_creates_a_job(polling: Client) -> None:
-    router = SimpleNamespace(post=lambda *_, **__: lambda function: function)
-    analyze_bid = defined(CREATE, "analyze_bid", router=router)
+    analyze_bid = defined(CREATE, "analyze_bid", router=ROUTER)
     bid = {"bid_id": random.randrange(10**9), "seconds": 0}
     user = SimpleNamespace(id=polling.caller.owner)
     answer = asyncio.run(analyze_bid(SimpleNamespace(model_dump=lambda: bid), polling, user))
     assert_documented({"job_id": "ID", "status": "PENDING", "message": "Analysis started"}, answer)
-    job = polling.request("GET", f"/api/v1/jobs/{answer['job_id']}").json()
-    assert (job["task_type"], job["input_data"]) == ("gemini_analysis", bid)
+    get_job_status = defined(STATUS.replace("...", "db, current_user"), "get_job_status", router=ROUTER)
+    job = asyncio.run(get_job_status(answer["job_id"], polling, user))
+    assert (job["id"], job["task_type"], job["input_data"]) == (answer["job_id"], "gemini_analysis", bid)
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,38 @@ const processing = await (await fetch(`/api/jobs/${job.jobId}`)).json();
 """
 COMPLETE = "completeJob(job.jobId, 'doc_123', 'Analysis completed');"
 FAIL = "failJob(job.jobId, 'Failed to parse document');"
+DESCRIBED = """
+const job = createJob({
+  jobType: 'file_processing',
+  metadata: {
+    fileName: file.name,
+    fileSize: file.size,
+    documentType: 'contract',
+    userId: user.id,
+  },
+});
+const { jobId } = job;
+"""
+UPDATES = """
+// ✅ Good - Meaningful progress updates
+updateJobWithNotification(jobId, {
+  progress: 25,
+  message: 'Uploading file to storage...',
+});
+updateJobWithNotification(jobId, {
+  progress: 50,
+  message: 'Extracting document data...',
+});
+"""
+GRACEFUL = """
+try {
+  // ... processing ...
+  if (fails) throw new Error('No text');
+  completeJob(jobId, documentId);
+} catch (error) {
+  failJob(jobId, error instanceof Error ? error.message : 'Unknown error');
+}
+"""
 SHOWN = "tell([processing, await (await fetch(`/api/jobs/${job.jobId}`)).json()]);"
 OLD = """
 const formData = new FormData();
@@ -130,6 +162,33 @@ def test_example_of_server_side_management(tracking: Client, tmp_path: Path, end
     processing, ended = tracking.javascript(tmp_path, SERVER + MANAGED + end + SHOWN)
     assert_documented(PROCESSING, processing, times=MILLISECONDS)
     assert_documented(documented, ended, times=MILLISECONDS)
+
+
+@pytest.mark.parametrize(
+    ("fails", "status", "message", "progress"),
+    [("false", "completed", "Extracting document data...", 100), ("true", "error", "No text", 50)],
+    ids=["completed", "failed"],
+)
+def test_examples_of_best_practices(
+    tracking: Client, tmp_path: Path, fails: str, status: str, message: str, progress: int
+) -> None:
+    values = f"""
+const file = {{ name: 'contract.pdf', size: 1024000 }}, user = {{ id: 'u-7' }}, documentId = 'doc_123abc', fails = {fails};
+const look = async () => (await fetch(`/api/jobs/${{jobId}}`)).json();
+"""
+    code = f"{SERVER}{values}{DESCRIBED}{UPDATES}const updated = await look();{GRACEFUL}tell([jobId, updated, await look()]);"
+    job_id, updated, ended = tracking.javascript(tmp_path, code)
+    assert_documented(
+        {"status": "processing", "message": "Extracting document data...", "progress": 50, "timestamp": "TIME"},
+        updated,
+        times=MILLISECONDS,
+    )
+    last = {"documentId": "doc_123abc"} if status == "completed" else {"error": message}
+    assert_documented(
+        {"status": status, "message": message, "progress": progress, **last, "timestamp": "TIME"}, ended, times=MILLISECONDS
+    )
+    metadata = tracking.caller.get(f"/jobs/{job_id}").json()["metadata"]
+    assert metadata == {"fileName": "contract.pdf", "fileSize": 1024000, "documentType": "contract", "userId": "u-7"}
 
 
 def test_example_of_each_state(tracking: Client) -> None:
