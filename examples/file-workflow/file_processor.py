@@ -272,7 +272,13 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4691)
     parser.add_argument("--folder", type=Path, default=Path("documents"), help="where documents are stored")
     options = parser.parse_args()
-    with Service(options.port, Processor(os.environ["ASYNCJOBS_URL"], options.folder)) as service:
+    if "ASYNCJOBS_URL" not in os.environ:
+        parser.error("ASYNCJOBS_URL has to be the address of the API.")
+    try:
+        service = Service(options.port, Processor(os.environ["ASYNCJOBS_URL"], options.folder))
+    except OSError as error:
+        parser.error(f"Port {options.port} cannot be used ({error.strerror}): choose another one with --port.")
+    with service:
         sys.stdout.write(f"Listening on http://127.0.0.1:{service.server_port}\n")
         sys.stdout.flush()
         try:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from asyncjobs_client import Job, JobCancelled, JobFailed, Jobs
+from asyncjobs_client import AsyncjobsError, Job, JobCancelled, JobFailed, Jobs
 
 PROCESSOR = "http://127.0.0.1:4691"
 
@@ -72,7 +72,7 @@ def _send(service: str, path: Path, job: Job | None = None) -> Any:
         with path.open("rb") as content:
             answer = httpx2.post(f"{service}/process", params=query, headers=headers | size, content=content, timeout=300)
     except httpx2.HTTPError as error:
-        raise ProcessorRefused("The processor cannot be reached.") from error
+        raise ProcessorRefused(f"The processor cannot be reached at {service}. Start file_processor.py.") from error
     if not answer.is_success:
         raise ProcessorRefused(answer.json().get("error", "The processor refused the file."))
     return answer.json()
@@ -91,6 +91,9 @@ def main() -> int:
         return 1
     except JobCancelled:
         sys.stderr.write("The job was cancelled.\n")
+        return 1
+    except (AsyncjobsError, ProcessorRefused, OSError) as error:
+        sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\nCancelled.\n")
