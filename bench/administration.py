@@ -29,7 +29,8 @@ from asyncjobs.core.administration import GROUPS, AuditRecord
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Result, submitted
 from asyncjobs.http.admin_operation import Groups
 from asyncjobs.http.admin_routes import admin_api
-from asyncjobs.http.query_routes import queries_api
+from asyncjobs.http.api import Api
+from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.contents import Contents
@@ -171,7 +172,7 @@ class World:
             groups=Groups.named("cognito:groups", GROUPS),
             clock=lambda: NOW,
         )
-        self._own = queries_api(queries, clock=lambda: NOW)
+        self._own = Api(query_handlers(queries, clock=lambda: NOW))
         self.table.reads = Reads()
 
     def ask(self, route: str, **query: str) -> Reads:

@@ -161,9 +161,7 @@ def test_user_signs_in_on_the_page(page_only: Deployed) -> None:
 
 
 def test_verify_finds_the_page(stack: LocalStack, page_only: Deployed) -> None:
-    given = verify.deployment_of(
-        page_only.name, stack.session, endpoint_url=page_only.engine_url, api_url=page_only.api_url, token="not needed"
-    )
+    given = verify.deployment_of(page_only.name, stack.session, endpoint_url=page_only.engine_url, token="not needed")
     (check,) = [each for each in verify.CHECKS if each[0] == "The sign-in page answers"]
     with given as deployment:
         (finding,) = verify.findings(deployment, [check])
@@ -171,7 +169,7 @@ def test_verify_finds_the_page(stack: LocalStack, page_only: Deployed) -> None:
 
 
 def test_verify_needs_a_token_where_users_sign_in_on_the_page_only(stack: LocalStack, page_only: Deployed) -> None:
-    given = verify.deployment_of(page_only.name, stack.session, endpoint_url=page_only.engine_url, api_url=page_only.api_url)
+    given = verify.deployment_of(page_only.name, stack.session, endpoint_url=page_only.engine_url)
     with pytest.raises(verify.FailsError, match="TOKEN"), given:
         pass
 
