@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 from asyncjobs.aws.dynamodb_audit import DynamoAuditLog
 from asyncjobs.aws.dynamodb_events import DynamoEventLog
-from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.dynamodb_type_histories import DynamoTypeHistories
 from asyncjobs.aws.items import to_item
 from asyncjobs.core.administration import GROUPS, AuditRecord
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Result, submitted
@@ -39,7 +39,7 @@ from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.support.factories import job_type
-from tests.support.fakes import FakeDeadLetters, FakeObjects, FakePollers, FakeQueue, FakeQueues
+from tests.support.fakes import FakeDeadLetters, FakeObjects, FakePollers, FakeQueue, FakeQueueDepths
 from tests.support.http_events import http_event
 from tests.support.parts import make_commands
 from tests.template.source import ROOT, resource
@@ -156,10 +156,10 @@ class World:
             Administration(
                 store=store,
                 indexes=DynamoIndexes("jobs", client),
-                queues=FakeQueues(),
+                queues=FakeQueueDepths(),
                 pollers=FakePollers(),
                 dead_letters=DeadLetterOffice(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
-                histories=DynamoHistories("jobs", client),
+                histories=DynamoTypeHistories("jobs", client),
                 catalog=catalog,
                 commands=make_commands(queue=queue, catalog=catalog, **parts),
                 audit=audit,

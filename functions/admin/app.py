@@ -8,16 +8,16 @@ from typing import Any
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_audit import DynamoAuditLog
 from asyncjobs.aws.dynamodb_events import DynamoEventLog
-from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_indexes import DynamoIndexes
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
+from asyncjobs.aws.dynamodb_type_histories import DynamoTypeHistories
 from asyncjobs.aws.lambda_pollers import LambdaPollers
 from asyncjobs.aws.log_insights import LogInsights
 from asyncjobs.aws.log_lines import lambda_logger
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.aws.sqs_dead_letters import SqsDeadLetters
-from asyncjobs.aws.sqs_queues import SqsQueues
+from asyncjobs.aws.sqs_queue_depths import SqsQueueDepths
 from asyncjobs.core.administration import DEAD_LETTERS
 from asyncjobs.core.clock import utc_now
 from asyncjobs.http.admin_operation import Groups
@@ -58,12 +58,12 @@ api = admin_api(
     Administration(
         store=store,
         indexes=DynamoIndexes(table_name, dynamodb),
-        queues=SqsQueues({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
+        queues=SqsQueueDepths({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
         pollers=LambdaPollers(settings.pollers),
         dead_letters=DeadLetterOffice(
             letters=SqsDeadLetters(settings.dead_letter_queue_url), store=store, queue=queue, clock=utc_now
         ),
-        histories=DynamoHistories(table_name, dynamodb),
+        histories=DynamoTypeHistories(table_name, dynamodb),
         catalog=catalog,
         commands=commands,
         audit=DynamoAuditLog(table_name, dynamodb, kept=settings.audit_retention),

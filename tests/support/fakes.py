@@ -327,8 +327,8 @@ def _due_place(entry: DueEntry) -> tuple[datetime, str]:
 
 
 @dataclass
-class FakeQueues:
-    """`Queues` with the given depths. Every call fails while `is_down`."""
+class FakeQueueDepths:
+    """`QueueDepths` with the given depths. Every call fails while `is_down`."""
 
     depths: dict[str, QueueDepth] = field(default_factory=dict)
     is_down: bool = False

@@ -1052,10 +1052,10 @@ ADAPTERS = {
     "_connections": ("aws/websocket", "WebSocketConnections"),
     "_indexes": ("aws/dynamodb_indexes", "DynamoIndexes"),
     "_audit": ("aws/dynamodb_audit", "DynamoAuditLog"),
-    "_queues": ("aws/sqs_queues", "SqsQueues"),
+    "_queues": ("aws/sqs_queue_depths", "SqsQueueDepths"),
     "_pollers": ("aws/lambda_pollers", "LambdaPollers"),
     "_letters": ("aws/sqs_dead_letters", "SqsDeadLetters"),
-    "_histories": ("aws/dynamodb_histories", "DynamoHistories"),
+    "_histories": ("aws/dynamodb_type_histories", "DynamoTypeHistories"),
 }
 
 RESOURCES = {

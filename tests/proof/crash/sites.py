@@ -16,9 +16,9 @@ APART = {
     "dynamodb_webhooks": "tests/proof/stateful/stream and tests/unit/push/test_delivery.py",
     "dynamodb_audit": "tests/unit/service/test_administration.py",
     "dynamodb_indexes": "tests/adapters/test_indexes.py",
-    "dynamodb_histories": "tests/adapters/test_histories.py",
+    "dynamodb_type_histories": "tests/adapters/test_type_histories.py",
     "lambda_pollers": "tests/adapters/test_pollers.py",
-    "sqs_queues": "tests/adapters/test_queues.py",
+    "sqs_queue_depths": "tests/adapters/test_queue_depths.py",
 }
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""
 NO_REQUEST = frozenset({"GeneratePresignedUrl"})

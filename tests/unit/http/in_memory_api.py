@@ -50,7 +50,7 @@ from tests.support.fakes import (
     FakeObjects,
     FakePollers,
     FakeQueue,
-    FakeQueues,
+    FakeQueueDepths,
     FakeStore,
     FakeTickets,
     FakeWebhooks,
@@ -117,7 +117,7 @@ class InMemoryApi:
     webhooks: FakeWebhooks | None = field(default_factory=FakeWebhooks)
     event_log: FakeEventLog = field(default_factory=FakeEventLog)
     pollers: FakePollers = field(default_factory=FakePollers)
-    queues: FakeQueues = field(default_factory=FakeQueues)
+    queues: FakeQueueDepths = field(default_factory=FakeQueueDepths)
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)

@@ -36,7 +36,7 @@ from tests.support.fakes import (
     FakeObjects,
     FakePollers,
     FakeQueue,
-    FakeQueues,
+    FakeQueueDepths,
     FakeStore,
 )
 from tests.support.parts import make_commands
@@ -62,7 +62,7 @@ class World:
         self.store, self.queue, self.clock = CountingStore(), FakeQueue(), FakeClock(NOW)
         self.store.jobs |= {job.key: job for job in jobs}
         self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
-        self.queues, self.pollers, self.history = FakeQueues(), FakePollers(), FakeHistory()
+        self.queues, self.pollers, self.history = FakeQueueDepths(), FakePollers(), FakeHistory()
         self.dead_letters = FakeDeadLetters()
         ports: Any = {
             "store": self.store,

@@ -154,8 +154,8 @@ DEAD_LETTERS = "dead letters"
 """The name of the queue of messages that could not be delivered."""
 
 
-class Queues(Protocol):
-    """What the queues hold. `SqsQueues` is the real adapter; the tests have a fake, and one suite runs over both.
+class QueueDepths(Protocol):
+    """What the queues hold. `SqsQueueDepths` is the real adapter; the tests have a fake, and one suite runs over both.
 
     Every method raises `Unavailable` when the queue does not answer.
     """
@@ -227,8 +227,8 @@ class TypeHistory(NamedTuple):
     hours: Hours
 
 
-class Histories(Protocol):
-    """The histories of several types. `DynamoHistories` is the real adapter; the tests have a fake.
+class TypeHistories(Protocol):
+    """The histories of several types. `DynamoTypeHistories` is the real adapter; the tests have a fake.
 
     Raises `Unavailable` when the table does not answer.
     """

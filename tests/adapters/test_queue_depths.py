@@ -9,17 +9,17 @@ import pytest
 from botocore.stub import Stubber
 
 from asyncjobs.aws import clients
-from asyncjobs.aws.sqs_queues import SqsQueues
-from asyncjobs.core.administration import QueueDepth, Queues
+from asyncjobs.aws.sqs_queue_depths import SqsQueueDepths
+from asyncjobs.core.administration import QueueDepth, QueueDepths
 from asyncjobs.core.errors import Unavailable
-from tests.support.fakes import FakeQueues
+from tests.support.fakes import FakeQueueDepths
 
 
 @pytest.fixture(params=["fake", "moto"])
-def queues(request: pytest.FixtureRequest) -> Queues:
+def queues(request: pytest.FixtureRequest) -> QueueDepths:
     """Return a queue with two messages that wait, one that is delayed and one in flight, and an empty one."""
     if request.param == "fake":
-        return FakeQueues({"high": QueueDepth(2, 1, 1)})
+        return FakeQueueDepths({"high": QueueDepth(2, 1, 1)})
     request.getfixturevalue("aws_account")
     sqs = boto3.client("sqs")
     urls = {name: sqs.create_queue(QueueName=f"{name}-{uuid.uuid4().hex}")["QueueUrl"] for name in ("high", "low")}
@@ -27,14 +27,14 @@ def queues(request: pytest.FixtureRequest) -> Queues:
         sqs.send_message(QueueUrl=urls["high"], MessageBody="x")
     sqs.receive_message(QueueUrl=urls["high"], MaxNumberOfMessages=1)
     sqs.send_message(QueueUrl=urls["high"], MessageBody="x", DelaySeconds=600)
-    return SqsQueues(urls, sqs)
+    return SqsQueueDepths(urls, sqs)
 
 
-def test_depth_counts_what_waits_is_delayed_and_in_flight(queues: Queues) -> None:
+def test_depth_counts_what_waits_is_delayed_and_in_flight(queues: QueueDepths) -> None:
     assert queues.depth("high") == QueueDepth(waiting=2, delayed=1, in_flight=1)
 
 
-def test_empty_queue_has_no_messages(queues: Queues) -> None:
+def test_empty_queue_has_no_messages(queues: QueueDepths) -> None:
     assert queues.depth("low") == QueueDepth(0, 0, 0)
 
 
@@ -45,9 +45,9 @@ def test_queue_that_refuses_is_unavailable(code: str) -> None:
     with Stubber(sqs) as stub:
         stub.add_client_error("get_queue_attributes", code, http_status_code=403)
         with pytest.raises(Unavailable):
-            SqsQueues({"high": "https://queue"}, sqs).depth("high")
+            SqsQueueDepths({"high": "https://queue"}, sqs).depth("high")
 
 
 def test_fake_that_is_down_is_unavailable() -> None:
     with pytest.raises(Unavailable):
-        FakeQueues(is_down=True).depth("high")
+        FakeQueueDepths(is_down=True).depth("high")

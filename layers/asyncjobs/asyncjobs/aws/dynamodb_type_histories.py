@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
-class DynamoHistories:
-    """`Histories` in the jobs' table, a call for each hundred types."""
+class DynamoTypeHistories:
+    """`TypeHistories` in the jobs' table, a call for each hundred types."""
 
     def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name

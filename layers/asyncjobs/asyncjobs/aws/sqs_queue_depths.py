@@ -22,8 +22,8 @@ _COUNTS: Sequence[_Count] = (
 )
 
 
-class SqsQueues:
-    """`Queues` in SQS, by their URLs. Its counts are some seconds old."""
+class SqsQueueDepths:
+    """`QueueDepths` in SQS, by their URLs. Its counts are some seconds old."""
 
     def __init__(self, urls: Mapping[str, str], client: SQSClient | None = None) -> None:
         self._urls = urls

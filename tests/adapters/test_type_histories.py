@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from asyncjobs.aws.dynamodb_histories import DynamoHistories
 from asyncjobs.aws.dynamodb_history import HOURS_KEPT, DynamoHistory
+from asyncjobs.aws.dynamodb_type_histories import DynamoTypeHistories
 from asyncjobs.core.administration import TypeHistory
 from asyncjobs.core.clock import rfc3339
 from asyncjobs.core.durations import Durations
@@ -28,7 +28,7 @@ def history(request: pytest.FixtureRequest) -> tuple[Any, Any]:
         fake = FakeHistory()
         return fake, fake
     table = request.getfixturevalue("empty_table")
-    return DynamoHistory(*table), DynamoHistories(*table)
+    return DynamoHistory(*table), DynamoTypeHistories(*table)
 
 
 def test_type_without_a_history_is_left_out(history: tuple[Any, Any]) -> None:
@@ -70,4 +70,4 @@ def test_damaged_hours_are_none(empty_table: tuple[str, DynamoDBClient]) -> None
     (item,) = client.scan(TableName=name)["Items"]
     for damaged in ("[]", "{", '{"x": 1}', '{"x": ["a", 1]}'):
         client.put_item(TableName=name, Item={**item, "hours": {"S": damaged}})
-        assert DynamoHistories(name, client).of_all(["a"])["a"].hours == {}
+        assert DynamoTypeHistories(name, client).of_all(["a"])["a"].hours == {}
