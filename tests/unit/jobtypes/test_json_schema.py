@@ -116,6 +116,42 @@ def test_problem_does_not_quote_the_value(schema: dict[str, Any], value: Any) ->
     assert "canary" not in str(found)
 
 
+NODE = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "minLength": 1}}}
+NULL = {"type": "null"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "expected"),
+    [
+        ({"anyOf": [{"type": "string", "minLength": 1}, NULL]}, "", [("", "the value is shorter than 1 character")]),
+        ({"anyOf": [NODE, NULL]}, {}, [("/id", "is required")]),
+        ({"anyOf": [{"type": "array", "items": NODE}, NULL]}, [{}, {"id": ""}], ["/0/id", "/1/id"]),
+        ({"oneOf": [NODE, {"type": "string"}]}, {"id": 7}, [("/id", 'the value is not of type "string"')]),
+        ({"anyOf": [{"anyOf": [NODE, {"type": "integer"}]}, NULL]}, {}, [("/id", "is required")]),
+        ({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, {}, [("", "needs one of these fields: a, b")]),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, {"c": 1}, [("", "needs one of these fields: a, b")]),
+    ],
+    ids=["text", "field", "items", "of one type", "nested", "any of the fields", "one of the fields"],
+)
+def test_problem_is_that_of_the_alternative_of_the_values_type(schema: dict[str, Any], value: Any, expected: list[Any]) -> None:
+    found = [(problem.pointer, problem.detail) for problem in problems(schema, value)]
+    assert [each if isinstance(want, tuple) else each[0] for each, want in zip(found, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"anyOf": [NODE, NULL]}, 7),
+        ({"anyOf": [NODE, {"type": "object", "required": ["name"]}]}, {"id": 7}),
+        ({"oneOf": [{"required": ["a", "b"]}, {"required": ["c"]}]}, {}),
+    ],
+    ids=["no alternative of its type", "two of its type", "two fields together"],
+)
+def test_value_with_several_alternatives_or_none_is_one_problem(schema: dict[str, Any], value: Any) -> None:
+    (problem,) = problems(schema, value)
+    assert (problem.pointer, "not valid under any" in problem.detail) == ("", True)
+
+
 def test_only_the_first_20_problems_are_named() -> None:
     found = problems({"items": {"type": "integer"}}, ["x"] * 1000)
     assert [problem.pointer for problem in found] == [f"/{index}" for index in range(20)]

@@ -139,7 +139,7 @@ TABLE: list[tuple[Any, str, dict[str, str]]] = [
     (str, '"a"', {"1": "", "null": ""}),
     (None, "null", {"0": "", "{}": ""}),
     (int | None, "null", {'"x"': ""}),
-    (int | list[str], '["a"]', {"[1]": "", '"a"': ""}),
+    (int | list[str], '["a"]', {"[1]": "/0", '"a"': ""}),
     (Literal[1, "a"], '"a"', {"2": "", '"1"': "", "true": ""}),
     (Literal["only"], '"only"', {'"other"': ""}),
     (Size, "2", {'"medium"': "", '"2"': ""}),
@@ -200,7 +200,7 @@ TABLE: list[tuple[Any, str, dict[str, str]]] = [
     (Point, '{"x": 1}', {'{"x": 1, "y": 0}': "/y", '{"y": 1}': "/x"}),
     (Row, '{"number": 1}', {'{"number": 1, "note": 2}': "/note", "{}": "/number"}),
     (Even, "2", {"3": ""}),
-    (list[Annotated[Page | None, Field(description="One page.")]], '[{"number": 2}, null]', {'[{"number": 1}]': "/0"}),
+    (list[Annotated[Page | None, Field(description="One page.")]], '[{"number": 2}, null]', {'[{"number": 1}]': "/0/number"}),
 ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -154,18 +154,42 @@ def _problems(error: jsonschema_rs.ValidationError) -> Iterable[InputProblem]:
             return (InputProblem(_place([*path, name]), "is not a known field") for name in names)
         case ValidationErrorKind.Required(name):
             return [InputProblem(_place([*path, str(name)]), "is required")]
+        case ValidationErrorKind.AnyOf(alternatives) | ValidationErrorKind.OneOfNotValid(alternatives):
+            return _of_alternatives(error, alternatives)
         case ValidationErrorKind.PropertyNames():
             # Its own message quotes the name.
-            return [InputProblem(_place(path), "has a field whose name is not allowed")]
+            detail = "has a field whose name is not allowed"
         case ValidationErrorKind.Enum(options) if len(options) <= _MOST_OPTIONS:
             # Its own message names two of them.
             named = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in options)
-            return [InputProblem(_place(path), f"must be one of {named}")]
+            detail = f"must be one of {named}"
         case ValidationErrorKind.Not({"description": str(reason)}):
             # A field that must not be sent, such as a password: the schema's author says why.
-            return [InputProblem(_place(path), reason)]
+            detail = reason
         case _:
-            return [InputProblem(_place(path), error.message)]
+            detail = error.message
+    return [InputProblem(_place(path), detail)]
+
+
+def _of_alternatives(
+    error: jsonschema_rs.ValidationError, alternatives: Sequence[Sequence[jsonschema_rs.ValidationError]]
+) -> Iterable[InputProblem]:
+    """Return the problems of the one alternative that has the value's type, as an optional field has; or the fields to choose from."""
+    from jsonschema_rs import ValidationErrorKind  # noqa: PLC0415 - see `_new_validator`
+
+    path = error.instance_path
+    kinds = [[each.kind for each in errors if each.instance_path == path] for errors in alternatives]
+    of_its_type = [
+        errors
+        for errors, own in zip(alternatives, kinds, strict=True)
+        if not any(isinstance(kind, ValidationErrorKind.Type) for kind in own)
+    ]
+    if len(of_its_type) == 1:
+        return chain.from_iterable(map(_problems, of_its_type[0]))
+    required = [str(kind.property) for own in kinds for kind in own if isinstance(kind, ValidationErrorKind.Required)]
+    if len(required) == len(alternatives) == sum(map(len, alternatives)):
+        return [InputProblem(_place(path), f"needs one of these fields: {', '.join(required)}")]
+    return [InputProblem(_place(path), error.message)]
 
 
 def _place(path: list[str | int]) -> str:
