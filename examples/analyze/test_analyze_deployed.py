@@ -40,6 +40,13 @@ def test_same_input_is_the_same_job(alice: Caller) -> None:
     assert other.json()["asyncJobId"] != first["asyncJobId"]
 
 
+def test_request_without_a_document_is_400_and_says_what_it_needs(alice: Caller) -> None:
+    for given, what in (({}, "key, text"), ({"key": "uploads/1", "text": "A text."}, "send one of them")):
+        answer = alice.post("/analyze", json=given)
+        assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_REQUEST")
+        assert what in answer.json()["errors"][0]["detail"]
+
+
 def test_upload_of_another_owner_is_missing(alice: Caller, bob: Caller) -> None:
     job = analyzed(alice, key=bob.upload(b"A secret of bob, which is long enough for a sentence."))
     assert (job["status"], job["error"]["code"]) == ("FAILED", "INPUT_MISSING")

@@ -48,3 +48,4 @@ def test_unknown_upload_counts_as_deleted(alice: Caller) -> None:
 def test_key_in_place_of_an_id_is_400(alice: Caller) -> None:
     answer = alice.post("/batch/delete", json={"ids": [f"uploads/{uuid.uuid4()}"]})
     assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/ids/0")
+    assert "the part after `uploads/`" in answer.text

@@ -57,6 +57,7 @@ def test_upload_that_is_not_a_schema_fails_without_a_retry(data: bytes) -> None:
     with pytest.raises(Fatal) as failed:
         diagram_pdf(DiagramInput(key="uploads/1"), FakeContext(inputs={"uploads/1": data}))
     assert failed.value.code == "SCHEMA_INVALID"
+    assert failed.value.message.startswith("The file is not JSON." if not data else "The file is not a schema: see /")
     assert "canary" not in failed.value.message
 
 
@@ -77,9 +78,21 @@ def test_drawing_that_no_page_holds_fails_without_a_retry() -> None:
     assert failed.value.code == "DIAGRAM_TOO_LARGE"
 
 
-@pytest.mark.parametrize("given", [{}, {"schema": SCHEMA, "key": "uploads/1"}, {"key": ""}, {"schema": {}}])
-def test_exactly_one_schema_is_needed(given: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput):
+@pytest.mark.parametrize(
+    ("given", "place", "what"),
+    [
+        ({}, "", "needs one of these fields: schema, key"),
+        ({"schema": SCHEMA, "key": "uploads/1"}, "", "send one of them"),
+        ({"key": ""}, "/key", "shorter than 1"),
+        ({"schema": {}}, "/schema/nodes", "is required"),
+    ],
+    ids=["none", "both", "empty key", "empty schema"],
+)
+def test_exactly_one_schema_is_needed(given: dict[str, Any], place: str, what: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
         json_schema.check(DiagramInput.model_json_schema(), given)
+    (problem,) = refused.value.problems
+    assert problem.pointer == place
+    assert what in problem.detail
     with pytest.raises(ValidationError):
         DiagramInput.model_validate(given)

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 from asyncjobs import Fatal, JobContext, Retry, job
 from jobs.analyze_model import CHARACTERS_PER_TOKEN, Busy, Model, Reply
@@ -46,8 +47,16 @@ class _Wire(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, extra="forbid")
 
 
+ONE_OF_THE_TWO: JsonDict = {
+    "anyOf": [{"required": ["key"]}, {"required": ["text"]}],
+    "not": {"required": ["key", "text"], "description": "has `key` and `text`: send one of them"},
+}
+
+
 class AnalysisInput(_Wire):
     """A document: the `key` of an upload, a PDF or a text; or a short `text` itself. Give exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=ONE_OF_THE_TWO)
 
     key: str | None = Field(default=None, min_length=1, max_length=512, strict=True)
     text: str | None = Field(default=None, min_length=1, max_length=100_000, strict=True)

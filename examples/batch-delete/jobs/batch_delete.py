@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from asyncjobs import Fatal, JobContext, Retry, job
 
 MAX_UPLOADS = 1_000
 
-UploadId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+NO_KEY: JsonDict = {
+    "not": {"type": "string", "pattern": "^uploads/", "description": "is a whole key: send the part after `uploads/`"}
+}
+UploadId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"),
+    Field(json_schema_extra=NO_KEY),
+]
 
 
 class BatchInput(BaseModel):

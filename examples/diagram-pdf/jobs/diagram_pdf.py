@@ -56,7 +56,10 @@ class Schema(_Wire):
     edges: list[Edge] = Field(default=[], max_length=10 * MAX_TABLES)
 
 
-ONE_OF_THE_TWO: JsonDict = {"oneOf": [{"required": ["schema"]}, {"required": ["key"]}]}
+ONE_OF_THE_TWO: JsonDict = {
+    "anyOf": [{"required": ["schema"]}, {"required": ["key"]}],
+    "not": {"required": ["schema", "key"], "description": "has `schema` and `key`: send one of them"},
+}
 
 
 class DiagramInput(_Wire):
@@ -117,8 +120,9 @@ def _uploaded(key: str, context: JobContext) -> Schema:
         try:
             return Schema.model_validate_json(data)
         except ValidationError as error:
-            where = "/".join(map(str, error.errors(include_input=False)[0]["loc"]))
-            raise Fatal(f"The file is not a schema: see /{where}.", code="SCHEMA_INVALID") from None
+            first = error.errors(include_input=False)[0]
+            what = "not JSON" if first["type"] == "json_invalid" else f"not a schema: see /{'/'.join(map(str, first['loc']))}"
+            raise Fatal(f"The file is {what}.", code="SCHEMA_INVALID") from None
 
 
 class Import(_Wire):
