@@ -18,6 +18,7 @@ APART = {
     "dynamodb_indexes": "tests/adapters/test_indexes.py",
     "dynamodb_type_histories": "tests/adapters/test_type_histories.py",
     "lambda_pollers": "tests/adapters/test_pollers.py",
+    "sqs_dead_letters": "tests/unit/service/test_dead_letters.py",
     "sqs_queue_depths": "tests/adapters/test_queue_depths.py",
 }
 """Also send requests, but no accepted job is lost with one. The tests cover what happens when they fail."""

@@ -29,7 +29,7 @@ NOT_DEPLOYED = {
     "add_if_absent < TrackedJobs.create_job": "runs in a function of the user; its call is the same as in `Commands.submit`",
     "list_by_owner < Admission._is_full_for": "only while a queue is full; its calls are the same as in `Queries.jobs`",
     # Only in a dialect, whose requests otherwise make the calls of the submit and the status function.
-    **dict.fromkeys(("get < Contents._job", "get_input < Contents.input", "get_result < Contents.result"), "only reads"),
+    **dict.fromkeys(("get < Contents._job", "get_input < Contents.input_of", "get_result < Contents.result"), "only reads"),
     "put_upload < Contents.store_upload": "comes before the submit, and the bucket deletes an upload of no job",
     # Only with permissions that the template does not give by default.
     **dict.fromkeys(("uploads < Attempt.uploads", "open_file < Attempt.open_file"), "only reads"),
@@ -38,6 +38,8 @@ NOT_DEPLOYED = {
     # An administrator's commands make the same calls as an owner's.
     "get < Administration._job": "only reads",
     **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues", "act_on")), "only reads"),
+    "get_all < DeadLetterOffice.settle": "only reads",
+    "send_all < DeadLetterOffice.settle": "comes before the deletion of the letters; the sweeper sends the jobs in any case",
 }
 NOT_DEPLOYED_SITES = {
     "s3.S3Objects.get_result:GetObject",
