@@ -7,7 +7,7 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -53,15 +53,16 @@ class Client:
         budget: Budget,
         stopping: threading.Event,
         accepted: Callable[[str, str], None] = lambda _name, _job_id: None,
+        work_seconds: Sequence[float] = (0.2, 1, 4),
     ) -> None:
-        """`accepted` is called with the client's name and the id of each accepted job."""
+        """`accepted` is called with the client's name and the id of each accepted job. Jobs that work do so for some of the seconds."""
         self.name = name
         self.answers: dict[str, int] = {}
         self._sign_in, self._caller = sign_in, sign_in(name)
         self._log = log.open("a")
         self._chance, self._budget, self._stopping = chance, budget, stopping
         self._tasks: list[Task] = []
-        self._accepted = accepted
+        self._accepted, self._work_seconds = accepted, work_seconds
 
     def run(self) -> None:
         while not self._stopping.is_set() and self._budget.take():
@@ -83,7 +84,7 @@ class Client:
         return Task(
             kind=kind,
             number=number,
-            seconds=self._chance.choice((0.2, 1, 4)) if kind is Kind.WORKS else 0,
+            seconds=self._chance.choice(self._work_seconds) if kind is Kind.WORKS else 0,
             padding="." * self._chance.choice((0, 0, 0, 3000)),
         )
 

@@ -99,15 +99,16 @@ def run(
         logs = [folder / f"client-{number}.log" for number in range(clients)]
         watchers = _watchers(stage, logs, audience, chance, followers)
         receiver = _receiver(stage, logs, audience, chance, followers)
+        if watchers:
+            watchers.wait_for_connections(_SILENCE)
         with Disorder(stage, plan, random.Random(chance.random())) as disorder:
-            accepted = watchers.add if watchers else lambda _name, _job_id: None
             answers = _submit(
                 stage,
                 logs,
                 seconds=seconds,
                 count=count,
                 chance=chance,
-                accepted=accepted,
+                watchers=watchers,
                 goes_on=lambda: not all(disorder.happened[name] for name in until),
             )
         say(f"answers: {_listed(answers)}")
@@ -220,10 +221,12 @@ def _submit(
     seconds: float,
     count: int,
     chance: random.Random,
-    accepted: Callable[[str, str], None],
+    watchers: Watchers | None,
     goes_on: Callable[[], bool],
 ) -> Counter[str]:
     stopping, budget = threading.Event(), Budget(count)
+    # Most jobs would end before anybody watches them.
+    watched: dict[str, Any] = {"accepted": watchers.add, "work_seconds": (5, 10, 20)} if watchers else {}
     clients = [
         Client(
             f"client-{number}",
@@ -232,7 +235,7 @@ def _submit(
             chance=random.Random(chance.random()),
             budget=budget,
             stopping=stopping,
-            accepted=accepted,
+            **watched,
         )
         for number, log in enumerate(logs)
     ]

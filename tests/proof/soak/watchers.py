@@ -105,6 +105,12 @@ class Watchers:
         for owner in self._owners.values():
             owner.caller.close()
 
+    def wait_for_connections(self, seconds: float) -> None:
+        """Wait until each connection was opened once, or for these seconds: most take a cold start."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not all(follower.has_connected for follower in self._followers):
+            time.sleep(0.2)
+
     def add(self, name: str, job_id: str) -> None:
         """Watch the job of this owner."""
         owner = self._owners[name]
@@ -145,6 +151,7 @@ class _Follower:
         chance: random.Random,
     ) -> None:
         self.is_stopping = False
+        self.has_connected = False
         self.is_calm = False
         self._owner = owner
         self._happened = happened
@@ -164,6 +171,7 @@ class _Follower:
             try:
                 url = await asyncio.to_thread(self._ticket)
                 async with connect(url, proxy=None, open_timeout=_OPEN_WITHIN, ping_interval=None) as connection:
+                    self.has_connected = True
                     await self._talk(connection)
             except (OSError, WebSocketException, httpx.HTTPError, TimeoutError) as error:
                 self._happened[type(error).__name__] += 1
