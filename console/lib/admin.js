@@ -22,9 +22,9 @@ export function ownerOf(owner) {
 /**
  * A table of jobs of all owners.
  * @param {any[]} jobs
- * @param {{ selected?: Set<string>, onSelect?: (job: any) => void, linksOwners?: boolean }} [options] whether an owner leads to the live jobs of that owner
+ * @param {{ selected?: Set<string>, onSelect?: (job: any) => void, linksOwners?: boolean, hidesCodes?: boolean }} [options] whether an owner leads to the live jobs of that owner; whether all failed with one code
  */
-export function jobsTable(jobs, { selected, onSelect, linksOwners = false } = {}) {
+export function jobsTable(jobs, { selected, onSelect, linksOwners = false, hidesCodes = false } = {}) {
   return html`<div class="table-frame"><table class="table jobs admin ${onSelect ? "selectable" : ""}">
     <thead><tr>${onSelect ? html`<th scope="col" class="select-cell"><span class="visually-hidden">Select</span></th>` : nothing}
       <th scope="col">Status</th><th scope="col">Type</th><th scope="col" class="wide-only">Owner</th><th scope="col">State</th><th scope="col" class="number">Created</th><th scope="col" class="number wide-only">Age</th></tr></thead>
@@ -34,15 +34,19 @@ export function jobsTable(jobs, { selected, onSelect, linksOwners = false } = {}
         <td class="status-cell">${statusBadge(job.status, job.progress)}</td>
         <td class="type-cell"><a class="row-link" href=${jobPath(job)}>${job.jobType}</a></td>
         <td class="id-cell wide-only">${linksOwners ? html`<a href="live?owner=${encodeURIComponent(job.owner)}" title="Only jobs of ${job.owner}"><code>${shortId(job.owner)}</code></a>` : ownerOf(job.owner)}</td>
-        <td class="progress-cell"><span class="clip quiet">${stateOf(job)}</span></td>
+        <td class="progress-cell"><span class="clip quiet">${stateOf(job, hidesCodes)}</span></td>
         <td class="number quiet">${time(job.createdAt)}</td>
         <td class="number quiet wide-only">${duration((job.endedAt ? Date.parse(job.endedAt) : Date.now()) - Date.parse(job.createdAt))}</td>
       </tr>`,
     )}</tbody></table></div>`;
 }
 
-/** @param {any} job */
-function stateOf(job) {
+/**
+ * @param {any} job
+ * @param {boolean} hidesCode
+ */
+function stateOf(job, hidesCode) {
+  if (job.error && hidesCode) return job.error.message;
   if (job.error) return html`<code class="code-word">${job.error.code}</code> ${job.error.message}`;
   if (job.status === "IN_PROGRESS") {
     const isSilent = job.leaseUntil && Date.parse(job.leaseUntil) < Date.now();

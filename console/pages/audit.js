@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { ownerOf } from "../lib/admin.js";
-import { time } from "../lib/format.js";
+import { shortId, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { copyButton, empty, failure, icon, idOf, loading } from "../lib/ui.js";
 
@@ -84,6 +84,6 @@ function subjectOf(filter) {
   const { queue, failed, live, jobs } = filter;
   if (queue) return queue;
   if (failed) return [failed.jobType, failed.code].join(" · ");
-  if (live) return Object.values(live).join(" · ") || "Live jobs";
+  if (live) return [live.owner && `owner ${shortId(live.owner)}`, live.jobType, live.priority, live.status].filter(Boolean).join(" · ") || "Live jobs";
   return jobs ? "Selected jobs" : "";
 }

@@ -88,7 +88,9 @@ export class Failed extends Page {
 
   #jobs() {
     if (!this.jobs.length) return empty({ icon: "check", title: "None is left", text: "No job of this type has failed with this code, or all were retried or deleted.", action: html`<a class="button" href="failed">Show all failures</a>` });
-    return html`${jobsTable(this.jobs, this.app.may("operate") ? { selected: this.selected, onSelect: this.#select } : {})}
+    const { error, endedAt } = this.jobs[0];
+    return html`<p class="lead">The newest one failed ${time(endedAt)}: ${error.message}</p>
+      ${jobsTable(this.jobs, { hidesCodes: true, ...(this.app.may("operate") ? { selected: this.selected, onSelect: this.#select } : {}) })}
       ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show earlier failures</button></div>` : nothing}`;
   }
 }

@@ -69,7 +69,6 @@ export class LiveJobs extends Page {
     const isNarrow = owner !== undefined || jobType !== undefined;
     return html`<div class="page-head"><h1 tabindex="-1">Live</h1>
         ${isNarrow && this.jobs.length && this.app.may("operate") ? html`<div class="actions"><button class="button" ?disabled=${this.bulk.isRunning} @click=${() => this.bulk.start("cancel", { live: this.filters })}>${icon("stop")}Cancel all</button></div>` : nothing}</div>
-      ${this.bulk.view()}
       <p class="lead">Unfinished jobs of all users, in the order in which the sweeper looks at them: overdue and silent ones come first.</p>
       <div class="filters">${choices.map(
         ([name, value, options]) => html`<div class="segments" role="group" aria-label=${name}>${options.map(
@@ -77,7 +76,7 @@ export class LiveJobs extends Page {
         )}</div>`,
       )}
         ${this.#narrow("owner", "Owner", owner && shortId(owner))} ${this.#narrow("type", "Type", jobType)}</div>
-      ${this.#content()}`;
+      ${this.bulk.view()} ${this.#content()}`;
   }
 
   /**
@@ -94,7 +93,12 @@ export class LiveJobs extends Page {
   #content() {
     if (this.error) return failure(this.error, this.reload);
     if (this.isLoading) return loading();
-    if (!this.jobs.length && !this.cursor) return empty({ icon: "live", title: "Nothing is waiting or running", text: "Every accepted job has ended." });
+    const isFiltered = Object.values(this.filters).some((value) => value !== undefined);
+    if (!this.jobs.length && !this.cursor) {
+      return isFiltered
+        ? empty({ icon: "live", title: "No unfinished job matches the filters", action: html`<a class="button" href="live">Show all</a>` })
+        : empty({ icon: "live", title: "Nothing is waiting or running", text: "Every accepted job has ended." });
+    }
     return html`${jobsTable(this.jobs, { linksOwners: true })}${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
   }
 }

@@ -150,8 +150,8 @@ export class Queues extends Page {
 /** @type {Record<string, string>} */
 const FATES = {
   SENT: "sent again: their jobs may run",
-  SETTLED: "needed nothing: their jobs have ended, run, or start later",
-  MALFORMED: "are no messages of jobs, or of a later release",
-  UNREADABLE: "stay: the records of their jobs cannot be read",
+  SETTLED: "settled: their jobs have ended, run, or start later",
+  MALFORMED: "malformed: not messages of jobs, or of a later release",
+  UNREADABLE: "left: the records of their jobs cannot be read",
   DISCARDED: "deleted",
 };
