@@ -72,7 +72,10 @@ export class JobPage extends Page {
 
   /** @param {AbortSignal} signal */
   async read(signal) {
-    const [job, events] = await Promise.all([this.app.api.get(this.path, { query: this.query, signal }), this.#readEvents(signal)]);
+    const record = () => this.app.api.get(this.path, { query: this.query, signal });
+    let [job, events] = await Promise.all([record(), this.#readEvents(signal)]);
+    // The events were read later than the job. A change in between was pushed before there was a job to show it on.
+    if (job.seq < (events.at(-1)?.seq ?? 0)) job = await record();
     this.job = this.job && this.job.seq > job.seq ? this.job : job;
     this.events = events;
   }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 
 from tests.deployed.console.conftest import Console
 from tests.support.deployed import Job
@@ -122,6 +123,32 @@ def test_job_of_a_killed_worker_shows_the_takeover(console: Console) -> None:
     console.shows("Took over", seconds=150)
     console.shows("Completed", seconds=60)
     assert "was lost" in console.text()
+
+
+def test_change_while_a_job_is_read_is_shown(console: Console) -> None:
+    """The push of a change arrives before the page has the job, and no other one follows."""
+    hold = """if (sessionStorage.getItem('test.hold')) {
+        const send = window.fetch;
+        const released = async () => { while (sessionStorage.getItem('test.hold')) await new Promise((resolve) => setTimeout(resolve, 50)); };
+        window.fetch = async (url, init) => {
+            const { pathname } = new URL(url, location.href);
+            if (pathname.endsWith('/events')) await released();
+            const answer = await send(url, init);
+            if (/jobs\\/[0-9a-f-]{36}$/.test(pathname)) { window.hasRead = true; await released(); }
+            return answer;
+        };
+    }"""
+    console.browser.before_each_page(hold)
+    job = console.caller.submit("sample.works", {"seconds": 60}, priority="high")
+    console.caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS")
+    console.browser.run("sessionStorage.setItem('test.hold', 'yes')")
+    console.browser.open(f"{console.root}jobs/{job['asyncJobId']}")
+    console.browser.wait_for("window.hasRead")
+    wait_for_connection(console, "live")
+    console.caller.post(f"/jobs/{job['asyncJobId']}/cancel")
+    time.sleep(3)  # the push
+    console.browser.run("sessionStorage.removeItem('test.hold')")
+    console.browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'CANCELLED'", seconds=20)
 
 
 def test_job_is_cancelled_after_a_confirmation_and_retried(console: Console) -> None:
