@@ -121,7 +121,7 @@ export class Queues extends Page {
     return html`<section class="card"><div class="card-head"><h2>Dead letters</h2>
         ${dead && this.app.may("operate") ? html`<button class="button small" @click=${() => this.#redrive(false)}>${icon("retry")}Redrive</button>` : nothing}</div>
       <p class=${dead ? "bad" : "quiet"}>${dead ? `${count(dead)} messages could not be handled. The table has their jobs, and the sweeper sends those that wait` : "None"}</p>
-      ${redriven ? html`<ul class="reasons" role="status">${[...redriven].map(([outcome, number]) => html`<li>${count(number)} ${FATES[outcome] ?? outcome}</li>`)}${redriven.size ? nothing : html`<li>Looking for them: a message that was read is hidden for 20 s.</li>`}</ul>` : nothing}
+      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven].map(([outcome, number]) => html`<li>${count(number)} ${FATES[outcome] ?? outcome}</li>`)}${redriven.size ? nothing : html`<li>Looking for them: a message that was read is hidden for 20 s.</li>`}</ul></div>` : nothing}
       ${malformed ? html`<button class="button small danger" @click=${() => this.#redrive(true)}>${icon("trash")}Delete the malformed ones</button>` : nothing}
     </section>`;
   }

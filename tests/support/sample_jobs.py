@@ -217,6 +217,28 @@ def gives_up(input: Nothing, context: JobContext) -> None:
     raise Fatal("This will never work: change the input.", code="HOPELESS")
 
 
+class Import(BaseModel):
+    """The fault of a source, until the file `fixed` exists."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    fault: Literal["closed", "missing", "slow"]
+    fixed: str
+
+
+@job("sample.imports", expected_seconds=1, timeout_seconds=6, max_attempts=1)
+def imports(input: Import, context: JobContext) -> str:
+    """Fail for one of three reasons, until its source is fixed."""
+    if os.path.exists(input.fixed):  # noqa: PTH110 - a job of few imports
+        return "imported"
+    if input.fault == "closed":
+        raise Retry("The source refuses connections: nothing listens on db.example:5432.", code="SOURCE_CLOSED")
+    if input.fault == "missing":
+        raise Fatal("There is no table 'orders_2025': correct the input.", code="NO_SUCH_TABLE")
+    time.sleep(30)
+    return "late"
+
+
 @job("sample.succeeds_at_last", expected_seconds=1)
 def succeeds_at_last(input: Nothing, context: JobContext) -> int:
     """Raise Retry until the last attempt."""

@@ -3,16 +3,39 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import time
+import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from asyncjobs.aws.items import to_item
+from asyncjobs.core.clock import utc_now
+from asyncjobs.core.job import JobFailure, JobKey
+from asyncjobs.core.message import JobMessage
 from local import users
+from local.stack import LocalStack, Outputs
 from tests.deployed.console.conftest import NOTES, Console
 from tests.support.browser import chromium
-from tests.support.deployed import Api
+from tests.support.deployed import Api, Job
+from tests.support.factories import new_job
 
+JOBS = int(os.environ.get("ASYNCJOBS_BULK_JOBS", "110"))
+"""Failed jobs that an action on many retries, of which every tenth is not eligible. The issue's number is 500."""
+PART = 50
+CUT = """{
+    const send = window.fetch;
+    let parts = 0;
+    window.fetch = (url, init) =>
+        String(url).includes('bulk-actions') && (parts += 1) > 1 ? Promise.reject(new TypeError('cut')) : send(url, init);
+}"""
+"""The second part of an action on many, and every later one, does not reach the API."""
+LOG = logging.getLogger(__name__)
 ITEMS = "[...document.querySelectorAll('.side a.side-item')].map((each) => each.innerText)"
 
 
@@ -115,3 +138,88 @@ def test_operator_retries_all_failures_of_a_code_after_a_preview(console: Consol
     operator.shows("jobs can be retried", seconds=60)
     operator.browser.click(".dialog .primary")
     operator.browser.wait_for("Number(document.querySelector('.state-line strong')?.innerText) >= 4", seconds=60)
+
+
+def test_operator_pauses_and_resumes_a_job_type(operator: Console) -> None:
+    operator.open("queues")
+    operator.shows("None is paused")
+    operator.browser.wait_for("document.querySelector('#pause-type')")
+    choose = "select.value = 'sample.grows'; select.dispatchEvent(new Event('change'))"
+    operator.browser.run(f"{{ const select = document.querySelector('#pause-type'); {choose} }}")
+    operator.browser.click(".pause-type .button")
+    operator.browser.click(".dialog .danger")
+    operator.browser.wait_for("document.querySelector('.paused-types')?.innerText.includes('sample.grows')")
+    assert operator.violations() == []
+    operator.browser.click(".paused-types .button")
+    operator.shows("None is paused")
+    operator.open("audit")
+    operator.shows("Resumed a job type")
+
+
+def test_operator_settles_dead_letters_and_deletes_malformed_ones(
+    operator: Console, stack: LocalStack, outputs: Outputs
+) -> None:
+    sqs = stack.session.client("sqs", endpoint_url=stack.endpoint_url)
+    unknown = JobMessage(JobKey("nobody", str(uuid.uuid4())), "g", "sample.returns").to_body()
+    for body in (unknown, "no message"):
+        sqs.send_message(QueueUrl=outputs.dead_letter_queue_url, MessageBody=body)
+    operator.open("queues")
+    operator.shows("2 messages could not be handled")
+    operator.browser.run("[...document.querySelectorAll('.card .button')].find((each) => each.innerText == 'Redrive').click()")
+    operator.shows("1 settled")
+    operator.shows("1 malformed")
+    assert operator.violations() == []
+    operator.browser.click(".card .button.danger")
+    operator.browser.click(".dialog .danger")
+    operator.shows("1 deleted", seconds=60)  # a letter that was read is hidden for 20 s
+
+
+# ── Many jobs ──
+
+
+@pytest.fixture
+def many(api: Api, stack: LocalStack, outputs: Outputs) -> Job:
+    """Store failed jobs of a type and a code that no other test uses. Every tenth was tracked, so it cannot be retried."""
+    owner, code, now = api.caller("mona").owner, f"BULK_{uuid.uuid4().hex[:8].upper()}", utc_now()
+    dynamodb = stack.session.client("dynamodb", endpoint_url=stack.endpoint_url)
+    error = JobFailure(code=code, message="The source is closed.", type="Retry", retryable=True)
+    items = []
+    for number in range(JOBS):
+        job = new_job(owner=owner, async_job_id=str(uuid.uuid4()), now=now, max_attempts=0 if number % 10 == 0 else 3)
+        items.append(to_item(job.failed(now=now + timedelta(milliseconds=number), error=error)))
+    for start in range(0, len(items), 25):
+        requests: Any = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+        dynamodb.batch_write_item(RequestItems={outputs.table_name: requests})
+    return {"code": code, "eligible": sum(number % 10 != 0 for number in range(JOBS)), "since": now}
+
+
+def test_hundreds_of_failed_jobs_are_retried_with_progress_and_an_audit_record_for_each_part(
+    operator: Console, many: Job
+) -> None:
+    eligible = many["eligible"]
+    operator.open(f"failed?type=sample.returns&code={many['code']}")
+    began = time.monotonic()
+    operator.browser.run("[...document.querySelectorAll('.actions .button')][0].click()")
+    operator.shows(f"{eligible} of {JOBS} jobs can be retried", seconds=240)
+    operator.shows(f"{JOBS - eligible} not: JOB_NOT_RETRYABLE")
+    previewed = time.monotonic()
+    # The network is cut after the first part, as by a tab that is closed: the part that is done is recorded.
+    operator.browser.run(CUT)
+    operator.browser.click(".dialog .primary")
+    operator.browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'COMPLETED'", seconds=120)
+    assert parts_of(operator, many) == PART
+    operator.open(f"failed?type=sample.returns&code={many['code']}")
+    operator.browser.run("[...document.querySelectorAll('.actions .button')][0]?.click()")
+    operator.shows("jobs can be retried", seconds=240)
+    operator.browser.click(".dialog .primary")
+    operator.browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'COMPLETED'", seconds=240)
+    LOG.info("%d jobs: preview %.1f s, all %.1f s", JOBS, previewed - began, time.monotonic() - began)
+    operator.browser.wait_for(f"document.querySelectorAll('.selectable tbody tr').length == {min(50, JOBS - eligible)}")
+    assert parts_of(operator, many) >= JOBS
+
+
+def parts_of(operator: Console, many: Job) -> int:
+    """Return how many jobs the audit log's records of this action count."""
+    token_of = operator.api.caller(operator.user)
+    records = token_of.get("/admin/audit", params={"limit": "100"}).json()["records"]
+    return sum(each["count"] for each in records if (each["filter"] or {}).get("failed", {}).get("code") == many["code"])
