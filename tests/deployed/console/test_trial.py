@@ -133,6 +133,9 @@ def open_group(console: Console, code: str) -> None:
     console.browser.wait_for(f"document.querySelectorAll('.selectable tbody tr').length == {EACH}")
 
 
+@pytest.mark.skipif(
+    "ASYNCJOBS_SCREENSHOTS" not in os.environ, reason="it takes two minutes, and test_jobs.py kills a worker without pictures"
+)
 def test_operator_sees_what_became_of_the_job_of_a_killed_worker(trial: Trial, api: Api) -> None:
     console, user = trial.console, api.caller("dora")
     job = user.submit("sample.works", {"seconds": 12}, priority="high")
