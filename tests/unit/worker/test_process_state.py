@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import contextvars
+import datetime as dt
 import decimal
 import gc
 import http.client
@@ -24,6 +25,7 @@ import threading
 import time
 import types
 import urllib.request
+import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -139,7 +141,7 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: setattr(decimal.DefaultContext, "prec", 3),
         lambda: setattr(decimal.DefaultContext, "rounding", decimal.ROUND_UP),
     ],
-    "globals of the standard library": [
+    "functions": [
         lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
         lambda: urllib.request.install_opener(urllib.request.build_opener()),
         lambda: setattr(http.client.HTTPConnection, "debuglevel", 1),
@@ -148,6 +150,11 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: setattr(builtins, "print", id),
         lambda: logging.captureWarnings(capture=True),
         lambda: logging.setLogRecordFactory(logging.makeLogRecord),
+        lambda: setattr(json, "dumps", str),
+        lambda: setattr(json.JSONEncoder, "default", str),
+        lambda: setattr(time, "time", float),
+        lambda: setattr(dt, "datetime", dt.date),
+        lambda: setattr(uuid, "uuid4", lambda: uuid.UUID(int=1)),
     ],
 }
 CASES = [pytest.param(name, change, id=f"{name} {n}") for name, changes in CHANGES.items() for n, change in enumerate(changes)]
@@ -378,13 +385,13 @@ def test_process_whose_output_a_job_has_redirected_is_replaced(state: ProcessSta
 
 @pytest.mark.parametrize("fault", ["patched", "deleted"])
 def test_function_that_a_job_has_replaced_is_set_back(state: ProcessState, fault: str) -> None:
-    before = json.dumps
+    before = uuid.uuid1
     with state:
         if fault == "patched":
-            json.dumps = lambda *_, **__: "patched"
+            uuid.uuid1 = uuid.uuid3  # type: ignore[assignment]
         else:
-            del json.dumps
-    assert (json.dumps, state.broken) == (before, [])
+            del uuid.uuid1
+    assert (uuid.uuid1, state.broken) == (before, [])
 
 
 def test_function_that_a_package_replaces_when_it_is_imported_stays(
@@ -393,24 +400,38 @@ def test_function_that_a_package_replaces_when_it_is_imported_stays(
     with state:
         monkeypatch.setitem(sys.modules, "a_package_for_a_test", types.ModuleType("a_package_for_a_test"))
         monkeypatch.setattr(json, "dumps", print)
+        monkeypatch.setattr(uuid, "uuid1", print)
     with state:
         pass
-    assert vars(json)["dumps"] is print
+    assert vars(json)["dumps"] is vars(uuid)["uuid1"] is print
 
 
-def test_code_is_compared_again_after_some_milliseconds(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_code_is_compared_a_few_times_a_second(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1.0]
     monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
     with state:
         pass
-    before, random_before = json.dumps, random.random
+    before = uuid.uuid1
     with state:
-        monkeypatch.setattr(json, "dumps", print)
-    assert vars(json)["dumps"] is print
-    now[0] += 0.02
+        monkeypatch.setattr(uuid, "uuid1", print)
+    assert vars(uuid)["uuid1"] is print
+    now[0] += 0.25
     with state:
         pass
-    assert (json.dumps, random.random) == (before, random_before)
+    assert uuid.uuid1 is before
+
+
+def test_code_is_compared_when_a_function_that_is_replaced_often_has_changed(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
+    with state:
+        pass
+    before = uuid.uuid1
+    with state:
+        monkeypatch.setattr(json, "dumps", print)
+        monkeypatch.setattr(uuid, "uuid1", print)  # as a library that replaces a clock does it, everywhere
+    assert uuid.uuid1 is before
 
 
 def test_next_job_does_not_know_the_random_numbers_to_come(state: ProcessState) -> None:

@@ -1,8 +1,8 @@
 """What a job may change in its process for the jobs after it: noted before the job's code runs, and restored after it.
 
 docs/jobs.md has the whole list, with what is left to the author of a job. Most of it takes some microseconds after each job.
-The rest takes about a millisecond, and is compared after a job only when the last time is `_COMPARES_ALL_EVERY` ago: so it
-takes a few percent of the time, however short the jobs are.
+The rest takes some milliseconds, and is compared after a job only when the last time is `_COMPARES_ALL_EVERY` ago: so it takes
+one or two percent of the time, however short the jobs are.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from asyncjobs.worker.loaded_code import LoadedCode
 
 T = TypeVar("T")
 
-_COMPARES_ALL_EVERY = 0.02
-"""Seconds. Claiming a job and recording its end are calls over the network, so few jobs follow each other sooner."""
+_COMPARES_ALL_EVERY = 0.25
+"""Seconds."""
 # As they are before any job could replace them.
 _monotonic, _new_seed = time.monotonic, random.seed
 
@@ -51,6 +51,8 @@ class Part:
     """Whether a module may set it when it is imported, for as long as the process lives."""
     changes_by_itself: bool = False
     """Whether not only jobs and their modules change it. Then it is also read before each job."""
+    is_code: bool = False
+    """Whether a change of it says that more functions may be replaced, such as those that record the job's end."""
     is_set_always: bool = False
     """Whether it is set after each job without being read: that takes as long, a system call, and finds out nothing more."""
 
@@ -91,9 +93,8 @@ class ProcessState:
         except Exception:  # noqa: BLE001 - whatever a job has done to it
             self.replace_process("what a system call sets")
         now = _values(_READS)
-        if not _are_equal(now, self._before):
-            self._restore(now)
-        if self._compares_all():
+        has_replaced_code = not _are_equal(now, self._before) and self._restore(now)
+        if has_replaced_code or self._compares_all():
             self._restore_rest()
             self._compared_all = _monotonic()
 
@@ -141,11 +142,14 @@ class ProcessState:
             self.replace_process("code of the standard library")
         _new_seed()
 
-    def _restore(self, found: list[Any]) -> None:
+    def _restore(self, found: list[Any]) -> bool:
+        """Restore what differs. Return whether it is code, so that there may be more of it."""
         has_imported: bool | None = None
+        has_replaced_code = False
         for index, (part, before, now) in enumerate(zip(PARTS, self._before, found, strict=False)):
             if _are_equal(now, before):
                 continue
+            has_replaced_code |= part.is_code
             if part.belongs_to_modules:
                 if has_imported is None:
                     has_imported = self._has_imported()
@@ -153,6 +157,7 @@ class ProcessState:
                     self._before[index] = now
                     continue
             self._set(part, before)
+        return has_replaced_code
 
     def _set(self, part: Part, before: Any) -> None:
         try:
@@ -481,13 +486,28 @@ def _set_decimals(before: tuple[Any, ...]) -> None:
 
 
 class _Globals:
-    """Names of the standard library that programs replace for the whole process, and that weaken or redirect what others do."""
+    """Names that programs replace for the whole process, and that weaken or redirect what others do.
+
+    They are compared after each job, before its end is recorded. `LoadedCode` has all others.
+    """
 
     _NAMES = (
+        ("asyncjobs.core.clock", "datetime"),
+        ("botocore.client", "BaseClient._make_api_call"),
+        ("botocore.httpsession", "URLLib3Session.send"),
         ("builtins", "open"),
         ("builtins", "print"),
         ("builtins", "__import__"),
+        ("datetime", "date"),
+        ("datetime", "datetime"),
         ("http.client", "HTTPConnection.debuglevel"),
+        ("json", "dumps"),
+        ("json", "loads"),
+        ("json.decoder", "JSONDecoder.decode"),
+        ("json.encoder", "JSONEncoder.__init__"),
+        ("json.encoder", "JSONEncoder.default"),
+        ("json.encoder", "JSONEncoder.encode"),
+        ("json.encoder", "JSONEncoder.iterencode"),
         ("logging", "raiseExceptions"),
         ("logging", "_logRecordFactory"),
         ("logging", "_loggerClass"),
@@ -496,7 +516,11 @@ class _Globals:
         ("socket", "socket"),
         ("ssl", "_create_default_https_context"),
         ("tempfile", "tempdir"),
+        ("time", "monotonic"),
+        ("time", "sleep"),
+        ("time", "time"),
         ("urllib.request", "_opener"),
+        ("uuid", "uuid4"),
         ("warnings", "showwarning"),
     )
 
@@ -544,7 +568,7 @@ PARTS = (
     # A test tool raises the recursion limit around each call of the handler.
     Part("interpreter", _interpreter, _set_interpreter, belongs_to_modules=True, changes_by_itself=True),
     Part("decimal defaults", _decimals, _set_decimals, belongs_to_modules=True),
-    Part("globals of the standard library", _globals.read, _globals.restore, belongs_to_modules=True),
+    Part("functions", _globals.read, _globals.restore, belongs_to_modules=True, is_code=True),
     Part("umask", _umask, os.umask, is_set_always=True),
     Part("signal mask", _mask, _set_mask, is_set_always=True),
 )
