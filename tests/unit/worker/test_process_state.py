@@ -350,6 +350,21 @@ def test_limit_that_a_job_has_lowered_is_restored(state: ProcessState, limit: in
     assert (part("resource limits"), state.broken) == (before, [])
 
 
+def test_limit_that_was_not_compared_in_time_is_restored_before_the_next_job(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1.0]
+    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
+    with state:
+        pass
+    before = part("resource limits")
+    with state:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    now[0] += 0.25
+    with state:
+        assert part("resource limits") == before
+
+
 def test_limit_that_cannot_be_set_back_replaces_the_process(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise ValueError("not allowed to raise maximum limit")
@@ -417,8 +432,7 @@ def test_all_code_is_compared_a_few_times_a_second(state: ProcessState, monkeypa
     assert vars(uuid)["uuid1"] is print
     now[0] += 0.25
     with state:
-        pass
-    assert uuid.uuid1 is before
+        assert uuid.uuid1 is before
 
 
 def test_code_is_compared_when_a_function_that_is_replaced_often_has_changed(

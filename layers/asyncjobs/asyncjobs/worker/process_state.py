@@ -75,10 +75,14 @@ class ProcessState:
         self._code = LoadedCode()
         self._rare_before: list[Any] = []
         self._compared_all = 0.0
+        self._is_behind = False
+        """Whether a job has ended since everything was compared: the next one must not begin with what it left."""
 
     def __enter__(self) -> Self:
         self._jobs += 1
         if self._jobs == 1:
+            if self._is_behind and self._compares_all():
+                self._restore_rest()
             self._note()
         return self
 
@@ -94,9 +98,9 @@ class ProcessState:
             self.replace_process("what a system call sets")
         now = _values(_READS)
         has_replaced_code = not _are_equal(now, self._before) and self._restore(now)
+        self._is_behind = True
         if has_replaced_code or self._compares_all():
             self._restore_rest()
-            self._compared_all = _monotonic()
 
     def note_imports(self) -> None:
         """Note the state again if modules were imported meanwhile, such as the job's own: what they have set stays."""
@@ -117,15 +121,10 @@ class ProcessState:
             self._before, self._modules = _values(_READS), len(sys.modules)
             self._set_always = [(part.restore, part.read()) for part in PARTS[_READ:]]
             self._code.note()
-            self._note_rare_parts()
+            self._rare_before = [_value(part.read) for part in RARE_PARTS]
         else:
             for index, part in _CHANGING:
                 self._before[index] = _value(part.read)
-            if self._compares_all():
-                self._note_rare_parts()
-
-    def _note_rare_parts(self) -> None:
-        self._rare_before = [_value(part.read) for part in RARE_PARTS]
 
     def _compares_all(self) -> bool:
         return _monotonic() >= self._compared_all + _COMPARES_ALL_EVERY
@@ -141,6 +140,7 @@ class ProcessState:
         except Exception:  # noqa: BLE001 - whatever a job has done to it
             self.replace_process("code of the standard library")
         _new_seed()
+        self._compared_all, self._is_behind = _monotonic(), False
 
     def _restore(self, found: list[Any]) -> bool:
         """Restore what differs. Return whether it is code, so that there may be more of it."""
