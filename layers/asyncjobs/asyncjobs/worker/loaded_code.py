@@ -17,7 +17,10 @@ _IMMUTABLE, _HEAP = 1 << 8, 1 << 9
 
 
 class LoadedCode:
-    """What the modules and their classes have, as it was noted. To note or to compare it takes about a millisecond, and several when it is in no cache."""
+    """What the modules and their classes have, as it was noted.
+
+    To note or to compare it takes about a millisecond, and several when it is in no cache.
+    """
 
     def __init__(self) -> None:
         self._modules: dict[str, ModuleType] = {}
