@@ -357,3 +357,28 @@ test("an error of the gateway has the id of its request", async () => {
   const { url, fetch } = answering({ status: 403, headers: { "apigw-requestid": "g-1" }, json: { message: "Forbidden" } });
   await assert.rejects(createClient({ baseUrl: url, fetch }).get("j1"), { requestId: "g-1" });
 });
+
+test("a request that the server holds has the time that it is held", { timeout: 60_000 }, async () => {
+  const later = (/** @type {unknown} */ json) => new Promise((resolve) => setTimeout(() => resolve({ json, headers: { "preference-applied": "wait=1" } }), 200));
+  const { url, fetch } = answering((request) => /** @type {any} */ (
+    request.method === "POST" || request.path.includes("/events") ? later(request.method === "POST" ? record({ seq: 1 }) : { events: [{ seq: 2, type: "completed" }] }) : { json: record({ ...ENDED, seq: 2 }) }
+  ));
+  // The time limit of all other requests is over long before.
+  const slow = /** @type {typeof globalThis.fetch} */ (
+    (input, init) => new Promise((resolve, reject) => {
+      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      fetch(input, init).then(resolve, reject);
+    })
+  );
+  const client = createClient({ baseUrl: url, fetch: slow, timeoutMs: 20, maxRetries: 0, webSocket: null });
+  const job = await client.submit("text.search", {}, { waitSeconds: 1 });
+  const seqs = [];
+  for await (const { seq } of job.events()) seqs.push(seq);
+  assert.deepEqual(seqs, [2]);
+});
+
+test("an id stays within the path of its job", async () => {
+  const { url, fetch, requests } = answering({ json: record() });
+  await createClient({ baseUrl: url, fetch }).get("a/../b?c#d");
+  assert.equal(requests[0].path, "/api/v1/jobs/a%2F..%2Fb%3Fc%23d");
+});

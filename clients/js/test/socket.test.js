@@ -307,3 +307,42 @@ test("a connection whose ticket is over is replaced, and not polled for", async 
   assert.equal(made.length, 2);
   assert.deepEqual(connections, ["polling", "live"]);
 });
+
+/**
+ * Play a job of a minute that changes every five seconds, whose polls are worthwhile every ten.
+ * @param {ReturnType<typeof testClock>} clock
+ */
+function minute(clock) {
+  const step = () => Math.floor(clock.now() / 5_000);
+  const server = answering(({ method }) => {
+    if (method === "POST") return OPENED;
+    const state = step() < 12 ? { progress: step() * 8 } : ENDED;
+    return { json: record({ seq: 2 + step(), ...state }), headers: { "retry-after": "10" } };
+  });
+  const { made, webSocket } = sockets(async ({ action }, socket) => {
+    if (action !== "watch") return;
+    while (step() < 12) {
+      await clock.sleep(5_000);
+      const state = step() < 12 ? { progress: step() * 8 } : { type: "completed", status: "COMPLETED" };
+      socket.receive({ type: "changes", changes: [change("j1", 2 + step(), state)] });
+    }
+  });
+  return { server, made, job: createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock }).job("j1") };
+}
+
+test("a live wait of a minute with twelve changes costs one connection and three requests", async () => {
+  const clock = testClock();
+  const { server, made, job } = minute(clock);
+  const found = await clock.over(progress(job.updates()));
+  assert.deepEqual(found, [0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 100]);
+  assert.equal(made.length, 1);
+  assert.deepEqual(server.requests.map(({ method, path }) => `${method} ${path}`), ["GET /api/v1/jobs/j1", "POST /api/v1/tickets", "GET /api/v1/jobs/j1"]);
+});
+
+test("a wait of a minute without updates costs the polls that Retry-After allows", async () => {
+  const clock = testClock();
+  const { server, made, job } = minute(clock);
+  assert.equal((await clock.over(job.wait())).status, "COMPLETED");
+  assert.equal(made.length, 0);
+  assert.ok(server.requests.length <= 1 + 60 / 10, `${server.requests.length} requests`);
+});
