@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_example_of_seed_3_shows_progress_and_returns_the_result(environment: di
     assert found["result"] == "attempt 1"
     assert found["shown"] == sorted(found["shown"])
     assert found["shown"][-1] == 100
+
+
+def test_program_of_the_readme_shows_a_bar_and_the_result(environment: dict[str, str]) -> None:
+    (source,) = re.findall(r"```js\n(.*?)```", (PROJECT / "README.md").read_text(), flags=re.DOTALL)
+    printed = program(source, environment)
+    assert "[####################] 100 %" in printed
+    assert "matches:" in printed
 
 
 def test_example_of_seed_4_tracks_a_processor_elsewhere(environment: dict[str, str]) -> None:
@@ -166,11 +174,8 @@ def test_examples_are_small() -> None:
 
 
 def test_page_without_npm_works_as_it_is(browser: Browser, site: Site, environment: dict[str, str]) -> None:
-    source = (CLIENT / "examples/page.html").read_text()
-    given = json.dumps([environment["ASYNCJOBS_URL"], environment["ASYNCJOBS_TOKEN"]])
-    head = f"<head><script>[window.apiUrl, window.token] = {given}; window.signIn = () => token;</script>"
-    site.page = source.replace("<head>", head).replace("../src/", "/src/")
-    browser.open(f"{FRONT_END}/")
+    site.page = (CLIENT / "examples/page.html").read_text().replace("../src/", "/src/")
+    browser.open(f"{FRONT_END}/?example#api={environment['ASYNCJOBS_URL']}&token={environment['ASYNCJOBS_TOKEN']}")
     browser.wait_for("customElements.get('job-progress')")
     browser.run("document.querySelector('form').requestSubmit()")
     browser.wait_for("document.querySelector('output').textContent.includes('lease')", seconds=120)

@@ -20,6 +20,9 @@ from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 
+PACE = min(SLOWNESS, 4.0)
+"""How much longer jobs and tickets last here, in reason: a client that polls tries to be live again after a minute."""
+
 FOLLOW = """
 import { createClient } from "@asyncjobs/client";
 
@@ -64,7 +67,7 @@ console.log(JSON.stringify({ seen, connections, ...counts, GET: counts.GET - sub
 
 def follow(environment: dict[str, str], scenario: str, *, through: str = "direct", seconds: float) -> dict[str, Any]:
     """Submit a job of so many seconds, or more on a slow machine, in Node.js, and return how its changes came."""
-    variables = {**environment, "SECONDS": str(seconds * SLOWNESS), "TTL": str(ceil(3 * SLOWNESS))}
+    variables = {**environment, "SECONDS": str(seconds * PACE), "TTL": str(ceil(3 * PACE))}
     printed = node_with_websocket("--input-type=module", "--eval", FOLLOW, "--", scenario, through, environment=variables)
     found: dict[str, Any] = json.loads(printed)
     return found
@@ -106,7 +109,7 @@ def test_gateway_that_cannot_be_reached_makes_the_wait_poll(environment: dict[st
         way.close()
         found = follow(environment, "refused", through=way.address, seconds=4)
     assert found["seen"][-1] == ["COMPLETED", 100]
-    assert found["connections"] == ["live", "polling"]
+    assert found["connections"][:2] == ["live", "polling"]
 
 
 def test_connection_whose_ticket_is_over_is_replaced(environment: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -163,6 +164,15 @@ def test_command_line_runs_and_shows_jobs(alice: Caller) -> None:
     ran(alice, *cli, "run", "sample.gives_up", code=1)
     ran(alice, *cli, "rm", job)
     ran(alice, *cli, "get", job, code=4)
+
+
+def test_program_of_the_readme_shows_a_bar_and_the_result(alice: Caller, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    (source,) = re.findall(r"```python\n(from asyncjobs_client.*?)```", (PROJECT / "README.md").read_text(), flags=re.DOTALL)
+    program.write_text(source)
+    printed = ran(alice, str(program))
+    assert "[####################] 100 %" in printed
+    assert "'matches'" in printed
 
 
 def test_example_of_seed_3_analyzes_a_document(alice: Caller, tmp_path: Path) -> None:
