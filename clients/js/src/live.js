@@ -47,7 +47,7 @@ export class Changes {
     try {
       return await socket.changes(this.#id, after, Math.min(SILENT_MS, leftMs), signal);
     } catch (error) {
-      if (signal?.aborted || !hasNone(error)) throw error;
+      if (!hasNone(error)) throw error;
       this.#http.socket = null;
       return null;
     }

@@ -101,3 +101,10 @@ test("events that the server does not hold a request for are read when Retry-Aft
   for await (const { seq } of createClient({ baseUrl: url, fetch, clock }).job("j1").events()) assert.equal(seq, 3);
   assert.ok(clock.now() >= 30_000, `${clock.now()} ms`);
 });
+
+test("a request for changes is held no longer than its wait lasts", async () => {
+  const { url, fetch, requests } = answering(({ path }) => (path.includes("/events") ? { json: { events: [] } } : { json: record({ seq: 1 }), headers: { "retry-after": "2" } }));
+  const wait = createClient({ baseUrl: url, fetch, clock: countingClock(), webSocket: null }).job("j1").wait({ giveUpMs: 5_000, onUpdate: () => {} });
+  await assert.rejects(wait, { name: "GaveUp" });
+  assert.deepEqual(requests.map(({ path }) => path).filter((path) => path.includes("/events")), ["/api/v1/jobs/j1/events?after=1&wait=5"]);
+});

@@ -346,3 +346,28 @@ test("a wait of a minute without updates costs the polls that Retry-After allows
   assert.equal(made.length, 0);
   assert.ok(server.requests.length <= 1 + 60 / 10, `${server.requests.length} requests`);
 });
+
+test("a live wait gives up at its time, although the connection is silent", async () => {
+  const clock = testClock();
+  const server = answering(jobs().answer);
+  const { webSocket } = sockets(() => {});
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  await assert.rejects(clock.over(progress(client.job("j1").updates({ giveUpMs: 10_000 }))), { name: "GaveUp" });
+  assert.equal(clock.now(), 10_000);
+});
+
+test("of many changes in one message, the newest are shown", async () => {
+  const clock = testClock();
+  const api = jobs();
+  const server = answering(api.answer);
+  const { webSocket } = sockets(async ({ action }, socket) => {
+    if (action !== "watch") return;
+    socket.receive({ type: "changes", changes: Array.from({ length: 90 }, (_, index) => change("j1", 3 + index, { progress: index })) });
+    await clock.sleep(1_000);
+    api.ended.add("j1");
+    socket.receive({ type: "changes", changes: [change("j1", 99, { type: "completed" })] });
+  });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  const found = await clock.over(progress(client.job("j1").updates()));
+  assert.deepEqual(found, [0, ...Array.from({ length: 50 }, (_, index) => 40 + index), 100]);
+});
