@@ -284,6 +284,7 @@ test("a connection that answers no ping is dead, and replaced", async () => {
   const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
   assert.deepEqual(await clock.over(progress(client.job("j1").updates({ giveUpMs: Infinity }))), [0, 100]);
   assert.deepEqual(made[0].sent.map((/** @type {any} */ { action }) => action), ["watch", "ping"]);
+  assert.ok(clock.now() <= 150_000, `${clock.now()} ms`);
 });
 
 test("a connection whose ticket is over is replaced, and not polled for", async () => {
@@ -305,6 +306,7 @@ test("a connection whose ticket is over is replaced, and not polled for", async 
   const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
   await clock.over(progress(client.job("j1").updates(options)));
   assert.equal(made.length, 2);
+  assert.ok(clock.now() <= 150_000, `${clock.now()} ms`);
   assert.deepEqual(connections, ["polling", "live"]);
 });
 

@@ -84,6 +84,7 @@ for (const [what, event] of Object.entries({
     const script = later(({ receive }) => receive({ type: "changes", changes: [event] }));
     const { until, reads } = follow(t, { lists: [[RUNNING]], script });
     await until(() => reads.length === 3);
+    assert.deepEqual(reads, [0, 2, 4]);
   });
 }
 
@@ -95,6 +96,7 @@ for (const [what, message] of Object.entries({
     const script = later(({ receive }) => receive(message));
     const { until, reads } = follow(t, { lists: [[RUNNING]], script });
     await until(() => reads.length === 3);
+    assert.deepEqual(reads, [0, 2, 4]);
   });
 }
 
