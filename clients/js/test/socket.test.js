@@ -1,6 +1,7 @@
 /** Changes over the WebSocket, played by a class of the same shape. Pages use the real one on the deployed stack. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { createClient } from "../src/index.js";
@@ -372,4 +373,27 @@ test("of many changes in one message, the newest are shown", async () => {
   const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
   const found = await clock.over(progress(client.job("j1").updates()));
   assert.deepEqual(found, [0, ...Array.from({ length: 50 }, (_, index) => 40 + index), 100]);
+});
+
+test("a ticket that is refused for now is requested again, and changes come over the WebSocket then", async () => {
+  const clock = testClock();
+  const api = jobs();
+  let tickets = 0;
+  const server = answering((request) => (request.method === "POST" && ++tickets === 1 ? { status: 429, headers: { "retry-after": "2" } } : api.answer(request)));
+  const { made, webSocket } = sockets(({ action }, socket) => {
+    if (action !== "watch") return;
+    api.ended.add("j1");
+    socket.receive({ type: "changes", changes: [change("j1", 9, { type: "completed" })] });
+  });
+  const client = createClient({ baseUrl: server.url, fetch: server.fetch, webSocket, clock });
+  assert.deepEqual(await clock.over(progress(client.job("j1").updates())), [0, 100]);
+  assert.deepEqual([made.length, tickets], [1, 2]);
+});
+
+test("a long live wait leaves no listener on the caller's signal", async () => {
+  const clock = testClock();
+  const { job } = minute(clock);
+  const { signal } = new AbortController();
+  assert.equal((await clock.over(progress(job.updates({ signal })))).at(-1), 100);
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
