@@ -78,6 +78,7 @@ test("progress is shown as it comes, without another request", async (t) => {
 for (const [what, event] of Object.entries({
   "of an unknown job": change("new", 1, { type: "created", status: "PENDING" }),
   "of a status": change("a", 9, { type: "completed", status: "COMPLETED" }),
+  "of a status, by an event that shows it": change("a", 9, { type: "released", status: "PENDING" }),
   "of an unknown type": change("a", 9, { type: "paused" }),
 })) {
   test(`a change ${what} makes it read the list`, async (t) => {
@@ -212,4 +213,18 @@ test("a job and the list of all share one connection", async () => {
   assert.equal(made.length, 1);
   unsubscribe();
   await clock.until(() => made[0].readyState === 3);
+});
+
+test("a connection that breaks again after it has brought changes is opened again, and not polled for", async (t) => {
+  const script = async (/** @type {any} */ message, /** @type {any} */ socket, /** @type {any[]} */ made, /** @type {ReturnType<typeof testClock>} */ clock) => {
+    watching(message, socket);
+    if (message.action !== "watch" || made.length === 3) return;
+    await clock.sleep(3_000);
+    socket.receive({ type: "changes", changes: [change("a", 2 + made.length)] });
+    await clock.sleep(1_000);
+    socket.close();
+  };
+  const { until, made, clock } = follow(t, { lists: [[RUNNING]], script });
+  await until(() => made.length === 3);
+  assert.ok(clock.now() < 30_000, `${clock.now()} ms`);
 });
