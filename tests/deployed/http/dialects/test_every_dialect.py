@@ -28,17 +28,13 @@ ERRORS = {
 }
 
 
-def without_time(answer: Any) -> Any:
-    return {name: value for name, value in answer.items() if name not in {"timestamp", "updatedAt", "status"}}
-
-
 @pytest.mark.parametrize("dialect", SUBMITS)
 def test_idempotency_key_is_one_job_that_its_location_leads_to(api: Api, dialect: str) -> None:
     client, (path, body) = client_of(api, dialect), SUBMITS[dialect]
     headers = {"idempotency-key": uuid.uuid4().hex, "prefer": "respond-async"}
     first, again = (client.request("POST", path, json=body, headers=headers) for _ in range(2))
     assert (first.status_code, again.headers["idempotency-replayed"]) == (202, "true")
-    assert without_time(first.json()) == without_time(again.json())
+    assert first.headers["location"] == again.headers["location"]
     assert int(first.headers["retry-after"]) > 0
     location = str(first.url.join(first.headers["location"])).removeprefix(client.base)
     assert client.request("GET", location).status_code == 200
