@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.proof.stateful.scheduler import Scheduler
 
+BEHIND = 3
+"""The number of writes by which an index may lag."""
 _PARTLY: dict[str, dict[str, Any]] = {
-    "dynamodb.query": {"behind": 3},
+    "dynamodb.query": {"behind": BEHIND},
     "sqs.send_message_batch": {"refused": 1},
     "s3.delete_objects": {"refused": 1},
 }
