@@ -30,7 +30,8 @@ class Group:
 
 
 GROUPS: tuple[Group, ...] = (
-    Group(("tests/deployed/http", "tests/deployed/operations"), 0),
+    Group(("tests/deployed/http",), 0),
+    Group(("tests/deployed/operations",), 0),
     Group(("tests/deployed/clients", "tests/deployed/console"), 0),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
@@ -39,7 +40,7 @@ GROUPS: tuple[Group, ...] = (
     Group(("examples",), 5),
     Group(("tests",), 5),  # without the folders of the other groups
 )
-"""In the order of their starts. The first three mostly wait, for deployed functions, leases and sweeps. The others need the
+"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The others need the
 processor and no clock: they yield, but not so much that another program on this machine stops them."""
 
 SIDE_BY_SIDE = 5

@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def state_of_this_process() -> None:
     """Note what is to be restored after a job at each test's first job: tests change this process, too."""
-    STATE._modules = 0
+    STATE._modules, STATE._is_behind = 0, False
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
 const READ_AFTER = ["completed", "failed", "cancelled", "released", "retried"];
 const LARGEST_SHOWN = 200_000;
 const REPORTS_SHOWN = 4;
+/** How often events that the log did not have yet are read again, each time after twice as long: for a minute in all. */
+const MOST_TRIES = 6;
 
 export class JobPage extends Page {
   title = "Job";
@@ -67,6 +69,7 @@ export class JobPage extends Page {
 
   enter() {
     super.enter();
+    this.until(() => clearTimeout(this.#again));
     this.follow();
   }
 
@@ -78,6 +81,14 @@ export class JobPage extends Page {
     if (job.seq < (events.at(-1)?.seq ?? 0)) job = await record();
     this.job = this.job && this.job.seq > job.seq ? this.job : job;
     this.events = events;
+    this.#readMissingLater();
+  }
+
+  /** Read again where a snapshot stands in place of events: the log has them when the stream is handled, unless it is off. */
+  #readMissingLater() {
+    clearTimeout(this.#again);
+    if (!this.events.some(({ type }) => type === "snapshot")) this.#tries = 0;
+    else if (this.#tries < MOST_TRIES) this.#again = setTimeout(() => void this.reload(), 1000 * 2 ** this.#tries++);
   }
 
   /** @param {AbortSignal} signal */
@@ -96,6 +107,7 @@ export class JobPage extends Page {
   /** @param {Change} change */
   #onChange(change) {
     if (change.asyncJobId !== this.id || !this.job) return;
+    this.#tries = 0;
     const last = this.events.at(-1)?.seq ?? 0;
     const next = changed(this.job, change);
     if (next) this.job = next;

@@ -212,4 +212,4 @@ def test_invalid_input_is_shown_at_its_field(console: Console) -> None:
     console.browser.type("5000")
     console.browser.click(".submit-form > .button")
     console.browser.wait_for("document.querySelector('#field-limit-error')")
-    assert console.browser.run("document.activeElement.getAttribute('aria-invalid')") == "true"
+    console.browser.wait_for("document.activeElement.getAttribute('aria-invalid') === 'true'")

@@ -22,6 +22,7 @@ from botocore.session import Session
 
 _MODULES = ("dynamodb_jobs", "dynamodb_events", "sqs", "s3", "eventbridge")
 ADAPTERS = frozenset(f"asyncjobs.aws.{name}" for name in _MODULES)
+PORTS = "asyncjobs.core.ports"
 CALL, ABOUT = "x-call", "x-about"
 ANYTHING = "anything"
 KILLED_BEFORE, KILLED_AFTER, LOST = "killed-before", "killed-after", "lost"
@@ -97,6 +98,8 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
         module = frame.f_globals.get("__name__", "")
         if module in ADAPTERS:
             site = site or f"{module.rpartition('.')[2]}.{frame.f_code.co_qualname}:{operation}"
+            entry = frame.f_code.co_name
+        elif site and module == PORTS:  # a method that the adapter has from its port
             entry = frame.f_code.co_name
         elif site and module.startswith("asyncjobs."):
             break

@@ -143,10 +143,7 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
     ],
     "functions": [
         lambda: setattr(ssl, "_create_default_https_context", ssl._create_unverified_context),
-        lambda: urllib.request.install_opener(urllib.request.build_opener()),
-        lambda: setattr(http.client.HTTPConnection, "debuglevel", 1),
         lambda: setattr(socket, "socket", ssl.SSLSocket),
-        lambda: setattr(tempfile, "tempdir", "/nowhere"),
         lambda: setattr(builtins, "print", id),
         lambda: logging.captureWarnings(capture=True),
         lambda: logging.setLogRecordFactory(logging.makeLogRecord),
@@ -155,6 +152,11 @@ CHANGES: dict[str, list[Callable[[], Any]]] = {
         lambda: setattr(time, "time", float),
         lambda: setattr(dt, "datetime", dt.date),
         lambda: setattr(uuid, "uuid4", lambda: uuid.UUID(int=1)),
+    ],
+    "variables of modules": [
+        lambda: urllib.request.install_opener(urllib.request.build_opener()),
+        lambda: setattr(http.client.HTTPConnection, "debuglevel", 1),
+        lambda: setattr(tempfile, "tempdir", "/nowhere"),
     ],
 }
 CASES = [pytest.param(name, change, id=f"{name} {n}") for name, changes in CHANGES.items() for n, change in enumerate(changes)]
@@ -433,6 +435,47 @@ def test_all_code_is_compared_a_few_times_a_second(state: ProcessState, monkeypa
     now[0] += 0.25
     with state:
         assert uuid.uuid1 is before
+
+
+@pytest.mark.parametrize("imported", ["between the jobs", "by the next job"])
+def test_function_that_a_quick_job_has_left_is_not_noted_with_an_import(
+    state: ProcessState, imported: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
+    with state:
+        pass
+    before = uuid.uuid1
+    with state:
+        monkeypatch.setattr(uuid, "uuid1", print)
+    module = "a_module_of_a_test"
+    if imported == "between the jobs":
+        monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+    with state:
+        if imported == "by the next job":
+            state.prepare_import()
+            monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+            state.note_imports()
+        assert uuid.uuid1 is before
+
+
+def test_code_is_not_compared_for_the_first_use_of_a_temporary_folder(
+    state: ProcessState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
+    with state:
+        pass
+    with state:
+        monkeypatch.setattr(uuid, "uuid1", print)
+        monkeypatch.setattr(tempfile, "tempdir", "/tmp/of-a-job")
+    assert (tempfile.tempdir == "/tmp/of-a-job", vars(uuid)["uuid1"]) == (False, print)
+
+
+def test_random_numbers_of_a_job_are_its_own_while_others_of_the_batch_end(state: ProcessState) -> None:
+    with state:
+        random.seed(42)
+        with state:
+            pass
+        assert random.random() == random.Random(42).random()
 
 
 def test_code_is_compared_when_a_function_that_is_replaced_often_has_changed(

@@ -100,8 +100,7 @@ class Attempt:
         try:
             # One that came before this could not be raised here.
             self._heartbeat.raise_interruption()
-            definition = self._plan.load()
-            STATE.note_imports()
+            definition = self._load()
             return call_apart(lambda: self._completed(definition, definition.function(self._input(definition), self)))
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
@@ -110,13 +109,19 @@ class Attempt:
         """Run a coroutine function. An interruption reaches it as the cancellation of what it awaits."""
         try:
             self._heartbeat.raise_interruption()
-            definition = self._plan.load()
-            STATE.note_imports()
+            definition = self._load()
             given = await task.call(partial(self._input, definition), seconds=self.remaining_seconds)
             returned = await task.run(_awaited(definition.function(given, self)), seconds=self.remaining_seconds)
             return await task.call(partial(self._completed, definition, returned), seconds=self.remaining_seconds)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return await blocking(self.errored, error)
+
+    def _load(self) -> JobDefinition:
+        if not self._plan.is_loaded:
+            STATE.prepare_import()
+        definition = self._plan.load()
+        STATE.note_imports()
+        return definition
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """Return the outcome of a job that raised this error."""

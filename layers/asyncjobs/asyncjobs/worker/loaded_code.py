@@ -31,11 +31,12 @@ class LoadedCode:
 
     def note(self) -> None:
         """Note everything as it is now, also in modules that were loaded since the last time."""
-        for name in sys.modules.keys() - self._modules.keys():
-            module = sys.modules[name]
+        # Another thread may import meanwhile.
+        for name in list(sys.modules):
+            module = None if name in self._modules else sys.modules.get(name)
             if name.partition(".")[0] in _PACKAGES and isinstance(module, ModuleType):
-                self._modules[name] = module
                 self._watch(module)
+                self._modules[name] = module
         self._names = list(map(tuple, self._members))
         self._noted = self._read()
 
@@ -55,7 +56,9 @@ class LoadedCode:
         return [tuple(members.values()) for members in self._members]
 
     def _watch(self, module: ModuleType) -> None:
-        classes = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+        classes = [
+            value for value in list(vars(module).values()) if isinstance(value, type) and value.__module__ == module.__name__
+        ]
         owners: list[ModuleType | type] = [
             module,
             *(each for each in classes if each.__flags__ & (_HEAP | _IMMUTABLE) == _HEAP),

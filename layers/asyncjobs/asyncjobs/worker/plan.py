@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,6 +71,11 @@ class Plan:
         except InvalidInput:
             return False
         return True
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the job's module has been imported."""
+        return self.job_type is None or self.built_in is not None or self.job_type.module in sys.modules
 
     def load(self) -> JobDefinition:
         """Import the job. Raises `UnknownJobType`, and whatever its module raises."""

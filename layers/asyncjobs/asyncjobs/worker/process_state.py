@@ -81,8 +81,9 @@ class ProcessState:
     def __enter__(self) -> Self:
         self._jobs += 1
         if self._jobs == 1:
-            if self._is_behind and self._compares_all():
-                self._restore_rest()
+            if self._is_behind and (self._compares_all() or len(sys.modules) != self._modules):
+                self._restore_rest(has_imported=False)
+                _new_seed()
             self._note()
         return self
 
@@ -100,7 +101,14 @@ class ProcessState:
         has_replaced_code = not _are_equal(now, self._before) and self._restore(now)
         self._is_behind = True
         if has_replaced_code or self._compares_all():
-            self._restore_rest()
+            self._restore_rest(has_imported=self._has_imported())
+            if not self._jobs:
+                _new_seed()
+
+    def prepare_import(self) -> None:
+        """Restore what the last job left, before a module is imported: what was there is noted with what the module sets."""
+        if self._jobs == 1 and self._is_behind:
+            self._restore_rest(has_imported=False)
 
     def note_imports(self) -> None:
         """Note the state again if modules were imported meanwhile, such as the job's own: what they have set stays."""
@@ -129,17 +137,16 @@ class ProcessState:
     def _compares_all(self) -> bool:
         return _monotonic() >= self._compared_all + _COMPARES_ALL_EVERY
 
-    def _restore_rest(self) -> None:
-        """Compare and restore what takes too long to be compared after each job."""
+    def _restore_rest(self, *, has_imported: bool) -> None:
+        """Compare and restore what takes too long to be compared after each job. What a job's imports have set stays."""
         for part, before in zip(RARE_PARTS, self._rare_before, strict=True):
             if not _are_equal(_value(part.read), before):
                 self._set(part, before)
         try:
             if self._code.has_changed():
-                (self._code.note if self._has_imported() else self._code.restore)()
+                (self._code.note if has_imported else self._code.restore)()
         except Exception:  # noqa: BLE001 - whatever a job has done to it
             self.replace_process("code of the standard library")
-        _new_seed()
         self._compared_all, self._is_behind = _monotonic(), False
 
     def _restore(self, found: list[Any]) -> bool:
@@ -488,43 +495,11 @@ def _set_decimals(before: tuple[Any, ...]) -> None:
 class _Globals:
     """Names that programs replace for the whole process, and that weaken or redirect what others do.
 
-    They are compared after each job, before its end is recorded. `LoadedCode` has all others.
+    They are compared after each job, before its end is recorded. `LoadedCode` has all other functions.
     """
 
-    _NAMES = (
-        ("asyncjobs.core.clock", "datetime"),
-        ("botocore.client", "BaseClient._make_api_call"),
-        ("botocore.httpsession", "URLLib3Session.send"),
-        ("builtins", "open"),
-        ("builtins", "print"),
-        ("builtins", "__import__"),
-        ("datetime", "date"),
-        ("datetime", "datetime"),
-        ("http.client", "HTTPConnection.debuglevel"),
-        ("json", "dumps"),
-        ("json", "loads"),
-        ("json.decoder", "JSONDecoder.decode"),
-        ("json.encoder", "JSONEncoder.__init__"),
-        ("json.encoder", "JSONEncoder.default"),
-        ("json.encoder", "JSONEncoder.encode"),
-        ("json.encoder", "JSONEncoder.iterencode"),
-        ("logging", "raiseExceptions"),
-        ("logging", "_logRecordFactory"),
-        ("logging", "_loggerClass"),
-        ("socket", "create_connection"),
-        ("socket", "getaddrinfo"),
-        ("socket", "socket"),
-        ("ssl", "_create_default_https_context"),
-        ("tempfile", "tempdir"),
-        ("time", "monotonic"),
-        ("time", "sleep"),
-        ("time", "time"),
-        ("urllib.request", "_opener"),
-        ("uuid", "uuid4"),
-        ("warnings", "showwarning"),
-    )
-
-    def __init__(self) -> None:
+    def __init__(self, *names: tuple[str, str]) -> None:
+        self._all = names
         self._modules = 0
         self._owners: list[Any] = []
         self._names: list[str] = []
@@ -540,14 +515,48 @@ class _Globals:
             setattr(owner, name, value)
 
     def _find(self) -> None:
-        found = [(sys.modules[module], *path.rpartition(".")) for module, path in self._NAMES if module in sys.modules]
+        found = [(sys.modules[module], *path.rpartition(".")) for module, path in self._all if module in sys.modules]
         self._owners = [getattr(module, of) if of else module for module, of, _, _ in found]
         self._names = [name for *_, name in found]
         self._members = [vars(owner) for owner in self._owners]
         self._modules = len(sys.modules)
 
 
-_loggers, _globals = _Loggers(), _Globals()
+_loggers = _Loggers()
+_functions = _Globals(
+    ("asyncjobs.core.clock", "datetime"),
+    ("botocore.client", "BaseClient._make_api_call"),
+    ("botocore.httpsession", "URLLib3Session.send"),
+    ("builtins", "open"),
+    ("builtins", "print"),
+    ("builtins", "__import__"),
+    ("datetime", "date"),
+    ("datetime", "datetime"),
+    ("json", "dumps"),
+    ("json", "loads"),
+    ("json.decoder", "JSONDecoder.decode"),
+    ("json.encoder", "JSONEncoder.__init__"),
+    ("json.encoder", "JSONEncoder.default"),
+    ("json.encoder", "JSONEncoder.encode"),
+    ("json.encoder", "JSONEncoder.iterencode"),
+    ("logging", "_logRecordFactory"),
+    ("logging", "_loggerClass"),
+    ("socket", "create_connection"),
+    ("socket", "getaddrinfo"),
+    ("socket", "socket"),
+    ("ssl", "_create_default_https_context"),
+    ("time", "monotonic"),
+    ("time", "sleep"),
+    ("time", "time"),
+    ("uuid", "uuid4"),
+    ("warnings", "showwarning"),
+)
+_variables = _Globals(
+    ("http.client", "HTTPConnection.debuglevel"),
+    ("logging", "raiseExceptions"),
+    ("tempfile", "tempdir"),
+    ("urllib.request", "_opener"),
+)
 
 PARTS = (
     Part("working directory", os.getcwd, os.chdir),
@@ -568,7 +577,8 @@ PARTS = (
     # A test tool raises the recursion limit around each call of the handler.
     Part("interpreter", _interpreter, _set_interpreter, belongs_to_modules=True, changes_by_itself=True),
     Part("decimal defaults", _decimals, _set_decimals, belongs_to_modules=True),
-    Part("functions", _globals.read, _globals.restore, belongs_to_modules=True, is_code=True),
+    Part("functions", _functions.read, _functions.restore, belongs_to_modules=True, is_code=True),
+    Part("variables of modules", _variables.read, _variables.restore, belongs_to_modules=True),
     Part("umask", _umask, os.umask, is_set_always=True),
     Part("signal mask", _mask, _set_mask, is_set_always=True),
 )
