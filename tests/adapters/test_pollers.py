@@ -63,7 +63,7 @@ def test_most_types_with_the_longest_names_fit_into_a_filter(stub: Any) -> None:
 
 
 def test_no_type_to_drop_leaves_no_filter(stub: Any) -> None:
-    stub.add_response("update_event_source_mapping", {}, {**UUID, "FilterCriteria": {"Filters": []}})
+    stub.add_response("update_event_source_mapping", {}, {**UUID, "FilterCriteria": {}})
     pollers(stub).drop("low", frozenset())
     stub.assert_no_pending_responses()
 

@@ -173,8 +173,7 @@ class Settings:
     @property
     def log_groups(self) -> Sequence[str]:
         """The log groups in which jobs have lines; none on the local engine, which has no console for them."""
-        names = self._read("LOG_GROUPS")
-        return [] if self._environment.get("AWS_ENDPOINT_URL") else names.split(",")
+        return [] if self._is_local() else self._read("LOG_GROUPS").split(",")
 
     @property
     def pollers(self) -> Mapping[str, str]:

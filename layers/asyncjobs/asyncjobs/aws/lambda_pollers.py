@@ -39,8 +39,9 @@ class LambdaPollers:
         """See `Pollers`. Lambda deletes a message that no filter matches."""
         # A pattern for each type would not do: a message passes if one of them matches.
         pattern = {"body": {"jobType": [{"anything-but": sorted(job_types)}]}}
-        filters = [{"Pattern": json.dumps(pattern, separators=(",", ":"))}] if job_types else []
-        self._change(name, FilterCriteria={"Filters": filters})
+        filters = [{"Pattern": json.dumps(pattern, separators=(",", ":"))}]
+        # Nothing at all removes the filter.
+        self._change(name, FilterCriteria={"Filters": filters} if job_types else {})
 
     def _change(self, name: str, **changes: Any) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The entry point of both API functions: from an event of API Gateway to its answer."""
+"""The entry point of the API's functions: from an event of API Gateway to its answer."""
 
 from __future__ import annotations
 

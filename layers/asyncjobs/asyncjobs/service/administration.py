@@ -384,8 +384,9 @@ class Administration:
         if any(len(types | {job_type}) > MAX_PAUSED_TYPES for types in before.values()):
             raise TooManyPausedTypes
         self._note(actor, "type.pause", job_type=job_type, count=0)
-        for priority, types in before.items():
-            if job_type not in types:
+        for priority in Priority:
+            # Read again: another administrator may have paused another type meanwhile.
+            if job_type not in (types := self._pollers.state(priority).paused_types):
                 self._pollers.drop(priority, types | {job_type})
 
     def resume_type(self, actor: Actor, job_type: str) -> None:
@@ -394,8 +395,8 @@ class Administration:
         if job_type not in {*(each.name for each in self._catalog), *chain.from_iterable(before.values())}:
             raise JobTypeNotFound
         self._note(actor, "type.resume", job_type=job_type, count=0)
-        for priority, types in before.items():
-            if job_type in types:
+        for priority in Priority:
+            if job_type in (types := self._pollers.state(priority).paused_types):
                 self._pollers.drop(priority, types - {job_type})
 
     def _paused_types(self) -> Mapping[Priority, frozenset[str]]:
