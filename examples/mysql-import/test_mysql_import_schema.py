@@ -55,6 +55,8 @@ MARIADB, MYSQL = "10.11.6-MariaDB-1", "8.4.0"
         (MYSQL, "varchar(9)", None, "", None),
         (MYSQL, "varchar(9)", "NULL", "", "'NULL'"),
         (MYSQL, "varchar(9)", "it's", "", "'it''s'"),
+        (MYSQL, "varchar(9)", "a\\b", "", "'a\\\\b'"),  # MariaDB's form of the same
+        (MARIADB, "varchar(9)", "'a\\\\b'", "", "'a\\\\b'"),
         (MYSQL, "varchar(9)", "", "", "''"),
         (MYSQL, "enum('a')", "a", "", "'a'"),
         (

@@ -202,7 +202,7 @@ def _expression_of_mysql(default: str | None, row: Row) -> str | None:
         return default
     if type_.startswith(("timestamp", "datetime")) and default.startswith("CURRENT_TIMESTAMP"):  # MySQL 5.7
         return default
-    return "'" + default.replace("'", "''") + "'"
+    return "'" + default.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit", "year")
