@@ -63,7 +63,7 @@ class Importer:
 
     server: MariaDb
     user: str
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def run(self, database: str = "shop", *, context: FakeContext | None = None, **changes: Any) -> Imported:
         secret = "behind_ssh" if "ssh" in changes else "db"
@@ -83,7 +83,9 @@ class Importer:
 def importer(server: MariaDb, request: pytest.FixtureRequest) -> Iterator[Importer]:
     user = f"u{abs(hash(request.node.name))}"
     password = server.user(user, READER)
-    yield Importer(server, user, {"db": {"host": HOST, "username": user, "password": password}})
+    yield Importer(
+        server, user, {"db": {"host": HOST, "port": server.port, "tls": False, "username": user, "password": password}}
+    )
     assert server.connections_of(user) == [], "each test leaves no connection"
     assert [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()] == []
 
@@ -300,7 +302,8 @@ def test_server_without_tls_gets_no_password_if_tls_is_required(importer: Import
 
 
 def test_server_that_does_not_run_is_tried_again(importer: Importer) -> None:
-    failed = importer.fails(port=free_port())
+    port = importer.secrets["db"]["port"] = free_port()
+    failed = importer.fails(port=port)
     assert (type(failed), failed.code) == (Retry, "HOST_UNREACHABLE")
 
 
@@ -308,7 +311,8 @@ def test_silent_server_is_given_up(importer: Importer, monkeypatch: pytest.Monke
     monkeypatch.setattr(mysql_import_access, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr(mysql_import_access, "READ_SECONDS", 0.3)
     with socket.create_server((HOST, 0)) as silent:
-        failed = importer.fails(port=silent.getsockname()[1])
+        port = importer.secrets["db"]["port"] = silent.getsockname()[1]
+        failed = importer.fails(port=port)
     assert (type(failed), failed.code) == (Retry, "CONNECTION_LOST")
 
 
@@ -350,7 +354,9 @@ def test_canceled_import_closes_its_connection(importer: Importer) -> None:
 
 @pytest.fixture
 def through(ssh: SshServer, importer: Importer) -> Ssh:
-    importer.secrets["ssh"] = {"host": HOST, "username": ssh.user, "privateKey": ssh.private_key}
+    importer.secrets["ssh"] = {
+        "host": HOST, "port": ssh.port, "hostKey": ssh.host_key, "username": ssh.user, "privateKey": ssh.private_key
+    }  # fmt: skip
     importer.secrets["behind_ssh"] = {**importer.secrets["db"], "sshHost": HOST}
     return Ssh(host=HOST, port=ssh.port, host_key=ssh.host_key, secret="ssh")
 
@@ -367,8 +373,33 @@ def test_name_of_the_database_is_resolved_by_the_ssh_server(importer: Importer, 
 
 
 def test_ssh_server_with_another_host_key_gets_no_secret(importer: Importer, through: Ssh) -> None:
-    failed = importer.fails(ssh=through.model_copy(update={"host_key": "SHA256:" + "A" * 43}))
+    other = "SHA256:" + "A" * 43
+    importer.secrets["ssh"]["hostKey"] = other
+    failed = importer.fails(ssh=through.model_copy(update={"host_key": other}))
     assert (type(failed), failed.code) == (Fatal, "SSH_HOST_KEY_DIFFERS")
+
+
+def test_caller_chooses_no_host_key_for_a_secret(importer: Importer, through: Ssh) -> None:
+    failed = importer.fails(ssh=through.model_copy(update={"host_key": "SHA256:" + "A" * 43}))
+    assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
+
+
+def test_secret_of_a_database_is_not_sent_to_an_ssh_server(importer: Importer, through: Ssh) -> None:
+    importer.secrets["db"]["port"] = through.port
+    failed = importer.fails(ssh=through.model_copy(update={"secret": "db"}))
+    assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
+
+
+def test_caller_turns_tls_off_only_where_the_secret_allows_it(importer: Importer) -> None:
+    del importer.secrets["db"]["tls"]
+    failed = importer.fails(tls=False)
+    assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
+    assert '"tls": false' in failed.message
+
+
+def test_secret_that_requires_tls_is_sent_through_ssh(importer: Importer, through: Ssh) -> None:
+    del importer.secrets["behind_ssh"]["tls"]
+    assert importer.run(ssh=through) == importer.run()
 
 
 def test_secret_of_a_direct_connection_is_not_sent_through_ssh(importer: Importer, through: Ssh) -> None:
@@ -391,7 +422,8 @@ def test_malformed_key_is_named_and_never_quoted(importer: Importer, through: Ss
 
 
 def test_database_that_the_ssh_server_cannot_reach_is_tried_again(importer: Importer, through: Ssh) -> None:
-    failed = importer.fails(ssh=through, port=free_port())
+    port = importer.secrets["behind_ssh"]["port"] = free_port()
+    failed = importer.fails(ssh=through, port=port)
     assert (type(failed), failed.code) == (Retry, "HOST_UNREACHABLE")
 
 

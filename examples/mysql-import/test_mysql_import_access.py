@@ -85,6 +85,7 @@ def test_list_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 # ── Secrets ────────────────────────────────────────────────────────────────────────────────────────
 
 WAY = Way("db.example.com", 3306)
+KEY, OTHER_KEY = "SHA256:" + "A" * 43, "SHA256:" + "B" * 43
 HELD: dict[str, Any] = {"owners": ["alice"], "host": "db.example.com", "username": "reader", "password": "canary"}
 
 
@@ -104,9 +105,9 @@ def refused(text: str | None, way: Way = WAY, *, owner: str = "alice") -> Fatal:
 
 
 def test_secret_in_the_form_of_rds_is_read() -> None:
-    rds = {**HELD, "engine": "mysql", "port": 3306, "dbname": "shop"}
-    secret = found(json.dumps(rds), Way("DB.example.com", 3306))
-    assert secret == Secret(host="db.example.com", port=3306, username="reader", password="canary")
+    rds = {**HELD, "engine": "mysql", "port": 3307, "dbname": "shop"}
+    secret = found(json.dumps(rds), Way("DB.example.com", 3307))
+    assert secret == Secret(host="db.example.com", port=3307, username="reader", password="canary")
     assert "canary" not in repr(secret)
 
 
@@ -134,18 +135,65 @@ def test_secret_that_names_no_owners_is_nobodys() -> None:
     [
         ({}, Way("thief.example.com", 3306)),
         ({"port": 3306}, Way("db.example.com", 3307)),
+        ({}, Way("db.example.com", 3307)),
         ({}, Way("db.example.com", 3306, ssh_host="ssh.example.com")),
         ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306)),
         ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306, ssh_host="other.example.com")),
+        ({"hostKey": KEY}, Way("db.example.com", 2222, host_key=KEY)),
     ],
-    ids=["another host", "another port", "through ssh", "past ssh", "through another ssh server"],
+    ids=[
+        "another host",
+        "another port",
+        "no port",
+        "through ssh",
+        "past ssh",
+        "through another ssh server",
+        "another ssh port",
+    ],
 )
 def test_secret_is_sent_on_its_own_way_only(held: dict[str, object], way: Way) -> None:
     assert refused(json.dumps({**HELD, **held}), way).code == "SECRET_REFUSED"
 
 
-def test_secret_may_be_for_any_port_and_for_an_ssh_server() -> None:
-    assert found(json.dumps(HELD), Way("db.example.com", 33060)).port is None
+@pytest.mark.parametrize(
+    ("held", "way", "todo"),
+    [
+        ({}, Way("db.example.com", 3306, tls=False), '"tls": false'),
+        ({"tls": True}, Way("db.example.com", 3306, tls=False), '"tls": false'),
+        ({}, Way("db.example.com", 22, host_key=KEY), "`hostKey`"),
+        ({"port": 22}, Way("db.example.com", 22, host_key=KEY), "`hostKey`"),
+        ({"hostKey": KEY}, Way("db.example.com", 22, host_key=OTHER_KEY), "`hostKey`"),
+        ({"hostKey": KEY, "port": 3306}, Way("db.example.com", 3306), "`hostKey`"),
+    ],
+    ids=[
+        "no tls",
+        "no tls, said",
+        "a database's, to ssh",
+        "a database's with ssh's port",
+        "another host key",
+        "ssh's, to mysql",
+    ],
+)
+def test_only_the_operator_allows_a_weaker_way(held: dict[str, object], way: Way, todo: str) -> None:
+    refusal = refused(json.dumps({**HELD, **held}), way)
+    assert refusal.code == "SECRET_REFUSED"
+    assert todo in refusal.message
+    assert KEY not in refusal.message
+
+
+def test_secret_may_allow_a_connection_without_tls() -> None:
+    plain = json.dumps({**HELD, "tls": False})
+    assert found(plain, Way("db.example.com", 3306, tls=False)).username == "reader"
+    assert found(plain).username == "reader"
+
+
+def test_secret_for_an_ssh_server_has_its_host_key() -> None:
+    assert found(json.dumps({**HELD, "hostKey": KEY}), Way("db.example.com", 22, host_key=KEY)).host_key == KEY
+    elsewhere = json.dumps({**HELD, "hostKey": KEY, "port": 2222})
+    assert found(elsewhere, Way("db.example.com", 2222, host_key=KEY)).host_key == KEY
+
+
+def test_secret_may_be_for_a_database_behind_an_ssh_server() -> None:
     behind = json.dumps({**HELD, "sshHost": "ssh.example.com"})
     assert found(behind, Way("db.example.com", 3306, ssh_host="SSH.example.com")).ssh_host == "ssh.example.com"
 

@@ -38,7 +38,8 @@ def shop(stack: LocalStack, alice: Caller, tmp_path_factory: pytest.TempPathFact
             "CREATE TABLE orders (id INT PRIMARY KEY, customer INT, FOREIGN KEY (customer) REFERENCES customers (id))",
         )
         password = server.user("reader", "SELECT, SHOW VIEW ON *.*")
-        secret = {"owners": [alice.owner], "host": HOST, "username": "reader", "password": password}
+        where = {"host": HOST, "port": server.port, "tls": False}
+        secret = {"owners": [alice.owner], **where, "username": "reader", "password": password}
         secrets = stack.session.client("secretsmanager", endpoint_url=stack.endpoint_url)
         secrets.create_secret(Name="asyncjobs/mysql/shop", SecretString=json.dumps(secret))
         yield Shop(server, password)
@@ -92,6 +93,7 @@ def test_plain_password_is_refused_with_the_reason_and_stores_nothing(alice: Cal
     [
         ({"secret": "missing"}, "SECRET_MISSING"),
         ({"host": "127.0.0.2"}, "SECRET_REFUSED"),
+        ({"ssh": {"host": HOST, "hostKey": "SHA256:" + "A" * 43, "secret": "shop"}}, "SECRET_REFUSED"),
         ({"database": "missing"}, "DATABASE_MISSING"),
         ({"tls": True}, "TLS_REFUSED"),
     ],

@@ -55,14 +55,14 @@ class Ssh(_Wire):
     port: Port = 22
     host_key: str = Field(
         pattern=r"^SHA256:[A-Za-z0-9+/]{43}$",
-        description="The fingerprint of the server's key, as `ssh-keygen -lf` prints it.",
+        description="The fingerprint of the server's key, as `ssh-keygen -lf` prints it. The secret names the same.",
         examples=["SHA256:VcAhUAn7PXJyLbLGAYzNEb4Ksn5mRUFvNIcKkHbGCbc"],
     )
     secret: SecretName
 
 
 class ImportInput(_Wire):
-    """A database and how to reach it. Passwords are in secrets: `{"owners": [...], "host": ..., "username": ..., "password": ...}`."""
+    """A database and how to reach it. Passwords are in secrets, which say who may use them, and where and how they are sent."""
 
     host: Host = Field(
         description="The server's name. Through SSH, as the SSH server resolves it.", examples=["db.example.com"]
@@ -70,7 +70,10 @@ class ImportInput(_Wire):
     port: Port = 3306
     database: str = Field(min_length=1, max_length=64)
     secret: SecretName
-    tls: bool = Field(default=True, description="Whether the connection must be encrypted. Through SSH it is, by SSH.")
+    tls: bool = Field(
+        default=True,
+        description="Whether the connection must be encrypted. False only if the secret allows it. Through SSH it is, by SSH.",
+    )
     ssh: Ssh | None = None
     tables: int | None = Field(
         default=None,
@@ -92,11 +95,12 @@ def import_schema(input: ImportInput, context: JobContext, hosts: Hosts, secrets
     """Import with these hosts and secrets."""
     context.progress(0, "Connecting")
     ssh = input.ssh
-    secret = secrets.secret(input.secret, Way(input.host, input.port, ssh_host=None if ssh is None else ssh.host))
-    database = Database(input.host, input.port, input.database, input.tls, secret)
-    tunnel = None
+    way, tunnel = Way(input.host, input.port, tls=input.tls), None
     if ssh is not None:
-        tunnel = Tunnel(ssh.host, ssh.port, ssh.host_key, secrets.secret(ssh.secret, Way(ssh.host, ssh.port)))
+        way = Way(input.host, input.port, ssh_host=ssh.host)
+        secret = secrets.secret(ssh.secret, Way(ssh.host, ssh.port, host_key=ssh.host_key))
+        tunnel = Tunnel(ssh.host, ssh.port, ssh.host_key, secret)
+    database = Database(input.host, input.port, input.database, input.tls, secrets.secret(input.secret, way))
     with connected(database, tunnel, hosts) as connection:
         return read_schema(partial(_rows, connection), context.progress)
 

@@ -2,7 +2,7 @@
 
 The host and the name of the secret are a caller's text, and the connection comes from inside the deployment. So a name is
 resolved once, each of its addresses is checked, and the connection goes to a checked one. And a secret says who may use it,
-and which host it is for: used by another caller or sent to another host, it would be given away.
+which server it is for, and how it is protected on the way: a caller who chose one of these could have it given away.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ ReadSecret = Callable[[str], str | None]
 
 EVERYBODY = "*"
 """The member of `owners` for every caller of the API."""
+
+_MYSQL_PORT, _SSH_PORT = 3306, 22
 
 
 # ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────
@@ -105,33 +107,56 @@ def _is_no_metadata(address: Address) -> bool:
 
 @dataclass(frozen=True)
 class Way:
-    """Where a secret is sent: a server, and the SSH server in front of it, if there is one."""
+    """Where a secret is sent, and how: to a database, perhaps behind an SSH server, or to an SSH server."""
 
     host: str
     port: int
     ssh_host: str | None = None
+    """The SSH server in front of the database."""
+    tls: bool = True
+    """Whether nobody between gets it: by TLS, or by SSH."""
+    host_key: str | None = None
+    """The fingerprint of the SSH server's key. None for a database."""
 
 
 class Secret(BaseModel):
-    """What a secret holds, as JSON. RDS writes its secrets in this form, with more members and without `owners`."""
+    """What a secret holds, as JSON. RDS writes its secrets in this form, with more members and without `owners`.
+
+    It is for a database, or, with `host_key`, for an SSH server.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
     host: str
     """The only host that it is sent to."""
     port: int | None = None
-    """The only port, if it names one."""
+    """The only port. Without it, the usual one: 3306, or 22 for SSH."""
     ssh_host: str | None = None
     """The only SSH server through which it is sent. Without it, it is sent directly: behind an SSH server, `host` is another one."""
+    host_key: str | None = None
+    """The fingerprint of the SSH server's key. Without it, no SSH server gets the secret."""
+    tls: bool = True
+    """Whether a database's server gets it by TLS only. Behind an SSH server, SSH takes its place."""
     username: str
     password: str | None = Field(default=None, repr=False)
     private_key: str | None = Field(default=None, repr=False)
     """In OpenSSH's form, for SSH."""
 
-    def is_for(self, way: Way) -> bool:
-        """Return whether it may be sent there."""
+    def refusal(self, way: Way) -> str | None:
+        """Return why it may not be sent this way, and what its operator may change. None: it may."""
+        if way.host_key is not None and self.host_key is None:
+            return "is not for an SSH server: its operator must add `hostKey`, the fingerprint of the server's key"
+        if way.host_key is None and self.host_key is not None:
+            return "is for an SSH server, not for a database, since it has a `hostKey`"
         hosts = [(self.host, way.host), (self.ssh_host or "", way.ssh_host or "")]
-        return self.port in {None, way.port} and all(own.lower() == other.lower() for own, other in hosts)
+        port = self.port or (_MYSQL_PORT if self.host_key is None else _SSH_PORT)
+        if port != way.port or any(own.lower() != other.lower() for own, other in hosts):
+            return f"is for another `host` or `port` than {way.host}:{way.port}, or for another `sshHost`: its operator must change it"
+        if self.host_key != way.host_key:
+            return "names another `hostKey`: its operator must change it if the server has a new key"
+        if self.tls and not way.tls:
+            return 'requires TLS: leave `tls` out, or its operator must add `"tls": false`'
+        return None
 
 
 class Secrets:
@@ -162,11 +187,8 @@ class Secrets:
             raise Fatal(
                 f"The secret {name!r} has no `host` and `username`, or an invalid value.", code="SECRET_INVALID"
             ) from None
-        if not secret.is_for(way):
-            raise Fatal(
-                f"The secret {name!r} is for another `host` or `port` than {way.host}:{way.port}, or for another `sshHost`.",
-                code="SECRET_REFUSED",
-            )
+        if reason := secret.refusal(way):
+            raise Fatal(f"The secret {name!r} {reason}.", code="SECRET_REFUSED")
         return secret
 
 
@@ -360,7 +382,7 @@ _REFUSED = {
     ER.BAD_DB_ERROR: ("DATABASE_MISSING", "There is no database {database} that the secret's user may see."),
     CR.CR_SSL_CONNECTION_ERROR: (
         "TLS_REFUSED",
-        "The server offers no TLS with a valid certificate for {host}. Set `tls` to false if the network is trusted.",
+        "The server offers no TLS with a valid certificate for {host}. If the network is trusted, set `tls` to false, also in the secret.",
     ),
 }
 _LOST = frozenset(
