@@ -129,6 +129,12 @@ def _column(name: str, type_: str, **changes: Any) -> dict[str, Any]:
     return {"name": name, "type": type_, **plain, **changes}
 
 
+def test_default_with_a_backslash_and_a_quote_keeps_its_value(importer: Importer) -> None:
+    importer.server.create("escapes", r"CREATE TABLE a (id INT PRIMARY KEY, path VARCHAR(9) DEFAULT 'a\\b''c')")
+    default = nodes(importer.run("escapes"))["a"]["columns"][1]["default"]
+    assert importer.server.run(f"SELECT {default}")[0][0] == r"a\b'c"
+
+
 def test_foreign_keys_are_edges(importer: Importer) -> None:
     found = importer.run().model_dump(by_alias=True)["schema"]["edges"]
     assert found[1] == {
