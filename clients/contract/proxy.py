@@ -55,7 +55,7 @@ class Upstream:
 
 @dataclass
 class Relayed(server.Session):
-    """One run of a case before the real API. Requests that no exchange names are forwarded."""
+    """One run of a case against the real API. Requests that no exchange names are forwarded."""
 
     upstream: Upstream = field(kw_only=True)
     lacks: tuple[str, ...] = ()

@@ -98,7 +98,7 @@ def _ran_in_node(environment: dict[str, str], is_released: bool, folder: Path) -
 
 @dataclass
 class Recorded(proxy.Relayed):
-    """A session before a real API whose answers are kept."""
+    """A session against a real API whose answers are kept."""
 
     answers: list[dict[str, Any]] = field(default_factory=list)
 
@@ -142,7 +142,7 @@ class Replayed(server.Session):
 
 @contextmanager
 def recording(upstream: str) -> Iterator[Recorded]:
-    """Stand before a real API inside the `with` block, and keep what it answers."""
+    """Stand against a real API inside the `with` block, and keep what it answers."""
     with proxy.serve(upstream) as running:
         session = Recorded(f"{running.url}/recorded", [], upstream=proxy.Upstream(upstream))
         running.sessions["recorded"] = session

@@ -1,4 +1,4 @@
-"""The present clients before the server of the last release, whose answers are recorded."""
+"""The present clients against the server of the last release, whose answers are recorded."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("is_released", [True, False], ids=["released", "present"])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_program_of_the_last_release_works_before_its_server(language: str, is_released: bool, tmp_path: Path) -> None:
+def test_program_of_the_last_release_works_against_its_server(language: str, is_released: bool, tmp_path: Path) -> None:
     with replaying(language) as session:
         assert ran(language, session.base, "token-1", is_released=is_released, folder=tmp_path) == EXPECTED

@@ -1,4 +1,4 @@
-"""The contract of the clients before the deployed stack, with a proxy between them that causes the faults: `clients/contract/deployed`."""
+"""The contract of the clients against the deployed stack, with a proxy between them that causes the faults: `clients/contract/deployed`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def faults(api: Api) -> Iterator[proxy.FaultProxy]:
 
 @pytest.mark.parametrize("name", proxy.names())
 @pytest.mark.parametrize("flavor", FLAVORS, ids=lambda flavor: flavor.name)
-def test_client_keeps_the_contract_before_the_real_api(
+def test_client_keeps_the_contract_against_the_real_api(
     flavor: Flavor, name: str, faults: proxy.FaultProxy, api: Api, tmp_path: Path
 ) -> None:
     caller = api.caller(f"{flavor.name}-{name}")  # with no other jobs

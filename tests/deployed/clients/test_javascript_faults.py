@@ -1,4 +1,4 @@
-"""The contract of the clients before the deployed stack, kept by the JavaScript client: `clients/contract/deployed`."""
+"""The contract of the clients against the deployed stack, kept by the JavaScript client: `clients/contract/deployed`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def faults(api: Api) -> Iterator[proxy.FaultProxy]:
 
 
 @pytest.mark.parametrize("name", proxy.names())
-def test_client_keeps_the_contract_before_the_real_api(name: str, faults: proxy.FaultProxy, api: Api) -> None:
+def test_client_keeps_the_contract_against_the_real_api(name: str, faults: proxy.FaultProxy, api: Api) -> None:
     case = proxy.case(name)
     caller = api.caller(f"javascript-{name}")  # with no other jobs
     token = caller.http.headers["authorization"].removeprefix("Bearer ")

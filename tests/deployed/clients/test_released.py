@@ -1,4 +1,4 @@
-"""The clients of the last release before this server."""
+"""The clients of the last release against this server."""
 
 from __future__ import annotations
 
