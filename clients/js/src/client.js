@@ -81,7 +81,7 @@ class JobsClient {
     let left = limit ?? Infinity;
     do {
       const query = { status, jobType, limit: limit && Math.min(left, LARGEST_PAGE), cursor };
-      const data = await this.http.json("GET", this.http.jobs, { query, signal });
+      const data = await this.http.json("GET", this.http.jobs, "jobs", { query, signal });
       const jobs = data.jobs.slice(0, left);
       left -= jobs.length;
       yield jobs.map((/** @type {any} */ each) => new AsyncJob(this.http, each.asyncJobId, { data: each }));
@@ -99,7 +99,7 @@ class JobsClient {
 
   /** @param {SignalOption} [options] */
   async types(options) {
-    return (await this.http.json("GET", "job-types", { ...options })).jobTypes;
+    return (await this.http.json("GET", "job-types", "jobTypes", options)).jobTypes;
   }
 
   /** @param {ClientOptions} options */
@@ -142,6 +142,7 @@ class JobsClient {
     try {
       return jobOf(this.http, await this.http.send("POST", "jobs", { body, headers, signal, timeoutMs }));
     } catch (/** @type {any} */ error) {
+      signal?.throwIfAborted();
       // The job was accepted, and failed while its caller waited.
       if (error.asyncJobId && error.error) throw new JobFailed(/** @type {any} */ (this.job(error.asyncJobId)), error.error);
       throw error;

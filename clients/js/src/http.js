@@ -112,14 +112,15 @@ export class Http {
   }
 
   /**
-   * Return the JSON of an answer. One that has none is not the API's.
+   * Return the JSON of an answer. One without its member is not the API's.
    * @param {string} method
    * @param {string} path
+   * @param {string} member
    * @param {RequestOptions} [options]
    */
-  async json(method, path, options) {
+  async json(method, path, member, options) {
     const { data } = await this.send(method, path, options);
-    if (!data) throw new ApiConnectionError("No JSON: check baseUrl");
+    if (!data?.[member]) throw new ApiConnectionError("No asyncjobs API: check baseUrl");
     return data;
   }
 
@@ -144,7 +145,6 @@ export class Http {
    * @param {AbortSignal | null} [signal]
    */
   async pauseOfLink(error, attempt, signal) {
-    signal?.throwIfAborted();
     const isOver = [400, 401, 403].includes(error.status);
     if (isOver && attempt < this.maxRetries) await this.clock.sleep(backoff(attempt), signal);
     else await this.pause(error, attempt, signal);
@@ -218,12 +218,12 @@ export class Http {
       const { status, headers } = response;
       if (status >= 400) throw errorOf(status, headers, await response.text());
       return await read(response, stop);
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       if (stop.signal.aborted) throw stop.signal.reason;
       if (error instanceof AsyncjobsError) throw error;
-      const { cause = error } = /** @type {Error} */ (error);
-      const { message } = /** @type {Error} */ (cause);
-      throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed: ${message}`, { cause: error });
+      // For a name with several addresses, Node.js gives a cause without a message.
+      const reason = error.cause?.message || error.cause?.code || error.message;
+      throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed: ${reason}`, { cause: error });
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", abort);

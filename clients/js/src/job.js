@@ -171,6 +171,7 @@ export class AsyncJob {
     try {
       return await this.#http.send(method, this.#http.pathOf(this.id) + path, options);
     } catch (/** @type {any} */ error) {
+      options?.signal?.throwIfAborted();
       if (error.code === "JOB_CANCELLED") throw new JobCancelled("The job was cancelled", /** @type {Job} */ (this));
       if (error.code === "JOB_FAILED" && error.error) throw new JobFailed(/** @type {Job} */ (this), error.error);
       if (error instanceof AsyncjobsError) error.asyncJobId ??= this.id;
@@ -201,7 +202,7 @@ export class AsyncJob {
 export function jobOf(http, answer, known) {
   const { headers } = answer;
   const data = answer.data ?? known?.data;
-  if (!data?.asyncJobId) throw new ApiConnectionError("Not a job: check baseUrl");
+  if (!data?.asyncJobId) throw new ApiConnectionError("No asyncjobs API: check baseUrl");
   return new AsyncJob(http, data.asyncJobId, {
     data,
     etag: headers.get("etag"),

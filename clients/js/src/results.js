@@ -63,6 +63,7 @@ class Download {
       try {
         return await this.#fetch();
       } catch (/** @type {any} */ error) {
+        this.#signal?.throwIfAborted(); // the reason is the caller's own
         error.asyncJobId = this.#job.id;
         if (await this.#http.pauseOfLink(error, attempt, this.#signal)) this.#link = undefined;
       }
@@ -82,7 +83,6 @@ class Download {
     let skip = 0;
 
     const resume = async (/** @type {unknown} */ cause) => {
-      this.#signal?.throwIfAborted();
       const error = new ApiConnectionError("The result was cut", { cause });
       if (failures > 0) await this.#http.pause(error, failures - 1, this.#signal);
       failures += 1;
@@ -145,7 +145,7 @@ class Download {
       const body = JSON.stringify({ jobs: [this.#job.id], ttlSeconds: TICKET_SECONDS });
       const ticket = http.hasTicket
         ? await http.token()
-        : (await http.json("POST", "tickets", { body, signal: this.#signal })).ticket;
+        : (await http.json("POST", "tickets", "ticket", { body, signal: this.#signal })).ticket;
       const opened = new URL(`tickets/jobs/${encodeURIComponent(this.#job.id)}/result?ticket=${ticket}`, http.base);
       return { url: opened, headers: {} };
     } catch (error) {

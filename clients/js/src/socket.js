@@ -152,7 +152,7 @@ export class Socket {
     const { clock, connect, timeoutMs } = this.#http;
     try {
       const body = JSON.stringify({ scope: "owner", use: "connect" });
-      const { url } = connect ? await connect() : await this.#http.json("POST", "tickets", { body, retries: 0 });
+      const { url } = connect ? await connect() : await this.#http.json("POST", "tickets", "url", { body, retries: 0 });
       this.#openedAt = clock.now();
       const socket = (this.#made = new /** @type {typeof WebSocket} */ (this.#http.webSocket)(url));
       const opened = new Promise((resolve, reject) => {

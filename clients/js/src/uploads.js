@@ -29,11 +29,12 @@ export async function upload(http, data, { contentType, onProgress, signal } = {
   let link;
   let isSent = false;
   for (let attempt = 0; ; attempt += 1) {
-    link ??= /** @type {Link} */ (await http.json("POST", "uploads", { body, signal }));
+    link ??= /** @type {Link} */ (await http.json("POST", "uploads", "url", { body, signal }));
     try {
       await put(http, link, content, onProgress, signal);
       return link.key;
     } catch (/** @type {any} */ error) {
+      signal?.throwIfAborted();
       // A link takes one object: an earlier try has brought it.
       if (error.status === 412 && isSent) return link.key;
       isSent = !(await http.pauseOfLink(error, attempt, signal));

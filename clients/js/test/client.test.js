@@ -150,6 +150,25 @@ test("a page that is not the API's is an error that names baseUrl", async (t) =>
   await assert.rejects(createClient({ baseUrl: server.url }).get("j1"), (error) => error instanceof ApiConnectionError && /baseUrl/.test(error.message));
 });
 
+/** Calls that read members of an answer. @type {Record<string, (client: any) => Promise<unknown>>} */
+const NAMED = {
+  types: (client) => client.types(),
+  list: (client) => client.list().next(),
+  get: (client) => client.get("j1"),
+  submit: (client) => client.submit("text.search"),
+  upload: (client) => client.upload(new Blob(["x"])),
+};
+for (const [what, call] of Object.entries(NAMED)) {
+  test(`the JSON of another API is an error of ${what} that names baseUrl`, async () => {
+    for (const json of [{ hello: "world" }, [], "text", null]) {
+      const { url, fetch, requests } = answering({ json });
+      const isExpected = (/** @type {any} */ error) => error instanceof ApiConnectionError && /baseUrl/.test(error.message);
+      await assert.rejects(call(createClient({ baseUrl: url, fetch })), isExpected);
+      assert.equal(requests.length, 1);
+    }
+  });
+}
+
 test("two submits have two keys", async (t) => {
   const server = await serve(t, { status: 202, json: record() });
   const jobs = createClient({ baseUrl: server.url });
@@ -327,8 +346,27 @@ test("an invalid request names its places", async () => {
 });
 
 test("a server that is not there is an error with the reason", async () => {
-  await assert.rejects(createClient({ baseUrl: "http://127.0.0.1:9", maxRetries: 0 }).types(), { name: "ApiConnectionError", message: /^GET http:\/\/127.0.0.1:9 failed: .+/ });
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  await new Promise((resolve) => server.close(resolve));
+  const baseUrl = `http://127.0.0.1:${port}`;
+  const message = `GET ${baseUrl} failed: connect ECONNREFUSED 127.0.0.1:${port}`;
+  await assert.rejects(createClient({ baseUrl, maxRetries: 0 }).types(), { name: "ApiConnectionError", message });
 });
+
+/** What `fetch` throws, and the reason in the message. @type {Record<string, [Error, string]>} */
+const FAILURES = {
+  "two addresses": [new TypeError("fetch failed", { cause: Object.assign(new AggregateError([]), { code: "ECONNREFUSED" }) }), "ECONNREFUSED"],
+  "no reason": [new TypeError("fetch failed", { cause: null }), "fetch failed"],
+  "no cause": [new TypeError("Failed to fetch"), "Failed to fetch"],
+};
+for (const [what, [thrown, reason]] of Object.entries(FAILURES)) {
+  test(`a failed connection with ${what} is an error with a reason`, async () => {
+    const client = createClient({ baseUrl: "http://127.0.0.1", fetch: () => Promise.reject(thrown), maxRetries: 0 });
+    await assert.rejects(client.types(), { name: "ApiConnectionError", message: `GET http://127.0.0.1 failed: ${reason}`, cause: thrown });
+  });
+}
 
 test("an answer without JSON names baseUrl, whatever was requested", async () => {
   const { url, fetch } = answering({ text: "<html>", headers: { "content-type": "text/html" } });

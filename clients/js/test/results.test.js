@@ -71,6 +71,44 @@ test("a signal ends the upload of a file inside an input", async () => {
   assert.equal(requests.length, 1);
 });
 
+for (const reason of ["enough", null, Object.freeze({ why: "enough" })]) {
+  test(`a signal that is aborted with ${JSON.stringify(reason)} while the storage answers is the error`, async () => {
+    const link = { key: "uploads/u1", url: "http://127.0.0.1/storage", method: "PUT", headers: {} };
+    for (const call of [
+      (/** @type {any} */ client, /** @type {any} */ options) => client.upload(new Blob(["x"]), options),
+      (/** @type {any} */ client, /** @type {any} */ options) => client.job("j1").open(options),
+    ]) {
+      const stop = new AbortController();
+      const { url, fetch, requests } = answering(({ path }) => {
+        if (path.endsWith("/uploads")) return { status: 201, json: link };
+        if (path.endsWith("/result")) return { status: 303, headers: { location: "/storage" } };
+        stop.abort(reason);
+        return { status: 503 };
+      });
+      const client = createClient({ baseUrl: url, fetch, clock: countingClock() });
+      await assert.rejects(call(client, { signal: stop.signal }), (thrown) => thrown === reason);
+      assert.equal(requests.length, 2);
+    }
+  });
+}
+
+for (const reason of ["enough", null]) {
+  test(`a signal that is aborted with ${JSON.stringify(reason)} is the error of a request and of a submit`, async () => {
+    for (const call of [
+      (/** @type {any} */ client, /** @type {any} */ options) => client.get("j1", options),
+      (/** @type {any} */ client, /** @type {any} */ options) => client.submit("a.b", {}, options),
+    ]) {
+      const stop = new AbortController();
+      const { url, fetch } = answering(() => {
+        stop.abort(reason);
+        return { status: 503 };
+      });
+      const client = createClient({ baseUrl: url, fetch, clock: countingClock() });
+      await assert.rejects(call(client, { signal: stop.signal }), (thrown) => thrown === reason);
+    }
+  });
+}
+
 test("a submit is held for 20 seconds at most", async () => {
   const { url, fetch, requests } = answering({ status: 202, json: record() });
   const jobs = createClient({ baseUrl: url, fetch });
