@@ -154,8 +154,11 @@ def test_error_is_on_standard_error_and_has_its_exit_code(
     assert said.replace("{job}", server.JOB) in ran.err
 
 
-def test_missing_token_names_the_ways_to_give_one(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("given", [None, ""])
+def test_missing_token_names_the_ways_to_give_one(shell: Shell, monkeypatch: pytest.MonkeyPatch, given: str | None) -> None:
     monkeypatch.setenv("ASYNCJOBS_URL", "https://api.example.com")
+    if given is not None:
+        monkeypatch.setenv("ASYNCJOBS_TOKEN", given)
     ran = shell("types")
     assert (ran.code, ran.err) == (2, "asyncjobs: A token is missing: run `asyncjobs login`, or set ASYNCJOBS_TOKEN.\n")
 

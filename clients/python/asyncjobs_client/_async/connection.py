@@ -128,7 +128,7 @@ class AsyncConnection:
         current = self._current  # another thread may clear it at any time
         if current is None:
             token = self._token or os.environ.get(TOKEN_VARIABLE)
-            if token is None:
+            if not token:
                 raise NotConfigured(f"A token is missing: pass `token`, or set {TOKEN_VARIABLE}.")
             self._current = current = await result_of(token() if callable(token) else token)
         return current

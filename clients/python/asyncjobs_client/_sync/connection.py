@@ -129,7 +129,7 @@ class Connection:
         current = self._current  # another thread may clear it at any time
         if current is None:
             token = self._token or os.environ.get(TOKEN_VARIABLE)
-            if token is None:
+            if not token:
                 raise NotConfigured(f"A token is missing: pass `token`, or set {TOKEN_VARIABLE}.")
             self._current = current = result_of(token() if callable(token) else token)
         return current

@@ -100,7 +100,7 @@ class Command:
 
     def _api(self) -> tuple[str, str | Callable[[], str]]:
         token = self.profile.token_source() or os.environ.get(TOKEN_VARIABLE)
-        if token is None:
+        if not token:
             raise NotConfigured(f"A token is missing: run `asyncjobs login`, or set {TOKEN_VARIABLE}.")
         try:
             return api_url(self.profile.url), token
