@@ -61,6 +61,15 @@ class Answer:
         """Return the body."""
         return json.loads(self.body)
 
+    def record(self, *members: str) -> dict[str, Any]:
+        """Return the body, an object with these members. One without them is another API's."""
+        body = self.json() if self.body else None
+        found: dict[str, Any] = body if isinstance(body, dict) else {}
+        for name in members:
+            if found.get(name) is None:
+                raise ApiConnectionError(f"The answer has no {name!r}, so this is no asyncjobs API. {_ADVICE[404]}")
+        return found
+
 
 def api_url(url: str) -> str:
     """Return the base URL of the API at this address, which may be the stage's, or the API's own."""
@@ -127,8 +136,7 @@ def get_events(job_id: str, after: int, wait: int) -> Request:
 
 def events_of(answer: Answer, after: int) -> Page:
     """Return the events of an answer."""
-    body = answer.json() if answer.body else {}
-    return Page.of(body, after, answer.headers.get("preference-applied", ""))
+    return Page.of(answer.record(), after, answer.headers.get("preference-applied", ""))
 
 
 def command(method: str, job_id: str, *rest: str) -> Request:

@@ -61,6 +61,55 @@ def test_page_at_the_address_is_an_error_that_names_it() -> None:
         jobs.types()
 
 
+FOREIGN: list[Any] = [{"hello": "world"}, {"jobTypes": None, "jobs": None, "webhooks": None}, [], "text", None]
+"""Answers of an API that is not asyncjobs. None: without a body."""
+
+
+@pytest.mark.parametrize("flavor", FLAVORS, ids=lambda each: each.name)
+@pytest.mark.parametrize("body", FOREIGN, ids=repr)
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda jobs: jobs.types(),
+        lambda jobs: jobs.get("j-1"),
+        lambda jobs: jobs.job("j-1").wait(),
+        lambda jobs: jobs.submit("text.search", {}),
+        lambda jobs: jobs.upload(b"x"),
+        lambda jobs: jobs.ticket("j-1"),
+        lambda jobs: jobs.webhooks.all(),
+        lambda jobs: jobs.webhooks.create("https://example.com"),
+        lambda jobs: jobs.webhooks.rotate("w-1"),
+    ],
+    ids=["types", "get", "wait", "submit", "upload", "ticket", "webhooks", "create", "rotate"],
+)
+def test_json_of_another_api_is_an_error_that_says_so(flavor: Flavor, body: Any, call: Callable[[Any], Any]) -> None:
+    seen = list[httpx2.Request]()
+
+    def handle(request: httpx2.Request) -> httpx2.Response:
+        seen.append(request)
+        return httpx2.Response(200, json=body)
+
+    kind = httpx2.Client if flavor is SYNC else httpx2.AsyncClient
+    jobs = flavor.jobs(URL, "t", http_client=kind(transport=httpx2.MockTransport(handle)))
+    with pytest.raises(client.ApiConnectionError, match=r"no asyncjobs API\. Check the API's address"):
+        asyncio.run(value_of(call(jobs)))
+    assert len(seen) == 1
+
+
+def test_report_to_another_api_is_an_error_that_says_so() -> None:
+    http, _ = answering(httpx2.Response(200, json={"hello": "world"}))
+    with pytest.raises(client.ApiConnectionError, match="no asyncjobs API"):
+        client.Worker(f"{URL}/api/v1/jobs/j-1", "t", http_client=http).report(progress=10)
+
+
+@pytest.mark.parametrize("body", FOREIGN, ids=repr)
+@pytest.mark.parametrize("call", [lambda jobs: jobs.list(), lambda jobs: jobs.job("j-1").events()], ids=["list", "events"])
+def test_iterator_of_another_api_ends_with_an_error_that_says_so(body: Any, call: Callable[[Jobs], Iterator[Any]]) -> None:
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, json=body))
+    with pytest.raises(client.ApiConnectionError, match="no asyncjobs API"):
+        list(call(Jobs(URL, "t", http_client=httpx2.Client(transport=transport))))
+
+
 def test_address_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASYNCJOBS_URL", URL)
     monkeypatch.setenv("ASYNCJOBS_TOKEN", "t-1")
@@ -74,8 +123,11 @@ def test_missing_address_or_token_is_an_error_that_names_the_variable(monkeypatc
     monkeypatch.delenv("ASYNCJOBS_TOKEN", raising=False)
     with pytest.raises(NotConfigured, match="ASYNCJOBS_URL"):
         Jobs()
-    with pytest.raises(NotConfigured, match="ASYNCJOBS_TOKEN"):
-        Jobs(URL).types()
+    for given in (None, ""):
+        if given is not None:
+            monkeypatch.setenv("ASYNCJOBS_TOKEN", given)
+        with pytest.raises(NotConfigured, match="ASYNCJOBS_TOKEN"):
+            Jobs(URL, max_retries=0, http_client=answering(httpx2.Response(401))[0]).types()
 
 
 def test_token_may_be_a_coroutine() -> None:

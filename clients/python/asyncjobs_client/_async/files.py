@@ -39,7 +39,7 @@ async def upload(connection: AsyncConnection, file: File, on_progress: OnBytes |
         is_doubtful, failures = False, 0
         while True:
             if link is None:
-                link, is_doubtful = (await connection.call(request)).json(), False
+                link, is_doubtful = (await connection.call(request)).record("url", "key", "headers"), False
             try:
                 pieces = _pieces(source, start, size, on_progress)
                 await _put(connection, link, pieces, is_doubtful=is_doubtful)

@@ -43,7 +43,7 @@ class AsyncJob(Snapshot):
     def of(cls, connection: AsyncConnection, answer: Answer) -> Self:
         """Return the job of an answer with a record."""
         return cls(
-            answer.json(),
+            answer.record("asyncJobId"),
             etag=answer.headers.get("etag"),
             retry_after=answer.retry_after,
             replayed=answer.headers.get("idempotency-replayed", "").lower() == "true",

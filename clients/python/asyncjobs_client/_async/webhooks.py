@@ -37,16 +37,17 @@ class AsyncWebhooks:
             "includeResult": include_result or None,
         }
         given = {name: value for name, value in body.items() if value is not None}
-        return Endpoint.of((await self._connection.once(with_json("POST", "/webhooks", to_json(given)))).json())
+        answer = await self._connection.once(with_json("POST", "/webhooks", to_json(given)))
+        return Endpoint.of(answer.record("webhookId"))
 
     async def all(self) -> Sequence[Endpoint]:
         """Return all webhooks, oldest first."""
-        body = (await self._connection.call(Request("GET", "/webhooks"))).json()
+        body = (await self._connection.call(Request("GET", "/webhooks"))).record("webhooks")
         return [Endpoint.of(each) for each in body["webhooks"]]
 
     async def rotate(self, webhook_id: str) -> Endpoint:
         """Replace the secret, and return the webhook with the new one. For a day, deliveries are signed by both."""
-        return Endpoint.of((await self._connection.once(_on(webhook_id, "POST", "/rotate"))).json())
+        return Endpoint.of((await self._connection.once(_on(webhook_id, "POST", "/rotate"))).record("webhookId"))
 
     async def test(self, webhook_id: str) -> AsyncJob:
         """Deliver a test, and return the delivery, which is a job: wait for it."""

@@ -144,7 +144,7 @@ class Jobs:
             size = None if left is None else str(min(left, 100))
             query = {"status": status, "jobType": job_type, "limit": size, "cursor": cursor}
             request = Request("GET", "/jobs", {name: value for name, value in query.items() if value is not None})
-            body = (self._connection.call(request)).json()
+            body = (self._connection.call(request)).record("jobs")
             jobs = [Job(record, _connection=self._connection) for record in body["jobs"]]
             cursor = body.get("nextCursor")
             yield Page(jobs, cursor)
@@ -166,7 +166,7 @@ class Jobs:
         """Return the job types, with the schemas of their input and output."""
         from asyncjobs_client.records import JobType  # noqa: PLC0415 - few programs need it
 
-        body = (self._connection.call(Request("GET", "/job-types"))).json()
+        body = (self._connection.call(Request("GET", "/job-types"))).record("jobTypes")
         return [JobType.of(each) for each in body["jobTypes"]]
 
     @property
@@ -187,7 +187,7 @@ class Jobs:
 
         body = {"jobs": job_ids} if job_ids else {"scope": "owner"}
         given = body | ({} if ttl is None else {"ttlSeconds": int(ttl)})
-        answer = (self._connection.call(with_json("POST", "/tickets", to_json(given)))).json()
+        answer = (self._connection.call(with_json("POST", "/tickets", to_json(given)))).record("ticket")
         return Ticket(answer["ticket"], answer, answer.get("expiresAt"))
 
     def with_options(

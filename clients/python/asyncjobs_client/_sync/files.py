@@ -40,7 +40,7 @@ def upload(connection: Connection, file: File, on_progress: OnBytes | None = Non
         is_doubtful, failures = False, 0
         while True:
             if link is None:
-                link, is_doubtful = (connection.call(request)).json(), False
+                link, is_doubtful = (connection.call(request)).record("url", "key", "headers"), False
             try:
                 pieces = _pieces(source, start, size, on_progress)
                 _put(connection, link, pieces, is_doubtful=is_doubtful)

@@ -44,7 +44,7 @@ class Job(Snapshot):
     def of(cls, connection: Connection, answer: Answer) -> Self:
         """Return the job of an answer with a record."""
         return cls(
-            answer.json(),
+            answer.record("asyncJobId"),
             etag=answer.headers.get("etag"),
             retry_after=answer.retry_after,
             replayed=answer.headers.get("idempotency-replayed", "").lower() == "true",

@@ -38,16 +38,17 @@ class Webhooks:
             "includeResult": include_result or None,
         }
         given = {name: value for name, value in body.items() if value is not None}
-        return Endpoint.of((self._connection.once(with_json("POST", "/webhooks", to_json(given)))).json())
+        answer = self._connection.once(with_json("POST", "/webhooks", to_json(given)))
+        return Endpoint.of(answer.record("webhookId"))
 
     def all(self) -> Sequence[Endpoint]:
         """Return all webhooks, oldest first."""
-        body = (self._connection.call(Request("GET", "/webhooks"))).json()
+        body = (self._connection.call(Request("GET", "/webhooks"))).record("webhooks")
         return [Endpoint.of(each) for each in body["webhooks"]]
 
     def rotate(self, webhook_id: str) -> Endpoint:
         """Replace the secret, and return the webhook with the new one. For a day, deliveries are signed by both."""
-        return Endpoint.of((self._connection.once(_on(webhook_id, "POST", "/rotate"))).json())
+        return Endpoint.of((self._connection.once(_on(webhook_id, "POST", "/rotate"))).record("webhookId"))
 
     def test(self, webhook_id: str) -> Job:
         """Deliver a test, and return the delivery, which is a job: wait for it."""

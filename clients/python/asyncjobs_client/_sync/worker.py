@@ -62,6 +62,6 @@ class Worker:
     def _send(self, report: dict[str, Any]) -> Snapshot:
         request = with_json("PATCH", f"/{self.job_id}/report", to_json(report), job_id=self.job_id)
         try:
-            return Snapshot((self._connection.call(request)).json())
+            return Snapshot((self._connection.call(request)).record("asyncJobId"))
         except ApiError as error:
             raise ended_of(error, self.job_id) or error from error.__cause__
