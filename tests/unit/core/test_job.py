@@ -6,6 +6,7 @@ import random
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -238,6 +239,18 @@ def test_sweeps_of_a_waiting_job_become_rarer() -> None:
         assert job.due_at is not None
         pauses.append((job.due_at - now) // SWEEP_INTERVAL)
     assert pauses == [1, 2, 4, 8, 16, 16]
+
+
+@given(st.lists(st.floats(0, 59), min_size=90, max_size=90))
+def test_waiting_job_is_sent_within_18_minutes_after_its_type_is_resumed(delays: list[float]) -> None:
+    """A resume may follow the sweep that sent a message in vain. Sweeps come every minute, each up to a minute late."""
+    job, sent = new_job(), [NOW]
+    for number, delay in enumerate(delays):
+        now = NOW + number * SWEEP_INTERVAL + timedelta(seconds=delay)
+        if job.due_at is not None and job.due_at <= now:
+            job, sent = job.rescheduled(now), [*sent, now]
+    longest = max(later - earlier for earlier, later in pairwise(sent))
+    assert timedelta(minutes=16) <= longest <= timedelta(minutes=18)
 
 
 def test_next_sweep_of_a_running_job_is_at_the_end_of_its_lease() -> None:

@@ -251,7 +251,7 @@ class AdminRoutes:
         answers={200: Success("What became of each.", REDRIVE_ANSWER)},
     )
     def redrive_dead_letters(self, request: AdminRequest) -> Answer:
-        """Settle dead letters by the records of their jobs.
+        """Redrive dead letters by the records of their jobs.
 
         A dead letter is a message that was delivered twenty times in vain. A request takes up to 50 of them: a job that may run gets a
         new message in its own queue, and a letter that the record makes needless is deleted. Repeat it while `isMore` is true. A
@@ -288,7 +288,7 @@ class AdminRoutes:
     def resume_job_type(self, request: AdminRequest) -> Answer:
         """Resume a job type that was paused.
 
-        Its waiting jobs begin when the sweeper sends them again, within five minutes.
+        Its waiting jobs begin when the sweeper sends them again, within 18 minutes.
         """
         job_type = request.path.get("jobType", "")
         self._administration.resume_type(request.actor, job_type)
