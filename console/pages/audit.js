@@ -17,7 +17,7 @@ const WORDS = {
   "queue.resume": "Resumed a queue",
   "type.pause": "Paused a job type",
   "type.resume": "Resumed a job type",
-  "dead-letters.redrive": "Settled dead letters",
+  "dead-letters.redrive": "Redrove dead letters",
   "bulk.retry": "Retried jobs",
   "bulk.cancel": "Cancelled jobs",
   "bulk.delete": "Deleted jobs",

@@ -1,6 +1,7 @@
 /** The queues: what waits and runs, pause and resume of a priority or a job type, dead letters, and how late the sweeper is. */
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { count, duration, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { empty, facts, failure, icon, loading } from "../lib/ui.js";
@@ -9,6 +10,7 @@ const REFRESH_MS = 5_000;
 /** For how long the API hides a dead letter that it has read, and how often to look for one that is hidden. */
 const HIDDEN_MS = 20_000;
 const RETRY_MS = 5_000;
+const REQUEST_MS = 2_000;
 const STAY = ["MALFORMED", "UNREADABLE"];
 /** A sweep each minute: later than two means that it fails. */
 const LATE_SECONDS = 120;
@@ -19,13 +21,16 @@ export class Queues extends Page {
   title = "Queues";
   /** @type {any} */ found = null;
   /** The job types that can be paused. They change with a deployment only. @type {string[] | null} */ types = null;
-  chosen = "";
-  /** How many dead letters had which outcome. @type {Map<string, number> | null} */ redriven = null;
+  /** The redrive that runs, or ran last. @type {Redrive | null} */ redriven = null;
+  #isLeft = false;
 
   enter() {
     super.enter();
     const timer = setInterval(() => !document.hidden && this.app.live.connection !== "paused" && void this.reload(), REFRESH_MS);
-    this.until(() => clearInterval(timer));
+    this.until(() => {
+      clearInterval(timer);
+      this.#isLeft = true;
+    });
   }
 
   /** @param {AbortSignal} signal */
@@ -47,47 +52,60 @@ export class Queues extends Page {
     await this.reload();
   }
 
-  /** @param {Event} event */
+  /** @param {any} event */
   #pauseType = async (event) => {
     event.preventDefault();
-    const type = this.chosen;
+    const form = event.target;
+    const type = form.elements.type.value;
     const text = html`<p>Running jobs go on. New ones are accepted and wait until you resume the type, or until their deadline. Quick jobs, which run while their caller waits, are not affected.</p>`;
-    if (!type || !(await this.app.ask({ title: `Pause the job type ${type}?`, text, action: "Pause it", danger: true }))) return;
+    if (!(await this.app.ask({ title: `Pause the job type ${type}?`, text, action: "Pause it", danger: true }))) return;
     await this.act(() => this.app.api.post(`admin/types/${type}/pause`), "The job type is paused");
-    this.chosen = "";
+    form.reset();
     await this.reload();
   };
 
   /** @param {string} type */
   async #resumeType(type) {
-    await this.act(() => this.app.api.post(`admin/types/${type}/resume`), "The job type goes on: its waiting jobs begin within five minutes");
+    await this.act(() => this.app.api.post(`admin/types/${type}/resume`), "The job type goes on: its waiting jobs begin within 18 minutes");
     await this.reload();
   }
 
+  /** @param {boolean} discardMalformed */
+  async #redrive(discardMalformed) {
+    if (this.redriven?.isRunning) return;
+    if (discardMalformed) {
+      const text = html`<p>This release cannot read them. No job depends on them: the sweeper sends waiting jobs again. Read them in SQS first if you want to know their source.</p>`;
+      if (!(await this.app.ask({ title: "Discard the malformed messages?", text, action: "Discard them", danger: true })) || this.#isLeft) return;
+    }
+    const run = (this.redriven = new Redrive());
+    this.app.draw();
+    await this.act(
+      () => this.#redriveAll(run, discardMalformed),
+      () => run.summary(discardMalformed ? "discarded" : "redriven"),
+    );
+    run.isRunning = false;
+    if (!this.#isLeft) await this.reload();
+  }
+
   /**
-   * Each request takes some of the letters: the next one goes on with the others.
+   * Each request takes some of the letters: the next one goes on with the others. Letters that were read before are hidden: wait.
+   * @param {Redrive} run
    * @param {boolean} discardMalformed
    */
-  async #redrive(discardMalformed) {
-    if (discardMalformed) {
-      const text = html`<p>They are no messages of jobs, so no job is lost. They cannot be read afterwards.</p>`;
-      if (!(await this.app.ask({ title: "Delete the malformed messages?", text, action: "Delete them", danger: true }))) return;
+  async #redriveAll(run, discardMalformed) {
+    const began = Date.now();
+    while (!this.#isLeft) {
+      const { letters, isMore } = await this.app.api.post("admin/dead-letters/redrive", { discardMalformed });
+      run.add(letters);
+      this.app.draw();
+      // A letter that stays is hidden, too. End before it can be read again: it would count twice.
+      const isLate = Date.now() - began > (run.stay ? HIDDEN_MS - RETRY_MS - REQUEST_MS : HIDDEN_MS);
+      if (isMore && (!isLate || letters.some((/** @type {any} */ each) => !STAY.includes(each.outcome)))) continue;
+      this.found = await this.app.api.get("admin/queues");
+      const { waiting, inFlight } = this.found.deadLetters;
+      if (isLate || waiting + inFlight <= run.stay) return;
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     }
-    const outcomes = (this.redriven = new Map());
-    await this.act(async () => {
-      for (let isMore = true, tries = 0; isMore; tries += 1) {
-        const answer = await this.app.api.post("admin/dead-letters/redrive", { discardMalformed });
-        for (const { outcome } of answer.letters) outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1);
-        this.app.draw();
-        // Letters that stay come again after a while: they must not keep the loop going.
-        isMore = answer.isMore && answer.letters.some((/** @type {any} */ each) => !STAY.includes(each.outcome));
-        if (!outcomes.size && tries < HIDDEN_MS / RETRY_MS) {
-          isMore = true;
-          await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-        }
-      }
-    }, "The dead letters are settled");
-    await this.reload();
   }
 
   view() {
@@ -117,12 +135,12 @@ export class Queues extends Page {
   /** @param {number} dead */
   #deadLetters(dead) {
     const { redriven } = this;
-    const malformed = redriven?.get("MALFORMED") ?? 0;
+    const isRunning = redriven?.isRunning ?? false;
     return html`<section class="card"><div class="card-head"><h2>Dead letters</h2>
-        ${dead && this.app.may("operate") ? html`<button class="button small" @click=${() => this.#redrive(false)}>${icon("retry")}Redrive</button>` : nothing}</div>
+        ${dead && this.app.may("operate") ? html`<button class="button small" ?disabled=${isRunning} @click=${() => this.#redrive(false)}>${icon("retry")}Redrive</button>` : nothing}</div>
       <p class=${dead ? "bad" : "quiet"}>${dead ? `${count(dead)} messages could not be handled. The table has their jobs, and the sweeper sends those that wait` : "None"}</p>
-      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven].map(([outcome, number]) => html`<li>${count(number)} ${FATES[outcome] ?? outcome}</li>`)}${redriven.size ? nothing : html`<li>Looking for them: a message that was read is hidden for 20 s.</li>`}</ul></div>` : nothing}
-      ${malformed ? html`<button class="button small danger" @click=${() => this.#redrive(true)}>${icon("trash")}Delete the malformed ones</button>` : nothing}
+      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven.outcomes].map(([outcome, number]) => html`<li>${count(number)} ${FATES[outcome] ?? outcome}</li>`)}${isRunning ? html`<li>Looking for more: a message that was read is hidden for 20 s.</li>` : nothing}</ul></div>` : nothing}
+      ${redriven?.outcomes.has("MALFORMED") ? html`<button class="button small danger" ?disabled=${isRunning} @click=${() => this.#redrive(true)}>${icon("trash")}Discard the malformed ones</button>` : nothing}
     </section>`;
   }
 
@@ -139,8 +157,8 @@ export class Queues extends Page {
         : html`<p class="quiet">None is paused</p>`}
       ${others.length
         ? html`<form class="pause-type" @submit=${this.#pauseType}><label class="visually-hidden" for="pause-type">Job type to pause</label>
-            <span class="select"><select id="pause-type" .value=${this.chosen} @change=${(/** @type {any} */ event) => (this.chosen = event.target.value)}>
-              <option value="">A job type</option>${others.map((each) => html`<option value=${each}>${each}</option>`)}</select></span>
+            <span class="select"><select id="pause-type" name="type" required>
+              <option value="">A job type</option>${repeat(others, (each) => each, (each) => html`<option value=${each}>${each}</option>`)}</select></span>
             <button class="button small">${icon("pause")}Pause</button></form>`
         : nothing}
     </section>`;
@@ -153,5 +171,27 @@ const FATES = {
   SETTLED: "settled: their jobs have ended, run, or start later",
   MALFORMED: "malformed: not messages of jobs, or of a later release",
   UNREADABLE: "left: the records of their jobs cannot be read",
-  DISCARDED: "deleted",
+  DISCARDED: "discarded",
 };
+
+/** What a redrive found, while it runs and afterwards. */
+class Redrive {
+  /** How many dead letters had which outcome. @type {Map<string, number>} */ outcomes = new Map();
+  isRunning = true;
+
+  /** @param {{ outcome: string }[]} letters */
+  add(letters) {
+    for (const { outcome } of letters) this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+  }
+
+  get stay() {
+    return STAY.reduce((sum, outcome) => sum + (this.outcomes.get(outcome) ?? 0), 0);
+  }
+
+  /** @param {string} word */
+  summary(word) {
+    const all = [...this.outcomes.values()].reduce((sum, each) => sum + each, 0);
+    if (!all) return "None could be read: try again in 20 s";
+    return [`${count(all - this.stay)} ${word}`, ...(this.stay ? [`${count(this.stay)} stay`] : [])].join(", ");
+  }
+}

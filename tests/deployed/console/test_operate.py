@@ -156,7 +156,7 @@ def test_operator_pauses_and_resumes_a_job_type(operator: Console) -> None:
     operator.shows("Resumed a job type")
 
 
-def test_operator_settles_dead_letters_and_deletes_malformed_ones(
+def test_operator_redrives_dead_letters_and_discards_malformed_ones(
     operator: Console, stack: LocalStack, outputs: Outputs
 ) -> None:
     sqs = stack.session.client("sqs", endpoint_url=stack.endpoint_url)
@@ -168,10 +168,15 @@ def test_operator_settles_dead_letters_and_deletes_malformed_ones(
     operator.browser.run("[...document.querySelectorAll('.card .button')].find((each) => each.innerText == 'Redrive').click()")
     operator.shows("1 settled")
     operator.shows("1 malformed")
+    operator.shows("1 redriven, 1 stay")
     assert operator.violations() == []
     operator.browser.click(".card .button.danger")
     operator.browser.click(".dialog .danger")
-    operator.shows("1 deleted", seconds=60)  # a letter that was read is hidden for 20 s
+    operator.shows("Looking for more")  # a letter that was read is hidden for 20 s
+    assert (
+        operator.browser.run("[...document.querySelectorAll('.card-head .button')].filter((each) => each.disabled).length") == 1
+    )
+    operator.shows("1 discarded", seconds=60)
 
 
 # ── Many jobs ──
