@@ -19,10 +19,12 @@ export class Bulk {
   /** The action that runs, or ran last. @type {{ verb: string, isTrial: boolean, total: number, outcomes: Map<string, number>, isOver: boolean } | null} */
   #run = null;
   #page;
+  #isLeft = false;
 
   /** @param {Page} page */
   constructor(page) {
     this.#page = page;
+    page.until(() => (this.#isLeft = true));
   }
 
   get isRunning() {
@@ -39,22 +41,29 @@ export class Bulk {
     const { verb, done, danger } = WORDS[action];
     const { app } = this.#page;
     const trial = (this.#run = { verb, isTrial: true, total: 0, outcomes: new Map(), isOver: false });
-    if (!(await this.#page.act(() => this.#send({ action, ...which, trial: true }), "Checked"))) return this.#stop();
+    if (!(await this.#page.act(() => this.#send({ action, ...which, trial: true }), "Checked")) || this.#isLeft) return this.#stop();
     const eligible = trial.outcomes.get("ELIGIBLE") ?? 0;
     if (!eligible) {
       this.#stop();
       return app.say("No job is eligible", "error");
     }
     const text = html`<p><strong>${count(eligible)}</strong> of ${count(sumOf(trial.outcomes))} jobs can be ${done}.</p>
-      ${reasons(trial.outcomes)}<p>Each part of the action is recorded. Closing the page ends it where it is.</p>`;
-    if (!(await app.ask({ title: `${verb} ${count(eligible)} jobs?`, text, action: `${verb} them`, danger }))) return this.#stop();
+      ${reasons(trial.outcomes)}<p>Each part of the action is recorded. Leaving this page, or closing the tab, ends it where it is.</p>`;
+    if (!(await app.ask({ title: `${verb} ${count(eligible)} jobs?`, text, action: `${verb} them`, danger })) || this.#isLeft) return this.#stop();
     const run = (this.#run = { verb, isTrial: false, total: sumOf(trial.outcomes), outcomes: new Map(), isOver: false });
     // The browser asks before it closes the page in the middle.
     addEventListener("beforeunload", keepOpen);
-    await this.#page.act(() => this.#send({ action, ...which }), "The action is done");
-    removeEventListener("beforeunload", keepOpen);
-    run.isOver = true;
-    await this.#page.reload();
+    let isDone = false;
+    try {
+      await this.#page.act(
+        async () => (isDone = await this.#send({ action, ...which })),
+        () => (isDone ? "The action is done" : `${verb}: ended where it was, since you left its page`),
+      );
+    } finally {
+      removeEventListener("beforeunload", keepOpen);
+      run.isOver = true;
+    }
+    if (!this.#isLeft) await this.#page.reload();
   }
 
   #stop() {
@@ -63,8 +72,9 @@ export class Bulk {
   }
 
   /**
-   * Each request acts on some jobs: the next one goes on behind them.
+   * Each request acts on some jobs: the next one goes on behind them, until the page is left.
    * @param {Record<string, any>} body
+   * @returns whether it has acted on all of them
    */
   async #send(body) {
     /** @type {string | undefined} */
@@ -74,7 +84,8 @@ export class Bulk {
       for (const { outcome } of outcomes) this.#run?.outcomes.set(outcome, (this.#run.outcomes.get(outcome) ?? 0) + 1);
       cursor = nextCursor ?? undefined;
       this.#page.app.draw();
-    } while (cursor);
+    } while (cursor && !this.#isLeft);
+    return !cursor;
   }
 
   view() {

@@ -35,6 +35,18 @@ CUT = """{
         String(url).includes('bulk-actions') && (parts += 1) > 1 ? Promise.reject(new TypeError('cut')) : send(url, init);
 }"""
 """The second part of an action on many, and every later one, does not reach the API."""
+HOLD = """{
+    const send = window.fetch;
+    window.parts = 0;
+    window.fetch = async (url, init) => {
+        const answer = await send(url, init);
+        if (!String(url).includes('bulk-actions')) return answer;
+        window.parts += 1;
+        while (!window.isReleased) await new Promise((resolve) => setTimeout(resolve, 50));
+        return answer;
+    };
+}"""
+"""The answer of the first part of an action on many arrives when the test says so."""
 LOG = logging.getLogger(__name__)
 ITEMS = "[...document.querySelectorAll('.side a.side-item')].map((each) => each.innerText)"
 
@@ -221,6 +233,21 @@ def test_hundreds_of_failed_jobs_are_retried_with_progress_and_an_audit_record_f
     LOG.info("%d jobs: preview %.1f s, all %.1f s", JOBS, previewed - began, time.monotonic() - began)
     operator.browser.wait_for(f"document.querySelectorAll('.selectable tbody tr').length == {min(50, JOBS - eligible)}")
     assert parts_of(operator, many) >= JOBS
+
+
+def test_action_on_many_jobs_ends_where_its_page_is_left(operator: Console, many: Job) -> None:
+    operator.open(f"failed?type=sample.returns&code={many['code']}")
+    operator.browser.run("[...document.querySelectorAll('.actions .button')][0].click()")
+    operator.shows("jobs can be retried", seconds=240)
+    operator.browser.run(HOLD)
+    operator.browser.click(".dialog .primary")
+    operator.browser.wait_for("window.parts == 1")
+    operator.browser.click(".side a.side-item[href$='audit']")
+    operator.browser.wait_for("document.querySelector('h1')?.innerText == 'Audit'")
+    operator.browser.run("window.isReleased = true")
+    operator.shows("ended where it was", seconds=60)
+    assert operator.browser.run("window.parts") == 1
+    assert parts_of(operator, many) == PART
 
 
 def parts_of(operator: Console, many: Job) -> int:
