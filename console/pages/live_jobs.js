@@ -87,7 +87,7 @@ export class LiveJobs extends Page {
    */
   #narrow(name, word, value) {
     if (value === undefined) return nothing;
-    return html`<button class="segment" aria-label="Show every ${word.toLowerCase()}" @click=${() => this.app.router.filter({ [name]: "" })}>${word}: ${value} ${icon("close")}</button>`;
+    return html`<button class="segment" aria-label="${word}: ${value}, show every ${word.toLowerCase()}" @click=${() => this.app.router.filter({ [name]: "" })}>${word}: ${value} ${icon("close")}</button>`;
   }
 
   #content() {
