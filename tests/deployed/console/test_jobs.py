@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 
 from tests.deployed.console.conftest import Console
 from tests.support.deployed import Job
@@ -129,6 +128,13 @@ def test_change_while_a_job_is_read_is_shown(console: Console) -> None:
     """The push of a change arrives before the page has the job, and no other one follows."""
     hold = """if (sessionStorage.getItem('test.hold')) {
         const send = window.fetch;
+        window.pushes = [];
+        window.WebSocket = class extends WebSocket {
+            constructor(...given) {
+                super(...given);
+                this.addEventListener('message', ({ data }) => window.pushes.push(data));
+            }
+        };
         const released = async () => { while (sessionStorage.getItem('test.hold')) await new Promise((resolve) => setTimeout(resolve, 50)); };
         window.fetch = async (url, init) => {
             const { pathname } = new URL(url, location.href);
@@ -146,7 +152,7 @@ def test_change_while_a_job_is_read_is_shown(console: Console) -> None:
     console.browser.wait_for("window.hasRead")
     wait_for_connection(console, "live")
     console.caller.post(f"/jobs/{job['asyncJobId']}/cancel")
-    time.sleep(3)  # the push
+    console.browser.wait_for("window.pushes.some((each) => each.includes('CANCELLED'))")
     console.browser.run("sessionStorage.removeItem('test.hold')")
     console.browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'CANCELLED'", seconds=20)
 
