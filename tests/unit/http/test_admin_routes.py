@@ -540,7 +540,7 @@ def test_thirty_first_paused_type_is_409(api: InMemoryApi) -> None:
 # ── Dead letters ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_dead_letters_are_settled_with_the_outcome_of_each(api: InMemoryApi) -> None:
+def test_dead_letters_are_redriven_with_the_outcome_of_each(api: InMemoryApi) -> None:
     job = new_job()
     api.add_jobs(job)
     api.dead_letters.bodies = {"1": JobMessage.of(job).to_body(), "2": "no message"}

@@ -1,4 +1,4 @@
-"""Dead letters are settled by the records of their jobs, over fakes."""
+"""Dead letters are redriven by the records of their jobs, over fakes."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class World:
         self.store.jobs |= {job.key: job for job in jobs}
         self.office = DeadLetterOffice(letters=self.letters, store=self.store, queue=self.queue, clock=self.clock)
 
-    def settle(self, *bodies: str, discards_malformed: bool = False) -> list[str]:
+    def redrive(self, *bodies: str, discards_malformed: bool = False) -> list[str]:
         self.letters.bodies = {str(number): body for number, body in enumerate(bodies)}
         letters = self.office.receive(at_most=50)
-        return [each.fate for each in self.office.settle(letters, discards_malformed=discards_malformed)]
+        return [each.fate for each in self.office.redrive(letters, discards_malformed=discards_malformed)]
 
 
 def letter_of(job: AsyncJob) -> str:
@@ -48,14 +48,14 @@ def letter_of(job: AsyncJob) -> str:
 def test_job_that_waits_gets_a_new_message_and_its_letters_are_deleted() -> None:
     job = new_job()
     world = World(job)
-    assert world.settle(letter_of(job), letter_of(job)) == [Fate.SENT, Fate.SENT]
+    assert world.redrive(letter_of(job), letter_of(job)) == [Fate.SENT, Fate.SENT]
     assert (world.queue.sent, world.letters.bodies) == ([JobMessage.of(job)], {})
 
 
 def test_new_message_is_of_the_record_and_not_of_the_letter() -> None:
     job = new_job()
     world = World(job)
-    world.settle(letter_of(replace(job, generation="another", job_type="another.type")))
+    world.redrive(letter_of(replace(job, generation="another", job_type="another.type")))
     assert world.queue.sent == [JobMessage.of(job)]
 
 
@@ -66,13 +66,13 @@ def test_new_message_is_of_the_record_and_not_of_the_letter() -> None:
 )
 def test_letter_of_a_job_that_may_not_run_now_is_deleted_without_a_message(job: AsyncJob) -> None:
     world = World(job)
-    assert world.settle(letter_of(job)) == [Fate.SETTLED]
+    assert world.redrive(letter_of(job)) == [Fate.SETTLED]
     assert (world.queue.sent, world.letters.bodies) == ([], {})
 
 
 def test_letter_of_a_deleted_job_is_deleted() -> None:
     world = World()
-    assert world.settle(letter_of(new_job())) == [Fate.SETTLED]
+    assert world.redrive(letter_of(new_job())) == [Fate.SETTLED]
     assert world.letters.bodies == {}
 
 
@@ -80,16 +80,16 @@ def test_letter_of_a_dead_worker_is_sent_once_the_lease_has_ended() -> None:
     job = running_job()
     world = World(job)
     world.clock.advance(seconds=3600)
-    assert world.settle(letter_of(job)) == [Fate.SENT]
+    assert world.redrive(letter_of(job)) == [Fate.SENT]
 
 
 def test_malformed_letter_stays_unless_it_is_discarded() -> None:
     world = World()
     later = '{"version": 2, "owner": "alice"}'
-    assert world.settle("no JSON", later) == [Fate.MALFORMED] * 2
+    assert world.redrive("no JSON", later) == [Fate.MALFORMED] * 2
     assert len(world.letters.bodies) == 2
     world.letters.hidden.clear()
-    assert world.settle("no JSON", later, discards_malformed=True) == [Fate.DISCARDED] * 2
+    assert world.redrive("no JSON", later, discards_malformed=True) == [Fate.DISCARDED] * 2
     assert world.letters.bodies == {}
 
 
@@ -97,7 +97,7 @@ def test_letter_of_a_record_that_cannot_be_read_stays() -> None:
     job = new_job()
     world = World(job)
     world.store.broken.add(job.key)
-    assert world.settle(letter_of(job), discards_malformed=True) == [Fate.UNREADABLE]
+    assert world.redrive(letter_of(job), discards_malformed=True) == [Fate.UNREADABLE]
     assert len(world.letters.bodies) == 1
 
 
@@ -106,5 +106,5 @@ def test_queue_that_is_down_leaves_all_letters() -> None:
     world = World(job)
     world.queue.is_down = True
     with pytest.raises(Unavailable):
-        world.settle(letter_of(job), letter_of(FAILED))
+        world.redrive(letter_of(job), letter_of(FAILED))
     assert len(world.letters.bodies) == 2

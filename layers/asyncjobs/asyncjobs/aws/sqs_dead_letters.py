@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BATCH = 10
 _HIDDEN_SECONDS = 20
-"""Longer than a request takes to settle what it received."""
+"""Longer than a request takes to redrive what it received."""
 _WAIT_SECONDS = 1
 """A request that waits queries all of SQS's servers; one that does not may miss messages."""
 

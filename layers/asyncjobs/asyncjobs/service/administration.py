@@ -403,7 +403,7 @@ class Administration:
         return {priority: self._pollers.state(priority).paused_types for priority in Priority}
 
     def redrive(self, actor: Actor, *, discards_malformed: bool) -> tuple[Sequence[Redriven], bool]:
-        """Settle dead letters by the records of their jobs. Returns what became of each, and whether there may be more.
+        """Redrive dead letters by the records of their jobs. Returns what became of each, and whether there may be more.
 
         Raises `Unavailable`.
         """
@@ -411,7 +411,7 @@ class Administration:
         if letters:
             chosen = {"discardMalformed": True} if discards_malformed else None
             self._note(actor, "dead-letters.redrive", filter=chosen, count=len(letters))
-        return self._dead_letters.settle(letters, discards_malformed=discards_malformed), len(letters) == _MOST_LETTERS
+        return self._dead_letters.redrive(letters, discards_malformed=discards_malformed), len(letters) == _MOST_LETTERS
 
     def act_on(
         self,

@@ -45,7 +45,7 @@ class Redriven(NamedTuple):
 
 
 class DeadLetterOffice:
-    """Settles dead letters by the records of their jobs."""
+    """Redrives dead letters by the records of their jobs."""
 
     def __init__(self, *, letters: DeadLetters, store: Store, queue: Queue, clock: Clock) -> None:
         self._letters = letters
@@ -57,8 +57,8 @@ class DeadLetterOffice:
         """Take letters from the queue, which hides them for 20 seconds. Raises `Unavailable`."""
         return self._letters.receive(at_most=at_most)
 
-    def settle(self, letters: Sequence[DeadLetter], *, discards_malformed: bool) -> Sequence[Redriven]:
-        """Send a new message for each job that may run, then delete the letters that are settled.
+    def redrive(self, letters: Sequence[DeadLetter], *, discards_malformed: bool) -> Sequence[Redriven]:
+        """Send a new message for each job that may run, then delete the letters that do not stay.
 
         A crash in between leaves letters whose job is sent twice, and a claim decides. Raises `Unavailable`: then no letter is
         deleted.
@@ -66,13 +66,13 @@ class DeadLetterOffice:
         messages = [_message_in(letter) for letter in letters]
         keys = dict.fromkeys(message.key for message in messages if message is not None)
         jobs, now = self._store.get_all(list(keys)), self._clock()
-        settled = [_settle(message, jobs, now, discards_malformed=discards_malformed) for message in messages]
-        sent = {each.message.key for each in settled if each.message is not None and each.fate is Fate.SENT}
+        redriven = [_redriven(message, jobs, now, discards_malformed=discards_malformed) for message in messages]
+        sent = {each.message.key for each in redriven if each.message is not None and each.fate is Fate.SENT}
         new = [JobMessage.of(job) for key in sent if isinstance(job := jobs[key], AsyncJob)]
         if new and self._queue.send_all(new):
             raise Unavailable("A queue refuses messages.")
-        self._letters.delete([letter for letter, each in zip(letters, settled, strict=True) if each.fate not in _STAY])
-        return settled
+        self._letters.delete([letter for letter, each in zip(letters, redriven, strict=True) if each.fate not in _STAY])
+        return redriven
 
 
 def _message_in(letter: DeadLetter) -> JobMessage | None:
@@ -82,7 +82,7 @@ def _message_in(letter: DeadLetter) -> JobMessage | None:
         return None
 
 
-def _settle(
+def _redriven(
     message: JobMessage | None,
     jobs: Mapping[JobKey, AsyncJob | Unreadable],
     now: datetime,
