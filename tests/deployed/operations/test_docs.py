@@ -17,8 +17,8 @@ from local.stack import LocalStack
 from tests.support.deployed import Caller
 
 MARK = "~~ end of a command ~~"
-NOT_RUN = ("make ", "pip ", "python3 -m http.server ")
-"""The stack is another one, the client is that of this folder, and a server would not end."""
+NOT_RUN = ("make ", "python3 -m venv ", "pip ", "python3 -m http.server ", "kill $SERVER")
+"""The stack is another one, the packages are those of this environment, and the server's port may be another program's."""
 
 
 def steps(document: str) -> Iterator[tuple[str, list[str]]]:
