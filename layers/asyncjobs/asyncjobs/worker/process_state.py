@@ -106,7 +106,7 @@ class ProcessState:
                 _new_seed()
 
     def prepare_import(self) -> None:
-        """Restore what the last job left, before a module is imported: what was there is noted with what the module sets."""
+        """Restore what the last job left, before a module is imported: the state then is noted with the module's changes."""
         if self._jobs == 1 and self._is_behind:
             self._restore_rest(has_imported=False)
 
