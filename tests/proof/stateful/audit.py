@@ -178,7 +178,9 @@ class Audit:
             # A submit that had the name and paused until its job was made, ended and expired, makes it again.
             if not is_same or other.by.role != "submit" or is_over or self._is_late(generation) or self._is_late(other):
                 continue
-            if self._names[other.created.async_job_id] > write.at:
+            # A submit that had the name and paused until that was free again: the other one came after its window.
+            came_later = self._names[generation.created.async_job_id] <= other.created.created_at
+            if self._names[other.created.async_job_id] > write.at and not came_later:
                 violated("dedupe", f"{write.by} created {generation.created.key} beside {other.created.key}.")
         if any(
             other is not generation and other.request.means_the_same_job_as(generation.request)

@@ -211,3 +211,18 @@ def test_retry_may_be_rejected_for_jobs_that_have_just_ended() -> None:
         state.judge()
         rejected = [each.invocation for each in state.world.notes.asked if isinstance(each.invocation.error, TooManyLiveJobs)]
         assert [invocation.role for invocation in rejected] == ["retry"]
+
+
+def test_submit_that_paused_for_longer_than_its_window_may_make_a_second_job() -> None:
+    # Not a flaw: the other request for the same input came after the window of the first.
+    asked = {"owner": "alice", "key": None, "is_large": False, "delay": 0, "priority": None}
+    with replay("play.once", "play.once_raises") as state:
+        state.advance_past(which=0)
+        state.advance_past(which=0)
+        state.cancel(which=0, plan=Plan(calls=0, then=Decision.LOSE_ANSWER))
+        state.submit(asked=asked, kind=0, plan=Plan(calls=0, then=Decision.PARTLY))
+        state.advance_past(which=0)
+        state.submit(asked=asked, kind=0, plan=Plan(calls=1, then=Decision.PARTLY))
+        state.advance(seconds=0.001)
+    submits = [each.invocation for each in state.world.notes.asked if each.invocation.role == "submit"]
+    assert len({invocation.answer.job.async_job_id for invocation in submits}) == 3
