@@ -27,7 +27,7 @@ export function ownerOf(owner) {
 export function jobsTable(jobs, { selected, onSelect, linksOwners = false, hidesCodes = false } = {}) {
   return html`<div class="table-frame"><table class="table jobs admin ${onSelect ? "selectable" : ""}">
     <thead><tr>${onSelect ? html`<th scope="col" class="select-cell"><span class="visually-hidden">Select</span></th>` : nothing}
-      <th scope="col">Status</th><th scope="col">Type</th><th scope="col" class="wide-only">Owner</th><th scope="col">State</th><th scope="col" class="number">Created</th><th scope="col" class="number wide-only">Age</th></tr></thead>
+      <th scope="col">Status</th><th scope="col">Type</th><th scope="col" class="wide-only">Owner</th><th scope="col">State</th><th scope="col" class="number">Created</th><th scope="col" class="number wide-only">Duration</th></tr></thead>
     <tbody>${jobs.map(
       (job) => html`<tr>
         ${onSelect ? html`<td class="select-cell"><input type="checkbox" aria-label="Select job ${shortId(job.asyncJobId)}" .checked=${selected?.has(job.asyncJobId) ?? false} @change=${() => onSelect(job)} /></td>` : nothing}

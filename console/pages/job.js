@@ -29,6 +29,8 @@ export class JobPage extends Page {
   /** @type {"curl" | "python" | "cli"} */ language = "curl";
   isActing = false;
   /** @type {Set<number>} */ #open = new Set();
+  #tries = 0;
+  #again = 0;
 
   get id() {
     return place().parts[1] ?? "";

@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import threading
 import uuid
 from collections import Counter
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 import schemathesis
 from hypothesis.errors import Flaky
+from hypothesis.internal import lambda_sources
 from schemathesis.engine.errors import is_inconsistent_replay
 from schemathesis.engine.run.stateful import _executor as stateful
 from schemathesis.engine.run.stateful.context import StatefulContext
@@ -94,5 +96,16 @@ def _go_on(exc: Any, *, ctx: Any, settings: Any, **rest: Any) -> Any:
     return status, again or (is_unlike and ctx.sent < settings.max_examples), reported
 
 
+_describe: Any = lambda_sources._lambda_description
+_describing = threading.RLock()
+
+
+def _describe_alone(*arguments: Any, **options: Any) -> Any:
+    """Describe a lambda in one thread at a time. Two together ended a run: a dictionary changed while one of them read it."""
+    with _describing:
+        return _describe(*arguments, **options)
+
+
+lambda_sources._lambda_description = _describe_alone
 stateful.StatefulContext = _Context  # type: ignore[attr-defined]  # its user looks it up there
 stateful._classify_suite_error = _go_on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -14,6 +13,7 @@ import pytest
 
 from local.stack import LocalStack
 from tests.support.deployed import Api, Caller, Job, wait_until
+from tests.support.pace import SLOWNESS
 
 EXECUTIONS = 10
 REQUESTS = 200
@@ -43,7 +43,7 @@ class Flood:
 
     def __init__(self, api: Api, caller: Caller, pool: ThreadPoolExecutor) -> None:
         self.job = waiting_job(caller)
-        self._is_over = threading.Event()
+        self._deadline = time.monotonic() + 300 * SLOWNESS
         self._url = f"{api.outputs.api_url}/api/v1/jobs/{self.job['asyncJobId']}?wait=20"
         self._headers = {"authorization": caller.http.headers["authorization"]}
         self.requests: list[Future[httpx.Response]] = [pool.submit(self._request) for _ in range(REQUESTS)]
@@ -52,7 +52,7 @@ class Flood:
         with httpx.Client(headers=self._headers, timeout=120, trust_env=False) as client:
             while True:
                 answer = client.get(self._url)
-                if answer.is_success or self._is_over.is_set():
+                if answer.is_success or time.monotonic() > self._deadline:
                     return answer
                 time.sleep(0.2)
 
@@ -61,7 +61,6 @@ class Flood:
         return sum(not request.done() for request in self.requests)
 
     def end(self, caller: Caller) -> None:
-        self._is_over.set()
         caller.post(f"/jobs/{self.job['asyncJobId']}/cancel")
         wait(self.requests)
 
