@@ -28,13 +28,14 @@ from asyncjobs.aws.items import to_item
 from asyncjobs.core.administration import GROUPS, AuditRecord
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Result, submitted
 from asyncjobs.http.admin_operation import Groups
-from asyncjobs.http.admin_routes import admin_api
+from asyncjobs.http.admin_routes import ADMIN, AdminRoutes
 from asyncjobs.http.api import Api
+from asyncjobs.http.operations import handlers_by_route
 from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.contents import Contents
-from asyncjobs.service.dead_letters import DeadLetterOffice
+from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
@@ -152,13 +153,13 @@ class World:
             self.table.add(item)
         parts: Any = {"store": store, "objects": objects, "clock": lambda: NOW}
         queries = Queries(catalog=catalog, **parts)
-        self._admin = admin_api(
+        routes = AdminRoutes(
             Administration(
                 store=store,
                 indexes=DynamoIndexes("jobs", client),
                 queues=FakeQueueDepths(),
                 pollers=FakePollers(),
-                dead_letters=DeadLetterOffice(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
+                dead_letters=DeadLetterRedrive(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
                 histories=DynamoTypeHistories("jobs", client),
                 catalog=catalog,
                 commands=make_commands(queue=queue, catalog=catalog, **parts),
@@ -172,6 +173,7 @@ class World:
             groups=Groups.named("cognito:groups", GROUPS),
             clock=lambda: NOW,
         )
+        self._admin = Api(handlers_by_route(routes, ADMIN))
         self._own = Api(query_handlers(queries, clock=lambda: NOW))
         self.table.reads = Reads()
 

@@ -8,7 +8,7 @@ import { empty, facts, failure, icon, loading } from "../lib/ui.js";
 
 const REFRESH_MS = 5_000;
 /** For how long the API hides a dead letter that it has read, and how often to look for one that is hidden. */
-const HIDDEN_MS = 20_000;
+const HIDDEN_MS = 30_000;
 const RETRY_MS = 5_000;
 const REQUEST_MS = 2_000;
 const STAY = ["MALFORMED", "UNREADABLE"];
@@ -100,7 +100,7 @@ export class Queues extends Page {
       this.app.draw();
       // A letter that stays is hidden, too. End before it can be read again: it would count twice.
       const isLate = Date.now() - began > (run.stay ? HIDDEN_MS - RETRY_MS - REQUEST_MS : HIDDEN_MS);
-      if (isMore && (!isLate || letters.some((/** @type {any} */ each) => !STAY.includes(each.outcome)))) continue;
+      if (isMore) continue;
       this.found = await this.app.api.get("admin/queues");
       const { waiting, inFlight } = this.found.deadLetters;
       if (isLate || waiting + inFlight <= run.stay) return;
@@ -139,7 +139,7 @@ export class Queues extends Page {
     return html`<section class="card"><div class="card-head"><h2>Dead letters</h2>
         ${dead && this.app.may("operate") ? html`<button class="button small" ?disabled=${isRunning} @click=${() => this.#redrive(false)}>${icon("retry")}Redrive</button>` : nothing}</div>
       <p class=${dead ? "bad" : "quiet"}>${dead ? `${count(dead)} messages could not be handled. The table has their jobs, and the sweeper sends those that wait` : "None"}</p>
-      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven.outcomes].map(([outcome, number]) => html`<li>${count(number)} ${FATES[outcome] ?? outcome}</li>`)}${isRunning ? html`<li>Looking for more: a message that was read is hidden for 20 s.</li>` : nothing}</ul></div>` : nothing}
+      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven.outcomes].map(([outcome, number]) => html`<li>${count(number)} ${OUTCOMES[outcome] ?? outcome}</li>`)}${isRunning ? html`<li>Looking for more: a message that was read is hidden for 20 s.</li>` : nothing}</ul></div>` : nothing}
       ${redriven?.outcomes.has("MALFORMED") ? html`<button class="button small danger" ?disabled=${isRunning} @click=${() => this.#redrive(true)}>${icon("trash")}Discard the malformed ones</button>` : nothing}
     </section>`;
   }
@@ -166,7 +166,7 @@ export class Queues extends Page {
 }
 
 /** @type {Record<string, string>} */
-const FATES = {
+const OUTCOMES = {
   SENT: "sent again: their jobs may run",
   SETTLED: "settled: their jobs have ended, run, or start later",
   MALFORMED: "malformed: not messages of jobs, or of a later release",
@@ -191,7 +191,7 @@ class Redrive {
   /** @param {string} word */
   summary(word) {
     const all = [...this.outcomes.values()].reduce((sum, each) => sum + each, 0);
-    if (!all) return "None could be read: try again in 20 s";
+    if (!all) return "None could be read: try again in 30 s";
     return [`${count(all - this.stay)} ${word}`, ...(this.stay ? [`${count(this.stay)} stay`] : [])].join(", ");
   }
 }

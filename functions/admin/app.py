@@ -21,13 +21,15 @@ from asyncjobs.aws.sqs_queue_depths import SqsQueueDepths
 from asyncjobs.core.administration import DEAD_LETTERS
 from asyncjobs.core.clock import utc_now
 from asyncjobs.http.admin_operation import Groups
-from asyncjobs.http.admin_routes import admin_api
+from asyncjobs.http.admin_routes import ADMIN, AdminRoutes
+from asyncjobs.http.api import Api
+from asyncjobs.http.operations import handlers_by_route
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.contents import Contents
-from asyncjobs.service.dead_letters import DeadLetterOffice
+from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.service.queries import Queries
@@ -54,13 +56,13 @@ commands = Commands(
     locks=lambda: locks,
     new_worker_token=WorkerToken.new,
 )
-api = admin_api(
+routes = AdminRoutes(
     Administration(
         store=store,
         indexes=DynamoIndexes(table_name, dynamodb),
         queues=SqsQueueDepths({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
         pollers=LambdaPollers(settings.pollers),
-        dead_letters=DeadLetterOffice(
+        dead_letters=DeadLetterRedrive(
             letters=SqsDeadLetters(settings.dead_letter_queue_url), store=store, queue=queue, clock=utc_now
         ),
         histories=DynamoTypeHistories(table_name, dynamodb),
@@ -76,6 +78,7 @@ api = admin_api(
     groups=Groups.named(settings.admin_group_claim, settings.admin_groups),
     clock=utc_now,
 )
+api = Api(handlers_by_route(routes, ADMIN))
 
 
 @logger.inject_lambda_context

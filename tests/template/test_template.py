@@ -1021,7 +1021,7 @@ CLASSES = {
     "SocketFunction": [("push/subscriptions", "Subscriptions")],
     "AdminFunction": [
         ("service/administration", "Administration"),
-        ("service/dead_letters", "DeadLetterOffice"),
+        ("service/dead_letters", "DeadLetterRedrive"),
         ("service/commands", "Commands"),
         ("service/sender", "Sender"),
         ("service/queries", "Queries"),

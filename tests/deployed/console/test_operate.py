@@ -184,7 +184,7 @@ def test_operator_redrives_dead_letters_and_discards_malformed_ones(
     assert operator.violations() == []
     operator.browser.click(".card .button.danger")
     operator.browser.click(".dialog .danger")
-    operator.shows("Looking for more")  # a letter that was read is hidden for 20 s
+    operator.shows("Looking for more")  # a letter that was read is hidden for 30 s
     assert (
         operator.browser.run("[...document.querySelectorAll('.card-head .button')].filter((each) => each.disabled).length") == 1
     )

@@ -365,5 +365,5 @@ def test_dead_letters_are_redriven_by_the_records_of_their_jobs(
         return [each["outcome"] for each in answer.json()["letters"]]
 
     assert sorted(redrive()) == ["MALFORMED", "SETTLED"]
-    wait_until(lambda: redrive(discardMalformed=True) == ["DISCARDED"])  # hidden for 20 s
+    wait_until(lambda: redrive(discardMalformed=True) == ["DISCARDED"])  # hidden for 30 s
     assert operator.get("/admin/queues").json()["deadLetters"]["waiting"] == 0

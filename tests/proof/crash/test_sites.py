@@ -38,8 +38,8 @@ NOT_DEPLOYED = {
     # An administrator's commands make the same calls as an owner's.
     "get < Administration._job": "only reads",
     **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues", "act_on")), "only reads"),
-    "get_all < DeadLetterOffice.redrive": "only reads",
-    "send_all < DeadLetterOffice.redrive": "comes before the deletion of the letters; the sweeper sends the jobs in any case",
+    "get_all < DeadLetterRedrive.redrive": "only reads",
+    "send_all < DeadLetterRedrive.redrive": "comes before the deletion of the letters; the sweeper sends the jobs in any case",
 }
 NOT_DEPLOYED_SITES = {
     "s3.S3Objects.get_result:GetObject",

@@ -14,10 +14,11 @@ from asyncjobs.core.durations import Durations
 from asyncjobs.core.job import AsyncJob, JobFailure
 from asyncjobs.core.placement import MAX_UPLOAD
 from asyncjobs.http.admin_operation import Groups
-from asyncjobs.http.admin_routes import admin_api
+from asyncjobs.http.admin_routes import ADMIN, AdminRoutes
 from asyncjobs.http.api import Api
 from asyncjobs.http.command_routes import command_handlers
 from asyncjobs.http.event_routes import event_handlers
+from asyncjobs.http.operations import handlers_by_route
 from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.http.ticket_query_routes import ticket_query_handlers
 from asyncjobs.http.ticket_routes import ticket_handlers
@@ -31,7 +32,7 @@ from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.contents import Contents
-from asyncjobs.service.dead_letters import DeadLetterOffice
+from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
@@ -189,13 +190,13 @@ class InMemoryApi:
 
         self.indexes = FakeIndexes(self.store)
         parts: Any = {"store": self.store, "objects": self.objects, "clock": self.clock}
-        self._admin = admin_api(
+        routes = AdminRoutes(
             Administration(
                 store=self.store,
                 indexes=self.indexes,
                 queues=self.queues,
                 pollers=self.pollers,
-                dead_letters=DeadLetterOffice(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
+                dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
                 histories=self.history,
                 catalog=self.catalog,
                 commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),
@@ -209,6 +210,7 @@ class InMemoryApi:
             groups=Groups.named("cognito:groups", GROUPS),
             clock=self.clock,
         )
+        self._admin = Api(handlers_by_route(routes, ADMIN))
 
     def _own_webhooks(self) -> FakeWebhooks:
         assert self.webhooks is not None

@@ -25,7 +25,7 @@ from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, S
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.administration import Actor, Administration, BulkAction, BulkSlice, FailedQuery, LiveQuery
-from asyncjobs.service.dead_letters import DeadLetterOffice, Fate, Redriven
+from asyncjobs.service.dead_letters import DeadLetterRedrive, LetterOutcome, Redriven
 from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
 from tests.support.fakes import (
     FakeAuditLog,
@@ -75,7 +75,7 @@ class World:
             indexes=self.indexes,
             queues=self.queues,
             pollers=self.pollers,
-            dead_letters=DeadLetterOffice(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
+            dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
             histories=self.history,
             commands=make_commands(queue=self.queue, objects=FakeObjects(), **ports),
             audit=self.audit,
@@ -516,12 +516,19 @@ def test_pause_of_a_type_that_cannot_be_recorded_is_not_done() -> None:
 def test_redrive_is_recorded_with_the_number_of_its_letters() -> None:
     world = World()
     world.dead_letters.bodies = {str(number): "x" for number in range(60)}
-    assert world.admin.redrive(ACTOR, discards_malformed=True) == ([Redriven(None, Fate.DISCARDED)] * 50, True)
-    assert world.admin.redrive(ACTOR, discards_malformed=False) == ([Redriven(None, Fate.MALFORMED)] * 10, False)
+    assert world.admin.redrive(ACTOR, discards_malformed=True) == ([Redriven(None, LetterOutcome.DISCARDED)] * 50, True)
+    assert world.admin.redrive(ACTOR, discards_malformed=False) == ([Redriven(None, LetterOutcome.MALFORMED)] * 10, False)
     assert [(each.action, each.count, each.filter) for each in world.audit.stored] == [
         ("dead-letters.redrive", 50, {"discardMalformed": True}),
         ("dead-letters.redrive", 10, None),
     ]
+
+
+def test_redrive_ends_with_letters_that_all_stay() -> None:
+    # Those that stay return, so a caller that went on would never end.
+    world = World()
+    world.dead_letters.bodies = {str(number): "x" for number in range(60)}
+    assert world.admin.redrive(ACTOR, discards_malformed=False) == ([Redriven(None, LetterOutcome.MALFORMED)] * 50, False)
 
 
 def test_redrive_that_cannot_be_recorded_settles_nothing() -> None:

@@ -11,7 +11,7 @@ from asyncjobs.core.errors import Unavailable, Unreadable
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.records import replace
-from asyncjobs.service.dead_letters import DeadLetterOffice, Fate
+from asyncjobs.service.dead_letters import DeadLetterRedrive, LetterOutcome
 from tests.support.factories import NOW, new_job, new_tracked_job, running_job
 from tests.support.fakes import FakeClock, FakeDeadLetters, FakeQueue, FakeStore
 
@@ -33,12 +33,12 @@ class World:
     def __init__(self, *jobs: AsyncJob) -> None:
         self.store, self.queue, self.letters, self.clock = BrokenStore(), FakeQueue(), FakeDeadLetters(), FakeClock(NOW)
         self.store.jobs |= {job.key: job for job in jobs}
-        self.office = DeadLetterOffice(letters=self.letters, store=self.store, queue=self.queue, clock=self.clock)
+        self._redrive = DeadLetterRedrive(letters=self.letters, store=self.store, queue=self.queue, clock=self.clock)
 
     def redrive(self, *bodies: str, discards_malformed: bool = False) -> list[str]:
         self.letters.bodies = {str(number): body for number, body in enumerate(bodies)}
-        letters = self.office.receive(at_most=50)
-        return [each.fate for each in self.office.redrive(letters, discards_malformed=discards_malformed)]
+        letters = self._redrive.receive(at_most=50)
+        return [each.outcome for each in self._redrive.redrive(letters, discards_malformed=discards_malformed)]
 
 
 def letter_of(job: AsyncJob) -> str:
@@ -48,7 +48,7 @@ def letter_of(job: AsyncJob) -> str:
 def test_job_that_waits_gets_a_new_message_and_its_letters_are_deleted() -> None:
     job = new_job()
     world = World(job)
-    assert world.redrive(letter_of(job), letter_of(job)) == [Fate.SENT, Fate.SENT]
+    assert world.redrive(letter_of(job), letter_of(job)) == [LetterOutcome.SENT, LetterOutcome.SENT]
     assert (world.queue.sent, world.letters.bodies) == ([JobMessage.of(job)], {})
 
 
@@ -66,13 +66,13 @@ def test_new_message_is_of_the_record_and_not_of_the_letter() -> None:
 )
 def test_letter_of_a_job_that_may_not_run_now_is_deleted_without_a_message(job: AsyncJob) -> None:
     world = World(job)
-    assert world.redrive(letter_of(job)) == [Fate.SETTLED]
+    assert world.redrive(letter_of(job)) == [LetterOutcome.SETTLED]
     assert (world.queue.sent, world.letters.bodies) == ([], {})
 
 
 def test_letter_of_a_deleted_job_is_deleted() -> None:
     world = World()
-    assert world.redrive(letter_of(new_job())) == [Fate.SETTLED]
+    assert world.redrive(letter_of(new_job())) == [LetterOutcome.SETTLED]
     assert world.letters.bodies == {}
 
 
@@ -80,16 +80,16 @@ def test_letter_of_a_dead_worker_is_sent_once_the_lease_has_ended() -> None:
     job = running_job()
     world = World(job)
     world.clock.advance(seconds=3600)
-    assert world.redrive(letter_of(job)) == [Fate.SENT]
+    assert world.redrive(letter_of(job)) == [LetterOutcome.SENT]
 
 
 def test_malformed_letter_stays_unless_it_is_discarded() -> None:
     world = World()
     later = '{"version": 2, "owner": "alice"}'
-    assert world.redrive("no JSON", later) == [Fate.MALFORMED] * 2
+    assert world.redrive("no JSON", later) == [LetterOutcome.MALFORMED] * 2
     assert len(world.letters.bodies) == 2
     world.letters.hidden.clear()
-    assert world.redrive("no JSON", later, discards_malformed=True) == [Fate.DISCARDED] * 2
+    assert world.redrive("no JSON", later, discards_malformed=True) == [LetterOutcome.DISCARDED] * 2
     assert world.letters.bodies == {}
 
 
@@ -97,7 +97,7 @@ def test_letter_of_a_record_that_cannot_be_read_stays() -> None:
     job = new_job()
     world = World(job)
     world.store.broken.add(job.key)
-    assert world.redrive(letter_of(job), discards_malformed=True) == [Fate.UNREADABLE]
+    assert world.redrive(letter_of(job), discards_malformed=True) == [LetterOutcome.UNREADABLE]
     assert len(world.letters.bodies) == 1
 
 

@@ -135,6 +135,16 @@ def translated(what: str) -> Iterator[None]:
         raise Unavailable(f"{what} is not available: {type(error).__name__}") from error
 
 
+@contextmanager
+def unavailable(what: str) -> Iterator[None]:
+    """Turn every error of AWS into `Unavailable`, also a permission or a key that is missing."""
+    try:
+        with translated(what):
+            yield
+    except ClientError as error:
+        raise Unavailable(f"{what} refuses requests: {error_code(error)}") from error
+
+
 def error_code(error: ClientError) -> str:
     """Return AWS's code for the error, "" when it has none."""
     return str(error.response.get("Error", {}).get("Code", ""))

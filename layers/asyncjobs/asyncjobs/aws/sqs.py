@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
-from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import MAX_QUEUE_DELAY, Priority
 from asyncjobs.core.message import JobMessage
 
@@ -40,7 +38,7 @@ class SqsQueue:
         self._client = client or clients.sqs()
 
     def send(self, message: JobMessage, *, delay: timedelta = timedelta(0)) -> None:
-        with _never_failing_a_job():
+        with clients.unavailable("The queue"):
             self._client.send_message(
                 QueueUrl=self._urls[message.queue],
                 MessageBody=message.to_body(),
@@ -52,7 +50,7 @@ class SqsQueue:
         """See `Queue`. SQS may refuse a part of a batch in an answer with status 200."""
         refused: list[JobMessage] = []
         for batch in _batches(messages):
-            with _never_failing_a_job():
+            with clients.unavailable("The queue"):
                 answer = self._client.send_message_batch(
                     QueueUrl=self._urls[batch[0].queue],
                     Entries=[
@@ -64,7 +62,7 @@ class SqsQueue:
         return refused
 
     def backlog(self, priority: Priority) -> int:
-        with _never_failing_a_job():
+        with clients.unavailable("The queue"):
             answer = self._client.get_queue_attributes(
                 QueueUrl=self._urls[priority], AttributeNames=["ApproximateNumberOfMessages"]
             )
@@ -87,16 +85,6 @@ class SqsQueue:
         except ClientError as error:
             if clients.error_code(error) not in _DELETED:
                 raise
-
-
-@contextmanager
-def _never_failing_a_job() -> Iterator[None]:
-    """Turn all of SQS's errors into `Unavailable`, also a permission or a key that is missing: see the head of this file."""
-    try:
-        with clients.translated("The queue"):
-            yield
-    except ClientError as error:
-        raise Unavailable(f"The queue refuses requests: {clients.error_code(error)}") from error
 
 
 def _batches(messages: Sequence[JobMessage]) -> Iterator[Sequence[JobMessage]]:

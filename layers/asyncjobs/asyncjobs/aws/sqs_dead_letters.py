@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-from botocore.exceptions import ClientError
 
 from asyncjobs.aws import clients
 from asyncjobs.core.administration import DeadLetter
-from asyncjobs.core.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _BATCH = 10
-_HIDDEN_SECONDS = 20
-"""Longer than a request takes to redrive what it received."""
+_HIDDEN_SECONDS = 30
+"""Longer than the function runs: a letter that a request receives is not received by another one before it is deleted."""
 _WAIT_SECONDS = 1
 """A request that waits queries all of SQS's servers; one that does not may miss messages."""
 
@@ -32,7 +28,7 @@ class SqsDeadLetters:
     def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
         found: dict[str, DeadLetter] = {}
         while len(found) < at_most:
-            with _translated():
+            with clients.unavailable("The queue"):
                 answer = self._client.receive_message(
                     QueueUrl=self._url,
                     MaxNumberOfMessages=min(_BATCH, at_most - len(found)),
@@ -49,17 +45,8 @@ class SqsDeadLetters:
     def delete(self, letters: Sequence[DeadLetter]) -> None:
         for start in range(0, len(letters), _BATCH):
             entries = enumerate(letters[start : start + _BATCH])
-            with _translated():
+            with clients.unavailable("The queue"):
                 self._client.delete_message_batch(
                     QueueUrl=self._url,
                     Entries=[{"Id": str(index), "ReceiptHandle": letter.handle} for index, letter in entries],
                 )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        with clients.translated("The queue"):
-            yield
-    except ClientError as error:
-        raise Unavailable(f"The queue refuses requests: {clients.error_code(error)}") from error

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import ClientError
-
 from asyncjobs.aws import clients
 from asyncjobs.core.administration import QueueDepth
-from asyncjobs.core.errors import Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -30,10 +27,7 @@ class SqsQueueDepths:
         self._client = client or clients.sqs()
 
     def depth(self, name: str) -> QueueDepth:
-        try:
-            with clients.translated("The queue"):
-                answer = self._client.get_queue_attributes(QueueUrl=self._urls[name], AttributeNames=_COUNTS)
-        except ClientError as error:
-            raise Unavailable(f"The queue refuses requests: {clients.error_code(error)}") from error
+        with clients.unavailable("The queue"):
+            answer = self._client.get_queue_attributes(QueueUrl=self._urls[name], AttributeNames=_COUNTS)
         waiting, delayed, in_flight = (int(answer["Attributes"][name]) for name in _COUNTS)
         return QueueDepth(waiting, delayed, in_flight)

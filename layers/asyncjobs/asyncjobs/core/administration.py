@@ -179,7 +179,7 @@ class DeadLetters(Protocol):
     """
 
     def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
-        """Return messages, and hide them for 20 seconds. Fewer than `at_most` are all that are not hidden."""
+        """Return messages, and hide them for 30 seconds. Fewer than `at_most` are all that are not hidden."""
         ...
 
     def delete(self, letters: Sequence[DeadLetter]) -> None:

@@ -43,12 +43,11 @@ from asyncjobs.http.admin_schemas import (
     RIGHTS,
 )
 from asyncjobs.http.answers import Answer, answer, no_content
-from asyncjobs.http.api import Api
 from asyncjobs.http.bodies import checked
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.event_routes import EVENTS_PAGE, EventRoutes
 from asyncjobs.http.job_answers import none_known
-from asyncjobs.http.operations import Success, handlers_by_route, operations_of
+from asyncjobs.http.operations import Success, operations_of
 from asyncjobs.http.parameters import jobs_query
 from asyncjobs.http.problems import Problem, code_of
 from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
@@ -76,21 +75,6 @@ _RESULT = QueryRoutes.get_job_result
 
 Logs = Callable[[AsyncJob], str | None]
 """Returns a link to the log lines of a job, if there is a page for them."""
-
-
-def admin_api(
-    administration: Administration,
-    *,
-    queries: Queries,
-    contents: Contents,
-    feed: EventFeed,
-    logs: Logs,
-    groups: Groups,
-    clock: Clock,
-) -> Api:
-    """Return the API of administrators."""
-    routes = AdminRoutes(administration, queries=queries, contents=contents, feed=feed, logs=logs, groups=groups, clock=clock)
-    return Api(handlers_by_route(routes, ADMIN))
 
 
 class AdminRoutes:
@@ -255,7 +239,7 @@ class AdminRoutes:
 
         A dead letter is a message that was delivered twenty times in vain. A request takes up to 50 of them: a job that may run gets a
         new message in its own queue, and a letter that the record makes needless is deleted. Repeat it while `isMore` is true. A
-        letter that stays is hidden for 20 seconds.
+        letter that stays is hidden for 30 seconds.
         """
         fields = checked(REDRIVE_REQUEST, request.json())
         redriven, is_more = self._administration.redrive(
@@ -523,14 +507,12 @@ def _audit_body(record: AuditRecord) -> dict[str, Any]:
 
 
 def _letter_body(redriven: Redriven) -> dict[str, Any]:
-    message, fate = redriven
-    if message is None:
-        return {**dict.fromkeys(("asyncJobId", "owner", "jobType")), "outcome": fate}
+    message = redriven.message
     return {
-        "asyncJobId": message.key.async_job_id,
-        "owner": message.key.owner,
-        "jobType": message.job_type,
-        "outcome": fate,
+        "asyncJobId": message and message.key.async_job_id,
+        "owner": message and message.key.owner,
+        "jobType": message and message.job_type,
+        "outcome": redriven.outcome,
     }
 
 

@@ -10,7 +10,7 @@ from asyncjobs.http.request import JOB_ID
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, ref
 from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
 from asyncjobs.service.administration import BulkAction
-from asyncjobs.service.dead_letters import Fate
+from asyncjobs.service.dead_letters import LetterOutcome
 
 ADMIN_JOBS_PAGE = Schema(
     "AdminJobsPage",
@@ -152,19 +152,21 @@ REDRIVE_ANSWER = Schema(
                 "items": answer_object(
                     "A dead letter.",
                     {
-                        "asyncJobId": described("The job that it names, if it names one.", nullable(UUID)),
+                        "asyncJobId": described(
+                            "The job that it names, if it names one; in a foreign message, any text.", nullable(STRING)
+                        ),
                         "owner": nullable(STRING),
                         "jobType": nullable(STRING),
                         "outcome": described(
                             "`SENT`: the job may run, and has a new message. `SETTLED`: the record of the job leaves nothing to do. "
                             "`MALFORMED`: no message of a job, or one of a later release; it stays. `DISCARDED`: it was malformed, "
                             "and is deleted. `UNREADABLE`: the record cannot be read; it stays.",
-                            {"enum": [each.value for each in Fate]},
+                            {"enum": [each.value for each in LetterOutcome]},
                         ),
                     },
                 ),
             },
-            "isMore": described("Whether there may be more: then repeat the request.", BOOLEAN),
+            "isMore": described("Whether there may be more that can be redriven: then repeat the request.", BOOLEAN),
         },
     ),
 )

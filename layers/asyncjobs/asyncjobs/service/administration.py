@@ -62,7 +62,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.log import log_event
 from asyncjobs.service.commands import Commands
-from asyncjobs.service.dead_letters import DeadLetterOffice, Redriven
+from asyncjobs.service.dead_letters import DeadLetterRedrive, Redriven
 
 _OF_A_SHARD = 10
 """Entries that a page reads of each partition of the index of live jobs, which has 24."""
@@ -214,7 +214,7 @@ class Administration:
         indexes: JobIndexes,
         queues: QueueDepths,
         pollers: Pollers,
-        dead_letters: DeadLetterOffice,
+        dead_letters: DeadLetterRedrive,
         histories: TypeHistories,
         catalog: Catalog,
         commands: Commands,
@@ -403,15 +403,16 @@ class Administration:
         return {priority: self._pollers.state(priority).paused_types for priority in Priority}
 
     def redrive(self, actor: Actor, *, discards_malformed: bool) -> tuple[Sequence[Redriven], bool]:
-        """Redrive dead letters by the records of their jobs. Returns what became of each, and whether there may be more.
+        """Redrive dead letters by the records of their jobs. Returns what became of each, and whether to go on.
 
-        Raises `Unavailable`.
+        Not with letters that all stay: they return, so there would be no end. Raises `Unavailable`.
         """
         letters = self._dead_letters.receive(at_most=_MOST_LETTERS)
         if letters:
             chosen = {"discardMalformed": True} if discards_malformed else None
             self._note(actor, "dead-letters.redrive", filter=chosen, count=len(letters))
-        return self._dead_letters.redrive(letters, discards_malformed=discards_malformed), len(letters) == _MOST_LETTERS
+        redriven = self._dead_letters.redrive(letters, discards_malformed=discards_malformed)
+        return redriven, len(letters) == _MOST_LETTERS and not all(each.outcome.stays for each in redriven)
 
     def act_on(
         self,

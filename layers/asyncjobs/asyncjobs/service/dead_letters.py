@@ -6,7 +6,7 @@ anything left to do, and a job that may run gets a new message.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue, Store
 
 
-class Fate(StrEnum):
+class LetterOutcome(StrEnum):
     """What became of a dead letter."""
 
     SENT = "SENT"
@@ -33,18 +33,20 @@ class Fate(StrEnum):
     DISCARDED = "DISCARDED"
     """It was malformed, and is deleted."""
 
-
-_STAY = frozenset({Fate.MALFORMED, Fate.UNREADABLE})
+    @property
+    def stays(self) -> bool:
+        """Whether the letter stays in the queue."""
+        return self in {LetterOutcome.MALFORMED, LetterOutcome.UNREADABLE}
 
 
 class Redriven(NamedTuple):
     """A dead letter's job, if it names one, and what became of the letter."""
 
     message: JobMessage | None
-    fate: Fate
+    outcome: LetterOutcome
 
 
-class DeadLetterOffice:
+class DeadLetterRedrive:
     """Redrives dead letters by the records of their jobs."""
 
     def __init__(self, *, letters: DeadLetters, store: Store, queue: Queue, clock: Clock) -> None:
@@ -54,7 +56,7 @@ class DeadLetterOffice:
         self._clock = clock
 
     def receive(self, *, at_most: int) -> Sequence[DeadLetter]:
-        """Take letters from the queue, which hides them for 20 seconds. Raises `Unavailable`."""
+        """Take letters from the queue, which hides them for 30 seconds. Raises `Unavailable`."""
         return self._letters.receive(at_most=at_most)
 
     def redrive(self, letters: Sequence[DeadLetter], *, discards_malformed: bool) -> Sequence[Redriven]:
@@ -66,12 +68,12 @@ class DeadLetterOffice:
         messages = [_message_in(letter) for letter in letters]
         keys = dict.fromkeys(message.key for message in messages if message is not None)
         jobs, now = self._store.get_all(list(keys)), self._clock()
-        redriven = [_redriven(message, jobs, now, discards_malformed=discards_malformed) for message in messages]
-        sent = {each.message.key for each in redriven if each.message is not None and each.fate is Fate.SENT}
-        new = [JobMessage.of(job) for key in sent if isinstance(job := jobs[key], AsyncJob)]
-        if new and self._queue.send_all(new):
+        new = {key: JobMessage.of(job) for key, job in jobs.items() if isinstance(job, AsyncJob) and _may_run(job, now)}
+        if new and self._queue.send_all(list(new.values())):
             raise Unavailable("A queue refuses messages.")
-        self._letters.delete([letter for letter, each in zip(letters, redriven, strict=True) if each.fate not in _STAY])
+        malformed = LetterOutcome.DISCARDED if discards_malformed else LetterOutcome.MALFORMED
+        redriven = [Redriven(each, malformed if each is None else _outcome(each.key, jobs, new)) for each in messages]
+        self._letters.delete([letter for letter, each in zip(letters, redriven, strict=True) if not each.outcome.stays])
         return redriven
 
 
@@ -82,17 +84,11 @@ def _message_in(letter: DeadLetter) -> JobMessage | None:
         return None
 
 
-def _redriven(
-    message: JobMessage | None,
-    jobs: Mapping[JobKey, AsyncJob | Unreadable],
-    now: datetime,
-    *,
-    discards_malformed: bool,
-) -> Redriven:
-    if message is None:
-        return Redriven(None, Fate.DISCARDED if discards_malformed else Fate.MALFORMED)
-    job = jobs.get(message.key)
-    if isinstance(job, Unreadable):
-        return Redriven(message, Fate.UNREADABLE)
-    may_run = job is not None and not job.is_tracked and job.is_claimable(now)
-    return Redriven(message, Fate.SENT if may_run else Fate.SETTLED)
+def _may_run(job: AsyncJob, now: datetime) -> bool:
+    return not job.is_tracked and job.is_claimable(now)
+
+
+def _outcome(key: JobKey, jobs: Mapping[JobKey, AsyncJob | Unreadable], sent: Collection[JobKey]) -> LetterOutcome:
+    if isinstance(jobs.get(key), Unreadable):
+        return LetterOutcome.UNREADABLE
+    return LetterOutcome.SENT if key in sent else LetterOutcome.SETTLED
