@@ -87,9 +87,10 @@ def _is_cut(stream: Any) -> bool:
     is_empty = not rest
     try:
         for _ in range(_MAX_PIECES):
-            expander.decompress(rest, _PIECE)
+            piece = expander.decompress(rest, _PIECE)
             rest = expander.unconsumed_tail
-            if not rest:
+            # With all data read, it may still hold some of what they expand to.
+            if len(piece) < _PIECE:
                 return not (expander.eof or is_empty)
     except zlib.error:
         return False  # pypdf warns of it

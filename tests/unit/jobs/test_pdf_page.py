@@ -181,6 +181,7 @@ def packed(data: bytes, filters: bytes = b"/FlateDecode", entries: bytes = b"") 
         (packed(PACKED), False),
         (packed(PACKED[:-4]), False),  # its checksum is missing, and nothing of its text
         (packed(PACKED + b"\r"), False),
+        (packed(zlib.compress(bytes(1_000_001))[:-4]), False),  # all of it is read before all of its text
         (packed(PACKED[:300]), True),
         (packed(PACKED[:300], b"[/FlateDecode]"), True),
         (packed(PACKED[:300].hex().encode() + b">", b"[/ASCIIHexDecode/FlateDecode]"), False),  # not looked into
