@@ -92,7 +92,7 @@ def variables_of(session: boto3.Session, stack_name: str, function: str, *, endp
         if error.response["Error"]["Code"] != "ValidationError":
             raise
         raise LocalError(
-            f"The stack {stack_name} has no {function}. Is a parameter off that makes it, such as Dialects, AdminApi or Console? "
+            f"There is no stack {stack_name}, or it has no {function}, which a parameter makes, such as Dialects, AdminApi or Console. "
             "Give a stack with it: STACK=name."
         ) from error
     name = resource["StackResourceDetail"]["PhysicalResourceId"]

@@ -108,10 +108,11 @@ def test_function_of_a_deployed_stack_has_the_user_s_credentials_and_calls_aws(
 
 
 @pytest.mark.slow
-def test_function_that_a_parameter_turns_off_is_named(stack: LocalStack) -> None:
+def test_missing_function_is_named_with_its_stack_and_the_parameters(stack: LocalStack) -> None:
     outputs = stack.deploy()
-    with pytest.raises(LocalError, match=r"asyncjobs has no DialectsFunction.*parameter off.*STACK=name"):
-        invoke.variables_of(stack.session, outputs.stack_name, "DialectsFunction", endpoint_url=outputs.endpoint_url)
+    for name in (outputs.stack_name, "no-such-stack"):
+        with pytest.raises(LocalError, match=rf"no stack {name}, or it has no DialectsFunction.*Dialects.*STACK=name"):
+            invoke.variables_of(stack.session, name, "DialectsFunction", endpoint_url=outputs.endpoint_url)
 
 
 def test_unknown_event_lists_the_known_ones() -> None:
