@@ -173,6 +173,16 @@ def state() -> Iterator[ProcessState]:
             part.restore(value)
 
 
+@pytest.fixture
+def compared(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Compare everything, and let no time pass from then on; return the time, which a test may change."""
+    now = [1.0]
+    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
+    with state:
+        pass
+    return now
+
+
 def part(name: str) -> Any:
     return next(part for part in (*PARTS, *RARE_PARTS) if part.name == name).read()
 
@@ -353,16 +363,12 @@ def test_limit_that_a_job_has_lowered_is_restored(state: ProcessState, limit: in
 
 
 def test_limit_that_was_not_compared_in_time_is_restored_before_the_next_job(
-    state: ProcessState, monkeypatch: pytest.MonkeyPatch
+    state: ProcessState, compared: list[float]
 ) -> None:
-    now = [1.0]
-    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
-    with state:
-        pass
     before = part("resource limits")
     with state:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    now[0] += 0.25
+    compared[0] += 0.25
     with state:
         assert part("resource limits") == before
 
@@ -423,27 +429,23 @@ def test_function_that_a_package_replaces_when_it_is_imported_stays(
     assert vars(json)["dumps"] is vars(uuid)["uuid1"] is print
 
 
-def test_all_code_is_compared_a_few_times_a_second(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = [1.0]
-    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
-    with state:
-        pass
+def test_all_code_is_compared_a_few_times_a_second(
+    state: ProcessState, compared: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = uuid.uuid1
     with state:
         monkeypatch.setattr(uuid, "uuid1", print)
     assert vars(uuid)["uuid1"] is print
-    now[0] += 0.25
+    compared[0] += 0.25
     with state:
         assert uuid.uuid1 is before
 
 
+@pytest.mark.usefixtures("compared")
 @pytest.mark.parametrize("imported", ["between the jobs", "by the next job"])
 def test_function_that_a_quick_job_has_left_is_not_noted_with_an_import(
     state: ProcessState, imported: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
-    with state:
-        pass
     before = uuid.uuid1
     with state:
         monkeypatch.setattr(uuid, "uuid1", print)
@@ -458,12 +460,10 @@ def test_function_that_a_quick_job_has_left_is_not_noted_with_an_import(
         assert uuid.uuid1 is before
 
 
+@pytest.mark.usefixtures("compared")
 def test_code_is_not_compared_for_the_first_use_of_a_temporary_folder(
     state: ProcessState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
-    with state:
-        pass
     with state:
         monkeypatch.setattr(uuid, "uuid1", print)
         monkeypatch.setattr(tempfile, "tempdir", "/tmp/of-a-job")
@@ -478,12 +478,10 @@ def test_random_numbers_of_a_job_are_its_own_while_others_of_the_batch_end(state
         assert random.random() == random.Random(42).random()
 
 
+@pytest.mark.usefixtures("compared")
 def test_code_is_compared_when_a_function_that_is_replaced_often_has_changed(
     state: ProcessState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_state, "_monotonic", lambda: 1.0)
-    with state:
-        pass
     before = uuid.uuid1
     with state:
         monkeypatch.setattr(json, "dumps", print)
