@@ -31,6 +31,7 @@ def test_no_end_is_missed_by_a_watcher_or_a_receiver(tmp_path: Path) -> None:
     assert numbers.jobs > 0
     assert _number("cuts", said) > 0
     assert _number("watchers", said) >= numbers.jobs
+    assert _number("pushes", said) > 0, said
     tries, failures = _number("ends in", said), _number("the receiver failed", said)
     assert 0.25 < failures / tries < 0.75
 
