@@ -77,7 +77,7 @@ def run(
 ) -> Numbers:
     """Submit this many jobs or for these seconds, whichever ends first; wait until no job is unfinished, and count.
 
-    On a busy machine, a fault may need longer: it goes on until each of `until` has happened.
+    On a busy machine, a fault or a watcher's news may need longer: it goes on until each of `until` has happened.
     """
     copy = tree.make(folder / "tree", jobs={"soak": JOBS})
     tree.rewrite(copy / "layers/asyncjobs/asyncjobs/push/delivery.py", _BACKOFF)
@@ -102,6 +102,7 @@ def run(
         if watchers:
             watchers.wait_for_connections(_SILENCE)
         with Disorder(stage, plan, random.Random(chance.random())) as disorder:
+            happened = (disorder.happened, watchers.happened) if watchers else (disorder.happened,)
             answers = _submit(
                 stage,
                 logs,
@@ -109,7 +110,7 @@ def run(
                 count=count,
                 chance=chance,
                 watchers=watchers,
-                goes_on=lambda: not all(disorder.happened[name] for name in until),
+                goes_on=lambda: not all(any(counts[name] for counts in happened) for name in until),
             )
         say(f"answers: {_listed(answers)}")
         faults = disorder.count()

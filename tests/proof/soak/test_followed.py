@@ -19,11 +19,12 @@ def test_no_end_is_missed_by_a_watcher_or_a_receiver(tmp_path: Path) -> None:
     numbers = deployed.run(
         tmp_path,
         seed=20261126,
-        seconds=60,
-        count=10,
+        seconds=20,
+        count=10_000,  # more than there is time for
         clients=1,
         plan=Plan(fault_rate=0, kill_every=0, outage_every=0, restart_every=0),
-        audience=Audience(watchers=20, cut_every=2, has_receiver=True),
+        audience=Audience(watchers=20, cut_every=4, has_receiver=True),
+        until=("cuts", "pushes"),
         say=said.append,
     )
     assert numbers.are_as_promised, f"{numbers}\n{numbers.broken[:10]}\n{said}"
