@@ -21,6 +21,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     ending.end_with_the_saved_state,
     functions.answer_when_the_function_has,
     functions.replace_empty_endpoint,
+    functions.unpack_once,
     iam.count_loopback_as_secure,
     iam.allow_batches_of_messages,
     iam.name_calls_on_one_mapping,

@@ -10,6 +10,7 @@ import json
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -144,6 +145,16 @@ def test_empty_endpoint_means_the_engine(twin: Deployed) -> None:
 
 def test_released_keeps_an_empty_endpoint(released: Deployed) -> None:
     assert httpx.get(released.url("PlainApi", "/x")).json()["environment"]["AWS_ENDPOINT_URL"] == ""
+
+
+def test_processes_share_the_unpacked_code(twin: Deployed) -> None:
+    assert Path(httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]["LAMBDA_TASK_ROOT"]).is_symlink()
+
+
+def test_released_unpacks_the_code_for_each_process(released: Deployed) -> None:
+    folder = Path(httpx.get(released.url("PlainApi", "/x")).json()["environment"]["LAMBDA_TASK_ROOT"])
+    assert folder.is_dir()
+    assert not folder.is_symlink()
 
 
 def test_function_imports_the_packages_of_lambdas_runtime_alone(twin: Deployed) -> None:
