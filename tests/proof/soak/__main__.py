@@ -51,7 +51,9 @@ def _options() -> argparse.Namespace:
     deployed_only.add_argument("--outage-every", type=float, default=Plan.outage_every, metavar="SECONDS")
     deployed_only.add_argument("--restart-every", type=float, default=Plan.restart_every, metavar="SECONDS")
     deployed_only.add_argument("--watchers", type=int, default=0, help="how many follow a job each over the WebSocket API")
-    deployed_only.add_argument("--cut-every", type=float, default=5, metavar="SECONDS", help="how long a connection lasts")
+    deployed_only.add_argument(
+        "--cut-every", type=float, default=deployed.NOBODY.cut_every, metavar="SECONDS", help="how long a connection lasts"
+    )
     deployed_only.add_argument(
         "--receiver", action="store_true", help="deliver each end to a webhook that fails half of the time"
     )

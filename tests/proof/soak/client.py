@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +22,8 @@ from tests.proof.soak.tally import Ledger
 _KINDS = (*[Kind.RETURNS] * 5, Kind.WORKS, Kind.IS_QUICK, *Kind)
 _TRIES = 12
 _DUPLICATE, _CANCEL, _DELETE = 0.1, 0.03, 0.05
+_PAUSE = 1.0
+"""Between two submits, in seconds at most, while others follow the jobs: the machine has more to do than submits."""
 _INPUTS = 5
 """The number of different inputs of jobs that are locked by their input."""
 
@@ -40,6 +41,14 @@ class Budget:
             return self.left >= 0
 
 
+@dataclass
+class _Tracked:
+    job_id: str
+    result: str
+    worker_token: str | None
+    progress: int = 0
+
+
 class Client:
     """A client that runs in its own thread."""
 
@@ -52,39 +61,50 @@ class Client:
         chance: random.Random,
         budget: Budget,
         stopping: threading.Event,
-        accepted: Callable[[str, str], None] = lambda _name, _job_id: None,
-        work_seconds: Sequence[float] = (0.2, 1, 4),
+        held: int = 0,
+        follow: Callable[[str, str], None] = lambda _name, _job_id: None,
     ) -> None:
-        """`accepted` is called with the client's name and the id of each accepted job. Jobs that work do so for some of the seconds."""
+        """Sign in and open the log.
+
+        If tracked jobs are held, every other job is tracked, and so many of them are unfinished at a time: after each submit, one of
+        them makes progress. `follow` is called with the client's name and the id of each tracked job.
+        """
         self.name = name
         self.answers: dict[str, int] = {}
         self._sign_in, self._caller = sign_in, sign_in(name)
         self._log = log.open("a")
         self._chance, self._budget, self._stopping = chance, budget, stopping
         self._tasks: list[Task] = []
-        self._accepted, self._work_seconds = accepted, work_seconds
+        self._follow = follow
+        self._most_held, self._held = held, deque[_Tracked]()
 
     def run(self) -> None:
         while not self._stopping.is_set() and self._budget.take():
             self._tasks.append(self._task(len(self._tasks)))
             self._submit(len(self._tasks) - 1)
+            if self._held:
+                self._report_progress(self._chance.choice(self._held))
+            self._end_all_but(self._most_held)
+            if self._most_held:
+                self._stopping.wait(self._chance.uniform(0, _PAUSE))
             if self._chance.random() < _DUPLICATE:
                 self._submit(self._chance.randrange(len(self._tasks)))
             if self._chance.random() < _CANCEL:
                 self._cancel(self._one_of_the_last(20))
             if self._chance.random() < _DELETE:
                 self._delete(self._one_of_the_last(100))
+        self._end_all_but(0)
         self._log.close()
         self._caller.close()
 
     def _task(self, number: int) -> Task:
-        kind = self._chance.choice(_KINDS)
+        kind = Kind.IS_TRACKED if self._most_held and number % 2 else self._chance.choice(_KINDS)
         if kind is Kind.SHARES_INPUT:
             return Task(kind=kind, number=number % _INPUTS, seconds=0.2)
         return Task(
             kind=kind,
             number=number,
-            seconds=self._chance.choice(self._work_seconds) if kind is Kind.WORKS else 0,
+            seconds=self._chance.choice((0.2, 1, 4)) if kind is Kind.WORKS else 0,
             padding="." * self._chance.choice((0, 0, 0, 3000)),
         )
 
@@ -94,18 +114,27 @@ class Client:
         answer = self._send(lambda: self._caller.submit(job_type(task), input_of(task), self._key(number)))
         if answer is not None:
             self._log_line(accepted=answer.json()["asyncJobId"])
-            self._accepted(self.name, answer.json()["asyncJobId"])
             if task.kind is Kind.IS_TRACKED:
-                self._report(job_id, text(task), answer.json().get("workerToken"))
+                self._follow(self.name, job_id)
+                self._held.append(_Tracked(job_id, text(task), answer.json().get("workerToken")))
 
-    def _report(self, job_id: str, result: str, worker_token: str | None) -> None:
-        """Report progress and the result as the job's worker, or as its owner if an answer with the token was lost."""
-        for report in ({"progress": 50}, {"status": "COMPLETED", "result": result}):
-            if worker_token is None:
-                request = functools.partial(self._caller.report, job_id, **report)
-            else:
-                request = functools.partial(self._caller.report_as_worker, job_id, worker_token, **report)
-            self._send(request)
+    def _report_progress(self, tracked: _Tracked) -> None:
+        tracked.progress = min(tracked.progress + 5, 95)
+        self._report(tracked, progress=tracked.progress)
+
+    def _end_all_but(self, count: int) -> None:
+        """Report the results of the oldest tracked jobs."""
+        while len(self._held) > count:
+            tracked = self._held.popleft()
+            self._report(tracked, status="COMPLETED", result=tracked.result)
+
+    def _report(self, tracked: _Tracked, **report: Any) -> None:
+        """Report as the job's worker, or as its owner if an answer with the token was lost."""
+        if tracked.worker_token is None:
+            self._send(lambda: self._caller.report(tracked.job_id, **report))
+        else:
+            token = tracked.worker_token
+            self._send(lambda: self._caller.report_as_worker(tracked.job_id, token, **report))
 
     def _cancel(self, number: int) -> None:
         job_id = self._job_id(number)

@@ -27,7 +27,7 @@ from tests.proof.soak.client import Budget, Client, read_logs
 from tests.proof.soak.deliveries import End, FailingReceiver, failing_receiver
 from tests.proof.soak.disorder import Disorder, Plan
 from tests.proof.soak.tally import Ending, Ledger, Numbers, lost_jobs, tally
-from tests.proof.soak.watchers import LIVE_JOBS, Watchers, missed
+from tests.proof.soak.watchers import HELD_JOBS, LIVE_JOBS, Watchers, missed
 from tests.support.pace import SLOWNESS
 
 JOBS = Path(__file__).with_name("jobs.py")
@@ -53,7 +53,7 @@ class Audience:
 
     watchers: int = 0
     """Each follows one job at a time, over a connection that ten of them share."""
-    cut_every: float = 5
+    cut_every: float = 30
     """For how many seconds a connection lasts, on average."""
     has_receiver: bool = False
     """Whether the ends of all jobs are delivered to a webhook, which fails half of the time."""
@@ -226,8 +226,8 @@ def _submit(
     goes_on: Callable[[], bool],
 ) -> Counter[str]:
     stopping, budget = threading.Event(), Budget(count)
-    # Most jobs would end before anybody watches them.
-    watched: dict[str, Any] = {"accepted": watchers.add, "work_seconds": (5, 10, 20)} if watchers else {}
+    # Most jobs end before anybody watches them.
+    followed: dict[str, Any] = {"held": HELD_JOBS, "follow": watchers.add} if watchers else {}
     clients = [
         Client(
             f"client-{number}",
@@ -236,7 +236,7 @@ def _submit(
             chance=random.Random(chance.random()),
             budget=budget,
             stopping=stopping,
-            **watched,
+            **followed,
         )
         for number, log in enumerate(logs)
     ]

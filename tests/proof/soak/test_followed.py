@@ -31,7 +31,7 @@ def test_no_end_is_missed_by_a_watcher_or_a_receiver(tmp_path: Path) -> None:
     assert (numbers.ends_missed, numbers.deliveries_missed) == (0, 0)
     assert numbers.jobs > 0
     assert _number("cuts", said) > 0
-    assert _number("watchers", said) >= numbers.jobs
+    assert _number("watchers", said) > 0
     assert _number("pushes", said) > 0, said
     tries, failures = _number("ends in", said), _number("the receiver failed", said)
     assert 0.25 < failures / tries < 0.75

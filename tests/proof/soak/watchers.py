@@ -1,4 +1,4 @@
-"""The soak's watchers: they follow jobs over the WebSocket API, through connections that are cut every few seconds.
+"""The soak's watchers: they follow jobs over the WebSocket API, while each few seconds a connection is cut.
 
 Each does what docs/notifications.md says of a client: it connects with a ticket, watches from the last number that it has, drops
 what it had, pings, watches again what a ping shows to be newer, and connects again after a lost connection. A message that was on
@@ -29,6 +29,8 @@ from tests.support.pace import SLOWNESS
 
 LIVE_JOBS = 20
 """An owner's unfinished jobs, at most."""
+HELD_JOBS = 15
+"""Those of them that stay unfinished for a while, and are watched."""
 JOBS_EACH = 10
 """Jobs that a connection watches at the same time, of the 20 that it may."""
 _PING_EVERY = 20.0
@@ -65,7 +67,7 @@ class _Owner:
 
 
 class Watchers:
-    """Watchers of all jobs that are added, in a thread of their own, from entry to exit."""
+    """Watchers of the jobs that are added, in a thread of their own, from entry to exit."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class Watchers:
     ) -> None:
         """So many watchers, by a tenth as many connections.
 
-        They are more than the unfinished jobs may be, so several of them watch the same job.
+        They are more than the jobs that are held, so several of them watch the same job.
         """
         self.happened: Counter[str] = Counter()
         self.watches: list[Watch] = []
@@ -86,7 +88,7 @@ class Watchers:
         """The largest number of watches at the same time."""
         self._owners = {name: _Owner(name, sign_in(name)) for name in names}
         connections = max(1, watchers // JOBS_EACH // len(names))
-        self._watchers_of_a_job = min(connections, math.ceil(watchers / LIVE_JOBS / len(names)))
+        self._watchers_of_a_job = min(connections, math.ceil(watchers / HELD_JOBS / len(names)))
         self._followers = [
             _Follower(owner, self.happened, sign_in=sign_in, cut_every=cut_every, chance=chance)
             for owner in self._owners.values()
@@ -214,14 +216,17 @@ class _Follower:
                 await _send(connection, action="unwatch", asyncJobId=watch.job_id)
 
     def _take_more(self) -> None:
-        """Give free places to those that wait, and each job one place at this connection."""
+        """Give free places to those that wait, and each job one place at this connection.
+
+        The last ones go first: on a busy machine, the jobs of the others have ended.
+        """
         waiting = self._owner.waiting
         for _ in range(len(waiting)):
             if len(self._followed) >= JOBS_EACH:
                 return
-            watch = waiting.popleft()
+            watch = waiting.pop()
             if watch.job_id in self._followed:
-                waiting.append(watch)
+                waiting.appendleft(watch)
             else:
                 self._followed[watch.job_id] = watch
 
