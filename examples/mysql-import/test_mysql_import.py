@@ -363,7 +363,7 @@ def through(ssh: SshServer, importer: Importer) -> Ssh:
     importer.secrets["ssh"] = {
         "host": HOST, "port": ssh.port, "hostKey": ssh.host_key, "username": ssh.user, "privateKey": ssh.private_key
     }  # fmt: skip
-    importer.secrets["behind_ssh"] = {**importer.secrets["db"], "sshHost": HOST}
+    importer.secrets["behind_ssh"] = {**importer.secrets["db"], "sshHost": HOST, "sshHostKey": ssh.host_key}
     return Ssh(host=HOST, port=ssh.port, host_key=ssh.host_key, secret="ssh")
 
 
@@ -380,7 +380,7 @@ def test_name_of_the_database_is_resolved_by_the_ssh_server(importer: Importer, 
 
 def test_ssh_server_with_another_host_key_gets_no_secret(importer: Importer, through: Ssh) -> None:
     other = "SHA256:" + "A" * 43
-    importer.secrets["ssh"]["hostKey"] = other
+    importer.secrets["ssh"]["hostKey"] = importer.secrets["behind_ssh"]["sshHostKey"] = other
     failed = importer.fails(ssh=through.model_copy(update={"host_key": other}))
     assert (type(failed), failed.code) == (Fatal, "SSH_HOST_KEY_DIFFERS")
 
@@ -388,6 +388,17 @@ def test_ssh_server_with_another_host_key_gets_no_secret(importer: Importer, thr
 def test_caller_chooses_no_host_key_for_a_secret(importer: Importer, through: Ssh) -> None:
     failed = importer.fails(ssh=through.model_copy(update={"host_key": "SHA256:" + "A" * 43}))
     assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
+
+
+@pytest.mark.parametrize("pinned", ["SHA256:" + "A" * 43, None], ids=["another key", "no key"])
+def test_stranger_at_the_address_of_the_ssh_server_gets_no_password(
+    importer: Importer, through: Ssh, pinned: str | None
+) -> None:
+    # The caller's own secret and request name the key of the server that answers: the database's secret does not.
+    importer.secrets["behind_ssh"]["sshHostKey"] = pinned
+    failed = importer.fails(ssh=through)
+    assert (type(failed), failed.code) == (Fatal, "SECRET_REFUSED")
+    assert "`sshHostKey`" in failed.message
 
 
 def test_secret_of_a_database_is_not_sent_to_an_ssh_server(importer: Importer, through: Ssh) -> None:

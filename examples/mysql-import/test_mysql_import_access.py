@@ -87,6 +87,8 @@ def test_list_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 WAY = Way("db.example.com", 3306)
 KEY, OTHER_KEY = "SHA256:" + "A" * 43, "SHA256:" + "B" * 43
 HELD: dict[str, Any] = {"owners": ["alice"], "host": "db.example.com", "username": "reader", "password": "canary"}
+BEHIND_SSH = {"sshHost": "ssh.example.com", "sshHostKey": KEY}
+THROUGH_SSH = Way("db.example.com", 3306, ssh_host="ssh.example.com", ssh_host_key=KEY)
 
 
 def found(text: str | None, way: Way = WAY, *, owner: str = "alice") -> Secret:
@@ -136,9 +138,9 @@ def test_secret_that_names_no_owners_is_nobodys() -> None:
         ({}, Way("thief.example.com", 3306)),
         ({"port": 3306}, Way("db.example.com", 3307)),
         ({}, Way("db.example.com", 3307)),
-        ({}, Way("db.example.com", 3306, ssh_host="ssh.example.com")),
-        ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306)),
-        ({"sshHost": "ssh.example.com"}, Way("db.example.com", 3306, ssh_host="other.example.com")),
+        ({}, Way("db.example.com", 3306, ssh_host="ssh.example.com", ssh_host_key=KEY)),
+        (BEHIND_SSH, Way("db.example.com", 3306)),
+        (BEHIND_SSH, Way("db.example.com", 3306, ssh_host="other.example.com", ssh_host_key=KEY)),
         ({"hostKey": KEY}, Way("db.example.com", 2222, host_key=KEY)),
     ],
     ids=[
@@ -164,6 +166,9 @@ def test_secret_is_sent_on_its_own_way_only(held: dict[str, object], way: Way) -
         ({"port": 22}, Way("db.example.com", 22, host_key=KEY), "`hostKey`"),
         ({"hostKey": KEY}, Way("db.example.com", 22, host_key=OTHER_KEY), "`hostKey`"),
         ({"hostKey": KEY, "port": 3306}, Way("db.example.com", 3306), "`hostKey`"),
+        ({**BEHIND_SSH, "sshHostKey": OTHER_KEY}, THROUGH_SSH, "another `sshHostKey`"),
+        ({"sshHost": "ssh.example.com"}, THROUGH_SSH, "only one of `sshHost` and `sshHostKey`"),
+        ({"sshHostKey": KEY}, WAY, "only one of `sshHost` and `sshHostKey`"),
     ],
     ids=[
         "no tls",
@@ -172,6 +177,9 @@ def test_secret_is_sent_on_its_own_way_only(held: dict[str, object], way: Way) -
         "a database's with ssh's port",
         "another host key",
         "ssh's, to mysql",
+        "through a stranger",
+        "through any ssh server of that name",
+        "an ssh server without its name",
     ],
 )
 def test_only_the_operator_allows_a_weaker_way(held: dict[str, object], way: Way, todo: str) -> None:
@@ -194,8 +202,8 @@ def test_secret_for_an_ssh_server_has_its_host_key() -> None:
 
 
 def test_secret_may_be_for_a_database_behind_an_ssh_server() -> None:
-    behind = json.dumps({**HELD, "sshHost": "ssh.example.com"})
-    assert found(behind, Way("db.example.com", 3306, ssh_host="SSH.example.com")).ssh_host == "ssh.example.com"
+    through = Way("db.example.com", 3306, ssh_host="SSH.example.com", ssh_host_key=KEY)
+    assert found(json.dumps({**HELD, **BEHIND_SSH}), through).ssh_host == "ssh.example.com"
 
 
 @pytest.mark.parametrize("missing", ["host", "username"])

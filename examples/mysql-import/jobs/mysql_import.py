@@ -55,7 +55,7 @@ class Ssh(_Wire):
     port: Port = 22
     host_key: str = Field(
         pattern=r"^SHA256:[A-Za-z0-9+/]{43}$",
-        description="The fingerprint of the server's key, as `ssh-keygen -lf` prints it. The secret names the same.",
+        description="The fingerprint of the server's key, as `ssh-keygen -lf` prints it. Both secrets name the same.",
         examples=["SHA256:VcAhUAn7PXJyLbLGAYzNEb4Ksn5mRUFvNIcKkHbGCbc"],
     )
     secret: SecretName
@@ -97,7 +97,7 @@ def import_schema(input: ImportInput, context: JobContext, hosts: Hosts, secrets
     ssh = input.ssh
     way, tunnel = Way(input.host, input.port, tls=input.tls), None
     if ssh is not None:
-        way = Way(input.host, input.port, ssh_host=ssh.host)
+        way = Way(input.host, input.port, ssh_host=ssh.host, ssh_host_key=ssh.host_key)
         secret = secrets.secret(ssh.secret, Way(ssh.host, ssh.port, host_key=ssh.host_key))
         tunnel = Tunnel(ssh.host, ssh.port, ssh.host_key, secret)
     database = Database(input.host, input.port, input.database, input.tls, secrets.secret(input.secret, way))

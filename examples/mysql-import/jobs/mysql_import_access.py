@@ -113,6 +113,8 @@ class Way:
     port: int
     ssh_host: str | None = None
     """The SSH server in front of the database."""
+    ssh_host_key: str | None = None
+    """The fingerprint of that server's key."""
     tls: bool = True
     """Whether nobody between gets it: by TLS, or by SSH."""
     host_key: str | None = None
@@ -133,6 +135,8 @@ class Secret(BaseModel):
     """The only port. Without it, the usual one: 3306, or 22 for SSH."""
     ssh_host: str | None = None
     """The only SSH server through which it is sent. Without it, it is sent directly: behind an SSH server, `host` is another one."""
+    ssh_host_key: str | None = None
+    """The fingerprint of that server's key: the database is whatever that server connects to, and behind SSH there is no TLS."""
     host_key: str | None = None
     """The fingerprint of the SSH server's key. Without it, no SSH server gets the secret."""
     tls: bool = True
@@ -144,18 +148,27 @@ class Secret(BaseModel):
 
     def refusal(self, way: Way) -> str | None:
         """Return why it may not be sent this way, and what its operator may change. None: it may."""
-        if way.host_key is not None and self.host_key is None:
-            return "is not for an SSH server: its operator must add `hostKey`, the fingerprint of the server's key"
-        if way.host_key is None and self.host_key is not None:
-            return "is for an SSH server, not for a database, since it has a `hostKey`"
+        if reason := self._misuse(way):
+            return reason
         hosts = [(self.host, way.host), (self.ssh_host or "", way.ssh_host or "")]
         port = self.port or (_MYSQL_PORT if self.host_key is None else _SSH_PORT)
         if port != way.port or any(own.lower() != other.lower() for own, other in hosts):
             return f"is for another `host` or `port` than {way.host}:{way.port}, or for another `sshHost`: its operator must change it"
-        if self.host_key != way.host_key:
-            return "names another `hostKey`: its operator must change it if the server has a new key"
+        for name, own, other in (("hostKey", self.host_key, way.host_key), ("sshHostKey", self.ssh_host_key, way.ssh_host_key)):
+            if own != other:
+                return f"names another `{name}`: its operator must change it if the server has a new key"
         if self.tls and not way.tls:
             return 'requires TLS: leave `tls` out, or its operator must add `"tls": false`'
+        return None
+
+    def _misuse(self, way: Way) -> str | None:
+        """Return why it is not for this kind of server."""
+        if way.host_key is not None and self.host_key is None:
+            return "is not for an SSH server: its operator must add `hostKey`, the fingerprint of the server's key"
+        if way.host_key is None and self.host_key is not None:
+            return "is for an SSH server, not for a database, since it has a `hostKey`"
+        if bool(self.ssh_host) != bool(self.ssh_host_key):
+            return "names only one of `sshHost` and `sshHostKey`, the fingerprint of that server's key: its operator must add the other"
         return None
 
 
