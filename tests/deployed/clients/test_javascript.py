@@ -63,8 +63,8 @@ def test_example_of_seed_3_shows_progress_and_returns_the_result(environment: di
     assert found["shown"][-1] == 100
 
 
-def test_program_of_the_readme_shows_a_bar_and_the_result(environment: dict[str, str]) -> None:
-    (source,) = re.findall(r"```js\n(.*?)```", (PROJECT / "README.md").read_text(), flags=re.DOTALL)
+def test_documented_program_shows_a_bar_and_the_result(environment: dict[str, str]) -> None:
+    (source,) = re.findall(r"with a bar.*?```js\n(.*?)```", (PROJECT / "docs/clients.md").read_text(), flags=re.DOTALL)
     printed = program(source, environment)
     assert "[####################] 100 %" in printed
     assert "matches:" in printed

@@ -166,9 +166,9 @@ def test_command_line_runs_and_shows_jobs(alice: Caller) -> None:
     ran(alice, *cli, "get", job, code=4)
 
 
-def test_program_of_the_readme_shows_a_bar_and_the_result(alice: Caller, tmp_path: Path) -> None:
+def test_documented_program_shows_a_bar_and_the_result(alice: Caller, tmp_path: Path) -> None:
     program = tmp_path / "program.py"
-    (source,) = re.findall(r"```python\n(from asyncjobs_client.*?)```", (PROJECT / "README.md").read_text(), flags=re.DOTALL)
+    (source,) = re.findall(r"### Progress\n+```python\n(.*?)```", (PROJECT / "docs/clients.md").read_text(), flags=re.DOTALL)
     program.write_text(source)
     printed = ran(alice, str(program))
     assert "[####################] 100 %" in printed
