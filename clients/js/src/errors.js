@@ -11,7 +11,10 @@ export class AsyncjobsError extends Error {
 }
 
 /** The API could not be reached, or its answer was cut. `cause` has the reason. */
-export class ApiConnectionError extends AsyncjobsError {}
+export class ApiConnectionError extends AsyncjobsError {
+  /** Whether something else has answered: to try again brings the same. */
+  isFinal = false;
+}
 
 /** The API did not answer within `timeoutMs`. */
 export class ApiTimeout extends ApiConnectionError {}
@@ -138,11 +141,21 @@ export function errorOf(status, headers, text) {
 }
 
 /**
+ * Return an answer's data, which has a member if the answer is the API's. An error of another one is final.
+ * @param {any} data
+ * @param {string} member
+ */
+export function checked(data, member) {
+  if (!data?.[member]) throw Object.assign(new ApiConnectionError("No asyncjobs API: check baseUrl"), { isFinal: true });
+  return data;
+}
+
+/**
  * Return whether a request that failed so may succeed later.
  * @param {any} error
  */
 export function isTransient(error) {
-  if (error instanceof ApiConnectionError) return true;
+  if (error instanceof ApiConnectionError) return !error.isFinal;
   // A 500 with a code is the API's own word: the request may have taken effect, or the job has failed.
   return [408, 429, 502, 503, 504].includes(error.status) || (error.status === 500 && !error.code);
 }

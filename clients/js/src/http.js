@@ -1,6 +1,6 @@
 /** Requests of the API: tokens, time limits, repetitions and errors. */
 
-import { ApiConnectionError, ApiTimeout, AsyncjobsError, errorOf, isTransient } from "./errors.js";
+import { ApiConnectionError, ApiTimeout, AsyncjobsError, checked, errorOf, isTransient } from "./errors.js";
 
 /** @import { Socket } from "./socket.js" */
 /** @import { ClientOptions, Clock, Token } from "./types.js" */
@@ -119,9 +119,7 @@ export class Http {
    * @param {RequestOptions} [options]
    */
   async json(method, path, member, options) {
-    const { data } = await this.send(method, path, options);
-    if (!data?.[member]) throw new ApiConnectionError("No asyncjobs API: check baseUrl");
-    return data;
+    return checked((await this.send(method, path, options)).data, member);
   }
 
   /**

@@ -1,6 +1,6 @@
 /** A job, as an answer brought it, and what can be done with it. */
 
-import { ApiConnectionError, AsyncjobsError, JobCancelled, JobFailed, NotFound, retryAfterMs } from "./errors.js";
+import { AsyncjobsError, JobCancelled, JobFailed, NotFound, checked, retryAfterMs } from "./errors.js";
 import { jittered } from "./http.js";
 import { openResult, readResult } from "./results.js";
 import { save } from "./save.js";
@@ -201,8 +201,7 @@ export class AsyncJob {
  */
 export function jobOf(http, answer, known) {
   const { headers } = answer;
-  const data = answer.data ?? known?.data;
-  if (!data?.asyncJobId) throw new ApiConnectionError("No asyncjobs API: check baseUrl");
+  const data = checked(answer.data ?? known?.data, "asyncJobId");
   return new AsyncJob(http, data.asyncJobId, {
     data,
     etag: headers.get("etag"),

@@ -1,6 +1,7 @@
 /** Changes of jobs as they happen: over the WebSocket where there is one, else by a held request for the events of a job. */
 
-import { OWNER, Socket, hasNone } from "./socket.js";
+import { checked, isTransient } from "./errors.js";
+import { OWNER, Socket } from "./socket.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
@@ -47,7 +48,9 @@ export class Changes {
     try {
       return await socket.changes(this.#id, after, Math.min(SILENT_MS, leftMs), signal);
     } catch (error) {
-      if (!hasNone(error)) throw error;
+      signal?.throwIfAborted();
+      if (isTransient(error)) throw error;
+      // This server has no WebSocket, or a caller with this token gets none.
       this.#http.socket = null;
       return null;
     }
@@ -84,6 +87,6 @@ export async function eventsAfter(http, job, after, leftMs, signal) {
   const wait = Math.min(HOLD_SECONDS, Math.ceil(leftMs / 1000));
   const timeoutMs = Math.max(http.timeoutMs, wait * 1000 + EXTRA_MS);
   const { data, headers } = await job.request("GET", "/events", { query: { after, wait }, signal, timeoutMs, retries: 0 });
-  const events = data.events.filter((/** @type {JobEvent} */ event) => event.seq > after);
+  const events = checked(data, "events").events.filter((/** @type {JobEvent} */ event) => event.seq > after);
   return { events, isHeld: events.length > 0 || /wait=[1-9]/.test(headers.get("preference-applied") ?? "") };
 }

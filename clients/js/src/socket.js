@@ -1,6 +1,6 @@
 /** Changes of jobs over a WebSocket: one connection for all that a client follows. */
 
-import { ApiConnectionError, ApiError, ApiTimeout } from "./errors.js";
+import { ApiConnectionError, ApiTimeout } from "./errors.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { JobEvent } from "./types.js" */
@@ -249,12 +249,4 @@ function markStale(job) {
 /** @param {Watched} job */
 function wakeAll(job) {
   for (const wake of job.wakers) wake();
-}
-
-/**
- * Return whether the error says that this server has no WebSocket.
- * @param {unknown} error
- */
-export function hasNone(error) {
-  return error instanceof ApiError && error.status < 429;
 }

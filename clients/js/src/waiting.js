@@ -113,8 +113,8 @@ class Wait {
       else this.#liveAt = clock.now() + NOT_LIVE_MS;
       return events.filter(({ type }) => SHOWN.includes(type));
     } catch (/** @type {any} */ error) {
-      if (signal?.aborted) throw error;
-      if (error instanceof NotFound && !error.code) {
+      signal?.throwIfAborted();
+      if (error.isFinal || (error instanceof NotFound && !error.code)) {
         this.#liveAt = Infinity; // The server has no such route.
       } else if (isTransient(error)) {
         const now = clock.now();
@@ -152,7 +152,8 @@ class Wait {
     try {
       this.#job = await known.send("GET", "", { headers, signal, timeoutMs, retries: 0 });
     } catch (/** @type {any} */ error) {
-      if (signal?.aborted || !isTransient(error)) throw error;
+      signal?.throwIfAborted();
+      if (!isTransient(error)) throw error;
       this.#pollAt = http.clock.now() + pauseAfter(error, this.#failures);
       // A server that named a pause gets no request for events before.
       if (error.retryAfterMs !== undefined) this.#liveAt = Math.max(this.#liveAt, this.#pollAt);
@@ -200,7 +201,8 @@ export async function* events(http, job, { after = 0, signal } = {}) {
       if (record.ended && after >= (record.data?.seq ?? 0)) return;
       if (!found.isHeld) await http.clock.sleep(Math.max(0, record.pollAt - http.clock.now()), signal);
     } catch (/** @type {any} */ error) {
-      if (signal?.aborted || !isTransient(error)) throw error;
+      signal?.throwIfAborted();
+      if (!isTransient(error)) throw error;
       await http.clock.sleep(pauseAfter(error, failures), signal);
       failures += 1;
     }
@@ -226,5 +228,5 @@ function fixedPause(waitedMs) {
  */
 function differs(found, known) {
   const news = (/** @type {JobData | null} */ data) => JSON.stringify({ ...data, ...NO_NEWS });
-  return !known || (found !== known && news(found) !== news(known));
+  return !known || news(found) !== news(known);
 }

@@ -157,6 +157,9 @@ const NAMED = {
   get: (client) => client.get("j1"),
   submit: (client) => client.submit("text.search"),
   upload: (client) => client.upload(new Blob(["x"])),
+  wait: (client) => client.job("j1").wait(),
+  updates: (client) => client.job("j1").updates({ giveUpMs: Infinity }).next(),
+  events: (client) => client.job("j1").events().next(),
 };
 for (const [what, call] of Object.entries(NAMED)) {
   test(`the JSON of another API is an error of ${what} that names baseUrl`, async () => {
@@ -371,7 +374,7 @@ for (const [what, [thrown, reason]] of Object.entries(FAILURES)) {
 test("an answer without JSON names baseUrl, whatever was requested", async () => {
   const { url, fetch } = answering({ text: "<html>", headers: { "content-type": "text/html" } });
   const jobs = createClient({ baseUrl: url, fetch, maxRetries: 0 });
-  for (const call of [() => jobs.types(), () => jobs.list().next(), () => jobs.upload(new Blob(["x"])), () => jobs.get("j1")]) {
+  for (const call of [() => jobs.types(), () => jobs.list().next(), () => jobs.upload(new Blob(["x"])), () => jobs.get("j1"), () => jobs.job("j1").wait(), () => jobs.job("j1").events().next()]) {
     await assert.rejects(call(), { name: "ApiConnectionError", message: /check baseUrl/ });
   }
 });

@@ -193,7 +193,13 @@ test("a watch that is refused makes the client poll for that job", async () => {
   assert.deepEqual(await progress(createClient({ baseUrl: server.url, fetch: server.fetch, webSocket }).job("j1").updates()), [0, 100]);
 });
 
-for (const [what, refused] of Object.entries({ "no WebSocket": { status: 400, json: { status: 400, code: "INVALID_REQUEST" } }, "no tickets": { status: 404, json: { message: "Not Found" } } })) {
+const WITHOUT = {
+  "no WebSocket": { status: 400, json: { status: 400, code: "INVALID_REQUEST" } },
+  "no tickets": { status: 404, json: { message: "Not Found" } },
+  "no tickets, but a page for each address": { text: "<html>", headers: { "content-type": "text/html" } },
+  "an error at each ticket": { status: 500, json: { status: 500, code: "INTERNAL_ERROR" } },
+};
+for (const [what, refused] of Object.entries(WITHOUT)) {
   test(`a server with ${what} is requested for its events, and for no ticket again`, async () => {
     const api = jobs();
     const server = answering((request) => {
