@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
-.PHONY: help run example token console env invoke stop logs deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
+.PHONY: help run example token console env invoke stop logs known-parameters deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
 # UV=/path/to/uv names the uv that installs packages; an empty UV= has pip install them.
@@ -139,8 +139,11 @@ released: catalog ## Note that the present catalog is released: `make check` com
 build: catalog ## Build the functions and layers for AWS (ARCHITECTURE=x86_64)
 	@BUILD_LAYER="$(build_layer)" $(sam) build --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE)
 
+known-parameters: environments
+	@.venv/bin/python -m tools.parameters $(foreach each,$(PARAMETERS),'$(each)')
+
 # sam keeps the stack's value of each parameter that is not named here, and takes the template's default for a new one.
-deploy: build ## Deploy the build to your AWS account (STACK=name REGION=eu-west-1 PARAMETERS="LogLevel=DEBUG")
+deploy: known-parameters build ## Deploy the build to your AWS account (STACK=name REGION=eu-west-1 PARAMETERS="LogLevel=DEBUG")
 	@$(sam) deploy $(if $(STACK),--stack-name "$(STACK)") $(if $(REGION),--region "$(REGION)") $(ARGS) \
 	  --parameter-overrides PythonRuntime=$(runtime) Architecture=$(ARCHITECTURE) $(parameters)
 

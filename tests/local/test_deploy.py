@@ -29,7 +29,7 @@ class Project:
     """A folder with the project's Makefile and configuration, and a build of the small template."""
 
     def __init__(self, folder: Path, twin: Deployed, stack_name: str) -> None:
-        for name in ("Makefile", "samconfig.toml", ".venv", ".venv-lambda"):
+        for name in ("Makefile", "samconfig.toml", "tools", ".venv", ".venv-lambda"):
             (folder / name).symlink_to(PROJECT / name)
         self._build = folder / ".aws-sam" / "build" / "template.yaml"
         self._build.parent.mkdir(parents=True)
@@ -37,11 +37,22 @@ class Project:
 
     def deploy(self, template: str, parameters: str = "") -> dict[str, str]:
         """Deploy and return the parameters of the stack but those of the build."""
+        done = self.make(template, parameters)
+        assert done.returncode == 0, done.stdout + done.stderr
+        stack = self._twin.client("cloudformation").describe_stacks(StackName=self._stack_name)["Stacks"][0]
+        found = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+        assert found.pop("PythonRuntime").startswith("python3.")
+        assert found.pop("Architecture") == "arm64"
+        return found
+
+    def make(self, template: str, parameters: str) -> subprocess.CompletedProcess[str]:
+        """Run `make deploy`."""
         self._build.write_text(template)
+        (self._folder / "template.yaml").write_text(template)
         shell = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
-        done = subprocess.run(
+        return subprocess.run(
             [
-                *("make", "-o", "build", "deploy", f"STACK={self._stack_name}", "REGION=us-east-1"),
+                *("make", "-o", "environments", "-o", "build", "deploy", f"STACK={self._stack_name}", "REGION=us-east-1"),
                 *("ARGS=--no-confirm-changeset", f"PARAMETERS={parameters}"),
             ],
             cwd=self._folder,
@@ -51,12 +62,6 @@ class Project:
             capture_output=True,
             text=True,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        stack = self._twin.client("cloudformation").describe_stacks(StackName=self._stack_name)["Stacks"][0]
-        found = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
-        assert found.pop("PythonRuntime").startswith("python3.")
-        assert found.pop("Architecture") == "arm64"
-        return found
 
 
 @pytest.fixture
@@ -74,3 +79,9 @@ def test_second_deployment_keeps_the_parameters_of_the_first(project: Project) -
 def test_parameter_can_be_emptied_again(project: Project) -> None:
     assert project.deploy(FIRST, "Origins=*") == {"Origins": "*", "Level": "INFO"}
     assert project.deploy(FIRST, "Origins= Level=ERROR") == {"Origins": "", "Level": "ERROR"}
+
+
+def test_misspelled_parameter_is_not_left_out_silently(project: Project) -> None:
+    done = project.make(FIRST, "Levle=DEBUG")
+    assert done.returncode != 0
+    assert "The template has no parameter 'Levle'. Is it Level?" in done.stderr
