@@ -11,13 +11,21 @@ from pathlib import Path
 
 from asyncjobs.codegen import asyncapi, openapi, tables
 from asyncjobs.codegen.collect import collect
+from asyncjobs.codegen.mistakes import explained
 from asyncjobs.codegen.sample_events import missing_events
 from asyncjobs.jobtypes import catalog
 
 
 def main(arguments: list[str]) -> int:
     """Write each file that is stale, or with `--check` name it and return 1."""
-    job_types = collect()
+    try:
+        job_types = collect()
+    except Exception as error:  # the code of a job's module may raise anything
+        mistake = explained(error, catalog.catalog_path().parent)
+        if mistake is None:
+            raise
+        print(mistake, file=sys.stderr)
+        return 1
     places = [Path(argument) for argument in arguments if argument != "--check"]
     files = {
         catalog.catalog_path(): catalog.to_json(job_types),
