@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.proof.crash import tree
 from tests.proof.crash.cell import Cell, NotFired
 from tests.proof.crash.faults import Fault
-from tests.proof.crash.rows import ROWS, Row
+from tests.proof.crash.rows import ROWS, Row, Turn
 from tests.proof.crash.stage import Caller, Stage
 
 _TRIES = 3
@@ -64,9 +64,8 @@ def run(folder: Path, cells: Cells, *, batch: int = 1) -> list[Outcome]:
     with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=parameters) as stage:
         _keep_expired_records(stage)
         places = [_Place(stage, plan, row, fault, _callers(stage, row, fault)) for row, fault in cells]
-        first = [place for place in places if not place.row.runs_last]
-        last = [place for place in places if place.row.runs_last]
-        return [outcome for together in (first, last) if together for outcome in _in_parallel(together)]
+        turns = [[place for place in places if place.row.turn is turn] for turn in Turn]
+        return [outcome for together in turns if together for outcome in _in_parallel(together)]
 
 
 def _keep_expired_records(stage: Stage) -> None:

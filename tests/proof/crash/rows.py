@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from asyncjobs.jobtypes.decorator import GENERIC
@@ -81,6 +82,16 @@ _KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
 _GIVES_UP = (Fault.FAILS, Fault.ALL_LOST, Fault.THROTTLED_5)
 
 
+class Turn(Enum):
+    """The rows that run at the same time, one turn after the other."""
+
+    FIRST = auto()
+    """They wait for the stream, of which one function reads one change after the other: those of all other rows would be before."""
+    SECOND = auto()
+    LAST = auto()
+    """Something must happen within seconds, such as two requests that overlap."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A call for a purpose. `act` causes it; `attempts` is the number of attempts that the job then needs."""
@@ -99,8 +110,7 @@ class Row:
     """Its job ends the process of its worker."""
     is_of_the_function: bool = False
     """The submit function itself makes the call, not the process that runs the job."""
-    runs_last: bool = False
-    """Something must happen within seconds, such as two requests that overlap: it runs after all others."""
+    turn: Turn = Turn.SECOND
 
     def run(self, cell: Cell) -> None:
         self.act(self, cell)
@@ -579,7 +589,7 @@ ROWS = (
         "delete_all < SubmitPipeline._leave_objects",
         is_overtaken,
         input_size=3000,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row(
         "submit marks an upload for the job that stays",
@@ -588,7 +598,7 @@ ROWS = (
         is_overtaken_with_its_upload,
         "crash.reads_upload",
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row(
         "submit reserves the dedupe key",
@@ -616,7 +626,7 @@ ROWS = (
         is_rolled_back,
         "crash.is_alone",
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row(
         "the worker queries the waiting jobs",
@@ -625,7 +635,7 @@ ROWS = (
         is_woken,
         "crash.takes_turns",
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row(
         "the worker reads a waiting job",
@@ -634,7 +644,7 @@ ROWS = (
         is_woken,
         "crash.takes_turns",
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row(
         "the worker wakes a waiting job",
@@ -643,7 +653,7 @@ ROWS = (
         is_woken,
         "crash.takes_turns",
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row("submit waits for the job", _GET, "get < Commands._read", is_submitted_with_a_wait),
     Row(
@@ -659,7 +669,7 @@ ROWS = (
         "free_wait_slot < WaitSlots.taken",
         is_submitted_with_a_wait,
         own_user=True,
-        runs_last=True,
+        turn=Turn.LAST,
     ),
     Row("submit sends the message", _SEND, "send < Sender.send", sends),
     Row("cancel reads the job", _GET, "get < Commands.cancel", cancels, status="CANCELLED", attempts=_always(0)),
@@ -763,15 +773,29 @@ ROWS = (
         "add_if_absent < WebhookConsumer.consume",
         is_delivered,
         own_user=True,
+        turn=Turn.FIRST,
     ),
-    Row("the stream's reader sends a delivery", _SEND_ALL, "send_all < WebhookConsumer._send", is_delivered, own_user=True),
+    Row(
+        "the stream's reader sends a delivery",
+        _SEND_ALL,
+        "send_all < WebhookConsumer._send",
+        is_delivered,
+        own_user=True,
+        turn=Turn.FIRST,
+    ),
     Row("a query reads the job", _GET, "get < Queries.job", is_read),
     Row("a new ticket reads its jobs", _BATCH_GET, "get_all < TicketIssuer._created", has_a_ticket),
-    Row("a watch reads the job", _GET, "get < Subscriptions._job", is_watched),
-    Row("a ping reads the watched jobs", _BATCH_GET, "get_all < Subscriptions.ping", is_watched),
-    Row("the stream stores events", _APPEND, "append < EventLogWriter._write", events_are_stored),
-    Row("a query reads events", _READ_EVENTS, "read < EventFeed._events", events_are_read),
-    Row("the stream deletes the events of a deleted job", _DELETE_EVENTS, "delete < EventLogWriter._write", events_are_deleted),
+    Row("a watch reads the job", _GET, "get < Subscriptions._job", is_watched, turn=Turn.FIRST),
+    Row("a ping reads the watched jobs", _BATCH_GET, "get_all < Subscriptions.ping", is_watched, turn=Turn.FIRST),
+    Row("the stream stores events", _APPEND, "append < EventLogWriter._write", events_are_stored, turn=Turn.FIRST),
+    Row("a query reads events", _READ_EVENTS, "read < EventFeed._events", events_are_read, turn=Turn.FIRST),
+    Row(
+        "the stream deletes the events of a deleted job",
+        _DELETE_EVENTS,
+        "delete < EventLogWriter._write",
+        events_are_deleted,
+        turn=Turn.FIRST,
+    ),
     Row("a query lists an owner's keys", _LIST, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row("a query reads the listed jobs", _BATCH_GET, "list_by_owner < Queries.jobs", is_listed, own_user=True),
     Row(
@@ -835,7 +859,13 @@ ROWS = (
     ),
     Row("the attempt releases the job", _SWAP, f"{_END} > PENDING", runs, "crash.retries", _always(2)),
     Row("the worker returns the message", _RETURN, "return_after < BatchWorker._return", runs, "crash.retries", _always(2)),
-    Row("the stream publishes the job's events", _PUT_EVENTS, "publish < EventBridgePublisher.consume", publishes),
+    Row(
+        "the stream publishes the job's events",
+        _PUT_EVENTS,
+        "publish < EventBridgePublisher.consume",
+        publishes,
+        turn=Turn.FIRST,
+    ),
     Row("the sweeper asks what is due", _DUE, "due < _Run._read", is_found_by_a_sweep),
     Row("the sweeper reads due jobs", _BATCH_GET, "get_all < _Run._read", is_found_by_a_sweep),
     Row("the sweeper moves a due job on", _SWAP, "swap_if_unchanged < _Run._look_after", is_found_by_a_sweep),
