@@ -22,6 +22,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     functions.answer_when_the_function_has,
     functions.replace_empty_endpoint,
     functions.unpack_once,
+    functions.obey_recursive_loop,
     iam.count_loopback_as_secure,
     iam.allow_batches_of_messages,
     iam.name_calls_on_one_mapping,

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
-from local.emulator_patches.emulator import Properties, before_provisioning, module
+from local.emulator_patches.emulator import Properties, after_provisioning, before_provisioning, module
 
 _END = "\0end of log"
 _LAST_LINE = f"{_END}\n".encode()
@@ -107,6 +107,16 @@ def replace_empty_endpoint() -> None:
     The emulator sets its own address only for functions that do not have the variable, so calls would go to AWS.
     """
     before_provisioning("AWS::Lambda::Function", _without_empty_endpoint)
+
+
+def obey_recursive_loop() -> None:
+    """Give a function its `RecursiveLoop`, which the emulator obeys, but does not read from a template."""
+    functions = module("services.lambda_svc")
+
+    def configure(name: str, properties: Properties) -> None:
+        functions._functions[name]["recursive_loop"] = properties.get("RecursiveLoop", "Terminate")
+
+    after_provisioning("AWS::Lambda::Function", configure)
 
 
 def _without_empty_endpoint(properties: Properties) -> Properties:

@@ -157,6 +157,14 @@ def test_released_unpacks_the_code_for_each_process(released: Deployed) -> None:
     assert not folder.is_symlink()
 
 
+def test_function_may_invoke_itself_as_its_template_says(twin: Deployed) -> None:
+    assert [_recursion(twin, name) for name in ("Function", "Follower")] == ["Allow", "Terminate"]
+
+
+def test_released_stops_every_function_that_invokes_itself(released: Deployed) -> None:
+    assert _recursion(released, "Function") == "Terminate"
+
+
 def test_function_imports_the_packages_of_lambdas_runtime_alone(twin: Deployed) -> None:
     found = httpx.get(twin.url("SamApi", "/open/x")).json()["packages"]
     assert found == ["boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"]
@@ -385,6 +393,11 @@ def _log_of_a_call(deployed: Deployed, lines: list[str], path: str = "/x") -> li
         FunctionName=deployed.outputs["Function"], LogType="Tail", Payload=json.dumps({"rawPath": path, "lines": lines})
     )
     return base64.b64decode(answer["LogResult"]).decode().splitlines()
+
+
+def _recursion(deployed: Deployed, name: str) -> str:
+    answer = deployed.client("lambda").get_function_recursion_config(FunctionName=deployed.outputs[name])
+    return str(answer["RecursiveLoop"])
 
 
 def _time_to_live(deployed: Deployed) -> Any:
