@@ -42,7 +42,7 @@ from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.support.factories import job_type
 from tests.support.fakes import FakeDeadLetters, FakeObjects, FakePollers, FakeQueue, FakeQueueDepths
 from tests.support.http_events import http_event
-from tests.support.parts import make_commands
+from tests.support.parts import make_bulk_actions, make_commands
 from tests.template.source import ROOT, resource
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -153,19 +153,22 @@ class World:
             self.table.add(item)
         parts: Any = {"store": store, "objects": objects, "clock": lambda: NOW}
         queries = Queries(catalog=catalog, **parts)
+        commands = make_commands(queue=queue, catalog=catalog, **parts)
+        administration = Administration(
+            store=store,
+            indexes=DynamoIndexes("jobs", client),
+            queues=FakeQueueDepths(),
+            pollers=FakePollers(),
+            dead_letters=DeadLetterRedrive(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
+            histories=DynamoTypeHistories("jobs", client),
+            catalog=catalog,
+            commands=commands,
+            audit=audit,
+            clock=lambda: NOW,
+        )
         routes = AdminRoutes(
-            Administration(
-                store=store,
-                indexes=DynamoIndexes("jobs", client),
-                queues=FakeQueueDepths(),
-                pollers=FakePollers(),
-                dead_letters=DeadLetterRedrive(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
-                histories=DynamoTypeHistories("jobs", client),
-                catalog=catalog,
-                commands=make_commands(queue=queue, catalog=catalog, **parts),
-                audit=audit,
-                clock=lambda: NOW,
-            ),
+            administration,
+            bulk=make_bulk_actions(administration, store=store, commands=commands, clock=lambda: NOW),
             queries=queries,
             contents=Contents(**parts),
             feed=EventFeed(queries, DynamoEventLog("jobs", client)),

@@ -44,9 +44,16 @@ def test_empty_log_has_no_record(audit: AuditLog) -> None:
 def test_record_is_read_as_it_was_added(audit: AuditLog) -> None:
     one = record(1)
     many = record(2, owner=None, async_job_id=None, filter={"failed": {"jobType": "a.b", "code": "É"}}, count=500)
-    audit.add(one)
-    audit.add(many)
-    assert list(audit.newest(limit=10)[0]) == [many, one]
+    ended = record(3, outcomes={"DONE": 7, "JOB_NOT_FOUND": 1})
+    for each in (one, many, ended):
+        audit.add(each)
+    assert list(audit.newest(limit=10)[0]) == [ended, many, one]
+
+
+def test_record_stays_as_it_was_added_first(audit: AuditLog) -> None:
+    audit.add(record(1))
+    audit.add(record(1, count=7))
+    assert list(audit.newest(limit=10)[0]) == [record(1)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 100])

@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 import pytest
 
+from asyncjobs.aws.lambda_continuations import LambdaContinuations, event_of
+from asyncjobs.core.administration import BulkTask
 from asyncjobs.core.errors import InvocationFailed
 from tests.adapters.conftest import create_table
 from tests.support.events import LambdaContext, sample
@@ -121,7 +123,10 @@ def test_sample_cancel_ends_the_job(stack: Stack) -> None:
         ("submit", "retry"),
         ("submit", "delete"),
         ("submit", "update"),
-        *(("admin", f"admin-{name}") for name in ("job", "events", "input", "result", "cancel", "retry", "delete")),
+        *(
+            ("admin", f"admin-{name}")
+            for name in ("job", "events", "input", "result", "cancel", "retry", "delete", "bulk-outcomes")
+        ),
     ],
 )
 def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: str) -> None:
@@ -158,6 +163,45 @@ def test_samples_for_an_unknown_job_are_404(stack: Stack, function: str, event: 
 )
 def test_samples_of_the_other_routes_are_answered(stack: Stack, function: str, event: str, expected: int) -> None:
     assert stack.invoke(function, sample(event))["statusCode"] == expected
+
+
+def test_action_on_many_jobs_goes_on_by_events_of_the_function_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = sample("submit")
+    event["headers"]["idempotency-key"] = "to-be-cancelled-with-others"
+    _, accepted = stack.call("submit", event)
+    tasks = list[BulkTask]()
+    monkeypatch.setattr(LambdaContinuations, "go_on", lambda _, task: tasks.append(task))
+    request = sample("admin-bulk")
+    request["headers"]["prefer"] = "respond-async"
+    named = {"asyncJobId": accepted["asyncJobId"], "owner": request["requestContext"]["authorizer"]["jwt"]["claims"]["sub"]}
+    request["body"] = json.dumps({"action": "cancel", "jobs": [named]})
+    status, action = stack.call("admin", request)
+    assert (status, action["status"]) == (202, "PENDING")
+    assert stack.invoke("admin", dict(event_of(tasks.pop()))) == {}
+    owned = stack.call("status", sample("status"), action["asyncJobId"])[1]
+    assert (owned["status"], owned["result"]["outcomes"]) == ("COMPLETED", {"DONE": 1})
+    assert stack.call("status", sample("status"), accepted["asyncJobId"])[1]["status"] == "CANCELLED"
+    _, outcomes = stack.call("admin", sample("admin-bulk-outcomes"), action["asyncJobId"])
+    assert outcomes["outcomes"] == [{**named, "outcome": "DONE"}]
+    assert stack.invoke("worker", stack.delivered()) == {"batchItemFailures": []}
+
+
+def test_action_on_many_jobs_that_was_deleted_does_nothing(stack: Stack) -> None:
+    task = BulkTask(owner="ops", async_job_id="none", request_id="r", request={"action": "cancel", "live": {}})
+    assert stack.invoke("admin", dict(event_of(task))) == {}
+
+
+def test_action_on_many_jobs_without_the_permission_to_go_on_fails_visibly(stack: Stack) -> None:
+    # Here the account has no function of this name.
+    request = sample("admin-bulk")
+    request["headers"]["prefer"] = "respond-async"
+    request["body"] = json.dumps({"action": "cancel", "live": {"owner": "nobody"}})
+    status, problem = stack.call("admin", request)
+    assert (status, problem["code"]) == (503, "UNAVAILABLE")
+    jobs = stack.call("status", {**sample("status-list"), "rawQueryString": "status=FAILED"})[1]["jobs"]
+    assert ("admin.action", "FAILED", "NOT_STARTED") in [
+        (job["jobType"], job["status"], (job["error"] or {}).get("code")) for job in jobs
+    ]
 
 
 def test_message_of_an_unknown_job_is_acknowledged(stack: Stack) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.core.job import AsyncJob, JobKey, Priority, RetentionFrom, submitted
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, RetentionFrom, submitted
 from asyncjobs.core.webhook import Webhook
 from asyncjobs.jobtypes.decorator import JobType, definition_of
 from asyncjobs.jobtypes.pydantic_schema import describe
@@ -72,6 +73,30 @@ def running_job(
 ) -> AsyncJob:
     """Return a job whose first attempt has just begun."""
     return replace(new_job(now=now).claimed(by=by, now=now, lease_until=now + lease), **changes)
+
+
+def live_jobs(count: int, **changes: Any) -> list[AsyncJob]:
+    """Return so many waiting jobs of seven owners, a second apart."""
+    return [
+        new_job(
+            async_job_id=str(uuid.UUID(int=number << 64 | number, version=4)),
+            owner=f"user-{number % 7}",
+            now=NOW + timedelta(seconds=number),
+            **changes,
+        )
+        for number in range(count)
+    ]
+
+
+def failed_jobs(count: int, code: str = "BROKEN", job_type: str = "sample.returns") -> list[AsyncJob]:
+    """Return so many jobs of seven owners that failed, a second apart."""
+    error = JobFailure(code=code, message="x", type="Fatal", retryable=False)
+    return [
+        running_job(async_job_id=str(uuid.uuid4()), owner=f"user-{number % 7}", job_type=job_type).failed(
+            now=NOW + timedelta(seconds=number), error=error
+        )
+        for number in range(count)
+    ]
 
 
 def numbered(job: AsyncJob, *, by: int = 1) -> AsyncJob:

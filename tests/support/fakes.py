@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 from asyncjobs.core.administration import (
     AuditPosition,
     AuditRecord,
+    BulkPart,
+    BulkTask,
     DeadLetter,
     FailedEntry,
     FailedPosition,
@@ -400,7 +402,8 @@ class FakeAuditLog:
 
     def add(self, record: AuditRecord) -> None:
         self._check()
-        self.stored.append(record)
+        if record.audit_id not in {each.audit_id for each in self.stored}:
+            self.stored.append(record)
 
     def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         self._check()
@@ -414,6 +417,47 @@ class FakeAuditLog:
     def _check(self) -> None:
         if self.is_down:
             raise Unavailable("The table is down.")
+
+
+@dataclass
+class FakeBulkParts:
+    """`BulkParts` in a dictionary. Each call first raises the next of `failures`; `before_begin` runs before the next part begins."""
+
+    stored: dict[tuple[str, int], BulkPart] = field(default_factory=dict)
+    failures: deque[Exception] = field(default_factory=deque)
+    before_begin: Callable[[], object] | None = None
+
+    def get(self, async_job_id: str, number: int) -> BulkPart | None:
+        self._fail()
+        return self.stored.get((async_job_id, number))
+
+    def begin(self, async_job_id: str, number: int, part: BulkPart, now: datetime) -> bool:
+        self._fail()
+        rival, self.before_begin = self.before_begin, None
+        if rival is not None:
+            rival()
+        return self.stored.setdefault((async_job_id, number), part) is part
+
+    def end(self, async_job_id: str, number: int, part: BulkPart, now: datetime) -> None:
+        self._fail()
+        self.stored[async_job_id, number] = part
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.popleft()
+
+
+@dataclass
+class FakeContinuations:
+    """`Continuations` in a list: a test makes the invocations. Every call fails while `is_down`."""
+
+    tasks: deque[BulkTask] = field(default_factory=deque)
+    is_down: bool = False
+
+    def go_on(self, task: BulkTask) -> None:
+        if self.is_down:
+            raise Unavailable("Lambda is down.")
+        self.tasks.append(task)
 
 
 @dataclass

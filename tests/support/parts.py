@@ -10,15 +10,20 @@ from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import GRACE, AsyncJob, DuePart, due_shards
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import DueEntry, History, Objects, Queue, Store
+from asyncjobs.http.problems import code_of
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
+from asyncjobs.service.administration import Administration
+from asyncjobs.service.bulk_actions import BulkActions
 from asyncjobs.service.commands import Commands
+from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sweeper import Sweeper
+from tests.support.fakes import FakeBulkParts, FakeContinuations
 
 INLINE_THRESHOLD = timedelta(seconds=0.5)
 QUARTER_HOUR = timedelta(minutes=15)
@@ -37,6 +42,22 @@ def make_commands(*, store: Store, queue: Queue, objects: Objects, catalog: Cata
         "new_worker_token": WorkerToken.new,
     }
     return Commands(**{**parts, **changes})
+
+
+def make_bulk_actions(
+    administration: Administration, *, store: Store, commands: Commands, clock: Clock, **changes: Any
+) -> BulkActions:
+    """Return the actions on many jobs over these ports."""
+    parts: dict[str, Any] = {
+        "store": store,
+        "commands": commands,
+        "clock": clock,
+        "parts": FakeBulkParts(),
+        "continuations": FakeContinuations(),
+        "reports": Reports(store=store, clock=clock),
+        "code_of": code_of,
+    }
+    return BulkActions(administration=administration, **{**parts, **changes})
 
 
 def make_executor(*, store: Store, queue: Queue, objects: Objects, catalog: Catalog, clock: Clock, **changes: Any) -> Executor:

@@ -75,7 +75,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 def variables(made: Mapping[str, str]) -> dict[str, str]:
     """Return all variables that the template gives its functions, with its defaults and the resources in `made`.
 
-    And those that Lambda itself sets: the region, and as much memory as limits no process of the tests.
+    And those that Lambda itself sets: the region, a name, and as much memory as limits no process of the tests.
     """
     functions = [
         template()["Globals"]["Function"],
@@ -83,7 +83,12 @@ def variables(made: Mapping[str, str]) -> dict[str, str]:
     ]
     given = [function["Environment"]["Variables"] for function in functions if "Environment" in function]
     named = {name: str(resolved(value, made)) for found in given for name, value in found.items()}
-    return named | {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(1 << 20), "AWS_REGION": "us-east-1"}
+    given_by_lambda = {
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(1 << 20),
+        "AWS_LAMBDA_FUNCTION_NAME": "f",
+        "AWS_REGION": "us-east-1",
+    }
+    return named | given_by_lambda
 
 
 _NO_VALUE = object()

@@ -19,6 +19,7 @@ from botocore.session import Session
 from asyncjobs import log
 from asyncjobs.aws import dynamodb_watchers
 from asyncjobs.aws.dynamodb_audit import _key as audit_key
+from asyncjobs.aws.dynamodb_bulk_parts import bulk_part_key
 from asyncjobs.aws.dynamodb_events import _key as events_key
 from asyncjobs.aws.dynamodb_history import history_key
 from asyncjobs.aws.dynamodb_tickets import _key as ticket_key
@@ -50,6 +51,7 @@ from asyncjobs.http.ticket_query_routes import TICKET_QUERIES
 from asyncjobs.http.ticket_routes import TICKETS
 from asyncjobs.http.tracked_routes import TRACKED
 from asyncjobs.http.webhook_routes import WEBHOOKS
+from asyncjobs.jobtypes.built_in import BULK_ACTION_TYPE
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_TIMEOUT
 from asyncjobs.service.long_poll import MAX_WAIT
@@ -194,7 +196,9 @@ def test_functions_are_reached_only_through_the_gateway() -> None:
         found["Properties"] for found in deployed()["Resources"].values() if found["Type"] == "AWS::Lambda::Permission"
     ]
     assert permissions
-    assert all(found["SourceArn"] for found in permissions)
+    # But administration, which goes on by itself with an action on many jobs.
+    without_source = [found for found in permissions if "SourceArn" not in found]
+    assert [found["Principal"] for found in without_source] == [{"Fn::GetAtt": ["AdminRole", "Arn"]}]
     assert not [name for name in FUNCTIONS if "FunctionUrlConfig" in properties(name)]
 
 
@@ -838,7 +842,7 @@ def settings_variables() -> dict[str, set[str]]:
 
 OF_THE_SDK = {"AWS_ENDPOINT_URL"}
 """Variables that botocore reads."""
-OF_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_REGION"}
+OF_LAMBDA = {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_REGION"}
 """Variables that Lambda gives each function."""
 
 
@@ -926,6 +930,7 @@ ACTIONS = {
     "put_events": "events:PutEvents",
     "get_event_source_mapping": "lambda:GetEventSourceMapping",
     "update_event_source_mapping": "lambda:UpdateEventSourceMapping",
+    "invoke": "lambda:InvokeFunction",
 }
 """The permission for each client method."""
 
@@ -959,6 +964,9 @@ OPTIONAL = {
     },
 }
 """Permissions that a function has only with an option."""
+
+GIVEN_BY_OTHERS = {"AdminFunction": {"lambda:InvokeFunction"}}
+"""Permissions that are in the policy of the resource, and not in the role: see `test_administration_may_invoke_only_itself`."""
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
@@ -1021,6 +1029,8 @@ CLASSES = {
     "SocketFunction": [("push/subscriptions", "Subscriptions")],
     "AdminFunction": [
         ("service/administration", "Administration"),
+        ("service/bulk_actions", "BulkActions"),
+        ("tracking/reports", "Reports"),
         ("service/dead_letters", "DeadLetterRedrive"),
         ("service/commands", "Commands"),
         ("service/sender", "Sender"),
@@ -1036,6 +1046,7 @@ CLASSES = {
 METHODS_RUN = {
     ("AdminFunction", "Commands"): {"cancel", "retry", "delete", "_remove", "_uploads_of"},
     ("AdminFunction", "Contents"): {"input_of"},
+    ("AdminFunction", "Reports"): {"by_bulk_action", "_read", "_record"},
 }
 """The methods of a class that a function runs, if not all."""
 
@@ -1052,6 +1063,8 @@ ADAPTERS = {
     "_connections": ("aws/websocket", "WebSocketConnections"),
     "_indexes": ("aws/dynamodb_indexes", "DynamoIndexes"),
     "_audit": ("aws/dynamodb_audit", "DynamoAuditLog"),
+    "_parts": ("aws/dynamodb_bulk_parts", "DynamoBulkParts"),
+    "_continuations": ("aws/lambda_continuations", "LambdaContinuations"),
     "_queues": ("aws/sqs_queue_depths", "SqsQueueDepths"),
     "_pollers": ("aws/lambda_pollers", "LambdaPollers"),
     "_letters": ("aws/sqs_dead_letters", "SqsDeadLetters"),
@@ -1265,7 +1278,7 @@ def named(arn: dict[str, Any]) -> str:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_each_permission_is_a_call_in_the_code_and_each_call_has_its_permission(function: str) -> None:
     allowed = {action for action, _ in grants(function)} - LOGS - WITHOUT_CODE.get(function, set())
-    assert allowed | OPTIONAL.get(function, set()) == actions_in_code(function)
+    assert allowed | OPTIONAL.get(function, set()) | GIVEN_BY_OTHERS.get(function, set()) == actions_in_code(function)
     assert not allowed & OPTIONAL.get(function, set())
 
 
@@ -1297,6 +1310,7 @@ KEYS = {
     "filter": dynamodb_watchers._FILTER_KEY["pk"]["S"],
     "events": events_key(new_job(), 0)["pk"]["S"],
     "audit": audit_key("0")["pk"]["S"],
+    "part": bulk_part_key("0", 0)["pk"]["S"],
 }
 """A key of each kind of item in the table."""
 
@@ -1317,11 +1331,11 @@ ITEMS = {
         "BatchGetItem": {"job"},
     },
     "AdminFunction": {
-        "GetItem": {"job", "lock", "events"},
+        "GetItem": {"job", "lock", "events", "part"},
         "BatchGetItem": {"job", "durations", "audit"},
         "UpdateItem": {"job", "lock"},
         "DeleteItem": {"job"},
-        "PutItem": {"audit"},
+        "PutItem": {"job", "audit", "part"},
     },
     "WorkerFunction": {"GetItem": {"job", "lock"}, "UpdateItem": {"job", "lock"}},
     "SweeperFunction": {"GetItem": {"job"}, "BatchGetItem": {"job"}, "UpdateItem": {"job"}},
@@ -1548,10 +1562,38 @@ def test_worker_sends_to_its_own_queues_only_when_it_hands_a_lock_over() -> None
     assert senders("WorkerFunction") == {"limits.locks"}
 
 
-def test_loops_are_allowed_to_the_one_function_that_sends_to_queues_that_it_reads() -> None:
-    looping = [name for name in FUNCTIONS if events(name, "SQS") and senders(name)]
-    assert looping == [name for name in FUNCTIONS if "RecursiveLoop" in properties(name)] == ["WorkerFunction"]
-    assert deployed()["Resources"]["WorkerFunction"]["Properties"]["RecursiveLoop"] == "Allow"
+def test_loops_are_allowed_to_functions_that_send_to_queues_that_they_read_or_invoke_themselves() -> None:
+    looping = {name for name in FUNCTIONS if (events(name, "SQS") and senders(name)) or "invoke" in calls_of(name)}
+    assert looping == {name for name in FUNCTIONS if "RecursiveLoop" in properties(name)} == {"WorkerFunction", "AdminFunction"}
+    assert {deployed()["Resources"][name]["Properties"]["RecursiveLoop"] for name in looping} == {"Allow"}
+
+
+def test_administration_may_invoke_only_itself() -> None:
+    # A statement of the role would name the function, which names the role.
+    given = resources("AWS::Lambda::Permission")
+    assert [found["Properties"] for found in given.values()] == [
+        {
+            "FunctionName": ref("AdminFunction"),
+            "Action": "lambda:InvokeFunction",
+            "Principal": {"Fn::GetAtt": ["AdminRole", "Arn"]},
+        }
+    ]
+    assert {found["Condition"] for found in given.values()} == {"WithAdmin"}
+    assert not any("lambda:InvokeFunction" in action for name in FUNCTIONS for action, _ in grants(name))
+
+
+def test_invocation_of_administration_by_itself_is_repeated_while_its_action_may_go_on() -> None:
+    config = properties("AdminFunction")["EventInvokeConfig"]
+    assert config == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 2}
+    assert timedelta(seconds=config["MaximumEventAgeInSeconds"]) < BULK_ACTION_TYPE.deadline
+    # An action on one job is begun only if it can end.
+    (least,) = re.findall(r"^ENOUGH_MILLISECONDS = ([0-9_]+)$", (ROOT / "functions/admin/app.py").read_text(), re.MULTILINE)
+    assert int(least) / 1000 <= properties("AdminFunction")["Timeout"] / 2
+
+
+def calls_of(function: str) -> set[str]:
+    """Return the client methods that the function's adapters call."""
+    return {call for call, action in ACTIONS.items() if action in actions_in_code(function)}
 
 
 def senders(function: str) -> set[str]:

@@ -24,6 +24,8 @@ WITHOUT_UNIT_TEST = {
     "aws/websocket.py": "tests/adapters/test_connections.py",
     "aws/dynamodb_webhooks.py": "tests/adapters/test_webhooks.py",
     "aws/dynamodb_audit.py": "tests/adapters/test_audit.py",
+    "aws/dynamodb_bulk_parts.py": "tests/adapters/test_bulk_parts.py",
+    "aws/lambda_continuations.py": "tests/adapters/test_continuations.py",
     "aws/dynamodb_type_histories.py": "tests/adapters/test_type_histories.py",
     "aws/lambda_pollers.py": "tests/adapters/test_pollers.py",
     "aws/sqs_queue_depths.py": "tests/adapters/test_queue_depths.py",

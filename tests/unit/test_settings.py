@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "MAX_WAITS_PER_OWNER": "3",
     "TELL_QUEUE_DEPTH": "true",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+    "AWS_LAMBDA_FUNCTION_NAME": "orders-Function",
     "WEBHOOKS": "ON",
     "DIALECTS": "daemon,acme",
     "WEB_SOCKET": "ON",
@@ -76,6 +77,7 @@ EXPECTED = {
     "log_level": "WARNING",
     "log_exception_text": True,
     "memory": 512,
+    "function_name": "orders-Function",
     "table_name": "table",
     "queue_urls": {
         Priority.HIGH: "https://high",

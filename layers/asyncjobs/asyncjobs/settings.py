@@ -33,6 +33,11 @@ class Settings:
         return self._read("LOG_EXCEPTION_TEXT") == "true"
 
     @property
+    def function_name(self) -> str:
+        """The function's own name. Lambda itself sets the variable."""
+        return self._read("AWS_LAMBDA_FUNCTION_NAME")
+
+    @property
     def memory(self) -> int:
         """The function's memory, in megabytes. Lambda itself sets the variable."""
         return int(self._read("AWS_LAMBDA_FUNCTION_MEMORY_SIZE"))

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import csv
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from asyncjobs.aws.items import to_item
 from asyncjobs.core.administration import GROUPS
-from asyncjobs.core.job import JobKey
+from asyncjobs.core.clock import utc_now
+from asyncjobs.core.job import JobFailure, JobKey
 from asyncjobs.core.message import JobMessage
 from asyncjobs.http.admin_operation import AdminOperation
 from asyncjobs.http.admin_routes import ADMIN
 from local import users
 from local.stack import LocalStack, Outputs
-from tests.support.deployed import UNKNOWN, Api, Caller, Job, wait_until
+from tests.support.deployed import UNKNOWN, Api, Caller, Job, followed, wait_until
+from tests.support.factories import new_job
 
 AdminOf = Callable[[str], Caller]
 
@@ -258,6 +262,66 @@ def test_many_jobs_are_cancelled_retried_and_deleted_with_the_outcome_of_each(
         assert alice.wait_for(job)["status"] == "COMPLETED"
     assert act("delete") == ["DONE"] * 3
     assert act("delete") == ["JOB_NOT_FOUND"] * 3
+
+
+def test_action_in_the_background_is_a_job_of_the_operator_which_has_the_outcome_of_each(
+    operator: Caller, alice: Caller, admin: Caller, admin_of: AdminOf, later: Callable[..., Job]
+) -> None:
+    jobs = [{"asyncJobId": later()["asyncJobId"], "owner": alice.owner} for _ in range(3)]
+    unknown = {"asyncJobId": UNKNOWN, "owner": alice.owner}
+    body = {"action": "cancel", "jobs": [*jobs, unknown], "expectedCount": 4}
+    background = {"prefer": "respond-async"}
+    refused = admin_of("viewer").post("/admin/bulk-actions", json=body, headers=background)
+    assert (refused.status_code, alice.job(jobs[0])["status"]) == (httpx.codes.FORBIDDEN, "PENDING")
+
+    answer = operator.post("/admin/bulk-actions", json=body, headers=background)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    action = operator.get(followed(answer)).json()
+    assert action["asyncJobId"] == answer.json()["asyncJobId"]
+    assert operator.wait_for(action)["result"] == {"action": "cancel", "outcomes": {"DONE": 3, "JOB_NOT_FOUND": 1}}
+    assert [alice.job(job)["status"] for job in jobs] == ["CANCELLED"] * 3
+
+    path = f"/admin/bulk-actions/{action['asyncJobId']}"
+    # Of another operator, too, but of nobody without the right.
+    found = admin.get(path).json()
+    assert found["outcomes"] == [*({**job, "outcome": "DONE"} for job in jobs), {**unknown, "outcome": "JOB_NOT_FOUND"}]
+    assert (found["counts"], found["nextCursor"]) == ({"DONE": 3, "JOB_NOT_FOUND": 1}, None)
+    assert [caller.get(path).status_code for caller in (alice, admin_of("viewer"))] == [httpx.codes.FORBIDDEN] * 2
+    assert alice.get(f"/jobs/{action['asyncJobId']}").status_code == httpx.codes.NOT_FOUND
+    assert operator.get(path, params={"cursor": "none"}).json()["code"] == "INVALID_CURSOR"
+    records = operator.get("/admin/audit", params={"limit": "100"}).json()["records"]
+    own = [each for each in records if each["asyncJobId"] == action["asyncJobId"]]
+    assert [(each["action"], each["outcomes"]) for each in own] == [
+        ("bulk.cancel.end", {"DONE": 3, "JOB_NOT_FOUND": 1}),
+        ("bulk.cancel", None),
+    ]
+
+
+def test_action_in_the_background_goes_on_beyond_the_loop_that_lambda_would_stop(
+    operator: Caller, alice: Caller, stack: LocalStack, outputs: Outputs
+) -> None:
+    # Lambda would stop a function that invokes itself after 16 times. Here each invocation has time for one job.
+    code, now = f"BULK_{uuid.uuid4().hex[:8].upper()}", utc_now()
+    error = JobFailure(code=code, message="x", type="Fatal", retryable=False)
+    dynamodb: Any = stack.session.client("dynamodb", endpoint_url=stack.endpoint_url)
+    for _ in range(20):
+        job = new_job(owner=alice.owner, async_job_id=str(uuid.uuid4()), now=now).failed(now=now, error=error)
+        dynamodb.put_item(TableName=outputs.table_name, Item=to_item(job))
+    functions: Any = stack.session.client("lambda", endpoint_url=stack.endpoint_url)
+    cloudformation: Any = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    resource = cloudformation.describe_stack_resource(StackName=outputs.stack_name, LogicalResourceId="AdminFunction")
+    name = resource["StackResourceDetail"]["PhysicalResourceId"]
+    selected = {"jobType": "sample.returns", "code": code}
+    wait_until(lambda: len(operator.get("/admin/failed-jobs", params={**selected, "limit": "100"}).json()["jobs"]) == 20)
+    timeout = functions.get_function_configuration(FunctionName=name)["Timeout"]
+    functions.update_function_configuration(FunctionName=name, Timeout=10)
+    try:
+        body = {"action": "delete", "failed": selected}
+        answer = operator.post("/admin/bulk-actions", json=body, headers={"prefer": "respond-async"})
+        action = operator.wait_for(answer.json())
+    finally:
+        functions.update_function_configuration(FunctionName=name, Timeout=timeout)
+    assert action["result"]["outcomes"] == {"DONE": 20}
 
 
 def test_action_on_a_list_has_a_cursor_of_its_own(operator: Caller) -> None:

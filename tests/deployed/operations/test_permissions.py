@@ -82,11 +82,12 @@ ALLOWED = {
         "s3:DeleteObject results/",
     },
     "AdminFunction": {
-        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "events")),
+        *(f"dynamodb:GetItem {kind}" for kind in ("job", "lock", "events", "part")),
         *(f"dynamodb:BatchGetItem {kind}" for kind in ("job", "durations", "audit")),
         *(f"dynamodb:UpdateItem {kind}" for kind in ("job", "lock")),
         "dynamodb:DeleteItem job",
-        "dynamodb:PutItem audit",
+        *(f"dynamodb:PutItem {kind}" for kind in ("job", "audit", "part")),
+        "lambda:InvokeFunction of administration",
         *(f"sqs:GetQueueAttributes {name}" for name in (*QUEUES, "deliveries")),
         *(f"sqs:{action} of the dead letters" for action in ("GetQueueAttributes", "ReceiveMessage", "DeleteMessage")),
         "lambda:GetEventSourceMapping",
@@ -184,6 +185,7 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
         "filter": "F#none",
         "events": "E#nobody#none#0#0",
         "audit": "A#none",
+        "part": "B#none#0",
     }
     table = {"TableName": outputs.table_name}
     unknown_job = JobMessage(JobKey("nobody", "none"), "none", "sample.returns").to_body()
@@ -272,6 +274,11 @@ def calls(outputs: Outputs, physical: Physical) -> dict[str, Call]:
             "lambda",
             "invoke",
             {"FunctionName": physical("WorkerFunction"), "InvocationType": "DryRun"},
+        ),
+        "lambda:InvokeFunction of administration": (
+            "lambda",
+            "invoke",
+            {"FunctionName": physical("AdminFunction"), "InvocationType": "DryRun"},
         ),
         "execute-api:ManageConnections": (
             "apigatewaymanagementapi",

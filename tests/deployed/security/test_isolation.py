@@ -101,6 +101,7 @@ ACROSS_OWNERS = {
     "GET /admin/queues",
     "GET /admin/types",
     "POST /admin/bulk-actions",
+    "GET /admin/bulk-actions/{asyncJobId}",
     "POST /admin/queues/{priority}/pause",
     "POST /admin/queues/{priority}/resume",
     "POST /admin/types/{jobType}/pause",

@@ -44,6 +44,7 @@ from tests.support.factories import NOW, OWNER, job_type, new_job
 from tests.support.fakes import (
     FakeAuditLog,
     FakeClock,
+    FakeContinuations,
     FakeDeadLetters,
     FakeEventLog,
     FakeHistory,
@@ -57,7 +58,7 @@ from tests.support.fakes import (
     FakeWebhooks,
 )
 from tests.support.http_events import JOBS, REPORT, SOCKET_URL, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
-from tests.support.parts import make_commands
+from tests.support.parts import make_bulk_actions, make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
@@ -122,6 +123,7 @@ class InMemoryApi:
     dead_letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
     history: FakeHistory = field(default_factory=FakeHistory)
     audit: FakeAuditLog = field(default_factory=FakeAuditLog)
+    continuations: FakeContinuations = field(default_factory=FakeContinuations)
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOW))
     limits: Mapping[str, Any] | None = None
     durations: dict[str, Durations] = field(default_factory=dict)
@@ -190,18 +192,27 @@ class InMemoryApi:
 
         self.indexes = FakeIndexes(self.store)
         parts: Any = {"store": self.store, "objects": self.objects, "clock": self.clock}
-        routes = AdminRoutes(
-            Administration(
+        own_commands = make_commands(queue=self.queue, catalog=self.catalog, **parts)
+        administration = Administration(
+            store=self.store,
+            indexes=self.indexes,
+            queues=self.queues,
+            pollers=self.pollers,
+            dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
+            histories=self.history,
+            catalog=self.catalog,
+            commands=own_commands,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        self.admin_routes = AdminRoutes(
+            administration,
+            bulk=make_bulk_actions(
+                administration,
                 store=self.store,
-                indexes=self.indexes,
-                queues=self.queues,
-                pollers=self.pollers,
-                dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
-                histories=self.history,
-                catalog=self.catalog,
-                commands=make_commands(queue=self.queue, catalog=self.catalog, **parts),
-                audit=self.audit,
+                commands=own_commands,
                 clock=self.clock,
+                continuations=self.continuations,
             ),
             queries=Queries(catalog=self.catalog, **parts),
             contents=Contents(**parts),
@@ -210,7 +221,7 @@ class InMemoryApi:
             groups=Groups.named("cognito:groups", GROUPS),
             clock=self.clock,
         )
-        self._admin = Api(handlers_by_route(routes, ADMIN))
+        self._admin = Api(handlers_by_route(self.admin_routes, ADMIN))
 
     def _own_webhooks(self) -> FakeWebhooks:
         assert self.webhooks is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.administration import AuditPosition, FailedPosition
+from asyncjobs.core.administration import AuditPosition, FailedPosition, LivePosition
 from asyncjobs.core.errors import InvalidCursor
 from asyncjobs.core.job import JobKey, Priority, Status
 from asyncjobs.http.admin_parameters import (
@@ -15,14 +15,18 @@ from asyncjobs.http.admin_parameters import (
     audit_query,
     bulk_cursor,
     bulk_request,
+    check_size,
     failed_cursor,
     failed_query,
     job_type_if_any,
     live_cursor,
     live_query,
+    outcomes_cursor,
+    outcomes_number,
 )
 from asyncjobs.http.problems import Problem
-from asyncjobs.service.administration import BulkAction, LivePosition, LiveQuery
+from asyncjobs.service.administration import LiveQuery
+from asyncjobs.service.bulk_actions import BulkAction
 from tests.support.factories import JOB_ID, NOW
 
 PLACE = LivePosition(NOW + timedelta(milliseconds=7), JOB_ID)
@@ -169,3 +173,24 @@ def test_cursor_of_an_action_leads_to_its_next_part() -> None:
     assert bulk_cursor(bulk_request(live), None) is None
     with pytest.raises(InvalidCursor):
         bulk_request({**live, "cursor": cursor})
+
+
+def test_expected_number_of_jobs_is_whole() -> None:
+    assert bulk_request({"action": "cancel", "live": {}}).expected is None
+    assert repr(bulk_request({"action": "cancel", "live": {}, "expectedCount": 7.0}).expected) == "7"
+
+
+def test_body_that_an_event_holds_is_short() -> None:
+    named = [{"asyncJobId": JOB_ID, "owner": "x" * 255}] * 50
+    check_size({"action": "cancel", "jobs": named})
+    with pytest.raises(Problem):
+        check_size({"action": "retry", "failed": {"jobType": "a", "code": "B" * 20_000}})
+
+
+def test_cursor_of_outcomes_is_for_one_action() -> None:
+    assert outcomes_number({}, JOB_ID) == 0
+    assert outcomes_number({"cursor": [outcomes_cursor(JOB_ID, 7)]}, JOB_ID) == 7
+    with pytest.raises(InvalidCursor):
+        outcomes_number({"cursor": [outcomes_cursor("another", 7)]}, JOB_ID)
+    with pytest.raises(Problem):
+        outcomes_number({"limit": ["7"]}, JOB_ID)

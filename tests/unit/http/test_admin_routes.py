@@ -27,6 +27,8 @@ from tests.support.http_events import (
     ANY_RESULT,
     AUDIT,
     BULK_ACTIONS,
+    BULK_OUTCOMES,
+    CANCEL,
     CANCEL_ANY,
     DELETE_ANY,
     FAILED_GROUPS,
@@ -39,7 +41,9 @@ from tests.support.http_events import (
     REDRIVE,
     RESUME,
     RESUME_TYPE,
+    RETRY,
     RETRY_ANY,
+    UPDATE,
     WORKER_TOKEN,
     Answer,
 )
@@ -318,6 +322,7 @@ def test_audit_log_says_who_did_what_to_which_job(api: InMemoryApi) -> None:
         "jobType": "sample.returns",
         "filter": None,
         "count": 1,
+        "outcomes": None,
         "requestId": "JKJaXmPLvHcESHA=",
     }
 
@@ -421,7 +426,7 @@ def test_types_have_percentiles_and_the_last_day_by_hours(api: InMemoryApi) -> N
         "2026-11-21T12:00:00.000Z",
     ]
     assert (types["generic"]["p50Seconds"], types["generic"]["successRate"]) == (None, None)
-    assert "webhook.deliver" in types
+    assert {"webhook.deliver", "admin.action"} <= types.keys()
 
 
 # ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
@@ -488,6 +493,114 @@ def test_cursor_of_another_action_is_400(api: InMemoryApi) -> None:
     api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(60)))
     cursor = act(api, action="retry", failed={"jobType": "api.reads", "code": "HOPELESS"}, trial=True).body["nextCursor"]
     assert act(api, action="retry", failed={"jobType": "api.reads", "code": "OTHER"}, cursor=cursor).code == "INVALID_CURSOR"
+
+
+# ── Actions on many jobs in the background ───────────────────────────────────────────────────────────
+
+IN_BACKGROUND = {"prefer": "respond-async"}
+
+
+def start(api: InMemoryApi, *, groups: str = "[operator]", **body: Any) -> Answer:
+    return ask(api, BULK_ACTIONS, groups=groups, job_owner=None, body=json.dumps(body), headers=IN_BACKGROUND)
+
+
+def run(api: InMemoryApi) -> None:
+    """Make the invocations of the function by itself."""
+    while api.continuations.tasks:
+        api.admin_routes.go_on_with_bulk_action(api.continuations.tasks.popleft(), lambda: True)
+
+
+def outcomes_of(api: InMemoryApi, async_job_id: str, **options: Any) -> Answer:
+    event = {"async_job_id": async_job_id, "groups": "[operator]", "query": {}, **options}
+    return api.call(BULK_OUTCOMES, owner="ops", **event)
+
+
+def test_action_in_the_background_is_a_job_of_the_operator(api: InMemoryApi) -> None:
+    api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(120)))
+    failed = {"jobType": "api.reads", "code": "HOPELESS"}
+    answer = start(api, action="retry", failed=failed, expectedCount=120)
+    assert (answer.status, answer.body["status"], answer.body["jobType"]) == (202, "PENDING", "admin.action")
+    assert (answer.headers["preference-applied"], answer.headers["vary"]) == ("respond-async", "Prefer")
+    async_job_id = answer.body["asyncJobId"]
+    assert urljoin("https://a.example/api/v1/admin/bulk-actions", answer.headers["location"]) == (
+        f"https://a.example/api/v1/jobs/{async_job_id}"
+    )
+    assert len(api.audit.stored) == 1
+    run(api)
+    job = api.call(JOB, owner="ops", async_job_id=async_job_id).body
+    assert (job["status"], job["metadata"]) == ("COMPLETED", {"action": "retry", "failed": failed})
+    assert job["result"] == {"action": "retry", "outcomes": {"DONE": 120}}
+    # It is the operator's, as any job.
+    assert api.call(JOB, owner="alice", async_job_id=async_job_id).code == "JOB_NOT_FOUND"
+    found, query = list[dict[str, str]](), dict[str, str]()
+    while True:
+        page = outcomes_of(api, async_job_id, query=query).body
+        found += page["outcomes"]
+        if page["nextCursor"] is None:
+            break
+        query = {"cursor": page["nextCursor"]}
+    assert (len(found), {each["outcome"] for each in found}, page["counts"]) == (120, {"DONE"}, {"DONE": 120})
+    records = ask(api, AUDIT, job_owner=None).body["records"]
+    assert sorted((each["action"], each["asyncJobId"], each["count"], each["outcomes"]) for each in records) == [
+        ("bulk.retry", async_job_id, 120, None),
+        ("bulk.retry.end", async_job_id, 120, {"DONE": 120}),
+    ]
+
+
+def test_action_in_the_background_begins_at_its_cursor(api: InMemoryApi) -> None:
+    api.add_jobs(*(replace(FAILED, owner=f"user {number}") for number in range(60)))
+    failed = {"jobType": "api.reads", "code": "HOPELESS"}
+    cursor = act(api, action="delete", failed=failed, trial=True).body["nextCursor"]
+    answer = start(api, action="delete", failed=failed, cursor=cursor)
+    run(api)
+    assert api.call(JOB, owner="ops", async_job_id=answer.body["asyncJobId"]).body["message"] == "10 jobs done"
+
+
+def test_trial_is_answered_immediately_whatever_is_preferred(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED)
+    assert start(api, action="retry", failed={"jobType": "api.reads", "code": "HOPELESS"}, trial=True).status == 200
+    assert not api.continuations.tasks
+
+
+def test_action_in_the_background_is_cancelled_as_any_job(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED)
+    async_job_id = start(api, action="retry", jobs=[{"asyncJobId": JOB_ID, "owner": OWNER}]).body["asyncJobId"]
+    assert api.call(CANCEL, owner="ops", async_job_id=async_job_id).body["status"] == "CANCELLED"
+    run(api)
+    assert api.store.jobs[FAILED.key] == FAILED
+    assert api.call(RETRY, owner="ops", async_job_id=async_job_id).code == "JOB_NOT_RETRYABLE"
+
+
+def test_action_in_the_background_takes_no_reports(api: InMemoryApi) -> None:
+    async_job_id = start(api, action="cancel", live={}).body["asyncJobId"]
+    for route in (UPDATE, WORKER_TOKEN):
+        assert api.call(route, owner="ops", async_job_id=async_job_id).code == "JOB_NOT_TRACKED"
+
+
+def test_action_that_cannot_be_started_is_503(api: InMemoryApi) -> None:
+    api.add_jobs(FAILED)
+    api.continuations.is_down = True
+    assert start(api, action="retry", jobs=[{"asyncJobId": JOB_ID, "owner": OWNER}]).code == "UNAVAILABLE"
+    assert api.store.jobs[FAILED.key] == FAILED
+
+
+def test_selection_that_no_event_holds_is_400(api: InMemoryApi) -> None:
+    assert start(api, action="retry", failed={"jobType": "a" * 20_000, "code": "B"}).pointers == [""]
+    assert api.audit.stored == []
+
+
+def test_viewer_starts_nothing(api: InMemoryApi) -> None:
+    assert start(api, groups="[viewer]", action="cancel", live={}).code == "ADMIN_RIGHT_MISSING"
+    assert not api.continuations.tasks
+
+
+def test_outcomes_need_the_right_to_read_the_audit_log(api: InMemoryApi) -> None:
+    async_job_id = start(api, action="cancel", live={}).body["asyncJobId"]
+    run(api)
+    assert outcomes_of(api, async_job_id, groups="[viewer]").code == "ADMIN_RIGHT_MISSING"
+    assert outcomes_of(api, async_job_id).body == {"outcomes": [], "counts": {}, "nextCursor": None}
+    assert outcomes_of(api, async_job_id, query={"cursor": "none"}).code == "INVALID_CURSOR"
+    assert outcomes_of(api, JOB_ID).code == "JOB_NOT_FOUND"
 
 
 # ── Pause and resume ─────────────────────────────────────────────────────────────────────────────────

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from asyncjobs.core.administration import MAX_PAUSED_TYPES, FailedPosition, QueueDepth, TypeHistory
+from asyncjobs.core.administration import MAX_PAUSED_TYPES, QueueDepth, TypeHistory
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import (
     JobAlreadyFinished,
@@ -21,12 +20,22 @@ from asyncjobs.core.errors import (
     TooManyPausedTypes,
     Unavailable,
 )
-from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, Status
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Actor, Administration, BulkAction, BulkSlice, FailedQuery, LiveQuery
+from asyncjobs.service.administration import Actor, Administration, FailedQuery, LiveQuery
 from asyncjobs.service.dead_letters import DeadLetterRedrive, LetterOutcome, Redriven
-from tests.support.factories import JOB_ID, NOW, OWNER, job_type, new_job, new_tracked_job, running_job
+from tests.support.factories import (
+    JOB_ID,
+    NOW,
+    OWNER,
+    failed_jobs,
+    job_type,
+    live_jobs,
+    new_job,
+    new_tracked_job,
+    running_job,
+)
 from tests.support.fakes import (
     FakeAuditLog,
     FakeClock,
@@ -93,18 +102,6 @@ class World:
 
     def all_live(self, **query: Any) -> list[AsyncJob]:
         return [job for page in self.pages(**query) for job in page]
-
-
-def live_jobs(count: int, **changes: Any) -> list[AsyncJob]:
-    return [
-        new_job(
-            async_job_id=str(uuid.UUID(int=number << 64 | number, version=4)),
-            owner=f"user-{number % 7}",
-            now=NOW + timedelta(seconds=number),
-            **changes,
-        )
-        for number in range(count)
-    ]
 
 
 # ── Live jobs ────────────────────────────────────────────────────────────────────────────────────────
@@ -234,16 +231,6 @@ def test_audit_log_is_read_from_the_newest_on() -> None:
 # ── Failed jobs ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def failed_jobs(count: int, code: str = "BROKEN", job_type: str = "sample.returns") -> list[AsyncJob]:
-    error = JobFailure(code=code, message="x", type="Fatal", retryable=False)
-    return [
-        running_job(async_job_id=str(uuid.uuid4()), owner=f"user-{number % 7}", job_type=job_type).failed(
-            now=NOW + timedelta(seconds=number), error=error
-        )
-        for number in range(count)
-    ]
-
-
 def test_failed_jobs_are_grouped_by_type_and_code_with_the_most_recent_first() -> None:
     world = World(*failed_jobs(3), *failed_jobs(5, "WORKER_LOST"), *failed_jobs(9, job_type="other"), new_job())
     found = world.admin.failed_groups()
@@ -343,89 +330,11 @@ def test_types_have_their_durations_and_how_their_jobs_ended() -> None:
     world.history.known["other"] = Durations.of([3.0])
     world.history.hours["webhook.deliver"] = {"2026-11-21T12": (5, 1)}
     found = {job_type.name: history for job_type, history in world.admin.types()}
-    assert found.keys() == {"sample.returns", "other", "work", "webhook.deliver"}
+    assert found.keys() == {"sample.returns", "other", "work", "webhook.deliver", "admin.action"}
     assert found["other"].durations == Durations.of([3.0])
     assert found["webhook.deliver"].hours == {"2026-11-21T12": (5, 1)}
     assert found["sample.returns"] == TypeHistory(Durations(), {})
     assert world.history.reads == 1
-
-
-# ── Actions on many jobs ─────────────────────────────────────────────────────────────────────────────
-
-BROKEN = FailedQuery(job_type="sample.returns", code="BROKEN", limit=50)
-
-
-def outcomes(part: BulkSlice) -> Counter[str]:
-    return Counter("" if each.error is None else type(each.error).__name__ for each in part.outcomes)
-
-
-def test_many_failed_jobs_are_retried_part_by_part() -> None:
-    world, query, done = World(*failed_jobs(120), *failed_jobs(3, "OTHER")), BROKEN, Counter[str]()
-    while True:
-        part = world.admin.act_on(ACTOR, BulkAction.RETRY, query, filter={"failed": {}}, is_trial=False)
-        done += outcomes(part)
-        if part.next is None:
-            break
-        assert isinstance(part.next, FailedPosition)
-        query = replace(query, after=part.next)
-    assert done == {"": 120}
-    assert Counter(job.status for job in world.store.jobs.values()) == {Status.PENDING: 120, Status.FAILED: 3}
-    assert [(each.action, each.count) for each in world.audit.stored] == [
-        ("bulk.retry", 50),
-        ("bulk.retry", 50),
-        ("bulk.retry", 20),
-    ]
-
-
-def test_part_that_is_repeated_leaves_what_is_done() -> None:
-    world = World(*failed_jobs(10))
-    for expected in ({"": 10}, {}):
-        part = world.admin.act_on(ACTOR, BulkAction.RETRY, BROKEN, filter={}, is_trial=False)
-        assert outcomes(part) == expected
-
-
-def test_trial_says_what_would_become_of_each_job_and_changes_nothing() -> None:
-    waiting, tracked = new_job(), replace(new_tracked_job().cancelled(now=NOW), job_type="other", owner="bob")
-    gone = replace(failed_jobs(1)[0], job_type="of.an.earlier.release")
-    done = running_job(owner="carol").completed(now=NOW, result=Result(text="1"))
-    world = World(waiting, tracked, gone, done, *failed_jobs(2))
-    keys = [*world.store.jobs, JobKey("nobody", JOB_ID)]
-    before = dict(world.store.jobs)
-    for action, expected in (
-        (BulkAction.RETRY, {"": 2, "JobNotRetryable": 3, "UnknownJobType": 1, "JobNotFound": 1}),
-        (BulkAction.CANCEL, {"": 2, "JobAlreadyFinished": 4, "JobNotFound": 1}),
-        (BulkAction.DELETE, {"": 5, "JobNotFinished": 1, "JobNotFound": 1}),
-    ):
-        trial = world.admin.act_on(ACTOR, action, keys, filter={}, is_trial=True)
-        assert (outcomes(trial), world.store.jobs, world.audit.stored) == (expected, before, [])
-        # The action itself has the same outcomes.
-        real = World(*before.values()).admin.act_on(ACTOR, action, keys, filter={}, is_trial=False)
-        assert outcomes(real) == expected
-
-
-def test_live_jobs_are_cancelled_by_their_filter() -> None:
-    world = World(*live_jobs(30, priority=Priority.LOW), new_job())
-    query = LiveQuery(priority=Priority.LOW, limit=50)
-    part = world.admin.act_on(ACTOR, BulkAction.CANCEL, query, filter={"live": {"priority": "low"}}, is_trial=False)
-    assert (outcomes(part), part.next) == ({"": 30}, None)
-    assert not world.store.jobs[KEY].is_finished
-    assert [(each.action, each.filter, each.count) for each in world.audit.stored] == [
-        ("bulk.cancel", {"live": {"priority": "low"}}, 30)
-    ]
-
-
-def test_action_on_many_that_cannot_be_recorded_is_not_done() -> None:
-    world = World(*failed_jobs(3))
-    world.audit.is_down = True
-    with pytest.raises(Unavailable):
-        world.admin.act_on(ACTOR, BulkAction.DELETE, BROKEN, filter={}, is_trial=False)
-    assert len(world.store.jobs) == 3
-
-
-def test_action_on_no_job_is_not_recorded() -> None:
-    world = World()
-    assert world.admin.act_on(ACTOR, BulkAction.RETRY, BROKEN, filter={}, is_trial=False) == ([], None)
-    assert world.audit.stored == []
 
 
 # ── Pause and resume ─────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from asyncjobs.core.errors import (
     Unavailable,
     UnknownJobType,
 )
-from asyncjobs.core.job import DELIVERY, WORKER_LOST, AsyncJob, Result, Status
+from asyncjobs.core.job import BULK_ACTION, DELIVERY, WORKER_LOST, AsyncJob, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.placement import INLINE_INPUT_LIMIT, result_location
 from asyncjobs.core.ports import Lost
@@ -406,6 +406,14 @@ def test_unfinished_or_completed_tracked_job_is_not_retried(commands: Commands, 
         with pytest.raises(JobNotRetryable):
             commands.retry(OWNER, job.async_job_id)
     assert store.writes == 0
+
+
+def test_action_of_an_administrator_is_not_retried(commands: Commands, store: FakeStore) -> None:
+    job = new_tracked_job(job_type=BULK_ACTION).cancelled(now=NOW)
+    store.jobs[job.key] = job
+    with pytest.raises(JobNotRetryable):
+        commands.retry(OWNER, job.async_job_id)
+    assert store.jobs == {job.key: job}
 
 
 def test_job_whose_type_has_become_tracked_or_no_longer_is_is_not_retried(commands: Commands, store: FakeStore) -> None:

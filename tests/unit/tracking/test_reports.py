@@ -22,7 +22,7 @@ from asyncjobs.core.errors import (
     ResultTooLarge,
     Unavailable,
 )
-from asyncjobs.core.job import AsyncJob, JobFailure, Result, Status
+from asyncjobs.core.job import BULK_ACTION, AsyncJob, JobFailure, Result, Status
 from asyncjobs.core.placement import INLINE_RESULT_LIMIT
 from asyncjobs.core.ports import Lost
 from asyncjobs.tracking.reports import Report, Reports
@@ -227,6 +227,15 @@ def test_progress_never_decreases(reported: list[int | None]) -> None:
     seen = [reports.by_owner(JOB.key, Report(progress=progress, message="m")).progress for progress in reported]
     assert seen == sorted(seen)
     assert seen[-1] == max(progress or 0 for progress in reported)
+
+
+def test_action_of_an_administrator_has_no_worker_but_the_function_itself(reports: Reports, store: TrackedStore) -> None:
+    store.jobs[JOB.key] = replace(JOB, job_type=BULK_ACTION)
+    with pytest.raises(JobNotTracked):
+        reports.by_owner(JOB.key, HALFWAY)
+    with pytest.raises(JobNotTracked):
+        reports.issue_token(JOB.key)
+    assert reports.by_bulk_action(JOB.key, HALFWAY).progress == 50
 
 
 def test_completion_ends_the_job_and_starts_its_retention(

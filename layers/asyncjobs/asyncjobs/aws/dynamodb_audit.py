@@ -8,6 +8,8 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from asyncjobs.aws import clients
 from asyncjobs.aws.dynamodb_batch import read_batch
 from asyncjobs.aws.items import Item, seconds_value
@@ -31,17 +33,21 @@ class DynamoAuditLog:
 
     def add(self, record: AuditRecord) -> None:
         fields = {name: value for name, value in asdict(record).items() if name not in {"audit_id", "at"}}
-        with clients.translated("The table"):
-            self._client.put_item(
-                TableName=self._table_name,
-                Item={
-                    **_key(record.audit_id),
-                    "groupName": _GROUP,
-                    "groupKey": {"S": f"{rfc3339(record.at)}#{record.audit_id}"},
-                    "record": {"S": json.dumps({name: value for name, value in fields.items() if value is not None})},
-                    "recordExpiresAt": seconds_value(to_whole_seconds(record.at + self._kept)),
-                },
-            )
+        try:
+            with clients.translated("The table"):
+                self._client.put_item(
+                    TableName=self._table_name,
+                    Item={
+                        **_key(record.audit_id),
+                        "groupName": _GROUP,
+                        "groupKey": {"S": f"{rfc3339(record.at)}#{record.audit_id}"},
+                        "record": {"S": json.dumps({name: value for name, value in fields.items() if value is not None})},
+                        "recordExpiresAt": seconds_value(to_whole_seconds(record.at + self._kept)),
+                    },
+                    ConditionExpression="attribute_not_exists(pk)",
+                )
+        except ClientError as error:
+            clients.conflicting_item(error)  # any other error is raised again
 
     def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
         """See `AuditLog`. The index has only keys; the records are read by these keys."""

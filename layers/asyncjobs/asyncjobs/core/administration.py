@@ -57,6 +57,8 @@ class AuditRecord:
     filter: Mapping[str, Any] | None = None
     """Which jobs it was about, if not a single one."""
     count: int = 1
+    outcomes: Mapping[str, int] | None = None
+    """What became of so many jobs, at the end of an action on many in the background."""
 
 
 class AuditPosition(NamedTuple):
@@ -73,7 +75,7 @@ class AuditLog(Protocol):
     """
 
     def add(self, record: AuditRecord) -> None:
-        """Store a new record."""
+        """Store a new record. One that has its id already stays as it is."""
         ...
 
     def newest(self, *, limit: int, after: AuditPosition | None = None) -> tuple[Sequence[AuditRecord], AuditPosition | None]:
@@ -94,6 +96,13 @@ class FailedPosition(NamedTuple):
 
     ended_at: datetime
     owner: str
+    async_job_id: str
+
+
+class LivePosition(NamedTuple):
+    """A place in the list of live jobs: after this job."""
+
+    due_at: datetime
     async_job_id: str
 
 
@@ -235,4 +244,68 @@ class TypeHistories(Protocol):
 
     def of_all(self, job_types: Sequence[str]) -> Mapping[str, TypeHistory]:
         """Return the histories of those types that have one. Eventually consistent."""
+        ...
+
+
+class BulkEntry(NamedTuple):
+    """A job of an action on many, and its generation when its part began; None if there was no such job."""
+
+    key: JobKey
+    generation: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkPart:
+    """A part of an action on many jobs in the background. It is stored before it acts, and again with what became of each job."""
+
+    entries: Sequence[BulkEntry]
+    next: FailedPosition | LivePosition | None
+    """Where the next part begins in the list; None if this is the last one."""
+    counts: Mapping[str, int]
+    """How many jobs had each outcome, of this part, if it has ended, and of all before it."""
+    outcomes: Sequence[str] | None = None
+    """What became of each job, in the order of the entries. None until the part has ended."""
+
+
+class BulkParts(Protocol):
+    """Storage of parts, by the action's job and their numbers from 0. `DynamoBulkParts` is the real adapter; the tests have a fake.
+
+    Every method raises `Unavailable` when the table does not answer.
+    """
+
+    def get(self, async_job_id: str, number: int) -> BulkPart | None:
+        """Return the part by a consistent read."""
+        ...
+
+    def begin(self, async_job_id: str, number: int, part: BulkPart, now: datetime) -> bool:
+        """Store a part that has not acted yet. Returns False if there is one of this number: another invocation came first."""
+        ...
+
+    def end(self, async_job_id: str, number: int, part: BulkPart, now: datetime) -> None:
+        """Store the part with its outcomes, in place of the one that began."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkTask:
+    """What an invocation needs to go on with an action on many jobs: the action's job, the request, and the part to begin with."""
+
+    owner: str
+    async_job_id: str
+    request_id: str
+    request: Mapping[str, Any]
+    """The body of the request, which was checked."""
+    part: int = 0
+
+    @property
+    def key(self) -> JobKey:
+        """The key of the action's job."""
+        return JobKey(self.owner, self.async_job_id)
+
+
+class Continuations(Protocol):
+    """Invocations of the administrators' function by itself. `LambdaContinuations` is the real adapter; the tests have a fake."""
+
+    def go_on(self, task: BulkTask) -> None:
+        """Have another invocation go on with the task; it may come twice. Raises `Unavailable`."""
         ...

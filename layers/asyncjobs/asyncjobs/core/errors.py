@@ -168,7 +168,7 @@ class ResultTooLarge(AsyncJobsError):
 
 
 class JobNotTracked(AsyncJobsError):
-    """The job runs here, so it has no outside worker that could report on it."""
+    """The job runs here, or is an action of an administrator, so it has no outside worker that could report on it."""
 
 
 class JobHasEnded(AsyncJobsError):
@@ -208,7 +208,7 @@ class JobNotFinished(AsyncJobsError):
 
 
 class JobNotRetryable(AsyncJobsError):
-    """The job neither failed nor was cancelled; or its type has become tracked, or no longer is."""
+    """The job neither failed nor was cancelled; its type has become tracked, or no longer is; or it is an action on many jobs."""
 
 
 class IdempotencyKeyReused(AsyncJobsError):

@@ -82,6 +82,9 @@ The sweeper alone fills the other parts, so they need fewer. Each partition cost
 DELIVERY = "webhook.deliver"
 """The built-in type of a job that delivers an event to a webhook. Such a job has a queue and a list of its own."""
 
+BULK_ACTION = "admin.action"
+"""The built-in type of a job that an administrator's action on many jobs is. The administrators' function reports on it."""
+
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 """The pattern of an id: a version 4 UUID of RFC 9562."""
 
@@ -303,6 +306,11 @@ class AsyncJob:
     def is_delivery(self) -> bool:
         """Whether the job delivers an event of another job."""
         return self.job_type == DELIVERY
+
+    @property
+    def is_bulk_action(self) -> bool:
+        """Whether the job is an administrator's action on many jobs: tracked, without a worker that has a token."""
+        return self.job_type == BULK_ACTION
 
     @property
     def is_tracked(self) -> bool:

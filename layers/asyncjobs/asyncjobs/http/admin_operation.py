@@ -88,6 +88,11 @@ class AdminRequest(Request):
         return super().base.removesuffix("../")
 
     @property
+    def own_base(self) -> str:
+        """Return the API's base path, below which the administrator's own jobs are."""
+        return super().base
+
+    @property
     def query(self) -> Query:
         """Return the parameters of the query, without the owner."""
         return {name: values for name, values in super().query.items() if name != OWNER}

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from asyncjobs.core.administration import AuditPosition, FailedPosition
+from asyncjobs.core.administration import AuditPosition, FailedPosition, LivePosition
 from asyncjobs.core.clock import epoch_milliseconds, from_epoch_milliseconds
 from asyncjobs.core.errors import InputProblem, InvalidCursor
+from asyncjobs.core.exact_json import write_json
 from asyncjobs.core.job import JobKey, Priority, Status
 from asyncjobs.core.records import replace
 from asyncjobs.http.cursor import place_in, text_of_place
 from asyncjobs.http.parameters import PAGE_SIZE, known_texts
 from asyncjobs.http.problems import Problem, invalid_request
 from asyncjobs.http.query_string import Query
-from asyncjobs.service.administration import BulkAction, FailedQuery, LivePosition, LiveQuery
+from asyncjobs.service.administration import FailedQuery, LiveQuery
+from asyncjobs.service.bulk_actions import BulkAction, BulkRequest
 
 T = TypeVar("T")
 
 MOST_AT_A_TIME = 50
 """Jobs of a part of an action on many: each takes up to three calls, and a request has 25 s."""
 
-_LIVE, _FAILED, _AUDIT = "live", "failed", "audit"
+MOST_SELECTED = 20_000
+"""Characters of what selects the jobs of an action in the background: an event of Lambda and an item of the table hold it."""
+
+_LIVE, _FAILED, _AUDIT, _OUTCOMES = "live", "failed", "audit", "outcomes"
 UNFINISHED = {status.value: status for status in Status if not status.is_finished}
 _PRIORITIES = {priority.value: priority for priority in Priority}
 
@@ -113,16 +117,6 @@ def audit_cursor(position: AuditPosition) -> str:
     return text_of_place([epoch_milliseconds(position.at), position.audit_id], [_AUDIT])
 
 
-@dataclass(frozen=True, slots=True)
-class BulkRequest:
-    """An action on many jobs, and what selects them."""
-
-    action: BulkAction
-    jobs: FailedQuery | LiveQuery | Sequence[JobKey]
-    filter: Mapping[str, Any]
-    is_trial: bool
-
-
 def bulk_request(fields: Mapping[str, Any]) -> BulkRequest:
     """Return the action in a body that fits its schema. Raise a `Problem` (400) or `InvalidCursor`."""
     named = [name for name in ("failed", "live", "jobs") if name in fields]
@@ -139,7 +133,36 @@ def bulk_request(fields: Mapping[str, Any]) -> BulkRequest:
         texts = {**fields[kind], "limit": str(MOST_AT_A_TIME), **({"cursor": fields["cursor"]} if "cursor" in fields else {})}
         jobs = (_failed_query if kind == "failed" else _live_query)(texts, [], within=f"/{kind}")
         selected = {kind: fields[kind]}
-    return BulkRequest(BulkAction(fields["action"]), jobs, selected, fields.get("trial", False))
+    return BulkRequest(
+        action=BulkAction(fields["action"]),
+        jobs=jobs,
+        filter=selected,
+        is_trial=fields.get("trial", False),
+        expected=int(fields["expectedCount"]) if "expectedCount" in fields else None,
+    )
+
+
+def check_size(fields: Mapping[str, Any]) -> None:
+    """Raise a `Problem` (400) for a body that is too long for an action in the background."""
+    if len(write_json(fields)) > MOST_SELECTED:
+        raise invalid_request(
+            InputProblem(
+                "", f"must not be longer than {MOST_SELECTED} characters with `Prefer: respond-async`; name fewer jobs"
+            )
+        )
+
+
+def outcomes_number(query: Query, async_job_id: str) -> int:
+    """Return the number of the part in the cursor, 0 without one. Raise a `Problem` (400) or `InvalidCursor`."""
+    texts, problems = known_texts(query, {"cursor"})
+    if problems:
+        raise invalid_request(*problems)
+    return _read_place(texts["cursor"], [_OUTCOMES, async_job_id], _number) if "cursor" in texts else 0
+
+
+def outcomes_cursor(async_job_id: str, number: int) -> str:
+    """Return the cursor of a part of an action."""
+    return text_of_place([number], [_OUTCOMES, async_job_id])
 
 
 def bulk_cursor(request: BulkRequest, position: FailedPosition | LivePosition | None) -> str | None:
@@ -185,6 +208,11 @@ def _day(text: str | None, place: str) -> tuple[datetime | None, InputProblem | 
     except (ValueError, OverflowError):
         pass
     return None, InputProblem(place, "must be a day such as 2026-11-26")
+
+
+def _number(place: list[Any]) -> int:
+    (number,) = place
+    return int(number)
 
 
 def _live_position(place: list[Any]) -> LivePosition:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from asyncjobs.core.administration import AuditRecord, QueueDepth, Right, TypeHistory, rights_of
+from asyncjobs.core.administration import AuditRecord, BulkTask, QueueDepth, Right, TypeHistory, rights_of
 from asyncjobs.core.clock import Clock, rfc3339
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.http.admin_operation import OWNER, AdminOperation, AdminRequest, Groups
@@ -20,11 +20,14 @@ from asyncjobs.http.admin_parameters import (
     audit_query,
     bulk_cursor,
     bulk_request,
+    check_size,
     failed_cursor,
     failed_query,
     job_type_if_any,
     live_cursor,
     live_query,
+    outcomes_cursor,
+    outcomes_number,
     priority_of,
 )
 from asyncjobs.http.admin_schemas import (
@@ -32,6 +35,7 @@ from asyncjobs.http.admin_schemas import (
     ADMIN_TYPES,
     AUDIT_PAGE,
     BULK_ANSWER,
+    BULK_OUTCOMES,
     BULK_REQUEST,
     FAILED_GROUPS,
     JOB_INPUT,
@@ -46,7 +50,7 @@ from asyncjobs.http.answers import Answer, answer, no_content
 from asyncjobs.http.bodies import checked
 from asyncjobs.http.cursor import to_cursor
 from asyncjobs.http.event_routes import EVENTS_PAGE, EventRoutes
-from asyncjobs.http.job_answers import none_known
+from asyncjobs.http.job_answers import job_answer, none_known
 from asyncjobs.http.operations import Success, operations_of
 from asyncjobs.http.parameters import jobs_query
 from asyncjobs.http.problems import Problem, code_of
@@ -54,7 +58,8 @@ from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
 from asyncjobs.http.render import job_body, job_path
 from asyncjobs.http.schemas import STRING, described, query, ref
 from asyncjobs.jobtypes.decorator import JobType
-from asyncjobs.service.administration import DONE, ELIGIBLE, Administration
+from asyncjobs.service.administration import Administration
+from asyncjobs.service.bulk_actions import DONE, ELIGIBLE, BulkActions
 from asyncjobs.service.contents import Contents
 from asyncjobs.service.dead_letters import Redriven
 from asyncjobs.service.event_feed import EventFeed
@@ -84,6 +89,7 @@ class AdminRoutes:
         self,
         administration: Administration,
         *,
+        bulk: BulkActions,
         queries: Queries,
         contents: Contents,
         feed: EventFeed,
@@ -95,6 +101,7 @@ class AdminRoutes:
         self._logs = logs
         self._clock = clock
         self._administration = administration
+        self._bulk = bulk
         self._queries = queries
         self._contents = contents
         self._results = QueryRoutes(queries, clock, none_known)
@@ -410,21 +417,38 @@ class AdminRoutes:
     @AdminOperation(
         "POST /admin/bulk-actions",
         right=Right.OPERATE,
+        parameters=("Prefer",),
         body=BULK_REQUEST,
         example={"action": "delete", "failed": {"jobType": "text.search", "code": "INVALID_INPUT"}, "trial": True},
-        answers={200: Success("What became of each job of this part.", BULK_ANSWER)},
+        answers={
+            200: Success("What became of each job of this part.", BULK_ANSWER, sometimes=("Vary",)),
+            202: Success(
+                "The job of the action. You own it.",
+                "AsyncJob",
+                always=("Location", "Retry-After", "Preference-Applied", "Vary"),
+                links=("getJob", "cancelJob", "listBulkOutcomes"),
+            ),
+        },
         errors=("INVALID_CURSOR",),
     )
     def act_on_many_jobs(self, request: AdminRequest) -> Answer:
-        """Retry, cancel or delete many jobs, a part with each request.
+        """Retry, cancel or delete many jobs, in the background or a part with each request.
 
-        Send it with `trial` first: nothing changes, and each outcome says what would become of the job. A part has up to 50 jobs:
-        repeat the request with `cursor` until `nextCursor` is null. A request that failed can be repeated as it is.
+        Send it with `trial` first: nothing changes, and each outcome says what would become of the job. A trial is answered with
+        a part of up to 50 jobs: repeat the request with `cursor` until `nextCursor` is null.
+
+        Then send it with `Prefer: respond-async`: all parts are done in the background, and the answer is a job that you own, by
+        which you follow and cancel the action. Without this preference, each request does one part. A request that failed can be
+        repeated as it is: jobs that are done are not eligible any more.
         """
-        wanted = bulk_request(checked(BULK_REQUEST, request.json()))
-        part = self._administration.act_on(
-            request.actor, wanted.action, wanted.jobs, filter=wanted.filter, is_trial=wanted.is_trial
-        )
+        fields = checked(BULK_REQUEST, request.json())
+        wanted = bulk_request(fields)
+        if request.preference.respond_async and not wanted.is_trial:
+            check_size(fields)
+            job, base = self._bulk.start(request.actor, wanted, fields), request.own_base
+            headers = {"location": job_path(job, base), "preference-applied": "respond-async", "vary": "Prefer"}
+            return job_answer(202, job, job_body(job, base), self._clock(), headers)
+        part = self._bulk.act_on(request.actor, wanted)
         outcomes = [
             {
                 "asyncJobId": each.key.async_job_id,
@@ -433,7 +457,37 @@ class AdminRoutes:
             }
             for each in part.outcomes
         ]
-        return answer(200, {"outcomes": outcomes, "nextCursor": bulk_cursor(wanted, part.next)})
+        cursor = bulk_cursor(wanted, part.next)
+        return answer(200, {"outcomes": outcomes, "nextCursor": cursor}, headers={"vary": "Prefer"})
+
+    def go_on_with_bulk_action(self, task: BulkTask, has_time: Callable[[], bool]) -> None:
+        """Go on with an action in the background while there is time. Raises `Unavailable`."""
+        self._bulk.go_on(task, bulk_request(task.request), has_time)
+
+    @AdminOperation(
+        "GET /admin/bulk-actions/{asyncJobId}",
+        right=Right.AUDIT,
+        parameters=(query("cursor", "The `nextCursor` of the previous page.", STRING),),
+        answers={200: Success("The outcomes of up to 50 jobs.", BULK_OUTCOMES)},
+        errors=("INVALID_CURSOR",),
+    )
+    def list_bulk_outcomes(self, request: AdminRequest) -> Answer:
+        """List what became of the jobs of an action in the background.
+
+        `asyncJobId` is that of the action's job, which may belong to another operator. The outcomes are kept as long as the audit log, also when that
+        job is deleted or has expired. A page may be empty before the end.
+        """
+        async_job_id = request.job_id
+        number = outcomes_number(request.query, async_job_id)
+        part = self._bulk.outcomes(async_job_id, number)
+        if part is None or part.outcomes is None:
+            return answer(200, {"outcomes": [], "counts": {} if part is None else part.counts, "nextCursor": None})
+        outcomes = [
+            {"asyncJobId": entry.key.async_job_id, "owner": entry.key.owner, "outcome": outcome}
+            for entry, outcome in zip(part.entries, part.outcomes, strict=True)
+        ]
+        cursor = None if part.next is None else outcomes_cursor(async_job_id, number + 1)
+        return answer(200, {"outcomes": outcomes, "counts": part.counts, "nextCursor": cursor})
 
     @AdminOperation(
         "GET /admin/audit",
@@ -502,6 +556,7 @@ def _audit_body(record: AuditRecord) -> dict[str, Any]:
         "jobType": record.job_type,
         "filter": record.filter,
         "count": record.count,
+        "outcomes": record.outcomes,
         "requestId": record.request_id,
     }
 

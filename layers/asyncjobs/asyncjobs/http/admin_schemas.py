@@ -9,7 +9,7 @@ from asyncjobs.http.admin_parameters import MOST_AT_A_TIME
 from asyncjobs.http.request import JOB_ID
 from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, ref
 from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
-from asyncjobs.service.administration import BulkAction
+from asyncjobs.service.bulk_actions import BulkAction
 from asyncjobs.service.dead_letters import LetterOutcome
 
 ADMIN_JOBS_PAGE = Schema(
@@ -52,6 +52,10 @@ AUDIT_PAGE = Schema(
                         "jobType": nullable(STRING),
                         "filter": described("Which jobs it was about, if not a single one.", nullable({"type": "object"})),
                         "count": described("About how many jobs or messages.", {"type": "integer", "minimum": 0}),
+                        "outcomes": described(
+                            "At the end of an action on many jobs in the background: how many had each outcome.",
+                            nullable({"type": "object", "additionalProperties": {"type": "integer"}}),
+                        ),
                         "requestId": STRING,
                     },
                 ),
@@ -244,9 +248,26 @@ BULK_REQUEST = Schema(
                     },
                 },
                 "cursor": described("The `nextCursor` of the previous part.", STRING),
+                "expectedCount": described(
+                    "About how many jobs there are, as a trial has counted them. With `Prefer: respond-async`, the progress of the "
+                    "action's job follows from it.",
+                    {"type": "integer", "minimum": 0, "maximum": 1_000_000_000},
+                ),
             },
         }
     ),
+)
+_OUTCOME = answer_object(
+    "What became of a job.",
+    {
+        "asyncJobId": UUID,
+        "owner": STRING,
+        "outcome": described(
+            "`DONE`, in a trial `ELIGIBLE`, `STOPPED` if the action was cancelled before it came to this job, or the code of the "
+            "problem that the action on this job alone has.",
+            STRING,
+        ),
+    },
 )
 BULK_ANSWER = Schema(
     "BulkAnswer",
@@ -255,19 +276,25 @@ BULK_ANSWER = Schema(
         {
             "outcomes": {
                 "type": "array",
-                "items": answer_object(
-                    "What became of a job.",
-                    {
-                        "asyncJobId": UUID,
-                        "owner": STRING,
-                        "outcome": described(
-                            "`DONE`, in a trial `ELIGIBLE`, or the code of the problem that the action on this job alone has.",
-                            STRING,
-                        ),
-                    },
-                ),
+                "items": _OUTCOME,
             },
             "nextCursor": described("The cursor of the next part; null at the end.", nullable(STRING)),
+        },
+    ),
+)
+BULK_OUTCOMES = Schema(
+    "BulkOutcomes",
+    answer_object(
+        "What became of the jobs of one part of an action in the background.",
+        {
+            "outcomes": {"type": "array", "items": _OUTCOME},
+            "counts": described(
+                "How many jobs had each outcome, of this part and all before it.",
+                {"type": "object", "additionalProperties": {"type": "integer"}},
+            ),
+            "nextCursor": described(
+                "The cursor of the next part; null at the end of the action, or of what it has done so far.", nullable(STRING)
+            ),
         },
     ),
 )

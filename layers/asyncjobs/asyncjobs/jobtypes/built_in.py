@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from asyncjobs.core.job import DELIVERY, Priority, RetentionFrom
+from asyncjobs.core.job import BULK_ACTION, DELIVERY, Priority, RetentionFrom
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, JobType
 
 DELIVERY_TYPE = JobType(
@@ -30,4 +30,26 @@ DELIVERY_TYPE = JobType(
     synchronous_routes=(),
 )
 
-BUILT_IN: Mapping[str, JobType] = {DELIVERY: DELIVERY_TYPE}
+BULK_ACTION_TYPE = JobType(
+    name=BULK_ACTION,
+    module="",
+    function="",
+    description="Retries, cancels or deletes many jobs for an administrator.",
+    is_async=False,
+    expected=timedelta(minutes=1),
+    # Time for about 200,000 jobs. An action that has stopped for good ends no earlier, so it is not longer.
+    timeout=timedelta(hours=2),
+    max_attempts=0,
+    retention=DEFAULT_RETENTION,
+    retention_from=RetentionFrom.END,
+    deadline=timedelta(hours=2),
+    immediate=False,
+    dedupe=timedelta(0),
+    priority=Priority.STANDARD,
+    exclusive=None,
+    routes=(),
+    synchronous_routes=(),
+    tracked=True,
+)
+
+BUILT_IN: Mapping[str, JobType] = {DELIVERY: DELIVERY_TYPE, BULK_ACTION: BULK_ACTION_TYPE}

@@ -6,11 +6,9 @@ No index serves every question, so a page of a list costs some reads, and no mor
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
-from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -23,6 +21,7 @@ from asyncjobs.core.administration import (
     FailedEntry,
     FailedPosition,
     JobIndexes,
+    LivePosition,
     Pollers,
     PollersState,
     QueueDepth,
@@ -32,25 +31,13 @@ from asyncjobs.core.administration import (
 )
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import (
-    AsyncJobsError,
-    JobAlreadyFinished,
-    JobNotFinished,
-    JobNotFound,
-    JobNotRetryable,
-    JobTypeNotFound,
-    TooManyPausedTypes,
-    UnknownJobType,
-    Unreadable,
-)
+from asyncjobs.core.errors import JobNotFound, JobTypeNotFound, TooManyPausedTypes
 from asyncjobs.core.job import (
     AsyncJob,
     DuePart,
     JobKey,
     Priority,
     Status,
-    check_cancel,
-    check_delete,
     due_shard,
     due_shards,
     present_job,
@@ -84,13 +71,6 @@ class Actor:
 
     subject: str
     request_id: str
-
-
-class LivePosition(NamedTuple):
-    """A place in the list of live jobs: after this job."""
-
-    due_at: datetime
-    async_job_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,33 +138,6 @@ class FailedPage(NamedTuple):
 
     jobs: Sequence[AsyncJob]
     next: FailedPosition | None
-
-
-DONE, ELIGIBLE = "DONE", "ELIGIBLE"
-"""The outcomes of a job that an action on many has changed, or in a trial would change."""
-
-
-class BulkAction(StrEnum):
-    """An action on many jobs."""
-
-    RETRY = "retry"
-    CANCEL = "cancel"
-    DELETE = "delete"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an action on many jobs did to one of them: nothing, for the reason of `error`, if there is one."""
-
-    key: JobKey
-    error: AsyncJobsError | None
-
-
-class BulkSlice(NamedTuple):
-    """A part of an action on many jobs, and the position of the next one in the list that was given; None at the end."""
-
-    outcomes: Sequence[Outcome]
-    next: FailedPosition | LivePosition | None
 
 
 class QueueState(NamedTuple):
@@ -363,12 +316,12 @@ class Administration:
 
         Raises `Unavailable`.
         """
-        self._note(actor, "queue.pause", filter={"queue": priority.value}, count=0)
+        self.note(actor, "queue.pause", filter={"queue": priority.value}, count=0)
         self._pollers.switch(priority, on=False)
 
     def resume(self, actor: Actor, priority: Priority) -> None:
         """Let jobs of this priority begin again. Raises `Unavailable`."""
-        self._note(actor, "queue.resume", filter={"queue": priority.value}, count=0)
+        self.note(actor, "queue.resume", filter={"queue": priority.value}, count=0)
         self._pollers.switch(priority, on=True)
 
     def pause_type(self, actor: Actor, job_type: str) -> None:
@@ -383,7 +336,7 @@ class Administration:
         before = self._paused_types()
         if any(len(types | {job_type}) > MAX_PAUSED_TYPES for types in before.values()):
             raise TooManyPausedTypes
-        self._note(actor, "type.pause", job_type=job_type, count=0)
+        self.note(actor, "type.pause", job_type=job_type, count=0)
         for priority in Priority:
             # Read again: another administrator may have paused another type meanwhile.
             if job_type not in (types := self._pollers.state(priority).paused_types):
@@ -394,7 +347,7 @@ class Administration:
         before = self._paused_types()
         if job_type not in {*(each.name for each in self._catalog), *chain.from_iterable(before.values())}:
             raise JobTypeNotFound
-        self._note(actor, "type.resume", job_type=job_type, count=0)
+        self.note(actor, "type.resume", job_type=job_type, count=0)
         for priority in Priority:
             if job_type in (types := self._pollers.state(priority).paused_types):
                 self._pollers.drop(priority, types - {job_type})
@@ -410,68 +363,21 @@ class Administration:
         letters = self._dead_letters.receive(at_most=_MOST_LETTERS)
         if letters:
             chosen = {"discardMalformed": True} if discards_malformed else None
-            self._note(actor, "dead-letters.redrive", filter=chosen, count=len(letters))
+            self.note(actor, "dead-letters.redrive", filter=chosen, count=len(letters))
         redriven = self._dead_letters.redrive(letters, discards_malformed=discards_malformed)
         return redriven, len(letters) == _MOST_LETTERS and not all(each.outcome.stays for each in redriven)
-
-    def act_on(
-        self,
-        actor: Actor,
-        action: BulkAction,
-        jobs: FailedQuery | LiveQuery | Sequence[JobKey],
-        *,
-        filter: Mapping[str, Any],
-        is_trial: bool,
-    ) -> BulkSlice:
-        """Act on the jobs of one page of a list, or on these jobs, as far as the time of a request goes.
-
-        A trial says what would become of each, and changes nothing. The action is recorded once, with what selects its jobs. A
-        request that is repeated after `Unavailable` finds the jobs that are done already.
-        """
-        page = self._page(jobs)
-        keys = [job.key for job in page.jobs] if isinstance(page, FailedPage | LivePage) else page
-        if is_trial:
-            found = self._store.get_all(keys)
-            outcomes = [_outcome(key, partial(self._check, action, found.get(key))) for key in keys]
-        else:
-            if keys:
-                self._note(actor, f"bulk.{action}", filter=filter, count=len(keys))
-            act = {
-                BulkAction.RETRY: self._commands.retry,
-                BulkAction.CANCEL: self._commands.cancel,
-                BulkAction.DELETE: self._commands.delete,
-            }[action]
-            outcomes = [_outcome(key, partial(act, key.owner, key.async_job_id)) for key in keys]
-        return BulkSlice(outcomes, page.next if isinstance(page, FailedPage | LivePage) else None)
-
-    def _page(self, jobs: FailedQuery | LiveQuery | Sequence[JobKey]) -> FailedPage | LivePage | Sequence[JobKey]:
-        if isinstance(jobs, FailedQuery):
-            return self.failed(jobs)
-        return self.live(jobs) if isinstance(jobs, LiveQuery) else jobs
-
-    def _check(self, action: BulkAction, job: AsyncJob | Unreadable | None) -> None:
-        """Raise what the action on this job alone would, as the job is now."""
-        found = present_job(None if isinstance(job, Unreadable) else job, self._clock())
-        if action is BulkAction.CANCEL:
-            check_cancel(found)
-        elif action is BulkAction.DELETE:
-            check_delete(found)
-        else:
-            self._commands.retryable_type(found)
 
     def note_reading(self, actor: Actor, action: str, key: JobKey) -> AsyncJob:
         """Record that somebody reads a payload of the job, and return it. Raises `JobNotFound`, `Unavailable`."""
         return self._note_job(actor, action, key)
 
-    def _note_job(self, actor: Actor, action: str, key: JobKey) -> AsyncJob:
-        job = self._job(key)
-        self._note(actor, action, owner=job.owner, async_job_id=job.async_job_id, job_type=job.job_type)
-        return job
+    def note(self, actor: Actor, action: str, *, audit_id: str | None = None, **about: Any) -> None:
+        """Record an action before it is done: one that cannot be recorded is not done. Raises `Unavailable`.
 
-    def _note(self, actor: Actor, action: str, **about: Any) -> None:
-        """Record an action before it is done: one that cannot be recorded is not done."""
+        With an `audit_id` of its own, it is recorded once, however often this is called.
+        """
         record = AuditRecord(
-            audit_id=str(uuid.uuid4()),
+            audit_id=audit_id or str(uuid.uuid4()),
             at=self._clock(),
             actor=actor.subject,
             action=action,
@@ -488,6 +394,11 @@ class Administration:
             jobType=record.job_type,
             count=record.count,
         )
+
+    def _note_job(self, actor: Actor, action: str, key: JobKey) -> AsyncJob:
+        job = self._job(key)
+        self.note(actor, action, owner=job.owner, async_job_id=job.async_job_id, job_type=job.job_type)
+        return job
 
     def _first_due(self, after: LivePosition | None) -> tuple[list[DueEntry], bool]:
         """Return the next entries of all partitions together, and whether they are the last ones.
@@ -514,14 +425,6 @@ class Administration:
         for entry in self._indexes.live(shard, since=since, page=_OF_A_SHARD + 1):
             if after is None or _place(entry) > (after.due_at, after.async_job_id):
                 yield entry
-
-
-def _outcome(key: JobKey, act: Callable[[], object]) -> Outcome:
-    try:
-        act()
-    except (JobNotFound, JobNotRetryable, JobAlreadyFinished, JobNotFinished, UnknownJobType) as error:
-        return Outcome(key, error)
-    return Outcome(key, None)
 
 
 def _has_failed(job: AsyncJob, now: datetime) -> bool:

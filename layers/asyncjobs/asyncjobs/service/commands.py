@@ -184,7 +184,8 @@ class Commands:
 
     def retryable_type(self, job: AsyncJob) -> JobType:
         """Return the type of a job that may be retried. Raises `JobNotRetryable`, `UnknownJobType`."""
-        if job.status not in RETRYABLE:
+        # An action on many jobs has nobody who would work on it again: it is started again instead.
+        if job.status not in RETRYABLE or job.is_bulk_action:
             raise JobNotRetryable
         job_type = self._catalog.of_stored(job.job_type)
         if job.is_tracked is not job_type.tracked:

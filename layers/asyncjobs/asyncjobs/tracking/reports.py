@@ -139,9 +139,13 @@ class Reports:
         Raises `JobNotFound`, `JobNotTracked`, `JobHasEnded`, `Unavailable`.
         """
         job = self._read(key)
-        if not job.is_tracked:
+        if not job.is_tracked or job.is_bulk_action:
             raise JobNotTracked
         return self._record(job, report)
+
+    def by_bulk_action(self, key: JobKey, report: Report) -> AsyncJob:
+        """Record a report of an action on many jobs on its own job. Raises `JobNotFound`, `JobHasEnded`, `Unavailable`."""
+        return self._record(self._read(key), report)
 
     def by_worker(self, async_job_id: str, token: WorkerToken, report: Report) -> AsyncJob:
         """Record a report of a worker with the job's token. Raises `InvalidWorkerToken`, `JobHasEnded`, `Unavailable`."""
@@ -158,7 +162,7 @@ class Reports:
         job = self._store.get(key)
         while True:
             job = present_job(job, self._clock())
-            if not job.is_tracked:
+            if not job.is_tracked or job.is_bulk_action:
                 raise JobNotTracked
             if job.is_finished:
                 raise JobAlreadyFinished
