@@ -8,6 +8,7 @@ import { Live } from "./lib/live.js";
 import { Router, place } from "./lib/router.js";
 import { Session } from "./lib/session.js";
 import { confirmDialog, empty, icon, sayBy } from "./lib/ui.js";
+import { Action } from "./pages/action.js";
 import { AnyJob } from "./pages/any_job.js";
 import { Audit } from "./pages/audit.js";
 import { Failed } from "./pages/failed.js";
@@ -30,7 +31,7 @@ const SAID_MS = 4_000;
 /** @type {Record<string, new (app: App) => Page>} */
 const PAGES = {
   ...{ jobs: MyJobs, job: JobPage, types: Types, type: TypePage, webhooks: Webhooks },
-  ...{ overview: Overview, live: LiveJobs, failed: Failed, queues: Queues, audit: Audit, anyJob: AnyJob },
+  ...{ overview: Overview, live: LiveJobs, failed: Failed, queues: Queues, audit: Audit, anyJob: AnyJob, action: Action },
 };
 
 /** @typedef {{ path: string, name: string, icon: Parameters<typeof icon>[0], key: string, right?: string }} Item */
@@ -199,7 +200,7 @@ export class App {
     if (this.state !== "in") return;
     const { parts } = place();
     const [name = "jobs", id] = parts;
-    const kind = id ? { jobs: "job", types: "type", operate: "anyJob" }[name] : name;
+    const kind = id ? { jobs: "job", types: "type", operate: "anyJob", actions: "action" }[name] : name;
     const Kind = PAGES[kind ?? ""] ?? NotFound;
     this.isMenuOpen = false;
     if (!isNew && this.page instanceof Kind) this.page.filtered();
@@ -282,7 +283,7 @@ export class App {
   /** @param {Item} item */
   #link({ path, name, icon: shape }) {
     const [first = "jobs"] = place().parts;
-    const isHere = (first === "operate" ? "live" : first) === path;
+    const isHere = ({ operate: "live", actions: "audit" }[first] ?? first) === path;
     return html`<li><a class="side-item" href=${path} aria-current=${isHere ? "page" : "false"}>${icon(shape)}<span>${name}</span></a></li>`;
   }
 

@@ -14,6 +14,9 @@ export const STATUS_WORDS = {
   CANCELLED: "Cancelled",
 };
 
+/** The states in which a job has ended. */
+export const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
+
 const STROKES = {
   jobs: "M2.5 4h11M2.5 8h11M2.5 12h7",
   types: "M2.5 2.5h4.5v4.5H2.5zM9 2.5h4.5v4.5H9zM2.5 9h4.5v4.5H2.5zM9 9h4.5v4.5H9z",

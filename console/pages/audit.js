@@ -2,6 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { ownerOf } from "../lib/admin.js";
+import { BULK_ACTION } from "../lib/bulk.js";
 import { shortId, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { copyButton, empty, failure, icon, idOf, loading } from "../lib/ui.js";
@@ -21,6 +22,9 @@ const WORDS = {
   "bulk.retry": "Retried jobs",
   "bulk.cancel": "Cancelled jobs",
   "bulk.delete": "Deleted jobs",
+  "bulk.retry.end": "Ended retrying jobs",
+  "bulk.cancel.end": "Ended cancelling jobs",
+  "bulk.delete.end": "Ended deleting jobs",
 };
 
 export class Audit extends Page {
@@ -67,7 +71,7 @@ export class Audit extends Page {
             <td class="quiet">${time(each.at)}</td>
             <td>${ownerOf(each.actor)}</td>
             <td>${WORDS[each.action] ?? each.action}${each.count > 1 ? html` <span class="tag">${each.count}</span>` : nothing}</td>
-            <td class="clip">${each.asyncJobId ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? subjectOf(each.filter)}</span>`}</td>
+            <td class="clip">${each.jobType === BULK_ACTION ? html`<a href="actions/${each.asyncJobId}">${subjectOf(each.filter)}</a>` : each.asyncJobId ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? subjectOf(each.filter)}</span>`}</td>
             <td class="wide-only">${copyButton(each.requestId, "Copy the request id")}</td>
           </tr>`,
         )}</tbody></table></div>

@@ -2,18 +2,18 @@
 
 import { html, nothing, svg } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { BULK_ACTION } from "../lib/bulk.js";
 import { API } from "../lib/config.js";
 import { day, duration, exact, pretty, time } from "../lib/format.js";
 import { changed } from "../lib/live.js";
 import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
 import { timelineOf } from "../lib/timeline.js";
-import { bar, copyButton, empty, facts, failure, icon, loading, statusBadge } from "../lib/ui.js";
+import { ENDED, bar, copyButton, empty, facts, failure, icon, loading, statusBadge } from "../lib/ui.js";
 
 /** @import { Change } from "../lib/live.js" */
 /** @import { JobEvent, Span } from "../lib/timeline.js" */
 
-const ENDED = ["COMPLETED", "FAILED", "CANCELLED"];
 /** The members that a change does not carry: the record is read after these. */
 const READ_AFTER = ["completed", "failed", "cancelled", "released", "retried"];
 const LARGEST_SHOWN = 200_000;
@@ -53,6 +53,11 @@ export class JobPage extends Page {
 
   get mayOperate() {
     return true;
+  }
+
+  /** An action on many jobs is started again instead: what is done is not eligible any more. */
+  get mayRetry() {
+    return this.mayOperate && ["FAILED", "CANCELLED"].includes(this.job?.status) && this.job.jobType !== BULK_ACTION;
   }
 
   /** Keep the page as the job is. */
@@ -126,7 +131,7 @@ export class JobPage extends Page {
   }
 
   async #retry() {
-    if (!this.mayOperate || !["FAILED", "CANCELLED"].includes(this.job?.status)) return;
+    if (!this.mayRetry) return;
     const text = html`<p>The job runs again with the same input, from its first attempt.</p>`;
     if (await this.app.ask({ title: "Retry this job?", text, action: "Retry the job" })) await this.#do("retry", "The job runs again");
   }
@@ -191,7 +196,7 @@ export class JobPage extends Page {
         ${job && this.mayOperate
           ? html`<div class="actions">
               ${isEnded ? nothing : html`<button class="button" ?disabled=${this.isActing} @click=${() => this.#cancel()}>${icon("stop")}Cancel</button>`}
-              ${["FAILED", "CANCELLED"].includes(job.status) ? html`<button class="button primary" ?disabled=${this.isActing} @click=${() => this.#retry()}>${icon("retry")}Retry</button>` : nothing}
+              ${this.mayRetry ? html`<button class="button primary" ?disabled=${this.isActing} @click=${() => this.#retry()}>${icon("retry")}Retry</button>` : nothing}
               ${isEnded ? html`<button class="button" ?disabled=${this.isActing} @click=${() => this.#delete()}>${icon("trash")}Delete</button>` : nothing}
             </div>`
           : nothing}
@@ -239,6 +244,7 @@ export class JobPage extends Page {
             <div class="error-box"><code class="code-word">${error.code}</code><p>${error.message}</p>
               <p class="quiet">${error.retryable ? "Trying again may help." : "Trying again without a change will fail again."}</p></div></section>`
         : nothing}
+      ${job.jobType === BULK_ACTION && this.app.may("audit") ? html`<p><a class="button" href="actions/${job.asyncJobId}">${icon("audit")}Show the outcome of each job</a></p>` : nothing}
       ${this.contents(job)}`;
   }
 
