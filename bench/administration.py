@@ -34,7 +34,6 @@ from asyncjobs.http.operations import handlers_by_route
 from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.administration import Administration
-from asyncjobs.service.contents import Contents
 from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
@@ -170,7 +169,6 @@ class World:
             administration,
             bulk=make_bulk_actions(administration, store=store, commands=commands, clock=lambda: NOW),
             queries=queries,
-            contents=Contents(**parts),
             feed=EventFeed(queries, DynamoEventLog("jobs", client)),
             logs=lambda _: None,
             groups=Groups.named("cognito:groups", GROUPS),

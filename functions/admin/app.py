@@ -38,7 +38,6 @@ from asyncjobs.limits.locks import Locks
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.bulk_actions import BulkActions
 from asyncjobs.service.commands import Commands
-from asyncjobs.service.contents import Contents
 from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import LongPoll
@@ -94,7 +93,6 @@ routes = AdminRoutes(
         clock=utc_now,
     ),
     queries=queries,
-    contents=Contents(store=store, objects=objects, clock=utc_now),
     feed=EventFeed(queries, DynamoEventLog(table_name, dynamodb) if settings.has_event_log else None),
     logs=LogInsights(settings.region, settings.log_groups, utc_now).link,
     groups=Groups.named(settings.admin_group_claim, settings.admin_groups),

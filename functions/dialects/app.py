@@ -87,7 +87,7 @@ ours = Api(
 api = DialectsApi(
     find_dialects(settings.dialects),
     call=ours.handle,
-    contents=Contents(store=store, objects=objects, clock=utc_now, admission=admission),
+    contents=Contents(queries=queries, objects=objects, admission=admission),
     clock=utc_now,
     job_types=catalog,
 )

@@ -1,4 +1,4 @@
-"""Queries: one job, its result, a list of jobs, the job types."""
+"""Queries: one job, its input and result, a list of jobs, the job types."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def events() -> Handlers:
 
 queries = Queries(
     store=store,
-    objects=S3Objects(settings.bucket_name),
+    objects=S3Objects(settings.bucket_name, may_list=False),
     catalog=Catalog.read(default_retention=settings.default_retention),
     clock=utc_now,
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),

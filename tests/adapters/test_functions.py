@@ -95,6 +95,8 @@ def test_job_is_submitted_run_and_read(stack: Stack) -> None:
     status, job = stack.call("status", sample("status"), accepted["asyncJobId"])
     assert (status, job["status"], job["attempt"]) == (200, "COMPLETED", 1)
     assert job["result"]["matchCount"] > 0
+    given = json.loads(sample("submit")["body"])["input"]
+    assert stack.call("status", sample("status-input"), accepted["asyncJobId"]) == (200, given)
 
 
 @pytest.mark.parametrize(("function", "event"), [("status", "status"), ("submit", "cancel")])
@@ -118,6 +120,7 @@ def test_sample_cancel_ends_the_job(stack: Stack) -> None:
     ("function", "event"),
     [
         ("status", "status"),
+        ("status", "status-input"),
         ("status", "status-result"),
         ("submit", "cancel"),
         ("submit", "retry"),

@@ -725,6 +725,16 @@ def test_denied_access_is_not_a_missing_input(s3: S3) -> None:
             s3.objects.get_input(named(new_job()))
 
 
+def test_denied_access_is_a_missing_input_to_a_role_that_may_not_list_the_bucket(s3: S3) -> None:
+    objects = S3Objects(s3.bucket, s3.client, may_list=False)
+    job = with_large_input(objects, new_job(), b"1")
+    assert objects.get_input(job) == b"1"
+    with Stubber(s3.client) as stub:
+        stub.add_client_error("get_object", "AccessDenied", http_status_code=403)
+        with pytest.raises(InputMissing):
+            objects.get_input(job)
+
+
 # ── Contents that come and go with a request ───────────────────────────────────────────────────────
 
 

@@ -19,7 +19,8 @@ from tests.conftest import DIALECTS
 EVENTS = sorted(file.stem for file in (PROJECT / "events").glob("*.json"))
 # Those that are not 200. The events name no job, webhook or ticket of the stack.
 STATUS = {
-    **dict.fromkeys(("status", "status-events", "status-result", "cancel", "retry", "delete", "update", "worker-token"), 404),
+    **dict.fromkeys((f"status{what}" for what in ("", "-events", "-input", "-result")), 404),
+    **dict.fromkeys(("cancel", "retry", "delete", "update", "worker-token"), 404),
     **dict.fromkeys((f"admin-{name}" for name in ("job", "events", "input", "result", "cancel", "retry", "delete")), 404),
     **dict.fromkeys(("delete-webhook", "rotate-webhook", "test-webhook", "ticket"), 404),
     **dict.fromkeys(("status-ticket", "status-ticket-list", "status-ticket-result", "status-ticket-events"), 401),

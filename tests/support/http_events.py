@@ -30,6 +30,7 @@ TEST_WEBHOOK = "POST /api/v1/webhooks/{webhookId}/test"
 JOB = "GET /api/v1/jobs/{asyncJobId}"
 EVENTS = "GET /api/v1/jobs/{asyncJobId}/events"
 RESULT = "GET /api/v1/jobs/{asyncJobId}/result"
+INPUT = "GET /api/v1/jobs/{asyncJobId}/input"
 JOBS = "GET /api/v1/jobs"
 JOB_TYPES = "GET /api/v1/job-types"
 HEALTH = "GET /api/v1/health"
@@ -63,7 +64,7 @@ PAUSE_TYPE = "POST /api/v1/admin/types/{jobType}/pause"
 RESUME_TYPE = "POST /api/v1/admin/types/{jobType}/resume"
 REDRIVE = "POST /api/v1/admin/dead-letters/redrive"
 AUDIT = "GET /api/v1/admin/audit"
-ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
+ABOUT_ONE_JOB = [JOB, EVENTS, RESULT, INPUT, CANCEL, RETRY, DELETE, UPDATE, WORKER_TOKEN]
 
 _SAMPLES = {
     UPLOAD: "upload",

@@ -40,7 +40,15 @@ from asyncjobs.core.job import (
     Status,
 )
 from asyncjobs.core.message import DELIVERIES
-from asyncjobs.core.placement import MAX_RESULT, MAX_UPLOAD
+from asyncjobs.core.placement import (
+    MAX_RESULT,
+    MAX_UPLOAD,
+    UPLOADS,
+    artifact_location,
+    input_location,
+    inputs_area,
+    result_location,
+)
 from asyncjobs.core.watch import Topic
 from asyncjobs.http.admin_routes import ADMIN
 from asyncjobs.http.command_routes import COMMANDS, operations_of_job_type
@@ -57,7 +65,7 @@ from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, MAX_RETENTION, MAX_T
 from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.settings import Settings
 from tests.conftest import ROUTES_OF_JOB_TYPES
-from tests.support.factories import NOW, new_job
+from tests.support.factories import JOB_ID, NOW, new_job
 from tests.support.stream import record_of
 from tests.template.source import ROOT, deployed, resolved, resource, resources, template
 
@@ -1035,7 +1043,6 @@ CLASSES = {
         ("service/commands", "Commands"),
         ("service/sender", "Sender"),
         ("service/queries", "Queries"),
-        ("service/contents", "Contents"),
         ("service/event_feed", "EventFeed"),
         ("limits/locks", "Locks"),
     ],
@@ -1045,7 +1052,6 @@ CLASSES = {
 
 METHODS_RUN = {
     ("AdminFunction", "Commands"): {"cancel", "retry", "delete", "_remove", "_uploads_of"},
-    ("AdminFunction", "Contents"): {"input_of"},
     ("AdminFunction", "Reports"): {"by_bulk_action", "_read", "_record"},
 }
 """The methods of a class that a function runs, if not all."""
@@ -1092,7 +1098,7 @@ RESOURCES = {
         "dynamodb:GetItem": "Table",
         "dynamodb:BatchGetItem": "Table",
         "dynamodb:Query": "Table/index/byOwner",
-        "s3:GetObject": "Bucket/results/*",
+        "s3:GetObject": "Bucket/inputs/*.json Bucket/results/*",
     },
     "DialectsFunction": {
         "dynamodb:PutItem": "Table",
@@ -1293,7 +1299,22 @@ def test_each_permission_is_on_its_one_resource(function: str) -> None:
 def test_only_objects_of_one_area_have_a_wildcard(function: str) -> None:
     for action, name in grants(function):
         assert "*" not in action
-        assert "*" not in name.removesuffix("/uploads/*").removesuffix("inputs/*").removesuffix("results/*")
+        assert "*" not in re.sub(r"^Bucket/(inputs/\*(/uploads/\*|\.json)?|results/\*)$", "", name)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_adapter_is_made_for_a_role_that_may_or_may_not_list_the_bucket(function: str) -> None:
+    made = [ast.unparse(node) for node in ast.walk(app(function)) if isinstance(node, ast.Call)]
+    stores = [call for call in made if call.startswith("S3Objects(")]
+    may_list = ("s3:ListBucket", "Bucket") in grants(function)
+    assert stores == [f"S3Objects(settings.bucket_name{'' if may_list else ', may_list=False'})"] * len(stores)
+
+
+def test_status_reads_inputs_and_results_and_no_uploads() -> None:
+    patterns = [name.removeprefix("Bucket/") for action, name in grants("StatusFunction") if action == "s3:GetObject"]
+    job, upload = new_job(), f"{inputs_area('alice')}{UPLOADS}{JOB_ID}"
+    locations = [input_location(job), result_location(job, 1), artifact_location(job, 1, 1), upload]
+    assert [any(fnmatch(each, pattern) for pattern in patterns) for each in locations] == [True, True, True, False]
 
 
 KEYS = {

@@ -200,6 +200,12 @@ def test_request_with_a_ticket_is_read_as_every_other(alice: Caller, anyone: htt
     assert (html.status_code, html.json()["code"]) == (httpx.codes.NOT_ACCEPTABLE, "NOT_ACCEPTABLE")
 
 
+def test_ticket_opens_no_input(alice: Caller, anyone: httpx.Client, completed: Job) -> None:
+    answer = opened(anyone, ticket_for(alice, completed), completed, "/input")
+    # There is no such route: this is the gateway's answer.
+    assert (answer.status_code, answer.json()) == (httpx.codes.NOT_FOUND, {"message": "Not Found"})
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
 def test_ticket_opens_only_reads(alice: Caller, anyone: httpx.Client, tracked: Job, method: str) -> None:
     ticket = ticket_for(alice, tracked)
@@ -208,5 +214,5 @@ def test_ticket_opens_only_reads(alice: Caller, anyone: httpx.Client, tracked: J
     assert anyone.request(method, f"/tickets{path}", params={"ticket": ticket}, json={}).status_code == httpx.codes.NOT_FOUND
     paths = {"POST": f"{path}/cancel", "PATCH": path, "DELETE": path}
     assert anyone.request(method, paths[method], headers=headers, json={}).status_code == httpx.codes.UNAUTHORIZED
-    for refused in (path, f"{path}/result", "/jobs"):
+    for refused in (path, f"{path}/result", f"{path}/input", "/jobs"):
         assert anyone.get(refused, headers=headers).status_code == httpx.codes.UNAUTHORIZED

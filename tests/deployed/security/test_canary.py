@@ -41,6 +41,8 @@ def test_s28_log_has_no_payload_of_a_job(
     for _ in range(6):
         world.work()
         world.sweep()
+    read = world.call("GET /api/v1/jobs/{asyncJobId}/input", CANARY, async_job_id=accepted.body["asyncJobId"])
+    assert (read.status, read.body) == (200, {"secret": CANARY})
     job = world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=accepted.body["asyncJobId"]).body
     assert job["status"] in ("COMPLETED", "FAILED")
     assert {"JOB_ACCEPTED", "JOB_STARTED", f"JOB_{job['status']}"} <= written.names()
@@ -53,6 +55,19 @@ def test_s28_log_has_no_rejected_request(world: World, written: Written) -> None
         assert world.call("POST /api/v1/jobs", CANARY, body=body).status == 400
     assert world.call("GET /api/v1/jobs", CANARY, query={"cursor": CANARY}).status == 400
     assert world.call("GET /api/v1/jobs/{asyncJobId}", CANARY, async_job_id=CANARY).status == 404
+    assert CANARY not in written.text
+
+
+def test_s28_log_has_no_input_that_is_read_or_missing(world: World, written: Written) -> None:
+    large = {"secret": CANARY * 500}
+    job = world.submit(CANARY, jobType="canary.returns", input=large).body
+    route, job_id = "GET /api/v1/jobs/{asyncJobId}/input", job["asyncJobId"]
+    assert world.call(route, CANARY, async_job_id=job_id).body == large
+    world.objects.stored.clear()
+    assert world.call(route, CANARY, async_job_id=job_id).code == "INPUT_NOT_FOUND"
+    world.objects.is_down = True
+    assert world.call(route, CANARY, async_job_id=job_id).code == "UNAVAILABLE"
+    assert "PROBLEM_ANSWERED" in written.names()
     assert CANARY not in written.text
 
 

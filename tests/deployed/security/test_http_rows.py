@@ -25,6 +25,7 @@ from tests.support.factories import JOB_ID, NOW, new_job, new_tracked_job, runni
 from tests.support.http_events import (
     CANCEL,
     DELETE,
+    INPUT,
     JOB,
     JOBS,
     REPORT,
@@ -164,7 +165,7 @@ ROWS = [
     listed("S4", "an owner in the query", "/owner", owner="bob"),
     *(
         asked("S5", f"{what}: {route.rpartition('/')[2]}", 404, "JOB_NOT_FOUND", route, async_job_id)
-        for route in (JOB, RESULT, CANCEL, UPDATE)
+        for route in (JOB, RESULT, INPUT, CANCEL, UPDATE)
         for what, async_job_id in {
             "another's": BOBS,
             "unknown": UNKNOWN,
@@ -363,7 +364,7 @@ def test_s4_owner_in_a_header_or_query_is_ignored(world: World) -> None:
 def test_s5_every_404_is_identical(world: World) -> None:
     answers = [
         world.call(route, async_job_id=async_job_id, body='{"progress": 1}')
-        for route in (JOB, RESULT, CANCEL, UPDATE)
+        for route in (JOB, RESULT, INPUT, CANCEL, UPDATE)
         for async_job_id in (BOBS, UNKNOWN, EXPIRED, "x", "")
     ]
     assert all(answer == answers[0] for answer in answers)

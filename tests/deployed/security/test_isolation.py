@@ -24,6 +24,7 @@ from tests.support.http_events import (
     DELETE,
     DELETE_WEBHOOK,
     EVENTS,
+    INPUT,
     JOB,
     JOBS,
     REPORT,
@@ -45,6 +46,7 @@ from tests.support.http_events import (
 ROUTES = {
     "read": JOB,
     "fetch": RESULT,
+    "read the input": INPUT,
     "read events": EVENTS,
     "cancel": CANCEL,
     "retry": RETRY,

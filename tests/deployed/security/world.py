@@ -82,7 +82,7 @@ class World:
                 **ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock),
             }
         )
-        contents = Contents(store=self.store, objects=self.objects, clock=self.clock)
+        contents = Contents(queries=queries, objects=self.objects)
         self._dialects = DialectsApi(find_dialects(BUILT_IN), call=self._handle, contents=contents, clock=self.clock)
         self._event_log_writer = EventLogWriter(self.event_log)
         self._streamed: dict[JobKey, AsyncJob] = {}

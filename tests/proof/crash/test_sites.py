@@ -15,7 +15,7 @@ NO_REQUEST = {
     "link < Queries.link": "signing sends nothing",
     "link < Contents.result": "signing sends nothing",
     **dict.fromkeys(
-        (f"artifact_link < {use}" for use in ("Queries.job", "Queries.jobs", "Contents._job", "Commands.with_links")),
+        (f"artifact_link < {use}" for use in ("Queries.job", "Queries.jobs", "Commands.with_links")),
         "signing sends nothing",
     ),
     "upload_link < Commands.upload": "signing sends nothing",
@@ -27,9 +27,10 @@ NO_REQUEST = {
 NOT_DEPLOYED = {
     "add_if_absent < WebhookCommands.test": "its call is the same as in `SubmitPipeline._put`, and its answer is not a promise",
     "add_if_absent < TrackedJobs.create_job": "runs in a function of the user; its call is the same as in `Commands.submit`",
+    "get_input < Queries.input_of": "only reads; its call is the same as in `Attempt._input`",
     "list_by_owner < Admission._is_full_for": "only while a queue is full; its calls are the same as in `Queries.jobs`",
     # Only in a dialect, whose requests otherwise make the calls of the submit and the status function.
-    **dict.fromkeys(("get < Contents._job", "get_input < Contents.input_of", "get_result < Contents.result"), "only reads"),
+    "get_result < Contents.result": "only reads",
     "put_upload < Contents.store_upload": "comes before the submit, and the bucket deletes an upload of no job",
     # Only with permissions that the template does not give by default.
     **dict.fromkeys(("uploads < Attempt.uploads", "open_file < Attempt.open_file"), "only reads"),

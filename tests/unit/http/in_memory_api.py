@@ -31,7 +31,6 @@ from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
 from asyncjobs.service.administration import Administration
-from asyncjobs.service.contents import Contents
 from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
@@ -215,7 +214,6 @@ class InMemoryApi:
                 continuations=self.continuations,
             ),
             queries=Queries(catalog=self.catalog, **parts),
-            contents=Contents(**parts),
             feed=feed,
             logs=lambda job: f"https://logs.example/{job.async_job_id}",
             groups=Groups.named("cognito:groups", GROUPS),

@@ -203,6 +203,11 @@ def test_input_is_answered_and_its_reading_recorded(api: InMemoryApi) -> None:
     assert [(each.action, each.actor, each.owner) for each in api.audit.stored] == [("job.input", "ops", OWNER)]
 
 
+def test_null_is_an_input(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(input="null"))
+    assert (ask(api, ANY_INPUT).status, ask(api, ANY_INPUT).body) == (200, {"input": None})
+
+
 def test_input_of_a_record_is_answered_with_one_read(api: InMemoryApi, monkeypatch: pytest.MonkeyPatch) -> None:
     api.add_jobs(new_job(input="{}"))
     read, get = list[JobKey](), api.store.get

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from asyncjobs.core.durations import Durations
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import AsyncJob, Priority, Result, Status
-from asyncjobs.core.placement import result_location
+from asyncjobs.core.placement import input_location, result_location
 from asyncjobs.jobtypes import catalog
 from tests.support.events import sample
 from tests.support.factories import JOB_ID, NOW, OWNER, new_job, new_tracked_job, running_job
-from tests.support.http_events import HEALTH, JOB, JOBS, OPENAPI, RESULT
+from tests.support.http_events import HEALTH, INPUT, JOB, JOBS, OPENAPI, RESULT
 from tests.unit.http.in_memory_api import InMemoryApi, SimulatedWait, listed, walk
 
 
@@ -159,6 +159,50 @@ def test_inline_result_is_406_for_a_client_that_accepts_no_json(api: InMemoryApi
     api.add_jobs(running_job().completed(now=NOW, result=Result(text="1")))
     answer = api.call(RESULT, async_job_id=JOB_ID, headers={"accept": "text/csv"})
     assert (answer.status, answer.body["code"]) == (406, "NOT_ACCEPTABLE")
+
+
+def test_input_is_what_the_request_had_without_defaults(api: InMemoryApi) -> None:
+    job = api.submit({"jobType": "api.searches", "input": {"subject": "ü", "limit": 44.0}}).body
+    answer = api.call(INPUT, async_job_id=job["asyncJobId"])
+    assert (answer.status, answer.text) == (200, '{"limit":44,"subject":"ü"}')
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("stored", ["null", '{"pages":9007199254740993,"price":1.10}'])
+def test_input_is_returned_unchanged_in_each_state_of_its_job(api: InMemoryApi, stored: str) -> None:
+    states = [new_job(), running_job(), running_job().completed(now=NOW, result=Result(text="1")), new_job().cancelled(now=NOW)]
+    for job in states:
+        api.add_jobs(replace(job, input=stored))
+        answer = api.call(INPUT, async_job_id=JOB_ID)
+        assert (answer.status, answer.text) == (200, stored)
+
+
+def test_large_input_is_in_the_answer(api: InMemoryApi) -> None:
+    text = "x" * 200_000
+    job = api.submit({"jobType": "api.takes_anything", "input": {"text": text}}).body
+    assert len(api.objects.stored) == 1
+    assert api.call(INPUT, async_job_id=job["asyncJobId"]).body == {"text": text}
+
+
+def test_input_that_is_not_stored_is_404(api: InMemoryApi) -> None:
+    job = new_job()
+    for missing in (new_tracked_job(), job.with_input(location=input_location(job))):
+        api.add_jobs(missing)
+        answer = api.call(INPUT, async_job_id=JOB_ID)
+        assert (answer.status, answer.code) == (404, "INPUT_NOT_FOUND")
+
+
+def test_input_of_another_owner_or_an_expired_job_is_404(api: InMemoryApi) -> None:
+    job = new_job(input="{}").cancelled(now=NOW)
+    api.add_jobs(job)
+    assert api.call(INPUT, async_job_id=JOB_ID, owner="bob").code == "JOB_NOT_FOUND"
+    api.clock.now = job.record_expires_at
+    assert api.call(INPUT, async_job_id=JOB_ID).code == "JOB_NOT_FOUND"
+
+
+def test_input_is_json_only(api: InMemoryApi) -> None:
+    api.add_jobs(new_job(input="{}"))
+    assert api.call(INPUT, async_job_id=JOB_ID, headers={"accept": "text/csv"}).code == "NOT_ACCEPTABLE"
 
 
 @pytest.mark.parametrize("end", [running_job().completed(now=NOW, result=Result(text="1")), running_job().cancelled(now=NOW)])

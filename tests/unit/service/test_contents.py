@@ -11,13 +11,14 @@ from asyncjobs.core.errors import JobNotFound, SubmitRateExceeded, Unavailable
 from asyncjobs.core.job import AsyncJob, JobKey, Result
 from asyncjobs.core.placement import result_location
 from asyncjobs.service.contents import MAX_SHOWN_RESULT, Contents
+from asyncjobs.service.queries import Queries
 from tests.support.factories import NOW, OWNER, new_job, running_job
-from tests.support.fakes import FakeClock, FakeObjects, FakeStore
+from tests.support.fakes import FakeObjects, FakeStore
 
 
 @pytest.fixture
-def contents(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> Contents:
-    return Contents(store=store, objects=objects, clock=clock)
+def contents(queries: Queries, objects: FakeObjects) -> Contents:
+    return Contents(queries=queries, objects=objects)
 
 
 def stored(store: FakeStore, job: AsyncJob) -> JobKey:
@@ -112,13 +113,13 @@ def test_unavailable_bucket_is_unavailable(contents: Contents, objects: FakeObje
         contents.store_upload(OWNER, b"1", content_type="text/plain", idempotency_key=None)
 
 
-def test_upload_counts_under_the_submit_rate(store: FakeStore, objects: FakeObjects, clock: FakeClock) -> None:
+def test_upload_counts_under_the_submit_rate(queries: Queries, objects: FakeObjects) -> None:
     class NoTokens:
         def take_token(self, owner: str) -> None:
             raise SubmitRateExceeded("No token.", retry_after=NOW - NOW)
 
     admission: Any = NoTokens()
-    limited = Contents(store=store, objects=objects, clock=clock, admission=admission)
+    limited = Contents(queries=queries, objects=objects, admission=admission)
     with pytest.raises(SubmitRateExceeded):
         limited.store_upload(OWNER, b"1", content_type="text/plain", idempotency_key=None)
     assert objects.stored == {}

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncjobs.core.errors import (
-    JobNotFound,
-)
+from asyncjobs.core.errors import InputMissing, JobNotFound, Unavailable
 from asyncjobs.core.job import AsyncJob, Result, Status
 from asyncjobs.core.placement import artifact_location, result_location
 from asyncjobs.core.ports import ListPosition
@@ -59,6 +57,30 @@ def test_result_in_the_bucket_has_a_link(queries: Queries, objects: FakeObjects)
     job = running_job()
     job = job.completed(now=NOW, result=Result(location=result_location(job, 1)))
     assert queries.link(job) == objects.link(job)
+
+
+def test_input_is_the_stored_json_of_the_record_or_of_the_bucket(queries: Queries, objects: FakeObjects) -> None:
+    assert queries.input_of(new_job().with_input(text='{"price":1.10}')) == '{"price":1.10}'
+    assert queries.input_of(new_job().with_input(text="null")) == "null"
+    large = new_job()
+    assert queries.input_of(large.with_input(location=objects.put_input(large, '{"a":"ü"}'.encode()))) == '{"a":"ü"}'
+
+
+def test_input_that_is_not_stored_is_missing(queries: Queries, objects: FakeObjects) -> None:
+    job = new_job()
+    gone = job.with_input(location=objects.put_input(job, b"{}"))
+    objects.stored.clear()
+    for each in (new_tracked_job(), gone):
+        with pytest.raises(InputMissing):
+            queries.input_of(each)
+
+
+def test_input_in_a_bucket_that_does_not_answer_is_unavailable(queries: Queries, objects: FakeObjects) -> None:
+    job = new_job()
+    large = job.with_input(location=objects.put_input(job, b"{}"))
+    objects.is_down = True
+    with pytest.raises(Unavailable):
+        queries.input_of(large)
 
 
 def listed(number: int, **changes: Any) -> AsyncJob:

@@ -300,7 +300,7 @@ class Unreadable(AsyncJobsError):
 
 
 class InputMissing(AsyncJobsError):
-    """An input object is not in the bucket."""
+    """An input is not stored: its object is not in the bucket, or its record has none."""
 
 
 class MalformedMessage(AsyncJobsError):

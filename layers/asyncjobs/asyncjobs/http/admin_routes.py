@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from asyncjobs.core.administration import AuditRecord, BulkTask, QueueDepth, Right, TypeHistory, rights_of
 from asyncjobs.core.clock import Clock, rfc3339
+from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import AsyncJob
 from asyncjobs.http.admin_operation import OWNER, AdminOperation, AdminRequest, Groups
 from asyncjobs.http.admin_parameters import (
@@ -53,14 +54,13 @@ from asyncjobs.http.event_routes import EVENTS_PAGE, EventRoutes
 from asyncjobs.http.job_answers import job_answer, none_known
 from asyncjobs.http.operations import Success, operations_of
 from asyncjobs.http.parameters import jobs_query
-from asyncjobs.http.problems import Problem, code_of
+from asyncjobs.http.problems import code_of
 from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
 from asyncjobs.http.render import job_body, job_path
 from asyncjobs.http.schemas import STRING, described, query, ref
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.bulk_actions import DONE, ELIGIBLE, BulkActions
-from asyncjobs.service.contents import Contents
 from asyncjobs.service.dead_letters import Redriven
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
@@ -91,7 +91,6 @@ class AdminRoutes:
         *,
         bulk: BulkActions,
         queries: Queries,
-        contents: Contents,
         feed: EventFeed,
         logs: Logs,
         groups: Groups,
@@ -103,7 +102,6 @@ class AdminRoutes:
         self._administration = administration
         self._bulk = bulk
         self._queries = queries
-        self._contents = contents
         self._results = QueryRoutes(queries, clock, none_known)
         self._events = EventRoutes(feed, clock, none_known)
 
@@ -354,10 +352,7 @@ class AdminRoutes:
         The reading is recorded in the audit log.
         """
         job = self._administration.note_reading(request.actor, "job.input", request.job_key)
-        found = self._contents.input_of(job)
-        if found is None:
-            raise Problem("INPUT_NOT_FOUND")
-        return answer(200, {"input": found})
+        return answer(200, {"input": read_json(self._queries.input_of(job))})
 
     @AdminOperation(
         "GET /admin/jobs/{asyncJobId}/result",

@@ -10,6 +10,7 @@ from asyncjobs.core.errors import (
     AsyncJobsError,
     Busy,
     IdempotencyKeyReused,
+    InputMissing,
     InvalidCursor,
     InvalidTicket,
     InvalidWorkerToken,
@@ -136,6 +137,7 @@ ERRORS: Mapping[str, ErrorCode] = {
             "INPUT_NOT_FOUND",
             "Input not found",
             "Look for the input where it came from. The job has none stored: its object was deleted, or the work is done outside.",
+            InputMissing,
         ),
         ErrorCode(
             404,

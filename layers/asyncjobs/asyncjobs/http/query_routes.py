@@ -1,4 +1,4 @@
-"""The operations that read: one job, its result, a list of jobs, the job types, and the API itself."""
+"""The operations that read: one job, its input and result, a list of jobs, the job types, and the API itself."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ JOBS_PAGE = Schema(
         },
     ),
 )
+INPUT = Schema("Input", {"description": "The input of a job: any JSON value that its type allowed when it was submitted."})
 RESULT_LINK = Schema("ResultLink", answer_object("The URL in `Location`.", {"location": URI}))
 JOB_TYPES = Schema("JobTypes", answer_object("All job types.", {"jobTypes": {"type": "array", "items": ref("JobType")}}))
 HEALTH = Schema("Health", answer_object("The API answers.", {"status": {"const": "ok"}}))
@@ -206,6 +207,20 @@ class QueryRoutes:
         if not request.accepts_json:
             raise Problem("NOT_ACCEPTABLE")
         return answer(200, text=job.result.text if job.result else None)
+
+    @Operation(
+        "GET /jobs/{asyncJobId}/input",
+        answers={200: Success("The input.", INPUT)},
+        errors=("INPUT_NOT_FOUND", "UNAVAILABLE"),
+    )
+    def get_job_input(self, request: Request) -> Answer:
+        """Get a job's input.
+
+        It is the JSON that was validated and stored: what the request had, with its names sorted and whole numbers in one form.
+        Defaults of the job type are not filled in, and an upload is its key. It can be sent as the `input` of another job.
+        """
+        key = request.job_key
+        return answer(200, text=self._queries.input_of(self._queries.job(key.owner, key.async_job_id)))
 
     @Operation("GET /job-types", answers={200: Success("All job types.", JOB_TYPES)})
     def list_job_types(self, request: Request) -> Answer:

@@ -16,7 +16,7 @@ def new_delivery(
 ) -> AsyncJob:
     """Return the job that delivers the body. `about` is the id of the job that the event is about.
 
-    Clients can read its metadata; its input, like that of every job, they cannot.
+    The owner can read its metadata and its input, as those of every job. Neither has a secret: the worker reads that.
     """
     metadata = {"webhookId": webhook.webhook_id, "event": event, "asyncJobId": about}
     job = submitted(

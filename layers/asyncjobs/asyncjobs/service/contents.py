@@ -1,4 +1,4 @@
-"""Contents of jobs that no record shows: inputs, whole results, and uploads that come with a request."""
+"""Contents of jobs as values: inputs, whole results, and uploads that come with a request."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from asyncjobs.core.clock import Clock
 from asyncjobs.core.errors import Fatal, InputMissing
 from asyncjobs.core.exact_json import read_json
-from asyncjobs.core.job import AsyncJob, JobKey, present_job
-from asyncjobs.core.placement import checked_json, with_links
-from asyncjobs.core.ports import Objects, Store
+from asyncjobs.core.job import AsyncJob, JobKey
+from asyncjobs.core.placement import checked_json
+from asyncjobs.core.ports import Objects
+from asyncjobs.service.queries import Queries
 
 if TYPE_CHECKING:
     from asyncjobs.limits.admission import Admission
@@ -23,24 +23,16 @@ MAX_SHOWN_RESULT = 2_000_000
 class Contents:
     """Reads the contents of an owner's jobs, and stores uploads that come with a request."""
 
-    def __init__(self, *, store: Store, objects: Objects, clock: Clock, admission: Admission | None = None) -> None:
-        self._store = store
+    def __init__(self, *, queries: Queries, objects: Objects, admission: Admission | None = None) -> None:
+        self._queries = queries
         self._objects = objects
-        self._clock = clock
         self._admission = admission
 
     def input(self, key: JobKey) -> Any:
         """Return the job's input, or None if it has none any more. Raises `JobNotFound`, `Unavailable`."""
-        return self.input_of(self._job(key))
-
-    def input_of(self, job: AsyncJob) -> Any:
-        """Return the input of a job that was read already, or None if it has none any more. Raises `Unavailable`."""
-        if job.input_location is None:
-            return None if job.input is None else read_json(job.input)
         try:
-            return read_json(self._objects.get_input(job).decode())
+            return read_json(self._queries.input_of(self._job(key)))
         except InputMissing:
-            # A tool other than asyncjobs has deleted it, or a deletion that is under way.
             return None
 
     def result(self, key: JobKey) -> Any:
@@ -77,7 +69,7 @@ class Contents:
         return key
 
     def _job(self, key: JobKey) -> AsyncJob:
-        return with_links(present_job(self._store.get(key), self._clock()), self._objects.artifact_link)
+        return self._queries.job(key.owner, key.async_job_id)
 
 
 def _upload_id(idempotency_key: str, data: bytes) -> uuid.UUID:

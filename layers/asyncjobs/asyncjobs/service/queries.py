@@ -1,4 +1,4 @@
-"""What a caller may read: one job, its result, a list of jobs, the job types. The owner comes with each call."""
+"""What a caller may read: one job, its input and result, a list of jobs, the job types. The owner comes with each call."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.errors import JobNotFound
+from asyncjobs.core.errors import InputMissing, JobNotFound
 from asyncjobs.core.job import DELIVERY, AsyncJob, JobKey, Status, present_job
 from asyncjobs.core.placement import with_links
 from asyncjobs.core.ports import ListPosition, Objects, Store
@@ -115,6 +115,15 @@ class Queries:
         if job.result is None or job.result.location is None:
             return None if job.result is None else job.result.url
         return self._objects.link(job)
+
+    def input_of(self, job: AsyncJob) -> str:
+        """Return the job's input as the JSON that is stored. Raises `InputMissing`, `Unavailable`."""
+        if job.input_location is not None:
+            # The object may be missing: a deletion is under way, or a tool other than asyncjobs has deleted it.
+            return self._objects.get_input(job).decode()
+        if job.input is None:
+            raise InputMissing(job.async_job_id)
+        return job.input
 
     def jobs(self, owner: str, query: JobsQuery) -> JobsPage:
         """Return the owner's jobs, newest first. Raises `Unavailable`.

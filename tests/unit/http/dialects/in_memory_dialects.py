@@ -15,6 +15,7 @@ from asyncjobs.http.dialects.find import BUILT_IN, find_dialects
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, Exclusive, tracked_job
 from asyncjobs.service.contents import Contents
+from asyncjobs.service.queries import Queries
 from tests.support.factories import OWNER, job_type, new_job, running_job
 from tests.support.http_events import Answer, http_event
 from tests.unit.http.in_memory_api import InMemoryApi
@@ -56,7 +57,8 @@ class InMemoryDialects:
     dialects: Mapping[str, Dialect] = field(default_factory=lambda: find_dialects(BUILT_IN))
 
     def __post_init__(self) -> None:
-        contents = Contents(store=self.api.store, objects=self.api.objects, clock=self.api.clock)
+        parts: Any = {"store": self.api.store, "objects": self.api.objects, "clock": self.api.clock}
+        contents = Contents(queries=Queries(catalog=self.api.catalog, **parts), objects=self.api.objects)
         self.contents = contents
         self._dialects = DialectsApi(
             self.dialects, call=self.api.handle, contents=contents, clock=self.api.clock, job_types=self.api.catalog
