@@ -185,7 +185,7 @@ export class Http {
    */
   async #once(method, path, { query = {}, headers, body, redirect, ...limits }, token) {
     const url = new URL(path, this.base);
-    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, String(value));
+    for (const [name, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(name, /** @type {string} */ (value));
     const sent = new Headers({ ...headers, ...authorization(token) });
     if (body !== undefined) sent.set("content-type", "application/json");
     return this.fetch(url, { method, headers: sent, body, redirect }, limits, async (response) => {
@@ -203,7 +203,7 @@ export class Http {
    * @param {URL | string} url
    * @param {RequestInit} init
    * @param {{ signal?: AbortSignal | null, timeoutMs?: number }} limits
-   * @param {(response: Response, stop: AbortController) => Promise<T>} read
+   * @param {(response: Response, stop: AbortController) => T | Promise<T>} read
    */
   async fetch(url, init, { signal, timeoutMs = this.timeoutMs }, read) {
     signal?.throwIfAborted();

@@ -91,7 +91,7 @@ export class AsyncJob {
   }
 
   /** @param {SignalOption} [options] */
-  async open(options) {
+  open(options) {
     return openResult(this.#http, this, options);
   }
 
@@ -101,6 +101,11 @@ export class AsyncJob {
    */
   async download(path, options) {
     return save(await this.open(options), path);
+  }
+
+  /** @param {SignalOption} [options] */
+  async input(options) {
+    return (await this.request("GET", "/input", options)).data;
   }
 
   /** @param {SignalOption} [options] */

@@ -36,7 +36,7 @@ class Download {
   #job;
   #signal;
   /** @type {{ url: URL, headers: Record<string, string> } | undefined} */ #link;
-  /** @type {string | null} */ #etag = null;
+  /** @type {string | null | undefined} */ #etag;
   #received = 0;
 
   /**
@@ -159,7 +159,7 @@ class Download {
     const { url, headers } = /** @type {{ url: URL, headers: Record<string, string> }} */ (this.#link);
     const from = this.#received ? { range: `bytes=${this.#received}-`, ...(this.#etag && { "if-match": this.#etag }) } : {};
     const init = { method: "GET", headers: { ...headers, ...from } };
-    return this.#http.fetch(url, init, { signal: this.#signal }, async (response, stop) => {
+    return this.#http.fetch(url, init, { signal: this.#signal }, (response, stop) => {
       // The signal ends the body, too.
       this.#signal?.addEventListener("abort", () => stop.abort(this.#signal?.reason), { once: true });
       return response;

@@ -278,6 +278,8 @@ export interface Job<Result = Anything> {
   open(options?: SignalOption): Promise<Response>;
   /** Save the result: in Node.js at the path, in a page as a download of that name. */
   download(path: string, options?: SignalOption): Promise<string>;
+  /** Return the input as it was stored. */
+  input(options?: SignalOption): Promise<Anything>;
   refresh(options?: SignalOption): Promise<Job<Result>>;
   cancel(options?: SignalOption): Promise<Job<Result>>;
   /** Run a failed or cancelled job again. */

@@ -80,6 +80,7 @@ async function outcomeOf(calls, jobs, updates) {
       delete: () => job.delete(),
       wait: () => job.wait(options),
       result: () => job.result(options),
+      input: () => job.input(),
       updates: () => all(job.updates(options)),
       events: () => all(job.events(options)),
       download: async () => (await job.open()).text(),

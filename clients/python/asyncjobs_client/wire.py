@@ -129,6 +129,11 @@ def get_result(job_id: str) -> Request:
     return Request("GET", job_path(job_id, "result"), job_id=job_id)
 
 
+def get_input(job_id: str) -> Request:
+    """Return the request of an input."""
+    return Request("GET", job_path(job_id, "input"), job_id=job_id)
+
+
 def get_events(job_id: str, after: int, wait: int) -> Request:
     """Return the request of all events after a number, which may wait for one."""
     return Request("GET", job_path(job_id, "events"), {"after": str(after), "wait": str(wait)}, job_id=job_id)

@@ -97,6 +97,13 @@ def test_large_result_is_printed_or_written(shell: Shell, tmp_path: Path) -> Non
     assert path.read_text() == '{"pages": [1, 2]}'
 
 
+def test_input_is_printed_as_it_was_submitted(shell: Shell) -> None:
+    assert shell("input", server.JOB, case="input") == Ran(0, '{\n  "query": "lease",\n  "limit": 3\n}\n', "")
+    assert shell("input", server.JOB, "--json", case="input").out == '{"query": "lease", "limit": 3}\n'
+    missing = shell("input", server.JOB, case="input_not_stored")
+    assert (missing.code, missing.out) == (4, "")
+
+
 def test_job_is_shown(shell: Shell) -> None:
     assert json.loads(shell("get", server.JOB, "--json", case="get").out)["progress"] == 10
     assert f"id       {server.JOB}" in shell("get", server.JOB, case="get").out

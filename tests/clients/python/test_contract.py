@@ -166,7 +166,7 @@ class Made:
 
 _METHODS: dict[str, Callable[[Made], Awaitable[Any]]] = {
     **dict.fromkeys(("run", "submit"), Made.submitted),
-    **dict.fromkeys(("wait", "result", "cancel", "retry", "delete"), Made.on_the_job),
+    **dict.fromkeys(("wait", "result", "input", "cancel", "retry", "delete"), Made.on_the_job),
     **dict.fromkeys(("updates", "events"), Made.iterated),
     "get": Made.read,
     "list": Made.listed,

@@ -69,6 +69,12 @@ def test_updates_show_the_progress_to_the_end(jobs: Jobs) -> None:
     assert [job.progress for job in seen] == sorted(job.progress for job in seen)
 
 
+def test_input_is_read_again_and_submitted_with_a_change(jobs: Jobs) -> None:
+    job = jobs.submit("text.search", {"query": "lease", "limit": 1})
+    changed = {**jobs.job(job.id).input(), "limit": 2}
+    assert jobs.submit("text.search", changed).input() == {"query": "lease", "limit": 2}
+
+
 def test_failed_job_raises_its_error(jobs: Jobs) -> None:
     with pytest.raises(JobFailed) as caught:
         jobs.run("sample.gives_up", {})
@@ -159,6 +165,9 @@ def test_command_line_runs_and_shows_jobs(alice: Caller) -> None:
     assert json.loads(ran(alice, *cli, "run", "text.search", "query=lease", "limit=1"))["matches"]
     job = ran(alice, *cli, "run", "sample.works", "--input", "-", "--detach", given='{"seconds": 1}').strip()
     assert ran(alice, *cli, "result", job) == "attempt 1\n"
+    given = ran(alice, *cli, "input", job, "--json")
+    assert json.loads(given) == {"seconds": 1}
+    assert ran(alice, *cli, "run", "sample.works", "--input", "-", given=given) == "attempt 1\n"
     assert json.loads(ran(alice, *cli, "get", job, "--json"))["status"] == "COMPLETED"
     assert job in [json.loads(line)["asyncJobId"] for line in ran(alice, *cli, "ls", "--json").splitlines()]
     ran(alice, *cli, "run", "sample.gives_up", code=1)

@@ -29,7 +29,7 @@ from asyncjobs_client.events import Event
 from asyncjobs_client.pauses import is_temporary
 from asyncjobs_client.snapshot import CANCELLED, COMPLETED, Snapshot
 from asyncjobs_client.values import converted, to_json
-from asyncjobs_client.wire import Answer, command, get_job, job_path, with_json
+from asyncjobs_client.wire import Answer, command, get_input, get_job, job_path, with_json
 
 T = TypeVar("T")
 
@@ -135,6 +135,10 @@ class Job(Snapshot):
     def download(self, path: str | PathLike[str], *, on_progress: files.OnBytes | None = None) -> Path:
         """Write the result of a completed job to a file. While it is not whole, its name ends with `.part`."""
         return files.save(self._connection, self.id, Path(path), on_progress)
+
+    def input(self) -> Any:
+        """Return the input as it was stored, to submit it again with a change. Raise `NotFound` if the server has none."""
+        return (self._connection.call(get_input(self.id))).json()
 
     def refresh(self) -> Self:
         """Read the record again."""

@@ -322,6 +322,13 @@ def result(context: typer.Context, job_id: Id, give_up: GiveUp = "5m", output: T
         _result(command, _followed(command, [job_id], seconds(give_up))[0], output)
 
 
+@app.command("input")
+def show_input(context: typer.Context, job_id: Id, as_json: Json = False) -> None:
+    """Print a job's input, as it was submitted: `asyncjobs input ID --json | asyncjobs run TYPE --input -` runs it once more."""
+    with _command(context, as_json=as_json) as command, command.jobs() as jobs:
+        command.output.value(jobs.job(job_id).input())
+
+
 @app.command()
 def cancel(context: typer.Context, job_id: Id, as_json: Json = False) -> None:
     """Cancel a job."""
