@@ -70,3 +70,18 @@ export const count = (number) => number.toLocaleString();
 
 /** @param {unknown} value */
 export const pretty = (value) => JSON.stringify(value, null, 2);
+
+/**
+ * Whether a script holds each number of the JSON as it is written. Of those with fewer digits it holds all.
+ * @param {string} text
+ */
+export function isExact(text) {
+  const numbers = text.replace(/"(?:[^"\\]|\\.)*"/g, "").match(/[\d.]{16,}/g) ?? [];
+  return numbers.every((each) => String(Number(each)) === each);
+}
+
+/**
+ * JSON with a line for each member; as it is, if a script would change a number.
+ * @param {string} text
+ */
+export const indented = (text) => (isExact(text) ? pretty(JSON.parse(text)) : text);

@@ -69,14 +69,14 @@ export class Page {
   };
 
   /**
-   * Do what the user asked for, and say what came of it.
+   * Do what the user asked for, and say what came of it, unless the page shows it.
    * @param {() => Promise<unknown>} action
-   * @param {string | (() => string)} done
+   * @param {string | (() => string)} [done]
    */
   async act(action, done) {
     try {
       await action();
-      this.app.say(typeof done === "string" ? done : done());
+      if (done) this.app.say(typeof done === "string" ? done : done());
       return true;
     } catch (/** @type {any} */ error) {
       this.app.say(error.detail ? `${error.title}. ${error.detail}` : (error.message ?? "It failed"), "error");

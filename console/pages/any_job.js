@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { ownerOf } from "../lib/admin.js";
-import { pretty, time } from "../lib/format.js";
+import { time } from "../lib/format.js";
 import { place } from "../lib/router.js";
 import { copyButton } from "../lib/ui.js";
 import { JobPage } from "./job.js";
@@ -10,8 +10,7 @@ import { JobPage } from "./job.js";
 const REFRESH_MS = 2_000;
 
 export class AnyJob extends JobPage {
-  /** What was revealed, by its name. @type {Record<string, string>} */
-  shown = {};
+  noted = "This look is recorded";
 
   get list() {
     return { path: "live", name: "Live" };
@@ -64,26 +63,13 @@ export class AnyJob extends JobPage {
     if (!this.app.may("payloads")) return html`<p class="quiet">Input and result are hidden: they need the right to read payloads.</p>`;
     return html`<section aria-label="Contents">
       <p class="quiet note">Each look at an input or a result is recorded.</p>
-      ${this.#reveal("input", "Show the input")} ${job.status === "COMPLETED" && job.resultType ? this.#reveal("result", "Show the result") : nothing}
+      ${this.reveal("input")} ${job.status === "COMPLETED" && job.resultType ? this.reveal("result") : nothing}
     </section>`;
   }
 
-  /**
-   * @param {"input" | "result"} name
-   * @param {string} label
-   */
-  #reveal(name, label) {
-    const text = this.shown[name];
-    if (text === undefined) return html`<p><button class="button" @click=${() => this.#read(name)}>${label}</button></p>`;
-    return html`<div class="code-frame">${copyButton(text, `Copy the ${name}`)}<pre class="code" tabindex="0">${text}</pre></div>`;
-  }
-
   /** @param {"input" | "result"} name */
-  #read(name) {
-    return this.act(async () => {
-      const found = await this.app.api.get(`${this.path}/${name}`, { query: this.query });
-      this.shown[name] = pretty(name === "input" ? found.input : found);
-      this.app.draw();
-    }, "This look is recorded");
+  async readContent(name) {
+    const text = await super.readContent(name);
+    return name === "input" ? JSON.stringify(JSON.parse(text).input) : text;
   }
 }

@@ -4,7 +4,7 @@ import { html, nothing, svg } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { BULK_ACTION } from "../lib/bulk.js";
 import { API } from "../lib/config.js";
-import { day, duration, exact, pretty, time } from "../lib/format.js";
+import { day, duration, exact, indented, pretty, time } from "../lib/format.js";
 import { changed } from "../lib/live.js";
 import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
@@ -23,9 +23,10 @@ const MOST_TRIES = 6;
 
 export class JobPage extends Page {
   title = "Job";
+  /** What the user is told of a look at an input or a result. @type {string | undefined} */ noted;
   /** @type {any} */ job = null;
   /** @type {JobEvent[]} */ events = [];
-  /** @type {any} */ result = null;
+  /** What was read after a click, by its name. @type {Record<string, string>} */ revealed = {};
   /** @type {"curl" | "python" | "cli"} */ language = "curl";
   isActing = false;
   /** @type {Set<number>} */ #open = new Set();
@@ -150,7 +151,7 @@ export class JobPage extends Page {
     this.isActing = true;
     this.app.draw();
     await this.act(() => this.app.api.post(`${this.path}/${action}`, undefined, { query: this.query }), done);
-    this.result = null;
+    delete this.revealed.result;
     this.isActing = false;
     await this.reload();
   }
@@ -253,6 +254,38 @@ export class JobPage extends Page {
    * @param {any} job
    */
   contents(job) {
+    return html`<section aria-labelledby="input"><h2 id="input">Input</h2>
+        ${this.reveal("input")}
+        ${mayBeSubmitted(job) ? html`<p><a class="button" href="types/${encodeURIComponent(job.jobType)}?from=${this.id}">${icon("plus")}Submit again with changes</a></p>` : nothing}
+      </section>
+      ${this.#result(job)}`;
+  }
+
+  /**
+   * A button that reads what went in or came out, or what it has read.
+   * @param {"input" | "result"} name
+   */
+  reveal(name) {
+    const text = this.revealed[name];
+    if (text === undefined) return html`<p><button class="button" @click=${() => this.#reveal(name)}>Show the ${name}</button></p>`;
+    return html`<div class="code-frame">${copyButton(text, `Copy the ${name}`)}<pre class="code" tabindex="0">${shown(text)}</pre></div>`;
+  }
+
+  /** @param {"input" | "result"} name */
+  #reveal(name) {
+    return this.act(async () => {
+      this.revealed[name] = indented(await this.readContent(name));
+      this.app.draw();
+    }, this.noted);
+  }
+
+  /** @param {"input" | "result"} name @returns {Promise<string>} */
+  readContent(name) {
+    return this.app.api.text(`${this.path}/${name}`, { query: this.query });
+  }
+
+  /** @param {any} job */
+  #result(job) {
     if (job.status !== "COMPLETED") return nothing;
     return html`<section aria-labelledby="result"><h2 id="result">Result</h2>
             ${job.resultType === null
@@ -331,6 +364,14 @@ export class JobPage extends Page {
       cli: `export ASYNCJOBS_URL=${api}\nasyncjobs watch ${this.id}`,
     };
   }
+}
+
+/**
+ * Whether users submit jobs of this type. A tracked job has no attempts of ours, and deliveries come from events.
+ * @param {any} job
+ */
+function mayBeSubmitted({ maxAttempts, jobType }) {
+  return maxAttempts > 0 && jobType !== "webhook.deliver";
 }
 
 /** @type {Record<string, string>} */

@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
-import { duration, pretty } from "../lib/format.js";
+import { duration, isExact, pretty, shortId } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
 import { SchemaForm } from "../lib/schema_form.js";
@@ -12,6 +12,7 @@ export class TypePage extends Page {
   title = "Job type";
   /** @type {any} */ type = null;
   /** @type {SchemaForm | null} */ form = null;
+  isFilled = false;
   isJson = false;
   isSubmitting = false;
   text = "";
@@ -29,12 +30,38 @@ export class TypePage extends Page {
     return [{ keys: "u", does: "Back to the job types", run: () => this.app.router.go("types") }];
   }
 
+  /** The job whose input fills the form. */
+  get from() {
+    return place().query.get("from");
+  }
+
   /** @param {AbortSignal} signal */
   async read(signal) {
     const { jobTypes } = await this.app.api.get("job-types", { signal });
     this.type = jobTypes.find((/** @type {any} */ each) => each.jobType === this.name) ?? null;
-    this.form ??= this.type && new SchemaForm(this.type.inputSchema, () => this.app.draw());
     this.title = this.name;
+    if (!this.type || this.form) return;
+    const form = new SchemaForm(this.type.inputSchema, () => this.app.draw());
+    if (this.from) await this.#fill(form, this.from, signal);
+    this.form = form;
+  }
+
+  /**
+   * Fill the form with the input of a job. Without it, the form is as for a new job, and says why.
+   * @param {SchemaForm} form
+   * @param {string} id
+   * @param {AbortSignal} signal
+   */
+  async #fill(form, id, signal) {
+    try {
+      const text = await this.app.api.text(`jobs/${encodeURIComponent(id)}/input`, { signal });
+      this.isFilled = isExact(text);
+      if (this.isFilled) form.replace(JSON.parse(text));
+      else this.refusal = { title: "The input is not filled in", detail: "A browser would change one of its numbers: use the command line or a client." };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.refusal = error;
+    }
   }
 
   /** @param {Event} event */
@@ -99,6 +126,7 @@ export class TypePage extends Page {
           ? empty({ icon: "types", title: "The work of this type is done elsewhere", text: "Your own worker creates its jobs and reports on them. See docs/tracked.md." })
           : html`<form class="card submit-form" novalidate @submit=${this.#submit}>
               <div class="card-head"><h2>Submit a job</h2><button type="button" class="link" @click=${this.#toggleJson}>${this.isJson ? "Use the form" : "Edit as JSON"}</button></div>
+              ${this.from && this.isFilled ? html`<p class="quiet">With the input of <a href="jobs/${this.from}">job <code>${shortId(this.from)}</code></a></p>` : nothing}
               ${this.isJson
                 ? html`<label class="visually-hidden" for="input-json">Input as JSON</label><textarea class="mono" id="input-json" rows="12" spellcheck="false" .value=${live(this.text)} @input=${(/** @type {any} */ event) => (this.text = event.target.value)}></textarea>`
                 : this.form?.view()}

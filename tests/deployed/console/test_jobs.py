@@ -194,6 +194,48 @@ def test_result_is_shown_after_a_click_only(console: Console) -> None:
     console.shows("effectKey")
 
 
+def test_input_is_shown_after_a_click_only(console: Console) -> None:
+    job = console.caller.wait_for(console.caller.submit("sample.works", {"seconds": 0.25}))
+    console.open(f"jobs/{job['asyncJobId']}")
+    assert "0.25" not in console.text()
+    console.browser.click("section[aria-labelledby=input] button")
+    console.shows('"seconds": 0.25')
+    assert console.violations() == []
+
+
+def test_input_is_submitted_again_with_a_change(console: Console) -> None:
+    job = console.caller.submit("text.search", {"query": "lease", "limit": 3}, prefer="respond-async")
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.browser.click("a[href*='?from=']")
+    console.browser.wait_for("document.querySelector('#field-query')?.value == 'lease'")
+    limit = "document.querySelector('#field-limit')"
+    assert console.browser.run(f"{limit}.value") == "3"
+    console.browser.run(f"{limit}.value = '2'; {limit}.dispatchEvent(new Event('input'))")
+    console.browser.click(".submit-form > .button")
+    console.browser.wait_for("location.pathname.includes('/jobs/') && document.querySelector('.state-line')")
+    again = console.browser.run("location.pathname").rpartition("/")[2]
+    assert again != job["asyncJobId"]
+    assert console.caller.get(f"/jobs/{again}/input").json() == {"query": "lease", "limit": 2}
+
+
+def test_input_that_cannot_be_read_leaves_the_form_as_for_a_new_job(console: Console) -> None:
+    job = console.api.caller("erin").submit("sample.returns")
+    console.open(f"types/text.search?from={job['asyncJobId']}")
+    console.shows("Job not found")
+    assert console.browser.run("document.querySelector('#field-query').value") == ""
+    assert "With the input of" not in console.text()
+
+
+def test_number_that_a_browser_would_change_is_shown_and_not_filled_in(console: Console) -> None:
+    number = 12345678901234567890
+    job = console.caller.submit("contract.once", {"number": number}, prefer="respond-async")
+    console.open(f"jobs/{job['asyncJobId']}")
+    console.browser.click("section[aria-labelledby=input] button")
+    console.shows(f'{{"number":{number}}}')
+    console.open(f"types/contract.once?from={job['asyncJobId']}")
+    console.shows("A browser would change one of its numbers")
+
+
 def test_job_of_another_user_does_not_exist(console: Console) -> None:
     job = console.api.caller("erin").submit("sample.returns")
     console.open(f"jobs/{job['asyncJobId']}")

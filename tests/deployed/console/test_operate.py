@@ -52,6 +52,11 @@ def viewer(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Conso
     yield from console_of(api, tmp_path_factory.mktemp("viewer"), "vera", "viewer")
 
 
+@pytest.fixture(scope="module")
+def payload_viewer(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    yield from console_of(api, tmp_path_factory.mktemp("payload-viewer"), "paula", "payload-viewer")
+
+
 def test_pages_of_all_users_follow_the_rights_of_a_group(console: Console, operator: Console, viewer: Console) -> None:
     own = ["My jobs", "Job types", "Webhooks"]
     for each, pages in (
@@ -91,6 +96,16 @@ def test_viewer_sees_a_job_without_actions_and_without_its_contents(console: Con
     viewer.shows("Input and result are hidden")
     assert viewer.browser.run("document.querySelectorAll('.actions').length") == 0
     assert "effectKey" not in viewer.text()
+
+
+def test_payload_viewer_reads_an_input_and_a_result_which_is_recorded(console: Console, payload_viewer: Console) -> None:
+    job = console.caller.wait_for(console.caller.submit("sample.works", {"seconds": 0.25}))
+    payload_viewer.open(f"operate/{job['asyncJobId']}?owner={console.caller.owner}")
+    payload_viewer.browser.click("section[aria-label=Contents] button")
+    payload_viewer.shows('"seconds": 0.25')
+    payload_viewer.shows("This look is recorded")
+    payload_viewer.browser.click("section[aria-label=Contents] p > button")
+    payload_viewer.shows('"attempt 1"')
 
 
 def test_running_job_of_another_user_is_live_until_it_ends(console: Console, operator: Console) -> None:
