@@ -61,7 +61,7 @@ export class AnyJob extends JobPage {
   /** @param {any} job */
   contents(job) {
     if (!this.app.may("payloads")) return html`<p class="quiet">Input and result are hidden: they need the right to read payloads.</p>`;
-    return html`<section aria-label="Contents">
+    return html`<section class="contents" aria-label="Contents">
       <p class="quiet note">Each look at an input or a result is recorded.</p>
       ${this.reveal("input")} ${job.status === "COMPLETED" && job.resultType ? this.reveal("result") : nothing}
     </section>`;

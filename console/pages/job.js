@@ -255,8 +255,10 @@ export class JobPage extends Page {
    */
   contents(job) {
     return html`<section aria-labelledby="input"><h2 id="input">Input</h2>
-        ${this.reveal("input")}
-        ${mayBeSubmitted(job) ? html`<p><a class="button" href="types/${encodeURIComponent(job.jobType)}?from=${this.id}">${icon("plus")}Submit again with changes</a></p>` : nothing}
+        <div class="contents">
+          ${this.reveal("input")}
+          ${mayBeSubmitted(job) ? html`<p><a class="button" href="types/${encodeURIComponent(job.jobType)}?from=${this.id}">${icon("plus")}Submit again with changes</a></p>` : nothing}
+        </div>
       </section>
       ${this.#result(job)}`;
   }
