@@ -471,10 +471,13 @@ def is_watched(row: Row, cell: Cell) -> None:
     with cell.caller.connection(cell.job_id) as connection:
 
         def receive() -> dict[str, Any]:
-            # The gateway answers for a function that was killed, and not in JSON.
-            text = str(connection.recv(timeout=120))
-            found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
-            return found
+            while True:
+                # The gateway answers for a function that was killed, and not in JSON.
+                text = str(connection.recv(timeout=120))
+                found: dict[str, Any] = json.loads(text) if text.startswith("{") else {}
+                # The stream may be late: then the job's last changes follow the answer to a watch.
+                if found.get("type") != "changes":
+                    return found
 
         def send(**message: Any) -> dict[str, Any]:
             connection.send(json.dumps(message))

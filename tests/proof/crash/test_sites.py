@@ -38,7 +38,10 @@ NOT_DEPLOYED = {
     "save_file < Attempt.save_file": "one call that replaces the file whole, which a later attempt repeats",
     # An administrator's commands make the same calls as an owner's.
     "get < Administration._job": "only reads",
-    **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues", "act_on")), "only reads"),
+    **dict.fromkeys((f"get_all < Administration.{name}" for name in ("live", "failed", "queues")), "only reads"),
+    **dict.fromkeys((f"get_all < BulkActions.{name}" for name in ("act_on", "_next")), "only reads"),
+    **dict.fromkeys((f"get < BulkActions.{name}" for name in ("_is_over", "_has_happened")), "only reads"),
+    "add_if_absent < BulkActions.start": "its call is the same as in `SubmitPipeline._put`; the operator's answer is 503, or the job",
     "get_all < DeadLetterRedrive.redrive": "only reads",
     "send_all < DeadLetterRedrive.redrive": "comes before the deletion of the letters; the sweeper sends the jobs in any case",
 }
