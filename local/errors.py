@@ -1,5 +1,6 @@
 """Errors of the local twin, each with a sentence that says what to do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -64,6 +65,20 @@ class NoUserPoolError(LocalError):
 
     def __init__(self) -> None:
         super().__init__("This stack has no user pool of its own (JwtIssuer is set): get a token from that issuer.")
+
+
+class UserNameError(LocalError):
+    """The user pool takes no user of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is no user name. Use letters, digits and signs, such as: make token USER=alice")
+
+
+class UnknownGroupError(LocalError):
+    """The user pool has no group of this name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"There is no group {name!r}. Choose from: {', '.join(known) or 'none, since AdminApi is OFF'}.")
 
 
 class DemonstrationError(LocalError):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # it ships no types
 
 from local.errors import DockerMissingError, LocalError
@@ -30,7 +30,7 @@ def invoke(stack: LocalStack, event: str, *, deployed: str | None = None) -> int
     """Run the function that gets this event, and return SAM's exit status. `deployed` names a stack on AWS."""
     file = event_file(stack.root, event)
     resources = yaml_parse((stack.root / "template.yaml").read_text())["Resources"]
-    function = function_of(json.loads(file.read_text()), resources)
+    function = function_of(read(file), resources)
     require_docker()
     if deployed:
         variables = variables_of(boto3.Session(), deployed, function)
@@ -50,9 +50,20 @@ def event_file(root: Path, event: str) -> Path:
     raise LocalError(f"There is no event {event!r}. Give a file, or one of these: {names}")
 
 
+def read(file: Path) -> Any:
+    """Return the event of a file."""
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise LocalError(f"{file} has no event, since it is not JSON: {error}") from error
+
+
 def function_of(event: Mapping[str, Any], resources: Mapping[str, Any]) -> str:
     """Return the logical ID of the function that gets this event."""
-    kind = kind_of(event)
+    try:
+        kind = kind_of(event)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise LocalError("This is no event that Lambda sends to a function. The folder events/ has one of each kind.") from None
     try:
         return functions_by_kind(resources)[kind]
     except KeyError:
@@ -85,18 +96,20 @@ def _kind_of_source(source: Mapping[str, Any]) -> str:
 
 def variables_of(session: boto3.Session, stack_name: str, function: str, *, endpoint_url: str | None = None) -> dict[str, str]:
     """Return the environment variables of a deployed function."""
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
     try:
+        cloudformation = session.client("cloudformation", endpoint_url=endpoint_url)
         resource = cloudformation.describe_stack_resource(StackName=stack_name, LogicalResourceId=function)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
+        name = resource["StackResourceDetail"]["PhysicalResourceId"]
+        found = session.client("lambda", endpoint_url=endpoint_url).get_function_configuration(FunctionName=name)
+    except (BotoCoreError, ClientError) as error:
+        if not isinstance(error, ClientError) or error.response["Error"]["Code"] != "ValidationError":
+            raise LocalError(
+                f"The stack {stack_name} cannot be read: {error} Check its name (STACK=...), AWS_PROFILE and AWS_REGION."
+            ) from error
         raise LocalError(
             f"There is no stack {stack_name}, or it has no {function}, which a parameter makes, such as Dialects, AdminApi or Console. "
             "Give a stack with it: STACK=name."
         ) from error
-    name = resource["StackResourceDetail"]["PhysicalResourceId"]
-    found = session.client("lambda", endpoint_url=endpoint_url).get_function_configuration(FunctionName=name)
     return dict(found["Environment"]["Variables"])
 
 

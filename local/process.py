@@ -22,6 +22,7 @@ from local.terminal import one_line
 
 PROJECT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
+LAST_PORT = 65535
 REGION = "us-east-1"
 # Child processes, by their state folders: their parent has to wait for them when they end.
 _children: dict[Path, "subprocess.Popen[bytes]"] = {}
@@ -121,7 +122,9 @@ def stop(state: Path) -> bool:
 
 
 def require_free(port: int) -> None:
-    """Raise `PortTakenError` if another program uses the port."""
+    """Raise `PortTakenError` if another program uses the port, and `LocalError` for one that does not exist."""
+    if not 0 < port <= LAST_PORT:
+        raise LocalError(f"There is no port {port}. Try: make run PORT=4566")
     if _is_taken(port):
         raise PortTakenError(port)
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ParamValidationError
 
-from local.errors import NoUserPoolError
+from local.errors import NoUserPoolError, UnknownGroupError, UserNameError
 from local.stack import Outputs
 
 if TYPE_CHECKING:
@@ -39,14 +40,17 @@ def sign_in(outputs: Outputs, session: boto3.Session, username: str) -> Authenti
 def create(outputs: Outputs, session: boto3.Session, username: str, *, group: str | None = None) -> str:
     """Create the user, unless there is one, put it into the group, and return its password."""
     pool = _pool(outputs, session)
+    if group and group not in (known := _groups(pool, outputs)):
+        raise UnknownGroupError(group, known)
     password = _password(outputs, username)
     user = {"UserPoolId": outputs.user_pool_id, "Username": username}
-    with suppress(pool.exceptions.UsernameExistsException):
-        pool.admin_create_user(**user, MessageAction="SUPPRESS")
+    try:
+        with suppress(pool.exceptions.UsernameExistsException):
+            pool.admin_create_user(**user, MessageAction="SUPPRESS")
+    except (ParamValidationError, pool.exceptions.InvalidParameterException) as error:
+        raise UserNameError(username) from error
     pool.admin_set_user_password(**user, Password=password, Permanent=True)
     if group:
-        with suppress(pool.exceptions.GroupExistsException):
-            pool.create_group(UserPoolId=outputs.user_pool_id, GroupName=group)
         pool.admin_add_user_to_group(**user, GroupName=group)
     return password
 
@@ -56,6 +60,11 @@ def subject(token: str) -> str:
     payload = token.split(".")[1]
     claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     return claims["sub"]
+
+
+def _groups(pool: Any, outputs: Outputs) -> list[str]:
+    """Return the groups that the template makes: no other one has a right."""
+    return [each["GroupName"] for each in pool.list_groups(UserPoolId=outputs.user_pool_id)["Groups"]]
 
 
 def _password(outputs: Outputs, username: str) -> str:

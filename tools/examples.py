@@ -95,6 +95,14 @@ def named(names: str) -> list[Example]:
     return [known[name] for name in wanted]
 
 
+def one(name: str) -> Example:
+    """Return the example of this name. Raises `LocalError`."""
+    known = {example.name: example for example in every()}
+    if name not in known:
+        raise LocalError(f"There is no example {name!r}. Write make example NAME=..., with one of these: {', '.join(known)}.")
+    return known[name]
+
+
 # ── A copy of the project ──────────────────────────────────────────────────────────────────────────
 
 
@@ -232,7 +240,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.examples")
     parser.add_argument("name")
     try:
-        (example,) = named(parser.parse_args().name or "?")
+        example = one(parser.parse_args().name)
         adopt(example, PROJECT)
     except LocalError as error:
         print(error, file=sys.stderr)

@@ -6,7 +6,7 @@ import pytest
 
 from local.errors import LocalError
 from local.process import PROJECT
-from tools.examples import LOCAL, MARKERS, Example, adopt, every, merged, named
+from tools.examples import LOCAL, MARKERS, Example, adopt, every, merged, named, one
 
 TEMPLATE = """\
 Parameters:
@@ -142,6 +142,12 @@ def test_unknown_name_is_an_error_that_lists_the_examples() -> None:
         named("nothing")
     with pytest.raises(LocalError, match="no example ''"):
         named("")
+
+
+@pytest.mark.parametrize("name", ["", "all", "mysql-import,diagram-pdf", "nothing"])
+def test_one_example_is_copied_at_a_time(name: str) -> None:
+    with pytest.raises(LocalError, match=rf"no example '{name}'. Write make example NAME=.*{every()[0].name}"):
+        one(name)
 
 
 def test_all_examples_are_named_by_one_word() -> None:

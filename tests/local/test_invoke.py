@@ -1,12 +1,14 @@
 """`make invoke`: the command, the variables and the address that `sam local invoke` gets. Docker and SAM are stand-ins."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import boto3
 import httpx
 import pytest
 
@@ -128,6 +130,28 @@ def test_event_may_be_a_file(tmp_path: Path) -> None:
 def test_event_without_a_function_is_an_error() -> None:
     with pytest.raises(LocalError, match="events of GET /nowhere"):
         invoke.function_of({"routeKey": "GET /nowhere"}, TEMPLATE["Resources"])  # type: ignore[arg-type]  # it is JSON
+
+
+@pytest.mark.parametrize("event", [{}, [], "text", {"Records": []}, {"Records": [{}]}, {"requestContext": {}}], ids=str)
+def test_invalid_event_is_an_error(event: object) -> None:
+    with pytest.raises(LocalError, match="no event that Lambda sends"):
+        invoke.function_of(event, {})  # type: ignore[arg-type]  # a file may have any JSON
+
+
+def test_file_that_is_not_json_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "event").write_text("{'jobType': 'text.search'}")
+    with pytest.raises(LocalError, match=r"event has no event, since it is not JSON: .*line 1"):
+        invoke.read(tmp_path / "event")
+
+
+def test_missing_credentials_and_regions_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for region, reason in ((None, "You must specify a region"), ("eu-west-1", "Unable to locate credentials")):
+        with pytest.raises(LocalError, match=rf"stack asyncjobs cannot be read: {reason}.*AWS_PROFILE and AWS_REGION"):
+            invoke.variables_of(boto3.Session(region_name=region), "asyncjobs", "SubmitFunction")
 
 
 def test_missing_docker_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

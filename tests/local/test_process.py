@@ -101,6 +101,12 @@ def test_used_port_is_named_with_advice(state: Path) -> None:
             start(state, port)
 
 
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_port_that_does_not_exist_is_named(port: int) -> None:
+    with pytest.raises(LocalError, match=f"no port {port}"):
+        process.require_free(port)
+
+
 def test_error_of_a_failed_start_has_the_end_of_the_log(state: Path) -> None:
     broken = state / "python"
     broken.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
