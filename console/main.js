@@ -5,6 +5,7 @@ import { Api } from "./lib/api.js";
 import { SIGN_IN_PAGE, config } from "./lib/config.js";
 import { Keys } from "./lib/keys.js";
 import { Live } from "./lib/live.js";
+import { Page } from "./lib/page.js";
 import { Router, place } from "./lib/router.js";
 import { Session } from "./lib/session.js";
 import { confirmDialog, empty, icon, sayBy } from "./lib/ui.js";
@@ -20,8 +21,6 @@ import { Queues } from "./pages/queues.js";
 import { TypePage } from "./pages/type.js";
 import { Types } from "./pages/types.js";
 import { Webhooks } from "./pages/webhooks.js";
-
-/** @import { Page } from "./lib/page.js" */
 
 const THEMES = /** @type {const} */ (["system", "light", "dark"]);
 const THEME = "asyncjobs.theme";
@@ -206,13 +205,13 @@ export class App {
     if (!isNew && this.page instanceof Kind) this.page.filtered();
     else {
       this.page?.leave();
-      this.page = new Kind(this);
-      this.page.enter();
+      const page = (this.page = new Kind(this));
+      page.enter();
       scrollTo(0, 0);
       // The heading tells a screen reader that another page is shown.
       requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("h1")?.focus({ preventScroll: true })));
     }
-    document.title = `${this.page.title} · ${config.application}`;
+    document.title = `${this.page?.title} · ${config.application}`;
     this.draw();
   }
 
@@ -297,12 +296,9 @@ export class App {
   }
 }
 
-class NotFound {
+class NotFound extends Page {
   title = "Not found";
-  shortcuts = [];
   enter() {}
-  leave() {}
-  filtered() {}
   view() {
     return html`<h1 tabindex="-1" class="visually-hidden">Not found</h1>${empty({
       icon: "search",

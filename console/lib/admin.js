@@ -4,9 +4,11 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { copyButton, statusBadge } from "./ui.js";
 import { duration, shortId, time } from "./format.js";
 
+/** @import { AdminJob } from "../answers.js" */
+
 /**
  * The address of any owner's job: the key of a job has its owner.
- * @param {any} job
+ * @param {{ asyncJobId: string, owner: string }} job
  */
 export function jobPath({ asyncJobId, owner }) {
   return `operate/${asyncJobId}?owner=${encodeURIComponent(owner)}`;
@@ -21,8 +23,8 @@ export function ownerOf(owner) {
 
 /**
  * A table of jobs of all owners.
- * @param {any[]} jobs
- * @param {{ selected?: Set<string>, onSelect?: (job: any) => void, linksOwners?: boolean, hidesCodes?: boolean }} [options] whether an owner leads to the live jobs of that owner; whether all failed with one code
+ * @param {AdminJob[]} jobs
+ * @param {{ selected?: Set<string>, onSelect?: (job: AdminJob) => void, linksOwners?: boolean, hidesCodes?: boolean }} [options] whether an owner leads to the live jobs of that owner; whether all failed with one code
  */
 export function jobsTable(jobs, { selected, onSelect, linksOwners = false, hidesCodes = false } = {}) {
   return html`<div class="table-frame"><table class="table jobs admin ${onSelect ? "selectable" : ""}">
@@ -42,7 +44,7 @@ export function jobsTable(jobs, { selected, onSelect, linksOwners = false, hides
 }
 
 /**
- * @param {any} job
+ * @param {AdminJob} job
  * @param {boolean} hidesCode
  */
 function stateOf(job, hidesCode) {

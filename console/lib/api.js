@@ -3,6 +3,7 @@
 import { Http } from "../client/http.js";
 import { API } from "./config.js";
 
+/** @import { Posted, Read } from "../answers.js" */
 /** @import { Session } from "./session.js" */
 
 export class Api {
@@ -13,17 +14,22 @@ export class Api {
   }
 
   /**
-   * @param {string} path
+   * Return the answer, which has the type of its path. A path with an id has none: name the type where it matters.
+   * @template {string} Path
+   * @param {Path} path
    * @param {{ query?: Record<string, any>, signal?: AbortSignal, retries?: number }} [options]
+   * @returns {Promise<Path extends keyof Read ? Read[Path] : any>}
    */
   async get(path, options) {
     return (await this.#send("GET", path, options)).data;
   }
 
   /**
-   * @param {string} path
+   * @template {string} Path
+   * @param {Path} path
    * @param {unknown} [body]
    * @param {{ query?: Record<string, any>, headers?: Record<string, string> }} [options]
+   * @returns {Promise<Path extends keyof Posted ? Posted[Path] : any>}
    */
   async post(path, body, options) {
     return (await this.#send("POST", path, { ...options, body: body === undefined ? undefined : JSON.stringify(body) })).data;
@@ -39,7 +45,7 @@ export class Api {
 
   /**
    * @param {string} path
-   * @param {{ query?: Record<string, any>, headers?: Record<string, string> }} [options]
+   * @param {{ query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal }} [options]
    */
   async text(path, options) {
     return (await this.#send("GET", path, options)).text;

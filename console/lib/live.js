@@ -3,10 +3,11 @@
  * paused one. A listener gets each change, or is told to read again what it shows.
  */
 
+/** @import { Job } from "../answers.js" */
 /** @import { Api } from "./api.js" */
 
+/** @typedef {import("../answers.js").Change} Change */
 /** @typedef {"connecting" | "live" | "polling" | "paused" | "hidden"} Connection */
-/** @typedef {{ asyncJobId: string, seq: number, type: string, at: string, status: string, progress: number, message: string | null, attempt: number, code: string | null }} Change */
 /** @typedef {{ onChange: (change: Change) => void, onStale: () => void }} Listener */
 
 const POLL_MS = 4_000;
@@ -86,7 +87,7 @@ export class Live {
     if (this.connection === "paused" || this.connection === "hidden") this.#set("connecting");
     try {
       const { url } = await this.api.post("tickets", { scope: "owner", use: "connect" });
-      const socket = new WebSocket(url);
+      const socket = new WebSocket(url ?? "");
       this.#socket?.close();
       this.#socket = socket;
       socket.onopen = () => socket.send('{"action":"watch","scope":"owner"}');
@@ -139,8 +140,10 @@ export class Live {
 
 /**
  * Return the record with a change applied, or null if the change is no news.
- * @param {any} job
+ * @template {Job} Known
+ * @param {Known} job
  * @param {Change} change
+ * @returns {Known | null}
  */
 export function changed(job, change) {
   if (change.seq <= (job.seq ?? 0)) return null;

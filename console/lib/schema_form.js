@@ -7,13 +7,13 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { icon } from "./ui.js";
 
+/** @import { InputProblem } from "../answers.js" */
 /** @typedef {Record<string, any>} Schema */
-/** @typedef {{ pointer: string, detail: string }} InvalidPlace */
 
 const LONG_TEXT = 200;
 
 export class SchemaForm {
-  /** @type {InvalidPlace[]} */ problems = [];
+  /** @type {InputProblem[]} */ problems = [];
   /** Fields whose text is not a value: by their place. @type {Map<string, { text: string, detail: string }>} */
   #drafts = new Map();
 
@@ -92,6 +92,7 @@ export class SchemaForm {
    * @param {any} value
    * @param {string[]} place
    * @param {(value: any) => void} set
+   * @returns {unknown}
    */
   #fields(schema, value, place, set) {
     const properties = Object.entries(schema.properties ?? {});
@@ -115,6 +116,7 @@ export class SchemaForm {
    * @param {string[]} place
    * @param {(value: any) => void} set
    * @param {boolean} isRequired
+   * @returns {unknown}
    */
   #field(name, schema, value, place, set, isRequired) {
     const id = `field-${place.join("-")}`;
@@ -138,6 +140,7 @@ export class SchemaForm {
    * @param {string[]} place
    * @param {(value: any) => void} set
    * @param {{ id: string, described: any, invalid: string }} aria
+   * @returns {unknown}
    */
   #control(schema, value, place, set, { id, described, invalid }) {
     if (schema.enum || schema.const !== undefined) {
@@ -181,6 +184,7 @@ export class SchemaForm {
    * @param {string[]} place
    * @param {(value: any) => void} set
    * @param {string} id
+   * @returns {unknown}
    */
   #list(schema, values, place, set, id) {
     const items = this.#resolve(schema.items);

@@ -162,7 +162,7 @@ export class Session {
   async #startWorker() {
     if (!navigator.serviceWorker) return;
     try {
-      const policy = globalThis.trustedTypes?.createPolicy("session-worker", { createScriptURL: (/** @type {string} */ url) => url });
+      const policy = /** @type {any} */ (globalThis).trustedTypes?.createPolicy("session-worker", { createScriptURL: (/** @type {string} */ url) => url });
       const url = new URL(`${config.files}session_worker.js`, ROOT).href;
       const script = /** @type {string} */ (/** @type {unknown} */ (policy?.createScriptURL(url) ?? url));
       const registration = await navigator.serviceWorker.register(script, { scope: ROOT.pathname });

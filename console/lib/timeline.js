@@ -1,8 +1,8 @@
 /** A job's events as the state machine that they are: waits, attempts, retries and takeovers, with their durations. */
 
+/** @import { JobEvent } from "../answers.js" */
+
 /**
- * @typedef {{ seq: number, type: string, at: string, status: string, progress: number, message: string | null, attempt: number, code: string | null }} JobEvent
- *
  * @typedef {object} Span a time that the job was waiting, or an attempt
  * @property {"wait" | "attempt"} kind
  * @property {number} attempt

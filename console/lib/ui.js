@@ -3,8 +3,6 @@
 import { html, nothing, svg } from "../vendor/lit-html/lit-html.js";
 import { shortId } from "./format.js";
 
-/** @import { TemplateResult } from "../vendor/lit-html/lit-html.js" */
-
 /** @type {Record<string, string>} */
 export const STATUS_WORDS = {
   PENDING: "Waiting",

@@ -7,10 +7,13 @@ import { place } from "../lib/router.js";
 import { copyButton } from "../lib/ui.js";
 import { JobPage } from "./job.js";
 
+/** @import { AdminJob } from "../answers.js" */
+
 const REFRESH_MS = 2_000;
 
 export class AnyJob extends JobPage {
   noted = "This look is recorded";
+  /** @type {AdminJob | null} */ job = null;
 
   get list() {
     return { path: "live", name: "Live" };
@@ -20,6 +23,7 @@ export class AnyJob extends JobPage {
     return `admin/jobs/${encodeURIComponent(this.id)}`;
   }
 
+  /** @returns {Record<string, string>} */
   get query() {
     const owner = this.job?.owner ?? place().query.get("owner");
     return owner ? { owner } : {};
@@ -46,7 +50,7 @@ export class AnyJob extends JobPage {
 
   /** @returns {[string, unknown][]} */
   get moreFacts() {
-    const { owner, leaseUntil, dueAt, deadlineAt, exclusive, logsUrl } = this.job;
+    const { owner, leaseUntil, dueAt, deadlineAt, exclusive, logsUrl } = /** @type {AdminJob} */ (this.job);
     return [
       ["Owner", ownerOf(owner)],
       ["Lease until", time(leaseUntil)],
@@ -58,7 +62,7 @@ export class AnyJob extends JobPage {
     ];
   }
 
-  /** @param {any} job */
+  /** @param {AdminJob} job */
   contents(job) {
     if (!this.app.may("payloads")) return html`<p class="quiet">Input and result are hidden: they need the right to read payloads.</p>`;
     return html`<section class="contents" aria-label="Contents">

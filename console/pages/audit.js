@@ -7,6 +7,8 @@ import { shortId, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { copyButton, empty, failure, icon, idOf, loading } from "../lib/ui.js";
 
+/** @import { AuditRecord } from "../answers.js" */
+
 /** @type {Record<string, string>} */
 const WORDS = {
   "job.cancel": "Cancelled a job",
@@ -29,7 +31,7 @@ const WORDS = {
 
 export class Audit extends Page {
   title = "Audit";
-  /** @type {any[]} */ records = [];
+  /** @type {AuditRecord[]} */ records = [];
   /** @type {string | null} */ cursor = null;
 
   /** @param {AbortSignal} signal */
@@ -71,7 +73,7 @@ export class Audit extends Page {
             <td class="quiet">${time(each.at)}</td>
             <td>${ownerOf(each.actor)}</td>
             <td>${WORDS[each.action] ?? each.action}${each.count > 1 ? html` <span class="tag">${each.count}</span>` : nothing}</td>
-            <td class="clip">${each.jobType === BULK_ACTION ? html`<a href="actions/${each.asyncJobId}">${subjectOf(each.filter)}</a>` : each.asyncJobId ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? subjectOf(each.filter)}</span>`}</td>
+            <td class="clip">${each.jobType === BULK_ACTION ? html`<a href="actions/${each.asyncJobId}">${subjectOf(each.filter)}</a>` : each.asyncJobId && each.owner ? html`<a href="operate/${each.asyncJobId}?owner=${encodeURIComponent(each.owner)}">${each.jobType ?? "Job"}</a> ${idOf(each.asyncJobId)}` : html`<span class="quiet">${each.jobType ?? subjectOf(each.filter)}</span>`}</td>
             <td class="wide-only">${copyButton(each.requestId, "Copy the request id")}</td>
           </tr>`,
         )}</tbody></table></div>

@@ -8,12 +8,14 @@ import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
 import { empty, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { AdminJob, FailedGroup } from "../answers.js" */
+
 const PAGE_SIZE = 50;
 
 export class Failed extends Page {
   title = "Failed";
-  /** @type {any[]} */ groups = [];
-  /** @type {any[]} */ jobs = [];
+  /** @type {FailedGroup[]} */ groups = [];
+  /** @type {AdminJob[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
   /** @type {Set<string>} */ selected = new Set();
   bulk = new Bulk(this);
@@ -41,7 +43,7 @@ export class Failed extends Page {
       this.app.draw();
     }, "Earlier failures are shown");
 
-  /** @param {any} job */
+  /** @param {AdminJob} job */
   #select = (job) => {
     const { asyncJobId } = job;
     if (!this.selected.delete(asyncJobId)) this.selected.add(asyncJobId);
@@ -87,9 +89,9 @@ export class Failed extends Page {
   }
 
   #jobs() {
-    if (!this.jobs.length) return empty({ icon: "check", title: "None is left", text: "No job of this type has failed with this code, or all were retried or deleted.", action: html`<a class="button" href="failed">Show all failures</a>` });
-    const { error, endedAt } = this.jobs[0];
-    return html`<p class="lead">The newest one failed ${time(endedAt)}: ${error.message}</p>
+    const [newest] = this.jobs;
+    if (!newest) return empty({ icon: "check", title: "None is left", text: "No job of this type has failed with this code, or all were retried or deleted.", action: html`<a class="button" href="failed">Show all failures</a>` });
+    return html`<p class="lead">The newest one failed ${time(newest.endedAt)}: ${newest.error?.message}</p>
       ${jobsTable(this.jobs, { hidesCodes: true, ...(this.app.may("operate") ? { selected: this.selected, onSelect: this.#select } : {}) })}
       ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show earlier failures</button></div>` : nothing}`;
   }

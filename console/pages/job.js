@@ -11,8 +11,8 @@ import { place } from "../lib/router.js";
 import { timelineOf } from "../lib/timeline.js";
 import { ENDED, bar, copyButton, empty, facts, failure, icon, loading, statusBadge } from "../lib/ui.js";
 
-/** @import { Change } from "../lib/live.js" */
-/** @import { JobEvent, Span } from "../lib/timeline.js" */
+/** @import { Change, Job, JobEvent } from "../answers.js" */
+/** @import { Span } from "../lib/timeline.js" */
 
 /** The members that a change does not carry: the record is read after these. */
 const READ_AFTER = ["completed", "failed", "cancelled", "released", "retried"];
@@ -24,7 +24,7 @@ const MOST_TRIES = 6;
 export class JobPage extends Page {
   title = "Job";
   /** What the user is told of a look at an input or a result. @type {string | undefined} */ noted;
-  /** @type {any} */ job = null;
+  /** @type {Job | null} */ job = null;
   /** @type {JobEvent[]} */ events = [];
   /** What was read after a click, by its name. @type {Record<string, string>} */ revealed = {};
   /** @type {"curl" | "python" | "cli"} */ language = "curl";
@@ -58,7 +58,8 @@ export class JobPage extends Page {
 
   /** An action on many jobs is started again instead: what is done is not eligible any more. */
   get mayRetry() {
-    return this.mayOperate && ["FAILED", "CANCELLED"].includes(this.job?.status) && this.job.jobType !== BULK_ACTION;
+    const { job } = this;
+    return this.mayOperate && job !== null && ["FAILED", "CANCELLED"].includes(job.status) && job.jobType !== BULK_ACTION;
   }
 
   /** Keep the page as the job is. */
@@ -204,7 +205,7 @@ export class JobPage extends Page {
       </div>`;
   }
 
-  /** @param {any} job */
+  /** @param {Job} job */
   #state(job) {
     const isRunning = job.status === "IN_PROGRESS";
     return html`<div class="state-line" data-status=${job.status}>
@@ -220,7 +221,7 @@ export class JobPage extends Page {
     return [];
   }
 
-  /** @param {any} job */
+  /** @param {Job} job */
   #facts(job) {
     const began = job.startedAt && Date.parse(job.startedAt);
     const rows = /** @type {[string, unknown][]} */ ([
@@ -237,13 +238,13 @@ export class JobPage extends Page {
       ${job.metadata ? html`<section class="card"><h2>Metadata</h2><pre class="code wrap">${pretty(job.metadata)}</pre></section>` : nothing}`;
   }
 
-  /** @param {any} job */
+  /** @param {Job} job */
   #outcome(job) {
     const { error } = job;
     return html`${error
         ? html`<section aria-labelledby="error"><h2 id="error">${job.status === "FAILED" ? "Why it failed" : "Why the last attempt failed"}</h2>
             <div class="error-box"><code class="code-word">${error.code}</code><p>${error.message}</p>
-              <p class="quiet">${error.retryable ? "Trying again may help." : "Trying again without a change will fail again."}</p></div></section>`
+              ${error.retryable === undefined ? nothing : html`<p class="quiet">${error.retryable ? "Trying again may help." : "Trying again without a change will fail again."}</p>`}</div></section>`
         : nothing}
       ${job.jobType === BULK_ACTION && this.app.may("audit") ? html`<p><a class="button" href="actions/${job.asyncJobId}">${icon("audit")}Show the outcome of each job</a></p>` : nothing}
       ${this.contents(job)}`;
@@ -251,7 +252,7 @@ export class JobPage extends Page {
 
   /**
    * What went in and came out, behind a click.
-   * @param {any} job
+   * @param {Job} job
    */
   contents(job) {
     return html`<section aria-labelledby="input"><h2 id="input">Input</h2>

@@ -8,6 +8,8 @@ import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
 import { empty, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { AdminJob } from "../answers.js" */
+
 const REFRESH_MS = 5_000;
 const PAGE_SIZE = 50;
 /** Pages that are empty until one has a job: each reads some 300 entries. */
@@ -15,7 +17,7 @@ const EMPTY_PAGES = 5;
 
 export class LiveJobs extends Page {
   title = "Live";
-  /** @type {any[]} */ jobs = [];
+  /** @type {AdminJob[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
   bulk = new Bulk(this);
 
@@ -40,7 +42,7 @@ export class LiveJobs extends Page {
   /**
    * @param {string | undefined} cursor
    * @param {AbortSignal} [signal]
-   * @returns {Promise<[any[], string | null]>}
+   * @returns {Promise<[AdminJob[], string | null]>}
    */
   async #readFrom(cursor, signal) {
     let next = cursor;

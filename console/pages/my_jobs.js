@@ -8,7 +8,7 @@ import { Page } from "../lib/page.js";
 import { place } from "../lib/router.js";
 import { STATUS_WORDS, bar, empty, failure, icon, idOf, loading, statusBadge, statusIcon } from "../lib/ui.js";
 
-/** @import { Change } from "../lib/live.js" */
+/** @import { Change, Job } from "../answers.js" */
 
 const PAGE_SIZE = 50;
 /** Several jobs that are new at once are read together. */
@@ -16,7 +16,7 @@ const NEW_MS = 300;
 
 export class MyJobs extends Page {
   title = "My jobs";
-  /** @type {any[]} */ jobs = [];
+  /** @type {Job[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
   isReadingMore = false;
   /** @type {string[]} */ types = [];
@@ -55,10 +55,10 @@ export class MyJobs extends Page {
     const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE }, signal });
     const known = new Map(this.jobs.map((each) => [each.asyncJobId, each]));
     const isFirst = this.isLoading || this.jobs.length <= PAGE_SIZE;
-    const read = found.jobs.map((/** @type {any} */ each) => newest(known.get(each.asyncJobId), each));
+    const read = found.jobs.map((each) => newest(known.get(each.asyncJobId), each));
     if (isFirst) [this.jobs, this.cursor] = [read, found.nextCursor];
     else {
-      const ids = new Set(read.map((/** @type {any} */ each) => each.asyncJobId));
+      const ids = new Set(read.map((each) => each.asyncJobId));
       this.jobs = [...read, ...this.jobs.filter(({ asyncJobId }) => !ids.has(asyncJobId))];
     }
   }
@@ -66,7 +66,7 @@ export class MyJobs extends Page {
   async #readTypes() {
     try {
       const { jobTypes } = await this.app.api.get("job-types");
-      this.types = jobTypes.map((/** @type {any} */ each) => each.jobType);
+      this.types = jobTypes.map((each) => each.jobType);
       this.app.draw();
     } catch {
       // The list itself says what is wrong.
@@ -80,7 +80,7 @@ export class MyJobs extends Page {
       const { status, jobType } = this.filters;
       const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE, cursor: this.cursor } });
       const ids = new Set(this.jobs.map(({ asyncJobId }) => asyncJobId));
-      this.jobs = [...this.jobs, ...found.jobs.filter((/** @type {any} */ each) => !ids.has(each.asyncJobId))];
+      this.jobs = [...this.jobs, ...found.jobs.filter((each) => !ids.has(each.asyncJobId))];
       this.cursor = found.nextCursor;
     }, "Older jobs are shown");
     this.isReadingMore = false;
@@ -90,12 +90,13 @@ export class MyJobs extends Page {
   /** @param {Change} change */
   #onChange(change) {
     const index = this.jobs.findIndex(({ asyncJobId }) => asyncJobId === change.asyncJobId);
-    if (index < 0) {
+    const known = this.jobs[index];
+    if (!known) {
       clearTimeout(this.#newTimer);
       this.#newTimer = setTimeout(this.reload, NEW_MS);
       return;
     }
-    const next = changed(this.jobs[index], change);
+    const next = changed(known, change);
     if (!next) return;
     this.jobs = this.jobs.with(index, next);
     this.app.draw();
@@ -173,7 +174,7 @@ export class MyJobs extends Page {
   }
 }
 
-/** @param {any} job */
+/** @param {Job} job */
 function row(job) {
   return html`<tr>
     <td class="status-cell">${statusBadge(job.status, job.progress)}</td>
@@ -185,7 +186,7 @@ function row(job) {
   </tr>`;
 }
 
-/** @param {any} job */
+/** @param {Job} job */
 function progressOf(job) {
   const attempts = job.attempt > 1 ? html`<span class="tag" title="The attempt, of ${job.maxAttempts} at most">Attempt ${job.attempt}/${job.maxAttempts}</span>` : nothing;
   if (job.status === "IN_PROGRESS") return html`<div class="progress">${bar(job.progress)}<span class="quiet clip">${job.progress} %${job.message ? ` · ${job.message}` : ""}</span>${attempts}</div>`;
@@ -193,7 +194,7 @@ function progressOf(job) {
   return html`<span class="quiet clip">${job.message ?? ""}</span>${attempts}`;
 }
 
-/** @param {any} job */
+/** @param {Job} job */
 function tookOf({ startedAt, createdAt, endedAt, status }) {
   if (status === "PENDING") return html`<span class="none">–</span>`;
   const from = Date.parse(startedAt ?? createdAt);
@@ -202,8 +203,8 @@ function tookOf({ startedAt, createdAt, endedAt, status }) {
 
 /**
  * A push may be newer than an answer that was under way.
- * @param {any} known
- * @param {any} read
+ * @param {Job | undefined} known
+ * @param {Job} read
  */
 function newest(known, read) {
   return known && known.seq > read.seq ? known : read;

@@ -5,12 +5,15 @@ import { count, duration, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { empty, failure, loading } from "../lib/ui.js";
 
+/** @import { FailedGroup, Queues, TypeFigures } from "../answers.js" */
+/** @typedef {TypeFigures & { isPaused: boolean }} ShownType */
+
 const REFRESH_MS = 10_000;
 const FAILING_SHOWN = 5;
 
 export class Overview extends Page {
   title = "Overview";
-  /** @type {any} */ found = null;
+  /** @type {Queues & { types: ShownType[], groups: FailedGroup[] } | null} */ found = null;
 
   enter() {
     super.enter();
@@ -20,11 +23,14 @@ export class Overview extends Page {
 
   /** @param {AbortSignal} signal */
   async read(signal) {
-    const [queues, { types }, { groups }] = await Promise.all(
-      ["queues", "types", "failed-groups"].map((path) => this.app.api.get(`admin/${path}`, { signal })),
-    );
-    const paused = new Set(queues.queues.flatMap((/** @type {any} */ each) => each.pausedTypes ?? []));
-    this.found = { ...queues, types: types.map((/** @type {any} */ each) => ({ ...each, isPaused: paused.has(each.jobType) })), groups };
+    const { api } = this.app;
+    const [queues, { types }, { groups }] = await Promise.all([
+      api.get("admin/queues", { signal }),
+      api.get("admin/types", { signal }),
+      api.get("admin/failed-groups", { signal }),
+    ]);
+    const paused = new Set(queues.queues.flatMap((each) => each.pausedTypes ?? []));
+    this.found = { ...queues, types: types.map((each) => ({ ...each, isPaused: paused.has(each.jobType) })), groups };
   }
 
   view() {
@@ -35,33 +41,33 @@ export class Overview extends Page {
     if (this.error && !this.found) return this.error.status === 404 && !this.error.code ? empty({ icon: "overview", title: "This release has no overview" }) : failure(this.error, this.reload);
     if (!this.found) return loading();
     const { queues, types, groups, deadLetters } = this.found;
-    const sum = (/** @type {any[]} */ all, /** @type {string} */ name) => all.reduce((total, each) => total + (each[name] ?? 0), 0);
+    const sum = (/** @type {number[]} */ counts) => counts.reduce((total, each) => total + each, 0);
     const dead = deadLetters.waiting + deadLetters.inFlight;
-    const [completed, failed] = [sum(types, "completed"), sum(types, "failed")];
+    const [completed, failed] = [sum(types.map((each) => each.completed)), sum(types.map((each) => each.failed))];
     const tiles = /** @type {[string, string, string, boolean][]} */ ([
-      ["Running", count(sum(queues, "inFlight")), "live?status=IN_PROGRESS", false],
-      ["Waiting", count(sum(queues, "waiting")), "live?status=PENDING", false],
+      ["Running", count(sum(queues.map((each) => each.inFlight))), "live?status=IN_PROGRESS", false],
+      ["Waiting", count(sum(queues.map((each) => each.waiting))), "live?status=PENDING", false],
       ["Completed, 24 h", count(completed), "overview", false],
       ["Failed, 24 h", count(failed), "failed", failed > 0],
       ["Dead letters", count(dead), "queues", dead > 0],
     ]);
-    const used = types.filter((/** @type {any} */ each) => each.completed + each.failed > 0);
+    const used = types.filter((each) => each.completed + each.failed > 0);
     return html`<ul class="tiles">${tiles.map(([name, value, href, isBad]) => html`<li><a class="tile" href=${href}><span class="quiet">${name}</span><strong class=${isBad ? "bad" : ""}>${value}</strong></a></li>`)}</ul>
       <section class="below" aria-labelledby="types-heading"><h2 id="types-heading">Job types, last 24 hours</h2>
         ${used.length
           ? html`<div class="table-frame"><table class="table types">
               <thead><tr><th scope="col">Type</th><th scope="col" class="wide-only">Hours</th><th scope="col" class="number">Success</th><th scope="col" class="number">p50</th><th scope="col" class="number">p95</th><th scope="col" class="number wide-only">p99</th><th scope="col" class="number">Jobs</th></tr></thead>
-              <tbody>${used.map((/** @type {any} */ each) => this.#type(each))}</tbody></table></div>`
+              <tbody>${used.map((each) => this.#type(each))}</tbody></table></div>`
           : html`<p class="quiet">No job has ended in the last 24 hours.</p>`}
       </section>
       ${groups.length
         ? html`<section class="below" aria-labelledby="failing-heading"><h2 id="failing-heading">What fails</h2><ul class="failing">
-            ${groups.slice(0, FAILING_SHOWN).map((/** @type {any} */ each) => html`<li><a href="failed?type=${encodeURIComponent(each.jobType)}&code=${encodeURIComponent(each.code)}"><code class="code-word">${each.code}</code></a><span class="clip">${each.jobType}</span><strong>${count(each.count)}${each.isMore ? "+" : ""}</strong><span class="quiet">${time(each.newestAt)}</span></li>`)}
+            ${groups.slice(0, FAILING_SHOWN).map((each) => html`<li><a href="failed?type=${encodeURIComponent(each.jobType)}&code=${encodeURIComponent(each.code)}"><code class="code-word">${each.code}</code></a><span class="clip">${each.jobType}</span><strong>${count(each.count)}${each.isMore ? "+" : ""}</strong><span class="quiet">${time(each.newestAt)}</span></li>`)}
           </ul></section>`
         : nothing}`;
   }
 
-  /** @param {any} type */
+  /** @param {ShownType} type */
   #type(type) {
     const seconds = (/** @type {number | null} */ value) => (value === null ? html`<span class="none">–</span>` : duration(value * 1000));
     return html`<tr>

@@ -6,6 +6,8 @@ import { count, duration, time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { empty, facts, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { DeadLetter, Queue, Queues as Found } from "../answers.js" */
+
 const REFRESH_MS = 5_000;
 /** For how long the API hides a dead letter that it has read, and how often to look for one that is hidden. */
 const HIDDEN_MS = 30_000;
@@ -19,7 +21,7 @@ const PAUSABLE = ["high", "standard", "low"];
 
 export class Queues extends Page {
   title = "Queues";
-  /** @type {any} */ found = null;
+  /** @type {Found | null} */ found = null;
   /** The job types that can be paused. They change with a deployment only. @type {string[] | null} */ types = null;
   /** The redrive that runs, or ran last. @type {Redrive | null} */ redriven = null;
   #isLeft = false;
@@ -38,10 +40,10 @@ export class Queues extends Page {
     this.found = await this.app.api.get("admin/queues", { signal });
     if (!this.app.may("operate") || this.types) return;
     const { jobTypes } = await this.app.api.get("job-types", { signal });
-    this.types = jobTypes.filter((/** @type {any} */ each) => !each.tracked).map((/** @type {any} */ each) => each.jobType);
+    this.types = jobTypes.filter((each) => !each.tracked).map((each) => each.jobType);
   }
 
-  /** @param {any} queue */
+  /** @param {Queue} queue */
   async #toggle({ queue, isPaused }) {
     const action = isPaused ? "resume" : "pause";
     if (!isPaused) {
@@ -120,7 +122,7 @@ export class Queues extends Page {
     const isLate = sweeper.lagSeconds > LATE_SECONDS;
     return html`<ul class="cards">
         ${queues.map(
-          (/** @type {any} */ each) => html`<li class="card"><div class="card-head"><h2>${each.queue}${each.isPaused ? html` <span class="tag">Paused</span>` : nothing}</h2>
+          (each) => html`<li class="card"><div class="card-head"><h2>${each.queue}${each.isPaused ? html` <span class="tag">Paused</span>` : nothing}</h2>
             ${this.app.may("operate") && PAUSABLE.includes(each.queue) && each.isPaused !== undefined ? html`<button class="button small" @click=${() => this.#toggle(each)}>${icon(each.isPaused ? "play" : "pause")}${each.isPaused ? "Resume" : "Pause"}</button>` : nothing}</div>
             ${facts([["Waiting", count(each.waiting)], ["Running", count(each.inFlight)], ["Delayed", count(each.delayed)], ["Oldest waits since", time(each.oldestWaitingSince)]])}</li>`,
         )}
@@ -139,12 +141,12 @@ export class Queues extends Page {
     return html`<section class="card"><div class="card-head"><h2>Dead letters</h2>
         ${dead && this.app.may("operate") ? html`<button class="button small" ?disabled=${isRunning} @click=${() => this.#redrive(false)}>${icon("retry")}Redrive</button>` : nothing}</div>
       <p class=${dead ? "bad" : "quiet"}>${dead ? `${count(dead)} messages could not be handled. The table has their jobs, and the sweeper sends those that wait` : "None"}</p>
-      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven.outcomes].map(([outcome, number]) => html`<li>${count(number)} ${OUTCOMES[outcome] ?? outcome}</li>`)}${isRunning ? html`<li>Looking for more: a message that was read is hidden for 20 s.</li>` : nothing}</ul></div>` : nothing}
+      ${redriven ? html`<div role="status"><ul class="reasons">${[...redriven.outcomes].map(([outcome, number]) => html`<li>${count(number)} ${OUTCOMES[outcome] ?? outcome}</li>`)}${isRunning ? html`<li>Looking for more: a message that was read is hidden for ${HIDDEN_MS / 1000} s.</li>` : nothing}</ul></div>` : nothing}
       ${redriven?.outcomes.has("MALFORMED") ? html`<button class="button small danger" ?disabled=${isRunning} @click=${() => this.#redrive(true)}>${icon("trash")}Discard the malformed ones</button>` : nothing}
     </section>`;
   }
 
-  /** @param {any[]} queues */
+  /** @param {Queue[]} queues */
   #types(queues) {
     const paused = [...new Set(queues.flatMap(({ pausedTypes }) => pausedTypes ?? []))].sort();
     const others = (this.types ?? []).filter((each) => !paused.includes(each));
@@ -179,7 +181,7 @@ class Redrive {
   /** How many dead letters had which outcome. @type {Map<string, number>} */ outcomes = new Map();
   isRunning = true;
 
-  /** @param {{ outcome: string }[]} letters */
+  /** @param {DeadLetter[]} letters */
   add(letters) {
     for (const { outcome } of letters) this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
   }

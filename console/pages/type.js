@@ -8,9 +8,11 @@ import { place } from "../lib/router.js";
 import { SchemaForm } from "../lib/schema_form.js";
 import { copyButton, empty, facts, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { JobType } from "../answers.js" */
+
 export class TypePage extends Page {
   title = "Job type";
-  /** @type {any} */ type = null;
+  /** @type {JobType | null} */ type = null;
   /** @type {SchemaForm | null} */ form = null;
   isFilled = false;
   isJson = false;
@@ -38,7 +40,7 @@ export class TypePage extends Page {
   /** @param {AbortSignal} signal */
   async read(signal) {
     const { jobTypes } = await this.app.api.get("job-types", { signal });
-    this.type = jobTypes.find((/** @type {any} */ each) => each.jobType === this.name) ?? null;
+    this.type = jobTypes.find((each) => each.jobType === this.name) ?? null;
     this.title = this.name;
     if (!this.type || this.form) return;
     const form = new SchemaForm(this.type.inputSchema, () => this.app.draw());
@@ -118,7 +120,7 @@ export class TypePage extends Page {
       ${this.error ? failure(this.error, this.reload) : !type ? (this.isLoading ? loading(4) : empty({ icon: "search", title: "There is no such job type", action: html`<a class="button" href="types">Show the job types</a>` })) : this.#content(type)}`;
   }
 
-  /** @param {any} type */
+  /** @param {JobType} type */
   #content(type) {
     return html`<p class="lead">${type.description}</p>
       <div class="columns">
@@ -154,7 +156,7 @@ export class TypePage extends Page {
 
   /**
    * @param {string} name
-   * @param {any} schema
+   * @param {unknown} schema
    */
   #schema(name, schema) {
     const text = pretty(schema);

@@ -5,9 +5,11 @@ import { duration } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { empty, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { JobType } from "../answers.js" */
+
 export class Types extends Page {
   title = "Job types";
-  /** @type {any[]} */ types = [];
+  /** @type {JobType[]} */ types = [];
 
   /** @param {AbortSignal} signal */
   async read(signal) {

@@ -5,10 +5,12 @@ import { time } from "../lib/format.js";
 import { Page } from "../lib/page.js";
 import { copyButton, empty, failure, icon, loading } from "../lib/ui.js";
 
+/** @import { Webhook } from "../answers.js" */
+
 export class Webhooks extends Page {
   title = "Webhooks";
-  /** @type {any[]} */ webhooks = [];
-  /** The secret that an answer contained, once. @type {{ webhookId: string, secret: string } | null} */ issued = null;
+  /** @type {Webhook[]} */ webhooks = [];
+  /** The secret that an answer contained, once. @type {Webhook | null} */ issued = null;
   url = "";
   /** @type {any} */ refusal = null;
 
@@ -31,7 +33,7 @@ export class Webhooks extends Page {
     this.app.draw();
   };
 
-  /** @param {any} webhook */
+  /** @param {Webhook} webhook */
   async #test({ webhookId }) {
     await this.act(async () => {
       const delivery = await this.app.api.post(`webhooks/${webhookId}/test`);
@@ -39,7 +41,7 @@ export class Webhooks extends Page {
     }, "The test is on its way");
   }
 
-  /** @param {any} webhook */
+  /** @param {Webhook} webhook */
   async #rotate({ webhookId }) {
     const text = html`<p>Deliveries have two signatures for a day, so that you can replace the secret at the receiver.</p>`;
     if (!(await this.app.ask({ title: "Replace the secret?", text, action: "Replace it" }))) return;
@@ -47,7 +49,7 @@ export class Webhooks extends Page {
     await this.reload();
   }
 
-  /** @param {any} webhook */
+  /** @param {Webhook} webhook */
   async #delete({ webhookId, url }) {
     const text = html`<p>Nothing more is delivered to ${url}.</p>`;
     if (!(await this.app.ask({ title: "Delete this webhook?", text, action: "Delete it", danger: true }))) return;
@@ -65,7 +67,7 @@ export class Webhooks extends Page {
     if (this.isLoading) return loading(3);
     const problem = this.refusal && (this.refusal.errors?.[0]?.detail ?? this.refusal.detail ?? this.refusal.message);
     return html`${this.issued
-        ? html`<div class="banner" role="alert"><span>Store the secret now, it is not shown again:</span>${copyButton(this.issued.secret, `Copy the secret ${this.issued.secret}`, html`<code>${this.issued.secret}</code>`)}</div>`
+        ? html`<div class="banner" role="alert"><span>Store the secret now, it is not shown again:</span>${copyButton(this.issued.secret ?? "", `Copy the secret ${this.issued.secret}`, html`<code>${this.issued.secret}</code>`)}</div>`
         : nothing}
       <form class="card inline-form" novalidate @submit=${this.#create}>
         <div class="field"><label for="url">Deliver events of my jobs to</label>
@@ -78,7 +80,7 @@ export class Webhooks extends Page {
         : empty({ icon: "webhooks", title: "You have no webhooks", text: "A webhook gets a signed request when one of your jobs ends, and tries again for three days." })}`;
   }
 
-  /** @param {any} webhook */
+  /** @param {Webhook} webhook */
   #webhook(webhook) {
     const { url, events, jobTypes, createdAt, disabledAt, failingSince, previousSecretValidUntil } = webhook;
     return html`<li class="card">
