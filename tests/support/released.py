@@ -120,24 +120,48 @@ class Recorded(proxy.Relayed):
 
 @dataclass
 class Replayed(server.Session):
-    """A session with a recorded server: the answers of each route in their order, the last one repeatedly."""
+    """A session with a recorded server. Between two writes, a read gets what was read then, the last answer repeatedly.
+
+    So it does not matter how often a client polls, which depends on how fast this machine is.
+    """
 
     answers: list[dict[str, Any]] = field(default_factory=list)
     _number: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _written: int = -1
+    """The place of the last write in the recording."""
 
     def answer(self, received: server.Received) -> server.Answer | str:
         """Return the next recorded answer; that of a gateway for a route that no recorded request names."""
         request = f"{received.method} {received.path}"
-        found = [each for each in self.answers if each["request"] == request]
-        if not found:
+        places = [place for place, each in enumerate(self.answers) if each["request"] == request]
+        if not places:
             return _NO_ROUTE
         with self.lock:
-            described = found[min(self._number[request], len(found) - 1)]
-            self._number[request] += 1
+            if received.method == "GET":
+                described = self.answers[self._read(request, places)]
+            else:
+                self._written = self._next(request, places)
+                described = self.answers[self._written]
         filled = json.loads(json.dumps(described).replace("{base}", self.base))
         body = filled["body"].encode()
         length = {} if filled["status"] in {204, 304} else {"content-length": str(len(body))}
         return server.Answer(filled["status"], {**filled["headers"], **length}, body)
+
+    def _read(self, request: str, places: list[int]) -> int:
+        later = (
+            place
+            for place in range(self._written + 1, len(self.answers))
+            if not self.answers[place]["request"].startswith("GET")
+        )
+        end = next(later, len(self.answers))
+        now = [place for place in places if self._written < place < end]
+        before = [place for place in places if place < self._written]
+        return self._next(f"{request} after {self._written}", now or before[-1:] or places)
+
+    def _next(self, request: str, places: list[int]) -> int:
+        number = min(self._number[request], len(places) - 1)
+        self._number[request] += 1
+        return places[number]
 
 
 @contextmanager
