@@ -88,6 +88,11 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self._send("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
+    def activate(self, found: str, *, seconds: float = 120) -> None:
+        """Activate the element that the expression finds, once it does."""
+        self.wait_for(found, seconds=seconds)
+        self.run(f"{found}.click()")
+
     def type(self, text: str) -> None:
         """Type the text into the element that has the focus."""
         self._send("Input.insertText", text=text)

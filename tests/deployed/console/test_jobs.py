@@ -69,7 +69,7 @@ def test_filter_is_in_the_url_and_holds_after_a_reload(console: Console) -> None
     failed = console.caller.submit("sample.gives_up")
     console.caller.wait_for(failed)
     console.open("jobs")
-    console.browser.run("[...document.querySelectorAll('.segment')].find((each) => each.innerText.includes('Failed')).click()")
+    console.browser.activate("[...document.querySelectorAll('.segment')].find((each) => each.innerText.includes('Failed'))")
     wait_for_status(console, failed, "Failed")
     assert console.browser.run("location.search") == "?status=FAILED"
     console.open("jobs?status=FAILED&type=sample.gives_up")
@@ -178,7 +178,7 @@ def test_job_is_cancelled_after_a_confirmation_and_retried(console: Console) -> 
 def test_deleted_job_leaves_the_list(console: Console) -> None:
     job = console.caller.wait_for(console.caller.submit("sample.returns"))
     console.open(f"jobs/{job['asyncJobId']}")
-    console.browser.run("[...document.querySelectorAll('.actions .button')].find((each) => each.innerText == 'Delete').click()")
+    console.browser.activate("[...document.querySelectorAll('.actions .button')].find((each) => each.innerText == 'Delete')")
     console.browser.click(".dialog .danger")
     console.browser.wait_for("document.querySelector('h1').innerText == 'My jobs' && !document.querySelector('.loading')")
     assert status_of(console, job) == ""

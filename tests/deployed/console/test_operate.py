@@ -77,7 +77,7 @@ def test_operator_finds_a_failing_type_and_retries_its_job(console: Console, ope
     job = console.caller.wait_for(console.caller.submit("sample.gives_up"))
     operator.open("failed")
     operator.shows("HOPELESS", seconds=90)
-    operator.browser.run("[...document.querySelectorAll('.row-link')].find((each) => each.innerText == 'HOPELESS').click()")
+    operator.browser.activate("[...document.querySelectorAll('.row-link')].find((each) => each.innerText == 'HOPELESS')")
     operator.browser.click(f"a[href*='{job['asyncJobId']}']")
     operator.browser.wait_for("document.querySelector('.state-line')")
     operator.shows("This will never work")
@@ -141,7 +141,7 @@ def test_operator_retries_all_failures_of_a_code_after_a_preview(console: Consol
         "[...document.querySelectorAll('tbody tr')].find((row) => row.innerText.includes('sample.exits')).querySelector('a').click()"
     )
     operator.browser.wait_for("document.querySelectorAll('.selectable tbody tr').length >= 4")
-    operator.browser.run("[...document.querySelectorAll('.actions .button')][0].click()")
+    operator.browser.activate("document.querySelector('.actions .button')")
     operator.shows("jobs can be retried", seconds=60)
     operator.browser.click(".dialog .primary")
     operator.browser.wait_for("Number(document.querySelector('.state-line strong')?.innerText) >= 4", seconds=60)
@@ -172,7 +172,7 @@ def test_operator_redrives_dead_letters_and_discards_malformed_ones(
         sqs.send_message(QueueUrl=outputs.dead_letter_queue_url, MessageBody=body)
     operator.open("queues")
     operator.shows("2 messages could not be handled")
-    operator.browser.run("[...document.querySelectorAll('.card .button')].find((each) => each.innerText == 'Redrive').click()")
+    operator.browser.activate("[...document.querySelectorAll('.card .button')].find((each) => each.innerText == 'Redrive')")
     operator.shows("1 settled")
     operator.shows("1 malformed")
     operator.shows("1 redriven, 1 stay")
@@ -255,7 +255,7 @@ def test_action_on_many_jobs_goes_on_when_its_page_is_closed(operator: Console, 
 
 def preview(operator: Console) -> None:
     """Request a preview of a retry of all."""
-    operator.browser.run("[...document.querySelectorAll('.actions .button')][0].click()")
+    operator.browser.activate("document.querySelector('.actions .button')")
     operator.shows(f"of {JOBS} jobs can be retried", seconds=240)
 
 

@@ -46,8 +46,7 @@ class Trial:
     def click_text(self, selector: str, text: str) -> None:
         """Click the element with this text, once it is there."""
         find = f"[...document.querySelectorAll({json.dumps(selector)})].find((each) => each.innerText.trim() == {json.dumps(text)})"
-        self.console.browser.wait_for(find, seconds=90)
-        self.console.browser.run(f"{find}.click()")
+        self.console.browser.activate(find, seconds=90)
 
     def confirm(self) -> None:
         self.console.browser.click(".dialog .primary, .dialog .danger")
