@@ -23,7 +23,7 @@ const MOST_TRIES = 6;
 
 export class JobPage extends Page {
   title = "Job";
-  /** What the user is told of a look at an input or a result. @type {string | undefined} */ noted;
+  /** What the page says when it shows an input or a result. @type {string | undefined} */ noted;
   /** @type {Job | null} */ job = null;
   /** @type {JobEvent[]} */ events = [];
   /** What was read after a click, by its name. @type {Record<string, string>} */ revealed = {};

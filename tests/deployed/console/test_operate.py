@@ -108,6 +108,14 @@ def test_payload_viewer_reads_an_input_and_a_result_which_is_recorded(console: C
     payload_viewer.shows('"attempt 1"')
 
 
+def test_number_that_a_browser_would_change_is_shown_as_it_is(console: Console, payload_viewer: Console) -> None:
+    number = 12345678901234567890
+    job = console.caller.submit("contract.once", {"number": number}, prefer="respond-async")
+    payload_viewer.open(f"operate/{job['asyncJobId']}?owner={console.caller.owner}")
+    payload_viewer.browser.click("section[aria-label=Contents] button")
+    payload_viewer.shows(f'"number":{number}')
+
+
 def test_running_job_of_another_user_is_live_until_it_ends(console: Console, operator: Console) -> None:
     job = console.caller.submit("sample.works", {"seconds": 15}, priority="high")
     console.caller.wait_for(job, lambda found: found["progress"] > 0)
