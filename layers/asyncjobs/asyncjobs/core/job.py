@@ -313,6 +313,11 @@ class AsyncJob:
         return self.job_type == BULK_ACTION
 
     @property
+    def has_outside_worker(self) -> bool:
+        """Whether its owner, or a worker with a token, reports on the job."""
+        return self.is_tracked and not self.is_bulk_action
+
+    @property
     def is_tracked(self) -> bool:
         """Whether an outside worker does the work. No attempt can be claimed, so none of our workers runs it."""
         return self.max_attempts == 0

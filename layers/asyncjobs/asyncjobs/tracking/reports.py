@@ -139,7 +139,7 @@ class Reports:
         Raises `JobNotFound`, `JobNotTracked`, `JobHasEnded`, `Unavailable`.
         """
         job = self._read(key)
-        if not job.is_tracked or job.is_bulk_action:
+        if not job.has_outside_worker:
             raise JobNotTracked
         return self._record(job, report)
 
@@ -162,7 +162,7 @@ class Reports:
         job = self._store.get(key)
         while True:
             job = present_job(job, self._clock())
-            if not job.is_tracked or job.is_bulk_action:
+            if not job.has_outside_worker:
                 raise JobNotTracked
             if job.is_finished:
                 raise JobAlreadyFinished
