@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 
 from asyncjobs.core.job import BULK_ACTION, DELIVERY, Priority, RetentionFrom
 from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, JobType
 
-DELIVERY_TYPE = JobType(
-    name=DELIVERY,
-    module="asyncjobs.push.delivery",
-    function="Deliverer.deliver",
-    description="Delivers an event of a job to a webhook.",
+_built_in = partial(
+    JobType,
     is_async=False,
-    expected=timedelta(seconds=1),
-    # Above the time limit of a request and of resolving its name: an attempt that ends by time has another backoff.
-    timeout=timedelta(seconds=30),
-    max_attempts=10,
     retention=DEFAULT_RETENTION,
     retention_from=RetentionFrom.END,
-    # The ten tries take three days. A receiver that sends Retry-After may stretch them by a day.
-    deadline=timedelta(days=4),
     immediate=False,
     dedupe=timedelta(0),
     priority=Priority.STANDARD,
@@ -30,25 +22,29 @@ DELIVERY_TYPE = JobType(
     synchronous_routes=(),
 )
 
-BULK_ACTION_TYPE = JobType(
+DELIVERY_TYPE = _built_in(
+    name=DELIVERY,
+    module="asyncjobs.push.delivery",
+    function="Deliverer.deliver",
+    description="Delivers an event of a job to a webhook.",
+    expected=timedelta(seconds=1),
+    # Above the time limit of a request and of resolving its name: an attempt that ends by time has another backoff.
+    timeout=timedelta(seconds=30),
+    max_attempts=10,
+    # The ten tries take three days. A receiver that sends Retry-After may stretch them by a day.
+    deadline=timedelta(days=4),
+)
+
+BULK_ACTION_TYPE = _built_in(
     name=BULK_ACTION,
     module="",
     function="",
     description="Retries, cancels or deletes many jobs for an administrator.",
-    is_async=False,
     expected=timedelta(minutes=1),
     # Time for about 200,000 jobs. An action that has stopped for good ends no earlier, so it is not longer.
     timeout=timedelta(hours=2),
     max_attempts=0,
-    retention=DEFAULT_RETENTION,
-    retention_from=RetentionFrom.END,
     deadline=timedelta(hours=2),
-    immediate=False,
-    dedupe=timedelta(0),
-    priority=Priority.STANDARD,
-    exclusive=None,
-    routes=(),
-    synchronous_routes=(),
     tracked=True,
 )
 
