@@ -48,8 +48,9 @@ from asyncjobs.tracking.worker_token import WorkerToken
 
 settings = Settings()
 logger = lambda_logger(settings.application, settings.log_level)
-table_name, dynamodb, functions = settings.table_name, clients.dynamodb(), clients.functions()
-store, queue = DynamoStore(table_name, dynamodb), SqsQueue(settings.queue_urls)
+table_name = settings.table_name
+dynamodb, sqs, functions = clients.dynamodb(), clients.sqs(), clients.functions()
+store, queue = DynamoStore(table_name, dynamodb), SqsQueue(settings.queue_urls, sqs)
 objects, catalog = S3Objects(settings.bucket_name), Catalog.read()
 locks = Locks(store=store, queue=queue, clock=utc_now)
 # Administrators are few, but their requests must not wait: they would hold executions that users need.
@@ -69,10 +70,10 @@ commands = Commands(
 administration = Administration(
     store=store,
     indexes=DynamoIndexes(table_name, dynamodb),
-    queues=SqsQueueDepths({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}),
+    queues=SqsQueueDepths({**settings.queue_urls, DEAD_LETTERS: settings.dead_letter_queue_url}, sqs),
     pollers=LambdaPollers(settings.pollers, functions),
     dead_letters=DeadLetterRedrive(
-        letters=SqsDeadLetters(settings.dead_letter_queue_url), store=store, queue=queue, clock=utc_now
+        letters=SqsDeadLetters(settings.dead_letter_queue_url, sqs), store=store, queue=queue, clock=utc_now
     ),
     histories=DynamoTypeHistories(table_name, dynamodb),
     catalog=catalog,
