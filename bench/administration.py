@@ -33,15 +33,13 @@ from asyncjobs.http.api import Api
 from asyncjobs.http.operations import handlers_by_route
 from asyncjobs.http.query_routes import query_handlers
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Administration
-from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.queries import Queries
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.support.factories import job_type
-from tests.support.fakes import FakeDeadLetters, FakeObjects, FakePollers, FakeQueue, FakeQueueDepths
+from tests.support.fakes import FakeObjects, FakeQueue
 from tests.support.http_events import http_event
-from tests.support.parts import make_bulk_actions, make_commands
+from tests.support.parts import make_administration, make_bulk_actions, make_commands
 from tests.template.source import ROOT, resource
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -153,17 +151,15 @@ class World:
         parts: Any = {"store": store, "objects": objects, "clock": lambda: NOW}
         queries = Queries(catalog=catalog, **parts)
         commands = make_commands(queue=queue, catalog=catalog, **parts)
-        administration = Administration(
+        administration = make_administration(
             store=store,
-            indexes=DynamoIndexes("jobs", client),
-            queues=FakeQueueDepths(),
-            pollers=FakePollers(),
-            dead_letters=DeadLetterRedrive(letters=FakeDeadLetters(), store=store, queue=queue, clock=lambda: NOW),
-            histories=DynamoTypeHistories("jobs", client),
+            queue=queue,
             catalog=catalog,
+            clock=lambda: NOW,
+            indexes=DynamoIndexes("jobs", client),
+            histories=DynamoTypeHistories("jobs", client),
             commands=commands,
             audit=audit,
-            clock=lambda: NOW,
         )
         routes = AdminRoutes(
             administration,

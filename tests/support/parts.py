@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from asyncjobs.core.administration import DeadLetters
 from asyncjobs.core.clock import Clock
 from asyncjobs.core.job import GRACE, AsyncJob, DuePart, due_shards
 from asyncjobs.core.message import JobMessage
@@ -16,6 +17,7 @@ from asyncjobs.limits.locks import Locks
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.bulk_actions import BulkActions
 from asyncjobs.service.commands import Commands
+from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.event_loop import run_plain, run_side_by_side
@@ -23,7 +25,17 @@ from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
 from asyncjobs.worker.sweeper import Sweeper
-from tests.support.fakes import FakeBulkParts, FakeContinuations
+from tests.support.fakes import (
+    FakeAuditLog,
+    FakeBulkParts,
+    FakeContinuations,
+    FakeDeadLetters,
+    FakeHistory,
+    FakeIndexes,
+    FakeObjects,
+    FakePollers,
+    FakeQueueDepths,
+)
 
 INLINE_THRESHOLD = timedelta(seconds=0.5)
 QUARTER_HOUR = timedelta(minutes=15)
@@ -42,6 +54,26 @@ def make_commands(*, store: Store, queue: Queue, objects: Objects, catalog: Cata
         "new_worker_token": WorkerToken.new,
     }
     return Commands(**{**parts, **changes})
+
+
+def make_administration(
+    *, store: Any, queue: Queue, catalog: Catalog, clock: Clock, letters: DeadLetters | None = None, **changes: Any
+) -> Administration:
+    """Return what administrators see and do over these ports. The indexes are those of a `FakeStore`, if no other ones are given."""
+    parts: dict[str, Any] = {
+        "store": store,
+        "catalog": catalog,
+        "clock": clock,
+        "indexes": FakeIndexes(store),
+        "queues": FakeQueueDepths(),
+        "pollers": FakePollers(),
+        "dead_letters": DeadLetterRedrive(letters=letters or FakeDeadLetters(), store=store, queue=queue, clock=clock),
+        "histories": FakeHistory(),
+        "audit": FakeAuditLog(),
+    }
+    if "commands" not in changes:
+        parts["commands"] = make_commands(store=store, queue=queue, objects=FakeObjects(), catalog=catalog, clock=clock)
+    return Administration(**{**parts, **changes})
 
 
 def make_bulk_actions(

@@ -30,8 +30,6 @@ from asyncjobs.limits.admission import Admission
 from asyncjobs.limits.backlog import Backlog
 from asyncjobs.limits.waits import WaitSlots
 from asyncjobs.push.tickets import TicketIssuer
-from asyncjobs.service.administration import Administration
-from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.service.event_feed import EventFeed
 from asyncjobs.service.long_poll import MAX_WAIT, LongPoll
 from asyncjobs.service.queries import Queries
@@ -57,7 +55,7 @@ from tests.support.fakes import (
     FakeWebhooks,
 )
 from tests.support.http_events import JOBS, REPORT, SOCKET_URL, SUBMIT, UPDATE, UPLOAD, Answer, http_event, text_of
-from tests.support.parts import make_bulk_actions, make_commands
+from tests.support.parts import make_administration, make_bulk_actions, make_commands
 
 SEARCH = "POST /api/v1/search/{subject}"
 SEARCH_SYNCHRONOUS = "GET /api/v1/search/{subject}"
@@ -192,17 +190,18 @@ class InMemoryApi:
         self.indexes = FakeIndexes(self.store)
         parts: Any = {"store": self.store, "objects": self.objects, "clock": self.clock}
         own_commands = make_commands(queue=self.queue, catalog=self.catalog, **parts)
-        administration = Administration(
+        administration = make_administration(
             store=self.store,
+            queue=self.queue,
+            catalog=self.catalog,
+            clock=self.clock,
+            letters=self.dead_letters,
             indexes=self.indexes,
             queues=self.queues,
             pollers=self.pollers,
-            dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
             histories=self.history,
-            catalog=self.catalog,
             commands=own_commands,
             audit=self.audit,
-            clock=self.clock,
         )
         self.admin_routes = AdminRoutes(
             administration,

@@ -23,8 +23,8 @@ from asyncjobs.core.errors import (
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Actor, Administration, FailedQuery, LiveQuery
-from asyncjobs.service.dead_letters import DeadLetterRedrive, LetterOutcome, Redriven
+from asyncjobs.service.administration import Actor, FailedQuery, LiveQuery
+from asyncjobs.service.dead_letters import LetterOutcome, Redriven
 from tests.support.factories import (
     JOB_ID,
     NOW,
@@ -42,13 +42,12 @@ from tests.support.fakes import (
     FakeDeadLetters,
     FakeHistory,
     FakeIndexes,
-    FakeObjects,
     FakePollers,
     FakeQueue,
     FakeQueueDepths,
     FakeStore,
 )
-from tests.support.parts import make_commands
+from tests.support.parts import make_administration
 
 ACTOR = Actor("ops", "request-1")
 KEY = JobKey(OWNER, JOB_ID)
@@ -73,22 +72,18 @@ class World:
         self.audit, self.indexes = FakeAuditLog(), FakeIndexes(self.store)
         self.queues, self.pollers, self.history = FakeQueueDepths(), FakePollers(), FakeHistory()
         self.dead_letters = FakeDeadLetters()
-        ports: Any = {
-            "store": self.store,
-            "catalog": Catalog(
-                {name: job_type(name) for name in ("sample.returns", "other")} | {"work": job_type("work", tracked=True)}
-            ),
-            "clock": self.clock,
-        }
-        self.admin = Administration(
+        types = {name: job_type(name) for name in ("sample.returns", "other")} | {"work": job_type("work", tracked=True)}
+        self.admin = make_administration(
+            store=self.store,
+            queue=self.queue,
+            catalog=Catalog(types),
+            clock=self.clock,
+            letters=self.dead_letters,
             indexes=self.indexes,
             queues=self.queues,
             pollers=self.pollers,
-            dead_letters=DeadLetterRedrive(letters=self.dead_letters, store=self.store, queue=self.queue, clock=self.clock),
             histories=self.history,
-            commands=make_commands(queue=self.queue, objects=FakeObjects(), **ports),
             audit=self.audit,
-            **ports,
         )
 
     def pages(self, **query: Any) -> Iterator[list[AsyncJob]]:
