@@ -15,9 +15,8 @@ from asyncjobs.core.errors import JobNotFound, Unavailable, Unreadable
 from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, Result, Status
 from asyncjobs.core.records import replace
 from asyncjobs.jobtypes.catalog import Catalog
-from asyncjobs.service.administration import Actor, Administration, FailedQuery, LiveQuery
+from asyncjobs.service.administration import Actor, FailedQuery, LiveQuery
 from asyncjobs.service.bulk_actions import BulkAction, BulkRequest, BulkSlice
-from asyncjobs.service.dead_letters import DeadLetterRedrive
 from tests.support.factories import (
     JOB_ID,
     NOW,
@@ -34,16 +33,11 @@ from tests.support.fakes import (
     FakeBulkParts,
     FakeClock,
     FakeContinuations,
-    FakeDeadLetters,
-    FakeHistory,
-    FakeIndexes,
     FakeObjects,
-    FakePollers,
     FakeQueue,
-    FakeQueueDepths,
     FakeStore,
 )
-from tests.support.parts import make_bulk_actions, make_commands
+from tests.support.parts import make_administration, make_bulk_actions, make_commands
 
 ACTOR = Actor("ops", "request-1")
 KEY = JobKey(OWNER, JOB_ID)
@@ -57,25 +51,15 @@ class World:
         self.audit, self.parts, self.continuations = FakeAuditLog(), FakeBulkParts(), FakeContinuations()
         ports: Any = {
             "store": self.store,
+            "queue": self.queue,
             "catalog": Catalog({name: job_type(name) for name in ("sample.returns", "other")}),
             "clock": self.clock,
         }
-        commands = make_commands(queue=self.queue, objects=FakeObjects(), **ports)
-        administration = Administration(
-            indexes=FakeIndexes(self.store),
-            queues=FakeQueueDepths(),
-            pollers=FakePollers(),
-            dead_letters=DeadLetterRedrive(letters=FakeDeadLetters(), store=self.store, queue=self.queue, clock=self.clock),
-            histories=FakeHistory(),
-            commands=commands,
-            audit=self.audit,
-            **ports,
-        )
-        self.commands = commands
+        self.commands = make_commands(objects=FakeObjects(), **ports)
         self.bulk = make_bulk_actions(
-            administration,
+            make_administration(**ports, commands=self.commands, audit=self.audit),
             store=self.store,
-            commands=commands,
+            commands=self.commands,
             clock=self.clock,
             parts=self.parts,
             continuations=self.continuations,
@@ -232,6 +216,13 @@ def test_action_is_recorded_and_is_a_job_of_the_administrator_before_anything_ha
         job.async_job_id,
         120,
     )
+
+
+def test_job_of_an_action_changes_once_for_each_part() -> None:
+    world = World(*failed_jobs(120))
+    job = world.start(replace(RETRY, expected=120))
+    world.run(RETRY)
+    assert (world.own(job).status, world.own(job).seq - job.seq) == (Status.COMPLETED, 3)
 
 
 def test_action_that_cannot_be_recorded_does_not_start() -> None:

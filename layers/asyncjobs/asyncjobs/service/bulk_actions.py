@@ -209,11 +209,11 @@ class BulkActions:
                 part = self._acted(task, number, request, part, has_time, is_again=is_again)
             if part.outcomes is None:
                 break
-            if not self._report(task.key, request, part):
-                self._note_end(task, request, part)
-                return
             if part.next is None:
                 self._complete(task, request, part)
+                return
+            if not self._report(task.key, request, part):
+                self._note_end(task, request, part)
                 return
             number, before, part, is_again = number + 1, part, None, False
             if not has_time():
