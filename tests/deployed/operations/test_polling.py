@@ -19,10 +19,11 @@ from tests.support.prefetch import prefetch
 
 JOB_TYPE = "sample.returns_async"  # no other test uses it
 SECONDS = 5
-JOBS = 60
 ENOUGH = 30
-"""Jobs in the history from which an end is estimated. The function gathers durations, and of one owner counts no more than of all
-others together. So of these jobs some do not count."""
+"""Jobs in the history from which an end is estimated."""
+ROUND = 4
+"""Jobs that each owner submits before the history is read again. Not every job counts: of one owner, no more than of all others
+in the same write."""
 
 
 @pytest.fixture
@@ -46,13 +47,7 @@ def test_durations_of_earlier_jobs_set_retry_after_and_the_estimated_end(
     running, polled_at = first_poll.result()
     assert running["estimatedEndAt"] is None
 
-    owners = [erin, caller("frank"), caller("grace")]
-    for _ in range(JOBS // len(owners)):
-        for owner in owners:
-            owner.submit(JOB_TYPE, {"seconds": SECONDS})
-    for owner in owners:
-        wait_until_all_have_ended(owner)
-    durations = wait_until_in_history(stack, outputs, jobs=ENOUGH)
+    durations = fill_history(stack, outputs, [erin, caller("frank"), caller("grace")])
     assert durations.quantile(0.5) == pytest.approx(SECONDS, abs=SLOWNESS)
 
     time.sleep(max(0.0, FRESH + 1 - (time.monotonic() - polled_at)))
@@ -72,7 +67,19 @@ def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
     return int(answer.headers["retry-after"]), answer.json()
 
 
-def wait_until_all_have_ended(caller: Caller, *, seconds: float = 300) -> None:
+def fill_history(stack: LocalStack, outputs: Outputs, owners: list[Caller], *, seconds: float = 600) -> Durations:
+    """Run jobs of all owners until enough are in the history. The function writes at some changes, so none may come last."""
+    deadline = time.monotonic() + seconds
+    while (durations := history(stack, outputs)).total < ENOUGH:
+        assert time.monotonic() < deadline, f"only {durations.total} are in the history"
+        for owner in owners * ROUND:
+            owner.submit(JOB_TYPE, {"seconds": SECONDS})
+        for owner in owners:
+            wait_until_all_have_ended(owner)
+    return durations
+
+
+def wait_until_all_have_ended(caller: Caller) -> None:
     """Wait by lists, which read no history."""
 
     def have_ended() -> bool:
@@ -80,19 +87,14 @@ def wait_until_all_have_ended(caller: Caller, *, seconds: float = 300) -> None:
         assert answer.status_code == httpx.codes.OK
         return all(job["status"] in FINISHED for job in answer.json()["jobs"])
 
-    wait_until(have_ended, seconds=seconds)
+    wait_until(have_ended, seconds=300)
 
 
-def wait_until_in_history(stack: LocalStack, outputs: Outputs, *, jobs: int, seconds: float = 120) -> Durations:
+def history(stack: LocalStack, outputs: Outputs) -> Durations:
+    """Return the durations that the table has, which the status function caches and this does not."""
     dynamodb = stack.session.client("dynamodb", endpoint_url=outputs.endpoint_url)
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = dynamodb.get_item(TableName=outputs.table_name, Key={"pk": {"S": f"D#{JOB_TYPE}"}})
-        durations = Durations.from_json(answer["Item"]["durations"]["S"]) if "Item" in answer else Durations()
-        if durations.total >= jobs:
-            return durations
-        assert time.monotonic() < deadline, f"only {durations.total} are in the history"
-        time.sleep(0.2)
+    answer = dynamodb.get_item(TableName=outputs.table_name, Key={"pk": {"S": f"D#{JOB_TYPE}"}})
+    return Durations.from_json(answer["Item"]["durations"]["S"]) if "Item" in answer else Durations()
 
 
 def seconds_between(one: str, other: str) -> float:
