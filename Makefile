@@ -82,8 +82,8 @@ logs: environments ## Show the functions' logs (FOLLOW=1)
 stop: ## Stop the stack that `make run` started
 	@$(find_python); "$$python" -m local.stop
 
-test: check ## Check, then run every test (ARGS="-k cancel")
-	@.venv/bin/python -m $(if $(ARGS),pytest,tests) --ignore=$(audit) --ignore=$(packages) $(ARGS)
+test: checks ## Check, then run every test (ARGS="-k cancel")
+	@$(if $(ARGS),$(MAKE) check && .venv/bin/python -m pytest,.venv/bin/python -m tests) --ignore=$(audit) --ignore=$(packages) $(ARGS)
 
 check: checks audit packages ## Format, lint, types, words, imports, template, catalog, audit, clients' packages
 	@.venv/bin/ruff format --check .

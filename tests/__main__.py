@@ -1,5 +1,5 @@
 # ruff: noqa: T201 - a command prints
-"""python -m tests: run every test, in parallel processes. Options go to all of them."""
+"""python -m tests: check, and run every test, in parallel processes. Options go to pytest."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
+from local.process import PROJECT
 from tests.support import pace
 
 
@@ -22,26 +23,38 @@ class Group:
 
     folders: tuple[str, ...]
     niceness: int
+    is_deployed: bool = False
+    """Whether the tests wait for processes of a deployed stack. What fails beside the other groups is then tried again, alone."""
 
     def excluded(self) -> list[str]:
         """Return the folders within these that other groups test."""
         others = [folder for group in GROUPS if group != self for folder in group.folders]
         return [folder for folder in others if any(folder.startswith(f"{own}/") for own in self.folders)]
 
+    def pytest(self, options: Sequence[str]) -> list[str]:
+        """Return the command that tests the folders. It keeps the names of failed tests apart from those of other groups."""
+        ignored = [f"--ignore={folder}" for folder in self.excluded()]
+        cache = f"cache_dir={PROJECT}/.pytest_cache/{self.folders[0].replace('/', '-')}"
+        return [sys.executable, "-m", "pytest", *self.folders, *ignored, "-o", cache, *options]
+
 
 GROUPS: tuple[Group, ...] = (
-    Group(("tests/deployed/http",), 0),
-    Group(("tests/deployed/operations",), 0),
-    Group(("tests/deployed/clients", "tests/deployed/console"), 0),
+    Group(("tests/deployed/clients", "tests/deployed/console"), 0, is_deployed=True),
+    Group(("tests/deployed/operations",), 0, is_deployed=True),
+    Group(("tests/deployed/http",), 0, is_deployed=True),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
-    Group(("tests/deployed/openapi",), 5),
-    Group(("tests/local", "tests/template"), 5),
-    Group(("examples",), 5),
+    Group(("tests/deployed/openapi",), 5, is_deployed=True),
+    Group(("examples",), 5, is_deployed=True),
+    Group(("tests/local", "tests/template"), 5, is_deployed=True),
     Group(("tests",), 5),  # without the folders of the other groups
 )
 """In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The others need the
 processor and no clock: they yield, but not so much that another program on this machine stops them."""
+
+CHECKS = ("nice", "-n", "5", "make", "check")
+FEW = 5
+"""Failed tests of a group that may have been too slow beside the others. More have a cause that another try would only hide."""
 
 SIDE_BY_SIDE = 5
 """The number of groups that run at a time. With more, two cores are so busy that what waits for a function waits for the others."""
@@ -49,65 +62,105 @@ SIDE_BY_SIDE = 5
 
 @dataclass(frozen=True)
 class Running:
-    """A group's process and what it prints."""
+    """A process and what it prints. It has no group if it runs `make check`."""
 
-    group: Group
+    group: Group | None
     process: subprocess.Popen[bytes]
     output: IO[bytes]
 
     @property
     def name(self) -> str:
-        return " ".join(self.group.folders)
+        return " ".join(self.group.folders) if self.group else "make check"
 
-    def text(self) -> str:
+    @property
+    def has_failed(self) -> bool:
+        return self.process.returncode != 0
+
+    def lines(self) -> list[str]:
         """Return everything that the process has printed."""
         self.output.seek(0)
-        return self.output.read().decode(errors="replace")
+        return self.output.read().decode(errors="replace").splitlines()
+
+    def summary(self) -> str:
+        """Return the last line of pytest, or how the check ended."""
+        lines = [line for line in self.lines() if line.strip()]
+        if self.group and lines:
+            return lines[-1].strip("= ")
+        return "failed" if self.has_failed else "passed"
+
+    def failures(self) -> list[str]:
+        """Return the lines that name the tests that have failed."""
+        return [line for line in self.lines() if line.startswith(("FAILED ", "ERROR "))]
+
+    def may_have_been_slow(self) -> bool:
+        """Return whether few tests of a deployed stack failed, and nothing else."""
+        is_deployed = self.group is not None and self.group.is_deployed
+        return is_deployed and self.process.returncode == _TESTS_FAILED and len(self.failures()) <= FEW
+
+
+_TESTS_FAILED = 1
+"""pytest's exit status if tests ran and some failed."""
 
 
 def main(options: Sequence[str]) -> int:
-    """Run the groups and return the exit status. At the end, print what was skipped, and the output of groups with failures."""
+    """Run the groups and the checks, and return the exit status.
+
+    At the end, print what was skipped, and the output of groups with failures: also of those that passed when they were tried
+    again.
+    """
     os.environ[pace.VARIABLE] = str(pace.SLOWNESS)
     print(
         f"Testing in {SIDE_BY_SIDE} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
     )
     with ExitStack() as stack:
-        ended = _run([*GROUPS], options, stack)
+        ended, is_interrupted = _run(options, stack)
+        failed = [found for found in ended if found.has_failed]
         for found in ended:
-            if found.process.returncode != 0:
-                print(f"\n{found.name}\n{found.text()}")
-                continue
-            for line in found.text().splitlines():
-                if line.startswith("SKIPPED"):
-                    print(line)
-    return int(any(found.process.returncode for found in ended))
+            if found.has_failed:
+                print("\n".join(["", found.name, *found.lines()]), flush=True)
+            else:
+                print(*(line for line in found.lines() if line.startswith("SKIPPED")), sep="\n", flush=True)
+        if not is_interrupted:
+            failed = [found for found in failed if not _passes_alone(found, options)]
+    return int(is_interrupted or bool(failed))
 
 
-def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
-    ignored = [f"--ignore={folder}" for folder in group.excluded()]
+def _passes_alone(failed: Running, options: Sequence[str]) -> bool:
+    """Run the failed tests of a deployed stack once more, now that nothing runs beside them. Say which of them passed."""
+    if not failed.group or not failed.may_have_been_slow():
+        return False
+    names = "\n".join(failed.failures())
+    print(f"\nFailed beside the other groups, and tried again alone:\n{names}", flush=True)
+    command = [*failed.group.pytest(options), "--last-failed", "--last-failed-no-failures=none"]
+    passes = subprocess.run(command, check=False).returncode == 0
+    print("Passed alone. A time limit has too little room, or there is a race: look for it." if passes else "Failed again.")
+    return passes
+
+
+def _start(group: Group | None, options: Sequence[str], stack: ExitStack) -> Running:
     output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is entered
-    command = ["nice", "-n", str(group.niceness), sys.executable, "-m", "pytest", *group.folders, *ignored, *options]
+    command = ["nice", "-n", str(group.niceness), *group.pytest(options)] if group else CHECKS
     process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
     return Running(group, process, output)
 
 
-def _run(waiting: list[Group], options: Sequence[str], stack: ExitStack) -> list[Running]:
-    """Run the groups, print the last line of each when it ends, and return them in the order of their ends."""
-    running, ended = list[Running](), list[Running]()
-    while waiting or running:
+def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
+    """Run all and print how each ends. Return them in the order of their ends, and whether Ctrl-C was pressed."""
+    waiting, running, ended = [*GROUPS[:-1], None, GROUPS[-1]], list[Running](), list[Running]()
+    is_interrupted = False
+    while running or (waiting and not is_interrupted):
         try:
-            while waiting and len(running) < SIDE_BY_SIDE:
+            while waiting and not is_interrupted and len(running) < SIDE_BY_SIDE:
                 running.append(_start(waiting.pop(0), options, stack))
             for found in [each for each in running if each.process.poll() is not None]:
                 running.remove(found)
                 ended.append(found)
-                lines = found.text().strip().splitlines() or ["nothing"]
-                print(f"{found.name}: {lines[-1].strip('= ')}", flush=True)
+                print(f"{found.name}: {found.summary()}", flush=True)
             time.sleep(0.2)
         except KeyboardInterrupt:  # which they got as well: they stop their engines
-            waiting.clear()
+            is_interrupted = True
             print("Stopping ...")
-    return ended
+    return ended, is_interrupted
 
 
 if __name__ == "__main__":

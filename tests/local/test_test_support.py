@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from local.process import PROJECT
-from tests.__main__ import GROUPS
+from tests import __main__ as runner
+from tests.__main__ import GROUPS, Group
 from tests.support import processes
 
 
@@ -29,3 +31,54 @@ def test_every_test_is_in_one_group() -> None:
         folders = {str(parent.relative_to(PROJECT)) for parent in file.parents if PROJECT in parent.parents}
         groups = [group for group in GROUPS if folders & set(group.folders) and not folders & set(group.excluded())]
         assert len(groups) == 1, f"{file}: {groups}"
+
+
+FAILS = """
+def test_fails():
+    assert False
+"""
+FAILS_ONCE = """
+from pathlib import Path
+
+def test_is_late():
+    mark = Path(__file__).with_name("mark")
+    was_there = mark.exists()
+    mark.touch()
+    assert was_there
+"""
+FAILS_SIX_TIMES_ONCE = (
+    FAILS_ONCE.replace("def ", "import pytest\n\n@pytest.mark.parametrize('number', range(6))\ndef ")
+    .replace("is_late()", "is_late(number)")
+    .replace('"mark"', 'f"mark{number}"')
+)
+
+
+@pytest.mark.parametrize(
+    ("tests", "is_deployed", "checks", "status"),
+    [
+        pytest.param(FAILS_ONCE, True, "true", 0, id="a deployed test that passes alone"),
+        pytest.param(FAILS_ONCE, False, "true", 1, id="any other test"),
+        pytest.param(FAILS, True, "true", 1, id="a test that fails again"),
+        pytest.param(FAILS_SIX_TIMES_ONCE, True, "true", 1, id="too many"),
+        pytest.param(FAILS_ONCE + "1 / 0", True, "true", 1, id="a file that cannot be imported"),
+        pytest.param(FAILS_ONCE, True, "false", 1, id="a failed check"),
+    ],
+)
+def test_only_few_tests_of_a_deployed_stack_are_tried_again(
+    tests: str,
+    is_deployed: bool,
+    checks: str,
+    status: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "test_it.py").write_text(tests)
+    monkeypatch.setattr(runner, "GROUPS", (Group((str(tmp_path),), 0, is_deployed=is_deployed),))
+    monkeypatch.setattr(runner, "CHECKS", (checks,))
+    monkeypatch.setattr(runner, "PROJECT", tmp_path)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # three times as fast
+    assert runner.main(["-c", os.devnull, "--rootdir", str(tmp_path)]) == status
+    printed = capfd.readouterr().out
+    assert ("Passed alone." in printed) == (status == 0 or checks == "false")
+    assert "= FAILURES =" in printed or "= ERRORS =" in printed, "what failed first is shown in any case"
