@@ -40,17 +40,21 @@ def test_fails():
 FAILS_ONCE = """
 from pathlib import Path
 
+def test_passes():
+    pass
+
 def test_is_late():
     mark = Path(__file__).with_name("mark")
     was_there = mark.exists()
     mark.touch()
     assert was_there
 """
-FAILS_SIX_TIMES_ONCE = (
-    FAILS_ONCE.replace("def ", "import pytest\n\n@pytest.mark.parametrize('number', range(6))\ndef ")
-    .replace("is_late()", "is_late(number)")
-    .replace('"mark"', 'f"mark{number}"')
+FAILS_AND_IS_SKIPPED_ALONE = FAILS_ONCE.replace("    mark =", "    import pytest\n    mark =").replace(
+    "    assert was_there", "    assert was_there\n    pytest.skip()"
 )
+FAILS_SIX_TIMES_ONCE = FAILS_ONCE.replace(
+    "def test_is_late()", "import pytest\n\n@pytest.mark.parametrize('number', range(6))\ndef test_is_late(number)"
+).replace('"mark"', 'f"mark{number}"')
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,7 @@ FAILS_SIX_TIMES_ONCE = (
         pytest.param(FAILS_ONCE, True, "true", 0, id="a deployed test that passes alone"),
         pytest.param(FAILS_ONCE, False, "true", 1, id="any other test"),
         pytest.param(FAILS, True, "true", 1, id="a test that fails again"),
+        pytest.param(FAILS_AND_IS_SKIPPED_ALONE, True, "true", 1, id="a test that is skipped alone"),
         pytest.param(FAILS_SIX_TIMES_ONCE, True, "true", 1, id="too many"),
         pytest.param(FAILS_ONCE + "1 / 0", True, "true", 1, id="a file that cannot be imported"),
         pytest.param(FAILS_ONCE, True, "false", 1, id="a failed check"),
@@ -81,4 +86,5 @@ def test_only_few_tests_of_a_deployed_stack_are_tried_again(
     assert runner.main(["-c", os.devnull, "--rootdir", str(tmp_path)]) == status
     printed = capfd.readouterr().out
     assert ("Passed alone." in printed) == (status == 0 or checks == "false")
+    assert ("Interrupted" in printed) == ("1 / 0" in tests), printed
     assert "= FAILURES =" in printed or "= ERRORS =" in printed, "what failed first is shown in any case"
