@@ -735,6 +735,15 @@ def test_denied_access_is_a_missing_input_to_a_role_that_may_not_list_the_bucket
             objects.get_input(job)
 
 
+def test_denied_key_is_not_a_missing_input_to_a_role_that_may_not_list_the_bucket(s3: S3) -> None:
+    objects = S3Objects(s3.bucket, s3.client, may_list=False)
+    denied = "User: arn:aws:sts::1:assumed-role/status is not authorized to perform: kms:Decrypt on the resource"
+    with Stubber(s3.client) as stub:
+        stub.add_client_error("get_object", "AccessDenied", denied, http_status_code=403)
+        with pytest.raises(s3.client.exceptions.ClientError, match="kms:Decrypt"):
+            objects.get_input(named(new_job()))
+
+
 # ── Contents that come and go with a request ───────────────────────────────────────────────────────
 
 

@@ -46,8 +46,8 @@ _PART = 8 * 1024 * 1024
 _NEVER_INLINE = -1
 """A limit below the size of an empty object."""
 _MISSING = frozenset({"NoSuchKey", "404"})
-_HIDDEN = _MISSING | {"AccessDenied"}
-"""S3's answers about a missing object to a role that may not list the bucket."""
+_HIDDEN = "AccessDenied"
+"""S3's answer about a missing object to a role that may not list the bucket, and to one that lacks the object's key."""
 _EXISTS, _UNDER_WAY = "PreconditionFailed", "ConditionalRequestConflict"
 """S3's answers to a PUT of an object that must not exist, and does, or is being written at this moment."""
 _UNDER_DELETE_MARKER = "MethodNotAllowed"
@@ -60,9 +60,12 @@ class S3Objects:
     """`Objects` in an S3 bucket. The client is made at its first use: few requests need it, and it takes time."""
 
     def __init__(self, bucket_name: str, client: S3Client | None = None, *, may_list: bool = True) -> None:
-        """Make the adapter. `may_list` says whether the role may list the bucket: otherwise, "forbidden" counts as missing."""
+        """Make the adapter. `may_list` says whether the role may list the bucket: otherwise, "forbidden" counts as missing.
+
+        It does not if the message names a permission of KMS: then the object is there.
+        """
         self._bucket_name = bucket_name
-        self._missing = _MISSING if may_list else _HIDDEN
+        self._may_list = may_list
         self._known_client = client
         self._patient_client: Callable[[], S3Client] = functools.cache(clients.patient_s3) if client is None else lambda: client
 
@@ -228,12 +231,18 @@ class S3Objects:
             with clients.translated("The bucket"):
                 answer = self._client.get_object(Bucket=self._bucket_name, Key=location)
         except ClientError as error:
-            if clients.error_code(error) in self._missing:
+            if self._is_missing(error):
                 raise InputMissing(location) from error
             raise
         # In a `with`, botocore's own stream becomes another one, which checks neither the length nor the checksum.
         body: Any = answer["Body"]
         return io.BufferedReader(body)
+
+    def _is_missing(self, error: ClientError) -> bool:
+        code = clients.error_code(error)
+        if code == _HIDDEN and not self._may_list:
+            return "kms:" not in str(error)
+        return code in _MISSING
 
 
 class _S3ResultWriter(ResultWriter):
