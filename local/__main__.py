@@ -25,7 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local")
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run")
-    running.add_argument("--port", type=int)
+    running.add_argument("--port")
     running.add_argument("--examples", default="")
     commands.add_parser("token").add_argument("--user", default=DEFAULT_USER)
     console = commands.add_parser("console")
@@ -62,10 +62,10 @@ def main() -> int:
     return 0
 
 
-def _run(port: int | None, examples: str) -> None:
+def _run(wanted: str | None, examples: str) -> None:
     began = time.monotonic()
     running = process.find(STATE)
-    port = port or (running.port if running else DEFAULT_PORT)
+    port = process.port_number(wanted) if wanted else running.port if running else DEFAULT_PORT
     if examples:
         _say(f"Adding examples: {examples}")
         added = assemble(named(examples), STATE / "examples")

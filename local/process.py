@@ -121,10 +121,16 @@ def stop(state: Path) -> bool:
     return engine is not None
 
 
-def require_free(port: int) -> None:
-    """Raise `PortTakenError` if another program uses the port, and `LocalError` for one that does not exist."""
+def port_number(text: str) -> int:
+    """Read a port. Raises `LocalError` if there is none of this number."""
+    port = int(text) if text.isdecimal() else 0
     if not 0 < port <= LAST_PORT:
-        raise LocalError(f"There is no port {port}. Try: make run PORT=4566")
+        raise LocalError(f"There is no port {text}. Try: make run PORT=4566")
+    return port
+
+
+def require_free(port: int) -> None:
+    """Raise `PortTakenError` if another program uses the port."""
     if _is_taken(port):
         raise PortTakenError(port)
 

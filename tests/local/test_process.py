@@ -101,10 +101,10 @@ def test_used_port_is_named_with_advice(state: Path) -> None:
             start(state, port)
 
 
-@pytest.mark.parametrize("port", [-1, 65536])
-def test_port_that_does_not_exist_is_named(port: int) -> None:
+@pytest.mark.parametrize("port", ["-1", "0", "65536", "abc"])
+def test_port_that_does_not_exist_is_named(port: str) -> None:
     with pytest.raises(LocalError, match=f"no port {port}"):
-        process.require_free(port)
+        process.port_number(port)
 
 
 def test_error_of_a_failed_start_has_the_end_of_the_log(state: Path) -> None:
