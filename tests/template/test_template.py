@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import json
 import re
@@ -818,10 +819,12 @@ def test_parameters_that_are_unsafe_together_fail_the_deployment(given: dict[str
 LIBRARY = ROOT / "layers" / "asyncjobs" / "asyncjobs"
 
 
+@functools.cache
 def source_of(module: str) -> ast.AST:
     return ast.parse((LIBRARY / f"{module}.py").read_text())
 
 
+@functools.cache
 def app(function: str) -> ast.AST:
     """Return the handler module of a function."""
     text: str = (ROOT / properties(function)["CodeUri"] / "app.py").read_text()
@@ -1177,6 +1180,7 @@ RESOURCES = {
 }
 
 
+@functools.cache
 def class_of(module: str, name: str) -> ast.ClassDef:
     return next(node for node in ast.walk(source_of(module)) if isinstance(node, ast.ClassDef) and node.name == name)
 
@@ -1186,7 +1190,8 @@ def attributes_of(node: ast.AST, name: str) -> set[str]:
     return {found.attr for found in ast.walk(node) if isinstance(found, ast.Attribute) and ast.unparse(found.value) == name}
 
 
-def client_calls(module: str, class_name: str, method: str) -> set[str]:
+@functools.cache
+def client_calls(module: str, class_name: str, method: str) -> frozenset[str]:
     """Return the client methods that an adapter's method calls, directly or through its class."""
     methods = {node.name: node for node in class_of(module, class_name).body if isinstance(node, ast.FunctionDef)}
     todo, seen, calls = [method], set[str](), set[str]()
@@ -1197,7 +1202,7 @@ def client_calls(module: str, class_name: str, method: str) -> set[str]:
         todo += (attributes_of(methods[name], "self") & methods.keys()) - seen
         if "_S3ResultWriter" in {node.id for node in ast.walk(methods[name]) if isinstance(node, ast.Name)}:
             calls |= attributes_of(class_of(module, "_S3ResultWriter"), "self._client")
-    return calls
+    return frozenset(calls)
 
 
 def nodes_of(function: str, place: tuple[str, str]) -> list[ast.AST]:
@@ -1206,16 +1211,17 @@ def nodes_of(function: str, place: tuple[str, str]) -> list[ast.AST]:
     return [found] if methods is None else [node for node in found.body if getattr(node, "name", None) in methods]
 
 
-def actions_in_code(function: str) -> set[str]:
+@functools.cache
+def actions_in_code(function: str) -> frozenset[str]:
     """Return the actions that a function's code needs."""
-    return {
+    return frozenset(
         ACTIONS[call]
         for place in CLASSES[function]
         for adapter, (module, class_name) in ADAPTERS.items()
         for node in nodes_of(function, place)
         for method in attributes_of(node, f"self.{adapter}")
         for call in client_calls(module, class_name, method)
-    }
+    )
 
 
 def role(function: str) -> dict[str, Any]:
@@ -1614,7 +1620,8 @@ def test_invocation_of_administration_by_itself_is_repeated_while_its_action_may
 
 def calls_of(function: str) -> set[str]:
     """Return the client methods that the function's adapters call."""
-    return {call for call, action in ACTIONS.items() if action in actions_in_code(function)}
+    actions = actions_in_code(function)
+    return {call for call, action in ACTIONS.items() if action in actions}
 
 
 def senders(function: str) -> set[str]:
@@ -1638,8 +1645,12 @@ def imported(tree: ast.AST) -> set[str]:
         node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("asyncjobs")
     ]
     names = {name for node in froms for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
-    library = {".".join(file.relative_to(LIBRARY).with_suffix("").parts) for file in LIBRARY.rglob("*.py")}
-    return library & {str(name).removeprefix("asyncjobs.") for name in names}
+    return {str(name).removeprefix("asyncjobs.") for name in names} & library_modules()
+
+
+@functools.cache
+def library_modules() -> frozenset[str]:
+    return frozenset(".".join(file.relative_to(LIBRARY).with_suffix("").parts) for file in LIBRARY.rglob("*.py"))
 
 
 def called(tree: ast.AST) -> set[str]:
