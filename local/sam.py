@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +43,17 @@ class Sam:
         """Run `sam build`."""
         self._run("build", "--template-file", "template.yaml", "--build-dir", str(self.state / "build"), "--parallel",
                   *_overrides(parameters))  # fmt: skip
+        self._prepare_deployments()
 
     def deploy(self, stack_name: str, engine: Engine, parameters: Mapping[str, str]) -> None:
         """Run `sam deploy`."""
-        self._run("deploy", "--template-file", str(self.state / "build" / "template.yaml"), "--stack-name", stack_name,
-                  "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
+        self._run("deploy", "--template-file", str(self._built), "--use-json", "--stack-name", stack_name, "--resolve-s3",
+                  "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar",
                   "--no-fail-on-empty-changeset", *_overrides(parameters), engine=engine)  # fmt: skip
 
     def defaults(self) -> dict[str, str]:
         """Return the parameters of the built template with their defaults."""
-        from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # noqa: PLC0415 - slow; it ships no types
-
-        template = yaml_parse((self.state / "build" / "template.yaml").read_text())
-        parameters = template.get("Parameters", {})
+        parameters = json.loads(self._built.read_text()).get("Parameters", {})
         return {name: str(each["Default"]) for name, each in parameters.items() if "Default" in each}
 
     def invoke(
@@ -73,6 +72,25 @@ class Sam:
         ]  # fmt: skip
         environment = self._environment(engine) if engine else {**os.environ, "SAM_CLI_TELEMETRY": "0"}
         return subprocess.run(command, cwd=self.root, env=environment, check=False).returncode
+
+    @property
+    def _built(self) -> Path:
+        """The built template for deployments, as `_prepare_deployments` writes it."""
+        return self.state / "build" / "template.json"
+
+    def _prepare_deployments(self) -> None:
+        """Write the built template as JSON, with packed layers: half the work of `sam deploy` is to parse YAML and to pack.
+
+        It parses the template seven times, JSON 30 times as quickly. It packs at each deployment, to send little over a network.
+        """
+        from samcli.yamlhelper import yaml_parse  # type: ignore[import-untyped]  # noqa: PLC0415 - slow; it ships no types
+
+        template = yaml_parse(self._built.with_suffix(".yaml").read_text())
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::LayerVersion":
+                layer = self._built.parent / resource["Properties"]["ContentUri"]
+                resource["Properties"]["ContentUri"] = _pack(layer).name
+        self._built.write_text(json.dumps(template))
 
     def _run(self, command: str, *options: str, engine: Engine | None = None) -> None:
         # The project's samconfig.toml is for AWS: its buckets, profiles and stages do not exist here.
@@ -124,6 +142,17 @@ class Sam:
             "SAM_CLI_TELEMETRY": "0",
             "__SAM_CLI_APP_DIR": str(self.state / "sam"),
         }
+
+
+def _pack(folder: Path) -> Path:
+    """Pack a folder quickly, without the dates of its files, so that the same files are the same archive."""
+    packed = folder.with_suffix(".zip")
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
+            entry.external_attr = file.stat().st_mode << 16  # as sam keeps it
+            archive.writestr(entry, file.read_bytes(), archive.compression, archive.compresslevel)
+    return packed
 
 
 def architecture() -> str:

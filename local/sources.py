@@ -9,12 +9,12 @@ from local.process import PROJECT
 
 _DEPLOYED = ("functions", "layers", "console", "clients/js/src")
 _SETTINGS = ("template.yaml", "samconfig.toml")
-_BUILDER = PROJECT / "tools" / "layer.py"
+_BUILDERS = (PROJECT / "tools" / "layer.py", PROJECT / "local" / "sam.py")
 
 
 def fingerprint(root: Path) -> str:
-    """Return a value that changes with the template, the files that `sam build` packs, and the way it builds layers."""
-    digest = hashlib.sha256(_BUILDER.read_bytes())
+    """Return a value that changes with the template, the files that `sam build` packs, and the way they are built."""
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in _BUILDERS))
     for file in [root / "template.yaml", *sorted(_files(root))]:
         content = file.read_bytes()
         digest.update(f"{file.relative_to(root)}\0{len(content)}\0".encode() + content)
