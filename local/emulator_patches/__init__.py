@@ -1,12 +1,26 @@
 """Patches for the places where the pinned emulator differs from AWS: one module per service, one function per gap.
 
-Each gap has a test that fails as soon as the emulator has no such gap: then delete the function and the test.
+Each gap has a test that fails as soon as the emulator has no such gap: then delete the function and the test. `costs` has patches
+that change no answer and only save time.
 """
 
 from collections.abc import Callable
 from pathlib import Path
 
-from local.emulator_patches import dynamodb, ending, functions, guard, http_api, iam, mappings, metrics, s3, sam, websockets
+from local.emulator_patches import (
+    costs,
+    dynamodb,
+    ending,
+    functions,
+    guard,
+    http_api,
+    iam,
+    mappings,
+    metrics,
+    s3,
+    sam,
+    websockets,
+)
 
 GAPS: tuple[Callable[[], None], ...] = (
     guard.refuse_strangers,
@@ -37,6 +51,9 @@ GAPS: tuple[Callable[[], None], ...] = (
     sam.transform_with_parameters,
     websockets.create_route_responses,
     websockets.reach_by_path,
+    costs.compile_routes_once,
+    costs.verify_tokens_once,
+    costs.name_callers_by_their_credential,
 )
 
 
