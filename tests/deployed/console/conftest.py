@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,10 +30,16 @@ class Console:
         self.browser, self.api, self.user = browser, api, user
         assert api.outputs.console_url
         self.root = api.outputs.console_url.removesuffix("jobs")
+        browser.before_each_page(NOTES)
+        browser.resize(1280, 900)
 
     @property
     def caller(self) -> Caller:
         return self.api.caller(self.user)
+
+    def another_tab(self) -> Console:
+        """Open a tab beside this one, of the same user."""
+        return Console(self.browser.another_tab(), self.api, self.user)
 
     def sign_in(self) -> None:
         """Open the console, and sign in on the page to which it sends a user without a session."""
@@ -55,7 +64,7 @@ class Console:
         """Return what the page says."""
         return str(self.browser.run("document.body.innerText"))
 
-    def shows(self, text: str, *, seconds: float = 20) -> None:
+    def shows(self, text: str, *, seconds: float = 120) -> None:
         self.browser.wait_for(f"document.body?.innerText.includes({json.dumps(text)})", seconds=seconds)
 
     def notes(self) -> list[str]:
@@ -74,19 +83,39 @@ class Console:
         return list(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with chromium(tmp_path_factory.mktemp("browser") / "profile") as browser:
-        browser.before_each_page(NOTES)
-        browser.resize(1280, 900)
         yield browser
 
 
-@pytest.fixture(scope="session")
-def signed_in(browser: Browser, api: Api) -> Console:
-    console = Console(browser, api, "carol")
-    console.sign_in()
-    return console
+@contextmanager
+def console_of(browser: Browser, api: Api, user: str, group: str | None = None) -> Iterator[Console]:
+    """Sign a user in, who may be in a group, in a tab with storage of its own."""
+    if group:
+        users.create(api.outputs, api.stack.session, user, group=group)
+    with browser.another_user() as tab:
+        console = Console(tab, api, user)
+        console.sign_in()
+        yield console
+        assert console.notes() == []
+
+
+@pytest.fixture(scope="package")
+def signed_in(browser: Browser, api: Api) -> Iterator[Console]:
+    with console_of(browser, api, "carol") as console:
+        yield console
+
+
+@pytest.fixture(scope="package")
+def tab_of_killed_worker(signed_in: Console) -> Console:
+    """Return a tab that shows a job, and kill the worker of it. Another one takes the job over when its lease has ended."""
+    tab = signed_in.another_tab()
+    job = tab.caller.submit("sample.works", {"seconds": 8}, priority="high")
+    running = tab.caller.wait_for(job, lambda found: found["status"] == "IN_PROGRESS" and found["progress"] > 0)
+    tab.open(f"jobs/{job['asyncJobId']}")
+    os.kill(int(running["message"].split()[1]), signal.SIGKILL)
+    return tab
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import pytest
 
 from tests.deployed.console.conftest import Console
 
+# The last test of test_jobs.py waits for what it begins.
+pytestmark = pytest.mark.usefixtures("tab_of_killed_worker")
 PAGES = [
     "jobs",
     "jobs?status=CANCELLED&type=sample.raises",

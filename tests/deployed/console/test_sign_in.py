@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import httpx
 import pytest
 
 from local import users
-from tests.deployed.console.conftest import NOTES, Console
-from tests.support.browser import chromium
+from tests.deployed.console.conftest import Console
+from tests.support.browser import Browser
 from tests.support.deployed import Api
 
 
-def test_user_without_a_session_signs_in_and_returns_to_the_page(api: Api, tmp_path: Path) -> None:
-    with chromium(tmp_path / "profile") as browser:
-        browser.before_each_page(NOTES)
-        console = Console(browser, api, "dan")
+def test_user_without_a_session_signs_in_and_returns_to_the_page(browser: Browser, api: Api) -> None:
+    with browser.another_user() as tab:
+        console = Console(tab, api, "dan")
         password = users.create(api.outputs, api.stack.session, "dan")
-        browser.open(f"{console.root}types?x=1")
+        tab.open(f"{console.root}types?x=1")
         console.fill_in(password)
-        browser.wait_for(f"location.href == {json.dumps(console.root + 'types?x=1')}")
+        tab.wait_for(f"location.href == {json.dumps(console.root + 'types?x=1')}")
         console.shows("text.search")
-        assert browser.run("localStorage.length") == 0
-        stored = browser.run("Object.values({...sessionStorage}).join() + document.cookie")
+        assert tab.run("localStorage.length") == 0
+        stored = tab.run("Object.values({...sessionStorage}).join() + document.cookie")
         assert "eyJ" not in stored, "no token is stored"
-        browser.click(".side-end .side-item:last-child")
+        tab.click(".side-end .side-item:last-child")
         console.shows("Sign in to see your jobs")
-        browser.run("location.reload()")
+        tab.run("location.reload()")
         console.shows("Sign in to see your jobs")
         assert console.notes() == []
 

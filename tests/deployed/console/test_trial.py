@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployed.console.conftest import Console
-from tests.deployed.console.test_operate import console_of
+from tests.deployed.console.conftest import Console, console_of
+from tests.support.browser import Browser
 from tests.support.deployed import Api, Job, wait_until
 
 FAULTS = {"closed": "SOURCE_CLOSED", "missing": "NO_SUCH_TABLE", "slow": "TIME_LIMIT_EXCEEDED"}
@@ -46,7 +46,7 @@ class Trial:
     def click_text(self, selector: str, text: str) -> None:
         """Click the element with this text, once it is there."""
         find = f"[...document.querySelectorAll({json.dumps(selector)})].find((each) => each.innerText.trim() == {json.dumps(text)})"
-        self.console.browser.activate(find, seconds=90)
+        self.console.browser.activate(find)
 
     def confirm(self) -> None:
         self.console.browser.click(".dialog .primary, .dialog .danger")
@@ -58,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trial(api: Api, tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Trial]:
-    for console in console_of(api, tmp_path_factory.mktemp("operator"), "olga", "admin"):
+def trial(browser: Browser, api: Api, folder: Path) -> Iterator[Trial]:
+    with console_of(browser, api, "olga", "admin") as console:
         console.browser.resize(WIDTH, HEIGHT)
         yield (trial := Trial(console, folder))
         (folder / "trial.json").write_text(json.dumps(trial.seconds, indent=1) + "\n")
@@ -94,11 +94,11 @@ def test_operator_puts_a_type_right_that_fails_for_three_reasons(
     console, user = trial.console, api.caller("dora")
     with trial.timed("three reasons: found"):
         console.open("overview")
-        console.shows("SOURCE_CLOSED", seconds=60)
+        console.shows("SOURCE_CLOSED")
         trial.picture("1-overview")
         console.open("failed")
         for code in FAULTS.values():
-            console.browser.wait_for(is_group(code), seconds=60)
+            console.browser.wait_for(is_group(code))
         trial.picture("2-failed")
     with trial.timed("three reasons: understood"):
         open_group(console, "SOURCE_CLOSED")
@@ -113,13 +113,13 @@ def test_operator_puts_a_type_right_that_fails_for_three_reasons(
             if code == "SOURCE_CLOSED":
                 trial.picture("4-preview")
             trial.confirm()
-            console.shows(f"Retry: {EACH} done", seconds=60)
+            console.shows(f"Retry: {EACH} done")
         open_group(console, "NO_SUCH_TABLE")
         console.shows("There is no table")
         trial.click_text(".actions .button", "Delete all")
         console.shows(f"{EACH} of {EACH} jobs can be deleted")
         trial.confirm()
-        console.shows("None is left", seconds=60)
+        console.shows("None is left")
         trial.picture("5-put-right")
     for code in ("SOURCE_CLOSED", "TIME_LIMIT_EXCEEDED"):
         assert {user.wait_for(job)["status"] for job in failing[code]} == {"COMPLETED"}
@@ -147,7 +147,7 @@ def test_operator_sees_what_became_of_the_job_of_a_killed_worker(trial: Trial, a
     with trial.timed("killed worker: understood and taken over"):
         console.browser.click(f"a[href*='{job['asyncJobId']}']")
         console.shows("Took over", seconds=150)
-        console.shows("Completed", seconds=60)
+        console.shows("Completed")
         trial.picture("7-takeover")
     assert user.job(job)["attempt"] == 2
 
@@ -160,7 +160,7 @@ def test_operator_ends_the_flood_of_one_owner(trial: Trial, api: Api) -> None:
     with trial.timed("flood: found"):
         console.open("queues")
         waiting = "Number(document.querySelectorAll('.cards .card')[2].querySelector('dd').innerText)"
-        console.browser.wait_for(f"{waiting} > {FLOOD // 2}", seconds=90)
+        console.browser.wait_for(f"{waiting} > {FLOOD // 2}")
         trial.picture("8-queues")
         console.open("live?priority=low&status=PENDING")
         trial.picture("9-one-owner")
@@ -168,10 +168,10 @@ def test_operator_ends_the_flood_of_one_owner(trial: Trial, api: Api) -> None:
         console.browser.click(f".jobs a[href*='owner={flood.owner}']:not(.row-link)")
         console.shows("Cancel all")
         trial.click_text(".actions .button", "Cancel all")
-        console.shows("jobs can be cancelled", seconds=120)
+        console.shows("jobs can be cancelled")
         trial.picture("10-cancel-preview")
         trial.confirm()
-        console.shows("No unfinished job matches the filters", seconds=120)
+        console.shows("No unfinished job matches the filters")
         trial.picture("11-cancelled")
     assert victim.wait_for(waits)["status"] == "COMPLETED"
     wait_until(lambda: not flood.get("/jobs", params={"status": "PENDING"}).json()["jobs"])
@@ -194,7 +194,7 @@ def test_user_follows_a_job_on_a_phone(trial: Trial, console: Console, folder: P
         browser.capture(folder / "trial-phone-1-form.png")
         assert is_narrow()
         browser.click(".submit-form > .button")
-        browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'COMPLETED'", seconds=60)
+        browser.wait_for("document.querySelector('.state-line')?.dataset.status == 'COMPLETED'")
         browser.click(".reveal summary")
         browser.capture(folder / "trial-phone-2-result.png")
         assert is_narrow()
@@ -202,7 +202,7 @@ def test_user_follows_a_job_on_a_phone(trial: Trial, console: Console, folder: P
     with trial.timed("a user on a phone: a job appears and ends in the list"):
         console.open("jobs")
         row = f"document.querySelector(\"a[href*='{job['asyncJobId']}']\")?.closest('tr')"
-        browser.wait_for(f"{row}?.innerText.includes('Running')", seconds=60)
+        browser.wait_for(f"{row}?.innerText.includes('Running')")
         browser.capture(folder / "trial-phone-3-running.png")
-        browser.wait_for(f"{row}?.innerText.includes('Completed')", seconds=60)
+        browser.wait_for(f"{row}?.innerText.includes('Completed')")
         assert is_narrow()
