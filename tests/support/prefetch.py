@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import httpx
+import pytest
 
 from tests.support.deployed import Api
 
@@ -64,6 +65,16 @@ def answered_within(seconds: float, polled: Prefetch[Timed]) -> Timed:
         if timed.seconds >= seconds:
             timed = polled.again()
     return timed
+
+
+def collected(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """Return the parameters of the module's tests that use the requesting fixture, so that it begins no others."""
+    assert request.fixturename
+    return [
+        item.callspec.params
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.path == request.path and request.fixturename in item.fixturenames
+    ]
 
 
 _prefetches: list[tuple[Path, Prefetch[Any]]] = []

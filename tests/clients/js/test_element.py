@@ -98,7 +98,7 @@ def test_failed_requests_are_no_end_and_the_element_goes_on(browser: Browser, si
     while len(site.requests) < before + 3:
         time.sleep(0.02)
     site.shows(COMPLETED)
-    browser.wait_for("seen.length == 3", seconds=60)
+    browser.wait_for("seen.length == 3")
     assert [name for name, *_ in seen(browser)] == ["job-update", "job-update", "job-complete"]
 
 
@@ -216,7 +216,7 @@ def test_element_reads_with_a_ticket_of_the_pages_server_and_renews_it(browser: 
     site.answer = answer
     element = f'<job-progress job-id="{JOB}" ticket-url="/api/v1/own-server"></job-progress>'
     opened(browser, site, body=element, script='import "/src/element.js";')
-    browser.wait_for("seen.length == 3", seconds=30)
+    browser.wait_for("seen.length == 3")
     assert [name for name, *_ in seen(browser)] == ["job-update", "job-update", "job-complete"]
     read = [request.path for request in site.requests if request.authorization]
     assert set(read) == {f"/tickets/jobs/{JOB}"}

@@ -133,7 +133,7 @@ def test_failed_requests_leave_the_list_as_it_was(browser: Browser, site: Site) 
         time.sleep(0.02)
     assert [status for _, status, *_ in rows(browser)] == ["Running"]
     listing(site, WAITING, RUNNING)
-    browser.wait_for("updates.length == 2", seconds=60)
+    browser.wait_for("updates.length == 2")
 
 
 def test_more_jobs_are_shown_when_they_are_wanted(browser: Browser, site: Site) -> None:

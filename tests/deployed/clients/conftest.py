@@ -12,13 +12,13 @@ from tests.support.browser import Browser, chromium
 from tests.support.deployed import Api, Caller
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site() -> Iterator[pages.Site]:
     with pages.serve() as site:
         yield site
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(site: pages.Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Start a browser for which the front end's port is that of the site, whose own one is free by chance."""
     origin = FRONT_END.removeprefix("http://")

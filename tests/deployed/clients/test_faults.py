@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from clients.contract import proxy
 from tests.clients.python.harness import ASYNC, SYNC, FakeAsyncClock, FakeClock, Flavor
 from tests.clients.python.test_contract import Run
 from tests.support.deployed import Api
+from tests.support.prefetch import collected
 
 pytestmark = pytest.mark.slow
 
@@ -50,16 +52,35 @@ def faults(api: Api) -> Iterator[proxy.FaultProxy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def begun(
+    request: pytest.FixtureRequest, faults: proxy.FaultProxy, api: Api, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[tuple[str, str], Future[None]]]:
+    """Begin the collected cases, three at a time, since they mostly wait."""
+    pool = ThreadPoolExecutor(3)
+    cases = [(case["flavor"], case["name"]) for case in collected(request)]
+    yield {
+        (flavor.name, name): pool.submit(keep, flavor, name, faults, api, tmp_path_factory.mktemp("case"))
+        for flavor, name in cases
+    }
+    pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("name", proxy.names())
 @pytest.mark.parametrize("flavor", FLAVORS, ids=lambda flavor: flavor.name)
 def test_client_keeps_the_contract_against_the_real_api(
-    flavor: Flavor, name: str, faults: proxy.FaultProxy, api: Api, tmp_path: Path
+    flavor: Flavor, name: str, begun: dict[tuple[str, str], Future[None]]
 ) -> None:
+    begun[flavor.name, name].result(timeout=600)
+
+
+def keep(flavor: Flavor, name: str, faults: proxy.FaultProxy, api: Api, folder: Path) -> None:
+    """Run a case with a client, which has to keep the contract."""
     caller = api.caller(f"{flavor.name}-{name}")  # with no other jobs
     token = caller.http.headers["authorization"].removeprefix("Bearer ")
     session = faults.begin(name)
     case = with_token(proxy.case(name), token)
-    run = Run(flavor, case, faults.sessions[session].base, tmp_path)
+    run = Run(flavor, case, faults.sessions[session].base, folder)
     found = asyncio.run(run.outcome())
     verdict = faults.verdict(session)
     requests = {route: verdict["requests"].get(route, 0) for route in case["requests"]}

@@ -37,7 +37,7 @@ RESUME = """
 import { writeFile } from "node:fs/promises";
 import { GaveUp, createClient } from "@asyncjobs/client";
 const jobs = createClient();
-const gaveUp = await jobs.run("sample.works", { seconds: 10 }, { giveUpMs: 500 }).catch((error) => error);
+const gaveUp = await jobs.run("sample.works", { seconds: 4 }, { giveUpMs: 500 }).catch((error) => error);
 const other = createClient();  // another process would do the same
 console.log(JSON.stringify({ gaveUp: gaveUp instanceof GaveUp, result: await other.job(gaveUp.job.id).result() }));
 """
@@ -101,11 +101,11 @@ def test_element_follows_a_job_to_its_end(browser: Browser, site: Site, environm
     script = """
       import { JobProgress } from "/src/element.js";
       JobProgress.client = window.client;
-      const job = await client.submit("sample.works", { seconds: 12 });
+      const job = await client.submit("sample.works", { seconds: 6 });
       document.querySelector("job-progress").setAttribute("job-id", job.id);
     """
     opened(browser, site, environment, script, "<job-progress></job-progress>")
-    browser.wait_for("seen.some(([name]) => name == 'job-complete')", seconds=120)
+    browser.wait_for("seen.some(([name]) => name == 'job-complete')")
     found = browser.run("seen")
     assert [name for name, *_ in found].count("job-complete") == 1
     assert [percent for _, _, percent in found] == sorted(percent for _, _, percent in found)
@@ -127,7 +127,7 @@ def test_hook_submits_a_job_and_gets_its_result(browser: Browser, site: Site, en
     opened(browser, site, environment, script)
     browser.wait_for("document.querySelector('button')")
     browser.run("document.querySelector('button').click()")
-    browser.wait_for("document.querySelector('button').textContent.startsWith('COMPLETED')", seconds=120)
+    browser.wait_for("document.querySelector('button').textContent.startsWith('COMPLETED')")
     assert "lease" in browser.run("document.querySelector('button').textContent")
 
 
@@ -165,7 +165,7 @@ def test_element_reads_with_a_ticket(browser: Browser, site: Site, environment: 
     base, own = environment["ASYNCJOBS_URL"], f"{FRONT_END}/api/v1/own-server"
     element = f'<job-progress job-id="{job["asyncJobId"]}" base-url="{base}" ticket-url="{own}"></job-progress>'
     opened(browser, site, environment, 'import "/src/element.js";', element)
-    browser.wait_for("seen.some(([name]) => name == 'job-complete')", seconds=120)
+    browser.wait_for("seen.some(([name]) => name == 'job-complete')")
 
 
 def test_examples_are_small() -> None:
@@ -178,4 +178,4 @@ def test_page_without_npm_works_as_it_is(browser: Browser, site: Site, environme
     browser.open(f"{FRONT_END}/?example#api={environment['ASYNCJOBS_URL']}&token={environment['ASYNCJOBS_TOKEN']}")
     browser.wait_for("customElements.get('job-progress')")
     browser.run("document.querySelector('form').requestSubmit()")
-    browser.wait_for("document.querySelector('output').textContent.includes('lease')", seconds=120)
+    browser.wait_for("document.querySelector('output').textContent.includes('lease')")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from clients.contract import proxy
 from tests.support.deployed import Api
 from tests.support.node import node
+from tests.support.prefetch import collected
 
 pytestmark = pytest.mark.slow
 
@@ -34,8 +36,21 @@ def faults(api: Api) -> Iterator[proxy.FaultProxy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def begun(request: pytest.FixtureRequest, faults: proxy.FaultProxy, api: Api) -> Iterator[dict[str, Future[None]]]:
+    """Begin the collected cases, three at a time, since they mostly wait."""
+    pool = ThreadPoolExecutor(3)
+    yield {case["name"]: pool.submit(keep, case["name"], faults, api) for case in collected(request)}
+    pool.shutdown(cancel_futures=True)
+
+
 @pytest.mark.parametrize("name", proxy.names())
-def test_client_keeps_the_contract_against_the_real_api(name: str, faults: proxy.FaultProxy, api: Api) -> None:
+def test_client_keeps_the_contract_against_the_real_api(name: str, begun: dict[str, Future[None]]) -> None:
+    begun[name].result(timeout=600)
+
+
+def keep(name: str, faults: proxy.FaultProxy, api: Api) -> None:
+    """Run a case with the client, which has to keep the contract."""
     case = proxy.case(name)
     caller = api.caller(f"javascript-{name}")  # with no other jobs
     token = caller.http.headers["authorization"].removeprefix("Bearer ")

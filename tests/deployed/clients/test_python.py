@@ -99,7 +99,7 @@ def test_wait_that_gives_up_leaves_the_job_running(jobs: Jobs) -> None:
 
 
 def test_job_that_is_deleted_while_it_is_waited_for_ends_the_wait(jobs: Jobs) -> None:
-    job = jobs.submit("sample.works", {"seconds": 60}, delay=30)
+    job = jobs.submit("sample.works", {"seconds": 60}, delay=5)
     with ThreadPoolExecutor(1) as pool:
         waited = pool.submit(job.result, give_up=60)
         time.sleep(1)
