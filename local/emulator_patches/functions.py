@@ -8,9 +8,11 @@ import shutil
 import tempfile
 import time
 import zipfile
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import IO, Any, ClassVar, Self
 
 from local.emulator_patches.emulator import Properties, after_provisioning, before_provisioning, module
 
@@ -66,20 +68,43 @@ def unpack_once() -> None:
 
     On AWS these folders are read-only, so no function changes what another one has.
     """
-    module("core.lambda_runtime").zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _SharedArchive})
+    runtime = module("core.lambda_runtime")
+    runtime.open = _open
+    runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _SharedArchive})
+
+
+def _open(path: str, mode: str) -> IO[Any]:
+    """Open a file as `open` does, but let a ZIP file stay empty: its content is unpacked from memory."""
+    return _ArchiveInMemory(path) if path.endswith(".zip") else Path(path).open(mode)
+
+
+class _ArchiveInMemory(BytesIO):
+    """What the emulator writes into a ZIP file."""
+
+    waiting: ClassVar[dict[str, bytes]] = {}
+    """The content by path, until it is unpacked."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def write(self, content: Any) -> int:
+        """Take the whole content, not a copy of it: its hash is computed once."""
+        self.waiting[self._path] = content
+        return len(content)
 
 
 class _SharedArchive:
     """A ZIP file that becomes a link to the folder in which its content is unpacked."""
 
-    def __init__(self, file: str) -> None:
-        self._file = Path(file)
+    def __init__(self, path: str) -> None:
+        self._content = _ArchiveInMemory.waiting.pop(path)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Close nothing: the file is open only while it is read."""
+        """Close nothing: there is no file."""
 
     def namelist(self) -> list[str]:
         """Return no names to check for a way out of the folder: `extractall` leaves none."""
@@ -87,18 +112,22 @@ class _SharedArchive:
 
     def extractall(self, folder: str) -> None:
         """Replace the empty folder by the link."""
-        with self._file.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        shared = Path(tempfile.gettempdir()) / f"unpacked-{digest}"
-        if not shared.exists():
-            unpacked = tempfile.mkdtemp()
-            with zipfile.ZipFile(self._file) as archive:
-                archive.extractall(unpacked)
-            with contextlib.suppress(OSError):  # another process was first
-                Path(unpacked).rename(shared)
-            shutil.rmtree(unpacked, ignore_errors=True)
         Path(folder).rmdir()
-        Path(folder).symlink_to(shared)
+        Path(folder).symlink_to(_unpacked(self._content))
+
+
+@lru_cache(maxsize=32)
+def _unpacked(content: bytes) -> Path:
+    """Return the folder with the archive's content. `lru_cache` finds a layer by its hash, which `bytes` remember, in no time."""
+    shared = Path(tempfile.gettempdir()) / f"unpacked-{hashlib.sha256(content).hexdigest()}"
+    if not shared.exists():
+        unpacked = tempfile.mkdtemp()
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            archive.extractall(unpacked)
+        with contextlib.suppress(OSError):  # another process was first
+            Path(unpacked).rename(shared)
+        shutil.rmtree(unpacked, ignore_errors=True)
+    return shared
 
 
 def replace_empty_endpoint() -> None:

@@ -6,9 +6,11 @@ When a `test_released` fails, the emulator no longer needs the patch: delete it 
 import base64
 import contextlib
 import gzip
+import io
 import json
 import subprocess
 import time
+import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 COMPRESSED = gzip.compress(b"{}")
+_SPEAKER = "import words\ndef handler(event, context):\n    return words.GREETING + ' {name}'\n"
 
 
 # ── HTTP APIs ──
@@ -148,13 +151,35 @@ def test_released_keeps_an_empty_endpoint(released: Deployed) -> None:
 
 
 def test_processes_share_the_unpacked_code(twin: Deployed) -> None:
-    assert Path(httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]["LAMBDA_TASK_ROOT"]).is_symlink()
+    folder = Path(httpx.get(twin.url("SamApi", "/open/x")).json()["environment"]["LAMBDA_TASK_ROOT"])
+    assert folder.is_symlink()
+    assert not [*folder.parent.glob("*.zip")]
 
 
-def test_released_unpacks_the_code_for_each_process(released: Deployed) -> None:
+def test_released_packs_and_unpacks_the_code_for_each_process(released: Deployed) -> None:
     folder = Path(httpx.get(released.url("PlainApi", "/x")).json()["environment"]["LAMBDA_TASK_ROOT"])
     assert folder.is_dir()
     assert not folder.is_symlink()
+    assert [file.name for file in folder.parent.glob("*.zip")] == ["code.zip"]
+
+
+def test_updated_function_runs_its_new_code_on_its_layer(twin: Deployed) -> None:
+    functions = twin.client("lambda")
+    role = functions.get_function_configuration(FunctionName=twin.outputs["Function"])["Role"]
+    layer = functions.publish_layer_version(
+        LayerName="words", Content={"ZipFile": _packed("python/words.py", "GREETING = 'hello'")}
+    )["LayerVersionArn"]
+    name = functions.create_function(
+        FunctionName="updated",
+        Role=role,
+        Runtime=Tools().runtime(),
+        Handler="index.handler",
+        Layers=[layer],
+        Code={"ZipFile": _packed("index.py", _SPEAKER.format(name="first"))},
+    )["FunctionName"]
+    before = _answer_of(twin, name)
+    functions.update_function_code(FunctionName=name, ZipFile=_packed("index.py", _SPEAKER.format(name="second")))
+    assert [before, _answer_of(twin, name)] == ["hello first", "hello second"]
 
 
 def test_function_may_invoke_itself_as_its_template_says(twin: Deployed) -> None:
@@ -393,6 +418,17 @@ def _log_of_a_call(deployed: Deployed, lines: list[str], path: str = "/x") -> li
         FunctionName=deployed.outputs["Function"], LogType="Tail", Payload=json.dumps({"rawPath": path, "lines": lines})
     )
     return base64.b64decode(answer["LogResult"]).decode().splitlines()
+
+
+def _packed(name: str, source: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, source)
+    return packed.getvalue()
+
+
+def _answer_of(deployed: Deployed, function: str) -> Any:
+    return json.loads(deployed.client("lambda").invoke(FunctionName=function)["Payload"].read())
 
 
 def _recursion(deployed: Deployed, name: str) -> str:
