@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+import boto3
 import httpx
 
 from local import users
@@ -154,9 +156,14 @@ class Api:
         """Sign the user in, once."""
         with self._signing_in:
             if name not in self._callers:
-                token = users.token(self.outputs, self.stack.session, name)
+                token = users.token(self.outputs, self._session, name)
                 self._callers[name] = Caller(self.client_with_token(token), users.subject(token))
             return self._callers[name]
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        """Return one session for all users. Each new one reads the models of AWS's services again."""
+        return self.stack.session
 
     def client_with_token(self, token: str) -> httpx.Client:
         """Return a client that sends this token, valid or not."""

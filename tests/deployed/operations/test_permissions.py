@@ -20,7 +20,11 @@ from local.sam import Tools
 from local.stack import LocalStack, Outputs
 
 PROBE = '''
+import functools
+
 import boto3
+
+client = functools.cache(boto3.client)
 
 def handler(calls, context):
     """How each call ended: the code of its error, or nothing."""
@@ -28,7 +32,7 @@ def handler(calls, context):
 
 def outcome(service, method, parameters):
     try:
-        getattr(boto3.client(service, endpoint_url=parameters.pop("endpoint_url", None)), method)(**parameters)
+        getattr(client(service, endpoint_url=parameters.pop("endpoint_url", None)), method)(**parameters)
     except Exception as error:
         return getattr(error, "response", {}).get("Error", {}).get("Code") or type(error).__name__
 '''

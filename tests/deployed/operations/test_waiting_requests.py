@@ -45,16 +45,20 @@ class Flood:
         self.job = waiting_job(caller)
         self._deadline = time.monotonic() + 300 * SLOWNESS
         self._url = f"{api.outputs.api_url}/api/v1/jobs/{self.job['asyncJobId']}?wait=20"
-        self._headers = {"authorization": caller.http.headers["authorization"]}
+        self._client = httpx.Client(
+            headers={"authorization": caller.http.headers["authorization"]},
+            timeout=120,
+            limits=httpx.Limits(max_connections=REQUESTS),
+            trust_env=False,
+        )
         self.requests: list[Future[httpx.Response]] = [pool.submit(self._request) for _ in range(REQUESTS)]
 
     def _request(self) -> httpx.Response:
-        with httpx.Client(headers=self._headers, timeout=120, trust_env=False) as client:
-            while True:
-                answer = client.get(self._url)
-                if answer.is_success or time.monotonic() > self._deadline:
-                    return answer
-                time.sleep(0.2)
+        while True:
+            answer = self._client.get(self._url)
+            if answer.is_success or time.monotonic() > self._deadline:
+                return answer
+            time.sleep(0.2)
 
     @property
     def unanswered(self) -> int:
@@ -63,6 +67,7 @@ class Flood:
     def end(self, caller: Caller) -> None:
         caller.post(f"/jobs/{self.job['asyncJobId']}/cancel")
         wait(self.requests)
+        self._client.close()
 
 
 def seconds(call: Callable[[], httpx.Response], times: int = 30) -> list[float]:
@@ -103,11 +108,11 @@ def test_without_slots_one_owner_holds_every_execution(
     functions.update_function_configuration(FunctionName=name, Environment=unlimited)
     of_bob = f"{api.outputs.api_url}/api/v1/jobs/{waiting_job(bob)['asyncJobId']}"
     headers = {"authorization": bob.http.headers["authorization"]}
-    with ThreadPoolExecutor(REQUESTS) as pool:
+    with ThreadPoolExecutor(REQUESTS) as pool, httpx.Client(headers=headers, timeout=120, trust_env=False) as unchecked:
         flood = Flood(api, alice, pool)
         try:
             # The engine's own answer, which the API's document does not have.
-            wait_until(lambda: httpx.get(of_bob, headers=headers, timeout=120, trust_env=False).is_client_error)
+            wait_until(lambda: unchecked.get(of_bob).is_client_error)
         finally:
             flood.end(alice)
             functions.update_function_configuration(FunctionName=name, Environment={"Variables": usual})
