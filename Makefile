@@ -1,5 +1,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Images of Python set it. The commands start hundreds of processes, and each would compile the same modules again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run example token console env invoke stop logs known-parameters deploy adopt check mypy-examples audit packages lock test soak fuzz build bench catalog released environments tests checks clean
 
 # PYTHON=/path/to/python names the interpreter to use, PORT=4567 the port of `run`; FOLLOW=1 is for `logs`.
