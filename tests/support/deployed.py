@@ -233,6 +233,9 @@ def _log_events(stack: LocalStack, job: Job) -> list[dict[str, Any]]:
     logs = stack.session.client("logs", endpoint_url=stack.endpoint_url)
     lines: list[dict[str, Any]] = []
     for group in logs.describe_log_groups()["logGroups"]:
-        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+        pages = logs.get_paginator("filter_log_events").paginate(
+            logGroupName=group["logGroupName"], filterPattern=f'"{job["asyncJobId"]}"'
+        )
+        for page in pages:
             lines += [json.loads(event["message"]) for event in page["events"] if event["message"].startswith("{")]
     return [line for line in lines if line.get("asyncJobId") == job["asyncJobId"]]
