@@ -29,13 +29,15 @@ from tests.proof.crash.history import FINISHED
 FOLDER = Path(__file__).parent
 SCENARIO = 5
 """A scenario is several generated requests and counts as this many examples."""
+SAME = 10
+"""An operation that gives this user the same answer to every request receives this part of the examples."""
 
 _ENDING: tuple[dict[str, Any], ...] = (
-    {"jobType": "fuzz.returns", "input": {"text": "small"}},
-    *({"jobType": "fuzz.returns_much", "input": {"size": 20_000}} for _ in range(3)),  # no generated submit is so large
-    {"jobType": "fuzz.fails", "input": {}},
+    {"jobType": "fuzz.ends", "input": {"size": 1}},
+    *({"jobType": "fuzz.ends", "input": {"size": 20_000}} for _ in range(3)),  # no generated submit is so large
+    {"jobType": "fuzz.ends", "input": {"size": 0, "fails": True}},
 )
-_WAITING: dict[str, Any] = {"jobType": "fuzz.returns", "input": {}, "delaySeconds": 900}
+_WAITING: dict[str, Any] = {"jobType": "fuzz.ends", "input": {"size": 1}, "delaySeconds": 900}
 _MANY = 20
 _SPARE = 5  # for deletions
 
@@ -49,6 +51,7 @@ class Fuzzed:
     answers: Counter[str]
     scenarios: int
     text: str
+    same: frozenset[str]  # operations that give the same answer to every request
 
     @property
     def failures(self) -> str:
@@ -57,7 +60,8 @@ class Fuzzed:
 
     def too_few(self, examples: int) -> list[str]:
         """Return operations with too few requests: schemathesis does not report them."""
-        few = [f"{name} {count}" for name, count in self.requested.items() if count < examples]
+        due = {name: examples // SAME if name in self.same else examples for name in self.requested}
+        few = [f"{name} {count}" for name, count in self.requested.items() if count < due[name]]
         return few if self.scenarios >= examples // SCENARIO else [*few, f"scenarios {self.scenarios}"]
 
 
@@ -94,11 +98,10 @@ def fuzz(
     token = users.token(stack.outputs, stack.session, "fuzz")
     folder, answers = stack.state / "fuzz", stack.state / "fuzz" / "answers.json"
     folder.mkdir()
-    settings = (FOLDER / "schemathesis.toml").read_text()  # which names another file of its folder
-    scenarios = f"[phases.stateful.generation]\nmax-examples = {examples // SCENARIO}\n"
-    (folder / "schemathesis.toml").write_text(f"{settings}\n{scenarios}")
     with httpx.Client(base_url=base, headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False) as client:
         document = client.get("/openapi.json").raise_for_status().json()
+        same = _with_the_same_answer(document)
+        (folder / "schemathesis.toml").write_text(_settings(examples, same))
         (folder / "openapi.json").write_text(json.dumps(_with_something_to_vary(document)))
         (folder / "jobs.txt").write_text("\n".join(map(json.dumps, _seed(client))))
         (folder / "spare.txt").write_text("\n".join(json.dumps(_cancelled(client)) for _ in range(_SPARE)))
@@ -106,7 +109,7 @@ def fuzz(
     with subprocess.Popen(
         [
             sys.executable, "-m", "schemathesis.cli", "run", "openapi.json",
-            "--url", base, "--max-examples", str(examples), "--no-color", *further,
+            "--url", base, "--no-color", *further,
         ],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -125,15 +128,40 @@ def fuzz(
         text = "".join(_echoed(process.stdout, say))
     if not answers.exists():
         raise RuntimeError(f"schemathesis sent no request:\n{text}")
-    return _counted(document, json.loads(answers.read_text()), process.returncode, text)
+    requested, counted = _counted(document, json.loads(answers.read_text()))
+    scenarios = re.search(r"Scenarios:\s+(\d+)", text)
+    return Fuzzed(process.returncode, requested, counted, int(scenarios[1]) if scenarios else 0, text, same)
 
 
-def _counted(document: dict[str, Any], answers: dict[str, int], exit_status: int, text: str) -> Fuzzed:
+def _with_the_same_answer(document: dict[str, Any]) -> frozenset[str]:
+    """Return the operations without any input, those of administrators and workers, and those of one webhook: this user has none."""
+    return frozenset(
+        operation["operationId"]
+        for operation in _operations(document)
+        if "admin" in operation["tags"]
+        or {"workerToken": []} in operation.get("security", ())
+        or {"$ref": "#/components/parameters/webhookId"} in operation.get("parameters", ())
+        or not operation.keys() & {"parameters", "requestBody"}
+    )
+
+
+def _settings(examples: int, same: frozenset[str]) -> str:
+    """Return the settings with the numbers of examples: an option of the command line sets one number for all operations."""
+    return "\n".join(
+        [
+            (FOLDER / "schemathesis.toml").read_text(),  # which names another file of its folder
+            f"[phases.fuzzing.generation]\nmax-examples = {examples}",
+            f"[phases.stateful.generation]\nmax-examples = {examples // SCENARIO}",
+            f"[[operations]]\ninclude-operation-id = {json.dumps(sorted(same))}\ngeneration.max-examples = {examples // SAME}",
+        ]
+    )
+
+
+def _counted(document: dict[str, Any], answers: dict[str, int]) -> tuple[Counter[str], Counter[str]]:
     requested = Counter({operation["operationId"]: 0 for operation in _operations(document)})
     for name, count in answers.items():
         requested[name.split()[0]] += count
-    scenarios = re.search(r"Scenarios:\s+(\d+)", text)
-    return Fuzzed(exit_status, requested, Counter(answers), int(scenarios[1]) if scenarios else 0, text)
+    return requested, Counter(answers)
 
 
 def _with_something_to_vary(document: dict[str, Any]) -> dict[str, Any]:
