@@ -28,6 +28,9 @@ from tests.proof.crash.history import History
 from tests.proof.crash.proxy import Proxy
 from tests.support import pace
 
+_PAUSE_SECONDS = 2
+"""Between two sweeps of one sweeper. What a sweep brings about waits for leases of more seconds, and each sweep takes as much
+processor time as ten calls of the API."""
 _PATIENT = Config(proxies={}, read_timeout=70, retries={"total_max_attempts": 1})
 
 
@@ -222,7 +225,7 @@ class Stage:
     def _sweep_continuously(self) -> None:
         """Sweep continuously instead of every minute. A sweep fails by an injected fault or a restart."""
         client = self.client("lambda")
-        while not self._stopping.wait(0.5):
+        while not self._stopping.wait(_PAUSE_SECONDS):
             try:
                 client.invoke(FunctionName=self._sweeper)
             except (BotoCoreError, ClientError):
