@@ -12,7 +12,7 @@ import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -150,8 +150,9 @@ class Finding(NamedTuple):
 def findings(name: str, source: str) -> list[Finding]:
     """Return what a file of that name and text should say otherwise, in the order of its lines."""
     lines = source.splitlines()
+    nodes = list(ast.walk(ast.parse(source))) if Path(name).suffix == ".py" else []
     found: dict[tuple[int, str], Finding] = {}
-    for first, text in _passages(name, source):
+    for first, text in _passages(name, source, nodes):
         for pattern, use in _PATTERNS:
             for match in pattern.finditer(text):
                 phrase = " ".join(match[0].split())
@@ -160,7 +161,7 @@ def findings(name: str, source: str) -> list[Finding]:
                 allowed = [word.casefold() for line in lines[start - 1 : end] for word in _ALLOWED.findall(line)]
                 if phrase.casefold() not in allowed:
                     found[start, phrase] = Finding(name, start, phrase, use)
-    for line, word in _first_words(name, source):
+    for line, word in _first_words(name, nodes):
         if _NO_VERB.fullmatch(word):
             found[line, word] = Finding(name, line, word, 'begin with a verb: "Return the ...", "Return whether ..."')
     return [found[place] for place in sorted(found)]
@@ -172,22 +173,22 @@ def files() -> Iterator[str]:
     yield from sorted(name for name in names if not name.startswith((*TEXTS, *INSTALLED)))
 
 
-def _passages(name: str, source: str) -> Iterator[Passage]:
+def _passages(name: str, source: str, nodes: Sequence[ast.AST]) -> Iterator[Passage]:
     path = Path(name)
     if path.suffix == ".py":
         yield from _comments(source)
-        yield from _strings(source, messages=path.parts[0] != "tests")
+        yield from _strings(nodes, messages=path.parts[0] != "tests")
     elif path.suffix == ".md":
         yield Passage(1, _without_code(_without_blocks(source)))
     else:  # the code of a template, a Makefile or a script is not like prose, so none of it is left out
         yield Passage(1, _without_code(re.sub(r"^[^\S\n]*(?:#+|[/*]+)", "", source, flags=re.MULTILINE)))
 
 
-def _first_words(name: str, source: str) -> Iterator[tuple[int, str]]:
+def _first_words(name: str, nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield the first word of each function's docstring, except of tests and of properties, which are named by a noun."""
-    if Path(name).suffix != ".py" or Path(name).parts[0] == "tests":
+    if Path(name).parts[0] == "tests":
         return
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             is_property = any("property" in ast.unparse(decorator) for decorator in node.decorator_list)
             docstring = ast.get_docstring(node)
@@ -208,9 +209,9 @@ def _comments(source: str) -> Iterator[Passage]:
     yield Passage(first, _without_code("\n".join(block)))
 
 
-def _strings(source: str, *, messages: bool) -> Iterator[Passage]:
+def _strings(nodes: Sequence[ast.AST], *, messages: bool) -> Iterator[Passage]:
     """Yield docstrings and the names of tests, and, if they are messages, the other strings of three words or more."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         match node:
             case ast.Expr(value=ast.Constant(value=str(text))):
                 yield Passage(node.lineno, _without_code(text))

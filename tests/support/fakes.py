@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from operator import attrgetter
 from typing import Any, BinaryIO
 
@@ -156,7 +157,7 @@ class FakeStore:
         due = [
             DueEntry(job.key, job.due_at)
             for job in self.jobs.values()
-            if job.due_at is not None and job.due_at <= now and due_shard(job.async_job_id, job.due_part) == shard
+            if job.due_at is not None and job.due_at <= now and _due_shard(job.async_job_id, job.due_part) == shard
         ]
         yield from sorted(due, key=lambda entry: entry.due_at)
 
@@ -267,7 +268,7 @@ class FakeIndexes:
         found = [
             DueEntry(job.key, job.due_at)
             for job in self.store.jobs.values()
-            if job.due_at is not None and due_shard(job.async_job_id, job.due_part) == shard
+            if job.due_at is not None and _due_shard(job.async_job_id, job.due_part) == shard
         ]
         yield from self._paged(
             [entry for entry in sorted(found, key=_due_place) if since is None or entry.due_at >= since], page
@@ -322,6 +323,10 @@ def _failed_position(entry: FailedEntry) -> FailedPosition:
 
 def _failed_place(entry: FailedEntry) -> tuple[str, FailedPosition]:
     return entry.code, _failed_position(entry)
+
+
+_due_shard = cache(due_shard)
+"""Each read of a partition compares the partitions of all jobs."""
 
 
 def _due_place(entry: DueEntry) -> tuple[datetime, str]:

@@ -6,7 +6,8 @@ import ast
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,17 @@ WARNINGS = {
 }
 
 
-def calls() -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionDef, ast.Call]]:
-    """Yield each call of `log_event` in the source, with the function that makes it."""
-    for path in SOURCES:
-        for function in ast.walk(ast.parse(path.read_text())):
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-                for node in ast.walk(function):
-                    if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "log_event":
-                        yield function, node
+@cache
+def calls() -> Sequence[tuple[ast.FunctionDef | ast.AsyncFunctionDef, ast.Call]]:
+    """Return each call of `log_event` in the source, with the function that makes it."""
+    return [
+        (function, node)
+        for path in SOURCES
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "log_event"
+    ]
 
 
 def names_in_source() -> set[str]:
