@@ -12,6 +12,7 @@ import httpx2
 import asyncjobs_client
 from asyncjobs_client._async.runtime import Clock as AsyncClock
 from asyncjobs_client._sync.runtime import Clock
+from tests.support.deployed import TLS
 
 
 class FakeClock(Clock):
@@ -67,8 +68,8 @@ class Flavor:
             add(request)
 
         if self.name == "sync":
-            return httpx2.Client(event_hooks={"request": [add]}, trust_env=False)
-        return httpx2.AsyncClient(event_hooks={"request": [add_async]}, trust_env=False)
+            return httpx2.Client(event_hooks={"request": [add]}, trust_env=False, verify=TLS)
+        return httpx2.AsyncClient(event_hooks={"request": [add_async]}, trust_env=False, verify=TLS)
 
     async def close(self, http: Any) -> None:
         await value_of(http.close() if self.name == "sync" else http.aclose())
