@@ -1,10 +1,17 @@
 """The output of `make run`."""
 
 import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
+from websockets.sync.server import ServerConnection, serve
 
-from local.demo import ProgressBar, client, curl, summary
+from local import demo
+from local.demo import ProgressBar, client, curl, states, summary
+from local.errors import DemonstrationError
 
 
 class Terminal(io.StringIO):
@@ -69,3 +76,27 @@ def test_client_command_names_the_api_and_gets_a_token() -> None:
         "PYTHONPATH=clients/python ASYNCJOBS_URL=http://127.0.0.1:1/x ASYNCJOBS_TOKEN=$(make -s token USER=alice)"
         " .venv/bin/python -m asyncjobs_client run text.search query=lease"
     )
+
+
+@contextmanager
+def connection_that_shows(status: str) -> Iterator[str]:
+    """Return the URL of a connection that answers each watch with the job in that status."""
+
+    def answer(connection: ServerConnection) -> None:
+        for _ in connection:
+            connection.send(json.dumps({"snapshot": {**job(status, 100), "seq": 1}}))
+
+    with serve(answer, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+
+
+def test_end_that_comes_late_is_shown() -> None:
+    with connection_that_shows("COMPLETED") as url:
+        assert [state["status"] for state in states(url, "1", seconds=0)] == ["COMPLETED"]
+
+
+def test_job_that_does_not_end_is_named_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "_PATIENCE", 0.1)
+    with connection_that_shows("PENDING") as url, pytest.raises(DemonstrationError, match="still PENDING after 0 s"):
+        list(states(url, "1", seconds=0))
