@@ -43,8 +43,8 @@ build_layer = env 'PYTHONPATH=$(CURDIR)' '$(CURDIR)/.venv-lambda/bin/python' -m 
 compile = $${UV:-.venv-uv/bin/uv} pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate \
   --no-emit-index-url --custom-compile-command "make lock"
 # One process for each machine of the jobs: they take about 25 minutes.
-stateful = .venv/bin/python -m pytest -p no:logging -q -s tests/proof/stateful/test_machine.py
-stream = .venv/bin/python -m pytest -p no:logging -q -s tests/proof/stateful/test_stream.py -k misses_an_end
+stateful = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_machine.py
+stream = .venv/bin/python -m pytest -q -s tests/proof/stateful/test_stream.py -k misses_an_end
 audit = tests/deployed/security/test_supply_chain.py
 # The clients as users install them.
 packages = tests/clients/packages

@@ -355,7 +355,7 @@ ABLATIONS = {
     "dead letters fail their jobs": Ablation(
         parts=Parts(bury=_bury),
         caught_as=caught("cause"),
-        job_types=("play.raises", "play.retries"),
+        job_types=("play.raises",),
         rules=("deliver", "finish", "advance_past", "sweep", "bury"),
     ),
 }

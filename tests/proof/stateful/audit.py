@@ -13,7 +13,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.aws.items import from_item
 from asyncjobs.core.job import MAX_LOCK_BACKOFF, RETRYABLE, SWEEP_INTERVAL, AsyncJob, DuePart, Priority, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.http.render import job_body
@@ -78,8 +77,8 @@ class Audit:
     # ── Writes ─────────────────────────────────────────────────────────────────────────────────────
 
     def _judge_write(self, write: Write) -> None:
-        old = None if write.old is None else from_item(write.old)
-        new = None if write.new is None else from_item(write.new)
+        old = None if write.old is None else self._world.records.job(write.old)
+        new = None if write.new is None else self._world.records.job(write.new)
         if new is None:
             self._judge_removal(write, old)
             return

@@ -239,7 +239,10 @@ FEATURE_ABLATIONS = {
     ),
     "those who wait for a lock looked after ever more seldom": Ablation(
         machine=Features,
-        parts=Parts(patches=((job, "MAX_LOCK_BACKOFF", timedelta(hours=1)),)),
+        # The first wait is longer too, or it takes four sweeps to pass the maximum. The product's maximum bounds it as well.
+        parts=Parts(
+            patches=((job, "MAX_LOCK_BACKOFF", timedelta(hours=1)), (job, "SWEEP_INTERVAL", timedelta(minutes=3))),
+        ),
         caught_as=caught("L2"),
         job_types=("play.alone_waits",),
         rules=("deliver", "sweep", "advance_past"),

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, NoReturn
 
-from asyncjobs.aws.items import from_item
 from asyncjobs.core.job import AsyncJob, DuePart, Status
 from asyncjobs.tracking.worker_token import WorkerToken
 from tests.proof.stateful.memory.dynamodb import Write
@@ -119,7 +118,7 @@ class Ledger:
     def present(self, generation: Generation) -> AsyncJob | None:
         """Return its record, if that is still of this generation."""
         item = self._world.table.items.get(generation.pk)
-        job = None if item is None else from_item(item)
+        job = None if item is None else self._world.records.job(item)
         return job if job is not None and job.generation == generation.created.generation else None
 
     def request_of(self, invocation: Any) -> Asked | None:

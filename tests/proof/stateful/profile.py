@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -14,12 +16,13 @@ from hypothesis.internal.conjecture.engine import ConjectureRunner
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("ASYNCJOBS_STATEFUL_EXAMPLES", "300"))
+DIRECTED_EXAMPLES = max(1, EXAMPLES // 30)
+"""The length of the product's run of each machine that is directed at an ablation: all of its rules are also in the long runs."""
 SEED = os.environ.get("ASYNCJOBS_STATEFUL_SEED")
 """A number, `random`, or nothing for the same run every time."""
 STEPS = 60
 _AT_ONCE = 1000
-"""The number of runs that Hypothesis makes in one go: it remembers each of them. (So does pytest each line of the log: a long
-run has `-p no:logging`.)"""
+"""The number of runs that Hypothesis makes in one go: it remembers each of them."""
 
 
 def run(
@@ -43,7 +46,7 @@ def run(
     )
     # Hypothesis follows each run by five that differ in one step. That helps to find equal inputs; here it reduces 300 runs
     # to 50, and there is no setting for it.
-    with patch.object(ConjectureRunner, "generate_mutations_from", lambda _self, _data: None):
+    with _no_log(), patch.object(ConjectureRunner, "generate_mutations_from", lambda _self, _data: None):
         run_state_machine_as_test(machine, settings=chosen_settings)
 
 
@@ -65,6 +68,16 @@ def prove(machine: Any, *, sights: Collection[str]) -> None:
 def say(line: str) -> None:
     """Print a line immediately."""
     print(line, flush=True)  # noqa: T201 - the figures are what a soak is run for
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """Write no log: pytest formats and keeps each line, with the exception in it and the whole world behind that."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _seed() -> int | None:

@@ -9,7 +9,7 @@ from tests.proof.stateful.ablations import ABLATIONS
 from tests.proof.stateful.feature_ablations import FEATURE_ABLATIONS
 from tests.proof.stateful.ledger import Violation
 from tests.proof.stateful.machine import Machine, machine_with
-from tests.proof.stateful.profile import run
+from tests.proof.stateful.profile import DIRECTED_EXAMPLES, run
 
 ENOUGH = 600
 """The number of examples within which each is detected; most need a dozen."""
@@ -31,4 +31,4 @@ def test_machine_detects_the_ablation(name: str) -> None:
 
 @pytest.mark.parametrize(("kind", "job_types", "rules"), DIRECTED)
 def test_product_passes_the_directed_machine(kind: type[Machine], job_types: tuple[str, ...], rules: tuple[str, ...]) -> None:
-    run(machine_with(kind, job_types=job_types, only=rules), examples=30, phases=(Phase.generate,))
+    run(machine_with(kind, job_types=job_types, only=rules), examples=DIRECTED_EXAMPLES, phases=(Phase.generate,))

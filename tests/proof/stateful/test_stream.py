@@ -7,7 +7,7 @@ from hypothesis import Phase
 
 from tests.proof.stateful.ledger import Violation
 from tests.proof.stateful.machine import machine_with
-from tests.proof.stateful.profile import prove, run, say
+from tests.proof.stateful.profile import DIRECTED_EXAMPLES, prove, run, say
 from tests.proof.stateful.stream.ablations import STREAM_ABLATIONS
 from tests.proof.stateful.stream.machine import StreamMachine
 from tests.proof.stateful.test_ablations import ENOUGH
@@ -32,7 +32,7 @@ def test_no_watcher_misses_an_end_and_no_event_has_two_contents() -> None:
 
 @pytest.mark.parametrize("rules", sorted({ablation.rules for ablation in STREAM_ABLATIONS.values() if ablation.rules}))
 def test_product_passes_the_directed_machine_of_the_stream(rules: tuple[str, ...]) -> None:
-    run(machine_with(StreamMachine, only=rules), examples=30, phases=(Phase.generate,))
+    run(machine_with(StreamMachine, only=rules), examples=DIRECTED_EXAMPLES, phases=(Phase.generate,))
 
 
 @pytest.mark.parametrize("name", STREAM_ABLATIONS)

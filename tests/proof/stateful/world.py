@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 from asyncjobs import JobContext
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
-from asyncjobs.aws.items import from_item
 from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import to_milliseconds
@@ -44,6 +43,7 @@ from tests.proof.stateful.mapping import Batch, EventSourceMapping
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.proof.stateful.memory.s3 import MemoryS3
 from tests.proof.stateful.memory.sqs import MemorySqs, Message
+from tests.proof.stateful.records import Records
 from tests.proof.stateful.scheduler import Invocation, Kind, Scheduler
 from tests.proof.stateful.seams import Pulse, replaced_seams
 from tests.proof.stateful.wires import Wire
@@ -200,6 +200,7 @@ class World:
         self.now = START
         self.scheduler = Scheduler()
         self.notes = Notes()
+        self.records = Records()
         self.invocations: list[Invocation] = []
         self.is_limited = False
         """Whether owners have limits in this run."""
@@ -444,7 +445,7 @@ class World:
 
     def jobs(self) -> Sequence[AsyncJob]:
         """Return every record, expired or not."""
-        return [from_item(item) for pk, item in self.table.items.items() if is_job(pk)]
+        return [self.records.job(item) for pk, item in self.table.items.items() if is_job(pk)]
 
     @property
     def has_jobs(self) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from asyncjobs.aws.items import from_item
 from asyncjobs.core.clock import epoch_milliseconds, rfc3339
 from asyncjobs.core.errors import InvalidTicket, JobNotFound, TooManyWatchers, TooManyWatches, Unavailable
 from asyncjobs.core.events import Event, event_body
@@ -87,8 +86,8 @@ class StreamAudit:
     # ── Writes ─────────────────────────────────────────────────────────────────────────────────────
 
     def _judge_job(self, write: Write) -> None:
-        old = None if write.old is None else from_item(write.old)
-        new = None if write.new is None else from_item(write.new)
+        old = None if write.old is None else self._world.records.job(write.old)
+        new = None if write.new is None else self._world.records.job(write.new)
         if new is None:
             return
         if new.job_type == DELIVERY:

@@ -23,7 +23,6 @@ from asyncjobs.aws.dynamodb_history import DynamoHistory
 from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.aws.dynamodb_watchers import DynamoWatchers
 from asyncjobs.aws.dynamodb_webhooks import DynamoWebhooks
-from asyncjobs.aws.items import from_item
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.aws.stream_records import jobs_of
 from asyncjobs.aws.websocket import WebSocketConnections
@@ -61,6 +60,7 @@ from asyncjobs.service.queries import Queries
 from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.memory.dynamodb import MemoryDynamoDB
 from tests.proof.stateful.memory.sqs import MemorySqs
+from tests.proof.stateful.records import Records
 from tests.proof.stateful.scheduler import Invocation, Kind, Scheduler
 from tests.proof.stateful.stream.shards import StreamBatch, StreamMapping
 from tests.proof.stateful.wires import Wire
@@ -215,6 +215,7 @@ class StreamWorld:
         self.now = START
         self.scheduler = Scheduler()
         self.notes = Notes()
+        self.records = Records()
         self.invocations: list[Invocation] = []
         self.passes_reads = False
         self.open: dict[str, Connection] = {}
@@ -297,7 +298,7 @@ class StreamWorld:
 
     def jobs(self) -> Sequence[AsyncJob]:
         """Return every record that has not expired, but for deliveries."""
-        found = (from_item(item) for pk, item in self.table.items.items() if pk.startswith("J#"))
+        found = (self.records.job(item) for pk, item in self.table.items.items() if pk.startswith("J#"))
         return [job for job in found if job.job_type != DELIVERY and not job.is_expired(self.now)]
 
     def submit(self, owner: str, key: str | None, *, is_quick: bool = False, is_tracked: bool = False) -> None:
