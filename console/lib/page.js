@@ -7,6 +7,7 @@ export class Page {
   title = "";
   /** @type {any} */ error = null;
   isLoading = true;
+  isReadingMore = false;
   /** @type {AbortController | undefined} */ #reading;
   /** @type {(() => void)[]} */ #ends = [];
 
@@ -82,5 +83,19 @@ export class Page {
       this.app.say(error.detail ? `${error.title}. ${error.detail}` : (error.message ?? "It failed"), "error");
       return false;
     }
+  }
+
+  /**
+   * Show more of a list. A second click does nothing while the first one reads: both would show the same part.
+   * @param {() => Promise<unknown>} read
+   * @param {string} done
+   */
+  async showMore(read, done) {
+    if (this.isReadingMore) return;
+    this.isReadingMore = true;
+    this.app.draw();
+    await this.act(read, done);
+    this.isReadingMore = false;
+    this.app.draw();
   }
 }

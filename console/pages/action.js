@@ -29,9 +29,8 @@ export class Action extends Page {
   }
 
   #more = () =>
-    this.act(async () => {
+    this.showMore(async () => {
       this.outcomes = [...this.outcomes, ...(await this.#readFrom(this.cursor))];
-      this.app.draw();
     }, "More outcomes are shown");
 
   /**
@@ -71,6 +70,6 @@ export class Action extends Page {
             <td><code class="code-word">${each.outcome}</code></td>
           </tr>`,
         )}</tbody></table></div>
-      ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
+      ${this.cursor ? html`<div class="more"><button class="button" ?disabled=${this.isReadingMore} @click=${this.#more}>Show more</button></div>` : nothing}`;
   }
 }

@@ -41,10 +41,9 @@ export class Audit extends Page {
   }
 
   #more = () =>
-    this.act(async () => {
+    this.showMore(async () => {
       const { records, nextCursor } = await this.app.api.get("admin/audit", { query: { cursor: this.cursor } });
       [this.records, this.cursor] = [[...this.records, ...records], nextCursor];
-      this.app.draw();
     }, "Older records are shown");
 
   #export = () =>
@@ -77,7 +76,7 @@ export class Audit extends Page {
             <td class="wide-only">${copyButton(each.requestId, "Copy the request id")}</td>
           </tr>`,
         )}</tbody></table></div>
-      ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show older records</button></div>` : nothing}`;
+      ${this.cursor ? html`<div class="more"><button class="button" ?disabled=${this.isReadingMore} @click=${this.#more}>Show older records</button></div>` : nothing}`;
   }
 }
 

@@ -37,10 +37,9 @@ export class Failed extends Page {
   }
 
   #more = () =>
-    this.act(async () => {
+    this.showMore(async () => {
       const { jobs, nextCursor } = await this.app.api.get("admin/failed-jobs", { query: { ...this.group, limit: PAGE_SIZE, cursor: this.cursor } });
       [this.jobs, this.cursor] = [[...this.jobs, ...jobs], nextCursor];
-      this.app.draw();
     }, "Earlier failures are shown");
 
   /** @param {AdminJob} job */
@@ -93,6 +92,6 @@ export class Failed extends Page {
     if (!newest) return empty({ icon: "check", title: "None is left", text: "No job of this type has failed with this code, or all were retried or deleted.", action: html`<a class="button" href="failed">Show all failures</a>` });
     return html`<p class="lead">The newest one failed ${time(newest.endedAt)}: ${newest.error?.message}</p>
       ${jobsTable(this.jobs, { hidesCodes: true, ...(this.app.may("operate") ? { selected: this.selected, onSelect: this.#select } : {}) })}
-      ${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show earlier failures</button></div>` : nothing}`;
+      ${this.cursor ? html`<div class="more"><button class="button" ?disabled=${this.isReadingMore} @click=${this.#more}>Show earlier failures</button></div>` : nothing}`;
   }
 }

@@ -55,11 +55,10 @@ export class LiveJobs extends Page {
   }
 
   #more = () =>
-    this.act(async () => {
+    this.showMore(async () => {
       const [jobs, cursor] = await this.#readFrom(this.cursor ?? undefined);
       this.jobs = [...this.jobs, ...jobs];
       this.cursor = cursor;
-      this.app.draw();
     }, "More jobs are shown");
 
   view() {
@@ -101,6 +100,6 @@ export class LiveJobs extends Page {
         ? empty({ icon: "live", title: "No unfinished job matches the filters", action: html`<a class="button" href="live">Show all</a>` })
         : empty({ icon: "live", title: "Nothing is waiting or running", text: "Every accepted job has ended." });
     }
-    return html`${jobsTable(this.jobs, { linksOwners: true })}${this.cursor ? html`<div class="more"><button class="button" @click=${this.#more}>Show more</button></div>` : nothing}`;
+    return html`${jobsTable(this.jobs, { linksOwners: true })}${this.cursor ? html`<div class="more"><button class="button" ?disabled=${this.isReadingMore} @click=${this.#more}>Show more</button></div>` : nothing}`;
   }
 }

@@ -18,7 +18,6 @@ export class MyJobs extends Page {
   title = "My jobs";
   /** @type {Job[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
-  isReadingMore = false;
   /** @type {string[]} */ types = [];
   selected = -1;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #newTimer;
@@ -73,19 +72,14 @@ export class MyJobs extends Page {
     }
   }
 
-  #more = async () => {
-    this.isReadingMore = true;
-    this.app.draw();
-    await this.act(async () => {
+  #more = () =>
+    this.showMore(async () => {
       const { status, jobType } = this.filters;
       const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE, cursor: this.cursor } });
       const ids = new Set(this.jobs.map(({ asyncJobId }) => asyncJobId));
       this.jobs = [...this.jobs, ...found.jobs.filter((each) => !ids.has(each.asyncJobId))];
       this.cursor = found.nextCursor;
     }, "Older jobs are shown");
-    this.isReadingMore = false;
-    this.app.draw();
-  };
 
   /** @param {Change} change */
   #onChange(change) {
