@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,6 @@ import asyncjobs_client
 from asyncjobs_client._async.runtime import Clock as AsyncClock
 from asyncjobs_client._sync.runtime import Clock
 from tests.support.deployed import TLS
-
-TLS = ssl.create_default_context()
-"""For all HTTP clients: none of the servers of these tests has a certificate, and to read this machine's takes time."""
 
 
 class FakeClock(Clock):
