@@ -44,20 +44,20 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/deployed/operations",), 0, is_deployed=True),
     Group(("tests/deployed/http",), 0, is_deployed=True),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
-    Group(("tests/proof/model", "tests/proof/stateful"), 5),
+    Group(("tests/local", "tests/template"), 5, is_deployed=True),
     Group(("tests/deployed/openapi",), 5, is_deployed=True),
     Group(("examples",), 5, is_deployed=True),
-    Group(("tests/local", "tests/template"), 5, is_deployed=True),
+    Group(("tests/proof/model", "tests/proof/stateful"), 5),
     Group(("tests",), 5),  # without the folders of the other groups
 )
-"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The others need the
-processor and no clock: they yield, but not so much that another program on this machine stops them."""
+"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The last two need a processor
+each and wait for nothing, so they fill what is left. Those that yield do not yield so much that another program stops them."""
 
 CHECKS = ("nice", "-n", "5", "make", "check")
 FEW = 5
 """Failed tests of a group that may have been too slow beside the others. More have a cause that another try would only hide."""
 
-SIDE_BY_SIDE = 5
+SIDE_BY_SIDE = 6
 """The number of groups that run at a time. With more, two cores are so busy that what waits for a function waits for the others."""
 
 
@@ -150,7 +150,7 @@ def _start(group: Group | None, options: Sequence[str], stack: ExitStack) -> Run
 
 def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
     """Run all and print how each ends. Return them in the order of their ends, and whether Ctrl-C was pressed."""
-    waiting, running, ended = [*GROUPS[:-1], None, GROUPS[-1]], list[Running](), list[Running]()
+    waiting, running, ended = [*GROUPS[:-2], None, *GROUPS[-2:]], list[Running](), list[Running]()
     is_interrupted = False
     while running or (waiting and not is_interrupted):
         try:
