@@ -46,12 +46,12 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
     Group(("tests/local", "tests/template"), 5, is_deployed=True),
     Group(("tests/deployed/openapi",), 5, is_deployed=True),
+    Group(("tests",), 5),  # without the folders of the other groups
     Group(("examples",), 5, is_deployed=True),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
-    Group(("tests",), 5),  # without the folders of the other groups
 )
-"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The last two need a processor
-each and wait for nothing, so they fill what is left. Those that yield do not yield so much that another program stops them."""
+"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The last needs two
+processors and waits for nothing, so it fills what is left. Those that yield do not yield so much that another program stops them."""
 
 CHECKS = ("nice", "-n", "5", "make", "check")
 FEW = 5
