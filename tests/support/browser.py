@@ -63,9 +63,9 @@ class Connection:
                 result: dict[str, Any] = message["result"]
                 return result
 
-    def _receive(self, seconds: float = 300) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._received:
-            ready, _, _ = select.select([self._answers], [], [], seconds)
+            ready, _, _ = select.select([self._answers], [], [], 300)
             part = os.read(self._answers, 1 << 16) if ready else b""
             if not part:
                 raise RuntimeError("The browser says nothing.")

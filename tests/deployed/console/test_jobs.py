@@ -18,15 +18,13 @@ def status_of(console: Console, job: Job) -> str:
     return str(console.browser.run(f"{row}?.querySelector('.status')?.innerText ?? ''"))
 
 
-def wait_for_status(console: Console, job: Job, word: str, *, seconds: float = 120) -> None:
+def wait_for_status(console: Console, job: Job, word: str) -> None:
     row = ROW % job["asyncJobId"]
-    console.browser.wait_for(f"{row}?.querySelector('.status')?.innerText == {json.dumps(word)}", seconds=seconds)
+    console.browser.wait_for(f"{row}?.querySelector('.status')?.innerText == {json.dumps(word)}")
 
 
-def wait_for_connection(console: Console, state: str, *, seconds: float = 120) -> None:
-    console.browser.wait_for(
-        f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}", seconds=seconds
-    )
+def wait_for_connection(console: Console, state: str) -> None:
+    console.browser.wait_for(f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}")
 
 
 # ── The list ──

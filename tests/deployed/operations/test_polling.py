@@ -67,9 +67,9 @@ def poll_while_running(caller: Caller, job: Job) -> tuple[int, Job]:
     return int(answer.headers["retry-after"]), answer.json()
 
 
-def fill_history(stack: LocalStack, outputs: Outputs, owners: list[Caller], *, seconds: float = 600) -> Durations:
+def fill_history(stack: LocalStack, outputs: Outputs, owners: list[Caller]) -> Durations:
     """Run jobs of all owners until enough are in the history. The function writes at some changes, so none may come last."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 600
     while (durations := history(stack, outputs)).total < ENOUGH:
         assert time.monotonic() < deadline, f"only {durations.total} are in the history"
         for owner in owners * ROUND:
