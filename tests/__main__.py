@@ -20,40 +20,47 @@ from tests.support import pace
 
 @dataclass(frozen=True)
 class Group:
-    """Folders that one process tests, and by how much it yields to the others."""
+    """Folders that one process tests, and by how much it yields to the others. Without folders, it is `make check`."""
 
     folders: tuple[str, ...]
     niceness: int
-    is_deployed: bool = False
-    """Whether the tests wait for processes of a deployed stack. What fails beside the other groups is then tried again, alone."""
+    has_second_try: bool = False
+    """Whether what fails beside the other groups is tried again, alone: for tests that wait for a local engine, but for the proof."""
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.folders) or "make check"
 
     def excluded(self) -> list[str]:
         """Return the folders within these that other groups test."""
         others = [folder for group in GROUPS if group != self for folder in group.folders]
         return [folder for folder in others if any(folder.startswith(f"{own}/") for own in self.folders)]
 
-    def pytest(self, options: Sequence[str]) -> list[str]:
-        """Return the command that tests the folders. It keeps the names of failed tests apart from those of other groups."""
+    def command(self, options: Sequence[str]) -> list[str]:
+        """Return what the process runs. It keeps the names of failed tests apart from those of other groups."""
+        if not self.folders:
+            return [*CHECKS]
         ignored = [f"--ignore={folder}" for folder in self.excluded()]
         cache = f"cache_dir={PROJECT}/.pytest_cache/{self.folders[0].replace('/', '-')}"
         return [sys.executable, "-m", "pytest", *self.folders, *ignored, "-o", cache, *options]
 
 
 GROUPS: tuple[Group, ...] = (
-    Group(("tests/deployed/clients", "tests/deployed/console"), 0, is_deployed=True),
-    Group(("tests/deployed/operations",), 0, is_deployed=True),
-    Group(("tests/deployed/http",), 0, is_deployed=True),
+    Group(("tests/deployed/clients", "tests/deployed/console"), 0, has_second_try=True),
+    Group(("tests/deployed/operations",), 0, has_second_try=True),
+    Group(("tests/deployed/http",), 0, has_second_try=True),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
-    Group(("tests/local", "tests/template"), 5, is_deployed=True),
-    Group(("tests/deployed/openapi",), 5, is_deployed=True),
+    Group(("tests/local", "tests/template"), 5, has_second_try=True),
+    Group(("tests/deployed/openapi",), 5, has_second_try=True),
     Group(("tests",), 5),  # without the folders of the other groups
-    Group(("examples",), 5, is_deployed=True),
+    Group((), 5),  # make check
+    Group(("examples",), 5, has_second_try=True),
     Group(("tests/proof/model", "tests/proof/stateful"), 5),
 )
 """In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The last needs two
 processors and waits for nothing, so it fills what is left. Those that yield do not yield so much that another program stops them."""
 
-CHECKS = ("nice", "-n", "5", "make", "check")
+CHECKS = ("make", "check")
 FEW = 5
 """Failed tests of a group that may have been too slow beside the others. More have a cause that another try would only hide."""
 
@@ -63,15 +70,11 @@ SIDE_BY_SIDE = 6
 
 @dataclass(frozen=True)
 class Running:
-    """A process and what it prints. It has no group if it runs `make check`."""
+    """A group's process and what it prints."""
 
-    group: Group | None
+    group: Group
     process: subprocess.Popen[bytes]
     output: IO[bytes]
-
-    @property
-    def name(self) -> str:
-        return " ".join(self.group.folders) if self.group else "make check"
 
     @property
     def has_failed(self) -> bool:
@@ -85,7 +88,7 @@ class Running:
     def summary(self) -> str:
         """Return the last line of pytest, or how the check ended."""
         lines = [line for line in self.lines() if line.strip()]
-        if self.group and lines:
+        if self.group.folders and lines:
             return lines[-1].strip("= ")
         return "failed" if self.has_failed else "passed"
 
@@ -94,9 +97,8 @@ class Running:
         return [line for line in self.lines() if line.startswith(("FAILED ", "ERROR "))]
 
     def may_have_been_slow(self) -> bool:
-        """Return whether few tests of a deployed stack failed, and nothing else."""
-        is_deployed = self.group is not None and self.group.is_deployed
-        return is_deployed and self.process.returncode == _TESTS_FAILED and len(self.failures()) <= FEW
+        """Return whether few tests that wait for an engine failed, and nothing else."""
+        return self.group.has_second_try and self.process.returncode == _TESTS_FAILED and len(self.failures()) <= FEW
 
 
 _TESTS_FAILED = 1
@@ -104,7 +106,7 @@ _TESTS_FAILED = 1
 
 
 def main(options: Sequence[str]) -> int:
-    """Run the groups and the checks, and return the exit status.
+    """Run the groups and return the exit status.
 
     At the end, print what was skipped, and the output of groups with failures: also of those that passed when they were tried
     again.
@@ -118,21 +120,21 @@ def main(options: Sequence[str]) -> int:
         failed = [found for found in ended if found.has_failed]
         for found in ended:
             if found.has_failed:
-                print("\n".join(["", found.name, *found.lines()]), flush=True)
-            else:
-                print(*(line for line in found.lines() if line.startswith("SKIPPED")), sep="\n", flush=True)
+                print("\n".join(["", found.group.name, *found.lines()]), flush=True)
+                continue
+            for line in found.lines():
+                if line.startswith("SKIPPED"):
+                    print(line, flush=True)
         if not is_interrupted:
-            failed = [found for found in failed if not _passes_alone(found, options)]
+            failed = [found for found in failed if not found.may_have_been_slow() or not _passes_alone(found, options)]
     return int(is_interrupted or bool(failed))
 
 
 def _passes_alone(failed: Running, options: Sequence[str]) -> bool:
-    """Run the failed tests of a deployed stack once more, now that nothing runs beside them. Say whether all of them passed."""
-    if not failed.group or not failed.may_have_been_slow():
-        return False
+    """Run the failed tests once more, now that nothing runs beside them. Say whether all of them passed."""
     failures = failed.failures()
     print("\nFailed beside the other groups, and tried again alone:", *failures, sep="\n", flush=True)
-    command = [*failed.group.pytest(options), "--last-failed", "--last-failed-no-failures=none"]
+    command = [*failed.group.command(options), "--last-failed", "--last-failed-no-failures=none"]
     again = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(again.stdout)
     # A test of what all others did together is skipped alone, which proves nothing.
@@ -141,16 +143,16 @@ def _passes_alone(failed: Running, options: Sequence[str]) -> bool:
     return passes
 
 
-def _start(group: Group | None, options: Sequence[str], stack: ExitStack) -> Running:
+def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
     output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is entered
-    command = ["nice", "-n", str(group.niceness), *group.pytest(options)] if group else CHECKS
+    command = ["nice", "-n", str(group.niceness), *group.command(options)]
     process = stack.enter_context(subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT))
     return Running(group, process, output)
 
 
 def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
-    """Run all and print how each ends. Return them in the order of their ends, and whether Ctrl-C was pressed."""
-    waiting, running, ended = [*GROUPS[:-2], None, *GROUPS[-2:]], list[Running](), list[Running]()
+    """Run the groups and print how each ends. Return them in the order of their ends, and whether Ctrl-C was pressed."""
+    waiting, running, ended = [*GROUPS], list[Running](), list[Running]()
     is_interrupted = False
     while running or (waiting and not is_interrupted):
         try:
@@ -159,7 +161,7 @@ def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]
             for found in [each for each in running if each.process.poll() is not None]:
                 running.remove(found)
                 ended.append(found)
-                print(f"{found.name}: {found.summary()}", flush=True)
+                print(f"{found.group.name}: {found.summary()}", flush=True)
             time.sleep(0.2)
         except KeyboardInterrupt:  # which they got as well: they stop their engines
             is_interrupted = True

@@ -58,9 +58,9 @@ FAILS_SIX_TIMES_ONCE = FAILS_ONCE.replace(
 
 
 @pytest.mark.parametrize(
-    ("tests", "is_deployed", "checks", "status"),
+    ("tests", "has_second_try", "checks", "status"),
     [
-        pytest.param(FAILS_ONCE, True, "true", 0, id="a deployed test that passes alone"),
+        pytest.param(FAILS_ONCE, True, "true", 0, id="a test that passes alone"),
         pytest.param(FAILS_ONCE, False, "true", 1, id="any other test"),
         pytest.param(FAILS, True, "true", 1, id="a test that fails again"),
         pytest.param(FAILS_AND_IS_SKIPPED_ALONE, True, "true", 1, id="a test that is skipped alone"),
@@ -69,9 +69,9 @@ FAILS_SIX_TIMES_ONCE = FAILS_ONCE.replace(
         pytest.param(FAILS_ONCE, True, "false", 1, id="a failed check"),
     ],
 )
-def test_only_few_tests_of_a_deployed_stack_are_tried_again(
+def test_only_few_tests_that_wait_for_an_engine_are_tried_again(
     tests: str,
-    is_deployed: bool,
+    has_second_try: bool,
     checks: str,
     status: int,
     tmp_path: Path,
@@ -79,7 +79,8 @@ def test_only_few_tests_of_a_deployed_stack_are_tried_again(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "test_it.py").write_text(tests)
-    monkeypatch.setattr(runner, "GROUPS", (Group((str(tmp_path),), 0, is_deployed=is_deployed),))
+    groups = (Group((str(tmp_path),), 0, has_second_try=has_second_try), Group((), 0))
+    monkeypatch.setattr(runner, "GROUPS", groups)
     monkeypatch.setattr(runner, "CHECKS", (checks,))
     monkeypatch.setattr(runner, "PROJECT", tmp_path)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # three times as fast
