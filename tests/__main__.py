@@ -53,12 +53,13 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/local", "tests/template"), 5, has_second_try=True),
     Group(("tests/deployed/openapi",), 5, has_second_try=True),
     Group(("tests",), 5),  # without the folders of the other groups
-    Group((), 5),  # make check
+    Group(("tests/proof/stateful",), 5),
     Group(("examples",), 5, has_second_try=True),
-    Group(("tests/proof/model", "tests/proof/stateful"), 5),
+    Group((), 5),  # make check
+    Group(("tests/proof/model",), 5),
 )
-"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The last needs two
-processors and waits for nothing, so it fills what is left. Those that yield do not yield so much that another program stops them."""
+"""In the order of their starts. The first four mostly wait, for deployed functions, leases and sweeps. The longest of the others
+come first, so that both processors have work to the end. Those that yield do not yield so much that another program stops them."""
 
 CHECKS = ("make", "check")
 FEW = 5

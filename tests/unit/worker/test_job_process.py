@@ -134,7 +134,7 @@ ENDS_IN_TIME = {
         "signal.setitimer(signal.ITIMER_REAL, 5)\nsignal.alarm(0)\ntime.sleep(30)",
         "PENDING None HANDED_OVER",
     ),
-    "leaves a child": ("", "subprocess.Popen(['sleep', '30'])\nreturn 7", "COMPLETED 7 None"),
+    "leaves a child": ("", "subprocess.Popen(['sleep', '12'])\nreturn 7", "COMPLETED 7 None"),
 }
 
 
