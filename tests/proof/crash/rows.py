@@ -138,9 +138,7 @@ def creates(row: Row, cell: Cell) -> None:
 def is_delivered(row: Row, cell: Cell) -> None:
     """Check that the end of the job is delivered under one id, whatever happens to the stream's reader."""
     with receiving() as receiver:
-        webhook = cell.caller.create_webhook(receiver.url)
-        assert webhook.status_code == CREATED, webhook.text
-        receiver.secrets.append(webhook.json()["secret"])
+        receiver.secrets.append(cell.caller.create_webhook(receiver.url))
         cell.arm(cell.caller.owner)
         cell.is_accepted(replayed=False)
         row.ends(cell)

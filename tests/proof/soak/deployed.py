@@ -13,9 +13,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +164,8 @@ def _receiver(
         return None
     receiver = followers.enter_context(failing_receiver(random.Random(chance.random())))
     for log in logs:
-        caller = stage.sign_in(log.stem)
-        answer = caller.create_webhook(receiver.receiver.url)
-        assert answer.status_code == HTTPStatus.CREATED, answer.text
-        receiver.receiver.secrets.append(answer.json()["secret"])
-        caller.close()
+        with closing(stage.sign_in(log.stem)) as caller:
+            receiver.receiver.secrets.append(caller.create_webhook(receiver.receiver.url))
     return receiver
 
 
