@@ -175,10 +175,20 @@ def test_message_with_line_breaks_stays_one_frame(api: InMemoryApi) -> None:
     assert (frame["id"], json.loads(frame["data"])["message"]) == ("5", "one\n\ndata: two\r\nid: 9")
 
 
-def test_head_does_not_wait(api: InMemoryApi, wait: SimulatedWait) -> None:
+def test_head_does_not_wait_and_has_the_headers_of_get(api: InMemoryApi, wait: SimulatedWait) -> None:
     add(api)
-    assert api.call(EVENTS.replace("GET", "HEAD"), async_job_id=JOB_ID, headers=STREAM, query={"after": "3"}).status == 200
-    assert wait.elapsed == 0
+    head = api.call(EVENTS.replace("GET", "HEAD"), async_job_id=JOB_ID, headers=STREAM, query={"after": "3"})
+    assert (head.status, wait.elapsed) == (200, 0)
+    assert head.headers == read(api, headers=STREAM, after="3").headers
+    assert head.headers["preference-applied"] == "wait=20"
+
+
+@pytest.mark.parametrize(("query", "applied"), [({}, None), ({"wait": "7"}, "wait=0")])
+def test_stream_where_waiting_is_turned_off_connects_again_as_soon(query: dict[str, str], applied: str | None) -> None:
+    api = InMemoryApi(longest_wait=timedelta(0))
+    add(api)
+    answer = read(api, headers={**STREAM, "last-event-id": "3"}, **query)
+    assert (answer.headers.get("preference-applied"), frames(answer)) == (applied, [{"retry": "1000"}])
 
 
 def test_events_of_a_successor_begin_with_its_own_first_one(api: InMemoryApi) -> None:

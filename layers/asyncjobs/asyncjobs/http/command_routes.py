@@ -23,7 +23,7 @@ from asyncjobs.http.schemas import STRING, TIME, URI, URI_REFERENCE, Schema, ans
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.jobtypes.json_schema import nulls_left_out
 from asyncjobs.service.commands import Commands
-from asyncjobs.service.long_poll import Waited
+from asyncjobs.service.long_poll import MAX_WAIT
 from asyncjobs.service.submit import SubmitRequest
 
 if TYPE_CHECKING:
@@ -228,27 +228,27 @@ class CommandRoutes:
     def answer_with_job(self, request: Request, asked: SubmitRequest) -> Answer:
         """Submit a job and answer with it: finished, if the caller waits or the job is quick."""
         preference, began = request.preference, self._clock()
-        wait = min(timedelta(seconds=preference.wait_seconds or 0), self._commands.longest_wait)
+        wait = timedelta(seconds=preference.wait_seconds or 0)
         submission = self._commands.submit(
             request.owner,
             asked,
             idempotency_key=request.idempotency_key,
-            in_background=preference.respond_async and not wait,
+            in_background=preference.respond_async and not (wait and self._commands.requests_may_wait),
         )
         if submission.worker_token is not None:
             # The worker needs the token of this answer before it can report anything.
             preference, wait = preference._replace(wait_seconds=None), timedelta(0)
-        waited = self._commands.wait(submission.job, began + wait - self._clock()) if wait else Waited(submission.job)
-        job = self._commands.with_links(waited.job)
+        job, at_most = self._commands.wait(submission.job, began, wait)
+        job = self._commands.with_links(job)
         headers = {
             "location": job_path(job, request.base),
             "vary": "Prefer",
-            **_preference_applied(preference, timedelta(0) if waited.is_refused else wait),
+            **_preference_applied(preference, at_most),
             **rate_headers(submission.quota),
         }
         if submission.replayed:
             headers["idempotency-replayed"] = "true"
-        if job.status is Status.FAILED and (wait or not submission.replayed):
+        if job.status is Status.FAILED and (at_most or not submission.replayed):
             raise failed_while_waiting(job, headers)
         extra = _token_member(submission.worker_token)
         body = job_body(job, request.base)
@@ -258,8 +258,7 @@ class CommandRoutes:
         """Submit a job, wait for it, and answer with its bare result."""
         began = self._clock()
         submission = self._commands.submit(request.owner, asked, idempotency_key=request.idempotency_key)
-        job = self._commands.wait(submission.job, began + self._commands.longest_wait - self._clock()).job
-        job = self._commands.with_links(job)
+        job = self._commands.with_links(self._commands.wait(submission.job, began, MAX_WAIT).job)
         headers = {"location": job_path(job, request.base), **rate_headers(submission.quota)}
         if job.status is not Status.COMPLETED:
             raise no_result_in_time(job, self._clock(), headers)
@@ -320,8 +319,8 @@ def _token_member(token: WorkerToken | None) -> dict[str, str]:
     return {} if token is None else {"workerToken": token.text}
 
 
-def _preference_applied(preference: Preference, wait: timedelta) -> dict[str, Any]:
+def _preference_applied(preference: Preference, at_most: timedelta | None) -> dict[str, Any]:
     """Return which preference the answer met (RFC 7240 3): the wait, perhaps shortened to 0, or an answer without waiting."""
-    if preference.respond_async and not wait:
+    if preference.respond_async and not at_most:
         return {"preference-applied": "respond-async"}
-    return wait_applied(wait) if preference.wait_seconds else {}
+    return wait_applied(at_most) if preference.wait_seconds else {}

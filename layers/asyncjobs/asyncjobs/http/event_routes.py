@@ -94,13 +94,11 @@ class EventRoutes:
         after, wait = after_and_wait(request.query)
         if is_stream and (last_id := request.headers.get("last-event-id")):
             after = int(last_id) if _NUMBER.fullmatch(last_id) else _UNKNOWN
-        longest = self._feed.longest_wait
         if wait is None:
-            wait = longest if is_stream else timedelta(0)
-        page = self._feed.after(
-            key.owner, key.async_job_id, after, wait=timedelta(0) if request.is_head else min(wait, longest)
-        )
-        headers = wait_applied(timedelta(0) if page.is_refused else min(wait, longest)) if wait else {}
+            wait = self._feed.longest_wait if is_stream else timedelta(0)
+        # HEAD has the headers of GET, and does not wait for them.
+        page = self._feed.after(key.owner, key.async_job_id, after, wait=wait, immediately=request.is_head)
+        headers = wait_applied(page.waited_at_most) if wait else {}
         if is_stream:
             return self._stream(page, headers)
         body = {"events": [event_body(event) for event in page.events], "seq": page.seq, "more": page.more}
@@ -110,7 +108,7 @@ class EventRoutes:
         if not page.events and not page.more:
             return no_content()
         pause = RECONNECT
-        if page.is_refused:
+        if page.waited_at_most is None:
             # It could not wait, so it polls.
             seconds = polling_headers(page.job, self._clock(), self._durations_of).get("retry-after", "1")
             pause = max(pause, timedelta(seconds=int(seconds)))

@@ -46,9 +46,9 @@ def polling_headers(job: AsyncJob, now: datetime, durations_of: PastDurations = 
     return {} if job.is_finished else {"retry-after": str(retry_after(job, now, durations_of(job.durations_name)))}
 
 
-def wait_applied(wait: timedelta) -> dict[str, str]:
-    """Return how long the answer may have waited. 0 says that the request did not wait at all."""
-    return {"preference-applied": f"wait={wait // timedelta(seconds=1)}"}
+def wait_applied(at_most: timedelta | None) -> dict[str, str]:
+    """Return how long the request could wait, of `Waited`. 0 says that it did not wait at all."""
+    return {"preference-applied": f"wait={(at_most or timedelta(0)) // timedelta(seconds=1)}"}
 
 
 def no_result(job: AsyncJob, now: datetime, durations_of: PastDurations) -> Problem:

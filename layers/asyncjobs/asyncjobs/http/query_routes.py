@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -163,10 +162,8 @@ class QueryRoutes:
         known, applied = request.known_tags, dict[str, str]()
 
         if wait:
-            wait = min(wait, self._queries.longest_wait)
-            is_news = _differs_from(known)
-            job, is_refused = self._queries.wait_for_job(key.owner, key.async_job_id, is_news, wait)
-            applied = wait_applied(timedelta(0) if is_refused else wait)
+            job, at_most = self._queries.wait_for_job(key.owner, key.async_job_id, _differs_from(known), wait)
+            applied = wait_applied(at_most)
         else:
             job = self._queries.job(key.owner, key.async_job_id)
         tag = job_tag(job)

@@ -109,17 +109,27 @@ class Commands:
         return self._pipeline.run(owner, request, idempotency_key=idempotency_key, in_background=in_background)
 
     @property
-    def longest_wait(self) -> timedelta:
-        """The longest that a request may wait for its job."""
-        return self._long_poll.longest
+    def requests_may_wait(self) -> bool:
+        """Whether any request may wait for its job."""
+        return bool(self._long_poll.longest)
 
-    def wait(self, job: AsyncJob, at_most: timedelta) -> Waited:
+    def wait(self, accepted: AsyncJob, since: datetime, at_most: timedelta) -> Waited:
         """Return the accepted job when it has finished, or as it is after `at_most`, or immediately if too many requests wait."""
+        job, at_most = accepted, min(at_most, self._long_poll.longest)
+        if job.is_finished or not at_most:
+            return Waited(job, at_most)
         try:
-            return self._long_poll.wait(job, lambda: self._read(job.key), lambda job: job.is_finished, at_most)
+            with self._long_poll.turns(job, since + at_most) as turns:
+                if turns is None:
+                    return Waited(job, None)
+                for _ in turns:
+                    job = self._read(job.key)
+                    if job.is_finished:
+                        break
         except (Unavailable, JobNotFound):
             # The job is accepted all the same, and the caller needs its id.
-            return Waited(job)
+            return Waited(accepted, at_most)
+        return Waited(job, at_most)
 
     def with_links(self, job: AsyncJob) -> AsyncJob:
         """Return the job with new links to its artifacts."""

@@ -25,8 +25,8 @@ class EventsPage(NamedTuple):
     job: AsyncJob
     seq: int
     """The number from which to go on."""
-    is_refused: bool
-    """Whether the caller did not wait, because too many requests of its owner wait already."""
+    waited_at_most: timedelta | None
+    """How long the caller could wait; None if it was refused, because too many requests of its owner wait already."""
 
     @property
     def more(self) -> bool:
@@ -52,14 +52,20 @@ class EventFeed:
         """The longest that a request may wait for an event."""
         return self._queries.longest_wait
 
-    def after(self, owner: str, async_job_id: str, seq: int | None, *, wait: timedelta) -> EventsPage:
+    def after(
+        self, owner: str, async_job_id: str, seq: int | None, *, wait: timedelta, immediately: bool = False
+    ) -> EventsPage:
         """Return the events after that number, or from the first one on; wait for one if there is none yet.
+
+        With `immediately`, the page is that of a request that could wait, and nothing waits for it.
 
         Raises `JobNotFound`, `Unavailable`.
         """
-        job, is_refused = self._queries.wait_for_job(owner, async_job_id, lambda job: job.is_finished or job.seq != seq, wait)
+        job, at_most = self._queries.wait_for_job(
+            owner, async_job_id, lambda job: immediately or job.is_finished or job.seq != seq, wait
+        )
         events = self._events(job, seq)
-        return EventsPage(events, job, events[-1].seq if events else job.seq, is_refused)
+        return EventsPage(events, job, events[-1].seq if events else job.seq, at_most)
 
     def _events(self, job: AsyncJob, after: int | None) -> Sequence[Event]:
         if after == job.seq:

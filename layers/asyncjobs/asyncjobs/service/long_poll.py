@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,12 +25,12 @@ class Waited(NamedTuple):
     """The job after a wait."""
 
     job: AsyncJob
-    is_refused: bool = False
-    """Whether the job is returned without waiting, because too many requests of its owner wait already."""
+    at_most: timedelta | None
+    """How long the request could wait; None if it was refused, because too many requests of its owner wait already."""
 
 
 class LongPoll:
-    """Reads a job until it is in the state that the caller waits for: about 25 reads in the longest wait."""
+    """Says when a waiting request reads its job again: about 25 times in the longest wait."""
 
     def __init__(
         self,
@@ -45,29 +46,24 @@ class LongPoll:
         self._slots = slots
         self.longest = min(longest, MAX_WAIT)
 
-    def wait(
-        self, job: AsyncJob, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], at_most: timedelta
-    ) -> Waited:
-        """Return the job when `until` is true for it, or as it is when the time is up. Raises what `read` raises."""
-        ends_at = to_milliseconds(self._clock() + min(at_most, self.longest))
-        if until(job) or ends_at <= self._clock():
-            return Waited(job)
-        if self._slots is None:
-            return Waited(self._watch(job, read, until, ends_at))
-        with self._slots().taken(job.owner, ends_at) as is_taken:
-            if is_taken:
-                return Waited(self._watch(job, read, until, ends_at))
-        log_event("WAIT_REFUSED", job)
-        return Waited(job, is_refused=True)
+    @contextmanager
+    def turns(self, job: AsyncJob, ends_at: datetime) -> Iterator[Iterator[None] | None]:
+        """Hold one of the owner's slots inside the `with` block. Return the turns to read the job, or None if no slot is free.
 
-    def _watch(
-        self, job: AsyncJob, read: Callable[[], AsyncJob], until: Callable[[AsyncJob], bool], ends_at: datetime
-    ) -> AsyncJob:
+        There is a pause before each turn. The last one is when the time is up.
+        """
+        ends_at = to_milliseconds(ends_at)
+        if self._slots is None or ends_at <= self._clock():
+            yield self._turns(ends_at)
+            return
+        with self._slots().taken(job.owner, ends_at) as is_taken:
+            if not is_taken:
+                log_event("WAIT_REFUSED", job)
+            yield self._turns(ends_at) if is_taken else None
+
+    def _turns(self, ends_at: datetime) -> Iterator[None]:
         pause = _FIRST_PAUSE
         while (left := ends_at - self._clock()) > timedelta(0):
             self._sleep(min(pause, left).total_seconds())
             pause = min(pause * 1.5, _LAST_PAUSE)
-            job = read()
-            if until(job):
-                break
-        return job
+            yield

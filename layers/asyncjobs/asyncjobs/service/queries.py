@@ -99,7 +99,17 @@ class Queries:
         Raises `JobNotFound`, `Unavailable`.
         """
         job = self.job(owner, async_job_id)
-        return self._long_poll.wait(job, lambda: self.job(owner, async_job_id), until, at_most)
+        at_most = min(at_most, self.longest_wait)
+        if until(job):
+            return Waited(job, at_most)
+        with self._long_poll.turns(job, self._clock() + at_most) as turns:
+            if turns is None:
+                return Waited(job, None)
+            for _ in turns:
+                job = self.job(owner, async_job_id)
+                if until(job):
+                    break
+        return Waited(job, at_most)
 
     def queue_depth(self, job: AsyncJob) -> int | None:
         """Return about how many messages, of all owners, wait in the job's queue. None when the number would say nothing.
