@@ -475,23 +475,23 @@ class FakeHistory:
     is_down: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, job_type: str) -> Durations:
+    def get(self, durations_name: str) -> Durations:
         self.reads += 1
         self._check()
-        return self.known.get(job_type, Durations())
+        return self.known.get(durations_name, Durations())
 
     def add(
-        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+        self, durations_name: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
     ) -> None:
         self._check()
         with self._lock:
             if durations.total:
-                self.known[job_type] = self.known.get(job_type, Durations()).merged(durations).faded()
-            own = self.hours.setdefault(job_type, {})
+                self.known[durations_name] = self.known.get(durations_name, Durations()).merged(durations).faded()
+            own = self.hours.setdefault(durations_name, {})
             for hour, (completed, failed) in (hours or {}).items():
                 before = own.get(hour, (0, 0))
                 own[hour] = before[0] + completed, before[1] + failed
-            self.hours[job_type] = {hour: own[hour] for hour in sorted(own)[-24:]}
+            self.hours[durations_name] = {hour: own[hour] for hour in sorted(own)[-24:]}
 
     def of_all(self, job_types: Sequence[str]) -> Mapping[str, TypeHistory]:
         self.reads += 1

@@ -1,4 +1,4 @@
-"""How long the jobs of each type took: one item per type in the jobs' table.
+"""How long the jobs of each type took: one item per `durations_name` in the jobs' table.
 
 Only two things depend on it: how often clients poll, and which of two correct places a job runs in. So it may be stale, miss
 jobs or count one twice.
@@ -32,29 +32,29 @@ _TRIES = 5
 
 
 class DynamoHistory:
-    """A `History` in the jobs' table, under `D#` and the job type. No index has these items, since they lack the index keys."""
+    """A `History` in the jobs' table, under `D#` and the name. No index has these items, since they lack the index keys."""
 
     def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
         self._client = client
 
-    def get(self, job_type: str) -> Durations:
+    def get(self, durations_name: str) -> Durations:
         with clients.translated("The table"):
-            answer = self._client.get_item(TableName=self._table_name, Key=history_key(job_type))
-        return durations_of(answer.get("Item"))
+            answer = self._client.get_item(TableName=self._table_name, Key=history_key(durations_name))
+        return parse_durations(answer.get("Item"))
 
     def add(
-        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+        self, durations_name: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
     ) -> None:
         """See `History`. Functions that read other shards may write at the same time: one that finds a newer revision adds to that."""
         with clients.translated("The table"):
             current: Item | None = self._client.get_item(
-                TableName=self._table_name, Key=history_key(job_type), ConsistentRead=True
+                TableName=self._table_name, Key=history_key(durations_name), ConsistentRead=True
             ).get("Item")
             for _ in range(_TRIES):
-                merged = durations_of(current).merged(durations).faded()
-                ended = _merged_hours(hours_of(current), hours or {})
-                item = _item(job_type, merged, _revision(current) + 1, now, ended)
+                merged = parse_durations(current).merged(durations).faded()
+                ended = _merged_hours(parse_hours(current), hours or {})
+                item = _item(durations_name, merged, _revision(current) + 1, now, ended)
                 try:
                     self._client.put_item(
                         TableName=self._table_name,
@@ -73,14 +73,16 @@ class DynamoHistory:
         raise Unavailable("Too many concurrent writes to the durations of a job type.")
 
 
-def history_key(job_type: str) -> Any:
-    """Return the primary key of a type's history."""
-    return {"pk": {"S": f"D#{job_type}"}}
+def history_key(durations_name: str) -> Any:
+    """Return the primary key of the history with this name."""
+    return {"pk": {"S": f"D#{durations_name}"}}
 
 
-def _item(job_type: str, durations: Durations, revision: int, now: datetime, hours: Mapping[str, tuple[int, int]]) -> Item:
+def _item(
+    durations_name: str, durations: Durations, revision: int, now: datetime, hours: Mapping[str, tuple[int, int]]
+) -> Item:
     return {
-        **history_key(job_type),
+        **history_key(durations_name),
         "durations": {"S": durations.to_json()},
         **({"hours": {"S": json.dumps(hours, separators=(",", ":"))}} if hours else {}),
         "revision": {"N": str(revision)},
@@ -89,7 +91,7 @@ def _item(job_type: str, durations: Durations, revision: int, now: datetime, hou
     }
 
 
-def durations_of(item: Item | None) -> Durations:
+def parse_durations(item: Item | None) -> Durations:
     """Return the durations in the item."""
     try:
         return Durations.from_json(item["durations"]["S"]) if item else Durations()
@@ -98,7 +100,7 @@ def durations_of(item: Item | None) -> Durations:
         return Durations()
 
 
-def hours_of(item: Item | None) -> Mapping[str, tuple[int, int]]:
+def parse_hours(item: Item | None) -> Mapping[str, tuple[int, int]]:
     """Return how many jobs completed and failed in each of the last hours."""
     try:
         found = json.loads(item["hours"]["S"]) if item and "hours" in item else {}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asyncjobs.aws.dynamodb_batch import read_batch
-from asyncjobs.aws.dynamodb_history import durations_of, history_key, hours_of
+from asyncjobs.aws.dynamodb_history import history_key, parse_durations, parse_hours
 from asyncjobs.core.administration import TypeHistory
 
 if TYPE_CHECKING:
@@ -24,4 +24,4 @@ class DynamoTypeHistories:
         names = {history_key(name)["pk"]["S"]: name for name in job_types}
         keys = [history_key(name) for name in job_types]
         items = read_batch(self._client.batch_get_item, self._table_name, keys, is_consistent=False)
-        return {names[item["pk"]["S"]]: TypeHistory(durations_of(item), hours_of(item)) for item in items}
+        return {names[item["pk"]["S"]]: TypeHistory(parse_durations(item), parse_hours(item)) for item in items}

@@ -312,17 +312,19 @@ class EventBus(Protocol):
 
 
 class History(Protocol):
-    """Storage of durations. `DynamoHistory` is the real adapter; the tests have a fake, and one suite runs over both.
+    """Storage of durations by their names, such as `AsyncJob.durations_name`: a job type's, and one for each class of sizes.
+
+    `DynamoHistory` is the real adapter; the tests have a fake, and one suite runs over both.
 
     Every method raises `Unavailable` when the table does not answer.
     """
 
-    def get(self, job_type: str) -> Durations:
-        """Return how long jobs of this type took; empty when none has ended. Eventually consistent."""
+    def get(self, durations_name: str) -> Durations:
+        """Return how long jobs of this name took; empty when none has ended. Eventually consistent."""
         ...
 
     def add(
-        self, job_type: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
+        self, durations_name: str, durations: Durations, now: datetime, hours: Mapping[str, tuple[int, int]] | None = None
     ) -> None:
         """Add jobs that have ended; the oldest fade. A simultaneous addition loses nothing.
 

@@ -1,4 +1,4 @@
-"""A cache of how long past jobs of each type took."""
+"""A cache of how long past jobs took, by `AsyncJob.durations_name`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ FRESH = 60.0
 
 
 class CachedHistory:
-    """Reads the durations of each job type at most once a minute and process."""
+    """Reads the durations of each name at most once a minute and process."""
 
     def __init__(self, history: History, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._history = history
         self._monotonic = monotonic
         self._cached: dict[str, tuple[float, Durations | None]] = {}
 
-    def of(self, job_type: str) -> Durations | None:
-        """Return the durations of past jobs; None while the table is unavailable, so that no request fails for it."""
+    def of(self, durations_name: str) -> Durations | None:
+        """Return the durations of past jobs of this name; None while the table is unavailable, so that no request fails for it."""
         now = self._monotonic()
-        until, cached = self._cached.get(job_type, (now, None))
+        until, cached = self._cached.get(durations_name, (now, None))
         if until <= now:
-            cached = self._read(job_type)
-            self._cached[job_type] = now + FRESH, cached
+            cached = self._read(durations_name)
+            self._cached[durations_name] = now + FRESH, cached
         return cached
 
-    def _read(self, job_type: str) -> Durations | None:
+    def _read(self, durations_name: str) -> Durations | None:
         try:
-            return self._history.get(job_type)
+            return self._history.get(durations_name)
         except Unavailable:
-            log_event("HISTORY_UNAVAILABLE", jobType=job_type)
+            log_event("HISTORY_UNAVAILABLE", jobType=durations_name)
             return None
