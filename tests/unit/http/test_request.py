@@ -33,7 +33,7 @@ def test_request_is_read_from_the_gateways_event() -> None:
     found = Request(sample("status"))
     assert found.route == "GET /api/v1/jobs/{asyncJobId}"
     assert found.request_id == "JKJaXmPLvHcESHA="
-    assert found.path == {"asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"}
+    assert found.path_parameters == {"asyncJobId": "3f2b8c1e-4d5a-4b6c-8d7e-9f0a1b2c3d4e"}
     assert found.query == {}
 
 
@@ -43,7 +43,7 @@ def test_header_names_are_read_in_any_case() -> None:
 
 def test_event_with_only_a_route_is_a_request() -> None:
     found = Request({"routeKey": "GET /x", "requestContext": {"requestId": "1"}, "headers": None, "pathParameters": None})
-    assert (found.path, found.query, found.headers) == ({}, {}, {})
+    assert (found.path_parameters, found.query, found.headers) == ({}, {}, {})
 
 
 def test_repr_of_a_request_hides_its_event() -> None:

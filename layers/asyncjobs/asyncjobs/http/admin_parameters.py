@@ -174,9 +174,9 @@ def bulk_cursor(request: BulkRequest, position: FailedPosition | LivePosition | 
     return None
 
 
-def priority_of(path: Mapping[str, str]) -> Priority:
+def priority_of(path_parameters: Mapping[str, str]) -> Priority:
     """Return the priority in the path. Raise a `Problem` (404) for anything else."""
-    found = _PRIORITIES.get(path.get("priority", ""))
+    found = _PRIORITIES.get(path_parameters.get("priority", ""))
     if found is None:
         raise Problem("QUEUE_NOT_FOUND")
     return found

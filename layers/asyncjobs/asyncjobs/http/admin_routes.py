@@ -216,7 +216,7 @@ class AdminRoutes:
         No further job of this priority begins from its queue. Jobs that run go on; quick jobs, which run while their caller
         waits, are not affected. Jobs are accepted and wait, and fail at their deadlines as always.
         """
-        priority = priority_of(request.path)
+        priority = priority_of(request.path_parameters)
         self._administration.pause(request.actor, priority)
         return answer(200, {"queue": priority.value, "isPaused": True})
 
@@ -228,7 +228,7 @@ class AdminRoutes:
     )
     def resume_priority(self, request: AdminRequest) -> Answer:
         """Resume a priority that was paused."""
-        priority = priority_of(request.path)
+        priority = priority_of(request.path_parameters)
         self._administration.resume(request.actor, priority)
         return answer(200, {"queue": priority.value, "isPaused": False})
 
@@ -264,7 +264,7 @@ class AdminRoutes:
         No further job of this type begins from a queue. Jobs that run go on; quick jobs, which run while their caller waits, are
         not affected. Jobs are accepted and wait, and fail at their deadlines as always. `GET /admin/queues` lists paused types.
         """
-        job_type = request.path.get("jobType", "")
+        job_type = request.path_parameters.get("jobType", "")
         self._administration.pause_type(request.actor, job_type)
         return answer(200, {"jobType": job_type, "isPaused": True})
 
@@ -279,7 +279,7 @@ class AdminRoutes:
 
         Its waiting jobs begin when the sweeper sends them again, within 18 minutes.
         """
-        job_type = request.path.get("jobType", "")
+        job_type = request.path_parameters.get("jobType", "")
         self._administration.resume_type(request.actor, job_type)
         return answer(200, {"jobType": job_type, "isPaused": False})
 

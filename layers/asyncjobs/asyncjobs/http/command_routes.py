@@ -219,7 +219,7 @@ class CommandRoutes:
         The path is the upload's `key`. A job that needs the upload, and has not read it, fails. Deleting it again is 204. It counts
         under the submit rate.
         """
-        owner, upload_id = request.owner, request.path.get("key", "").lower()
+        owner, upload_id = request.owner, request.path_parameters.get("key", "").lower()
         if not is_upload_id(upload_id):
             raise invalid_request(InputProblem("/key", "must be the part of an upload's `key` after `uploads/`"))
         self._commands.delete_upload(owner, f"uploads/{upload_id}")

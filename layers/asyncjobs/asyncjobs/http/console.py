@@ -102,7 +102,7 @@ class Console:
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
         request = Request(event)
-        path = request.path.get("proxy", "")
+        path = request.path_parameters.get("proxy", "")
         if not path:
             return {
                 "statusCode": 302,

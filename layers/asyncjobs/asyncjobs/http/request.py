@@ -60,7 +60,7 @@ class Request:
         self.route = route.replace("HEAD ", "GET ", 1) if self.is_head else route
         self.request_id: str = event["requestContext"]["requestId"]
         # The gateway decodes all of a path but the percent signs.
-        self.path: Mapping[str, str] = {
+        self.path_parameters: Mapping[str, str] = {
             name: text.replace("%25", "%") for name, text in (event.get("pathParameters") or {}).items()
         }
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
@@ -96,7 +96,7 @@ class Request:
     @property
     def job_id(self) -> str:
         """Return the id in the path. Raise `JobNotFound` for a malformed one."""
-        return id_of(self.path.get("asyncJobId", ""))
+        return id_of(self.path_parameters.get("asyncJobId", ""))
 
     @property
     def job_key(self) -> JobKey:

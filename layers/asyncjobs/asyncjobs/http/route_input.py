@@ -33,7 +33,7 @@ def input_of(request: Request, schema: Mapping[str, Any]) -> dict[str, Any]:
     body = request.json() if request.has_body else {}
     if not isinstance(body, dict):
         raise invalid_request(InputProblem("", "must be an object"))
-    query, path = request.query, request.path
+    query, path = request.query, request.path_parameters
     fields = {name: list(_alternatives(field, schema)) for name, field in schema.get("properties", {}).items()}
     lists = {name: each for name in query for each in fields.get(name, ()) if "array" in _own_types(each)}
     twice = (body.keys() & (query.keys() | path.keys())) | (query.keys() & path.keys())

@@ -184,7 +184,7 @@ WEBHOOKS = operations_of(WebhookRoutes)
 
 
 def _webhook_id(request: Request) -> str:
-    return id_of(request.path.get("webhookId", ""), WebhookNotFound)
+    return id_of(request.path_parameters.get("webhookId", ""), WebhookNotFound)
 
 
 def _body(webhook: Webhook, clock: Clock) -> dict[str, Any]:
