@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from local import users
 from local.process import PROJECT
 from local.stack import LocalStack
-from tests.support.deployed import Caller
+from tests.support.deployed import Api, Caller
 
 MARK = "~~ end of a command ~~"
 NOT_RUN = ("make ", "python3 -m venv ", "pip ", "python3 -m http.server ", "kill $SERVER")
@@ -38,16 +39,19 @@ def steps(document: str) -> Iterator[tuple[str, list[str]]]:
         ("docs/tracked.md", 4),
         ("docs/notifications.md", 8),
         ("docs/clients.md", 1),
+        ("docs/dialects.md", 1),
+        ("docs/administration.md", 1),
     ],
     ids=str,
 )
 def test_every_command_prints_the_documented_output(
-    document: str, least: int, stack: LocalStack, alice: Caller, tmp_path: Path
+    document: str, least: int, stack: LocalStack, api: Api, tmp_path: Path
 ) -> None:
+    caller = api.caller("alice") if document != "docs/administration.md" else _operator(api, stack)
     # A reader is slower than this test and has already run a job.
-    alice.wait_for(alice.submit("text.search", {"query": "lease"}, prefer="respond-async"))
+    caller.wait_for(caller.submit("text.search", {"query": "lease"}, prefer="respond-async"))
     listed = [(command, shown) for command, shown in steps(document) if not command.startswith(NOT_RUN)]
-    script = "\n".join(f"{_typed(command, alice)}\necho '{MARK}'" for command, _ in listed)
+    script = "\n".join(f"{_typed(command, caller)}\necho '{MARK}'" for command, _ in listed)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "stack.json").write_text(json.dumps({"apiUrl": stack.outputs.api_url}))
     ran = subprocess.run(
@@ -55,8 +59,8 @@ def test_every_command_prints_the_documented_output(
         env={
             "PATH": f"{_installed_client(tmp_path)}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(tmp_path),
-            "ASYNCJOBS_URL": stack.outputs.api_url,
-            "ASYNCJOBS_TOKEN": alice.http.headers["authorization"].removeprefix("Bearer "),
+            **dict.fromkeys(("ASYNCJOBS_URL", "API_URL"), stack.outputs.api_url),
+            **dict.fromkeys(("ASYNCJOBS_TOKEN", "TOKEN"), _token(caller)),
             "NO_PROXY": "*",
         },
     )  # fmt: skip
@@ -81,10 +85,19 @@ def _installed_client(folder: Path) -> Path:
     return program.parent
 
 
+def _operator(api: Api, stack: LocalStack) -> Caller:
+    users.create(stack.outputs, stack.session, "operator-of-the-documents", group="operator")
+    return api.caller("operator-of-the-documents")
+
+
+def _token(caller: Caller) -> str:
+    return str(caller.http.headers["authorization"]).removeprefix("Bearer ")
+
+
 def _typed(command: str, caller: Caller) -> str:
     if command.startswith("TOKEN="):
         # In the document, make prints a token, for the stack of `make run` only.
-        return f"TOKEN={caller.http.headers['authorization'].removeprefix('Bearer ')}"
+        return f"TOKEN={_token(caller)}"
     if command.startswith("TAG="):
         # The wait of the previous command may have ended before the job.
         return f'until curl -s $API/jobs/$JOB -H "$ME" | grep -q \'"COMPLETED"\'; do sleep 0.2; done\n{command}'
