@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import io
 import json
 import logging
@@ -20,7 +21,7 @@ from asyncjobs.core.errors import InvocationFailed
 from tests.adapters.conftest import create_table
 from tests.support.events import LambdaContext, sample
 from tests.support.lines import unconfigured_logger
-from tests.template.source import ROOT, variables
+from tests.template.source import ROOT, resources, variables
 
 Handler = Callable[[dict[str, Any], Any], Any]
 
@@ -83,8 +84,11 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
         patch.setenv("DIALECTS", "daemon,entity,tracking")
         patch.setenv("IMMEDIATE_MILLISECONDS", "-1")  # the worker runs every job
         patch.setenv("WEBHOOKS", "ON")
+        patch.setenv("WEB_SOCKET", "ON")
+        patch.setenv("JWT_ISSUER", "https://id.example")  # whose document the console reads
+        patch.setenv("CONSOLE_CLIENT_ID", "web")
         with redirect_stdout(io.StringIO()) as log:  # where the functions log
-            handlers = {name: load(name) for name in ("submit", "status", "dialects", "admin", "worker", "sweeper", "stream")}
+            handlers = {path.parent.name: load(path.parent.name) for path in sorted(ROOT.glob("functions/*/app.py"))}
         yield Stack(queue_url, handlers, log)
 
 
@@ -105,6 +109,71 @@ def test_request_id_of_a_problem_is_in_the_functions_log(stack: Stack, function:
     line = stack.lines()[-1]
     assert line["message"] == "PROBLEM_ANSWERED"
     assert (line["requestId"], line["errorCode"]) == (problem["requestId"], problem["code"])
+
+
+def breaks(*_args: Any, **_options: Any) -> Any:
+    raise RuntimeError("canary")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch, stack: Stack) -> Stack:
+    """Return functions whose calls of other services fail by a bug, which an adapter does not translate."""
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", breaks)
+    monkeypatch.setitem(inspect.unwrap(stack.handlers["console"]).__globals__, "urlopen", breaks)
+    return stack
+
+
+BUGS = [
+    ("submit", "submit"),
+    ("submit", "cancel"),
+    ("submit", "ticket"),
+    ("submit", "create-webhook"),
+    ("status", "status"),
+    ("status", "status-list"),
+    ("status", "status-ticket"),
+    ("dialects", "compat-submit"),
+    ("dialects", "compat-status"),
+    ("admin", "admin-job"),
+    ("admin", "admin-bulk"),
+    ("console", "console-page"),
+    ("socket", "socket-connect"),
+    ("socket", "socket-message"),
+    ("socket", "socket-disconnect"),
+]
+"""For each function behind an API, events by which it calls another service."""
+
+
+def test_each_function_behind_an_api_is_tried_with_a_bug() -> None:
+    sockets = json.dumps(resources("AWS::Serverless::WebSocketApi"))
+    behind = {
+        function["Properties"]["CodeUri"].removeprefix("functions/")
+        for name, function in resources("AWS::Serverless::Function").items()
+        if any(event["Type"] == "HttpApi" for event in function["Properties"].get("Events", {}).values())
+        or f'["{name}", "Arn"]' in sockets
+    }
+    assert behind == {function for function, _ in BUGS}
+
+
+@pytest.mark.parametrize(("function", "name"), BUGS)
+def test_bug_is_answered_with_the_id_of_the_request_and_logged_without_its_text(
+    broken: Stack, function: str, name: str
+) -> None:
+    event, before = sample(name), len(broken.lines())
+    answer = broken.invoke(function, event)  # an error raised here is one whose text Lambda logs, and the gateway's answer
+    request_id = event["requestContext"]["requestId"]
+    (line,) = [line for line in broken.lines()[before:] if line["message"] == "REQUEST_FAILED"]
+    assert (line["requestId"], line["errorType"]) == (request_id, "RuntimeError")
+    assert "canary" not in json.dumps(broken.lines()[before:])
+    assert "canary" not in json.dumps(answer)
+    body = json.loads(answer.get("body") or "{}")
+    if function == "dialects":
+        assert (answer["statusCode"], answer["headers"]["x-request-id"]) == (500, request_id)
+    elif name == "socket-message":
+        assert (body["problem"]["code"], body["problem"]["requestId"]) == ("INTERNAL_ERROR", request_id)
+    elif function == "socket":  # the client of a handshake reads nothing but its status (docs/notifications.md)
+        assert answer == {"statusCode": 500}
+    else:
+        assert (answer["statusCode"], body["code"], body["requestId"]) == (500, "INTERNAL_ERROR", request_id)
 
 
 def test_sample_cancel_ends_the_job(stack: Stack) -> None:

@@ -243,6 +243,7 @@ def test_cors_allows_every_method_and_needed_header() -> None:
         "preference-applied",
         "ratelimit",
         "ratelimit-policy",
+        "x-request-id",
     }
     assert cors["AllowOrigins"] == {"Fn::Split": [",", ref("AllowedOrigins")]}
 

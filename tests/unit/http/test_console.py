@@ -11,6 +11,7 @@ import pytest
 
 from asyncjobs.http.console import Console, SignIn, sign_in_of_issuer
 from tests.template.source import ROOT
+from tests.unit.conftest import Lines
 
 SIGN_IN = SignIn(
     authorize="https://id.example/authorize", token="https://id.example/token", sign_out=None, client_id="c", scope="openid"
@@ -110,6 +111,19 @@ def test_page_of_a_stack_without_sign_in_reads_no_issuer(folder: Path) -> None:
 
     body = get(console(folder, is_configured=False, sign_in=unexpected), "jobs")["body"]
     assert '"isConfigured": false, "hasSocket": true, "signIn": null' in body
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_bug_is_a_problem_that_names_the_request_and_logged_without_its_text(folder: Path, lines: Lines, method: str) -> None:
+    def breaks() -> SignIn:
+        raise RuntimeError("canary")
+
+    found = get(console(folder, sign_in=breaks), "jobs", method)
+    assert (found["statusCode"], found["headers"]["content-type"]) == (500, "application/problem+json")
+    assert found["body"] == "" if method == "HEAD" else json.loads(found["body"])["requestId"] == "1"
+    (line,) = lines.events
+    assert (line["message"], line["route"]) == ("REQUEST_FAILED", "GET /console/{proxy+}")
+    assert "canary" not in f"{found}{lines.text()}"
 
 
 @pytest.mark.parametrize(

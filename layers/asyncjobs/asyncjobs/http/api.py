@@ -24,17 +24,21 @@ class Api:
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
-        request = Request(event)
-        try:
-            found = self._handler(request.route)(request)
-        except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
-            found = problem_answer(logged_problem(request.route, error), request.request_id)
-        return {**found, "body": ""} if request.is_head else found
+        return answered(Request(event), lambda request: self._handler(request.route)(request))
 
     def _handler(self, route: str) -> Callable[[Request], Answer]:
         while route not in self._handlers and self._more:
             self._handlers = {**self._handlers, **self._more.pop(0)()}
         return self._handlers[route]
+
+
+def answered(request: Request, handle: Callable[[Request], Answer]) -> Answer:
+    """Answer the request by `handle`, and every error with a problem: Lambda would log the text of one that it catches."""
+    try:
+        found = handle(request)
+    except Exception as error:  # noqa: BLE001 - a bug, too, is answered with a problem
+        found = problem_answer(logged_problem(request.route, error), request.request_id)
+    return {**found, "body": ""} if request.is_head else found
 
 
 def logged_problem(route: str, error: Exception) -> Problem:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asyncjobs.http.answers import Answer, entity_tag
+from asyncjobs.http.api import answered
 from asyncjobs.http.compression import compressed
 from asyncjobs.http.request import Request
 from asyncjobs.log import log_event
@@ -101,7 +102,9 @@ class Console:
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
-        request = Request(event)
+        return answered(Request(event), self._answer)
+
+    def _answer(self, request: Request) -> Answer:
         path = request.path_parameters.get("proxy", "")
         if not path:
             return {
@@ -125,7 +128,7 @@ class Console:
                 "body": compressed(found["body"]),
                 "isBase64Encoded": True,
             }
-        return {**found, "body": ""} if request.is_head else found
+        return found
 
     def _file(self, path: str) -> Answer:
         digest, _, name = path.partition("/")

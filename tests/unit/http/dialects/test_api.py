@@ -35,6 +35,9 @@ ERRORS = {
 }
 
 
+REQUEST_ID = "JKJaXmPLvHcESHA="
+
+
 def status_path(dialect: str) -> str:
     path = find_dialects([dialect])[dialect].job_route.theirs.partition(" ")[2]
     return path.replace("{asyncJobId}", JOB_ID)
@@ -160,6 +163,40 @@ def test_bug_is_500_in_the_dialect_and_logged(lines: Lines) -> None:
     answer = dialects.call("polling", "POST /api/v1/analyze", body={})
     assert (answer.status, set(answer.body)) == (500, {"detail"})
     assert "REQUEST_FAILED" in lines.names()
+
+
+@pytest.mark.parametrize("dialect", NAMES)
+@pytest.mark.parametrize("path", ["{status}", "/api/v1/nothing/at/all"])
+def test_error_has_the_id_of_its_request_in_a_header(dialects: InMemoryDialects, dialect: str, path: str) -> None:
+    answer = dialects.call(dialect, f"GET {path.format(status=status_path(dialect))}")
+    assert (answer.status, answer.headers["x-request-id"]) == (404, REQUEST_ID)
+
+
+def test_success_has_no_header_with_the_id_of_its_request(dialects: InMemoryDialects) -> None:
+    assert "x-request-id" not in dialects.call("polling", SUBMITS["polling"]).headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/analyze", "/api/v1/nothing"])
+def test_bug_in_the_form_of_errors_is_answered_with_our_own_problem(lines: Lines, path: str) -> None:
+    def breaks(_: object) -> None:
+        raise RuntimeError("canary")
+
+    broken = replace(find_dialects(["polling"])["polling"], started=breaks, error=breaks)
+    answer = InMemoryDialects(dialects={"polling": broken}).answer("polling", f"POST {path}", body="{}")
+    body = json.loads(answer["body"])
+    assert (answer["statusCode"], body["code"], body["requestId"]) == (500, "INTERNAL_ERROR", REQUEST_ID)
+    assert "REQUEST_FAILED" in lines.names()
+    assert "canary" not in f"{answer}{lines.text()}"
+
+
+def test_dialect_may_have_the_id_of_the_request_in_its_errors() -> None:
+    def breaks(_: object) -> None:
+        raise ZeroDivisionError
+
+    named = replace(find_dialects(["polling"])["polling"], started=breaks, error={"id": "requestId"})
+    dialects = InMemoryDialects(dialects={"polling": named})
+    for request in ("POST /api/v1/analyze", "POST /api/v1/nothing", f"GET {status_path('polling')}"):
+        assert dialects.call("polling", request, body={}).body == {"id": REQUEST_ID}
 
 
 def test_not_modified_has_no_body(dialects: InMemoryDialects) -> None:

@@ -16,7 +16,7 @@ from asyncjobs.core.errors import JobNotFound
 from asyncjobs.core.exact_json import read_json, write_json
 from asyncjobs.core.job import UUID, JobKey, Status
 from asyncjobs.http.answers import Answer, answer
-from asyncjobs.http.api import logged_problem
+from asyncjobs.http.api import answered, logged_problem
 from asyncjobs.http.dialects.dialect import JOB_PATH, SUBMIT, Dialect, Form, Route, Shape, said
 from asyncjobs.http.dialects.multipart import read_form
 from asyncjobs.http.dialects.words import ErrorWords, JobWords
@@ -79,11 +79,11 @@ class DialectsApi:
 
     def handle(self, event: Mapping[str, Any]) -> Answer:
         """Answer an event of an HTTP API (payload format 2.0)."""
-        method: str = event["requestContext"]["http"]["method"]
-        found = self._answer("GET" if method == "HEAD" else method, event)
-        return {**found, "body": "", "isBase64Encoded": False} if method == "HEAD" else found
+        # A bug in the dialect's form of errors leaves our own form.
+        return answered(Request({**event, "routeKey": f"{event['requestContext']['http']['method']} {ROUTE}"}), self._answer)
 
-    def _answer(self, method: str, event: Mapping[str, Any]) -> Answer:
+    def _answer(self, request: Request) -> Answer:
+        method, event = request.route.partition(" ")[0], request.event
         name, path = event["pathParameters"]["dialect"], f"/{event['pathParameters']['proxy']}"
         if name not in self._dialects:
             return answer(HTTPStatus.NOT_FOUND, {"message": "Not Found"})  # the gateway's own, as without any dialect
@@ -94,17 +94,16 @@ class DialectsApi:
                 matched = _Matched(dialect, place.route, found.groupdict(), path, place.is_submit, event)
                 methods.setdefault(place.route.theirs.partition(" ")[0], matched)
         if method in methods:
-            return self._answer_matched(method, methods[method])
-        return _no_route(dialect, method, {*methods, "HEAD"} if "GET" in methods else {*methods}, self._clock)
+            return self._answer_matched(request, methods[method])
+        return _no_route(dialect, request, {*methods, "HEAD"} if "GET" in methods else {*methods}, self._clock)
 
-    def _answer_matched(self, method: str, matched: _Matched) -> Answer:
-        request = Request({**matched.event, "routeKey": f"{method} {ROUTE}"})
+    def _answer_matched(self, request: Request, matched: _Matched) -> Answer:
         try:
             ours = self._call(self._our_event(matched, request))
             return self._translated(ours, matched, request)
         except Exception as error:  # noqa: BLE001 - a bug, too, is answered in the dialect
             problem = logged_problem(request.route, error)
-            return self._error(problem.status, problem.body, problem.headers, matched)
+            return self._error(problem.status, {**problem.body, "requestId": request.request_id}, problem.headers, matched)
 
     # ── The request ────────────────────────────────────────────────────────────────────────────────
 
@@ -185,7 +184,7 @@ class DialectsApi:
             requested_id=requested_id,
             fields=matched.route.fields,
         )
-        return answer(status, said(matched.dialect.error, words), headers={**headers, "content-type": "application/json"})
+        return _error_answer(status, said(matched.dialect.error, words), problem["requestId"], headers)
 
     @staticmethod
     def _headers(headers: Mapping[str, str], words: JobWords | None, matched: _Matched) -> dict[str, str]:
@@ -275,16 +274,21 @@ def _is_another(words: JobWords, matched: _Matched) -> bool:
     return bool(words("asyncJobId").lower() != matched.requested_id.lower())
 
 
-def _no_route(dialect: Dialect, method: str, allowed: set[str], clock: Clock) -> Answer:
+def _no_route(dialect: Dialect, request: Request, allowed: set[str], clock: Clock) -> Answer:
     """Answer a request that no route of the dialect serves."""
     problem: dict[str, Any] = {"status": 404, "code": "NOT_FOUND", "detail": "Check the path. No route has it."}
     headers = dict[str, str]()
     if allowed:
-        detail = f"Use {' or '.join(sorted(allowed))} instead of {method}."
+        detail = f"Use {' or '.join(sorted(allowed))} instead of {request.route.partition(' ')[0]}."
         problem, headers["allow"] = {"status": 405, "code": "METHOD_NOT_ALLOWED", "detail": detail}, ", ".join(sorted(allowed))
-    return answer(
-        problem["status"], said(dialect.error, ErrorWords(dialect=dialect, problem=problem, now=clock())), headers=headers
-    )
+    problem["requestId"] = request.request_id
+    words = ErrorWords(dialect=dialect, problem=problem, now=clock())
+    return _error_answer(problem["status"], said(dialect.error, words), request.request_id, headers)
+
+
+def _error_answer(status: int, body: Any, request_id: str, headers: Mapping[str, str]) -> Answer:
+    """Return an error of the dialect. Its body is the dialect's, which may have no place for the request's id: a header has it."""
+    return answer(status, body, headers={**headers, "content-type": "application/json", "x-request-id": request_id})
 
 
 _OF_THE_BODY = frozenset({"content-length", "content-encoding"})

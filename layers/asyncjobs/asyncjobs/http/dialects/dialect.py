@@ -76,7 +76,7 @@ class Dialect:
     started: Shape
     """The answer to a submit."""
     error: Shape
-    """The body of every error: also has the words `code`, `message`, `title`, and `status` of HTTP."""
+    """The body of every error: also has the words `code`, `message`, `title`, `requestId`, and `status` of HTTP."""
     ran: Shape | None = None
     """The answer to a submit whose job has completed already; None for that of any other submit."""
     bare: Shape = "result"
