@@ -17,6 +17,7 @@ from asyncjobs import log
 from asyncjobs.core.job import JobFailure, Result
 from asyncjobs.log import LEVELS, METRICS, log_event
 from tests.support.factories import JOB_ID, new_job, running_job
+from tests.support.lines import written_lines
 from tests.unit.conftest import Lines
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def names_in_source() -> set[str]:
 
 
 def fields_in_source() -> set[str]:
-    return {str(keyword.arg) for _, call in calls() for keyword in call.keywords} - {"exception"}
+    return {str(keyword.arg) for _, call in calls() for keyword in call.keywords} - {"exception", "level"}
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -143,6 +144,13 @@ def test_event_below_the_level_is_left_out_unless_it_has_a_metric(lines: Lines, 
     logging.getLogger("asyncjobs").setLevel(logging.CRITICAL)
     log_event(name)
     assert lines.names() == ([name] if name in METRICS else [])
+
+
+def test_event_has_a_level_that_its_call_gives() -> None:
+    with written_lines("WARNING") as written:
+        log_event("PROBLEM_ANSWERED", errorCode="JOB_NOT_FOUND")
+        log_event("PROBLEM_ANSWERED", level=logging.WARNING, errorCode="UNAVAILABLE")
+        assert [(line["level"], line["errorCode"]) for line in written.lines()] == [("WARNING", "UNAVAILABLE")]
 
 
 def test_jobs_own_lines_have_its_id_type_and_attempt(lines: Lines) -> None:

@@ -87,12 +87,19 @@ one rises by one."""
 LOGGER = logging.getLogger("asyncjobs")
 
 
-def log_event(name: str, job: AsyncJob | None = None, *, exception: BaseException | None = None, **fields: Any) -> None:
-    """Log an event. Fields are camelCase, as everywhere in JSON.
+def log_event(
+    name: str,
+    job: AsyncJob | None = None,
+    *,
+    exception: BaseException | None = None,
+    level: int | None = None,
+    **fields: Any,
+) -> None:
+    """Log an event, at its own level unless `level` is given. Fields are camelCase, as everywhere in JSON.
 
     An event that counts a metric is logged whatever the level: an alarm must not depend on how much is logged.
     """
-    level, metrics = LEVELS[name], METRICS.get(name)
+    level, metrics = level or LEVELS[name], METRICS.get(name)
     if not metrics and not LOGGER.isEnabledFor(level):
         return
     about = job_fields(job) if job is not None else {}

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
-from asyncjobs.core.errors import IllegalMove, JobNotFound
+from asyncjobs.core.errors import IllegalMove, JobNotFound, Unavailable
 from asyncjobs.http.answers import Answer, answer
 from asyncjobs.http.api import Api
+from asyncjobs.http.problems import Problem
 from asyncjobs.http.request import Request
 from tests.support.events import sample
 from tests.support.factories import JOB_ID
 from tests.support.http_events import HEALTH, JOB, RESULT, http_event
+from tests.support.lines import written_lines
 from tests.unit.conftest import Lines
 from tests.unit.http.in_memory_api import CONTRACT
 
@@ -74,6 +76,26 @@ def test_head_is_answered_as_get_without_the_body(error: Exception | None) -> No
 def test_expected_error_is_logged_with_its_code(lines: Lines) -> None:
     api_that_raises(JobNotFound()).handle(EVENT)
     assert lines.events == [{"message": "PROBLEM_ANSWERED", "route": HEALTH, "errorCode": "JOB_NOT_FOUND"}]
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (JobNotFound(), "INFO"),
+        (Problem("JOB_FAILED"), "INFO"),
+        (Problem("JOB_FAILED", waiting=True), "WARNING"),
+        (Unavailable("canary"), "WARNING"),
+        (KeyError("canary"), "ERROR"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("logged", ["INFO", "WARNING"])
+def test_problem_of_the_server_is_found_at_every_level_but_error(error: Exception, level: str, logged: str) -> None:
+    with written_lines(logged) as written:
+        answer = written.invoke(lambda: api_that_raises(error).handle(EVENT), correlation_id="request-1")
+        found = [(line["level"], line["requestId"]) for line in written.lines()]
+    assert found == ([] if (level, logged) == ("INFO", "WARNING") else [(level, "request-1")])
+    assert (answer["statusCode"] >= 500) == (level != "INFO")
 
 
 def test_interrupted_process_is_not_answered() -> None:

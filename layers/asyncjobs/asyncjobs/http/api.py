@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from asyncjobs.log import log_event
 
 Handlers = Mapping[str, Callable[[Request], Answer]]
 """The handler of each route."""
+
+_SERVER_ERROR = 500
 
 
 class Api:
@@ -44,11 +47,12 @@ def answered(request: Request, handle: Callable[[Request], Answer]) -> Answer:
 def logged_problem(route: str, error: Exception) -> Problem:
     """Return the error's problem, and log it: the line has the request id that the client reads.
 
-    A bug is logged with its traceback; its problem says nothing of it.
+    A bug is logged with its traceback; its problem says nothing of it. Another problem of the server is a warning.
     """
     problem = to_problem(error)
     if problem is None:
         log_event("REQUEST_FAILED", route=route, exception=error)
         return Problem("INTERNAL_ERROR")
-    log_event("PROBLEM_ANSWERED", route=route, errorCode=problem.code)
+    level = logging.WARNING if problem.status >= _SERVER_ERROR else None
+    log_event("PROBLEM_ANSWERED", level=level, route=route, errorCode=problem.code)
     return problem
