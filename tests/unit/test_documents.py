@@ -56,6 +56,13 @@ def test_lines_of_prose_are_at_most_160_characters(document: Path) -> None:
     assert [line for line in prose.splitlines() if len(line) > 160 and not line.startswith(("|", "!["))] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_blank_line_parts_the_rows_of_a_table(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+    # A row after a blank line is text, unless a table begins with it.
+    assert re.findall(r"^\|.*\|\n\s*\n(\|.*\|)\n(?!\|[-|: ]+\|$)", prose, flags=re.MULTILINE) == []
+
+
 SEEDS_PAGE = (ROOT / "docs/seeds.md").read_text()
 SEEDS = re.findall(r"^\| (S\d.*?) \| (.*?) \|(?: (.*?))? \|$", SEEDS_PAGE, flags=re.MULTILINE)
 

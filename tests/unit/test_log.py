@@ -9,13 +9,14 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from asyncjobs import log
 from asyncjobs.core.job import JobFailure, Result
 from asyncjobs.log import LEVELS, METRICS, log_event
+from asyncjobs.service import submit
 from tests.support.factories import JOB_ID, new_job, running_job
 from tests.support.lines import written_lines
 from tests.unit.conftest import Lines
@@ -85,6 +86,16 @@ def test_document_has_the_level_metrics_and_meaning_of_each_event(name: str) -> 
 def test_every_field_is_documented() -> None:
     section = (ROOT / "docs/operations.md").read_text().partition("## Log events")[2].partition("\n## ")[0]
     assert fields_in_source() <= set(re.findall(r"`(\w+)`", section))
+
+
+def kinds(error: type[Exception]) -> set[str]:
+    """Return the errors that are raised as this one: itself, or those that it is the root of."""
+    return {name for each in error.__subclasses__() for name in kinds(each)} or {error.__name__}
+
+
+def test_document_has_every_reason_of_a_refused_submit() -> None:
+    reasons = {name for error in get_args(submit._Refusal) for name in kinds(error)}
+    assert set(re.findall("`([A-Z][A-Za-z]+)`", documented()["JOB_REFUSED"]["meaning"])) == reasons
 
 
 def test_failures_are_errors_and_retries_are_warnings() -> None:
