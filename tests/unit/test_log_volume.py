@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tests.template.source import resource
 ROOT = Path(__file__).parents[2]
 PER_EVENT = 26
 """Bytes that CloudWatch Logs adds to each line of a batch."""
+BEFORE = 1_172
+"""Bytes of the same lines, without the former, when the library's own formatter wrote them (docs/decisions.md)."""
 USD_PER_GB = 0.50
 REQUEST_ID = "8f5f5f6e-1c2d-4e3f-9a0b-1c2d3e4f5a6b"
 LAMBDA = (
@@ -49,8 +52,8 @@ def size(*lines: str) -> int:
 
 
 @pytest.fixture
-def library(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return the size of the library's lines about a job."""
+def lines(monkeypatch: pytest.MonkeyPatch) -> Sequence[str]:
+    """Return the library's lines about a job that is submitted, run and polled."""
     monkeypatch.setattr("aws_lambda_powertools.logging.logger.is_cold_start", False)
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
     with written_lines() as submit:
@@ -62,11 +65,24 @@ def library(monkeypatch: pytest.MonkeyPatch) -> int:
 
     with unconfigured_logger(), written_lines() as worker:
         worker.invoke(work)
-    return size(*submit.text.splitlines(keepends=True), *worker.text.splitlines(keepends=True))
+    return [*submit.text.splitlines(keepends=True), *worker.text.splitlines(keepends=True)]
+
+
+@pytest.fixture
+def library(lines: Sequence[str]) -> int:
+    """Return the size of the library's lines about a job."""
+    return size(*lines)
 
 
 def rounded(amount: int) -> int:
     return round(amount, -1)
+
+
+def test_short_job_logs_no_more_than_before_powertools(lines: Sequence[str]) -> None:
+    """The documents have what is measured, so they would follow a growth. This bound does not."""
+    assert sum(map(len, lines)) <= BEFORE
+    sentence = " ".join((ROOT / "docs/decisions.md").read_text().split())
+    assert f"({BEFORE:,} before, {sum(map(len, lines)):,} now; a test counts them)" in sentence
 
 
 def test_table_of_log_volume_is_measured(library: int) -> None:
