@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
+from importlib.metadata import version
 from pathlib import Path
 
+import aws_lambda_powertools
 import pytest
+from aws_lambda_powertools import utilities
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [file for folder in (".", "docs", "events", "examples/*") for file in sorted(ROOT.glob(f"{folder}/*.md"))]
@@ -85,3 +89,19 @@ def test_every_item_of_every_seed_is_answered() -> None:
     answered |= {f"{seed}.{n}" for found in ranges for seed, first, last in found for n in range(int(first), int(last) + 1)}
     expected = {f"S{seed}.{n}" for seed, count in enumerate((17, 18, 19, 14, 12)) for n in range(1, count + 1)}
     assert answered == expected | {f"S1.F{n}" for n in range(1, 7)}
+
+
+# ── Powertools ───────────────────────────────────────────────────────────────────────────────────────
+
+NO_UTILITIES = {"exceptions", "package_logger", "shared", "utilities", "warnings"}
+"""What the utilities of Powertools share."""
+
+
+def test_every_utility_of_powertools_has_a_row_with_a_reason() -> None:
+    decisions = (ROOT / "docs/decisions.md").read_text()
+    section = decisions.partition("### Powertools for AWS Lambda: which")[2].partition("\n### ")[0]
+    rows = re.findall(r"^\| [^|]*\((`[^|]+)\) \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", section, flags=re.MULTILINE)
+    named = [name for names, *_ in rows for name in re.findall(r"`(\w+)`", names)]
+    packages = [*aws_lambda_powertools.__path__, *utilities.__path__]
+    assert sorted(named) == sorted({each.name for each in pkgutil.iter_modules(packages)} - NO_UTILITIES)
+    assert f"Powertools {'.'.join(version('aws-lambda-powertools').split('.')[:2])}," in section
