@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from asyncjobs.codegen.collect import collect
+from asyncjobs.codegen.openapi import OPERATIONS
 from asyncjobs.core.errors import InvalidJob
 from asyncjobs.jobtypes.decorator import GENERIC, load
 from asyncjobs.testing import FakeContext
@@ -27,12 +30,39 @@ def test_imported_job_is_collected_once(jobs_package: JobsPackage) -> None:
     assert [job_type.module for job_type in collect() if job_type.name != GENERIC] == [f"{package.name}.one"]
 
 
+JOB_WITH_ROUTE = JOB.replace(")\ndef", ", route='{route}')\ndef", 1)
+
+
 def test_same_route_of_two_jobs_is_rejected(jobs_package: JobsPackage) -> None:
-    job = JOB.replace(")\ndef", ", route='POST /x')\ndef", 1)
-    assert "route" in job
-    jobs_package(one=job.format(name="a.b", function="f"), two=job.format(name="c.d", function="g"))
+    one, two = (
+        JOB_WITH_ROUTE.format(name=name, function=function, route="POST /x") for name, function in (("a.b", "f"), ("c.d", "g"))
+    )
+    jobs_package(one=one, two=two)
     with pytest.raises(InvalidJob, match=r"'POST /x' is declared twice: by 'a\.b' and by 'c\.d'"):
         collect()
+
+
+PATHS = sorted({operation.route.partition(" ")[2] for operation in OPERATIONS})
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *PATHS,
+        *("/jobs/{id}", "/jobs/{id}/logs", "/jobs/{id}/pages/{number}"),
+        *("/uploads/list", "/tickets/{id}", "/webhooks/all", "/admin", "/admin/owners"),
+    ],
+)
+def test_route_of_the_api_itself_is_rejected(path: str, jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB_WITH_ROUTE.format(name="a.b", function="f", route=f"GET {path}"))
+    with pytest.raises(InvalidJob, match=re.escape(f"a.b: 'GET {path}' is taken by the API itself")):
+        collect()
+
+
+@pytest.mark.parametrize("path", ["/jobs/search", "/jobs/cache/refresh/{depth}", "/reports", "/health/disk", "/administration"])
+def test_route_beside_those_of_the_api_is_collected(path: str, jobs_package: JobsPackage) -> None:
+    jobs_package(one=JOB_WITH_ROUTE.format(name="a.b", function="f", route=f"GET {path}"))
+    assert [job_type.routes for job_type in collect() if job_type.name == "a.b"] == [(f"GET {path}",)]
 
 
 LOCKED = """

@@ -257,14 +257,6 @@ def test_invalid_route_is_rejected(route: str) -> None:
         job("a", route=route)
 
 
-@pytest.mark.parametrize(
-    "route", ["POST /jobs", "GET /jobs/{id}", "POST /jobs/{id}/cancel", "GET /health", "POST /uploads", "DELETE /uploads/{key}"]
-)
-def test_route_of_the_api_itself_is_rejected(route: str) -> None:
-    with pytest.raises(InvalidJob, match="is taken"):
-        job("a", route=route)
-
-
 def test_invalid_retention_from_is_rejected() -> None:
     assert definition(job("a", retention_from="CREATION")(plain)).job_type.retention_from is RetentionFrom.CREATION
     with pytest.raises(InvalidJob, match="it must be 'CREATION' or 'END'"):
@@ -444,15 +436,6 @@ def test_tracked_type_may_have_a_deadline_of_30_days_and_another_type_of_one() -
     assert tracked_job("a", deadline_seconds=30 * 24 * 3600).deadline == timedelta(days=30)
     with pytest.raises(InvalidJob):
         job("a", deadline_seconds=24 * 3600 + 1)
-
-
-@pytest.mark.parametrize(
-    "route",
-    ["POST /jobs/{id}/worker-token", "POST /jobs/{id}/retry", "POST /tickets", "GET /tickets/jobs/{id}", "GET /asyncapi.json"],
-)
-def test_route_of_the_api_is_taken(route: str) -> None:
-    with pytest.raises(InvalidJob, match="is taken by the API itself"):
-        job("a", route=route)
 
 
 def test_job_may_declare_a_lock() -> None:

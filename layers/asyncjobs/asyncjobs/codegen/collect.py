@@ -8,12 +8,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import ModuleType
 
+from asyncjobs.codegen.openapi import OPERATIONS
 from asyncjobs.core.errors import InvalidJob
 from asyncjobs.jobtypes import catalog
 from asyncjobs.jobtypes.built_in import BUILT_IN
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import GENERIC, JobType, declared_in, definition_of, tracked_job
 from asyncjobs.jobtypes.pydantic_schema import describe
+
+_PATHS = frozenset(operation.route.partition(" ")[2] for operation in OPERATIONS)
+_AREAS = frozenset(path.split("/")[1] for path in _PATHS if path.count("/") > 1)
+"""The first parts of the paths that have further parts: all below them is the API's own, also what it does not have yet."""
 
 
 def collect() -> Catalog:
@@ -79,9 +84,19 @@ def _check_routes(job_types: Iterable[JobType]) -> None:
     taken: dict[str, str] = {}
     for job_type in job_types:
         for route in (*job_type.routes, *job_type.synchronous_routes):
+            if _is_of_the_api(route.partition(" ")[2]):
+                raise InvalidJob(f"{job_type.name}: {route!r} is taken by the API itself.")
             if route in taken:
                 raise InvalidJob(f"{route!r} is declared twice: by {taken[route]!r} and by {job_type.name!r}.")
             taken[route] = job_type.name
+
+
+def _is_of_the_api(path: str) -> bool:
+    area, *rest = path.removeprefix("/").split("/")
+    if area == "jobs" and rest:
+        # A route such as `/jobs/search` is allowed, since other job APIs have it. A path with a job's id is the API's own.
+        return rest[0].startswith("{")
+    return area in _AREAS or path in _PATHS
 
 
 def _check_locks(job_types: Iterable[JobType]) -> None:

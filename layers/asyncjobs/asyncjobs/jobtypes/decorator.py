@@ -54,10 +54,6 @@ _MAX_NAME_LENGTH = 50
 _MAX_LOCK_LIMIT = 10
 _MARK = "__asyncjob__"
 _ROUTE = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/([A-Za-z0-9._~-]+|\{[A-Za-z][A-Za-z0-9_]*\}))+")
-_TAKEN_ROUTE = re.compile(
-    r"/(jobs(/\{\w+\}(/[\w-]+)?)?|uploads(/.*)?|reports(/.*)?|webhooks(/.*)?|tickets(/.*)?|job-types|health"
-    r"|openapi\.json|asyncapi\.json)"
-)
 
 INPUT_BYTES = "$bytes"
 """The size of a job whose input has no number by which jobs grow: the bytes of its JSON."""
@@ -436,8 +432,6 @@ def _routes(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     for route in routes:
         if not _ROUTE.fullmatch(route):
             raise InvalidJob(f"{name}: {route!r} is not a route: write a method and a path, such as 'POST /import/{{name}}'.")
-        if _TAKEN_ROUTE.fullmatch(route.partition(" ")[2]):
-            raise InvalidJob(f"{name}: {route!r} is taken by the API itself.")
     return routes
 
 
