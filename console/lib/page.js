@@ -57,6 +57,7 @@ export class Page {
   reload = async () => {
     this.#reading?.abort();
     const reading = (this.#reading = new AbortController());
+    this.isReadingMore = false;
     try {
       await this.read(reading.signal);
       this.error = null;
@@ -73,28 +74,32 @@ export class Page {
    * Do what the user asked for, and say what came of it, unless the page shows it.
    * @param {() => Promise<unknown>} action
    * @param {string | (() => string)} [done]
+   * @param {AbortSignal} [signal] after it, nothing is said
    */
-  async act(action, done) {
+  async act(action, done, signal) {
     try {
       await action();
       if (done) this.app.say(typeof done === "string" ? done : done());
       return true;
     } catch (/** @type {any} */ error) {
-      this.app.say(error.detail ? `${error.title}. ${error.detail}` : (error.message ?? "It failed"), "error");
+      if (!signal?.aborted) this.app.say(error.detail ? `${error.title}. ${error.detail}` : (error.message ?? "It failed"), "error");
       return false;
     }
   }
 
   /**
-   * Show more of a list. A second click does nothing while the first one reads: both would show the same part.
-   * @param {() => Promise<unknown>} read
+   * Show more of a list. A second click does nothing while the first one reads: both would show the same part. What is read goes
+   * on from the present content, so the signal ends it when that is read again, perhaps by another filter, or the page is left.
+   * @param {(signal: AbortSignal) => Promise<unknown>} read
    * @param {string} done
    */
   async showMore(read, done) {
-    if (this.isReadingMore) return;
+    const signal = this.#reading?.signal;
+    if (!signal || this.isReadingMore) return;
     this.isReadingMore = true;
     this.app.draw();
-    await this.act(read, done);
+    await this.act(() => read(signal), done, signal);
+    if (signal.aborted) return;
     this.isReadingMore = false;
     this.app.draw();
   }

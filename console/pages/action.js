@@ -29,13 +29,13 @@ export class Action extends Page {
   }
 
   #more = () =>
-    this.showMore(async () => {
-      this.outcomes = [...this.outcomes, ...(await this.#readFrom(this.cursor))];
+    this.showMore(async (signal) => {
+      this.outcomes = [...this.outcomes, ...(await this.#readFrom(this.cursor, signal))];
     }, "More outcomes are shown");
 
   /**
    * @param {string | null} cursor
-   * @param {AbortSignal} [signal]
+   * @param {AbortSignal} signal
    * @returns {Promise<Outcome[]>}
    */
   async #readFrom(cursor, signal) {

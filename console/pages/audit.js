@@ -41,8 +41,8 @@ export class Audit extends Page {
   }
 
   #more = () =>
-    this.showMore(async () => {
-      const { records, nextCursor } = await this.app.api.get("admin/audit", { query: { cursor: this.cursor } });
+    this.showMore(async (signal) => {
+      const { records, nextCursor } = await this.app.api.get("admin/audit", { query: { cursor: this.cursor }, signal });
       [this.records, this.cursor] = [[...this.records, ...records], nextCursor];
     }, "Older records are shown");
 

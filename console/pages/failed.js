@@ -37,8 +37,8 @@ export class Failed extends Page {
   }
 
   #more = () =>
-    this.showMore(async () => {
-      const { jobs, nextCursor } = await this.app.api.get("admin/failed-jobs", { query: { ...this.group, limit: PAGE_SIZE, cursor: this.cursor } });
+    this.showMore(async (signal) => {
+      const { jobs, nextCursor } = await this.app.api.get("admin/failed-jobs", { query: { ...this.group, limit: PAGE_SIZE, cursor: this.cursor }, signal });
       [this.jobs, this.cursor] = [[...this.jobs, ...jobs], nextCursor];
     }, "Earlier failures are shown");
 

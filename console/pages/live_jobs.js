@@ -24,7 +24,7 @@ export class LiveJobs extends Page {
   enter() {
     super.enter();
     const timer = setInterval(() => {
-      if (!document.hidden && this.app.live.connection !== "paused" && this.jobs.length <= PAGE_SIZE) void this.reload();
+      if (!document.hidden && this.app.live.connection !== "paused" && this.jobs.length <= PAGE_SIZE && !this.isReadingMore) void this.reload();
     }, REFRESH_MS);
     this.until(() => clearInterval(timer));
   }
@@ -41,7 +41,7 @@ export class LiveJobs extends Page {
 
   /**
    * @param {string | undefined} cursor
-   * @param {AbortSignal} [signal]
+   * @param {AbortSignal} signal
    * @returns {Promise<[AdminJob[], string | null]>}
    */
   async #readFrom(cursor, signal) {
@@ -55,8 +55,8 @@ export class LiveJobs extends Page {
   }
 
   #more = () =>
-    this.showMore(async () => {
-      const [jobs, cursor] = await this.#readFrom(this.cursor ?? undefined);
+    this.showMore(async (signal) => {
+      const [jobs, cursor] = await this.#readFrom(this.cursor ?? undefined, signal);
       this.jobs = [...this.jobs, ...jobs];
       this.cursor = cursor;
     }, "More jobs are shown");

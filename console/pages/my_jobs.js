@@ -73,9 +73,9 @@ export class MyJobs extends Page {
   }
 
   #more = () =>
-    this.showMore(async () => {
+    this.showMore(async (signal) => {
       const { status, jobType } = this.filters;
-      const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE, cursor: this.cursor } });
+      const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE, cursor: this.cursor }, signal });
       const ids = new Set(this.jobs.map(({ asyncJobId }) => asyncJobId));
       this.jobs = [...this.jobs, ...found.jobs.filter((each) => !ids.has(each.asyncJobId))];
       this.cursor = found.nextCursor;
@@ -85,15 +85,17 @@ export class MyJobs extends Page {
   #onChange(change) {
     const index = this.jobs.findIndex(({ asyncJobId }) => asyncJobId === change.asyncJobId);
     const known = this.jobs[index];
-    if (!known) {
-      clearTimeout(this.#newTimer);
-      this.#newTimer = setTimeout(this.reload, NEW_MS);
-      return;
-    }
+    if (!known) return this.#readNew();
     const next = changed(known, change);
     if (!next) return;
     this.jobs = this.jobs.with(index, next);
     this.app.draw();
+  }
+
+  /** New jobs wait for older ones that the user has asked for. */
+  #readNew() {
+    clearTimeout(this.#newTimer);
+    this.#newTimer = setTimeout(() => (this.isReadingMore ? this.#readNew() : void this.reload()), NEW_MS);
   }
 
   /** @param {number} step */

@@ -84,6 +84,44 @@ def test_filter_is_in_the_url_and_holds_after_a_reload(console: Console) -> None
     console.shows("No job matches the filters")
 
 
+def test_older_jobs_of_an_earlier_filter_are_not_shown(console: Console) -> None:
+    """The filter changes while older jobs are read, and their answer arrives after that of the new filter."""
+    # Each page has one job, so that few jobs have several pages.
+    hold = """if (sessionStorage.getItem('test.pages')) {
+        const send = window.fetch;
+        window.fetch = async (url, init) => {
+            const to = new URL(url, location.href);
+            if (to.pathname.endsWith('/jobs')) to.searchParams.set('limit', 1);
+            const answer = await send(to, init);
+            if (to.searchParams.has('cursor')) await new Promise((release) => { window.release = release; });
+            return answer;
+        };
+    }"""
+    console.browser.before_each_page(hold)
+    for job_type in ("sample.gives_up", "sample.returns") * 2:
+        console.caller.wait_for(console.caller.submit(job_type))
+    console.browser.run("sessionStorage.setItem('test.pages', 'yes')")
+    console.open("jobs?type=sample.gives_up")
+    console.browser.click(".more .button")
+    console.browser.wait_for("window.release")
+    console.browser.wait_for("document.querySelector('#type-filter [value=\"sample.returns\"]')")
+    choose = "const filter = document.querySelector('#type-filter'); filter.value = 'sample.returns'"
+    console.browser.run(f"{{ {choose}; filter.dispatchEvent(new Event('change')) }}")
+    shown = "[...document.querySelectorAll('tbody .row-link')].map((each) => each.innerText).join()"
+    console.browser.wait_for(f"{shown} == 'sample.returns'")
+    assert not console.browser.run("document.querySelector('.more .button').disabled")
+    console.browser.run("window.release(); new Promise((drawn) => setTimeout(drawn, 300))")
+    assert console.browser.run(shown) == "sample.returns"
+    assert "Older jobs are shown" not in console.text()
+    # Those of the new filter are read as before.
+    console.browser.run("delete window.release")
+    console.browser.click(".more .button")
+    console.browser.wait_for("window.release")
+    console.browser.run("window.release()")
+    console.browser.wait_for(f"{shown} == 'sample.returns,sample.returns'")
+    console.browser.run("sessionStorage.removeItem('test.pages')")
+
+
 def test_keys_move_through_the_list_and_open_a_job(console: Console) -> None:
     console.caller.wait_for(console.caller.submit("sample.returns"))
     console.open("jobs")
