@@ -67,6 +67,14 @@ def test_no_blank_line_parts_the_rows_of_a_table(document: Path) -> None:
     assert re.findall(r"^\|.*\|\n\s*\n(\|.*\|)\n(?!\|[-|: ]+\|$)", prose, flags=re.MULTILINE) == []
 
 
+def test_readme_names_each_folder_and_each_function() -> None:
+    _, _, section = (ROOT / "README.md").read_text().partition("\n## Where things are\n")
+    rows = dict(re.findall(r"^(\w+/)\S* +(.+)$", section, flags=re.MULTILINE))
+    assert rows.keys() == {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._"}
+    functions = rows["functions/"].partition(": ")[2].split(", ")
+    assert sorted(functions) == sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
+
+
 SEEDS_PAGE = (ROOT / "docs/seeds.md").read_text()
 SEEDS = re.findall(r"^\| (S\d.*?) \| (.*?) \|(?: (.*?))? \|$", SEEDS_PAGE, flags=re.MULTILINE)
 
