@@ -1,5 +1,8 @@
 """The jobs in DynamoDB: one item per job, and one conditional write per change. The store swaps, and never decides.
 
+The items that a submit, a claim or a wait needs beside a job are here, too: deduplicated inputs, an owner's bucket of submits,
+its wait slots, and locks. `aws/items.py` has the key of each.
+
 DynamoDB orders all writes on an item, so the first write decides each race, and the losing one gets the stored item. The
 SDK repeats a write whose answer was lost, and the repeated write loses against the first. Each method recognizes that by
 the values that it would write.
@@ -53,6 +56,23 @@ _DUE_ENTRY = ("dueAt", "dueShard", "sweeps")
 _NEXT_SEQ = "seq = if_not_exists(seq, :zero) + :one"
 """Numbers a write that a client can see. A record of an earlier release has no number yet."""
 _ONE_AND_ZERO = {":one": {"N": "1"}, ":zero": {"N": "0"}}
+_CLAIM = (
+    "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
+    " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
+    f", {_NEXT_SEQ}"
+)
+_MOVE_DUE_ENTRY = ", dueAt = :due, dueShard = :shard, sweeps = :zero"
+_END_WAIT = " REMOVE waitsSince, progressAt"
+"""Most jobs do not have these attributes, and then pay nothing."""
+_IS_OF_MESSAGE = "gen = :gen AND jobType = :type"
+_HAS_LOCK, _HAS_NO_LOCK = " AND exclusiveKey = :lock", " AND attribute_not_exists(exclusiveKey)"
+_IS_CLAIMABLE = (
+    " AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
+    " AND (#status = :pending AND (attribute_not_exists(notBefore) OR notBefore <= :now)"
+    " OR #status = :inProgress AND leaseUntil < :now)"
+)
+_IS_DUE_IN_TIME = " AND dueAt <= :lease AND dueShard < :shard"
+"""Of the parts' keys, only those of waiting jobs begin with `w`: all others are less than `:shard`."""
 _BUCKET_RETENTION = timedelta(days=1)
 """How long a full bucket is kept, so that daily users do not recreate it."""
 
@@ -113,37 +133,21 @@ class DynamoStore:
         return claim
 
     def swap_if_unchanged(self, old: AsyncJob, new: AsyncJob, unchanged: Sequence[str] = FENCE) -> AsyncJob | Lost:
-        """See `Store`. Only attributes that differ are written, and with the status or the due time the whole due entry.
-
-        A sweep may have moved that entry since `old` was read, so what does not differ from `old` may differ from the record.
-        """
+        """See `Store`. Only attributes that differ are written."""
         before, after = to_item(old), to_item(new)
-        names: dict[str, str] = {}
-        values: dict[str, Any] = {}
-
-        def name(attribute: str) -> str:
-            names[f"#{attribute}"] = attribute
-            return f"#{attribute}"
-
-        def value(prefix: str, attribute: str, item: Item) -> str:
-            values[f":{prefix}{attribute}"] = item[attribute]
-            return f":{prefix}{attribute}"
-
-        changed = [attribute for attribute in after if before.get(attribute) != after[attribute] and attribute != "seq"]
-        removed = [attribute for attribute in before if attribute not in after]
-        if "dueAt" in after and ("dueAt" in changed or "status" in changed):
-            changed += [attribute for attribute in _DUE_ENTRY if attribute in after and attribute not in changed]
-            removed += [attribute for attribute in _DUE_ENTRY if attribute not in after and attribute not in removed]
+        changed, removed = _changes(before, after)
         guards = [GUARD_ATTRIBUTES[field] for field in unchanged]
-        update = "SET " + ", ".join(f"{name(a)} = {value('new_', a, after)}" for a in changed)
+        values = {f":new_{name}": after[name] for name in changed}
+        values |= {f":old_{name}": before[name] for name in guards if name in before}
+        update = "SET " + ", ".join(f"#{name} = :new_{name}" for name in changed)
         if new.is_news_after(old):
             # Counted by the table: `old` may be older than the last report, which need not stop this write.
             update += f", {_NEXT_SEQ}"
             values |= _ONE_AND_ZERO
         if removed:
-            update += " REMOVE " + ", ".join(name(a) for a in removed)
+            update += " REMOVE " + ", ".join(f"#{name}" for name in removed)
         condition = " AND ".join(
-            f"{name(a)} = {value('old_', a, before)}" if a in before else f"attribute_not_exists({name(a)})" for a in guards
+            f"#{name} = :old_{name}" if name in before else f"attribute_not_exists(#{name})" for name in guards
         )
         try:
             with clients.translated("The table"):
@@ -152,7 +156,7 @@ class DynamoStore:
                     Key=primary_key(old.key),
                     UpdateExpression=update,
                     ConditionExpression=condition,
-                    ExpressionAttributeNames=names,
+                    ExpressionAttributeNames={f"#{name}": name for name in (*changed, *removed, *guards)},
                     ExpressionAttributeValues=values,
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
@@ -396,51 +400,41 @@ class DynamoStore:
         Only jobs that a sweep has moved need that. With `dueAt` long after the lease, or among the jobs that wait, a lost
         worker would be noticed late.
         """
-        update = (
-            "SET #status = :inProgress, attempt = attempt + :one, claimedBy = :by, leaseUntil = :lease,"
-            " updatedAt = :nowText, startedAt = if_not_exists(startedAt, :nowText), progress = :zero"
-            f", {_NEXT_SEQ}"
-        )
-        has_lock = message.exclusive_key is not None
-        condition = (
-            "gen = :gen AND jobType = :type"
-            f" AND {'exclusiveKey = :lock' if has_lock else 'attribute_not_exists(exclusiveKey)'}"
-            " AND recordExpiresAt > :nowSeconds AND deadlineAt > :now AND attempt < maxAttempts"
-            " AND (#status = :pending AND (attribute_not_exists(notBefore) OR notBefore <= :now)"
-            " OR #status = :inProgress AND leaseUntil < :now)"
-        )
-        if due_at is None:
-            # Of the parts' keys, only those of waiting jobs begin with `w`: all others are less.
-            condition += " AND dueAt <= :lease AND dueShard < :shard"
-            moved: dict[str, Any] = {":shard": {"S": DuePart.WAITING}}
+        update, condition = _CLAIM, _IS_OF_MESSAGE
+        values: dict[str, Any] = {
+            ":inProgress": {"S": Status.IN_PROGRESS},
+            ":pending": {"S": Status.PENDING},
+            **_ONE_AND_ZERO,
+            ":by": {"S": by},
+            ":gen": {"S": message.generation},
+            ":lease": milliseconds_value(lease_until),
+            ":type": {"S": message.job_type},
+            ":now": milliseconds_value(now),
+            ":nowSeconds": seconds_value(now),
+            ":nowText": {"S": rfc3339(now)},
+        }
+        if message.exclusive_key is None:
+            condition += _HAS_NO_LOCK
         else:
-            update += ", dueAt = :due, dueShard = :shard, sweeps = :zero"
-            shard = due_shard(message.key.async_job_id, DuePart.RUNNING)
-            moved = {":due": milliseconds_value(due_at), ":shard": {"S": shard}}
-        # Most jobs do not have these attributes, and then pay nothing.
-        update += " REMOVE waitsSince, progressAt"
+            condition += _HAS_LOCK
+            values[":lock"] = {"S": message.exclusive_key}
+        condition += _IS_CLAIMABLE
+        if due_at is None:
+            condition += _IS_DUE_IN_TIME
+            values[":shard"] = {"S": DuePart.WAITING}
+        else:
+            update += _MOVE_DUE_ENTRY
+            values[":due"] = milliseconds_value(due_at)
+            values[":shard"] = {"S": due_shard(message.key.async_job_id, DuePart.RUNNING)}
         try:
             with clients.translated("The table"):
                 answer = self._client.update_item(
                     TableName=self._table_name,
                     Key=primary_key(message.key),
-                    UpdateExpression=update,
+                    UpdateExpression=update + _END_WAIT,
                     ConditionExpression=condition,
                     ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues={
-                        ":inProgress": {"S": Status.IN_PROGRESS},
-                        ":pending": {"S": Status.PENDING},
-                        **_ONE_AND_ZERO,
-                        ":by": {"S": by},
-                        ":gen": {"S": message.generation},
-                        ":lease": milliseconds_value(lease_until),
-                        ":type": {"S": message.job_type},
-                        **({":lock": {"S": message.exclusive_key}} if message.exclusive_key is not None else {}),
-                        **moved,
-                        ":now": milliseconds_value(now),
-                        ":nowSeconds": seconds_value(now),
-                        ":nowText": {"S": rfc3339(now)},
-                    },
+                    ExpressionAttributeValues=values,
                     ReturnValues="ALL_NEW",
                     ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 )
@@ -469,6 +463,19 @@ class DynamoStore:
             self._client.batch_get_item, self._table_name, wanted, is_consistent=is_consistent, pause=self._pause
         )
         return {item["pk"]["S"]: item for item in items}
+
+
+def _changes(before: Item, after: Item) -> tuple[list[str], list[str]]:
+    """Return the attributes to write and those to remove. With the status or the due time, they are those of the whole due entry.
+
+    A sweep may have moved that entry since the job was read, so what does not differ from `before` may differ from the record.
+    """
+    changed = [name for name in after if before.get(name) != after[name] and name != "seq"]
+    removed = [name for name in before if name not in after]
+    if "dueAt" in after and ("dueAt" in changed or "status" in changed):
+        changed += [name for name in _DUE_ENTRY if name in after and name not in changed]
+        removed += [name for name in _DUE_ENTRY if name not in after and name not in removed]
+    return changed, removed
 
 
 def _readable(item: Item) -> AsyncJob | Unreadable:

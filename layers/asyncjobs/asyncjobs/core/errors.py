@@ -1,4 +1,4 @@
-"""Every error of this library, on one page.
+"""The errors that several parts of this library know, on one page. One that only a module's caller catches is in that module.
 
 There are two roots. `AsyncJobsError` is an ordinary exception. `JobInterrupted` stops a running job; it is not an
 `Exception`, so that a job's own `except Exception` cannot catch it.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import quote
 
 from asyncjobs.core.errors import Fatal
 from asyncjobs.core.exact_json import distinct_members, write_json
 from asyncjobs.core.job import UUID, AsyncJob, Result
+from asyncjobs.core.records import replace
 
 INLINE_INPUT_LIMIT = 2 * 1024
 """Bytes of JSON up to which an input is stored in the record, which each write pays for: see docs/decisions.md."""

@@ -15,7 +15,7 @@ else:
     R = TypeVar("R")
 
     def replace(record: R, /, **changes: Any) -> R:
-        """Do what `dataclasses.replace` does, in a tenth of its time, for a frozen dataclass with slots and no base class.
+        """Do what `dataclasses.replace` does, in a quarter of its time, for a frozen dataclass with slots and no base class.
 
         The fields are copied without a call of `__init__`, so the class must not have a `__post_init__`.
         """
