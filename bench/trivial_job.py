@@ -21,7 +21,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.log import LOGGER
 from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.worker import executor as executor_module
-from asyncjobs.worker.event_loop import run_plain
+from asyncjobs.worker.steps import run_plain
 from asyncjobs.worker.timeouts import ProcessEnd
 from tests.support.factories import OWNER, job_types_of
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
@@ -81,7 +81,7 @@ def library_with_log_lines() -> Callable[[int], None]:
 
 def library_without_process_bound() -> Callable[[int], None]:
     """Return what completes jobs without the timer that ends a hung process."""
-    vars(executor_module)["exit_after"] = lambda _limit: nullcontext(ProcessEnd())
+    vars(executor_module)["ProcessEnd"] = lambda _limit: nullcontext(ProcessEnd())
     return library()
 
 

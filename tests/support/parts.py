@@ -20,10 +20,11 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.dead_letters import DeadLetterRedrive
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
 from asyncjobs.worker.job_process import run_inline
+from asyncjobs.worker.steps import run_plain
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.fakes import (
     FakeAuditLog,

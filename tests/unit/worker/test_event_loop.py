@@ -1,4 +1,4 @@
-"""The same steps with and without an event loop."""
+"""Coroutine jobs side by side, and the interruption of one of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,46 +16,10 @@ import pytest
 
 from asyncjobs.core.errors import JobCancelled
 from asyncjobs.worker import event_loop
-from asyncjobs.worker.event_loop import JobTask, blocking, run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import JobTask, run_side_by_side
 from asyncjobs.worker.timeouts import ProcessEnd
 
 MINUTE = timedelta(minutes=1)
-
-
-async def plain() -> int:
-    return threading.get_ident()
-
-
-def test_plain_steps_run_in_this_thread_without_a_loop() -> None:
-    async def running_loop() -> asyncio.AbstractEventLoop | None:
-        with contextlib.suppress(RuntimeError):
-            return asyncio.get_running_loop()
-        return None
-
-    assert run_plain(plain()) == threading.get_ident()
-    assert run_plain(running_loop()) is None
-
-
-def test_error_of_plain_steps_is_raised() -> None:
-    async def fails() -> None:
-        raise KeyError("x")
-
-    with pytest.raises(KeyError):
-        run_plain(fails())
-
-
-def test_plain_steps_that_wait_are_closed() -> None:
-    closed = []
-
-    async def waits() -> None:
-        try:
-            await asyncio.sleep(0)
-        finally:
-            closed.append(True)
-
-    with pytest.raises(RuntimeError, match="plain job"):
-        run_plain(waits())
-    assert closed == [True]
 
 
 def test_coroutines_run_side_by_side_within_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +30,7 @@ def test_coroutines_run_side_by_side_within_one_bound(monkeypatch: pytest.Monkey
         bounds.append(limit)
         yield
 
-    monkeypatch.setattr(event_loop, "exit_after", bound)
+    monkeypatch.setattr(event_loop, "ProcessEnd", bound)
     both_have_started = asyncio.Barrier(2)
 
     async def steps(number: int) -> int:
@@ -77,25 +40,6 @@ def test_coroutines_run_side_by_side_within_one_bound(monkeypatch: pytest.Monkey
     limit = timedelta(seconds=5)
     assert run_side_by_side([steps(1), steps(2)], limit) == [1, 2]
     assert bounds == [limit]
-
-
-def test_blocking_calls_do_not_hold_up_the_other_coroutines() -> None:
-    all_block = threading.Barrier(3, timeout=30)
-
-    async def steps() -> int:
-        return await blocking(all_block.wait)
-
-    assert sorted(run_side_by_side([steps(), steps(), steps()], MINUTE)) == [0, 1, 2]
-
-
-def test_blocking_calls_see_the_context_variables_of_their_caller() -> None:
-    variable = ContextVar("variable", default=0)
-
-    async def steps(number: int) -> int:
-        variable.set(number)
-        return await blocking(variable.get)
-
-    assert run_side_by_side([steps(1), steps(2)], MINUTE) == [1, 2]
 
 
 def test_threads_that_are_left_behind_are_not_waited_for() -> None:
@@ -194,7 +138,8 @@ def test_plain_job_after_a_coroutine_may_call_get_event_loop() -> None:
     program = """
 import asyncio, warnings
 from datetime import timedelta
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import run_side_by_side
+from asyncjobs.worker.steps import run_plain
 warnings.simplefilter("ignore", DeprecationWarning)
 async def coroutine(): await asyncio.sleep(0)
 async def plain(): return asyncio.get_event_loop_policy().get_event_loop().run_until_complete(asyncio.sleep(0, "ran"))

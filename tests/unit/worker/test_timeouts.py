@@ -129,7 +129,7 @@ threading.Thread(target=time.sleep, args=(60,), daemon=True).start()  # as the t
 
 @pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
 def test_job_that_no_exception_ends_is_ended_with_its_process_and_a_traceback(body: str) -> None:
-    ended = run(f"def hangs():\n    {body}\nwith timeouts.exit_after(timedelta(seconds=0.3)):\n    hangs()")
+    ended = run(f"def hangs():\n    {body}\nwith timeouts.ProcessEnd(timedelta(seconds=0.3)):\n    hangs()")
     assert ended.returncode != 0
     assert "in hangs" in ended.stderr
 
@@ -137,7 +137,7 @@ def test_job_that_no_exception_ends_is_ended_with_its_process_and_a_traceback(bo
 def test_process_ends_at_the_earliest_of_its_ends() -> None:
     ended = run("""
 def hangs(): time.sleep(60)
-with timeouts.exit_after(timedelta(minutes=1)), timeouts.exit_after(timedelta(minutes=2)) as end:
+with timeouts.ProcessEnd(timedelta(minutes=1)), timeouts.ProcessEnd(timedelta(minutes=2)) as end:
     end.within(timedelta(seconds=0.1))
     hangs()""")
     assert ended.returncode != 0
@@ -146,6 +146,6 @@ with timeouts.exit_after(timedelta(minutes=1)), timeouts.exit_after(timedelta(mi
 
 def test_process_lives_after_its_last_end_is_cancelled() -> None:
     ended = run("""
-with timeouts.exit_after(timedelta(seconds=0.2)), timeouts.exit_after(timedelta(seconds=0.1)): pass
+with timeouts.ProcessEnd(timedelta(seconds=0.2)), timeouts.ProcessEnd(timedelta(seconds=0.1)): pass
 time.sleep(0.4)""")
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -39,12 +39,13 @@ from asyncjobs.core.placement import (
 )
 from asyncjobs.core.ports import Objects, StoredUpload
 from asyncjobs.jobtypes.decorator import JobDefinition
-from asyncjobs.worker.event_loop import JobTask, blocking
+from asyncjobs.worker.event_loop import JobTask
 from asyncjobs.worker.heartbeat import Heartbeat, storable
 from asyncjobs.worker.plan import Plan
 from asyncjobs.worker.process_state import STATE, call_apart
 from asyncjobs.worker.raised import deciding
 from asyncjobs.worker.results import Artifact, LimitedResult, places, result_json
+from asyncjobs.worker.steps import blocking
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,44 +1,25 @@
-"""Run the steps of attempts: coroutine jobs side by side in an event loop, plain jobs without one.
-
-The steps are the same, so they are written once, as a coroutine. Around a plain job it never waits for anything: the job runs
-inside its first step, in the main thread, where a signal can interrupt it.
-"""
+"""Run coroutine jobs side by side in an event loop: their attempts' steps, and each job in a task of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
-from contextvars import ContextVar, copy_context
 from datetime import timedelta
-from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 from asyncjobs.worker.process_state import fresh_decimals
 from asyncjobs.worker.raised import out_of_time
-from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call
+from asyncjobs.worker.steps import blocking, step_threads
+from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, interrupt_call
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from concurrent.futures import Executor
 
 T = TypeVar("T")
-P = ParamSpec("P")
 
 _FAREWELL = timedelta(seconds=1)
 """How long tasks that jobs have left behind may take to end."""
-
-_threads: ContextVar[Executor | None] = ContextVar("threads", default=None)
-
-
-def run_plain(steps: Coroutine[Any, Any, T]) -> T:
-    """Run steps that never wait, and return what they return. Needs the main thread."""
-    try:
-        steps.send(None)
-    except StopIteration as end:
-        result: T = end.value
-        return result
-    steps.close()
-    raise RuntimeError("The steps of a plain job have waited for an event loop.")
 
 
 def run_side_by_side(steps: Sequence[Coroutine[Any, Any, T]], within: timedelta) -> list[T]:
@@ -54,27 +35,16 @@ def run_side_by_side(steps: Sequence[Coroutine[Any, Any, T]], within: timedelta)
 
     # Not by `asyncio.run`: it waits for threads, and afterwards a plain job could not call `asyncio.get_event_loop`.
     loop = asyncio.new_event_loop()
-    with exit_after(within):
+    with ProcessEnd(within):
         threads = _thread_pool(len(steps))
-        token = _threads.set(threads)
+        token = step_threads.set(threads)
         try:
             return _run(loop, gathered())
         finally:
-            _threads.reset(token)
+            step_threads.reset(token)
             if threads is not None:
                 threads.shutdown(wait=False)
             _close(loop)
-
-
-async def blocking(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Make a call that blocks, such as to AWS, without holding up the jobs that run side by side."""
-    threads = _threads.get()
-    if threads is None:
-        return function(*args, **kwargs)
-    import asyncio  # noqa: PLC0415 - see above
-
-    call = partial(copy_context().run, function, *args, **kwargs)
-    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 class JobTask:
@@ -110,9 +80,9 @@ class JobTask:
             return function()
 
         limit = timedelta(seconds=seconds)
-        if _threads.get() is None:
+        if step_threads.get() is None:
             return call_with_timeout(call, limit)
-        with exit_after(limit + self._grace):
+        with ProcessEnd(limit + self._grace):
             return await blocking(call)
 
     async def run(self, job: Coroutine[Any, Any, T], *, seconds: float) -> T:

@@ -19,11 +19,12 @@ from asyncjobs.jobtypes.decorator import MAX_TIMEOUT
 from asyncjobs.limits.locks import Locks
 from asyncjobs.log import log_event
 from asyncjobs.worker.attempt import Attempt, Errored, Outcome, Stopped, Succeeded
-from asyncjobs.worker.event_loop import JobTask, blocking
+from asyncjobs.worker.event_loop import JobTask
 from asyncjobs.worker.heartbeat import Heartbeat, why_lost
 from asyncjobs.worker.plan import BuiltIn, Plan
 from asyncjobs.worker.process_state import STATE
-from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, exit_after, interrupt_call, prepare_interruptions
+from asyncjobs.worker.steps import blocking
+from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, interrupt_call, prepare_interruptions
 
 TRY_LATER = timedelta(seconds=30)
 """When a message returns whose job could not be claimed or recorded because the table did not answer."""
@@ -34,7 +35,7 @@ _RECORD_TRIES = 5
 class Executor:
     """Makes the attempts that messages start. The store decides; the answer only says what becomes of the message.
 
-    `run` and `run_claimed` are coroutines for all jobs: see `event_loop` for how to run them.
+    `run` and `run_claimed` are coroutines for all jobs: see `steps` for how to run them.
     """
 
     def __init__(
@@ -164,7 +165,7 @@ class Executor:
         now = self._clock()
         limit = self._limit(claim, plan, remaining, now)
         # Coroutine jobs run side by side, and `run_side_by_side` bounds all of them together.
-        with ProcessEnd() if plan.is_async else exit_after(limit + self._grace) as process_end:
+        with ProcessEnd(None if plan.is_async else limit + self._grace) as process_end:
             task = JobTask(process_end, self._grace) if plan.is_async else None
             interrupt = task.interrupt if task else partial(self._interrupt_main_thread, process_end)
             with Heartbeat(self._store, claim, self._clock, renews_lease=plan.renews_lease, interrupt=interrupt) as heartbeat:

@@ -21,11 +21,12 @@ from typing import Any, BinaryIO
 from asyncjobs.core.errors import Unavailable
 from asyncjobs.core.job import GRACE, AsyncJob
 from asyncjobs.log import log_event
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.inline import INLINE_GRACE, INLINE_TIMEOUT, JobProcessLost
 from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.process_state import STATE
+from asyncjobs.worker.steps import run_plain
 
 _ANSWERS_WITHIN = 2 * INLINE_TIMEOUT + 2 * INLINE_GRACE
 """Twice, because the process also records the end. Its own timer ends a job that has not ended by `INLINE_TIMEOUT` and the grace."""

@@ -14,10 +14,11 @@ from asyncjobs.core.job import GRACE
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Queue
 from asyncjobs.log import log_event
-from asyncjobs.worker.event_loop import run_plain, run_side_by_side
+from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import TRY_LATER, Executor
 from asyncjobs.worker.plan import Plan
 from asyncjobs.worker.process_state import STATE
+from asyncjobs.worker.steps import run_plain
 
 Record = Mapping[str, Any]
 Delays = dict[str, timedelta | None]

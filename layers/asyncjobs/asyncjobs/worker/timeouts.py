@@ -24,7 +24,7 @@ def call_with_timeout(function: Callable[[], T], limit: timedelta) -> T:
     """Call the function, and raise `TimeLimitExceeded` inside it at the time limit, also in a blocking call.
 
     This uses a signal, since nothing else wakes a sleeping or waiting call. So it needs the main thread, where Lambda runs
-    handlers. `finally` blocks run; `exit_after` bounds their time.
+    handlers. `finally` blocks run; a `ProcessEnd` bounds their time.
     """
     return _main_thread().call(function, limit)
 
@@ -81,6 +81,9 @@ class ProcessEnd:
     """A time at which this process ends, with a traceback on stderr, unless it is put off or cancelled.
 
     The process ends at the earliest of all such times. Lambda starts a new process.
+
+    This is for a job that no exception can reach, since it hangs in foreign code. Without it, the lease would end, another
+    attempt would begin, and this one would use the rest of Lambda's 15 minutes.
     """
 
     def __init__(self, limit: timedelta | None = None) -> None:
@@ -122,16 +125,6 @@ class _ProcessEnds:
                 self._timer.start(max(min(ends.values()) - time.monotonic(), _LEAST))
             else:
                 self._timer.stop()
-
-
-def exit_after(limit: timedelta) -> ProcessEnd:
-    """End the whole process, with a traceback on stderr, if the block takes longer than `limit`.
-
-    This is for a job that no exception can reach, since it hangs in foreign code. Without it, the lease would end, another
-    attempt would begin, and this one would use the rest of Lambda's 15 minutes. A block that is to end sooner says so to the
-    `ProcessEnd`.
-    """
-    return ProcessEnd(limit)
 
 
 @cache
