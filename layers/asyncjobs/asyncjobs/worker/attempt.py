@@ -99,10 +99,10 @@ class Attempt:
     def run(self) -> Outcome:
         """Run a plain function."""
         try:
-            # One that came before this could not be raised here.
+            # An interruption that came before this call had nothing to raise in.
             self._heartbeat.raise_interruption()
             definition = self._load()
-            return call_apart(lambda: self._completed(definition, definition.function(self._input(definition), self)))
+            return call_apart(partial(self._call, definition))
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return self.errored(error)
 
@@ -116,13 +116,6 @@ class Attempt:
             return await task.call(partial(self._completed, definition, returned), seconds=self.remaining_seconds)
         except BaseException as error:  # noqa: BLE001 - a job's code may raise anything
             return await blocking(self.errored, error)
-
-    def _load(self) -> JobDefinition:
-        if not self._plan.is_loaded:
-            STATE.prepare_import()
-        definition = self._plan.load()
-        STATE.note_imports()
-        return definition
 
     def errored(self, error: BaseException) -> Errored | Stopped:
         """Return the outcome of a job that raised this error."""
@@ -231,6 +224,17 @@ class Attempt:
     @property
     def _job(self) -> AsyncJob:
         return self._heartbeat.job
+
+    def _load(self) -> JobDefinition:
+        if not self._plan.is_loaded:
+            STATE.prepare_import()
+        definition = self._plan.load()
+        STATE.note_imports()
+        return definition
+
+    def _call(self, definition: JobDefinition) -> Succeeded:
+        returned = definition.function(self._input(definition), self)
+        return self._completed(definition, returned)
 
     def _input(self, definition: JobDefinition) -> Any:
         job = self._job

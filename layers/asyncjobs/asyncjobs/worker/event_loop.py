@@ -74,7 +74,7 @@ class JobTask:
         """
 
         def call() -> T:
-            # One that came before this could not be raised here.
+            # An interruption that came before this call had nothing to raise in.
             if self._reason is not None:
                 raise self._reason
             return function()
