@@ -1,9 +1,9 @@
-"""An executor over fakes, and jobs for it to run."""
+"""An executor over fakes, and jobs for it to run; the state of the process."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,10 @@ from asyncjobs.core.message import JobMessage
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import definition_of, job
 from asyncjobs.jobtypes.pydantic_schema import describe
+from asyncjobs.worker import process_state
 from asyncjobs.worker.executor import Executor
+from asyncjobs.worker.process_parts import PARTS, RARE_PARTS
+from asyncjobs.worker.process_state import ProcessState
 from tests.support.factories import NOW, new_job
 from tests.support.fakes import FakeClock, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_executor, run_attempt
@@ -101,3 +104,28 @@ def failure(store: FakeStore, job: AsyncJob) -> JobFailure:
     found = stored(store, job)
     assert found.error is not None
     return found.error
+
+
+@pytest.fixture
+def state() -> Iterator[ProcessState]:
+    """Return the state, and restore everything in any case."""
+    parts = [*PARTS, *RARE_PARTS]
+    before = [part.read() for part in parts]
+    yield ProcessState()
+    for part, value in zip(parts, before, strict=True):
+        if part.read() != value:
+            part.restore(value)
+
+
+@pytest.fixture
+def compared(state: ProcessState, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Compare everything, and let no time pass from then on; return the time, which a test may change."""
+    now = [1.0]
+    monkeypatch.setattr(process_state, "_monotonic", lambda: now[0])
+    with state:
+        pass
+    return now
+
+
+def part(name: str) -> Any:
+    return next(part for part in (*PARTS, *RARE_PARTS) if part.name == name).read()
