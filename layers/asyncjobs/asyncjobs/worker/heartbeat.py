@@ -24,7 +24,8 @@ FIRST_READ = timedelta(seconds=2)
 long as the attempt has taken, up to `HEARTBEAT`. So after a cancel, a job runs on for no longer than it had run before."""
 
 LONGEST_SILENCE = SHORT_LEASE + GRACE
-"""How long the thread of an attempt that renews its lease may not run: its job holds the interpreter's lock, in foreign code."""
+"""How long a job's foreign code may hold the interpreter's lock, so that the thread of an attempt that renews its lease cannot
+run. Then the process ends."""
 
 Interrupt = Callable[[JobInterrupted], None]
 _making = threading.Lock()
@@ -175,20 +176,20 @@ class Heartbeat:
             self._break_silence()
             if self._must_beat():
                 self._beaten = time.monotonic()
-                self._rest(is_written=self.beat())
+                self._wait_after_write(is_written=self.beat())
             else:
                 self.read()
             with news:
-                news.wait_for(lambda: self._has_news or self._events or self._is_stopping, timeout=self._pause())
-        self._send_rest()
+                news.wait_for(lambda: self._has_news or self._events or self._is_stopping, timeout=self._seconds_to_wait())
+        self._send_remaining_events()
 
-    def _rest(self, *, is_written: bool) -> None:
+    def _wait_after_write(self, *, is_written: bool) -> None:
         """Wait between two writes. The next event need not wait, unless the table does not answer."""
         news = self._condition()
         with news:
             news.wait_for(lambda: self._is_stopping or (is_written and self._events), timeout=LEAST_PAUSE.total_seconds())
 
-    def _send_rest(self) -> None:
+    def _send_remaining_events(self) -> None:
         """Write the events that the job sent last, before the write that ends its attempt."""
         while self._events and self.interruption is None:
             if not self.beat():
@@ -207,14 +208,14 @@ class Heartbeat:
             self._silence.within(LONGEST_SILENCE)
 
     def _must_beat(self) -> bool:
-        return self._has_news or bool(self._events) or (self._renews_lease and self._until_beat() <= 0)
+        return self._has_news or bool(self._events) or (self._renews_lease and self._seconds_until_beat() <= 0)
 
-    def _until_beat(self) -> float:
+    def _seconds_until_beat(self) -> float:
         return self._beaten + HEARTBEAT.total_seconds() - LEAST_PAUSE.total_seconds() - time.monotonic()
 
-    def _pause(self) -> float:
+    def _seconds_to_wait(self) -> float:
         """Return how long to wait for progress until the next read or the next renewal of the lease."""
-        longest = self._until_beat() if self._renews_lease else HEARTBEAT.total_seconds()
+        longest = self._seconds_until_beat() if self._renews_lease else HEARTBEAT.total_seconds()
         return max(min(time.monotonic() - self._began, longest), 0)
 
     def _stop_job(self, current: AsyncJob | None) -> None:
