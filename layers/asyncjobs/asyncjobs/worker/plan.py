@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
 
-from asyncjobs.core.errors import InvalidInput, UnknownJobType
+from asyncjobs.core.errors import UnknownJobType
 from asyncjobs.core.exact_json import read_json
 from asyncjobs.core.job import SHORT_TIMEOUT, is_short, lease_length
 from asyncjobs.jobtypes import json_schema
@@ -63,14 +63,8 @@ class Plan:
 
     def allows_input(self, text: str | bytes) -> bool:
         """Return whether a submit would accept this input now."""
-        try:
-            json_schema.check(
-                {} if self.job_type is None else self.job_type.input_schema,
-                read_json(text if isinstance(text, str) else text.decode()),
-            )
-        except InvalidInput:
-            return False
-        return True
+        value = read_json(text if isinstance(text, str) else text.decode())
+        return self.job_type is not None and json_schema.allows(self.job_type.input_schema, value)
 
     @property
     def is_loaded(self) -> bool:
