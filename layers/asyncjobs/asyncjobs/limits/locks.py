@@ -77,7 +77,7 @@ class Locks:
             # Another job took the slot first and begins, so this loop ends.
 
     def wake(self, ended: AsyncJob) -> None:
-        """Send the jobs that have waited longest for the lock of an ended job: as many as may hold it.
+        """Send the jobs that have waited longest for the lock of an ended job, if it had one: as many as may hold it.
 
         Best effort: the sweeper sends any job that is missed here, because this process dies or the index is late.
         """

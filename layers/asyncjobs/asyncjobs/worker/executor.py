@@ -106,7 +106,8 @@ class Executor:
             self._report_fenced(claim, why_lost(heartbeat.job, ended.current))
             return None
         self._report(claim, ended, outcome)
-        await blocking(self._wake_next, ended)
+        if ended.is_finished:
+            await blocking(self._locks.wake, ended)
         return ended
 
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
@@ -237,10 +238,6 @@ class Executor:
 
     def _report_fenced(self, claim: AsyncJob, reason: JobInterrupted) -> None:
         log_event("JOB_FENCED", claim, reason=type(reason).__name__, durationMs=_milliseconds(self._clock() - claim.updated_at))
-
-    def _wake_next(self, ended: AsyncJob) -> None:
-        if ended.exclusive_key is not None and ended.is_finished:
-            self._locks.wake(ended)
 
 
 def _run_in_time(attempt: Attempt, limit: timedelta) -> Outcome:

@@ -234,8 +234,7 @@ class _Run:
             if isinstance(self._store.swap_if_unchanged(job, ended, guard), AsyncJob):
                 sweep.ended += 1
                 log_event("JOB_FAILED", ended, errorCode=ended.error and ended.error.code)
-                if ended.exclusive_key is not None:
-                    self._locks.wake(ended)
+                self._locks.wake(ended)
             return None
         # Two sweepers may read the same job; only the one that moves its due time sends it.
         if isinstance(self._store.swap_if_unchanged(job, job.rescheduled(now), FENCE_AND_DUE), Lost):
