@@ -26,6 +26,8 @@ from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.steps import blocking
 from asyncjobs.worker.timeouts import ProcessEnd, call_with_timeout, interrupt_call, prepare_interruptions
 
+Delay = timedelta | None
+"""After what time a message returns to the queue; None for one that has done its work."""
 TRY_LATER = timedelta(seconds=30)
 """When a message returns whose job could not be claimed or recorded because the table did not answer."""
 _CLAIM_TRIES = 2
@@ -73,11 +75,8 @@ class Executor:
         """Look up how attempts at jobs of this type run."""
         return Plan.of(job_type, self._catalog, self._built_in)
 
-    async def run(self, message: JobMessage, plan: Plan, *, claimant: str, remaining: timedelta) -> timedelta | None:
-        """Make one attempt, if the job can be claimed.
-
-        Returns when the message is to return to the queue, or None when it has done its work.
-        """
+    async def run(self, message: JobMessage, plan: Plan, *, claimant: str, remaining: timedelta) -> Delay:
+        """Make one attempt, if the job can be claimed. Return what becomes of the message."""
         began = self._clock()
         claim = await blocking(self._claim, message, plan, claimant, remaining)
         if not isinstance(claim, AsyncJob):
@@ -112,7 +111,7 @@ class Executor:
 
     # ── Claim ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _claim(self, message: JobMessage, plan: Plan, claimant: str, remaining: timedelta) -> AsyncJob | timedelta | None:
+    def _claim(self, message: JobMessage, plan: Plan, claimant: str, remaining: timedelta) -> AsyncJob | Delay:
         if remaining < 2 * GRACE:
             return timedelta(0)
         if message.exclusive_key is not None:
@@ -142,8 +141,8 @@ class Executor:
         log_event("JOB_STARTED", claim)
         return claim
 
-    def _refused(self, message: JobMessage, current: AsyncJob | None) -> timedelta | None:
-        """Return when the message of a job that cannot be claimed returns: None unless it came too early.
+    def _refused(self, message: JobMessage, current: AsyncJob | None) -> Delay:
+        """Return what becomes of the message of a job that cannot be claimed: it returns only if it came too early.
 
         The message of a running job is done, too: the sweeper recovers lost runs.
         """
@@ -248,8 +247,8 @@ def _run_in_time(attempt: Attempt, limit: timedelta) -> Outcome:
         return attempt.errored(error)
 
 
-def _returns_after(ended: AsyncJob | None) -> timedelta | None:
-    """Return after what time the message of a released job returns to the queue."""
+def _returns_after(ended: AsyncJob | None) -> Delay:
+    """Return what becomes of the message: that of a released job returns to the queue."""
     if ended is None or ended.status is not Status.PENDING or ended.not_before is None:
         return None
     delay = ended.not_before - ended.updated_at
