@@ -36,7 +36,7 @@ from asyncjobs.settings import Settings
 from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.immediate import ImmediateExecutor
 from asyncjobs.worker.job_process import JobProcess
 
 settings = Settings()
@@ -72,7 +72,7 @@ commands = Commands(
     webhooks=(lambda: webhooks) if settings.webhooks else None,
     admission=admission,
     long_poll=long_poll,
-    inline_executor=InlineExecutor(
+    immediate_executor=ImmediateExecutor(
         threshold=settings.immediate_threshold, history=history, store=store, run=job_process.run, clock=utc_now
     ),
 )

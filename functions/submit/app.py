@@ -1,4 +1,4 @@
-"""Commands: submit a job; cancel, retry or delete one. Quick jobs run here, inline."""
+"""Commands: submit a job; cancel, retry or delete one. Quick jobs run immediately, beside this function."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.long_poll import LongPoll
 from asyncjobs.settings import Settings
-from asyncjobs.worker.inline import InlineExecutor
+from asyncjobs.worker.immediate import ImmediateExecutor
 
 if TYPE_CHECKING:
     from asyncjobs.core.ports import Webhooks
@@ -143,7 +143,7 @@ commands = Commands(
     webhooks=webhooks if with_webhooks else None,
     admission=admission,
     long_poll=LongPoll(utc_now, longest=settings.max_wait, slots=wait_slots if max_waits else None),
-    inline_executor=InlineExecutor(
+    immediate_executor=ImmediateExecutor(
         threshold=settings.immediate_threshold,
         history=DynamoHistory(table_name, dynamodb),
         store=store,

@@ -22,8 +22,8 @@ from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
-from asyncjobs.worker.job_process import run_inline
+from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
+from asyncjobs.worker.job_process import run_immediately
 from asyncjobs.worker.steps import run_plain
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.fakes import (
@@ -38,7 +38,7 @@ from tests.support.fakes import (
     FakeQueueDepths,
 )
 
-INLINE_THRESHOLD = timedelta(seconds=0.5)
+IMMEDIATE_THRESHOLD = timedelta(seconds=0.5)
 QUARTER_HOUR = timedelta(minutes=15)
 
 
@@ -99,7 +99,7 @@ def make_executor(*, store: Store, queue: Queue, objects: Objects, catalog: Cata
     return Executor(store=store, objects=objects, catalog=catalog, locks=locks, clock=clock, **changes)
 
 
-def make_inline_executor(
+def make_immediate_executor(
     *,
     store: Store,
     queue: Queue,
@@ -107,16 +107,16 @@ def make_inline_executor(
     catalog: Catalog,
     clock: Clock,
     history: History,
-    threshold: timedelta = INLINE_THRESHOLD,
-) -> InlineExecutor:
-    """Return an inline executor over these ports, which runs the jobs in this process."""
+    threshold: timedelta = IMMEDIATE_THRESHOLD,
+) -> ImmediateExecutor:
+    """Return an immediate executor over these ports, which runs the jobs in this process."""
 
     ports: Any = {"store": store, "queue": queue, "objects": objects, "catalog": catalog, "clock": clock}
 
     def run(job: AsyncJob) -> AsyncJob | None:
-        return run_inline(make_executor(**ports, at_most=INLINE_TIMEOUT), job)
+        return run_immediately(make_executor(**ports, at_most=IMMEDIATE_TIMEOUT), job)
 
-    return InlineExecutor(threshold=threshold, history=history, store=store, run=run, clock=clock)
+    return ImmediateExecutor(threshold=threshold, history=history, store=store, run=run, clock=clock)
 
 
 def make_sweeper(*, store: Store, queue: Queue, clock: Clock, threads: int = 1) -> Sweeper:

@@ -92,7 +92,7 @@ class Settings:
 
     @property
     def immediate_threshold(self) -> timedelta:
-        """How long a type's jobs may usually take to run inline. A negative duration turns inline execution off."""
+        """How long a type's jobs may usually take to run immediately. A negative duration turns immediate execution off."""
         return timedelta(milliseconds=int(self._read("IMMEDIATE_MILLISECONDS")))
 
     @property

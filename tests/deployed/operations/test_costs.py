@@ -38,7 +38,7 @@ from local.stack import LocalStack, Outputs
 from tests.support import sample_jobs
 from tests.support.factories import job_type, job_types_of, new_job, numbered
 from tests.support.fakes import FakeObjects
-from tests.support.parts import make_commands, make_executor, make_inline_executor, run_attempt
+from tests.support.parts import make_commands, make_executor, make_immediate_executor, run_attempt
 from tests.support.stream import change_of
 
 OWNER = "user-0123456789abcdef-0123456789abcdef"
@@ -95,7 +95,7 @@ def service(stack: LocalStack, outputs: Outputs, bill: Bill, request: pytest.Fix
     commands = make_commands(
         **ports,
         admission=limits and Admission(store=store, queue=queue, clock=utc_now, **limits),
-        inline_executor=make_inline_executor(**ports, history=DynamoHistory(outputs.table_name, dynamodb)),
+        immediate_executor=make_immediate_executor(**ports, history=DynamoHistory(outputs.table_name, dynamodb)),
     )
     return commands, make_executor(**ports, jitter=random.Random(1))
 

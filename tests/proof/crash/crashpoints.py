@@ -107,7 +107,7 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
     record = frame.f_locals.get("record")
     reader = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
     about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {reader}")
-    detail = _detail(operation, text) + _inline(frame, text)
+    detail = _detail(operation, text) + _immediate(frame, text)
     return call_name(site, f"{entry} < {frame.f_code.co_qualname}{detail}"), list(dict.fromkeys(about))
 
 
@@ -122,16 +122,16 @@ def _detail(operation: str, body: str) -> str:
     return " > move_due" if "dueAt = :due" in update["UpdateExpression"] else ""
 
 
-def _inline(frame: Any, body: str) -> str:
+def _immediate(frame: Any, body: str) -> str:
     """Return whether the call belongs to an attempt in the submit function, by its claimant or its caller, or follows one."""
     job = frame.f_locals.get("job")
     if frame.f_code.co_qualname == "Sender.send" and getattr(job, "attempt", 0):
         return " > handed over"
-    is_inline = '"submit/' in body
-    while frame.f_back is not None and not is_inline:
+    is_immediate = '"submit/' in body
+    while frame.f_back is not None and not is_immediate:
         frame = frame.f_back
-        is_inline = frame.f_globals.get("__name__") == "asyncjobs.worker.inline"
-    return " > inline" if is_inline else ""
+        is_immediate = frame.f_globals.get("__name__") == "asyncjobs.worker.immediate"
+    return " > immediate" if is_immediate else ""
 
 
 def _text(value: Any) -> str:

@@ -145,7 +145,7 @@ def is_delivered(row: Row, cell: Cell) -> None:
         cell.is_delivered_once(lambda: receiver.about(cell.job_id))
 
 
-def starts_inline(row: Row, cell: Cell) -> None:
+def starts_immediately(row: Row, cell: Cell) -> None:
     """Check that one write stores the record with its first lease, or nothing. A job whose answer was lost also runs."""
     cell.arm()
     answer = cell.submit()
@@ -159,7 +159,7 @@ def starts_inline(row: Row, cell: Cell) -> None:
     row.ends(cell)
 
 
-def runs_inline(row: Row, cell: Cell) -> None:
+def runs_immediately(row: Row, cell: Cell) -> None:
     """Inject the fault into the process that runs the job, or into the submit function after it.
 
     The job is accepted: the answer has its state, also when its process is killed. Only the function itself may leave no answer.
@@ -884,40 +884,40 @@ ROWS = (
     Row(
         "submit creates and claims a quick job",
         _PUT,
-        "add_if_absent < SubmitPipeline._put > inline",
-        starts_inline,
+        "add_if_absent < SubmitPipeline._put > immediate",
+        starts_immediately,
         "crash.is_quick",
         _second_if(Fault.ALL_LOST, Fault.KILLED_AFTER),
     ),
     Row(
         "a quick job's heartbeat reports",
         _SWAP,
-        "swap_if_unchanged < Heartbeat.beat > inline",
-        runs_inline,
+        "swap_if_unchanged < Heartbeat.beat > immediate",
+        runs_immediately,
         "crash.is_quick_and_reports",
         _second_if(*_KILLS),
     ),
     Row(
         "a quick job's large result is put",
         _PUT_RESULT,
-        "__exit__ < Attempt._succeeded > inline",
-        runs_inline,
+        "__exit__ < Attempt._succeeded > immediate",
+        runs_immediately,
         "crash.is_quick_and_much",
         _UPLOADS,
     ),
     Row(
         "submit completes a quick job",
         _SWAP,
-        f"{_END} > COMPLETED > inline",
-        runs_inline,
+        f"{_END} > COMPLETED > immediate",
+        runs_immediately,
         "crash.is_quick",
         _second_if(Fault.KILLED_BEFORE),
     ),
     Row(
         "submit fails a quick job",
         _SWAP,
-        f"{_END} > FAILED > inline",
-        runs_inline,
+        f"{_END} > FAILED > immediate",
+        runs_immediately,
         "crash.gives_up_quickly",
         _second_if(Fault.KILLED_BEFORE),
         "FAILED",
@@ -926,16 +926,16 @@ ROWS = (
     Row(
         "submit releases a quick job",
         _SWAP,
-        f"{_END} > PENDING > inline",
-        runs_inline,
+        f"{_END} > PENDING > immediate",
+        runs_immediately,
         "crash.is_quick_later",
         _always(2),
     ),
     Row(
         "submit releases a quick job whose process is lost",
         _SWAP,
-        "swap_if_unchanged < InlineExecutor._released > PENDING > inline",
-        runs_inline,
+        "swap_if_unchanged < ImmediateExecutor._released > PENDING > immediate",
+        runs_immediately,
         "crash.dies_quickly",
         _always(2),
         is_of_the_function=True,
@@ -944,7 +944,7 @@ ROWS = (
         "submit hands a quick job over",
         _SEND,
         "send < Sender.send > handed over",
-        runs_inline,
+        runs_immediately,
         "crash.is_quick_later",
         _always(2),
         is_of_the_function=True,

@@ -40,8 +40,8 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
-from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
-from asyncjobs.worker.job_process import run_inline
+from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
+from asyncjobs.worker.job_process import run_immediately
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.soak import jobs
 from tests.proof.soak.jobs import Kind, Task
@@ -396,11 +396,11 @@ class World:
             self._running.pop()
 
     def _commands(self, process: Process) -> Commands:
-        inline_executor = InlineExecutor(
+        immediate_executor = ImmediateExecutor(
             threshold=timedelta(seconds=0.5),
             history=FakeHistory(),
             store=self._ports(process)["store"],
-            run=lambda job: run_inline(self._executor(process, at_most=INLINE_TIMEOUT), job),
+            run=lambda job: run_immediately(self._executor(process, at_most=IMMEDIATE_TIMEOUT), job),
             clock=self.clock,
         )
         ports = self._ports(process)
@@ -412,7 +412,7 @@ class World:
             max_live=_MAX_LIVE,
             max_backlog=_MAX_BACKLOG,
         )
-        return make_commands(**ports, inline_executor=inline_executor, admission=admission)
+        return make_commands(**ports, immediate_executor=immediate_executor, admission=admission)
 
     def _executor(self, process: Process, *, at_most: timedelta = MAX_TIMEOUT) -> Executor:
         return make_executor(

@@ -22,7 +22,7 @@ from asyncjobs.core import job
 from asyncjobs.core.errors import JobInterrupted, TimeLimitExceeded
 from asyncjobs.core.job import DuePart
 from asyncjobs.tracking import worker_token
-from asyncjobs.worker import event_loop, executor, heartbeat, inline, process_state, sqs_batch, timeouts
+from asyncjobs.worker import event_loop, executor, heartbeat, immediate, process_state, sqs_batch, timeouts
 from asyncjobs.worker.heartbeat import Heartbeat
 from tests.proof.stateful.scheduler import Invocation, Scheduler
 
@@ -122,7 +122,7 @@ def replaced_seams(scheduler: Scheduler, begun: Callable[[Invocation, Pulse], No
             (heartbeat.Heartbeat, "start_thread", start),
             (job, "uuid", same),
             (sqs_batch, "secrets", same),
-            (inline, "secrets", same),
+            (immediate, "secrets", same),
             (worker_token, "secrets", same),
             (s3, "_PART", 4000),
             (job, "DUE_SHARDS", {DuePart.RUNNING: 1, DuePart.NEW: 2, DuePart.WAITING: 1}),

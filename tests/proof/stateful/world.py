@@ -34,8 +34,8 @@ from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor
-from asyncjobs.worker.job_process import run_inline
+from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
+from asyncjobs.worker.job_process import run_immediately
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
 from tests.proof.stateful import jobs
@@ -171,7 +171,7 @@ class Parts:
     objects: Callable[..., S3Objects] = S3Objects
     queue: Callable[..., SqsQueue] = SqsQueue
     commands: type[Commands] = Commands
-    inline_executor: type[InlineExecutor] = InlineExecutor
+    immediate_executor: type[ImmediateExecutor] = ImmediateExecutor
     worker_locks: type[Locks] = Locks
     sweeps: bool = True
     bury: Callable[[DynamoStore, str, datetime], None] | None = None
@@ -252,7 +252,7 @@ class World:
             pause = functools.partial(self.scheduler.pause, "between tries")
             return Executor(locks=locks, jitter=random.Random(7), sleep=lambda _: pause(), **common, **changes)
 
-        inline = executor(locks, at_most=INLINE_TIMEOUT)
+        inline = executor(locks, at_most=IMMEDIATE_TIMEOUT)
 
         def commands(admission: Admission | None) -> Commands:
             return parts.commands(
@@ -261,11 +261,11 @@ class World:
                 locks=lambda: locks,
                 new_worker_token=WorkerToken.new,
                 admission=admission,
-                inline_executor=parts.inline_executor(
+                immediate_executor=parts.immediate_executor(
                     threshold=QUICK,
                     history=FakeHistory(),
                     store=self.store,
-                    run=lambda job: run_inline(inline, job),
+                    run=lambda job: run_immediately(inline, job),
                     clock=self.clock,
                 ),
                 **common,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from asyncjobs.worker import job_process
-from asyncjobs.worker.inline import JobProcessLost
+from asyncjobs.worker.immediate import JobProcessLost
 from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import running_job
 
@@ -28,14 +28,14 @@ from asyncjobs.core.clock import utc_now
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.worker import job_process
-from asyncjobs.worker.inline import JobProcessLost
+from asyncjobs.worker.immediate import JobProcessLost
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import job_types_of, new_job
 from tests.support.fakes import FakeObjects, FakeQueue, FakeStore
 
-job_process.INLINE_TIMEOUT = timedelta(seconds=1)
-job_process.INLINE_GRACE = timedelta(seconds=0.3)
+job_process.IMMEDIATE_TIMEOUT = timedelta(seconds=1)
+job_process.IMMEDIATE_GRACE = timedelta(seconds=0.3)
 request = {{"now": 1}}
 
 class Any(BaseModel):
@@ -108,7 +108,7 @@ CANNOT_BE_INTERRUPTED = {
 @pytest.mark.parametrize("body", CANNOT_BE_INTERRUPTED.values(), ids=CANNOT_BE_INTERRUPTED)
 def test_process_of_a_job_that_cannot_be_interrupted_is_lost_and_made_again(body: str) -> None:
     then = (
-        "job_process.INLINE_TIMEOUT = timedelta(seconds=10)  # this job is no test of time\n"
+        "job_process.IMMEDIATE_TIMEOUT = timedelta(seconds=10)  # this job is no test of time\n"
         "does.__code__ = (lambda input, context: 7).__code__; print(process.run(claim).result.text)"
     )
     assert run(body, then=then) == ["lost", "soon", "7"]

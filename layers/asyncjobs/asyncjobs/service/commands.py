@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from asyncjobs.limits.admission import Admission
     from asyncjobs.limits.locks import Locks
     from asyncjobs.tracking.worker_token import WorkerToken
-    from asyncjobs.worker.inline import InlineExecutor
+    from asyncjobs.worker.immediate import ImmediateExecutor
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Commands:
         new_worker_token: Callable[[str], WorkerToken],
         webhooks: Callable[[], Webhooks] | None = None,
         admission: Admission | None = None,
-        inline_executor: InlineExecutor | None = None,
+        immediate_executor: ImmediateExecutor | None = None,
         long_poll: LongPoll | None = None,
     ) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Commands:
             new_worker_token=new_worker_token,
             webhooks=webhooks,
             admission=admission,
-            inline_executor=inline_executor,
+            immediate_executor=immediate_executor,
         )
 
     def submit(

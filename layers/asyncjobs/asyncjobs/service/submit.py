@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from asyncjobs.limits.locks import Locks
     from asyncjobs.service.sender import Sender
     from asyncjobs.tracking.worker_token import WorkerToken
-    from asyncjobs.worker.inline import InlineExecutor
+    from asyncjobs.worker.immediate import ImmediateExecutor
 
 _RETRY_LOCK_AFTER = timedelta(seconds=10)
 """When a client should submit again while the lock is held: nobody can say when the other job ends."""
@@ -143,7 +143,7 @@ class _Draft:
     dedupe_key: str | None = None
     worker_token: WorkerToken | None = field(default=None, repr=False)
     quota: Quota | None = None
-    runs_inline: bool = False
+    runs_immediately: bool = False
     existing: AsyncJob | None = None
     """The record that the put found in place of a new one."""
 
@@ -197,7 +197,7 @@ class SubmitPipeline:
         new_worker_token: Callable[[str], WorkerToken],
         webhooks: Callable[[], Webhooks] | None,
         admission: Admission | None,
-        inline_executor: InlineExecutor | None,
+        immediate_executor: ImmediateExecutor | None,
     ) -> None:
         self._store = store
         self._objects = objects
@@ -209,14 +209,14 @@ class SubmitPipeline:
         self._new_worker_token = new_worker_token
         self._webhooks = webhooks
         self._admission = admission
-        self._inline_executor = inline_executor
+        self._immediate_executor = immediate_executor
         self._steps: tuple[_Step, ...] = (
             self._check_webhook,
             self._check_lock,
             self._admit,
             self._find_existing,
             self._store_input,
-            self._claim_inline,
+            self._claim_if_immediate,
             self._put,
             self._settle_lock,
         )
@@ -359,14 +359,14 @@ class SubmitPipeline:
             return replace(draft, job=draft.job.with_input(text=data.decode()))
         return replace(draft, job=draft.job.with_input(location=self._objects.put_input(draft.job, data)))
 
-    def _claim_inline(self, draft: _Draft) -> _Draft:
+    def _claim_if_immediate(self, draft: _Draft) -> _Draft:
         """Begin the first attempt in the same write as the record, if the job is to run in this process."""
-        inline = self._inline_executor
-        if inline is None or draft.in_background or draft.existing is not None or draft.job.not_before is not None:
+        executor = self._immediate_executor
+        if executor is None or draft.in_background or draft.existing is not None or draft.job.not_before is not None:
             return draft
-        if not inline.takes(draft.job_type, draft.request.estimate, size_class=draft.job.size_class):
+        if not executor.takes(draft.job_type, draft.request.estimate, size_class=draft.job.size_class):
             return draft
-        return replace(draft, job=inline.claimed(draft.job, draft.job_type), runs_inline=True)
+        return replace(draft, job=executor.claimed(draft.job, draft.job_type), runs_immediately=True)
 
     def _put(self, draft: _Draft) -> _Draft:
         """Create the record: from here on the job is accepted."""
@@ -431,8 +431,8 @@ class SubmitPipeline:
         replayed = job.generation != draft.job.generation
         if draft.existing is None:
             log_event("JOB_ACCEPTED", job)
-            if draft.runs_inline and self._inline_executor is not None:
-                job = self._inline_executor.run(job)
+            if draft.runs_immediately and self._immediate_executor is not None:
+                job = self._immediate_executor.run(job)
             # Not for a replay: any number of them would send any number of messages. If the first request died before it
             # sent the message, the sweeper sends it.
             if job.status is Status.PENDING and not job.is_tracked:

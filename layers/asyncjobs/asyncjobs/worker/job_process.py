@@ -23,25 +23,25 @@ from asyncjobs.core.job import GRACE, AsyncJob
 from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import INLINE_GRACE, INLINE_TIMEOUT, JobProcessLost
+from asyncjobs.worker.immediate import IMMEDIATE_GRACE, IMMEDIATE_TIMEOUT, JobProcessLost
 from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.steps import run_plain
 
-_ANSWERS_WITHIN = 2 * INLINE_TIMEOUT + 2 * INLINE_GRACE
-"""Twice, because the process also records the end. Its own timer ends a job that has not ended by `INLINE_TIMEOUT` and the grace."""
+_ANSWERS_WITHIN = 2 * IMMEDIATE_TIMEOUT + 2 * IMMEDIATE_GRACE
+"""Twice, because the process also records the end. Its own timer ends a job that has not ended after its timeout and the grace."""
 _PR_SET_PDEATHSIG = 1
 
 
-def run_inline(executor: Executor, job: AsyncJob) -> AsyncJob | None:
+def run_immediately(executor: Executor, job: AsyncJob) -> AsyncJob | None:
     """Run the claimed job.
 
     Return it as it ended or was released. Return None if that could not be recorded, or another writer had taken it away.
     """
     plan = executor.plan(job.job_type)
-    steps = executor.run_claimed(job, plan, remaining=INLINE_TIMEOUT + GRACE)
+    steps = executor.run_claimed(job, plan, remaining=IMMEDIATE_TIMEOUT + GRACE)
     try:
-        return run_side_by_side([steps], INLINE_TIMEOUT + 2 * INLINE_GRACE)[0] if plan.is_async else run_plain(steps)
+        return run_side_by_side([steps], IMMEDIATE_TIMEOUT + 2 * IMMEDIATE_GRACE)[0] if plan.is_async else run_plain(steps)
     except Unavailable:
         # When its lease has ended, the sweeper sends it again.
         return None
@@ -82,7 +82,7 @@ class JobProcess:
         self._child: _Child | None = None
 
     def run(self, job: AsyncJob) -> AsyncJob | None:
-        """Run the claimed job in the child: see `run_inline`. Raises `JobProcessLost`."""
+        """Run the claimed job in the child: see `run_immediately`. Raises `JobProcessLost`."""
         child = self._child = self._child or self._fork()
         try:
             child.connection.sendall(pickle.dumps((self._request(), job)))
@@ -132,7 +132,7 @@ class JobProcess:
             os._exit(0)
 
     def _serve(self, connection: socket.socket) -> None:
-        executor = self._executor(at_most=INLINE_TIMEOUT, grace=INLINE_GRACE)
+        executor = self._executor(at_most=IMMEDIATE_TIMEOUT, grace=IMMEDIATE_GRACE)
         requests = connection.makefile("rb")
         while True:
             try:
@@ -143,7 +143,7 @@ class JobProcess:
             # Lambda would end the function, with all its processes. What this one shares with the function counts once.
             limit_memory(self._megabytes)
             try:
-                ended = run_inline(executor, job)
+                ended = run_immediately(executor, job)
             except Exception as error:  # noqa: BLE001 - a bug; the next job may run all the same
                 log_event("INLINE_RUN_FAILED", job, exception=error)
                 ended = None

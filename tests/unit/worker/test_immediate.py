@@ -19,10 +19,10 @@ from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.jobtypes.decorator import Exclusive
 from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
-from asyncjobs.worker import inline, job_process
+from asyncjobs.worker import immediate, job_process
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.inline import INLINE_TIMEOUT, InlineExecutor, JobProcessLost
-from asyncjobs.worker.job_process import run_inline
+from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor, JobProcessLost
+from asyncjobs.worker.job_process import run_immediately
 from tests.support.factories import NOW, OWNER, job_type
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
 from tests.support.parts import make_commands, make_executor
@@ -36,7 +36,7 @@ def history() -> FakeHistory:
     return FakeHistory()
 
 
-MakeInlineExecutor = Callable[[timedelta], InlineExecutor]
+MakeImmediateExecutor = Callable[[timedelta], ImmediateExecutor]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def executors() -> list[Executor]:
 
 
 @pytest.fixture
-def make_inline_executor(
+def make_immediate_executor(
     store: FakeStore,
     queue: FakeQueue,
     objects: FakeObjects,
@@ -54,8 +54,8 @@ def make_inline_executor(
     clock: FakeClock,
     history: FakeHistory,
     executors: list[Executor],
-) -> MakeInlineExecutor:
-    """Return a function that makes an inline executor with a threshold."""
+) -> MakeImmediateExecutor:
+    """Return a function that makes an immediate executor with a threshold."""
 
     def make_executor_here() -> Executor:
         executors.append(
@@ -65,18 +65,18 @@ def make_inline_executor(
                 objects=objects,
                 catalog=catalog,
                 clock=clock,
-                at_most=inline.INLINE_TIMEOUT,
+                at_most=immediate.IMMEDIATE_TIMEOUT,
                 sleep=lambda _seconds: None,
             )
         )
         return executors[-1]
 
-    def make(threshold: timedelta) -> InlineExecutor:
-        return InlineExecutor(
+    def make(threshold: timedelta) -> ImmediateExecutor:
+        return ImmediateExecutor(
             threshold=threshold,
             history=history,
             store=store,
-            run=lambda job: run_inline(make_executor_here(), job),
+            run=lambda job: run_immediately(make_executor_here(), job),
             clock=clock,
         )
 
@@ -84,8 +84,8 @@ def make_inline_executor(
 
 
 @pytest.fixture
-def inline_executor(make_inline_executor: MakeInlineExecutor) -> InlineExecutor:
-    return make_inline_executor(HALF_A_SECOND)
+def immediate_executor(make_immediate_executor: MakeImmediateExecutor) -> ImmediateExecutor:
+    return make_immediate_executor(HALF_A_SECOND)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def commands(
     objects: FakeObjects,
     catalog: Catalog,
     clock: FakeClock,
-    inline_executor: InlineExecutor,
+    immediate_executor: ImmediateExecutor,
 ) -> Commands:
     return make_commands(
         store=store,
@@ -103,7 +103,7 @@ def commands(
         objects=objects,
         catalog=catalog,
         clock=clock,
-        inline_executor=inline_executor,
+        immediate_executor=immediate_executor,
     )
 
 
@@ -179,11 +179,11 @@ def test_other_jobs_are_sent_and_no_job_code_is_loaded(
     assert executors == []
 
 
-def test_job_with_a_single_attempt_is_sent(inline_executor: InlineExecutor) -> None:
+def test_job_with_a_single_attempt_is_sent(immediate_executor: ImmediateExecutor) -> None:
     quick = job_type("sample.is_quick", expected=HALF_A_SECOND)
-    assert inline_executor.takes(quick)
-    assert not inline_executor.takes(replace(quick, max_attempts=1))
-    assert not inline_executor.takes(replace(quick, expected=timedelta(seconds=0.51)))
+    assert immediate_executor.takes(quick)
+    assert not immediate_executor.takes(replace(quick, max_attempts=1))
+    assert not immediate_executor.takes(replace(quick, expected=timedelta(seconds=0.51)))
 
 
 def test_quick_job_that_raises_is_retried_by_the_worker(commands: Commands, queue: FakeQueue) -> None:
@@ -203,8 +203,8 @@ def test_quick_job_that_raises_fatal_has_failed(commands: Commands, queue: FakeQ
 def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inline, "INLINE_TIMEOUT", timedelta(seconds=0.1))
-    monkeypatch.setattr(job_process, "INLINE_TIMEOUT", timedelta(seconds=0.1))
+    monkeypatch.setattr(immediate, "IMMEDIATE_TIMEOUT", timedelta(seconds=0.1))
+    monkeypatch.setattr(job_process, "IMMEDIATE_TIMEOUT", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -237,7 +237,7 @@ def test_replay_of_a_running_job_does_not_start_it(commands: Commands, store: Fa
     assert (again.job, again.replayed, queue.sent) == (running, True, [])
 
 
-def test_job_whose_put_was_answered_late_does_not_run_inline(
+def test_job_whose_put_was_answered_late_does_not_run_immediately(
     commands: Commands, store: FakeStore, executors: list[Executor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = store.add_if_absent
@@ -289,13 +289,13 @@ def lost_after(
             raise error or JobProcessLost
 
         ports: dict[str, Any] = {"store": store, "clock": clock}
-        runs = InlineExecutor(threshold=HALF_A_SECOND, history=history, run=run, **ports)
-        return make_commands(**ports, queue=queue, objects=objects, catalog=catalog, inline_executor=runs)
+        runs = ImmediateExecutor(threshold=HALF_A_SECOND, history=history, run=run, **ports)
+        return make_commands(**ports, queue=queue, objects=objects, catalog=catalog, immediate_executor=runs)
 
     return make
 
 
-@pytest.mark.parametrize(("seconds", "code"), [(0, "WORKER_LOST"), (INLINE_TIMEOUT.total_seconds(), "HANDED_OVER")])
+@pytest.mark.parametrize(("seconds", "code"), [(0, "WORKER_LOST"), (IMMEDIATE_TIMEOUT.total_seconds(), "HANDED_OVER")])
 def test_job_of_a_lost_process_goes_to_a_worker(
     lost_after: Callable[..., Commands], clock: FakeClock, queue: FakeQueue, lines: Lines, seconds: float, code: str
 ) -> None:
@@ -334,10 +334,10 @@ def test_accepted_job_of_a_lost_process_is_answered_without_the_table(
     assert (job, job.status) == (store.jobs[job.key], Status.IN_PROGRESS)
 
 
-def test_exclusive_job_is_sent(inline_executor: InlineExecutor, catalog: Catalog) -> None:
+def test_exclusive_job_is_sent(immediate_executor: ImmediateExecutor, catalog: Catalog) -> None:
     quick = catalog["sample.is_quick"]
-    assert inline_executor.takes(quick)
-    assert not inline_executor.takes(replace(quick, exclusive=Exclusive("alone")))
+    assert immediate_executor.takes(quick)
+    assert not immediate_executor.takes(replace(quick, exclusive=Exclusive("alone")))
 
 
 # ── Measured durations ───────────────────────────────────────────────────────────────────────────
@@ -379,11 +379,14 @@ QUICK, SLOW, LONG = 0.1, 2.0, 60.0
     ],
 )
 def test_measured_durations_override_the_declared_one(
-    inline_executor: InlineExecutor, history: FakeHistory, took: list[float], *, declared_quick: bool, declared_slow: bool
+    immediate_executor: ImmediateExecutor, history: FakeHistory, took: list[float], *, declared_quick: bool, declared_slow: bool
 ) -> None:
     durations = Durations.of(took)
     history.known = {DECLARED_QUICK.name: durations, DECLARED_SLOW.name: durations}
-    assert (inline_executor.takes(DECLARED_QUICK), inline_executor.takes(DECLARED_SLOW)) == (declared_quick, declared_slow)
+    assert (immediate_executor.takes(DECLARED_QUICK), immediate_executor.takes(DECLARED_SLOW)) == (
+        declared_quick,
+        declared_slow,
+    )
 
 
 def test_type_that_was_often_handed_over_is_sent(commands: Commands, history: FakeHistory, queue: FakeQueue) -> None:
@@ -403,19 +406,21 @@ def test_type_that_was_often_handed_over_is_sent(commands: Commands, history: Fa
     ],
     ids=["nobody said it may", "forbidden", "forbidden, declared quick", "single attempt", "needs a lock"],
 )
-def test_type_that_may_not_run_inline_is_sent_without_a_read(
-    inline_executor: InlineExecutor, history: FakeHistory, changes: dict[str, Any]
+def test_type_that_may_not_run_immediately_is_sent_without_a_read(
+    immediate_executor: ImmediateExecutor, history: FakeHistory, changes: dict[str, Any]
 ) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
-    assert inline_executor.takes(DECLARED_SLOW)
+    assert immediate_executor.takes(DECLARED_SLOW)
     assert history.reads == 1
-    assert not inline_executor.takes(replace(DECLARED_SLOW, **changes))
+    assert not immediate_executor.takes(replace(DECLARED_SLOW, **changes))
     assert history.reads == 1
 
 
-def test_disabled_inline_execution_reads_nothing(make_inline_executor: MakeInlineExecutor, history: FakeHistory) -> None:
+def test_disabled_immediate_execution_reads_nothing(
+    make_immediate_executor: MakeImmediateExecutor, history: FakeHistory
+) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
-    off = make_inline_executor(timedelta(milliseconds=-1))
+    off = make_immediate_executor(timedelta(milliseconds=-1))
     assert not off.takes(DECLARED_SLOW)
     assert not off.takes(DECLARED_QUICK)
     assert history.reads == 0
@@ -437,32 +442,32 @@ def test_burst_of_submits_judges_the_type_once(
     commands: Commands, history: FakeHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verdicts = iter([True])
-    monkeypatch.setattr(inline, "_is_proven_quick", lambda *_, **__: next(verdicts))
+    monkeypatch.setattr(immediate, "_judge", lambda *_, **__: next(verdicts))
     history.known["sample.is_quick"] = Durations.of([LONG] * 100)
     assert [submit(commands).job.status for _ in range(3)] == [Status.COMPLETED] * 3
 
 
 def test_declared_duration_counts_while_the_table_is_unavailable(
-    commands: Commands, inline_executor: InlineExecutor, history: FakeHistory
+    commands: Commands, immediate_executor: ImmediateExecutor, history: FakeHistory
 ) -> None:
     history.known, history.is_down = {"sample.is_quick": Durations.of([LONG] * 400)}, True
     assert submit(commands).job.status is Status.COMPLETED
-    assert not inline_executor.takes(DECLARED_SLOW)
+    assert not immediate_executor.takes(DECLARED_SLOW)
 
 
-def test_higher_threshold_makes_longer_jobs_quick(make_inline_executor: MakeInlineExecutor, history: FakeHistory) -> None:
+def test_higher_threshold_makes_longer_jobs_quick(make_immediate_executor: MakeImmediateExecutor, history: FakeHistory) -> None:
     history.known = {DECLARED_SLOW.name: Durations.of([SLOW] * 400)}
-    assert make_inline_executor(timedelta(seconds=3)).takes(DECLARED_SLOW)
+    assert make_immediate_executor(timedelta(seconds=3)).takes(DECLARED_SLOW)
 
 
 def test_threshold_below_half_a_second_only_proves_jobs_slow(
-    make_inline_executor: MakeInlineExecutor, history: FakeHistory
+    make_immediate_executor: MakeImmediateExecutor, history: FakeHistory
 ) -> None:
-    inline_executor = make_inline_executor(timedelta(seconds=0.2))
+    immediate_executor = make_immediate_executor(timedelta(seconds=0.2))
     history.known = {DECLARED_QUICK.name: Durations.of([QUICK] * 400), DECLARED_SLOW.name: Durations.of([QUICK] * 400)}
-    assert (inline_executor.takes(DECLARED_QUICK), inline_executor.takes(DECLARED_SLOW)) == (True, False)
+    assert (immediate_executor.takes(DECLARED_QUICK), immediate_executor.takes(DECLARED_SLOW)) == (True, False)
     history.known = {"a.slow": Durations.of([SLOW] * 400)}
-    assert not inline_executor.takes(replace(DECLARED_QUICK, name="a.slow"))
+    assert not immediate_executor.takes(replace(DECLARED_QUICK, name="a.slow"))
 
 
 # ── Sizes ──────────────────────────────────────────────────────────────────────────────────────────
@@ -491,15 +496,15 @@ def test_past_jobs_of_the_same_size_decide(commands: Commands, history: FakeHist
     ids=str,
 )
 def test_next_size_decides_for_a_size_without_past_jobs(
-    inline_executor: InlineExecutor, history: FakeHistory, known: dict[int, float], *, runs_here: bool
+    immediate_executor: ImmediateExecutor, history: FakeHistory, known: dict[int, float], *, runs_here: bool
 ) -> None:
     grows = job_type("sample.grows", expected=HALF_A_SECOND)
     history.known = {f"sample.grows#{size}": Durations.of([took] * 100) for size, took in known.items()}
-    assert inline_executor.takes(grows, size_class=3) is runs_here
+    assert immediate_executor.takes(grows, size_class=3) is runs_here
 
 
-def test_smallest_size_has_no_smaller_one(inline_executor: InlineExecutor, history: FakeHistory) -> None:
-    assert inline_executor.takes(job_type("sample.grows", expected=HALF_A_SECOND), size_class=0)
+def test_smallest_size_has_no_smaller_one(immediate_executor: ImmediateExecutor, history: FakeHistory) -> None:
+    assert immediate_executor.takes(job_type("sample.grows", expected=HALF_A_SECOND), size_class=0)
     assert history.reads == 2
 
 

@@ -1,4 +1,4 @@
-"""Inline execution: the submit function has quick jobs run while their caller waits."""
+"""Immediate execution: the submit function has quick jobs run while their caller waits."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from asyncjobs.log import log_event
 if TYPE_CHECKING:
     from asyncjobs.core.durations import Durations
 
-INLINE_TIMEOUT = timedelta(seconds=5)
+IMMEDIATE_TIMEOUT = timedelta(seconds=5)
 """The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
-INLINE_GRACE = timedelta(seconds=1)
+IMMEDIATE_GRACE = timedelta(seconds=1)
 """The time for a job's `finally` blocks. Its caller waits."""
 
 
@@ -32,7 +32,7 @@ _ENOUGH = 20
 _NEARLY_ALL, _HALF = 0.95, 0.5
 
 
-class InlineExecutor:
+class ImmediateExecutor:
     """Has jobs run, of types that usually take no longer than `threshold`, before their submit is answered."""
 
     def __init__(
@@ -95,7 +95,7 @@ class InlineExecutor:
     def _released(self, job: AsyncJob) -> AsyncJob:
         """End the attempt of a process that is lost, so that the job need not wait until its lease ends."""
         now = self._clock()
-        reason = HANDED_OVER if now - job.updated_at >= INLINE_TIMEOUT else PROCESS_LOST
+        reason = HANDED_OVER if now - job.updated_at >= IMMEDIATE_TIMEOUT else PROCESS_LOST
         released = job.released(now=now, error=reason, after=timedelta(0))
         outcome = self._store.swap_if_unchanged(job, released)
         if isinstance(outcome, AsyncJob):
@@ -122,12 +122,12 @@ class InlineExecutor:
         past = self._history.of(name)
         known, verdict = self._verdicts.get(name, (None, None))
         if past is not None and past is not known:
-            verdict = _is_proven_quick(past, threshold=self._threshold)
+            verdict = _judge(past, threshold=self._threshold)
         self._verdicts[name] = past, verdict
         return None if past is None else verdict
 
 
-def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | None:
+def _judge(durations: Durations, *, threshold: timedelta) -> bool | None:
     """Return what past jobs prove of their type; None if they are too few, or some are quick and some are not.
 
     The declaration decides then, so a type near the threshold does not change each minute.
@@ -138,5 +138,5 @@ def _is_proven_quick(durations: Durations, *, threshold: timedelta) -> bool | No
         return True
     is_slow = durations.share_beyond(threshold.total_seconds()) >= _HALF
     # A job that does not end here makes its caller wait in vain, and costs an attempt.
-    ends_here = durations.share_within(INLINE_TIMEOUT.total_seconds()) >= _NEARLY_ALL
+    ends_here = durations.share_within(IMMEDIATE_TIMEOUT.total_seconds()) >= _NEARLY_ALL
     return None if ends_here and not is_slow else False
