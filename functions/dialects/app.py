@@ -73,7 +73,7 @@ commands = Commands(
     admission=admission,
     long_poll=long_poll,
     immediate_executor=ImmediateExecutor(
-        threshold=settings.immediate_threshold, history=history, store=store, run=job_process.run, clock=utc_now
+        threshold=settings.immediate_threshold, history=history, store=store, job_process=lambda: job_process, clock=utc_now
     ),
 )
 queries = Queries(store=store, objects=objects, catalog=catalog, clock=utc_now, long_poll=long_poll)

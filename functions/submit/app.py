@@ -147,7 +147,7 @@ commands = Commands(
         threshold=settings.immediate_threshold,
         history=DynamoHistory(table_name, dynamodb),
         store=store,
-        run=lambda job: job_process().run(job),
+        job_process=job_process,
         clock=utc_now,
     ),
 )

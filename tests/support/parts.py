@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from asyncjobs.core.administration import DeadLetters
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import GRACE, AsyncJob, DuePart, due_shards
+from asyncjobs.core.job import GRACE, IMMEDIATE_TIMEOUT, AsyncJob, DuePart, due_shards
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import DueEntry, History, Objects, Queue, Store
 from asyncjobs.http.problems import code_of
@@ -22,8 +22,8 @@ from asyncjobs.tracking.reports import Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
-from asyncjobs.worker.job_process import run_immediately
+from asyncjobs.worker.immediate import ImmediateExecutor
+from asyncjobs.worker.job_process import JobProcess, run_immediately
 from asyncjobs.worker.steps import run_plain
 from asyncjobs.worker.sweeper import Sweeper
 from tests.support.fakes import (
@@ -99,6 +99,17 @@ def make_executor(*, store: Store, queue: Queue, objects: Objects, catalog: Cata
     return Executor(store=store, objects=objects, catalog=catalog, locks=locks, clock=clock, **changes)
 
 
+class JobsHere(JobProcess):
+    """Takes the place of the job process: runs each job in this process, by a new executor."""
+
+    def __init__(self, executor: Callable[[], Executor]) -> None:
+        self._executor = executor
+
+    def run(self, job: AsyncJob) -> AsyncJob | None:
+        """Run the claimed job here."""
+        return run_immediately(self._executor(), job)
+
+
 def make_immediate_executor(
     *,
     store: Store,
@@ -110,13 +121,9 @@ def make_immediate_executor(
     threshold: timedelta = IMMEDIATE_THRESHOLD,
 ) -> ImmediateExecutor:
     """Return an immediate executor over these ports, which runs the jobs in this process."""
-
     ports: Any = {"store": store, "queue": queue, "objects": objects, "catalog": catalog, "clock": clock}
-
-    def run(job: AsyncJob) -> AsyncJob | None:
-        return run_immediately(make_executor(**ports, at_most=IMMEDIATE_TIMEOUT), job)
-
-    return ImmediateExecutor(threshold=threshold, history=history, store=store, run=run, clock=clock)
+    here = JobsHere(lambda: make_executor(**ports, at_most=IMMEDIATE_TIMEOUT))
+    return ImmediateExecutor(threshold=threshold, history=history, store=store, job_process=lambda: here, clock=clock)
 
 
 def make_sweeper(*, store: Store, queue: Queue, clock: Clock, threads: int = 1) -> Sweeper:

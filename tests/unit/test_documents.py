@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 import re
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def test_no_blank_line_parts_the_rows_of_a_table(document: Path) -> None:
 def test_readme_names_each_folder_and_each_function() -> None:
     _, _, section = (ROOT / "README.md").read_text().partition("\n## Where things are\n")
     rows = dict(re.findall(r"^(\w+/)\S* +(.+)$", section, flags=re.MULTILINE))
-    assert rows.keys() == {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name[0] not in "._"}
+    files = subprocess.run(["git", "ls-files", "*/*"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert rows.keys() == {f"{file.partition('/')[0]}/" for file in files if file[0] != "."}
     functions = rows["functions/"].partition(": ")[2].split(", ")
     assert sorted(functions) == sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
 

@@ -934,7 +934,7 @@ ROWS = (
     Row(
         "submit releases a quick job whose process is lost",
         _SWAP,
-        "swap_if_unchanged < ImmediateExecutor._released > PENDING > immediate",
+        "swap_if_unchanged < ImmediateExecutor._release > PENDING > immediate",
         runs_immediately,
         "crash.dies_quickly",
         _always(2),

@@ -28,7 +28,7 @@ from asyncjobs.core.errors import (
     NotAdmitted,
     Unavailable,
 )
-from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, job_id_for
+from asyncjobs.core.job import IMMEDIATE_TIMEOUT, SWEEP_INTERVAL, AsyncJob, JobKey, Priority, job_id_for
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
@@ -40,8 +40,7 @@ from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.heartbeat import Heartbeat
-from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
-from asyncjobs.worker.job_process import run_immediately
+from asyncjobs.worker.immediate import ImmediateExecutor
 from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.soak import jobs
 from tests.proof.soak.jobs import Kind, Task
@@ -50,7 +49,7 @@ from tests.proof.soak.tally import Ending, Ledger, Numbers, tally
 from tests.proof.soak.watched import WatchedStore
 from tests.support.factories import job_types_of
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects
-from tests.support.parts import make_commands, make_executor, make_sweeper
+from tests.support.parts import JobsHere, make_commands, make_executor, make_sweeper
 
 _VISIBILITY = timedelta(seconds=5400)
 _MAX_RECEIVES = 20
@@ -400,7 +399,7 @@ class World:
             threshold=timedelta(seconds=0.5),
             history=FakeHistory(),
             store=self._ports(process)["store"],
-            run=lambda job: run_immediately(self._executor(process, at_most=IMMEDIATE_TIMEOUT), job),
+            job_process=lambda: JobsHere(lambda: self._executor(process, at_most=IMMEDIATE_TIMEOUT)),
             clock=self.clock,
         )
         ports = self._ports(process)

@@ -21,7 +21,7 @@ from asyncjobs.aws.s3 import S3Objects
 from asyncjobs.aws.sqs import SqsQueue
 from asyncjobs.core.clock import to_milliseconds
 from asyncjobs.core.errors import MalformedMessage
-from asyncjobs.core.job import SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
+from asyncjobs.core.job import IMMEDIATE_TIMEOUT, SWEEP_INTERVAL, AsyncJob, JobKey, Priority, Status, job_id_for
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.rate import SubmitRate
 from asyncjobs.jobtypes.catalog import Catalog
@@ -34,8 +34,7 @@ from asyncjobs.service.submit import SubmitRequest
 from asyncjobs.tracking.reports import Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor
-from asyncjobs.worker.job_process import run_immediately
+from asyncjobs.worker.immediate import ImmediateExecutor
 from asyncjobs.worker.sqs_batch import BatchWorker
 from asyncjobs.worker.sweeper import Sweeper
 from tests.proof.stateful import jobs
@@ -49,6 +48,7 @@ from tests.proof.stateful.seams import Pulse, replaced_seams
 from tests.proof.stateful.wires import Wire
 from tests.support.factories import job_types_of
 from tests.support.fakes import FakeHistory
+from tests.support.parts import JobsHere
 from tests.template.source import resource
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -252,7 +252,7 @@ class World:
             pause = functools.partial(self.scheduler.pause, "between tries")
             return Executor(locks=locks, jitter=random.Random(7), sleep=lambda _: pause(), **common, **changes)
 
-        inline = executor(locks, at_most=IMMEDIATE_TIMEOUT)
+        for_immediate = executor(locks, at_most=IMMEDIATE_TIMEOUT)
 
         def commands(admission: Admission | None) -> Commands:
             return parts.commands(
@@ -265,7 +265,7 @@ class World:
                     threshold=QUICK,
                     history=FakeHistory(),
                     store=self.store,
-                    run=lambda job: run_immediately(inline, job),
+                    job_process=lambda: JobsHere(lambda: for_immediate),
                     clock=self.clock,
                 ),
                 **common,

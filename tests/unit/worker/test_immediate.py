@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.core import job as core_job
 from asyncjobs.core.durations import Durations
-from asyncjobs.core.errors import Retry, Unavailable
-from asyncjobs.core.job import AsyncJob, Priority, Result, Status
+from asyncjobs.core.errors import JobProcessLost, Retry, Unavailable
+from asyncjobs.core.job import IMMEDIATE_TIMEOUT, AsyncJob, Priority, Result, Status
 from asyncjobs.core.message import JobMessage
 from asyncjobs.core.ports import Lost
 from asyncjobs.jobtypes.catalog import Catalog
@@ -21,11 +22,11 @@ from asyncjobs.service.commands import Commands
 from asyncjobs.service.submit import Submission, SubmitRequest
 from asyncjobs.worker import immediate, job_process
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.immediate import IMMEDIATE_TIMEOUT, ImmediateExecutor, JobProcessLost
-from asyncjobs.worker.job_process import run_immediately
+from asyncjobs.worker.immediate import ImmediateExecutor
+from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import NOW, OWNER, job_type
 from tests.support.fakes import FakeClock, FakeHistory, FakeObjects, FakeQueue, FakeStore
-from tests.support.parts import make_commands, make_executor
+from tests.support.parts import JobsHere, make_commands, make_executor
 from tests.unit.conftest import Lines
 
 HALF_A_SECOND = timedelta(seconds=0.5)
@@ -65,7 +66,7 @@ def make_immediate_executor(
                 objects=objects,
                 catalog=catalog,
                 clock=clock,
-                at_most=immediate.IMMEDIATE_TIMEOUT,
+                at_most=core_job.IMMEDIATE_TIMEOUT,
                 sleep=lambda _seconds: None,
             )
         )
@@ -76,7 +77,7 @@ def make_immediate_executor(
             threshold=threshold,
             history=history,
             store=store,
-            run=lambda job: run_immediately(make_executor_here(), job),
+            job_process=lambda: JobsHere(make_executor_here),
             clock=clock,
         )
 
@@ -203,8 +204,8 @@ def test_quick_job_that_raises_fatal_has_failed(commands: Commands, queue: FakeQ
 def test_slow_job_is_handed_over_and_never_runs_twice_at_the_same_time(
     commands: Commands, queue: FakeQueue, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(immediate, "IMMEDIATE_TIMEOUT", timedelta(seconds=0.1))
-    monkeypatch.setattr(job_process, "IMMEDIATE_TIMEOUT", timedelta(seconds=0.1))
+    for module in (core_job, immediate, job_process):
+        monkeypatch.setattr(module, "IMMEDIATE_TIMEOUT", timedelta(seconds=0.1))
     job = submit(commands, name, turn="dawdles").job
     assert (job.status, job.attempt, job.error and job.error.code) == (Status.PENDING, 1, "HANDED_OVER")
     assert job.claimed_by is None
@@ -284,13 +285,16 @@ def lost_after(
     """Return a function that makes commands whose job process does what is given, and is then lost."""
 
     def make(during: Callable[[AsyncJob], object], *, error: Exception | None = None) -> Commands:
-        def run(job: AsyncJob) -> AsyncJob | None:
-            during(job)
-            raise error or JobProcessLost
+        class LostProcess(JobProcess):
+            def __init__(self) -> None: ...
+
+            def run(self, job: AsyncJob) -> AsyncJob | None:
+                during(job)
+                raise error or JobProcessLost
 
         ports: dict[str, Any] = {"store": store, "clock": clock}
-        runs = ImmediateExecutor(threshold=HALF_A_SECOND, history=history, run=run, **ports)
-        return make_commands(**ports, queue=queue, objects=objects, catalog=catalog, immediate_executor=runs)
+        executor = ImmediateExecutor(threshold=HALF_A_SECOND, history=history, job_process=LostProcess, **ports)
+        return make_commands(**ports, queue=queue, objects=objects, catalog=catalog, immediate_executor=executor)
 
     return make
 

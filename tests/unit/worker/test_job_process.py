@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from asyncjobs.core.errors import JobProcessLost
 from asyncjobs.worker import job_process
-from asyncjobs.worker.immediate import JobProcessLost
 from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import running_job
 
@@ -28,7 +28,7 @@ from asyncjobs.core.clock import utc_now
 from asyncjobs.jobtypes.catalog import Catalog
 from asyncjobs.limits.locks import Locks
 from asyncjobs.worker import job_process
-from asyncjobs.worker.immediate import JobProcessLost
+from asyncjobs.core.errors import JobProcessLost
 from asyncjobs.worker.executor import Executor
 from asyncjobs.worker.job_process import JobProcess
 from tests.support.factories import job_types_of, new_job

@@ -272,6 +272,10 @@ class AnotherIsRunning(NotAdmitted):
         self.async_job_id = async_job_id
 
 
+class JobProcessLost(AsyncJobsError):
+    """The process that ran the job has ended, or did not answer and was killed. Nothing of the attempt runs any more."""
+
+
 class IllegalMove(AsyncJobsError):
     """The job's state does not allow this change: a bug in this library, never in its use."""
 

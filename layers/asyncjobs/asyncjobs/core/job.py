@@ -34,6 +34,11 @@ SHORT_TIMEOUT = timedelta(minutes=1)
 GRACE = timedelta(seconds=5)
 """The time for an attempt's `finally` blocks after `TimeLimitExceeded` was raised in it."""
 
+IMMEDIATE_TIMEOUT = timedelta(seconds=5)
+"""The longest time that a job runs while its submit waits. Then its attempt ends, and the job goes to the queue."""
+IMMEDIATE_GRACE = timedelta(seconds=1)
+"""The same as `GRACE` for such a job, whose caller waits."""
+
 LEASE_MARGIN = timedelta(seconds=10)
 """How much longer than its attempt a lease lasts: more than the clocks of two Lambda hosts differ."""
 

@@ -8,7 +8,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from asyncjobs.core.clock import Clock
-from asyncjobs.core.job import HANDED_OVER, PROCESS_LOST, SUBMIT_CLAIMANT, AsyncJob, durations_name, lease_length
+from asyncjobs.core.errors import JobProcessLost
+from asyncjobs.core.job import (
+    HANDED_OVER,
+    IMMEDIATE_TIMEOUT,
+    PROCESS_LOST,
+    SUBMIT_CLAIMANT,
+    AsyncJob,
+    durations_name,
+    lease_length,
+)
 from asyncjobs.core.ports import History, Store
 from asyncjobs.estimates.history import CachedHistory
 from asyncjobs.jobtypes.decorator import JobType
@@ -16,16 +25,7 @@ from asyncjobs.log import log_event
 
 if TYPE_CHECKING:
     from asyncjobs.core.durations import Durations
-
-IMMEDIATE_TIMEOUT = timedelta(seconds=5)
-"""The longest time that a job runs here. Then its attempt ends, and the job goes to the queue."""
-IMMEDIATE_GRACE = timedelta(seconds=1)
-"""The time for a job's `finally` blocks. Its caller waits."""
-
-
-class JobProcessLost(Exception):
-    """The process that ran the job has ended, or did not answer and was killed. Nothing of the attempt runs any more."""
-
+    from asyncjobs.worker.job_process import JobProcess
 
 _ENOUGH = 20
 """The fewest past jobs that decide whether a type is quick."""
@@ -33,7 +33,10 @@ _NEARLY_ALL, _HALF = 0.95, 0.5
 
 
 class ImmediateExecutor:
-    """Has jobs run, of types that usually take no longer than `threshold`, before their submit is answered."""
+    """Has jobs run, of types that usually take no longer than `threshold`, before their submit is answered.
+
+    The first of them makes the `job_process`: most processes never run one.
+    """
 
     def __init__(
         self,
@@ -41,13 +44,12 @@ class ImmediateExecutor:
         threshold: timedelta,
         history: History,
         store: Store,
-        run: Callable[[AsyncJob], AsyncJob | None],
+        job_process: Callable[[], JobProcess],
         clock: Clock,
     ) -> None:
-        """`run` is `JobProcess.run`."""
         self._threshold = threshold
         self._store = store
-        self._run = run
+        self._job_process = job_process
         self._clock = clock
         self._history = CachedHistory(history)
         self._verdicts: dict[str, tuple[Durations | None, bool | None]] = {}
@@ -85,14 +87,14 @@ class ImmediateExecutor:
         log_event("JOB_STARTED", job)
         try:
             try:
-                return self._run(job) or job
+                return self._job_process().run(job) or job
             except JobProcessLost:
-                return self._released(job)
+                return self._release(job)
         except Exception as error:  # noqa: BLE001 - see above
             log_event("INLINE_RUN_FAILED", job, exception=error)
             return job
 
-    def _released(self, job: AsyncJob) -> AsyncJob:
+    def _release(self, job: AsyncJob) -> AsyncJob:
         """End the attempt of a process that is lost, so that the job need not wait until its lease ends."""
         now = self._clock()
         reason = HANDED_OVER if now - job.updated_at >= IMMEDIATE_TIMEOUT else PROCESS_LOST

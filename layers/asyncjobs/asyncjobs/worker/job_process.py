@@ -18,12 +18,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from asyncjobs.core.errors import Unavailable
-from asyncjobs.core.job import GRACE, AsyncJob
+from asyncjobs.core.errors import JobProcessLost, Unavailable
+from asyncjobs.core.job import GRACE, IMMEDIATE_GRACE, IMMEDIATE_TIMEOUT, AsyncJob
 from asyncjobs.log import log_event
 from asyncjobs.worker.event_loop import run_side_by_side
 from asyncjobs.worker.executor import Executor
-from asyncjobs.worker.immediate import IMMEDIATE_GRACE, IMMEDIATE_TIMEOUT, JobProcessLost
 from asyncjobs.worker.memory import limit_memory
 from asyncjobs.worker.process_state import STATE
 from asyncjobs.worker.steps import run_plain
