@@ -623,7 +623,7 @@ ROWS = (
     Row(
         "submit rolls the job back",
         _SWAP,
-        "swap_if_unchanged < SubmitPipeline._rolled_back > CANCELLED",
+        "swap_if_unchanged < SubmitPipeline._roll_back > CANCELLED",
         is_rolled_back,
         "crash.is_alone",
         own_user=True,

@@ -99,13 +99,7 @@ class Commands:
     def submit(
         self, owner: str, request: SubmitRequest, *, idempotency_key: str | None = None, in_background: bool = False
     ) -> Submission:
-        """Accept a job. Once this returns, the job will run, whatever happens to its message.
-
-        A job of a quick type has already run, unless it starts later or the request is `in_background`.
-
-        Raises `UnknownJobType`, `InvalidInput`, `IdempotencyKeyReused`, `NotAdmitted`, or `Unavailable`: nothing was accepted,
-        unless it is `AcceptanceUnknown`.
-        """
+        """Accept a job: see `SubmitPipeline.run`."""
         return self._pipeline.run(owner, request, idempotency_key=idempotency_key, in_background=in_background)
 
     @property
@@ -177,7 +171,7 @@ class Commands:
                 token_hash=None if token is None else token.hash,
             )
             if self._admission is not None and admitted is None:
-                admitted = self._admitted(retried, self._admission)
+                admitted = self._admit(retried, self._admission)
             if admitted is not None and admitted.live_owner is not None:
                 # Admitted once, also when another write came first: each admission takes a token.
                 retried = retried.counted()
@@ -249,7 +243,7 @@ class Commands:
             self._admission.take_token(owner)
         self._objects.delete_upload(owner, key)
 
-    def _admitted(self, retried: AsyncJob, admission: Admission) -> AsyncJob:
+    def _admit(self, retried: AsyncJob, admission: Admission) -> AsyncJob:
         """Return the retried job as it may be stored. A delivery counts among no jobs: only its owner's rate limits it."""
         if retried.is_delivery:
             admission.take_token(retried.owner)

@@ -153,17 +153,17 @@ class _Draft:
         lock = self.job_type.exclusive
         return lock is not None and lock.policy != "QUEUE" and self.job.not_before is None
 
-    def is_unanswered_by(self, existing: AsyncJob) -> bool:
-        """Return whether this job of an earlier request is no answer: it came to nothing, so there is nothing to replay.
+    def can_replay(self, existing: AsyncJob) -> bool:
+        """Return whether this job of an earlier request is the answer to this one, too.
 
         A deduplicated input gets another job when the first has failed or was cancelled. A job under an idempotency key is the
         answer to each request with that key, however it ended, unless its submit was refused.
         """
-        return existing.was_rolled_back if self.dedupe_key is None else existing.status in RETRYABLE
+        return not existing.was_rolled_back if self.dedupe_key is None else existing.status not in RETRYABLE
 
     def needs_new_job(self, existing: AsyncJob) -> bool:
         """Return whether the input has to get another job than this one, which it stands for now."""
-        return self.dedupe_key is not None and self.is_unanswered_by(existing)
+        return self.dedupe_key is not None and not self.can_replay(existing)
 
     @property
     def has_objects(self) -> bool:
@@ -222,9 +222,15 @@ class SubmitPipeline:
         )
 
     def run(self, owner: str, request: SubmitRequest, *, idempotency_key: str | None, in_background: bool) -> Submission:
-        """See `Commands.submit`."""
+        """Accept a job. Once this returns, the job will run, whatever happens to its message.
+
+        A job of a quick type has already run, unless it starts later or the request is `in_background`.
+
+        Raises `UnknownJobType`, `InvalidInput`, `WebhooksOff`, `UnknownWebhook`, `IdempotencyKeyReused`, `NotAdmitted`, or
+        `Unavailable`: nothing was accepted, unless it is `AcceptanceUnknown`.
+        """
         request, job_type = self._validated(request)
-        draft = self._name(owner, request, job_type, idempotency_key, in_background=in_background)
+        draft = self._draft(owner, request, job_type, idempotency_key, in_background=in_background)
         for step in self._steps:
             outcome = step(draft)
             if isinstance(outcome, Submission):
@@ -232,7 +238,7 @@ class SubmitPipeline:
             draft = outcome
         return self._run_or_send(draft)
 
-    # ── Validate and name ──────────────────────────────────────────────────────────────────────────
+    # ── Validate and draft ─────────────────────────────────────────────────────────────────────────
 
     def _validated(self, request: SubmitRequest) -> tuple[SubmitRequest, JobType]:
         job_type = self._catalog[request.job_type]
@@ -244,7 +250,7 @@ class SubmitPipeline:
             raise InvalidInput([InputProblem("", f"names more than {MAX_UPLOADS_PER_JOB} uploads; submit several jobs")])
         return request, job_type
 
-    def _name(
+    def _draft(
         self, owner: str, request: SubmitRequest, job_type: JobType, idempotency_key: str | None, *, in_background: bool
     ) -> _Draft:
         """Draft the job under an id from the idempotency key, else from its input if its type deduplicates, else at random."""
@@ -340,13 +346,13 @@ class SubmitPipeline:
         return replace(draft, job=job, quota=quota)
 
     def _find_existing(self, draft: _Draft) -> _Draft:
-        """Look for an earlier request's job before the input costs a PUT, and leaves a second copy of it behind."""
+        """Look for an earlier request's job, so that a repeated request does not store the input a second time."""
         if not draft.may_exist or not draft.has_objects:
             return draft
         existing = self._store.get(draft.job.key)
         if existing is None or existing.is_expired(self._clock()):
             return draft
-        return self._renamed(draft) if draft.needs_new_job(existing) else self._answered(draft, existing)
+        return self._rename(draft) if draft.needs_new_job(existing) else self._take_existing(draft, existing)
 
     def _store_input(self, draft: _Draft) -> _Draft:
         """Keep the input in the record or, a large one, in the bucket, where its uploads are kept, too."""
@@ -379,22 +385,22 @@ class SubmitPipeline:
                 return draft
             if not draft.needs_new_job(existing):
                 self._leave_objects(draft, existing)
-                return self._answered(draft, existing)
+                return self._take_existing(draft, existing)
             # Its input is stored again, under its own id.
-            draft = self._store_input(self._renamed(draft))
+            draft = self._store_input(self._rename(draft))
         return draft
 
-    def _renamed(self, draft: _Draft) -> _Draft:
+    def _rename(self, draft: _Draft) -> _Draft:
         """Give the input a new job instead of the one that came to nothing. It is admitted already."""
         job = draft.job
         async_job_id = self._reserve(job.owner, draft.dedupe_key or "", draft.job_type, instead_of=job.async_job_id)
         return replace(draft, job=job.with_id(async_job_id))
 
-    def _answered(self, draft: _Draft, existing: AsyncJob) -> _Draft:
+    def _take_existing(self, draft: _Draft, existing: AsyncJob) -> _Draft:
         """Take the job of an earlier request. Raise why there can be none."""
         if existing.request_hash != draft.job.request_hash:
             raise IdempotencyKeyReused
-        if draft.is_unanswered_by(existing):
+        if not draft.can_replay(existing):
             # Nothing was accepted under this key, so there is nothing to replay; and its record is not expired yet.
             retry_after = existing.record_expires_at - self._clock()
             raise _refused(draft, AnotherIsRunning(retry_after=retry_after, async_job_id=None))
@@ -422,7 +428,7 @@ class SubmitPipeline:
         except Unavailable:
             # The job is accepted all the same: the worker takes the lock for it, and until then it waits.
             return draft
-        if running is None or not self._rolled_back(draft.job):
+        if running is None or not self._roll_back(draft.job):
             return draft
         return self._conflict(replace(draft, may_exist=False), running)
 
@@ -441,7 +447,7 @@ class SubmitPipeline:
 
     # ── Other answers ──────────────────────────────────────────────────────────────────────────────
 
-    def _rolled_back(self, job: AsyncJob) -> bool:
+    def _roll_back(self, job: AsyncJob) -> bool:
         """End the record that did not get the lock. False if a worker has begun the job: then it has the lock by now."""
         ended = job.rolled_back(now=self._clock())
         try:
@@ -467,7 +473,7 @@ class SubmitPipeline:
         The job is only read. A client that retries under a limit would otherwise add one message with each request.
         """
         existing = self._store.get(draft.job.key) if draft.may_exist else None
-        if existing is None or existing.is_expired(self._clock()) or draft.is_unanswered_by(existing):
+        if existing is None or existing.is_expired(self._clock()) or not draft.can_replay(existing):
             if joined is not None:
                 return Submission(joined, replayed=True)
             raise _refused(draft, refusal)
