@@ -60,7 +60,7 @@ def event_log() -> EventLog | None:
     return DynamoEventLog(table_name, dynamodb) if has_event_log else None
 
 
-def events() -> Handlers:
+def event_routes() -> Handlers:
     """Return the routes of events. They are imported by the first request for one."""
     from asyncjobs.http.event_routes import event_handlers
     from asyncjobs.service.event_feed import EventFeed
@@ -79,7 +79,7 @@ queries = Queries(
 history = CachedHistory(DynamoHistory(table_name, dynamodb))
 
 
-def ticket_queries() -> Handlers:
+def ticket_query_routes() -> Handlers:
     """Return the handlers of the operations that a ticket opens. They are imported by the first of them."""
     from asyncjobs.aws.dynamodb_tickets import DynamoTickets
     from asyncjobs.http.ticket_query_routes import ticket_query_handlers
@@ -88,7 +88,7 @@ def ticket_queries() -> Handlers:
     return ticket_query_handlers(queries, tickets, event_log(), clock=utc_now, durations_of=history.of)
 
 
-api = Api(query_handlers(queries, clock=utc_now, durations_of=history.of), more=(events, ticket_queries))
+api = Api(query_handlers(queries, clock=utc_now, durations_of=history.of), more=(event_routes, ticket_query_routes))
 
 # Collections leave out what has loaded, since it stays.
 gc.freeze()

@@ -38,10 +38,16 @@ table_name = settings.table_name
 store = DynamoStore(table_name, dynamodb)
 queue = SqsQueue(settings.queue_urls)
 objects = S3Objects(settings.bucket_name)
-catalog, memory = Catalog.read(default_retention=settings.default_retention), settings.memory
-max_retention, max_result, max_waits = settings.max_retention, settings.max_result, settings.max_waits
-with_webhooks, to_loopback = settings.webhooks, settings.delivers_to_loopback
-socket_url = settings.socket_url
+catalog = Catalog.read(default_retention=settings.default_retention)
+# The functions below need these. They are read now, so that a missing one fails the first invocation.
+memory, max_result, max_waits = settings.memory, settings.max_result, settings.max_waits
+with_webhooks, to_loopback, socket_url = settings.webhooks, settings.delivers_to_loopback, settings.socket_url
+
+admission = None
+if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
+    from asyncjobs.limits.admission import Admission
+
+    admission = Admission.of(settings, store=store, queue=queue, clock=utc_now)
 
 
 # A cold start pays for each module that it imports, and most processes need none of these.
@@ -89,7 +95,7 @@ def webhooks() -> Webhooks:
     return DynamoWebhooks(table_name, dynamodb)
 
 
-def tracked() -> Handlers:
+def tracked_routes() -> Handlers:
     """Return the handlers of tracked jobs' reports. They are imported by the first report."""
     from asyncjobs.http.tracked_routes import tracked_handlers
     from asyncjobs.tracking.reports import Reports
@@ -97,7 +103,7 @@ def tracked() -> Handlers:
     return tracked_handlers(Reports(store=store, clock=utc_now))
 
 
-def about_webhooks() -> Handlers:
+def webhook_routes() -> Handlers:
     """Return the handlers of webhooks. They are imported by the first request that is about one."""
     from asyncjobs.http.webhook_routes import webhook_handlers
     from asyncjobs.service.sender import Sender
@@ -116,7 +122,7 @@ def about_webhooks() -> Handlers:
     return webhook_handlers(commands, utc_now)
 
 
-def tickets() -> Handlers:
+def ticket_routes() -> Handlers:
     """Return the handler that issues tickets. It is imported by the first of them."""
     from asyncjobs.aws.dynamodb_tickets import DynamoTickets
     from asyncjobs.http.ticket_routes import ticket_handlers
@@ -126,18 +132,13 @@ def tickets() -> Handlers:
     return ticket_handlers(issuer, socket_url=socket_url)
 
 
-admission = None
-if settings.submit_rate_per_minute or settings.max_live or settings.max_backlog:
-    from asyncjobs.limits.admission import Admission
-
-    admission = Admission.of(settings, store=store, queue=queue, clock=utc_now)
 commands = Commands(
     store=store,
     queue=queue,
     objects=objects,
     catalog=catalog,
     clock=utc_now,
-    max_retention=max_retention,
+    max_retention=settings.max_retention,
     locks=locks,
     new_worker_token=new_worker_token,
     webhooks=webhooks if with_webhooks else None,
@@ -152,9 +153,9 @@ commands = Commands(
     ),
 )
 handlers = command_handlers(
-    commands, clock=utc_now, max_retention=max_retention, max_upload=settings.max_upload, job_types=catalog
+    commands, clock=utc_now, max_retention=settings.max_retention, max_upload=settings.max_upload, job_types=catalog
 )
-api = Api(handlers, more=(tracked, tickets, about_webhooks))
+api = Api(handlers, more=(tracked_routes, ticket_routes, webhook_routes))
 
 # Collections leave out what has loaded, since it stays.
 gc.freeze()

@@ -65,7 +65,7 @@ class World:
 
     def __post_init__(self) -> None:
         parts: Any = {"store": self.store, "objects": self.objects, "catalog": self.catalog, "clock": self.clock}
-        about_webhooks = WebhookCommands(
+        webhook_commands = WebhookCommands(
             webhooks=self.webhooks, store=self.store, sender=Sender(self.queue, self.clock), clock=self.clock
         )
         commands = make_commands(queue=self.queue, webhooks=lambda: self.webhooks, **parts)
@@ -76,7 +76,7 @@ class World:
                 **command_handlers(commands, clock=self.clock, max_retention=timedelta(days=30)),
                 **tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 **ticket_handlers(issuer, socket_url=SOCKET_URL),
-                **webhook_handlers(about_webhooks, self.clock),
+                **webhook_handlers(webhook_commands, self.clock),
                 **query_handlers(queries, clock=self.clock),
                 **event_handlers(EventFeed(queries, self.event_log), clock=self.clock),
                 **ticket_query_handlers(queries, self.tickets, self.event_log, clock=self.clock),

@@ -148,9 +148,9 @@ class InMemoryApi:
             admission=admission or None,
             webhooks=None if self.webhooks is None else self._own_webhooks,
         )
-        about_webhooks = None
+        webhook_commands = None
         if self.webhooks is not None:
-            about_webhooks = WebhookCommands(
+            webhook_commands = WebhookCommands(
                 webhooks=self.webhooks,
                 store=self.store,
                 sender=Sender(self.queue, self.clock),
@@ -180,7 +180,7 @@ class InMemoryApi:
                 ),
                 **tracked_handlers(Reports(store=self.store, clock=self.clock)),
                 **ticket_handlers(issuer, socket_url=SOCKET_URL),
-                **webhook_handlers(about_webhooks, self.clock),
+                **webhook_handlers(webhook_commands, self.clock),
                 **query_handlers(queries, **past),
                 **event_handlers(feed, **past),
                 **ticket_query_handlers(queries, self.tickets, self.event_log, **past),
