@@ -79,7 +79,7 @@ export class App {
       const to = await this.session.start();
       if (to === null) {
         const { path, query } = place();
-        // Signed out, and not on the way in: the page says so. Everywhere else, the sign-in page follows at once.
+        // Signed out, and not on the way in: the page says so. Everywhere else, the sign-in page follows immediately.
         if (location.pathname === SIGN_IN_PAGE.pathname || !this.canReturn) return this.set({ state: "out" });
         return await this.session.signIn(`${path}${query.size ? `?${query}` : ""}`);
       }
@@ -145,11 +145,11 @@ export class App {
   }
 
   /**
-   * Ask before something that cannot be undone.
+   * Request a confirmation of something that cannot be undone.
    * @param {Parameters<typeof confirmDialog>[0]} question
    * @returns {Promise<boolean>}
    */
-  ask(question) {
+  confirm(question) {
     const before = /** @type {HTMLElement | null} */ (document.activeElement);
     return new Promise((resolve) => {
       const decide = (/** @type {boolean} */ isYes) => {
@@ -208,7 +208,7 @@ export class App {
       const page = (this.page = new Kind(this));
       page.enter();
       scrollTo(0, 0);
-      // The heading tells a screen reader that another page is shown.
+      // A screen reader reads the heading, so its user hears that another page is shown.
       requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("h1")?.focus({ preventScroll: true })));
     }
     document.title = `${this.page?.title} · ${config.application}`;
@@ -231,7 +231,7 @@ export class App {
     const { problem } = this;
     if (!config.isConfigured) return setUp("Sign-in is not set up", html`<p>Deploy the stack with your page as a sign-in URL:</p>${command()}`);
     if (!config.signIn) return setUp("The issuer of tokens cannot be reached", html`<p>Load the page again in a moment. Check <code>JwtIssuer</code> if it stays.</p>`);
-    if (!this.canReturn) return setUp("This address is not a sign-in URL", html`<p>The sign-in page returns only to addresses that the stack knows. Add this one:</p>${command()}`);
+    if (!this.canReturn) return setUp("This address is not a sign-in URL", html`<p>The sign-in page returns only to addresses that the stack allows. Add this one:</p>${command()}`);
     return html`<main class="gate">
       <div class="gate-card">
         <img src="${config.files}icon.svg" alt="" width="40" height="40" />

@@ -22,18 +22,21 @@ FOLDERS = (
     *("bench", "clients", "console", "docs", "events", "examples", "functions", "layers", "local", "requirements", "tests"),
     "tools",
 )
+SUFFIXES = (".css", ".html", ".in", ".js", ".md", ".py", ".sh", ".svg", ".toml", ".ts", ".yaml", "Makefile")
 SCOPE = (
-    *("*.md", "*.toml", "*.yaml", "Makefile"),
-    *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in (".in", ".md", ".py", ".sh", ".toml", ".yaml", "Makefile")),
-    *(f"clients/js/{folder}/*{suffix}" for folder in ("src", "test", "examples") for suffix in (".html", ".js", ".ts")),
+    *("*.md", "*.toml", "*.yaml", "Makefile", ".ci/run"),
+    *(f"{folder}/**/*{suffix}" for folder in FOLDERS for suffix in SUFFIXES),
 )
 """The files to check, as globs."""
+
+DATA = (".baseline", ".gitignore", ".json", ".npmrc", ".pdf", ".png", ".tgz", ".txt", ".typed", ".whl", "LICENSE")
+"""Endings of names of files that are not our prose."""
 
 TEXTS = ("layers/jobs/jobs/corpus/",)
 """Prefixes of files whose text is data."""
 
-INSTALLED = ("clients/js/node_modules/",)
-"""Prefixes of files that are not ours. They are missing without npm."""
+OTHERS = ("clients/js/node_modules/", "clients/js/types/", "console/vendor/")
+"""Prefixes of files that others or tools wrote. Some are missing without npm."""
 
 
 class Rule(NamedTuple):
@@ -170,7 +173,7 @@ def findings(name: str, source: str) -> list[Finding]:
 def files() -> Iterator[str]:
     """Yield the names of the files in scope, relative to the root."""
     names = {str(path.relative_to(ROOT)) for glob in SCOPE for path in ROOT.glob(glob)}
-    yield from sorted(name for name in names if not name.startswith((*TEXTS, *INSTALLED)))
+    yield from sorted(name for name in names if not name.startswith((*TEXTS, *OTHERS)))
 
 
 def _passages(name: str, source: str, nodes: Sequence[ast.AST]) -> Iterator[Passage]:

@@ -60,7 +60,7 @@ export class Bulk {
     if (!eligible) return app.say("No job is eligible", "error");
     const text = html`<p><strong>${count(eligible)}</strong> of ${count(sumOf(outcomes))} jobs can be ${done}.</p>
       ${reasons(outcomes)}<p>The action is recorded, and goes on when you leave this page: My jobs shows it.</p>`;
-    if (!(await app.ask({ title: `${verb} ${count(eligible)} jobs?`, text, action: `${verb} them`, danger })) || this.#isLeft) return;
+    if (!(await app.confirm({ title: `${verb} ${count(eligible)} jobs?`, text, action: `${verb} them`, danger })) || this.#isLeft) return;
     await this.#page.act(async () => {
       const body = { action, ...which, expectedCount: sumOf(outcomes) };
       this.#follow(verb, await app.api.post("admin/bulk-actions", body, { headers: { prefer: "respond-async" } }));

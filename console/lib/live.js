@@ -1,6 +1,6 @@
 /**
  * Changes of the user's own jobs: over the WebSocket, by polling while there is none, and not at all in a hidden tab or a
- * paused one. A listener gets each change, or is told to read again what it shows.
+ * paused one. A listener gets each change, or a call to read again what it shows.
  */
 
 /** @import { Job } from "../answers.js" */

@@ -71,7 +71,7 @@ export class Page {
   };
 
   /**
-   * Do what the user asked for, and say what came of it, unless the page shows it.
+   * Do the user's action, and show its outcome, unless the page shows it.
    * @param {() => Promise<unknown>} action
    * @param {string | (() => string)} [done]
    * @param {AbortSignal} [signal] after it, nothing is said

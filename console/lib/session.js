@@ -106,7 +106,7 @@ export class Session {
     location.assign(url);
   }
 
-  /** Return an access token that is valid for a minute at least. The API's client asks again when it was refused. */
+  /** Return an access token that is valid for a minute at least. The API's client gets another one when it was refused. */
   token = async () => {
     if (!this.#tokens) throw new SessionEnded("Sign in again");
     if (Date.now() < this.#tokens.expiresAt - EARLY_MS) return this.#tokens.access;

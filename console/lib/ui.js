@@ -49,7 +49,7 @@ export function icon(name) {
 }
 
 /**
- * The status by shape and color; the word stands beside it.
+ * The status by shape and color, beside its word.
  * @param {string} status
  * @param {number} [progress]
  */
@@ -127,7 +127,7 @@ export function empty({ icon: name, title, text = nothing, action = nothing }) {
 }
 
 /**
- * What is shown in place of content that could not be read.
+ * The view in place of content that could not be read.
  * @param {any} error
  * @param {() => void} [again]
  */
@@ -149,7 +149,7 @@ function noRight(error) {
   return empty({
     icon: "keys",
     title: "This needs a right that you do not have",
-    text: error.detail ?? "Ask an administrator of the stack to add you to a group that has it.",
+    text: error.detail ?? "An administrator of the stack can add you to a group that has it.",
   });
 }
 

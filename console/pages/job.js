@@ -26,7 +26,7 @@ export class JobPage extends Page {
   /** What the page says when it shows an input or a result. @type {string | undefined} */ noted;
   /** @type {Job | null} */ job = null;
   /** @type {JobEvent[]} */ events = [];
-  /** What was read after a click, by its name. @type {Record<string, string>} */ revealed = {};
+  /** Texts that were read after a click, by their names. @type {Record<string, string>} */ revealed = {};
   /** @type {"curl" | "python" | "cli"} */ language = "curl";
   isActing = false;
   /** @type {Set<number>} */ #open = new Set();
@@ -56,7 +56,7 @@ export class JobPage extends Page {
     return true;
   }
 
-  /** An action on many jobs is started again instead: what is done is not eligible any more. */
+  /** An action on many jobs is started again instead: jobs that it has changed are not eligible any more. */
   get mayRetry() {
     const { job } = this;
     return this.mayOperate && job !== null && ["FAILED", "CANCELLED"].includes(job.status) && job.jobType !== BULK_ACTION;
@@ -93,7 +93,7 @@ export class JobPage extends Page {
     this.#readMissingLater();
   }
 
-  /** Read again where a snapshot stands in place of events: the log has them when the stream is handled, unless it is off. */
+  /** Read again where a snapshot replaces events: the log has them when the stream is handled, unless it is off. */
   #readMissingLater() {
     clearTimeout(this.#again);
     if (!this.events.some(({ type }) => type === "snapshot")) this.#tries = 0;
@@ -129,18 +129,18 @@ export class JobPage extends Page {
   async #cancel() {
     if (!this.job || !this.mayOperate || ENDED.includes(this.job.status)) return;
     const text = html`<p>The worker stops at its next report. What it has done already is not undone.</p>`;
-    if (await this.app.ask({ title: "Cancel this job?", text, action: "Cancel the job", danger: true })) await this.#do("cancel", "The job is cancelled");
+    if (await this.app.confirm({ title: "Cancel this job?", text, action: "Cancel the job", danger: true })) await this.#do("cancel", "The job is cancelled");
   }
 
   async #retry() {
     if (!this.mayRetry) return;
     const text = html`<p>The job runs again with the same input, from its first attempt.</p>`;
-    if (await this.app.ask({ title: "Retry this job?", text, action: "Retry the job" })) await this.#do("retry", "The job runs again");
+    if (await this.app.confirm({ title: "Retry this job?", text, action: "Retry the job" })) await this.#do("retry", "The job runs again");
   }
 
   async #delete() {
     const text = html`<p>The record, its input and its result are deleted. This cannot be undone.</p>`;
-    if (!(await this.app.ask({ title: "Delete this job?", text, action: "Delete the job", danger: true }))) return;
+    if (!(await this.app.confirm({ title: "Delete this job?", text, action: "Delete the job", danger: true }))) return;
     if (await this.act(() => this.app.api.delete(this.path, { query: this.query }), "The job is deleted")) this.app.router.go(this.list.path);
   }
 
@@ -370,7 +370,7 @@ export class JobPage extends Page {
 }
 
 /**
- * Whether users submit jobs of this type. A tracked job has no attempts of ours, and deliveries come from events.
+ * Whether users submit jobs of this type. A tracked job has no attempts here, and deliveries come from events.
  * @param {any} job
  */
 function mayBeSubmitted({ maxAttempts, jobType }) {

@@ -1,4 +1,4 @@
-/** Unfinished jobs of all owners: what is overdue or silent first. */
+/** Unfinished jobs of all owners, overdue and silent ones first. */
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { jobsTable } from "../lib/admin.js";
@@ -12,7 +12,7 @@ import { empty, failure, icon, loading } from "../lib/ui.js";
 
 const REFRESH_MS = 5_000;
 const PAGE_SIZE = 50;
-/** Pages that are empty until one has a job: each reads some 300 entries. */
+/** Pages that are empty until one has a job: each reads about 300 entries. */
 const EMPTY_PAGES = 5;
 
 export class LiveJobs extends Page {
@@ -70,7 +70,7 @@ export class LiveJobs extends Page {
     const isNarrow = owner !== undefined || jobType !== undefined;
     return html`<div class="page-head"><h1 tabindex="-1">Live</h1>
         ${isNarrow && this.jobs.length && this.app.may("operate") ? html`<div class="actions"><button class="button" ?disabled=${this.bulk.isRunning} @click=${() => this.bulk.start("cancel", { live: this.filters })}>${icon("stop")}Cancel all</button></div>` : nothing}</div>
-      <p class="lead">Unfinished jobs of all users, in the order in which the sweeper looks at them: overdue and silent ones come first.</p>
+      <p class="lead">Unfinished jobs of all users, in the order in which the sweeper checks them: overdue and silent ones come first.</p>
       <div class="filters">${choices.map(
         ([name, value, options]) => html`<div class="segments" role="group" aria-label=${name}>${options.map(
           ([each, word]) => html`<button class="segment" aria-pressed=${String(value === each)} @click=${() => this.app.router.filter({ [name]: each })}>${word}</button>`,

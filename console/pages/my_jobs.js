@@ -11,7 +11,7 @@ import { STATUS_WORDS, bar, empty, failure, icon, idOf, loading, statusBadge, st
 /** @import { Change, Job } from "../answers.js" */
 
 const PAGE_SIZE = 50;
-/** Several jobs that are new at once are read together. */
+/** Several jobs that are new at the same time are read together. */
 const NEW_MS = 300;
 
 export class MyJobs extends Page {

@@ -1,4 +1,4 @@
-/** The stack at a glance: what runs, waits and fails, now and in the last hours. */
+/** The stack at a glance: running, waiting and failed jobs, now and in the last hours. */
 
 import { html, nothing, svg } from "../vendor/lit-html/lit-html.js";
 import { count, duration, time } from "../lib/format.js";

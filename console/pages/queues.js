@@ -1,4 +1,4 @@
-/** The queues: what waits and runs, pause and resume of a priority or a job type, dead letters, and how late the sweeper is. */
+/** The queues: waiting and running jobs, pause and resume of a priority or a job type, dead letters, and how late the sweeper is. */
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
@@ -48,7 +48,7 @@ export class Queues extends Page {
     const action = isPaused ? "resume" : "pause";
     if (!isPaused) {
       const text = html`<p>Running jobs go on. New ones are accepted and wait until you resume the queue.</p>`;
-      if (!(await this.app.ask({ title: `Pause the queue ${queue}?`, text, action: "Pause it", danger: true }))) return;
+      if (!(await this.app.confirm({ title: `Pause the queue ${queue}?`, text, action: "Pause it", danger: true }))) return;
     }
     await this.act(() => this.app.api.post(`admin/queues/${queue}/${action}`), isPaused ? "The queue goes on" : "The queue is paused");
     await this.reload();
@@ -60,7 +60,7 @@ export class Queues extends Page {
     const form = event.target;
     const type = form.elements.type.value;
     const text = html`<p>Running jobs go on. New ones are accepted and wait until you resume the type, or until their deadline. Quick jobs, which run while their caller waits, are not affected.</p>`;
-    if (!(await this.app.ask({ title: `Pause the job type ${type}?`, text, action: "Pause it", danger: true }))) return;
+    if (!(await this.app.confirm({ title: `Pause the job type ${type}?`, text, action: "Pause it", danger: true }))) return;
     await this.act(() => this.app.api.post(`admin/types/${type}/pause`), "The job type is paused");
     form.reset();
     await this.reload();
@@ -77,7 +77,7 @@ export class Queues extends Page {
     if (this.redriven?.isRunning) return;
     if (discardMalformed) {
       const text = html`<p>This release cannot read them. No job depends on them: the sweeper sends waiting jobs again. Read them in SQS first if you want to know their source.</p>`;
-      if (!(await this.app.ask({ title: "Discard the malformed messages?", text, action: "Discard them", danger: true })) || this.#isLeft) return;
+      if (!(await this.app.confirm({ title: "Discard the malformed messages?", text, action: "Discard them", danger: true })) || this.#isLeft) return;
     }
     const run = (this.redriven = new Redrive());
     this.app.draw();

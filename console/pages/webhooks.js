@@ -44,7 +44,7 @@ export class Webhooks extends Page {
   /** @param {Webhook} webhook */
   async #rotate({ webhookId }) {
     const text = html`<p>Deliveries have two signatures for a day, so that you can replace the secret at the receiver.</p>`;
-    if (!(await this.app.ask({ title: "Replace the secret?", text, action: "Replace it" }))) return;
+    if (!(await this.app.confirm({ title: "Replace the secret?", text, action: "Replace it" }))) return;
     await this.act(async () => (this.issued = await this.app.api.post(`webhooks/${webhookId}/rotate`)), "The secret is replaced");
     await this.reload();
   }
@@ -52,7 +52,7 @@ export class Webhooks extends Page {
   /** @param {Webhook} webhook */
   async #delete({ webhookId, url }) {
     const text = html`<p>Nothing more is delivered to ${url}.</p>`;
-    if (!(await this.app.ask({ title: "Delete this webhook?", text, action: "Delete it", danger: true }))) return;
+    if (!(await this.app.confirm({ title: "Delete this webhook?", text, action: "Delete it", danger: true }))) return;
     await this.act(() => this.app.api.delete(`webhooks/${webhookId}`), "The webhook is deleted");
     await this.reload();
   }

@@ -22,6 +22,11 @@ PLANTED = {
     "Makefile": "run: ## Run the zoo\n",
     "pyproject.toml": "# besides\n# what is here\n",
     "tools/find.sh": "echo 'It goes by itself'\n",
+    "console/page.js": "/** Pages that are\n * gone. */\n",
+    "console/page.html": "<p>Jobs that wait stand behind others.</p>\n",
+    "console/style.css": "/* Some 20 columns. */\n",
+    "clients/js/src/types.ts": "/** The catalogue. */\n",
+    ".ci/run": "# Install whatever it asks for.\n",
 }
 
 
@@ -66,10 +71,15 @@ def test_every_exclusion_names_an_existing_file_or_folder() -> None:
     assert [name for name in words.TEXTS if not (words.ROOT / name).exists()] == []
 
 
-def test_every_folder_of_the_repository_is_in_scope() -> None:
-    listed = subprocess.run(["git", "ls-files", "*/*"], cwd=words.ROOT, capture_output=True, text=True, check=True).stdout
-    folders = {name.partition("/")[0] for name in listed.splitlines()}
-    assert {folder for folder in folders if not folder.startswith(".")} == set(words.FOLDERS)
+def test_every_file_of_the_repository_is_in_scope_or_named_as_data() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=words.ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    in_scope = set(words.files())
+    prefixes, endings = (*words.TEXTS, *words.OTHERS), words.DATA
+    assert [
+        name for name in tracked if name not in in_scope and not name.startswith(prefixes) and not name.endswith(endings)
+    ] == []
 
 
 def test_scope_contains_each_kind_of_file() -> None:
