@@ -78,6 +78,14 @@ def test_each_named_replacement_exists() -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_ports_are_in_one_module_and_those_of_administrators_in_another() -> None:
+    texts = {path.name: path.read_text() for path in (LIBRARY / "core").glob("*.py")}
+    assert {name for name, text in texts.items() if re.search(r"^class \w+\(Protocol\)", text, flags=re.MULTILINE)} == {
+        "ports.py",
+        "administration.py",
+    }
+
+
 def test_names_of_tests_begin_with_their_subject() -> None:
     defined = [
         name
@@ -86,3 +94,12 @@ def test_names_of_tests_begin_with_their_subject() -> None:
     ]
     words_to_leave_out = r"test_(an?|the|its?|of|what|whatever|who|whoever|nobody|somebody)_"
     assert [name for name in defined if re.match(words_to_leave_out, name)] == []
+
+
+def test_library_imports_its_own_modules_at_the_top() -> None:
+    """Only the handlers in `functions/` import modules of the library late."""
+    late = re.compile(r"^ +(?:from (?:asyncjobs|jobs)[. ]|import asyncjobs).*", flags=re.MULTILINE)
+    allowed = re.compile(r"^if TYPE_CHECKING:\n(?:    .*\n|\n)+", flags=re.MULTILINE)
+    texts = {path: path.read_text() for package in (LIBRARY, JOBS) for path in package.rglob("*.py")}
+    found = {str(path.relative_to(ROOT)): late.findall(allowed.sub("", text)) for path, text in texts.items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}

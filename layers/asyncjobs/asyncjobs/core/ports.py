@@ -1,6 +1,7 @@
 """The ports of the library: a store, queues, objects and a history. `aws` has the adapters.
 
-The tests' fakes implement the same protocols, and one suite (`tests/adapters`) runs over both.
+Those that only administrators use are in `core/administration.py`: no other cold start pays for them and their records. The
+tests' fakes implement the same protocols, and one suite (`tests/adapters`) runs over both.
 """
 
 from __future__ import annotations

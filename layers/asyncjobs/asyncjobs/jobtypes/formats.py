@@ -12,21 +12,21 @@ from datetime import date
 
 _OFFSET = "([Zz]|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?"
 _CLOCK = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?"
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_TIME = re.compile(_CLOCK + _OFFSET)
-_DATE_TIME = re.compile(f"({_DATE.pattern})[Tt ]{_TIME.pattern}")
-_BASE64 = re.compile("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_BASE64URL = re.compile("([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}(==)?|[A-Za-z0-9_-]{3}=?)?")
-_HOSTS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+")
-_UUID = "[0-9a-f]{{8}}-[0-9a-f]{{4}}-{}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}"
+_DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = _CLOCK + _OFFSET
+_DATE_TIME = f"({_DATE})[Tt ]{_TIME}"
+_BASE64 = "([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+_BASE64URL = "([A-Za-z0-9_-]{4})*([A-Za-z0-9_-]{2}(==)?|[A-Za-z0-9_-]{3}=?)?"
+_HOSTS = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s]+"
+_UUID = "(?i:[0-9a-f]{{8}}-[0-9a-f]{{4}}-{}[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}})"
 
 
 def _date(text: str) -> bool:
-    return _DATE.fullmatch(text) is not None and _is_read(date.fromisoformat, text)
+    return re.fullmatch(_DATE, text) is not None and _is_read(date.fromisoformat, text)
 
 
 def _date_time(text: str) -> bool:
-    match = _DATE_TIME.fullmatch(text)
+    match = re.fullmatch(_DATE_TIME, text)
     return match is not None and _is_read(date.fromisoformat, match[1])
 
 
@@ -61,8 +61,9 @@ def _is_read(read: Callable[[str], object], text: str) -> bool:
     return True
 
 
-def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda text: pattern.fullmatch(text) is not None
+def _matches(pattern: str) -> Callable[[str], bool]:
+    """Return a check by a pattern, which is compiled when a value of the format comes: that takes more than all imports here."""
+    return lambda text: re.fullmatch(pattern, text) is not None
 
 
 FORMATS: Mapping[str, Callable[[str], bool]] = {
@@ -82,5 +83,5 @@ FORMATS: Mapping[str, Callable[[str], bool]] = {
     "ipvanyaddress": _network("ip_address"),
     "ipvanynetwork": _network("ip_network"),
     "ipvanyinterface": _network("ip_interface"),
-    **{f"uuid{version}": _matches(re.compile(_UUID.format(version), re.IGNORECASE)) for version in range(1, 9)},
+    **{f"uuid{version}": _matches(_UUID.format(version)) for version in range(1, 9)},
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncjobs.core.errors import InputProblem, InvalidInput
 from asyncjobs.core.exact_json import INTEGER_LIMIT
+from asyncjobs.jobtypes.formats import FORMATS
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -81,8 +82,6 @@ def _validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
 
 def _new_validator(schema: Mapping[str, Any]) -> jsonschema_rs.Validator:
     import jsonschema_rs  # noqa: PLC0415 - only a submit pays for it
-
-    from asyncjobs.jobtypes.formats import FORMATS  # noqa: PLC0415
 
     return jsonschema_rs.validator_for(
         _with_integer_limit(schema),
