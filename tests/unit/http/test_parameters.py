@@ -2,11 +2,71 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import pytest
 
+from asyncjobs.codegen.openapi import OPERATIONS, document
+from asyncjobs.http.request import BASE_PATH
+from asyncjobs.jobtypes.json_schema import allows
 from tests.support.factories import JOB_ID, new_job, running_job
-from tests.support.http_events import JOB, JOBS
+from tests.support.http_events import JOB, JOBS, TICKET
 from tests.unit.http.in_memory_api import InMemoryApi
+
+DOCUMENT = document(())
+BY_ROUTE = {each.route_key: each for each in OPERATIONS}
+PATH = {"asyncJobId": JOB_ID, "webhookId": JOB_ID, "key": JOB_ID, "priority": "high", "jobType": "api.reads"}
+
+
+def listed_parameters(route: str) -> list[Mapping[str, Any]]:
+    """Return the query parameters of the operation, as the document has them."""
+    method, _, path = route.partition(" ")
+    operation = DOCUMENT["paths"][path.removeprefix(BASE_PATH)][method.lower()]
+    return [each for each in operation.get("parameters", ()) if each.get("in") == "query"]
+
+
+def parameters_of(route: str) -> dict[str, Mapping[str, Any]]:
+    """Return the schema of each query parameter of the operation."""
+    return {each["name"]: resolved(each["schema"]) for each in listed_parameters(route)}
+
+
+def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = schema.get("$ref", "").removeprefix("#/components/schemas/")
+    found: Mapping[str, Any] = DOCUMENT["components"]["schemas"][name] if name else schema
+    return found
+
+
+def required(route: str) -> list[str]:
+    return [each["name"] for each in listed_parameters(route) if each.get("required")]
+
+
+def texts_to_try(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield each value of the schema, texts at the ends of its range and beyond, and texts of other kinds."""
+    for limit in (schema[name] for name in ("minimum", "maximum") if name in schema):
+        yield from (str(limit - 1), str(limit), str(limit + 1))
+    yield from schema.get("enum", ())
+    yield from ("x", "1.5", "9" * 40, "2026-11-26", "2026-02-30", "2026-11-26T00:00:00Z")
+
+
+def value_of(text: str, schema: Mapping[str, Any]) -> Any:
+    is_number = schema.get("type") == "integer" and re.fullmatch(r"-?[0-9]+([.][0-9]+)?", text)
+    return json.loads(text) if is_number else text
+
+
+# Any text is a valid cursor by its schema; the API accepts only its own, and has a code of its own for others.
+DOCUMENTED = [(route, name) for route in BY_ROUTE for name in parameters_of(route) if name != "cursor"]
+
+
+def is_refused(api: InMemoryApi, route: str, name: str, text: str) -> bool:
+    """Return whether the answer names the parameter as invalid. The request has the other parameters that are required."""
+    query = {**dict.fromkeys(required(route), "x"), name: text}
+    if BY_ROUTE[route].security == "ticket":
+        query["ticket"] = api.call(TICKET, body='{"scope": "owner"}').body["ticket"]
+    answer = api.call(route, path=PATH, query=query, groups="[admin]")
+    return answer.status == 400 and f"/{name}" in [each["pointer"] for each in answer.body.get("errors", ())]
 
 
 @pytest.mark.parametrize(("query", "pointer"), [("21", "/wait"), ("-1", "/wait"), ("1.5", "/wait"), ("soon", "/wait")])
@@ -64,3 +124,17 @@ def test_empty_parameter_is_400(api: InMemoryApi, name: str, form: str) -> None:
 def test_each_invalid_parameter_is_named(api: InMemoryApi) -> None:
     answer = api.call(JOBS, query={"owner": "bob", "status": "x", "limit": "x"})
     assert answer.pointers == ["/limit", "/owner", "/status"]
+
+
+@pytest.mark.parametrize(("route", "name"), DOCUMENTED)
+def test_documented_parameter_is_refused_where_its_schema_refuses_it(api: InMemoryApi, route: str, name: str) -> None:
+    schema = parameters_of(route)[name]
+    texts = list(texts_to_try(schema))
+    expected = [text for text in texts if not allows(schema, value_of(text, schema))]
+    assert [text for text in texts if is_refused(api, route, name, text)] == expected
+
+
+@pytest.mark.parametrize("route", BY_ROUTE)
+def test_parameter_that_the_document_lacks_is_refused_if_the_operation_has_any(api: InMemoryApi, route: str) -> None:
+    """Operations without parameters ignore a query, except those of administrators."""
+    assert is_refused(api, route, "undocumented", "1") is (bool(parameters_of(route)) or "/admin/" in route)
