@@ -15,7 +15,7 @@ from asyncjobs.aws.dynamodb_jobs import DynamoStore
 from asyncjobs.core.canonical_json import canonical_json
 from asyncjobs.core.clock import Clock, utc_now
 from asyncjobs.core.job import AsyncJob, JobKey, is_owner, job_id_for, submitted
-from asyncjobs.jobtypes.decorator import DEFAULT_TRACKED_RETENTION, GENERIC, tracked_job
+from asyncjobs.jobtypes.decorator import DEFAULT_DEADLINE, DEFAULT_TRACKED_RETENTION, GENERIC, tracked_job
 from asyncjobs.log import log_event
 from asyncjobs.tracking.reports import DEFAULT_ERROR_CODE, Report, Reports
 from asyncjobs.tracking.worker_token import WorkerToken
@@ -53,7 +53,7 @@ class TrackedJobs:
         message: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         retention_seconds: float = DEFAULT_TRACKED_RETENTION.total_seconds(),
-        deadline_seconds: float = 24 * 3600,
+        deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),
     ) -> CreatedJob:
         """Create a job of `owner`, the `sub` of a user's token. The options are those of `tracked_job`.
 

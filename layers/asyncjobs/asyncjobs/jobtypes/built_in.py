@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 
-from asyncjobs.core.job import BULK_ACTION, DELIVERY, Priority, RetentionFrom
-from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, JobType
+from asyncjobs.core.job import BULK_ACTION, DELIVERY
+from asyncjobs.jobtypes.decorator import DEFAULT_RETENTION, JobType, type_without_options
 
-_built_in = partial(
-    JobType,
-    is_async=False,
-    retention=DEFAULT_RETENTION,
-    retention_from=RetentionFrom.END,
-    immediate=False,
-    dedupe=timedelta(0),
-    priority=Priority.STANDARD,
-    exclusive=None,
-    routes=(),
-    synchronous_routes=(),
-)
-
-DELIVERY_TYPE = _built_in(
+DELIVERY_TYPE = type_without_options(
     name=DELIVERY,
     module="asyncjobs.push.delivery",
     function="Deliverer.deliver",
@@ -31,11 +17,12 @@ DELIVERY_TYPE = _built_in(
     # Above the time limit of a request and of resolving its name: an attempt that ends by time has another backoff.
     timeout=timedelta(seconds=30),
     max_attempts=10,
+    retention=DEFAULT_RETENTION,
     # The ten tries take three days. A receiver that sends Retry-After may stretch them by a day.
     deadline=timedelta(days=4),
 )
 
-BULK_ACTION_TYPE = _built_in(
+BULK_ACTION_TYPE = type_without_options(
     name=BULK_ACTION,
     module="",
     function="",
@@ -44,6 +31,7 @@ BULK_ACTION_TYPE = _built_in(
     # Time for about 200,000 jobs. An action that has stopped for good ends no earlier, so it is not longer.
     timeout=timedelta(hours=2),
     max_attempts=0,
+    retention=DEFAULT_RETENTION,
     deadline=timedelta(hours=2),
     tracked=True,
 )

@@ -48,6 +48,7 @@ MAX_RETENTION = timedelta(days=90)
 DEFAULT_RETENTION = timedelta(days=7)
 """The retention of types without their own, by default; a deployment may set another one (`DefaultRetentionDays`)."""
 DEFAULT_TRACKED_RETENTION = timedelta(minutes=5)
+DEFAULT_DEADLINE = timedelta(days=1)
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_NAME_LENGTH = 50
@@ -128,6 +129,20 @@ class JobType:
     """The number in the input by which its jobs grow, or `INPUT_BYTES`."""
 
 
+type_without_options = functools.partial(
+    JobType,
+    is_async=False,
+    retention_from=RetentionFrom.END,
+    immediate=False,
+    dedupe=timedelta(0),
+    priority=Priority.STANDARD,
+    exclusive=None,
+    routes=(),
+    synchronous_routes=(),
+)
+"""Makes a job type that `@job` does not declare: a tracked one, or one of the library."""
+
+
 def job(
     name: str,
     *,
@@ -137,7 +152,7 @@ def job(
     retry_timeouts: bool = True,
     retention_seconds: float | None = None,
     retention_from: Literal["CREATION", "END"] = "END",
-    deadline_seconds: float = 24 * 3600,
+    deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),
     immediate: bool | None = None,
     dedupe_seconds: float = 0,
     size: str | None = None,
@@ -228,7 +243,7 @@ def tracked_job(
     description: str = "",
     expected_seconds: float = 10,
     retention_seconds: float = DEFAULT_TRACKED_RETENTION.total_seconds(),
-    deadline_seconds: float = 24 * 3600,
+    deadline_seconds: float = DEFAULT_DEADLINE.total_seconds(),
 ) -> JobType:
     """Declare a job type without a function: an outside worker does the work and reports on it.
 
@@ -244,24 +259,16 @@ def tracked_job(
     """
     _check_name(name)
     deadline = _seconds(name, "deadline_seconds", deadline_seconds, timedelta(minutes=1), MAX_TRACKED_DEADLINE)
-    return JobType(
+    return type_without_options(
         name=name,
         module="",
         function="",
         description=description,
-        is_async=False,
         expected=_seconds(name, "expected_seconds", expected_seconds, timedelta(0), MAX_TRACKED_DEADLINE),
         timeout=deadline,
         max_attempts=0,
         retention=_seconds(name, "retention_seconds", retention_seconds, timedelta(minutes=1), MAX_RETENTION),
         deadline=deadline,
-        retention_from=RetentionFrom.END,
-        immediate=False,
-        dedupe=timedelta(0),
-        priority=Priority.STANDARD,
-        exclusive=None,
-        routes=(),
-        synchronous_routes=(),
         # The outside worker has its input already; `metadata` is for the job's readers.
         input_schema={"type": "object", "maxProperties": 0},
         output_schema={},
