@@ -88,8 +88,8 @@ export class Page {
   }
 
   /**
-   * Show more of a list. A second click does nothing while the first one reads: both would show the same part. What is read goes
-   * on from the present content, so the signal ends it when that is read again, perhaps by another filter, or the page is left.
+   * Show more of a list. A second click does nothing while the first one reads: both would show the same part. The next part
+   * follows the present content, so the signal ends it when that is read again, perhaps by another filter, or the page is left.
    * @param {(signal: AbortSignal) => Promise<unknown>} read
    * @param {string} done
    */

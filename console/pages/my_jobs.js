@@ -92,7 +92,7 @@ export class MyJobs extends Page {
     this.app.draw();
   }
 
-  /** New jobs wait for older ones that the user has asked for. */
+  /** New jobs wait for older ones that the user has requested. */
   #readNew() {
     clearTimeout(this.#newTimer);
     this.#newTimer = setTimeout(() => (this.isReadingMore ? this.#readNew() : void this.reload()), NEW_MS);
