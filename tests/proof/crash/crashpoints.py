@@ -104,9 +104,10 @@ def _place(operation: str, params: Any) -> tuple[str, list[str]]:
         elif site and module.startswith("asyncjobs."):
             break
     # A receipt handle names no job, so the worker's variable does; a read of the queue length has only its caller's owner.
-    record = frame.f_locals.get("record")
+    received = frame.f_locals.get("received")
     reader = frame.f_back.f_locals.get("owner", "") if frame.f_back else ""
-    about = _ID.findall(f"{params.get('url_path', '')} {text} {record['body'] if isinstance(record, dict) else ''} {reader}")
+    message = received["body"] if isinstance(received, dict) else ""
+    about = _ID.findall(f"{params.get('url_path', '')} {text} {message} {reader}")
     detail = _detail(operation, text) + _immediate(frame, text)
     return call_name(site, f"{entry} < {frame.f_code.co_qualname}{detail}"), list(dict.fromkeys(about))
 

@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 from asyncjobs.aws import clients
+from asyncjobs.service.sender import Sender
+from asyncjobs.worker.sqs_batch import BatchWorker
 from tests.proof.crash import matrix, sites, tree
 from tests.proof.crash.faults import SDK_TRIES, Fault
 from tests.proof.crash.rows import ROWS
@@ -91,3 +93,9 @@ def test_each_row_has_its_own_call() -> None:
 
 def test_sdk_tries_every_call_equally_often_and_less_than_five_times() -> None:
     assert vars(clients._BULKY)["retries"]["total_max_attempts"] == SDK_TRIES < 5
+
+
+def test_variables_that_name_the_job_of_a_call_exist() -> None:
+    """A fault about a job never fires if the crash points look for a variable that was renamed."""
+    assert "received" in BatchWorker._return.__code__.co_varnames
+    assert "job" in Sender.send.__code__.co_varnames
