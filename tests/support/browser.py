@@ -83,6 +83,8 @@ class Browser:
         self._storage = storage
         target = connection.send("Target.createTarget", {"url": "about:blank", "newWindow": True, **storage})["targetId"]
         self._session = connection.send("Target.attachToTarget", {"targetId": target, "flatten": True})["sessionId"]
+        # Each tab has the focus: a key goes to none while the browser gives it to another window, as when it closes one.
+        self._send("Emulation.setFocusEmulationEnabled", enabled=True)
 
     @contextmanager
     def another_user(self) -> Iterator[Browser]:

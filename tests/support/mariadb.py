@@ -66,9 +66,12 @@ class MariaDb:
 @contextmanager
 def mariadb(folder: Path) -> Iterator[MariaDb]:
     """Start a server, which ends with the block. Skip the test if MariaDB is not installed."""
-    program, installer = (shutil.which(name, path=_PATH) for name in ("mariadbd", "mariadb-install-db"))
-    if program is None or installer is None:
-        pytest.skip("This test needs MariaDB: apt-get install mariadb-server-core")
+    # The installer calls `my_print_defaults`, which Debian has in another package.
+    program, installer, defaults = (
+        shutil.which(name, path=_PATH) for name in ("mariadbd", "mariadb-install-db", "my_print_defaults")
+    )
+    if program is None or installer is None or defaults is None:
+        pytest.skip("This test needs MariaDB: apt-get install mariadb-server-core mariadb-client-core")
     user = f"--user={getpass.getuser()}"
     data = folder / "data"
     subprocess.run(
