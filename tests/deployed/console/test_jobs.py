@@ -102,9 +102,10 @@ def test_older_jobs_of_an_earlier_filter_are_not_shown(console: Console) -> None
         console.caller.wait_for(console.caller.submit(job_type))
     console.browser.run("sessionStorage.setItem('test.pages', 'yes')")
     console.open("jobs?type=sample.gives_up")
+    # The types come later than the jobs, and move the button.
+    console.browser.wait_for("document.querySelector('#type-filter [value=\"sample.returns\"]')")
     console.browser.click(".more .button")
     console.browser.wait_for("window.release")
-    console.browser.wait_for("document.querySelector('#type-filter [value=\"sample.returns\"]')")
     choose = "const filter = document.querySelector('#type-filter'); filter.value = 'sample.returns'"
     console.browser.run(f"{{ {choose}; filter.dispatchEvent(new Event('change')) }}")
     shown = "[...document.querySelectorAll('tbody .row-link')].map((each) => each.innerText).join()"
