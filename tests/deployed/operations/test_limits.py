@@ -16,6 +16,7 @@ from tests.support.pace import SLOWNESS
 
 BURST, INTERVAL_SECONDS = int(LIMITS["SubmitBurst"]), 60 / int(LIMITS["SubmitRatePerMinute"])
 CLIENTS, SECONDS, LONGEST = 4, 5 * SLOWNESS, 120
+RATE = "SUBMIT_RATE_EXCEEDED"
 SHORT = {"jobType": "sample.returns", "input": {}}
 
 
@@ -31,7 +32,7 @@ def test_concurrent_clients_get_no_more_than_the_burst_and_the_refill(limited: L
             key = uuid.uuid4().hex
             answer = many.post("/jobs", json=SHORT, headers={"idempotency-key": key})
             answers.append((key, answer))
-            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            if answer.status_code == httpx.codes.TOO_MANY_REQUESTS and answer.json()["code"] == RATE:
                 was_refused.set()
         return answers
 
@@ -41,9 +42,10 @@ def test_concurrent_clients_get_no_more_than_the_burst_and_the_refill(limited: L
     accepted = {key for key, answer in answers if answer.status_code == httpx.codes.ACCEPTED}
     refused = [answer for _, answer in answers if answer.status_code == httpx.codes.TOO_MANY_REQUESTS]
     assert len(accepted) + len(refused) == len(answers)
-    assert refused, "too few requests to exceed the rate"
+    assert was_refused.is_set(), "too few requests to exceed the rate"
     assert BURST <= len(accepted) <= BURST + seconds / INTERVAL_SECONDS
-    assert {answer.json()["code"] for answer in refused} == {"SUBMIT_RATE_EXCEEDED"}
+    # A busy machine runs the accepted jobs so late that their number, too, is at its limit.
+    assert {RATE} <= {answer.json()["code"] for answer in refused} <= {RATE, "TOO_MANY_LIVE_JOBS"}
     # Accepted jobs are stored, and no others.
     listed = {job["asyncJobId"] for job in many.get("/jobs", params={"limit": 100}).json()["jobs"]}
     assert listed == {job_id_for(many.owner, key) for key in accepted}
