@@ -151,10 +151,11 @@ def test_focus_stays_on_a_row_while_the_list_changes(console: Console) -> None:
 def test_job_shows_its_attempts_and_why_they_failed(console: Console) -> None:
     job = console.caller.wait_for(console.caller.submit("sample.succeeds_at_last"))
     console.open(f"jobs/{job['asyncJobId']}")
+    # The last events are in the log once the table's stream is handled: the page reads them again.
+    console.browser.wait_for(f"document.querySelectorAll('.attempt').length == {job['attempt']}")
     text = console.text()
     assert text.count("Attempt ") >= job["attempt"]
     assert "failed" in text
-    assert console.browser.run("document.querySelectorAll('.attempt').length") == job["attempt"]
     assert console.browser.run("document.querySelectorAll('.chart-span[data-kind=attempt]').length") == job["attempt"]
 
 
