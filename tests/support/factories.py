@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, Priority, RetentionFrom, submitted
+from asyncjobs.core.job import AsyncJob, JobFailure, JobKey, submitted
 from asyncjobs.core.webhook import Webhook
-from asyncjobs.jobtypes.decorator import JobType, definition_of
+from asyncjobs.jobtypes.decorator import DEFAULT_DEADLINE, DEFAULT_RETENTION, JobType, definition_of, type_without_options
 from asyncjobs.jobtypes.pydantic_schema import describe
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -113,24 +113,17 @@ def job_types_of(*values: object) -> dict[str, JobType]:
 def job_type(name: str, **changes: Any) -> JobType:
     """Return a job type that accepts any input."""
     return replace(
-        JobType(
+        type_without_options(
             name=name,
             module="jobs.none",
             function="none",
             description="Does nothing.",
-            is_async=False,
             expected=timedelta(seconds=10),
             timeout=timedelta(minutes=1),
             max_attempts=3,
-            retention=timedelta(days=7),
-            retention_from=RetentionFrom.END,
+            retention=DEFAULT_RETENTION,
             immediate=None,
-            dedupe=timedelta(0),
-            priority=Priority.STANDARD,
-            exclusive=None,
-            routes=(),
-            synchronous_routes=(),
-            deadline=timedelta(days=1),
+            deadline=DEFAULT_DEADLINE,
             input_schema={},
             output_schema={},
         ),
