@@ -7,8 +7,9 @@ export class Page {
   title = "";
   /** @type {any} */ error = null;
   isLoading = true;
-  isReadingMore = false;
   /** @type {AbortController | undefined} */ #reading;
+  /** @type {Promise<void> | undefined} */ #read;
+  /** The part of a list that the user has requested, until it is shown. @type {{ reading: AbortController, ended: Promise<unknown> } | null} */ #more = null;
   /** @type {(() => void)[]} */ #ends = [];
 
   /** @param {App} app */
@@ -24,12 +25,14 @@ export class Page {
   /** Another page is shown. */
   leave() {
     this.#reading?.abort();
+    this.#endMore();
     for (const end of this.#ends) end();
   }
 
   /** The query has changed. */
   filtered() {
     this.isLoading = true;
+    this.#endMore();
     void this.reload();
   }
 
@@ -54,10 +57,14 @@ export class Page {
     return null;
   }
 
-  reload = async () => {
+  /** Read the content again, after the part of it that the user has requested. */
+  reload = () => (this.#read = this.#readAgain());
+
+  async #readAgain() {
     this.#reading?.abort();
     const reading = (this.#reading = new AbortController());
-    this.isReadingMore = false;
+    await this.#more?.ended;
+    if (reading.signal.aborted) return;
     try {
       await this.read(reading.signal);
       this.error = null;
@@ -68,7 +75,7 @@ export class Page {
     if (reading.signal.aborted) return;
     this.isLoading = false;
     this.app.draw();
-  };
+  }
 
   /**
    * Do the user's action, and show its outcome, unless the page shows it.
@@ -87,20 +94,35 @@ export class Page {
     }
   }
 
+  get isReadingMore() {
+    return this.#more !== null;
+  }
+
   /**
    * Show more of a list. A second click does nothing while the first one reads: both would show the same part. The next part
-   * follows the present content, so the signal ends it when that is read again, perhaps by another filter, or the page is left.
+   * follows the present content, so it waits while that is read again, and ends by the signal with another filter or page.
    * @param {(signal: AbortSignal) => Promise<unknown>} read
    * @param {string} done
    */
   async showMore(read, done) {
-    const signal = this.#reading?.signal;
-    if (!signal || this.isReadingMore) return;
-    this.isReadingMore = true;
+    if (this.#more) return;
+    const reading = new AbortController();
+    const present = this.#read;
+    const readNext = async () => {
+      await present;
+      await read(reading.signal);
+    };
+    const ended = this.act(readNext, done, reading.signal);
+    this.#more = { reading, ended };
     this.app.draw();
-    await this.act(() => read(signal), done, signal);
-    if (signal.aborted) return;
-    this.isReadingMore = false;
+    await ended;
+    if (reading.signal.aborted) return;
+    this.#more = null;
     this.app.draw();
+  }
+
+  #endMore() {
+    this.#more?.reading.abort();
+    this.#more = null;
   }
 }

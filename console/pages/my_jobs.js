@@ -18,6 +18,8 @@ export class MyJobs extends Page {
   title = "My jobs";
   /** @type {Job[]} */ jobs = [];
   /** @type {string | null} */ cursor = null;
+  /** Whether more than the newest jobs is shown. */
+  hasOlder = false;
   /** @type {string[]} */ types = [];
   selected = -1;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #newTimer;
@@ -53,9 +55,9 @@ export class MyJobs extends Page {
     // What more of the list was shown is not read again: a page of it may be new.
     const found = await this.app.api.get("jobs", { query: { status, jobType, limit: PAGE_SIZE }, signal });
     const known = new Map(this.jobs.map((each) => [each.asyncJobId, each]));
-    const isFirst = this.isLoading || this.jobs.length <= PAGE_SIZE;
+    const isFirst = this.isLoading || !this.hasOlder;
     const read = found.jobs.map((each) => newest(known.get(each.asyncJobId), each));
-    if (isFirst) [this.jobs, this.cursor] = [read, found.nextCursor];
+    if (isFirst) [this.jobs, this.cursor, this.hasOlder] = [read, found.nextCursor, false];
     else {
       const ids = new Set(read.map((each) => each.asyncJobId));
       this.jobs = [...read, ...this.jobs.filter(({ asyncJobId }) => !ids.has(asyncJobId))];
@@ -79,23 +81,22 @@ export class MyJobs extends Page {
       const ids = new Set(this.jobs.map(({ asyncJobId }) => asyncJobId));
       this.jobs = [...this.jobs, ...found.jobs.filter((each) => !ids.has(each.asyncJobId))];
       this.cursor = found.nextCursor;
+      this.hasOlder = true;
     }, "Older jobs are shown");
 
   /** @param {Change} change */
   #onChange(change) {
     const index = this.jobs.findIndex(({ asyncJobId }) => asyncJobId === change.asyncJobId);
     const known = this.jobs[index];
-    if (!known) return this.#readNew();
+    if (!known) {
+      clearTimeout(this.#newTimer);
+      this.#newTimer = setTimeout(this.reload, NEW_MS);
+      return;
+    }
     const next = changed(known, change);
     if (!next) return;
     this.jobs = this.jobs.with(index, next);
     this.app.draw();
-  }
-
-  /** New jobs wait for older ones that the user has requested. */
-  #readNew() {
-    clearTimeout(this.#newTimer);
-    this.#newTimer = setTimeout(() => (this.isReadingMore ? this.#readNew() : void this.reload()), NEW_MS);
   }
 
   /** @param {number} step */
