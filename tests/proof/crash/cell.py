@@ -6,7 +6,9 @@ import http
 import json
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,11 +141,17 @@ class Cell:
         assert answer.status_code in {ACCEPTED, CONFLICT}, _shown(answer)
         return str(answer.json()["asyncJobId"]) if answer.status_code == ACCEPTED else None
 
-    def delay_put(self, seconds: float) -> None:
-        """Delay the next put of the job's record."""
+    @contextmanager
+    def delayed_submit(self, seconds: float) -> Iterator[Future[httpx.Response]]:
+        """Submit the job with a delay of its record's put, and enter once that is on its way: other requests then come before it."""
         call = crashpoints.call_name("dynamodb_jobs.DynamoStore.add_if_absent:PutItem", "add_if_absent < SubmitPipeline._put")
         headers = {crashpoints.CALL: call, crashpoints.ABOUT: self.job_id}
-        self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
+        with self.stage.pairs, ThreadPoolExecutor(1) as pool:
+            [rule] = self.stage.proxy.add([{"headers": headers, "times": 1, "latency": seconds * 1000}])
+            submit = pool.submit(self.submit)
+            while not (submit.done() or self.stage.proxy.fired(rule)):
+                time.sleep(0.02)
+            yield submit
 
     def follow_on_the_bus(self) -> str:
         """Send what the bus gets about the job to a queue of its own, and return the queue's URL."""

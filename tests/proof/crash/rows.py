@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -220,11 +219,8 @@ def is_locked(row: Row, cell: Cell) -> None:
 
 def is_rolled_back(_row: Row, cell: Cell) -> None:
     """Submit another job while the put of this one is delayed. If rejected, this one has ended; otherwise it waits and completes."""
-    cell.delay_put(1.5)
     cell.arm()
-    with ThreadPoolExecutor(1) as pool:
-        submit = pool.submit(cell.submit)
-        time.sleep(0.4)
+    with cell.delayed_submit(1.5) as submit:
         rival = cell.submit_rival("crash.is_long_alone")
         answer = submit.result()
     if not cell.has_met_its_fault():
@@ -333,10 +329,9 @@ def keeps_upload(row: Row, cell: Cell) -> None:
 
 def is_overtaken(row: Row, cell: Cell) -> None:
     """Send the request twice while one put is delayed: it then finds the other's job, and its copy of the input is deleted."""
-    cell.delay_put(3)
     cell.arm(cell.caller.owner if row.own_user else None)
-    with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda _: cell.submit(), range(2)))
+    with cell.delayed_submit(3) as first:
+        answers = [cell.submit(), first.result()]
     if not cell.has_met_its_fault():
         raise NotFired("the two submits did not overlap")
     assert sum(answer.is_success for answer in answers) == (1 if cell.fault.kills else 2), [each.text for each in answers]

@@ -153,6 +153,8 @@ class Stage:
         self._sweepers = sweepers
         self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
+        self.pairs = threading.Semaphore(requests // 2)
+        """For two requests that must overlap: the second one must not wait for a door."""
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)
         proxy_port = process.free_port()
