@@ -48,7 +48,9 @@ def texts_to_try(schema: Mapping[str, Any]) -> Iterator[str]:
     for limit in (schema[name] for name in ("minimum", "maximum") if name in schema):
         yield from (str(limit - 1), str(limit), str(limit + 1))
     yield from schema.get("enum", ())
-    yield from ("x", "1.5", "9" * 40, "2026-11-26", "2026-02-30", "2026-11-26T00:00:00Z")
+    if "maxLength" in schema:
+        yield from ("x" * schema["maxLength"], "x" * (schema["maxLength"] + 1))
+    yield from ("", "x", "\u00e9", "1.5", "9" * 40, "2026-11-26", "2026-02-30", "2026-11-26T00:00:00Z")
 
 
 def value_of(text: str, schema: Mapping[str, Any]) -> Any:

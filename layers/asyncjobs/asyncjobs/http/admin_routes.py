@@ -40,6 +40,7 @@ from asyncjobs.http.admin_schemas import (
     BULK_REQUEST,
     FAILED_GROUPS,
     JOB_INPUT,
+    OWNER_TEXT,
     PAUSED,
     PAUSED_TYPE,
     QUEUES,
@@ -57,7 +58,7 @@ from asyncjobs.http.parameters import jobs_query
 from asyncjobs.http.problems import code_of
 from asyncjobs.http.query_routes import RESULT_LINK, QueryRoutes
 from asyncjobs.http.render import job_body, job_path
-from asyncjobs.http.schemas import STRING, described, query, ref
+from asyncjobs.http.schemas import NOT_EMPTY, STRING, described, query, ref
 from asyncjobs.jobtypes.decorator import JobType
 from asyncjobs.service.administration import Administration
 from asyncjobs.service.bulk_actions import DONE, ELIGIBLE, BulkActions
@@ -67,12 +68,12 @@ from asyncjobs.service.queries import Queries
 
 CSV = "text/csv"
 
-_OWNER = {**query(OWNER, "The job's owner, which is a part of its key.", STRING), "required": True}
+_OWNER = {**query(OWNER, "The job's owner, which is a part of its key.", OWNER_TEXT), "required": True}
 _OWNER_IF_KNOWN = query(
-    OWNER, "The job's owner, which is a part of its key. Without it, only an unfinished job is found.", STRING
+    OWNER, "The job's owner, which is a part of its key. Without it, only an unfinished job is found.", OWNER_TEXT
 )
 _DAY: Any = {"type": "string", "format": "date"}
-_JOB_TYPE = query("jobType", "List only jobs of this type.", STRING)
+_JOB_TYPE = query("jobType", "List only jobs of this type.", NOT_EMPTY)
 _LIST = QueryRoutes.list_jobs.parameters
 *_, _LIMIT, _CURSOR = _LIST
 _RESULT = QueryRoutes.get_job_result
@@ -126,7 +127,7 @@ class AdminRoutes:
             query("priority", "List only jobs of this priority.", ref("Priority")),
             _JOB_TYPE,
             query("status", "List only jobs with this status.", {"enum": list(UNFINISHED)}),
-            query(OWNER, "List only jobs of this owner.", STRING),
+            query(OWNER, "List only jobs of this owner.", OWNER_TEXT),
             _LIMIT,
             _CURSOR,
         ),
@@ -171,8 +172,8 @@ class AdminRoutes:
         "GET /admin/failed-jobs",
         right=Right.VIEW,
         parameters=(
-            {**query("jobType", "The type of the jobs.", STRING), "required": True},
-            {**query("code", "The code of their error.", STRING), "required": True},
+            {**query("jobType", "The type of the jobs.", NOT_EMPTY), "required": True},
+            {**query("code", "The code of their error.", NOT_EMPTY), "required": True},
             query("from", "The first day (UTC) on which they failed.", _DAY),
             query("to", "The last day (UTC) on which they failed.", _DAY),
             _LIMIT,

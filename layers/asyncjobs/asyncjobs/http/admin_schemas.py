@@ -7,7 +7,7 @@ from typing import Any
 from asyncjobs.core.job import MAX_OWNER_LENGTH
 from asyncjobs.http.admin_parameters import MOST_AT_A_TIME
 from asyncjobs.http.request import JOB_ID
-from asyncjobs.http.schemas import BOOLEAN, STRING, TIME, UUID, Schema, answer_object, described, ref
+from asyncjobs.http.schemas import BOOLEAN, NOT_EMPTY, STRING, TIME, UUID, Schema, answer_object, described, ref
 from asyncjobs.jobtypes.json_schema import nullable, nulls_left_out
 from asyncjobs.service.bulk_actions import BulkAction
 from asyncjobs.service.dead_letters import LetterOutcome
@@ -208,7 +208,7 @@ ADMIN_TYPES = Schema(
     ),
 )
 
-_OWNER_TEXT: Any = {"type": "string", "minLength": 1, "maxLength": MAX_OWNER_LENGTH, "pattern": "^[\\x00-\\x7f]*$"}
+OWNER_TEXT: Any = {"type": "string", "minLength": 1, "maxLength": MAX_OWNER_LENGTH, "pattern": "^[\\x00-\\x7f]*$"}
 BULK_REQUEST = Schema(
     "BulkRequest",
     nulls_left_out(
@@ -225,13 +225,13 @@ BULK_REQUEST = Schema(
                     "description": "The failed jobs of a type and code.",
                     "additionalProperties": False,
                     "required": ["jobType", "code"],
-                    "properties": {"jobType": STRING, "code": STRING, "from": STRING, "to": STRING},
+                    "properties": {"jobType": NOT_EMPTY, "code": NOT_EMPTY, "from": STRING, "to": STRING},
                 },
                 "live": {
                     "type": "object",
                     "description": "Unfinished jobs.",
                     "additionalProperties": False,
-                    "properties": {"priority": STRING, "jobType": STRING, "status": STRING, "owner": _OWNER_TEXT},
+                    "properties": {"priority": STRING, "jobType": NOT_EMPTY, "status": STRING, "owner": OWNER_TEXT},
                 },
                 "jobs": {
                     "type": "array",
@@ -243,7 +243,7 @@ BULK_REQUEST = Schema(
                         "required": ["asyncJobId", "owner"],
                         "properties": {
                             "asyncJobId": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
-                            "owner": _OWNER_TEXT,
+                            "owner": OWNER_TEXT,
                         },
                     },
                 },

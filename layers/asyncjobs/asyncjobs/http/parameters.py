@@ -35,7 +35,7 @@ def after_and_wait(query: Query) -> tuple[int | None, timedelta | None]:
     after, seconds = parameters.get("after"), parameters.get("wait")
     if after is not None and not _SEQ.fullmatch(after):
         problems.append(InputProblem("/after", "must be the seq of an event: a whole number"))
-    problems += _wrong_wait(seconds or "0")
+    problems += _wrong_wait("0" if seconds is None else seconds)
     if problems:
         raise invalid_request(*problems)
     return None if after is None else int(after), None if seconds is None else timedelta(seconds=int(seconds))

@@ -19,7 +19,7 @@ from asyncjobs.http.parameters import jobs_query, wait_of
 from asyncjobs.http.problems import Problem
 from asyncjobs.http.render import job_body, job_tag, job_type_body
 from asyncjobs.http.request import Request
-from asyncjobs.http.schemas import ANY_OBJECT, STRING, URI, Schema, answer_object, described, header, query, ref
+from asyncjobs.http.schemas import ANY_OBJECT, NOT_EMPTY, STRING, URI, Schema, answer_object, described, header, query, ref
 from asyncjobs.jobtypes.catalog import ASYNCAPI, OPENAPI, document_text
 from asyncjobs.jobtypes.json_schema import nullable
 from asyncjobs.service.queries import Queries
@@ -105,7 +105,7 @@ class QueryRoutes:
             query(
                 "jobType",
                 "List only jobs of this type. Deliveries of webhooks (`webhook.deliver`) are listed by their type only.",
-                STRING,
+                NOT_EMPTY,
             ),
             query("limit", "The maximum number of jobs.", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}),
             query("cursor", "The `nextCursor` of the previous page. Send it with the same filters.", STRING),

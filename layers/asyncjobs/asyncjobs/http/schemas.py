@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 
 STRING: Json = {"type": "string"}
+NOT_EMPTY: Json = {"type": "string", "minLength": 1}
 BOOLEAN: Json = {"type": "boolean"}
 SECONDS: Json = {"type": "number"}
 UUID: Json = {"type": "string", "format": "uuid"}
