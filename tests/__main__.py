@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -113,6 +114,7 @@ def main(options: Sequence[str]) -> int:
     again.
     """
     os.environ[pace.VARIABLE] = str(pace.SLOWNESS)
+    signal.signal(signal.SIGTERM, _terminate)
     print(
         f"Testing in {SIDE_BY_SIDE} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
     )
@@ -144,6 +146,15 @@ def _passes_alone(failed: Running, options: Sequence[str]) -> bool:
     return passes
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as a CI system sends it to the command alone, or `make` passes it on. Ctrl-C reaches all processes."""
+
+
+def _terminate(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another one would interrupt the stop
+    raise _Terminated
+
+
 def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
     output = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - it is entered
     command = ["nice", "-n", str(group.niceness), *group.command(options)]
@@ -152,7 +163,7 @@ def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
 
 
 def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
-    """Run the groups and print how each ends. Return them in the order of their ends, and whether Ctrl-C was pressed."""
+    """Run the groups and print how each ends. Return them in the order of their ends, and whether they were interrupted."""
     waiting, running, ended = [*GROUPS], list[Running](), list[Running]()
     is_interrupted = False
     while running or (waiting and not is_interrupted):
@@ -164,9 +175,13 @@ def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]
                 ended.append(found)
                 print(f"{found.group.name}: {found.summary()}", flush=True)
             time.sleep(0.2)
-        except KeyboardInterrupt:  # which they got as well: they stop their engines
+        except KeyboardInterrupt as interruption:
             is_interrupted = True
-            print("Stopping ...")
+            print("Stopping ...", flush=True)
+            if isinstance(interruption, _Terminated):
+                for found in running:
+                    # pytest stops its engines, and make its command.
+                    found.process.send_signal(signal.SIGINT if found.group.folders else signal.SIGTERM)
     return ended, is_interrupted
 
 

@@ -1,6 +1,7 @@
 """The tests' own view of this machine."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from local.process import PROJECT
 from tests import __main__ as runner
 from tests.__main__ import GROUPS, Group
 from tests.support import processes
+from tests.support.deployed import wait_until
+from tests.support.pace import SLOWNESS, VARIABLE
 
 
 @pytest.mark.parametrize(("elapsed", "seconds"), [("00:07", 7), ("01:02", 62), ("03:01:02", 10_862), ("2-03:01:02", 183_662)])
@@ -89,3 +92,42 @@ def test_only_few_tests_that_wait_for_an_engine_are_tried_again(
     assert ("Passed alone." in printed) == (status == 0 or checks == "false")
     assert ("Interrupted" in printed) == ("1 / 0" in tests), printed
     assert "= FAILURES =" in printed or "= ERRORS =" in printed, "what failed first is shown in any case"
+
+
+WAITS = """
+import time
+from pathlib import Path
+import pytest
+
+@pytest.fixture
+def engine():
+    Path(__file__).with_name("started").touch()
+    yield
+    Path(__file__).with_name("stopped").touch()
+
+def test_waits(engine):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]], ids=["once", "twice"])
+def test_terminated_run_ends_once_its_tests_have_stopped_their_engines(signals: list[signal.Signals], tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(WAITS)
+    program = f"""
+import sys
+from pathlib import Path
+from tests import __main__ as runner
+runner.GROUPS = (runner.Group(({str(tmp_path)!r},), 0), runner.Group((), 0))
+runner.CHECKS = ("sleep", "600")
+runner.PROJECT = Path({str(tmp_path)!r})
+sys.exit(runner.main(["-c", {os.devnull!r}, "--rootdir", {str(tmp_path)!r}]))
+"""
+    env = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", VARIABLE: str(SLOWNESS)}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=PROJECT, env=env, stdout=subprocess.PIPE, text=True) as run:
+        wait_until((tmp_path / "started").exists)
+        for each in signals:
+            run.send_signal(each)
+        printed, _ = run.communicate(timeout=60 * SLOWNESS)
+    assert run.returncode == 1, printed
+    assert (tmp_path / "stopped").exists(), printed
+    assert "make check: failed" in printed
