@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import httpx
 
+from tests.support.pace import SLOWNESS
+
 # Seeded, so that a soak draws the same faults for the same order of requests. And it forwards the host that the functions
 # called and signed: by default it sends the engine's, and the signature no longer matches.
 _START = """
@@ -40,7 +42,7 @@ class Proxy:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 30 * SLOWNESS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self._process.kill()

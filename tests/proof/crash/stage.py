@@ -200,7 +200,7 @@ class Stage:
     def restart_engine(self) -> None:
         """Stop the engine so that it saves its state, and start it again. Its workers end too."""
         os.killpg(self._stack.engine.pid, signal.SIGTERM)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * pace.SLOWNESS
         while self.find_engine() is not None:
             if time.monotonic() > deadline:
                 raise RuntimeError("The engine does not stop.")
