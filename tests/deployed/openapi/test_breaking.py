@@ -30,6 +30,8 @@ INTENDED = (
     f"/notBefore: pattern is {RFC3339!r}",
     # It matches every type that the earlier one did, and more.
     f"body/contentType: pattern is {CONTENT_TYPE!r}",
+    # An empty type was always refused, and the document did not say so.
+    "query 'jobType': minLength is 1",
 )
 """The ends of lines about intended breaks since the last release, which affect no working client. A release empties it."""
 
