@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def npx(folder: Path, package: str, *command: str | Path) -> str:
     return done.stdout
 
 
+@cache
 def _node_version() -> int:
     done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
     return int(done.stdout.removeprefix("v").partition(".")[0])
