@@ -52,24 +52,38 @@ def empty_table(aws_account: None) -> Iterator[tuple[str, DynamoDBClient]]:  # n
         yield made
 
 
+@pytest.fixture(scope="module")
+def moto(aws_account: None) -> DynamoDBClient:  # noqa: ARG001 - the account answers it
+    """Return a client of moto. One per module, since clients are slow to create."""
+    return _client(None)
+
+
+@pytest.fixture(scope="module")
+def engine() -> DynamoDBClient:
+    """Return a client of the engine of your choice."""
+    return _client(ENGINE)
+
+
 @pytest.fixture(params=["fake", "moto", *(["engine"] if ENGINE else [])])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     """Return a store with an empty table."""
     if request.param == "fake":
         yield FakeStore()
         return
-    if request.param == "moto":
-        request.getfixturevalue("aws_account")
-    client = boto3.client(
-        "dynamodb",
-        region_name="us-east-1",
-        endpoint_url=ENGINE if request.param == "engine" else None,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    client: DynamoDBClient = request.getfixturevalue(request.param)
     name = create_table(client)
     yield DynamoStore(name, client)
     client.delete_table(TableName=name)
+
+
+def _client(endpoint_url: str | None) -> DynamoDBClient:
+    return boto3.client(
+        "dynamodb",
+        region_name="us-east-1",
+        endpoint_url=endpoint_url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
 
 
 @contextmanager
@@ -84,9 +98,11 @@ def create_table(client: DynamoDBClient) -> str:
     """Create an empty table as in the template and return its name."""
     name = f"jobs-{uuid.uuid4().hex}"
     properties = resource("Table")["Properties"]
-    client.create_table(
+    created = client.create_table(
         TableName=name,
         **{key: properties[key] for key in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")},
     )
-    client.get_waiter("table_exists").wait(TableName=name)
+    # moto's table is there at once, and a waiter is slow to create.
+    if created["TableDescription"]["TableStatus"] != "ACTIVE":
+        client.get_waiter("table_exists").wait(TableName=name)
     return name
