@@ -19,13 +19,14 @@ from tests.template.source import ROOT, deployed, template
 pytestmark = pytest.mark.slow
 
 MOST_SKIPS = 4
-CHECKOV = ROOT / ".venv-checks" / "bin" / "checkov"
+PYTHON = ROOT / ".venv-checks" / "bin" / "python"
+CHECKOV = Path(__file__).with_name("run_checkov.py")
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return checkov's report on the template, before and after the transform."""
-    assert CHECKOV.exists(), "checkov is not installed: run `make environments`."
+    """Return checkov's report on the template, before and after the transform, and on a faulty one."""
+    assert PYTHON.exists(), "checkov is not installed: run `make environments`."
     made = copy.deepcopy(deployed())
     # SAM gives the metadata of a WebSocket API to its API, and not to its stage.
     made["Resources"]["SocketApiv1Stage"]["Metadata"] = template()["Resources"]["SocketApi"]["Metadata"]
@@ -33,14 +34,23 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     del made["Resources"]["Api"]["Properties"]["Body"]["paths"]
     transformed = tmp_path_factory.mktemp("transformed") / "template.json"
     transformed.write_text(json.dumps(made, default=str))
-    options = ["--framework", "cloudformation", "--skip-download", "--output", "json", "--soft-fail"]
-    command: list[str | Path] = [CHECKOV, "--file", ROOT / "template.yaml", transformed, *options]
+    (planted := transformed.with_name("planted.yaml")).write_text(PLANTED)
+    command: list[str | Path] = [PYTHON, CHECKOV, ROOT / "template.yaml", transformed, planted]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
 
 
 FILES = ("template.yaml", "template.json")
+PLANTED = """
+Parameters:
+  Anybody: { Type: String, Default: "*" }
+Resources:
+  Bucket: { Type: AWS::S3::Bucket }
+  Key:
+    Type: AWS::KMS::Key
+    Properties: { KeyPolicy: { Statement: [{ Effect: Allow, Principal: !Ref Anybody, Action: "kms:*", Resource: "*" }] } }
+"""
 
 
 def checks_of(report: dict[str, Any], result: str, file: str) -> list[dict[str, Any]]:
@@ -54,6 +64,12 @@ def test_checkov_finds_nothing(report: dict[str, Any], file: str) -> None:
     assert [(check["check_id"], check["resource"], check["check_name"]) for check in failed] == []
     assert report["summary"]["parsing_errors"] == 0
     assert len(checks_of(report, "passed_checks", file)) > 60, "checkov checked nothing"
+
+
+def test_checkov_finds_planted_faults(report: dict[str, Any]) -> None:
+    found = {(check["check_id"], check["resource"]) for check in checks_of(report, "failed_checks", "planted.yaml")}
+    public_bucket, open_key = ("CKV_AWS_53", "AWS::S3::Bucket.Bucket"), ("CKV_AWS_33", "AWS::KMS::Key.Key")
+    assert {public_bucket, open_key} <= found
 
 
 @pytest.mark.parametrize("file", FILES)
