@@ -5,9 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import ClientError
-
 
 def main(command: str, *options: str) -> None:
     with Path("calls.log").open("a") as calls:
@@ -20,6 +17,9 @@ def main(command: str, *options: str) -> None:
         (target / "template.yaml").write_text(template)
         return
     Path("overrides.log").write_text("\n".join(option for option in options if option.startswith("ParameterKey=")))
+    import boto3  # noqa: PLC0415 - it takes ten times as long as a build
+    from botocore.exceptions import ClientError  # noqa: PLC0415
+
     cloudformation: Any = boto3.client("cloudformation")
     capabilities = option("--capabilities", options).split()
     stack = {
