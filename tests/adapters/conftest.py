@@ -102,7 +102,7 @@ def create_table(client: DynamoDBClient) -> str:
         TableName=name,
         **{key: properties[key] for key in ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")},
     )
-    # moto's table is there at once, and a waiter is slow to create.
+    # moto creates it while it answers, and a waiter takes long to make.
     if created["TableDescription"]["TableStatus"] != "ACTIVE":
         client.get_waiter("table_exists").wait(TableName=name)
     return name
