@@ -4,6 +4,8 @@ with LocalStack(root=tree, state=tree / ".local") as stack:
     print(stack.deploy().api_url)
 """
 
+import functools
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +120,7 @@ class LocalStack:
     def session(self) -> boto3.Session:
         """A session with the running engine's credentials. Its clients need `endpoint_url`."""
         engine = self.engine
-        return boto3.Session(engine.access_key_id, engine.secret_access_key, region_name=REGION)
+        return _session(engine.access_key_id, engine.secret_access_key, threading.get_ident())
 
     def up(self, parameters: Mapping[str, str] | None = None) -> Outputs:
         """Start the engine and build in parallel, then deploy. Skip the steps that are done already."""
@@ -259,6 +261,12 @@ class LocalStack:
 
     def _client(self, service: Any) -> Any:
         return self.session.client(service, endpoint_url=self.endpoint_url, config=Config(proxies={}))
+
+
+@functools.cache
+def _session(access_key_id: str, secret_access_key: str, _thread: int) -> boto3.Session:
+    """Return one session for each thread, since threads cannot share one. A new one reads the models of AWS's services again."""
+    return boto3.Session(access_key_id, secret_access_key, region_name=REGION)
 
 
 def _camel(name: str) -> str:

@@ -20,7 +20,7 @@ from asyncjobs.http.admin_operation import AdminOperation
 from asyncjobs.http.admin_routes import ADMIN
 from local import users
 from local.stack import LocalStack, Outputs
-from tests.support.deployed import UNKNOWN, Api, Caller, Job, followed, wait_until
+from tests.support.deployed import TLS, UNKNOWN, Api, Caller, Job, followed, wait_until
 from tests.support.factories import new_job
 
 AdminOf = Callable[[str], Caller]
@@ -144,7 +144,7 @@ def test_payloads_are_for_those_who_may_read_them(operator: Caller, admin: Calle
 def test_large_result_is_fetched_from_its_link(admin: Caller, alice: Caller, large: Job) -> None:
     answer = admin.get(of(large, "/result"), params={"owner": alice.owner})
     assert answer.status_code == httpx.codes.SEE_OTHER
-    assert httpx.get(answer.headers["location"], trust_env=False).status_code == httpx.codes.OK
+    assert httpx.get(answer.headers["location"], trust_env=False, verify=TLS).status_code == httpx.codes.OK
 
 
 def test_input_whose_object_was_deleted_is_404(admin: Caller, alice: Caller, stack: LocalStack, outputs: Outputs) -> None:

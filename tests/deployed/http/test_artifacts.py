@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from tests.support.deployed import Caller, Job, followed, wait_until
+from tests.support.deployed import TLS, Caller, Job, followed, wait_until
 
 SIZES = [3, 9_000_000]
 
@@ -14,7 +14,7 @@ def finished(alice: Caller, **headers: str) -> Job:
 
 
 def downloaded(url: str) -> httpx.Response:
-    return httpx.get(url, timeout=60, trust_env=False)
+    return httpx.get(url, timeout=60, trust_env=False, verify=TLS)
 
 
 def test_each_answer_has_links_to_the_artifacts(alice: Caller) -> None:

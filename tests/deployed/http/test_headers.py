@@ -7,7 +7,7 @@ import pytest
 
 from local.stack import Outputs
 from tests.deployed.http.operations import ALL, Call, calls
-from tests.support.deployed import Caller, Job
+from tests.support.deployed import TLS, Caller, Job
 from tests.template.source import resource
 
 EVERY_ANSWER = {
@@ -43,7 +43,7 @@ def test_head_has_the_headers_of_get_and_no_body(alice: Caller, completed: Job, 
 
 def preflight(outputs: Outputs, origin: str, method: str = "POST") -> httpx.Response:
     call = {"origin": origin, "access-control-request-method": method, "access-control-request-headers": "authorization"}
-    return httpx.options(f"{outputs.api_url}/api/v1/jobs", headers=call, trust_env=False)
+    return httpx.options(f"{outputs.api_url}/api/v1/jobs", headers=call, trust_env=False, verify=TLS)
 
 
 def listed(value: str) -> set[str]:
@@ -66,7 +66,7 @@ def test_listed_origin_may_send_every_method_and_header(outputs: Outputs) -> Non
 
 
 def test_listed_origin_may_read_the_response_headers(outputs: Outputs) -> None:
-    answer = httpx.get(f"{outputs.api_url}/api/v1/health", headers={"origin": LISTED}, trust_env=False)
+    answer = httpx.get(f"{outputs.api_url}/api/v1/health", headers={"origin": LISTED}, trust_env=False, verify=TLS)
     assert answer.headers["access-control-allow-origin"] == LISTED
     cors = resource("Api")["Properties"]["CorsConfiguration"]["Fn::If"][1]
     assert listed(answer.headers["access-control-expose-headers"]) >= set(cors["ExposeHeaders"])

@@ -11,7 +11,7 @@ import pytest
 
 from local.stack import Outputs
 from tests.deployed.http.operations import Call, calls
-from tests.support.deployed import UNKNOWN, Api, Caller, Job
+from tests.support.deployed import TLS, UNKNOWN, Api, Caller, Job
 
 WITH_A_BODY = calls(lambda call: call.has_body)
 JSON = {"content-type": "application/json"}
@@ -214,4 +214,4 @@ def test_s18_id_cannot_leave_its_route(alice: Caller, outputs: Outputs, async_jo
     url = httpx.URL(f"{outputs.api_url}/api/v1/jobs/x").copy_with(
         raw_path=f"{httpx.URL(outputs.api_url).path}/api/v1/jobs/{async_job_id}".encode()
     )
-    assert httpx.get(url, headers=alice.http.headers, trust_env=False).status_code == httpx.codes.NOT_FOUND
+    assert httpx.get(url, headers=alice.http.headers, trust_env=False, verify=TLS).status_code == httpx.codes.NOT_FOUND

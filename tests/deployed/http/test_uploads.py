@@ -11,7 +11,7 @@ import pytest
 
 from local.samples import raw_pdf
 from local.stack import LocalStack
-from tests.support.deployed import Caller, Job
+from tests.support.deployed import TLS, Caller, Job
 
 PDF = "application/pdf"
 
@@ -30,7 +30,7 @@ def prepared(caller: Caller, size: int) -> dict[str, Any]:
 
 def put(upload: dict[str, Any], content: bytes, content_type: str = PDF) -> httpx.Response:
     headers = {**upload["headers"], "content-type": content_type, "content-length": str(len(content))}
-    return httpx.put(upload["url"], content=content, headers=headers, trust_env=False)
+    return httpx.put(upload["url"], content=content, headers=headers, trust_env=False, verify=TLS)
 
 
 def extracted(caller: Caller, key: str) -> Job:

@@ -12,7 +12,7 @@ import pytest
 
 from local.samples import pdfs, raw_pdf
 from local.stack import LocalStack, Outputs
-from tests.support.deployed import Caller, Job, log_events, wait_until
+from tests.support.deployed import TLS, Caller, Job, log_events, wait_until
 from tests.support.pace import SLOWNESS
 
 SAMPLES = Path(__file__).parents[3] / "local/samples"
@@ -143,7 +143,7 @@ def test_large_input_and_large_result_go_through_the_bucket(alice: Caller, stack
 def fetch_result(caller: Caller, job: Job) -> Any:
     answer = caller.get(f"/jobs/{job['asyncJobId']}/result")
     if answer.status_code == httpx.codes.SEE_OTHER:
-        answer = httpx.get(answer.headers["location"], trust_env=False)
+        answer = httpx.get(answer.headers["location"], trust_env=False, verify=TLS)
     assert answer.status_code == httpx.codes.OK, answer.text[:300]
     assert answer.headers["content-type"].startswith("application/json")
     return answer.json()

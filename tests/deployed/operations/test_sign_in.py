@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
 from tests.support import srp
+from tests.support.deployed import TLS
 from tools import verify
 
 PAGE = "http://localhost:3000/signed-in"
@@ -36,7 +37,9 @@ class Deployed:
     user: dict[str, str]
 
     def jobs(self, token: str) -> int:
-        answer = httpx.get(f"{self.api_url}/jobs", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False)
+        answer = httpx.get(
+            f"{self.api_url}/jobs", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False, verify=TLS
+        )
         return answer.status_code
 
     def by_srp(self) -> Any:
@@ -54,13 +57,13 @@ class Deployed:
             "code_challenge": challenge,
             "code_challenge_method": "S256",
         }
-        return httpx.get(f"{self.engine_url}/oauth2/authorize?{urlencode(wanted)}", trust_env=False)
+        return httpx.get(f"{self.engine_url}/oauth2/authorize?{urlencode(wanted)}", trust_env=False, verify=TLS)
 
     def tokens_of_the_page(self, *, scope: str = f"openid {OWN}", verifier: str | None = None) -> httpx.Response:
         ours = secrets.token_urlsafe(48)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(ours.encode()).digest()).rstrip(b"=").decode()
         hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.page(scope, challenge).text))
-        signed_in = httpx.post(f"{self.engine_url}/login", data={**hidden, **self.user}, trust_env=False)
+        signed_in = httpx.post(f"{self.engine_url}/login", data={**hidden, **self.user}, trust_env=False, verify=TLS)
         location = signed_in.headers["location"]
         assert location.startswith(f"{PAGE}?")
         form = {
@@ -70,7 +73,7 @@ class Deployed:
             "code": parse_qs(urlsplit(location).query)["code"][0],
             "code_verifier": verifier or ours,
         }
-        return httpx.post(f"{self.engine_url}/oauth2/token", data=form, trust_env=False)
+        return httpx.post(f"{self.engine_url}/oauth2/token", data=form, trust_env=False, verify=TLS)
 
 
 def deploy(stack: LocalStack, name: str, **parameters: str) -> Deployed:

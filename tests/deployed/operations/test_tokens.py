@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
 from tests.support import owners
+from tests.support.deployed import TLS
 
 AUDIENCE, SCOPE, KEY_ID = "the-api", "jobs", "key-1"
 OTHER_AUDIENCE, OTHER_SCOPE = "https://api.example/jobs", "jobs:read"
@@ -112,11 +113,11 @@ class Guarded:
 
     def get(self, token: str, path: str = "/jobs") -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False)
+        return httpx.get(f"{self.api_url}/api/v1{path}", headers=headers, timeout=60, trust_env=False, verify=TLS)
 
     def post(self, token: str, path: str, body: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {token}"}
-        return httpx.post(f"{self.api_url}/api/v1{path}", json=body, headers=headers, timeout=60, trust_env=False)
+        return httpx.post(f"{self.api_url}/api/v1{path}", json=body, headers=headers, timeout=60, trust_env=False, verify=TLS)
 
     def lines(self) -> int:
         """Return all log lines of functions: each invocation logs at least one."""
@@ -232,7 +233,7 @@ def test_s3_owner_is_any_subject_of_openid_connect(guarded: Guarded, issuer: Iss
 @pytest.mark.parametrize("subject", owners.ALL, ids=owners.label)
 def test_any_owner_can_upload(guarded: Guarded, issuer: Issuer, subject: str) -> None:
     upload = guarded.post(issuer.token(sub=subject), "/uploads", {"contentLength": 1}).json()
-    put = httpx.put(upload["url"], content=b"x", headers=upload["headers"], timeout=60, trust_env=False)
+    put = httpx.put(upload["url"], content=b"x", headers=upload["headers"], timeout=60, trust_env=False, verify=TLS)
     assert put.status_code == httpx.codes.OK, put.text
 
 
@@ -245,5 +246,5 @@ def test_s3_token_without_an_owner_is_403(guarded: Guarded, issuer: Issuer, subj
 
 def test_token_of_another_issuer_is_401(stack: LocalStack, issuer: Issuer) -> None:
     headers = {"authorization": f"Bearer {issuer.token()}"}
-    answer = httpx.get(f"{stack.outputs.api_url}/api/v1/jobs", headers=headers, trust_env=False)
+    answer = httpx.get(f"{stack.outputs.api_url}/api/v1/jobs", headers=headers, trust_env=False, verify=TLS)
     assert answer.status_code == httpx.codes.UNAUTHORIZED

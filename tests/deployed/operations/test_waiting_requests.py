@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.stack import LocalStack
-from tests.support.deployed import Api, Caller, Job, wait_until
+from tests.support.deployed import TLS, Api, Caller, Job, wait_until
 from tests.support.pace import SLOWNESS
 
 EXECUTIONS = 10
@@ -50,6 +50,7 @@ class Flood:
             timeout=120,
             limits=httpx.Limits(max_connections=REQUESTS),
             trust_env=False,
+            verify=TLS,
         )
         self.requests: list[Future[httpx.Response]] = [pool.submit(self._request) for _ in range(REQUESTS)]
 
@@ -108,7 +109,10 @@ def test_without_slots_one_owner_holds_every_execution(
     functions.update_function_configuration(FunctionName=name, Environment=unlimited)
     of_bob = f"{api.outputs.api_url}/api/v1/jobs/{waiting_job(bob)['asyncJobId']}"
     headers = {"authorization": bob.http.headers["authorization"]}
-    with ThreadPoolExecutor(REQUESTS) as pool, httpx.Client(headers=headers, timeout=120, trust_env=False) as unchecked:
+    with (
+        ThreadPoolExecutor(REQUESTS) as pool,
+        httpx.Client(headers=headers, timeout=120, trust_env=False, verify=TLS) as unchecked,
+    ):
         flood = Flood(api, alice, pool)
         try:
             # The engine's own answer, which the API's document does not have.
