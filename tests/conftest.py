@@ -16,10 +16,9 @@ import pytest
 from hypothesis import settings
 
 from asyncjobs.worker.process_state import STATE
-from local.sam import Sam, Tools, architecture
 from local.stack import FOR_DEVELOPERS, LocalStack, Outputs
 from tests.proof.crash import tree as trees
-from tests.support.deployed import Api, Caller, LimitedDeployment
+from tests.support.deployed import Api, Caller, LimitedDeployment, deploy_again
 from tests.support.node import NEWER
 from tests.support.pace import SLOWNESS
 
@@ -108,14 +107,7 @@ def api(stack: LocalStack, outputs: Outputs) -> Iterator[Api]:
 
 @pytest.fixture(scope="session")
 def limited(stack: LocalStack) -> Iterator[LimitedDeployment]:
-    tools, name = Tools(), "limited"
-    parameters = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **FOR_DEVELOPERS, **LIMITS, **EVENTS}
-    Sam(stack.root, stack.state, tools).deploy(name, stack.engine, parameters)
-    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
-    found = {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-    }
+    found = deploy_again(stack, "limited", {**FOR_DEVELOPERS, **LIMITS, **EVENTS})
     outputs = replace(
         stack.outputs,
         api_url=f"{stack.endpoint_url}/_aws/execute-api/{found['Api']}",

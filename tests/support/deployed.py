@@ -7,7 +7,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +17,7 @@ import boto3
 import httpx
 
 from local import users
+from local.process import REGION
 from local.stack import LocalStack, Outputs
 from tests.deployed.openapi.contract import Contract
 from tests.support.pace import SLOWNESS
@@ -190,6 +191,33 @@ class LimitedDeployment:
 
     api: Api
     worker_name: str
+
+
+def deploy_again(stack: LocalStack, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Deploy the stack's build under another name, and return the physical IDs of its resources by their logical ones.
+
+    CloudFormation gets the stack's own template, which names what `sam deploy` has uploaded: another one would upload it again.
+    """
+    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
+    deployed = stack.outputs.stack_name
+    template = cloudformation.get_template(StackName=deployed, TemplateStage="Original")["TemplateBody"]
+    ((own,), (sams,)) = (
+        cloudformation.describe_stacks(StackName=each)["Stacks"] for each in (deployed, "aws-sam-cli-managed-default")
+    )
+    known = {each["ParameterKey"]: each["ParameterValue"] for each in own["Parameters"]}
+    given = {**{key: known[key] for key in ("PythonRuntime", "Architecture")}, **parameters}
+    (bucket,) = (each["OutputValue"] for each in sams["Outputs"] if each["OutputKey"] == "SourceBucket")
+    s3 = stack.session.client("s3", endpoint_url=stack.endpoint_url)
+    s3.put_object(Bucket=bucket, Key="again.template", Body=json.dumps(template).encode())
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateURL=f"https://s3.{REGION}.amazonaws.com/{bucket}/again.template",
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+    )
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    resources = cloudformation.describe_stack_resources(StackName=name)["StackResources"]
+    return {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in resources}
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = 120) -> None:

@@ -15,10 +15,9 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
 from tests.support import srp
-from tests.support.deployed import TLS
+from tests.support.deployed import TLS, deploy_again
 from tools import verify
 
 PAGE = "http://localhost:3000/signed-in"
@@ -77,14 +76,7 @@ class Deployed:
 
 
 def deploy(stack: LocalStack, name: str, **parameters: str) -> Deployed:
-    tools = Tools()
-    given = {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **parameters}
-    Sam(stack.root, stack.state, tools).deploy(name, stack.engine, given)
-    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
-    resources = {
-        found["LogicalResourceId"]: found["PhysicalResourceId"]
-        for found in cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-    }
+    resources = deploy_again(stack, name, parameters)
     pool: Any = stack.session.client("cognito-idp", endpoint_url=stack.endpoint_url)
     # A user's own calls have no signature. The local engine's guard admits the sign-in only, so the others are signed here.
     pool.meta.events.register("choose-signer.cognito-idp", lambda **_: "v4")

@@ -21,10 +21,9 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from local.sam import Sam, Tools, architecture
 from local.stack import LocalStack
 from tests.support import owners
-from tests.support.deployed import TLS
+from tests.support.deployed import TLS, deploy_again
 
 AUDIENCE, SCOPE, KEY_ID = "the-api", "jobs", "key-1"
 OTHER_AUDIENCE, OTHER_SCOPE = "https://api.example/jobs", "jobs:read"
@@ -136,16 +135,8 @@ def without_scope(stack: LocalStack, issuer: Issuer) -> Guarded:
 
 
 def deploy(stack: LocalStack, issuer: Issuer, name: str, *, scopes: str) -> Guarded:
-    tools = Tools()
     parameters = {"JwtIssuer": issuer.url, "JwtAudience": f"{AUDIENCE},{OTHER_AUDIENCE}", "JwtScope": scopes}
-    Sam(stack.root, stack.state, tools).deploy(
-        name, stack.engine, {"PythonRuntime": tools.runtime(), "Architecture": architecture(), **parameters}
-    )
-    cloudformation = stack.session.client("cloudformation", endpoint_url=stack.endpoint_url)
-    found = {
-        resource["LogicalResourceId"]: resource["PhysicalResourceId"]
-        for resource in cloudformation.describe_stack_resources(StackName=name)["StackResources"]
-    }
+    found = deploy_again(stack, name, parameters)
     return Guarded(
         api_url=f"{stack.endpoint_url}/_aws/execute-api/{found['Api']}",
         log_groups=(found["SubmitLog"], found["StatusLog"]),
