@@ -13,7 +13,7 @@ from tests.proof.crash import tree
 from tests.proof.crash.cell import Cell, NotFired
 from tests.proof.crash.faults import Fault
 from tests.proof.crash.rows import ROWS, Row, Turn
-from tests.proof.crash.stage import Caller, Stage
+from tests.proof.crash.stage import Stage
 
 _TRIES = 3
 JOBS = Path(__file__).with_name("jobs.py")
@@ -63,7 +63,7 @@ def run(folder: Path, cells: Cells, *, batch: int = 1) -> list[Outcome]:
     # A sweep with a fault waits for the SDK's tries; the other sweepers continue.
     with Stage(copy, folder / "stage", env={"CRASHPOINTS": str(plan)}, sweepers=3, parameters=parameters) as stage:
         _keep_expired_records(stage)
-        places = [_Place(stage, plan, row, fault, _callers(stage, row, fault)) for row, fault in cells]
+        places = [_Place(stage, plan, row, fault, _users(row, fault)) for row, fault in cells]
         turns = [[place for place in places if place.row.turn is turn] for turn in Turn]
         return [outcome for together in turns if together for outcome in _in_parallel(together)]
 
@@ -87,21 +87,22 @@ class _Place:
     plan: Path
     row: Row
     fault: Fault
-    callers: Sequence[Caller]
+    users: Sequence[str]
     """One for each try: where only the owner names the calls of a cell, a fault left over would take the next try's."""
 
     def cell(self, tried: int) -> Cell:
         """Return a new cell with its own job."""
         row = self.row
-        cell = Cell(self.stage, self.callers[tried], self.plan, self.fault, row.site, row.purpose, row.job_type)
+        cell = Cell(
+            self.stage, self.stage.caller(self.users[tried]), self.plan, self.fault, row.site, row.purpose, row.job_type
+        )
         cell.note = cell.note.ljust(row.input_size, ".")
         return cell
 
 
-def _callers(stage: Stage, row: Row, fault: Fault) -> Sequence[Caller]:
+def _users(row: Row, fault: Fault) -> Sequence[str]:
     # A list shows all jobs of its owner, and its queries name only the owner.
-    names = [f"{row.name} {fault} {i}".replace(" ", "-") for i in range(_TRIES)] if row.own_user else ["alice"] * _TRIES
-    return [stage.caller(name) for name in names]
+    return [f"{row.name} {fault} {i}".replace(" ", "-") for i in range(_TRIES)] if row.own_user else ["alice"] * _TRIES
 
 
 def _outcome(place: _Place) -> Outcome:

@@ -27,6 +27,7 @@ from local.stack import LocalStack, Outputs
 from tests.proof.crash.history import History
 from tests.proof.crash.proxy import Proxy
 from tests.support import pace
+from tests.support.deployed import TLS
 
 _PAUSE_SECONDS = 2
 """Between two sweeps of one sweeper. What a sweep brings about waits for leases of more seconds, and each sweep takes as much
@@ -41,7 +42,11 @@ class Caller:
         self.owner: str = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["sub"]
         self._doors = doors
         self._http = httpx.Client(
-            base_url=f"{outputs.api_url}/api/v1", headers={"authorization": f"Bearer {token}"}, timeout=60, trust_env=False
+            base_url=f"{outputs.api_url}/api/v1",
+            headers={"authorization": f"Bearer {token}"},
+            timeout=60,
+            trust_env=False,
+            verify=TLS,
         )
 
     def submit(
@@ -160,7 +165,7 @@ class Stage:
         proxy_port = process.free_port()
         self.proxy = Proxy(port=proxy_port, upstream=f"http://127.0.0.1:{self._port}", log=folder / "proxy.log", seed=seed)
         self._env["AWS_ENDPOINT_URL"] = self.proxy.url
-        self._signing_in = threading.Lock()
+        self._signing_in = threading.RLock()
         self._callers: dict[str, Caller] = {}
         self._stopping = threading.Event()
         self._closing = ExitStack()
@@ -208,10 +213,11 @@ class Stage:
         self.start_engine()
 
     def caller(self, name: str) -> Caller:
-        """Return a signed-in user. It is not thread-safe."""
-        if name not in self._callers:
-            self._callers[name] = self.sign_in(name)
-        return self._callers[name]
+        """Sign the user in, once."""
+        with self._signing_in:
+            if name not in self._callers:
+                self._callers[name] = self.sign_in(name)
+            return self._callers[name]
 
     def sign_in(self, name: str) -> Caller:
         """Sign a user in with its own connection and token."""
