@@ -22,9 +22,6 @@ from tests.support.pace import SLOWNESS
 
 pytestmark = pytest.mark.slow
 
-PACE = min(SLOWNESS, 4.0)
-"""How much longer jobs and tickets last here, in reason: a client that polls tries to be live again after a minute."""
-
 FOLLOW = """
 import { createClient } from "@asyncjobs/client";
 
@@ -74,7 +71,7 @@ Scenario = Callable[[dict[str, str]], Found]
 
 def follow(environment: dict[str, str], scenario: str, *, through: str = "direct", seconds: float) -> Found:
     """Submit a job of so many seconds, or more on a slow machine, in Node.js, and return how its changes came."""
-    variables = {**environment, "SECONDS": str(seconds * PACE), "TTL": str(ceil(3 * PACE))}
+    variables = {**environment, "SECONDS": str(seconds * SLOWNESS), "TTL": str(ceil(3 * SLOWNESS))}
     printed = node_with_websocket("--input-type=module", "--eval", FOLLOW, "--", scenario, through, environment=variables)
     found: Found = json.loads(printed)
     return found
