@@ -325,6 +325,7 @@ class Silence(BaseModel):
 
 def _silent(input: Silence, context: JobContext) -> str:
     try:
+        context.logger.info("began")
         time.sleep(input.seconds)
     except BaseException:
         if not input.is_stubborn:
@@ -337,6 +338,7 @@ def _silent(input: Silence, context: JobContext) -> str:
 
 async def _silent_async(input: Silence, context: JobContext) -> str:
     try:
+        context.logger.info("began")
         await asyncio.sleep(input.seconds)
     except BaseException:
         if not input.is_stubborn:

@@ -215,14 +215,14 @@ def test_unknown_job_type_is_retried(store: FakeStore, submit: Submit, run: Run)
 def test_time_limit_is_raised_in_the_job_and_its_finally_runs(
     store: FakeStore, submit: Submit, run: Run, lines: Lines, name: str
 ) -> None:
-    job = submit(name, {"seconds": 5}, deadline_at=NOW + timedelta(seconds=0.05))
+    job = submit(name, {"seconds": 5}, deadline_at=NOW + timedelta(seconds=0.5))
     run(job)
     assert failure(store, job).code == "TIME_LIMIT_EXCEEDED"
     assert "cleaned up" in lines.names()
 
 
 def test_timeout_of_a_type_without_their_retries_fails_the_job(store: FakeStore, submit: Submit, run: Run) -> None:
-    job = submit("sample.sleeps_too_long", {"seconds": 5}, deadline_at=NOW + timedelta(seconds=0.05))
+    job = submit("sample.sleeps_too_long", {"seconds": 5}, deadline_at=NOW + timedelta(seconds=0.5))
     assert run(job) is None
     assert (stored(store, job).status, failure(store, job).code) == (Status.FAILED, "TIME_LIMIT_EXCEEDED")
     assert not failure(store, job).retryable

@@ -309,13 +309,13 @@ def read_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "FIRST_READ", timedelta(seconds=0.02))
 
 
-def once_it_runs(store: FakeStore, key: JobKey, change: Callable[[AsyncJob], AsyncJob]) -> threading.Thread:
-    """Change the stored job from another thread, once its attempt has begun."""
+def once_it_runs(store: FakeStore, key: JobKey, lines: Lines, change: Callable[[AsyncJob], AsyncJob]) -> threading.Thread:
+    """Change the stored job from another thread, once its code has begun."""
 
     def wait_and_change() -> None:
-        while store.jobs[key].status is not Status.IN_PROGRESS:
+        deadline = time.monotonic() + 60
+        while "began" not in lines.names() and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(0.05)
         store.jobs[key] = change(store.jobs[key])
 
     thread = threading.Thread(target=wait_and_change)
@@ -330,11 +330,11 @@ def test_job_that_was_taken_away_is_interrupted(
     store: FakeStore, submit: Submit, run: Run, lines: Lines, name: str, reason: str
 ) -> None:
     job = submit(name, {"seconds": 20})
-    changing, began = once_it_runs(store, job.key, ENDS[reason]), time.monotonic()
+    changing, began = once_it_runs(store, job.key, lines, ENDS[reason]), time.monotonic()
     assert run(job) is None
     assert time.monotonic() - began < 10
     changing.join()
-    assert lines.names() == ["JOB_STARTED", "cleaned up", "JOB_FENCED"]
+    assert lines.names() == ["JOB_STARTED", "began", "cleaned up", "JOB_FENCED"]
     assert lines.events[-1]["reason"] == reason
     assert stored(store, job).result is None
 
@@ -346,7 +346,7 @@ def test_coroutine_that_suppresses_the_interruption_is_left_behind(
 ) -> None:
     monkeypatch.setattr(executor, "_grace", timedelta(seconds=0.5))
     job = submit(name, {"seconds": 20, "is_stubborn": True})
-    changing, began = once_it_runs(store, job.key, ENDS["JobCancelled"]), time.monotonic()
+    changing, began = once_it_runs(store, job.key, lines, ENDS["JobCancelled"]), time.monotonic()
     assert run(job) is None
     assert time.monotonic() - began < 10
     changing.join()
@@ -357,7 +357,7 @@ def test_coroutine_that_suppresses_its_time_limit_is_left_behind(
     store: FakeStore, executor: Executor, submit: Submit, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executor, "_grace", timedelta(seconds=0.1))
-    job = submit("sample.is_silent_async", {"seconds": 20, "is_stubborn": True}, deadline_at=NOW + timedelta(seconds=0.1))
+    job = submit("sample.is_silent_async", {"seconds": 20, "is_stubborn": True}, deadline_at=NOW + timedelta(seconds=0.5))
     began = time.monotonic()
     assert run(job) is not None
     assert time.monotonic() - began < 10
