@@ -18,7 +18,7 @@ def main(command: str, *options: str) -> None:
         return
     Path("overrides.log").write_text("\n".join(option for option in options if option.startswith("ParameterKey=")))
     import boto3  # noqa: PLC0415 - it takes ten times as long as a build
-    from botocore.exceptions import ClientError  # noqa: PLC0415
+    from botocore.exceptions import ClientError  # noqa: PLC0415 - as boto3
 
     cloudformation: Any = boto3.client("cloudformation")
     capabilities = option("--capabilities", options).split()

@@ -7,12 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from local.process import PROJECT
+from tests.support import node
 
 NODE = 20
 """The first version that the npm packages below run on."""
@@ -38,7 +38,7 @@ def python_client(document: Path, folder: Path) -> str:
 
 def npx(folder: Path, package: str, *command: str | Path) -> str:
     """Run a program of an npm package in the folder, and return what it printed. Skip the test where that is impossible."""
-    if shutil.which("npx") is None or _node_version() < NODE:
+    if shutil.which("npx") is None or node.version() < NODE:
         pytest.skip(f"needs Node.js {NODE} or later with npx: install it from https://nodejs.org")
     environment = {
         **os.environ,
@@ -61,9 +61,3 @@ def npx(folder: Path, package: str, *command: str | Path) -> str:
         pytest.skip(f"npm cannot reach its registry for {package}: repeat the test with a network")
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-@cache
-def _node_version() -> int:
-    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
-    return int(done.stdout.removeprefix("v").partition(".")[0])
