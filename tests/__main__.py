@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from local.process import PROJECT
@@ -114,12 +114,12 @@ def main(options: Sequence[str]) -> int:
     again.
     """
     os.environ[pace.VARIABLE] = str(pace.SLOWNESS)
-    signal.signal(signal.SIGTERM, _terminate)
     print(
         f"Testing in {SIDE_BY_SIDE} processes. This machine takes {pace.SLOWNESS:.1f} times as long as a quiet one.", flush=True
     )
     with ExitStack() as stack:
-        ended, is_interrupted = _run(options, stack)
+        stack.callback(signal.signal, signal.SIGTERM, signal.signal(signal.SIGTERM, _terminate))
+        ended, is_interrupted = _run(GROUPS, options, stack)
         failed = [found for found in ended if found.has_failed]
         for found in ended:
             if found.has_failed:
@@ -129,19 +129,21 @@ def main(options: Sequence[str]) -> int:
                 if line.startswith("SKIPPED"):
                     print(line, flush=True)
         if not is_interrupted:
-            failed = [found for found in failed if not found.may_have_been_slow() or not _passes_alone(found, options)]
+            failed = [found for found in failed if not found.may_have_been_slow() or not _passes_alone(found, options, stack)]
     return int(is_interrupted or bool(failed))
 
 
-def _passes_alone(failed: Running, options: Sequence[str]) -> bool:
-    """Run the failed tests once more, now that nothing runs beside them. Say whether all of them passed."""
+def _passes_alone(failed: Running, options: Sequence[str], stack: ExitStack) -> bool:
+    """Run the failed tests once more, now that nothing runs beside them. Say whether all of them passed; exit if interrupted."""
     failures = failed.failures()
     print("\nFailed beside the other groups, and tried again alone:", *failures, sep="\n", flush=True)
-    command = [*failed.group.command(options), "--last-failed", "--last-failed-no-failures=none"]
-    again = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(again.stdout)
+    only_these = [*options, "--last-failed", "--last-failed-no-failures=none"]
+    [again], is_interrupted = _run([replace(failed.group, niceness=0)], only_these, stack)
+    print("\n".join(again.lines()))
+    if is_interrupted:
+        sys.exit(1)
     # A test of what all others did together is skipped alone, which proves nothing.
-    passes = again.returncode == 0 and re.search(rf"\b{len(failures)} passed\b", again.stdout.splitlines()[-1]) is not None
+    passes = not again.has_failed and re.search(rf"\b{len(failures)} passed\b", again.summary()) is not None
     print("Passed alone. A time limit has too little room, or there is a race: look for it." if passes else "Not passed alone.")
     return passes
 
@@ -162,9 +164,9 @@ def _start(group: Group, options: Sequence[str], stack: ExitStack) -> Running:
     return Running(group, process, output)
 
 
-def _run(options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
+def _run(groups: Sequence[Group], options: Sequence[str], stack: ExitStack) -> tuple[list[Running], bool]:
     """Run the groups and print how each ends. Return them in the order of their ends, and whether they were interrupted."""
-    waiting, running, ended = [*GROUPS], list[Running](), list[Running]()
+    waiting, running, ended = [*groups], list[Running](), list[Running]()
     is_interrupted = False
     while running or (waiting and not is_interrupted):
         try:

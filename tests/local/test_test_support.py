@@ -99,26 +99,42 @@ import time
 from pathlib import Path
 import pytest
 
+HERE = Path(__file__).parent
+
 @pytest.fixture
 def engine():
-    Path(__file__).with_name("started").touch()
-    yield
-    Path(__file__).with_name("stopped").touch()
+    is_alone = (HERE / "was_beside_others").exists()
+    (HERE / "was_beside_others").touch()
+    if is_alone == {is_alone}:
+        (HERE / "started").touch()
+    yield is_alone
+    if is_alone == {is_alone}:
+        (HERE / "stopped").touch()
 
 def test_waits(engine):
+    assert engine == {is_alone}
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGTERM, signal.SIGTERM]], ids=["once", "twice"])
-def test_terminated_run_ends_once_its_tests_have_stopped_their_engines(signals: list[signal.Signals], tmp_path: Path) -> None:
-    (tmp_path / "test_it.py").write_text(WAITS)
+@pytest.mark.parametrize(
+    ("signals", "is_alone"),
+    [
+        pytest.param([signal.SIGTERM], False, id="once"),
+        pytest.param([signal.SIGTERM, signal.SIGTERM], False, id="twice"),
+        pytest.param([signal.SIGTERM], True, id="in a second try"),
+    ],
+)
+def test_terminated_run_ends_once_its_tests_have_stopped_their_engines(
+    signals: list[signal.Signals], is_alone: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text(WAITS.format(is_alone=is_alone))
     program = f"""
 import sys
 from pathlib import Path
 from tests import __main__ as runner
-runner.GROUPS = (runner.Group(({str(tmp_path)!r},), 0), runner.Group((), 0))
-runner.CHECKS = ("sleep", "600")
+runner.GROUPS = (runner.Group(({str(tmp_path)!r},), 0, has_second_try=True), runner.Group((), 0))
+runner.CHECKS = ("sleep", "{0 if is_alone else 600}")
 runner.PROJECT = Path({str(tmp_path)!r})
 sys.exit(runner.main(["-c", {os.devnull!r}, "--rootdir", {str(tmp_path)!r}]))
 """
@@ -130,4 +146,5 @@ sys.exit(runner.main(["-c", {os.devnull!r}, "--rootdir", {str(tmp_path)!r}]))
         printed, _ = run.communicate(timeout=60 * SLOWNESS)
     assert run.returncode == 1, printed
     assert (tmp_path / "stopped").exists(), printed
-    assert "make check: failed" in printed
+    assert f"make check: {'passed' if is_alone else 'failed'}" in printed
+    assert ("tried again alone" in printed) == is_alone
