@@ -227,7 +227,15 @@ def _signal(pid: int, signal_number: signal.Signals) -> None:
 
 
 def _reap(state: Path) -> None:
-    """Wait for the engine of this state folder if it is a child of this process, so that it does not stay as a zombie."""
+    """Wait for the engine of this state folder if it is a child of this process, so that it does not stay as a zombie.
+
+    One that does not end, since its folder was deleted with its claim, is killed.
+    """
     child = _children.pop(state, None)
-    if child is not None:
+    if child is None:
+        return
+    try:
         child.wait(5)
+    except subprocess.TimeoutExpired:
+        _signal(child.pid, signal.SIGKILL)
+        child.wait()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -63,6 +64,17 @@ def test_stopped_engine_leaves_nothing(state: Path) -> None:
     assert not (state / "tmp").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(engine.pid, 0)
+
+
+@pytest.mark.slow
+def test_engine_whose_folder_was_deleted_is_stopped_by_its_parent(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    engine = start(state)
+    shutil.rmtree(state)
+    assert not process.stop(state)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(engine.pid, 0)
 
 
 @pytest.mark.slow
