@@ -11,10 +11,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
@@ -134,9 +136,8 @@ class Scheduler:
         self.calm = False
         """Whether each invocation runs to its end, without faults and pauses."""
         self._closing = False
-        self._threads: list[tuple[Invocation, threading.Thread, threading.Semaphore]] = []
-        self._back = threading.Semaphore(0)
-        self._standing: dict[Invocation, threading.Semaphore] = {}
+        self._threads: dict[Invocation, _Thread] = {}
+        self._back = _closed_door()
 
     # ── Called by the world ────────────────────────────────────────────────────────────────────────
 
@@ -145,11 +146,9 @@ class Scheduler:
         if self.calm:
             self.run_here(invocation)
             return
-        go = threading.Semaphore(0)
-        thread = threading.Thread(target=self._in_thread, args=(invocation, go), name=invocation.request_id, daemon=True)
-        self._standing[invocation] = go
-        self._threads.append((invocation, thread, go))
-        thread.start()
+        thread = _Thread.idle.pop() if _Thread.idle else _Thread()
+        thread.work.append(partial(Context().run, self._in_thread, invocation))
+        self._threads[invocation] = thread
         self._hand_over(invocation)
 
     def run_here(self, invocation: Invocation) -> None:
@@ -184,11 +183,9 @@ class Scheduler:
     def close(self) -> None:
         """Unwind all paused invocations."""
         self._closing = True
-        for invocation, thread, go in self._threads:
+        for invocation in self._threads:
             if not invocation.done:
-                go.release()
-                self._back.acquire()
-            thread.join()
+                self._hand_over(invocation)
 
     # ── Called inside an invocation ────────────────────────────────────────────────────────────────
 
@@ -257,23 +254,45 @@ class Scheduler:
 
     def _hand_over(self, invocation: Invocation) -> None:
         before, self.current = self.current, invocation
-        self._standing[invocation].release()
+        self._threads[invocation].go.release()
         self._back.acquire()
         self.current = before
 
     def _give_back(self, invocation: Invocation) -> None:
         self._back.release()
-        self._standing[invocation].acquire()
+        self._threads[invocation].go.acquire()
         if self._closing:
             self.current = invocation
             raise Unwound
 
-    def _in_thread(self, invocation: Invocation, go: threading.Semaphore) -> None:
-        go.acquire()
-        if not self._closing:
-            invocation.run()
-        invocation.done = True
+    def _in_thread(self, invocation: Invocation) -> None:
+        invocation.run()
+        _Thread.idle.append(self._threads[invocation])
         self._back.release()
+
+
+class _Thread(threading.Thread):
+    """Runs one invocation after the other, since starting a thread takes longer than most invocations."""
+
+    idle: ClassVar[list[_Thread]] = []
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.go = _closed_door()
+        self.work: list[Callable[[], None]] = []
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.go.acquire()
+            self.work.pop()()  # keeps nothing of an ended run
+
+
+def _closed_door() -> threading.Lock:
+    """Return a lock that one thread releases to let another one pass."""
+    door = threading.Lock()
+    door.acquire()
+    return door
 
 
 def _error(decision: Decision, name: str) -> Exception:
