@@ -28,7 +28,7 @@ export class Api {
    * @template {string} Path
    * @param {Path} path
    * @param {unknown} [body]
-   * @param {{ query?: Record<string, any>, headers?: Record<string, string> }} [options]
+   * @param {{ query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal }} [options]
    * @returns {Promise<Path extends keyof Posted ? Posted[Path] : any>}
    */
   async post(path, body, options) {

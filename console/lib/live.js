@@ -21,7 +21,8 @@ export class Live {
   /** @type {Connection} */ connection = "connecting";
   /** @type {Set<Listener>} */ #listeners = new Set();
   /** @type {WebSocket | null} */ #socket = null;
-  #isPaused = false;
+  #paused = new AbortController();
+  /** @type {AbortController | undefined} */ #connecting;
   isStarted = false;
   #failures = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #retry;
@@ -36,7 +37,7 @@ export class Live {
     this.hasSocket = hasSocket;
     this.onState = onState;
     document.addEventListener("visibilitychange", () => this.#onVisibility());
-    addEventListener("online", () => this.isStarted && !this.#socket && this.#connect());
+    addEventListener("online", () => this.connection === "polling" && this.#connect());
     setInterval(() => this.connection === "polling" && this.#tellStale(), POLL_MS);
     setInterval(() => this.#socket?.readyState === 1 && this.#socket.send('{"action":"ping"}'), PING_MS);
   }
@@ -54,15 +55,25 @@ export class Live {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Aborted while the user has paused all changes. */
+  get paused() {
+    return this.#paused.signal;
+  }
+
   togglePause() {
-    this.#isPaused = !this.#isPaused;
-    if (this.#isPaused) this.#disconnect("paused");
-    else void this.#resume();
+    this.isStarted = true;
+    if (this.paused.aborted) {
+      this.#paused = new AbortController();
+      void this.#resume();
+    } else {
+      this.#paused.abort();
+      this.#disconnect("paused");
+    }
   }
 
   #onVisibility() {
     clearTimeout(this.#hiding);
-    if (this.#isPaused || !this.isStarted) return;
+    if (this.paused.aborted || !this.isStarted) return;
     if (document.hidden) this.#hiding = setTimeout(() => this.#disconnect("hidden"), HIDDEN_MS);
     else if (this.connection === "hidden") void this.#resume();
   }
@@ -75,6 +86,7 @@ export class Live {
   /** @param {Connection} connection */
   #disconnect(connection) {
     clearTimeout(this.#retry);
+    this.#connecting?.abort();
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -85,8 +97,11 @@ export class Live {
     clearTimeout(this.#retry);
     if (!this.hasSocket) return this.#set("polling");
     if (this.connection === "paused" || this.connection === "hidden") this.#set("connecting");
+    this.#connecting?.abort();
+    const { signal } = (this.#connecting = new AbortController());
     try {
-      const { url } = await this.api.post("tickets", { scope: "owner", use: "connect" });
+      const { url } = await this.api.post("tickets", { scope: "owner", use: "connect" }, { signal });
+      if (signal.aborted) return;
       const socket = new WebSocket(url ?? "");
       this.#socket?.close();
       this.#socket = socket;
@@ -94,13 +109,12 @@ export class Live {
       socket.onmessage = ({ data }) => this.#socket === socket && this.#receive(JSON.parse(data));
       socket.onclose = () => this.#socket === socket && this.#lost();
     } catch {
-      this.#lost();
+      if (!signal.aborted) this.#lost();
     }
   }
 
   #lost() {
     this.#socket = null;
-    if (this.#isPaused || this.connection === "hidden") return;
     this.#set("polling");
     const pause = Math.min(LONGEST_PAUSE_MS, 1_000 * 2 ** this.#failures) * (0.5 + Math.random() / 2);
     this.#failures += 1;

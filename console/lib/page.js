@@ -60,6 +60,16 @@ export class Page {
   /** Read the content again, after the part of it that the user has requested. */
   reload = () => (this.#read = this.#readAgain());
 
+  /** Read again what changes by itself. While the user has paused that, the page stands still. */
+  refresh = () => {
+    const { paused } = this.app.live;
+    if (paused.aborted) return;
+    void this.reload();
+    const reading = this.#reading;
+    // A first read goes on, since the page has nothing to show.
+    paused.addEventListener("abort", () => this.isLoading || reading?.abort(), { signal: reading?.signal });
+  };
+
   async #readAgain() {
     this.#reading?.abort();
     const reading = (this.#reading = new AbortController());

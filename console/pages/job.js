@@ -64,7 +64,7 @@ export class JobPage extends Page {
 
   /** Keep the page as the job is. */
   follow() {
-    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: () => void this.reload() }));
+    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: this.refresh }));
   }
 
   get shortcuts() {
@@ -97,7 +97,7 @@ export class JobPage extends Page {
   #readMissingLater() {
     clearTimeout(this.#again);
     if (!this.events.some(({ type }) => type === "snapshot")) this.#tries = 0;
-    else if (this.#tries < MOST_TRIES) this.#again = setTimeout(() => void this.reload(), 1000 * 2 ** this.#tries++);
+    else if (this.#tries < MOST_TRIES) this.#again = setTimeout(this.refresh, 1000 * 2 ** this.#tries++);
   }
 
   /** @param {AbortSignal} signal */
@@ -121,7 +121,7 @@ export class JobPage extends Page {
     const next = changed(this.job, change);
     if (next) this.job = next;
     // A connection gets the newest change of several: the log has those between.
-    if (change.seq > last + 1 || READ_AFTER.includes(change.type)) void this.reload();
+    if (change.seq > last + 1 || READ_AFTER.includes(change.type)) this.refresh();
     else if (change.seq > last) this.events = [...this.events, change];
     this.app.draw();
   }

@@ -24,7 +24,7 @@ export class LiveJobs extends Page {
   enter() {
     super.enter();
     const timer = setInterval(() => {
-      if (!document.hidden && this.app.live.connection !== "paused" && this.jobs.length <= PAGE_SIZE && !this.isReadingMore) void this.reload();
+      if (!document.hidden && this.jobs.length <= PAGE_SIZE && !this.isReadingMore) this.refresh();
     }, REFRESH_MS);
     this.until(() => clearInterval(timer));
   }

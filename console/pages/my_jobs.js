@@ -27,7 +27,7 @@ export class MyJobs extends Page {
   enter() {
     super.enter();
     void this.#readTypes();
-    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: () => void this.reload() }));
+    this.until(this.app.live.watch({ onChange: (change) => this.#onChange(change), onStale: this.refresh }));
     this.until(() => clearTimeout(this.#newTimer));
   }
 
@@ -90,7 +90,7 @@ export class MyJobs extends Page {
     const known = this.jobs[index];
     if (!known) {
       clearTimeout(this.#newTimer);
-      this.#newTimer = setTimeout(this.reload, NEW_MS);
+      this.#newTimer = setTimeout(this.refresh, NEW_MS);
       return;
     }
     const next = changed(known, change);

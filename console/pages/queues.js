@@ -28,7 +28,7 @@ export class Queues extends Page {
 
   enter() {
     super.enter();
-    const timer = setInterval(() => !document.hidden && this.app.live.connection !== "paused" && void this.reload(), REFRESH_MS);
+    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
     this.until(() => {
       clearInterval(timer);
       this.#isLeft = true;

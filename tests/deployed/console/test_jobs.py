@@ -25,7 +25,7 @@ def wait_for_status(console: Console, job: Job, word: str) -> None:
 
 
 def wait_for_connection(console: Console, state: str) -> None:
-    console.browser.wait_for(f"document.querySelector('.side .connection').dataset.state == {json.dumps(state)}")
+    console.browser.wait_for(f"document.querySelector('.side .connection')?.dataset.state == {json.dumps(state)}")
 
 
 # ── The list ──
@@ -87,7 +87,7 @@ def test_filter_is_in_the_url_and_holds_after_a_reload(console: Console) -> None
 
 @pytest.fixture
 def held(console: Console) -> Iterator[Console]:
-    """Open a list whose pages have one job each, and whose later pages arrive when `window.release` is called."""
+    """Open a list whose pages have one job each. Later pages arrive when `window.release` is called; with `window.holds`, all do."""
     hold = """if (sessionStorage.getItem('test.pages') && !window.isHeld) {
         window.isHeld = true; // an earlier test may have left the same script
         const send = window.fetch;
@@ -95,7 +95,7 @@ def held(console: Console) -> Iterator[Console]:
             const to = new URL(url, location.href);
             if (to.pathname.endsWith('/jobs')) to.searchParams.set('limit', 1);
             const answer = await send(to, init);
-            if (to.searchParams.has('cursor')) await new Promise((release) => { window.release = release; });
+            if (to.searchParams.has('cursor') || (window.holds && to.pathname.endsWith('/jobs'))) await new Promise((release) => { window.release = release; });
             return answer;
         };
     }"""
@@ -147,6 +147,68 @@ def test_older_jobs_are_shown_though_the_list_is_read_again_meanwhile(held: Cons
     # They stay when new jobs are read.
     held.caller.wait_for(held.caller.submit("sample.gives_up"))
     browser.wait_for(f"{LISTED} == 'sample.gives_up,sample.gives_up,sample.gives_up'")
+
+
+def test_list_stands_still_though_it_was_being_read_when_it_was_paused(held: Console) -> None:
+    browser = held.browser
+    wait_for_connection(held, "live")
+    browser.run("window.holds = true")
+    job = held.caller.wait_for(held.caller.submit("sample.gives_up"))
+    browser.wait_for("window.release")
+    browser.press(".")
+    wait_for_connection(held, "paused")
+    browser.run("window.holds = false; window.release(); new Promise((drawn) => setTimeout(drawn, 300))")
+    assert status_of(held, job) == ""
+    browser.press(".")
+    wait_for_status(held, job, "Failed")
+
+
+def test_pause_holds_though_the_connection_was_being_made(console: Console) -> None:
+    hold = """if (sessionStorage.getItem('test.ticket') && !window.isHeld) {
+        window.isHeld = true;
+        const send = window.fetch;
+        window.fetch = async (url, init) => {
+            if (String(url).endsWith('/tickets')) await new Promise((release) => { window.release = release; });
+            return send(url, init);
+        };
+    }"""
+    browser = console.browser
+    browser.before_each_page(hold)
+    browser.run("sessionStorage.setItem('test.ticket', 'yes')")
+    console.open("jobs")
+    browser.run("sessionStorage.removeItem('test.ticket')")
+    browser.wait_for("window.release")
+    browser.press(".")
+    wait_for_connection(console, "paused")
+    browser.run(
+        "{ const { release } = window; delete window.release; release(); new Promise((connected) => setTimeout(connected, 1000)) }"
+    )
+    wait_for_connection(console, "paused")
+    browser.run("dispatchEvent(new Event('online'))")
+    browser.press("g")
+    browser.press("t")
+    browser.wait_for("document.querySelector('h1').innerText == 'Job types'")
+    browser.press("g")
+    browser.press("m")
+    browser.wait_for("document.querySelector('h1').innerText == 'My jobs'")
+    wait_for_connection(console, "paused")
+    assert not browser.run("window.release")
+    browser.press(".")
+    browser.wait_for("window.release")
+    browser.run("window.release()")
+    wait_for_connection(console, "live")
+
+
+def test_page_without_live_updates_can_be_paused_too(console: Console) -> None:
+    console.open("types")
+    console.browser.press(".")
+    wait_for_connection(console, "paused")
+    console.browser.press("g")
+    console.browser.press("m")
+    console.browser.wait_for("document.querySelector('h1').innerText == 'My jobs'")
+    wait_for_connection(console, "paused")
+    console.browser.press(".")
+    wait_for_connection(console, "live")
 
 
 def test_keys_move_through_the_list_and_open_a_job(console: Console) -> None:
