@@ -281,7 +281,7 @@ def works(input: Seconds, context: JobContext) -> str:
     return f"attempt {context.attempt}"
 
 
-@job("sample.sleeps", timeout_seconds=1, max_attempts=1)
+@job("sample.sleeps", timeout_seconds=5, max_attempts=1)  # on a busy machine, a job may begin seconds after its claim
 def sleeps(input: Seconds, context: JobContext) -> str:
     """Sleep, perhaps beyond the timeout."""
     try:
