@@ -51,9 +51,9 @@ GROUPS: tuple[Group, ...] = (
     Group(("tests/deployed/operations",), 0, has_second_try=True),
     Group(("tests/deployed/http",), 0, has_second_try=True),
     Group(("tests/proof/crash", "tests/proof/soak"), 0),
-    Group(("tests/local", "tests/template"), 5, has_second_try=True),
-    Group(("tests",), 5),  # without the folders of the other groups
     Group(("tests/proof/stateful",), 5),
+    Group(("tests",), 5),  # without the folders of the other groups
+    Group(("tests/local", "tests/template"), 5, has_second_try=True),
     Group(("tests/deployed/openapi",), 5, has_second_try=True),
     Group(("examples",), 5, has_second_try=True),
     Group((), 5),  # make check
