@@ -53,6 +53,7 @@ GAPS: tuple[Callable[[], None], ...] = (
     websockets.reach_by_path,
     costs.compile_routes_once,
     costs.verify_tokens_once,
+    costs.read_conditions_once,
     costs.name_callers_by_their_credential,
 )
 

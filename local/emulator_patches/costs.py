@@ -51,6 +51,19 @@ def verify_tokens_once() -> None:
     apis._verify_rs256_signature = verify_once
 
 
+def read_conditions_once() -> None:
+    """Read each expression once, and check its grammar once. The emulator does both for every item of a query or scan."""
+    tables = module("services.dynamodb")
+    tables._condition_syntax_error = lru_cache(maxsize=1024)(tables._condition_syntax_error)
+    read = tables._tokenize
+
+    @lru_cache(maxsize=1024)
+    def kept(expression: str) -> tuple[Any, ...]:
+        return tuple(read(expression))
+
+    tables._tokenize = lambda expression: [*kept(expression)]
+
+
 def name_callers_by_their_credential() -> None:
     """Name the caller of a signed request by its credential. For the name alone, the emulator reads all policies of the caller."""
     evaluator, responses, router = module("core.iam_evaluator"), module("core.responses"), module("core.router")

@@ -20,6 +20,16 @@ from local.emulator_patches.emulator import module
 
 ROUTES = ["/jobs", "/jobs/{id}", "/jobs/{id}/artifacts/{path+}", "/{proxy+}", "/a.b/{c}.json", "/{a}-{b}", "/"]
 PATHS = ["/", "/jobs", "/jobs/", "/jobs/1", "/jobs/1/2", "/jobs/1/artifacts/x/y", "/aXb/1.json", "/a.b/1.json", "/x-y-z", "/\n"]
+CONDITIONS = [
+    "#s = :a",
+    "attribute_not_exists(#s) OR (attempt < :n AND begins_with(#s, :a))",
+    "#s IN (:a, :n)",
+    "#s =",
+    "((#s = :a))",
+    "#s = :a AND status = :a",
+    "attempt ~ :n",
+]
+ITEMS: list[Any] = [{}, {"status": {"S": "a"}}, {"status": {"S": "ab"}, "attempt": {"N": "1"}}]
 PROJECT = Path(__file__).parents[2]
 
 
@@ -27,7 +37,12 @@ def main() -> None:
     patched = "patched" in sys.argv
     if patched:
         costs.compile_routes_once()
-    found = {"routes": _routes(), "tokens": _tokens(patched=patched), "callers": _callers(patched=patched)}
+    found = {
+        "routes": _routes(),
+        "tokens": _tokens(patched=patched),
+        "callers": _callers(patched=patched),
+        "conditions": _conditions(patched=patched),
+    }
     sys.stdout.write(json.dumps({**found, **_transformed(patched=patched)}, sort_keys=True))
 
 
@@ -62,6 +77,29 @@ def _tokens(*, patched: bool) -> dict[str, Any]:
     answers = [apis._verify_rs256_signature(token, public) for token in (good, good, good + "A", bad, bad, "no token")]
     unlike = apis._verify_rs256_signature(good, {**public, "n": encoded(b"\xff" * 256)})
     return {"valid": answers, "with another key": unlike, "verifications": len(verified)}
+
+
+def _conditions(*, patched: bool) -> dict[str, Any]:
+    """Return what each condition says of each item, twice, and how often an expression was read."""
+    tables = module("services.dynamodb")
+    read, expressions = tables._tokenize, []
+
+    def note(expression: str) -> Any:
+        expressions.append(expression)
+        return read(expression)
+
+    tables._tokenize = note
+    if patched:
+        costs.read_conditions_once()
+    answers = [_answer_of(tables, condition, item) for _ in range(2) for condition in CONDITIONS for item in ITEMS]
+    return {"answers": answers, "reads": len(expressions)}
+
+
+def _answer_of(tables: Any, condition: str, item: Any) -> Any:
+    try:
+        return tables._evaluate_condition(condition, item, {":a": {"S": "a"}, ":n": {"N": "2"}}, {"#s": "status"})
+    except ValueError as error:
+        return str(error)
 
 
 def _callers(*, patched: bool) -> dict[str, Any]:

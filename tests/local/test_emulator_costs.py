@@ -13,7 +13,7 @@ import pytest
 
 from local.process import PROJECT, REGION
 from local.sam import Tools
-from tests.local.same_answers import PATHS, ROUTES
+from tests.local.same_answers import CONDITIONS, ITEMS, PATHS, ROUTES
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +46,17 @@ def test_caller_is_named_without_its_policies() -> None:
 
 def test_released_reads_policies_for_the_name_of_a_caller() -> None:
     assert _printed()["callers"]["readings"] == 1
+
+
+def test_each_condition_is_read_once() -> None:
+    found = _printed("patched")["conditions"]
+    assert (found["answers"], found["reads"]) == (_printed()["conditions"]["answers"], len(CONDITIONS))
+    assert {answer for answer in found["answers"] if isinstance(answer, bool)} == {True, False}
+    assert any("Syntax error" in str(answer) for answer in found["answers"])
+
+
+def test_released_reads_a_condition_for_each_item() -> None:
+    assert _printed()["conditions"]["reads"] == 2 * len(CONDITIONS) * len(ITEMS)
 
 
 def test_template_is_transformed_the_same_without_copies_of_its_api() -> None:
