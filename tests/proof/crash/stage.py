@@ -159,6 +159,8 @@ class Stage:
         self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
         self.pairs = threading.Semaphore(requests // 2)
+        self.batches = threading.Lock()
+        """For cells of which one fault would hit the batch of another one, which then never meets its own."""
         """For two requests that must overlap: the second one must not wait for a door."""
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)
