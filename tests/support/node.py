@@ -54,11 +54,7 @@ def package(name: str) -> Path:
 
 def run(program: str, *arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> str:
     """Run a program and return what it printed. Without Node.js, the test is skipped."""
-    if shutil.which(program) is None or version() < FIRST_VERSION:
-        pytest.skip(
-            f"This test needs Node.js {FIRST_VERSION} or later and npm: apt-get install nodejs npm, then `make test`, which brings "
-            "a newer Node.js if npm reaches its registry; or https://nodejs.org"
-        )
+    require(program)
     done = subprocess.run(
         [program, *map(str, arguments)],
         cwd=cwd,
@@ -72,8 +68,16 @@ def run(program: str, *arguments: str | Path, cwd: Path, environment: Mapping[st
     return done.stdout
 
 
+def require(program: str) -> None:
+    """Skip the test if this program, or a Node.js that is new enough, is missing."""
+    if shutil.which(program) is None or _version() < FIRST_VERSION:
+        pytest.skip(
+            f"This test needs Node.js {FIRST_VERSION} or later and npm: apt-get install nodejs npm, then `make test`, which brings "
+            "a newer Node.js if npm reaches its registry; or https://nodejs.org"
+        )
+
+
 @cache
-def version() -> int:
-    """Return the major version of the Node.js on the PATH."""
+def _version() -> int:
     done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
     return int(done.stdout.removeprefix("v").partition(".")[0])

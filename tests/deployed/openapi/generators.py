@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,6 @@ import pytest
 from local.process import PROJECT
 from tests.support import node
 
-NODE = 20
-"""The first version that the npm packages below run on."""
 REDOCLY = "@redocly/cli@2.77.0"
 OPENAPI_TYPESCRIPT = "openapi-typescript@7.13.0"
 TYPESCRIPT = "typescript@5.9.3"
@@ -38,8 +35,7 @@ def python_client(document: Path, folder: Path) -> str:
 
 def npx(folder: Path, package: str, *command: str | Path) -> str:
     """Run a program of an npm package in the folder, and return what it printed. Skip the test where that is impossible."""
-    if shutil.which("npx") is None or node.version() < NODE:
-        pytest.skip(f"needs Node.js {NODE} or later with npx: install it from https://nodejs.org")
+    node.require("npx")
     environment = {
         **os.environ,
         "npm_config_cache": str(PROJECT / ".local" / "npm"),
