@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from functools import partial
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
@@ -68,6 +69,10 @@ class YieldPoint:
 
 class Unwound(BaseException):
     """Ends the thread of a paused invocation after the last check."""
+
+
+def _go_on() -> None:
+    """Hand the baton to an invocation that pauses."""
 
 
 class Invocation:
@@ -137,7 +142,7 @@ class Scheduler:
         """Whether each invocation runs to its end, without faults and pauses."""
         self._closing = False
         self._threads: dict[Invocation, _Thread] = {}
-        self._back = _closed_door()
+        self._back = SimpleQueue[None]()
 
     # ── Called by the world ────────────────────────────────────────────────────────────────────────
 
@@ -146,10 +151,8 @@ class Scheduler:
         if self.calm:
             self.run_here(invocation)
             return
-        thread = _Thread.idle.pop() if _Thread.idle else _Thread()
-        thread.work.append(partial(Context().run, self._in_thread, invocation))
-        self._threads[invocation] = thread
-        self._hand_over(invocation)
+        self._threads[invocation] = _Thread.idle.pop() if _Thread.idle else _Thread()
+        self._hand_over(invocation, partial(Context().run, self._in_thread, invocation))
 
     def run_here(self, invocation: Invocation) -> None:
         """Run it to its end, without faults and without other actions."""
@@ -252,15 +255,15 @@ class Scheduler:
             raise reason
         return decision
 
-    def _hand_over(self, invocation: Invocation) -> None:
+    def _hand_over(self, invocation: Invocation, work: Callable[[], object] = _go_on) -> None:
         before, self.current = self.current, invocation
-        self._threads[invocation].go.release()
-        self._back.acquire()
+        self._threads[invocation].inbox.put(work)
+        self._back.get()
         self.current = before
 
     def _give_back(self, invocation: Invocation) -> None:
-        self._back.release()
-        self._threads[invocation].go.acquire()
+        self._back.put(None)
+        self._threads[invocation].inbox.get()
         if self._closing:
             self.current = invocation
             raise Unwound
@@ -268,7 +271,7 @@ class Scheduler:
     def _in_thread(self, invocation: Invocation) -> None:
         invocation.run()
         _Thread.idle.append(self._threads[invocation])
-        self._back.release()
+        self._back.put(None)
 
 
 class _Thread(threading.Thread):
@@ -278,21 +281,12 @@ class _Thread(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.go = _closed_door()
-        self.work: list[Callable[[], None]] = []
+        self.inbox = SimpleQueue[Callable[[], object]]()
         self.start()
 
     def run(self) -> None:
         while True:
-            self.go.acquire()
-            self.work.pop()()  # keeps nothing of an ended run
-
-
-def _closed_door() -> threading.Lock:
-    """Return a lock that one thread releases to let another one pass."""
-    door = threading.Lock()
-    door.acquire()
-    return door
+            self.inbox.get()()  # keeps nothing of an ended run
 
 
 def _error(decision: Decision, name: str) -> Exception:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +99,24 @@ def test_paused_invocation_is_unwound_at_the_end_and_cannot_call() -> None:
     invocation = begun(scheduler, work)
     scheduler.close()
     assert (done, invocation.done) == ([], True)
+
+
+def test_ended_invocation_leaves_its_thread_to_the_next_one_without_its_context(scheduler: Scheduler) -> None:
+    left = ContextVar("left", default="nothing")
+
+    def work() -> tuple[int, str]:
+        found = left.get()
+        left.set("something")
+        scheduler.pause("within")
+        return threading.get_ident(), found
+
+    first, beside = begun(scheduler, work), begun(scheduler, work)
+    scheduler.finish(first)
+    second = begun(scheduler, work)
+    for invocation in (beside, second):
+        scheduler.finish(invocation)
+    assert first.answer == second.answer != beside.answer
+    assert {each.answer[1] for each in (first, beside, second)} == {"nothing"}
 
 
 def test_process_dies_as_a_whole(scheduler: Scheduler) -> None:
