@@ -159,9 +159,9 @@ class Stage:
         self._parameters = {"StandardConcurrency": str(concurrency), **(parameters or {})}
         self._doors = threading.Semaphore(requests)
         self.pairs = threading.Semaphore(requests // 2)
-        self.batches = threading.Lock()
-        """For cells of which one fault would hit the batch of another one, which then never meets its own."""
         """For two requests that must overlap: the second one must not wait for a door."""
+        self.batches = threading.Lock()
+        """For cells that would share a batch: the fault of one would hit it, and the others would never meet theirs."""
         self._port = process.free_port()
         self._stack = LocalStack(tree, folder / "state", port=self._port)
         proxy_port = process.free_port()
