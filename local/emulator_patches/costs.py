@@ -61,7 +61,7 @@ def read_conditions_once() -> None:
     def kept(expression: str) -> tuple[Any, ...]:
         return tuple(read(expression))
 
-    tables._tokenize = lambda expression: [*kept(expression)]
+    tables._tokenize = lambda expression: [*kept(expression)]  # its reader may change the list
 
 
 def name_callers_by_their_credential() -> None:
