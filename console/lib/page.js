@@ -70,6 +70,16 @@ export class Page {
     paused.addEventListener("abort", () => this.isLoading || reading?.abort(), { signal: reading?.signal });
   };
 
+  /**
+   * Refresh the page at intervals while its tab is shown.
+   * @param {number} ms
+   * @param {() => boolean} [isDue]
+   */
+  refreshEvery(ms, isDue = () => true) {
+    const timer = setInterval(() => document.hidden || !isDue() || this.refresh(), ms);
+    this.until(() => clearInterval(timer));
+  }
+
   async #readAgain() {
     this.#reading?.abort();
     const reading = (this.#reading = new AbortController());

@@ -35,10 +35,7 @@ export class AnyJob extends JobPage {
 
   /** The socket shows the user's own jobs only: a job that goes on is read again. */
   follow() {
-    const timer = setInterval(() => {
-      if (!document.hidden && !this.job?.endedAt) this.refresh();
-    }, REFRESH_MS);
-    this.until(() => clearInterval(timer));
+    this.refreshEvery(REFRESH_MS, () => !this.job?.endedAt);
   }
 
   /** @param {AbortSignal} signal */

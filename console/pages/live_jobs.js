@@ -23,10 +23,7 @@ export class LiveJobs extends Page {
 
   enter() {
     super.enter();
-    const timer = setInterval(() => {
-      if (!document.hidden && this.jobs.length <= PAGE_SIZE && !this.isReadingMore) this.refresh();
-    }, REFRESH_MS);
-    this.until(() => clearInterval(timer));
+    this.refreshEvery(REFRESH_MS, () => this.jobs.length <= PAGE_SIZE && !this.isReadingMore);
   }
 
   get filters() {

@@ -17,8 +17,7 @@ export class Overview extends Page {
 
   enter() {
     super.enter();
-    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
-    this.until(() => clearInterval(timer));
+    this.refreshEvery(REFRESH_MS);
   }
 
   /** @param {AbortSignal} signal */

@@ -28,9 +28,8 @@ export class Queues extends Page {
 
   enter() {
     super.enter();
-    const timer = setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
+    this.refreshEvery(REFRESH_MS);
     this.until(() => {
-      clearInterval(timer);
       this.#isLeft = true;
     });
   }
