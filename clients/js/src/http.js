@@ -27,7 +27,6 @@ import { ApiConnectionError, ApiTimeout, AsyncjobsError, checked, errorOf, isTra
 const LONGEST_BACKOFF = 20_000;
 /** An answer that requires a longer pause ends the call: its caller decides. */
 const LONGEST_RETRY_AFTER = 120_000;
-const BASE_PATH = "/api/v1/";
 
 /** @type {Clock} */
 const CLOCK = {
@@ -35,17 +34,15 @@ const CLOCK = {
   sleep: (milliseconds, signal) =>
     new Promise((resolve, reject) => {
       const wake = () => {
-        signal?.removeEventListener("abort", stop);
+        leave();
         resolve();
-      };
-      const stop = () => {
-        clearTimeout(timer);
-        reject(signal?.reason);
       };
       // A timer of more than 2^31 ms fires immediately.
       const timer = setTimeout(wake, Math.min(milliseconds, 2 ** 31 - 1));
-      if (signal?.aborted) stop();
-      else signal?.addEventListener("abort", stop, { once: true });
+      const leave = onAbort(signal, () => {
+        clearTimeout(timer);
+        reject(signal?.reason);
+      });
     }),
 };
 
@@ -208,8 +205,7 @@ export class Http {
   async fetch(url, init, { signal, timeoutMs = this.timeoutMs }, read) {
     signal?.throwIfAborted();
     const stop = new AbortController();
-    const abort = () => stop.abort(signal?.reason);
-    signal?.addEventListener("abort", abort);
+    const leave = onAbort(signal, () => stop.abort(signal?.reason));
     const timer = setTimeout(() => stop.abort(new ApiTimeout(`No answer within ${timeoutMs} ms`)), timeoutMs);
     try {
       const response = await this.fetcher(url, { ...init, credentials: "omit", signal: stop.signal });
@@ -224,9 +220,20 @@ export class Http {
       throw new ApiConnectionError(`${init.method} ${new URL(url).origin} failed: ${reason}`, { cause: error });
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", abort);
+      leave();
     }
   }
+}
+
+/**
+ * Call the listener once the signal is aborted, now if it is. Return a function that lets go of the signal, which may live long.
+ * @param {AbortSignal | null | undefined} signal
+ * @param {() => void} listener
+ */
+export function onAbort(signal, listener) {
+  if (signal?.aborted) listener();
+  else signal?.addEventListener("abort", listener, { once: true });
+  return () => signal?.removeEventListener("abort", listener);
 }
 
 /**
@@ -273,6 +280,6 @@ function environment(name) {
 function baseUrl(given) {
   const url = new URL(given ?? environment("ASYNCJOBS_URL") ?? "", globalThis.location?.href ?? "none:/");
   if (!/^http/.test(url.protocol)) throw new TypeError("baseUrl or ASYNCJOBS_URL has to begin with https://");
-  url.pathname = `${url.pathname.replace(/(\/api\/v1)?\/*$/, "")}${BASE_PATH}`;
+  url.pathname = url.pathname.replace(/(\/api\/v1)?\/*$/, "/api/v1/");
   return url;
 }

@@ -1,7 +1,7 @@
 /** Read a job's result, also a large one over a connection that breaks. */
 
 import { ApiConnectionError, NotFound } from "./errors.js";
-import { authorization } from "./http.js";
+import { authorization, onAbort } from "./http.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { AsyncJob } from "./job.js" */
@@ -161,7 +161,7 @@ class Download {
     const init = { method: "GET", headers: { ...headers, ...from } };
     return this.#http.fetch(url, init, { signal: this.#signal }, (response, stop) => {
       // The signal ends the body, too.
-      this.#signal?.addEventListener("abort", () => stop.abort(this.#signal?.reason), { once: true });
+      onAbort(this.#signal, () => stop.abort(this.#signal?.reason));
       return response;
     });
   }

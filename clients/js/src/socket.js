@@ -1,6 +1,7 @@
 /** Changes of jobs over a WebSocket: one connection for all that a client follows. */
 
 import { ApiConnectionError, ApiTimeout } from "./errors.js";
+import { onAbort } from "./http.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { JobEvent } from "./types.js" */
@@ -125,12 +126,11 @@ export class Socket {
    */
   async #within(promise, ms, signal) {
     const timer = new AbortController();
-    const abort = () => timer.abort(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { signal: timer.signal });
+    const leave = onAbort(signal, () => timer.abort(signal?.reason));
     try {
       return await Promise.race([promise, this.#http.clock.sleep(ms, timer.signal)]);
     } finally {
+      leave();
       timer.abort();
     }
   }

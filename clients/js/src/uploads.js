@@ -1,6 +1,7 @@
 /** Upload large inputs, and the files inside an input. */
 
 import { ApiConnectionError, errorOf } from "./errors.js";
+import { onAbort } from "./http.js";
 
 /** @import { Http } from "./http.js" */
 /** @import { Uploadable, UploadOptions } from "./types.js" */
@@ -121,17 +122,16 @@ function counted(content, onProgress) {
 function putWithProgress(link, content, onProgress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    const abort = () => request.abort();
+    const leave = onAbort(signal, () => request.abort());
     request.open(link.method, link.url);
     for (const [name, value] of Object.entries(headersOf(link))) request.setRequestHeader(name, value);
     request.upload.onprogress = ({ loaded, total }) => onProgress({ loaded, total });
     request.onloadend = () => {
-      signal?.removeEventListener("abort", abort);
+      leave();
       const { status } = request;
       if (status >= 200 && status < 300) resolve();
       else reject(status ? errorOf(status, new Headers(), request.responseText) : new ApiConnectionError("The upload failed"));
     };
-    signal?.addEventListener("abort", abort);
     request.send(content);
   });
 }
