@@ -18,6 +18,8 @@ from tools.examples import assemble, every
 
 MODULES = {f"jobs.{module.stem}": module for example in every() for module in example.modules if module.suffix == ".py"}
 
+KILL, REPLACEMENT = "test_searches_go_on_when_a_writer_is_killed", "test_writer_that_is_killed_before_it_publishes_is_replaced"
+
 
 class Finder(MetaPathFinder):
     """Finds the examples' modules in the package `jobs`, whose own folder stays as it is: other tests list its modules."""
@@ -35,6 +37,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.stem.endswith("_deployed"):
             item.add_marker("e2e")
+    # A killed worker is replaced within 90 seconds, in which all others run.
+    items.sort(key=lambda item: (item.name == REPLACEMENT) - (item.name == KILL))
 
 
 @pytest.fixture(scope="session")

@@ -182,9 +182,9 @@ class Killed:
     """What a search found when the worker was dead."""
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session")
 def killed(api: Api, stack: LocalStack) -> Killed:
-    """Kill a worker. The sweeper replaces it within 90 seconds, in which other tests run."""
+    """Kill a worker. The sweeper replaces it within 90 seconds, in which other tests run: see `conftest.py`."""
     heidi = api.caller("heidi")
     heidi.upload(NOTE)
     ran(heidi, "/jobs/cache/refresh")
@@ -266,8 +266,11 @@ def test_writer_that_is_killed_while_it_publishes_leaves_the_earlier_index(api: 
     assert ran(grace, "/jobs/cache/refresh")["status"] == "COMPLETED"
 
 
-def test_worker_that_is_killed_before_it_publishes_is_replaced_and_searches_go_on(killed: Killed) -> None:
+def test_searches_go_on_when_a_writer_is_killed(killed: Killed) -> None:
     assert killed.earlier == killed.meanwhile
+
+
+def test_writer_that_is_killed_before_it_publishes_is_replaced(killed: Killed) -> None:
     job = killed.caller.wait_for(killed.job)
     assert (job["status"], job["attempt"], job["result"]["documents"]) == ("COMPLETED", 2, 2)
     assert sorted(found(killed.caller, "lease")) == sorted([*killed.earlier, killed.upload])
