@@ -24,6 +24,7 @@ from local.process import PROJECT, free_port
 from local.stack import LocalStack
 from tests.support.deployed import Caller
 from tests.support.mariadb import mariadb
+from tests.support.programs import require
 
 OVERVIEW, MYSQL = Path("docs/examples.md"), Path("examples/mysql-import/README.md")
 PAGES = {str(path.relative_to(PROJECT)): [path.relative_to(PROJECT)] for path in sorted(PROJECT.glob("examples/*/README.md"))}
@@ -162,6 +163,8 @@ class Terminal:
         script = "\n".join(["trap 'code=$?' ERR", *blocks])
         for documented, own in self.texts.items():
             script = script.replace(documented, own)
+        if "curl " in script:
+            require("curl", "curl")  # without it, what waits for an answer hangs
         shell = subprocess.Popen(
             ["bash", "-c", script], cwd=self.folder, env={**self.environment, "THE_TOKEN": token}, text=True, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True,

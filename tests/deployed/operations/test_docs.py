@@ -16,6 +16,7 @@ from local import users
 from local.process import PROJECT
 from local.stack import LocalStack
 from tests.support.deployed import Api, Caller
+from tests.support.programs import require
 
 MARK = "~~ end of a command ~~"
 NOT_RUN = ("make ", "python3 -m venv ", "pip ", "python3 -m http.server ", "kill $SERVER")
@@ -52,6 +53,8 @@ def test_every_command_prints_the_documented_output(
     caller.wait_for(caller.submit("text.search", {"query": "lease"}, prefer="respond-async"))
     listed = [(command, shown) for command, shown in steps(document) if not command.startswith(NOT_RUN)]
     script = "\n".join(f"{_typed(command, caller)}\necho '{MARK}'" for command, _ in listed)
+    if "curl " in script:
+        require("curl", "curl")
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "stack.json").write_text(json.dumps({"apiUrl": stack.outputs.api_url}))
     ran = subprocess.run(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -12,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.support.deployed import Api, Caller
+from tests.support.programs import require
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 SECONDS = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
@@ -43,7 +41,7 @@ class Client:
 
     def curl(self, command: str) -> Any:
         """Run a document's `curl` and return the answer's JSON."""
-        _require("curl", "curl")
+        require("curl", "curl")
         text = command.replace("http://localhost:3000", self.base).replace("YOUR_TOKEN", self.token)
         done = subprocess.run(
             ["bash", "-c", f"{text.strip()} -sS --noproxy '*'"], capture_output=True, text=True, check=True, timeout=60
@@ -52,7 +50,8 @@ class Client:
 
     def javascript(self, folder: Path, code: str) -> Any:
         """Run a document's JavaScript and return what it passes to `tell`."""
-        _require("node", "nodejs")
+        require("node", "nodejs")
+        require("curl", "curl")  # as `sendSync` does
         file = folder / "example.mjs"
         file.write_text(f"{BROWSER}\nconst tell = value => console.log(JSON.stringify(value));\n{code}")
         done = subprocess.run(
@@ -104,8 +103,3 @@ def _compare(place: str, documented: Any, answer: Any, ids: re.Pattern[str], tim
         assert times.fullmatch(answer), f"{place}: {answer}"
     else:
         assert (type(documented), documented) == (type(answer), answer), place
-
-
-def _require(command: str, package: str) -> None:
-    if shutil.which(command) is None:
-        pytest.skip(f"needs {command}: install it with `apt-get install {package}`")
