@@ -58,13 +58,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    deployed = tuple(f"{TESTS}/deployed/{name}/" for name in ("operations", "http", "clients", "console"))
     for item in items:
-        if {
-            TESTS / "deployed/operations",
-            TESTS / "deployed/http",
-            TESTS / "deployed/clients",
-            TESTS / "deployed/console",
-        } & set(item.path.parents):
+        if str(item.path).startswith(deployed):
             item.add_marker("e2e")
 
 
