@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from dataclasses import dataclass
+
+from tests.support.programs import output
 
 
 @dataclass(frozen=True)
@@ -14,16 +15,16 @@ class Process:
     pid: int
     parent: int
     age_seconds: int
+    command: str
 
 
 def running() -> dict[int, Process]:
     """Return the processes by pid, without those that have ended and are still listed (zombies)."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,etime=,stat="], check=True, capture_output=True, text=True).stdout
     found = {}
-    for line in listed.splitlines():
-        pid, parent, elapsed, state = line.split()[:4]
+    for line in output("ps", "-A", "-ww", "-o", "pid=,ppid=,etime=,stat=,args=", package="procps").splitlines():
+        pid, parent, elapsed, state, *command = line.split(maxsplit=4)
         if not state.startswith("Z"):
-            found[int(pid)] = Process(int(pid), int(parent), seconds(elapsed))
+            found[int(pid)] = Process(int(pid), int(parent), seconds(elapsed), "".join(command))
     return found
 
 

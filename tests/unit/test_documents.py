@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pkgutil
 import re
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
 import aws_lambda_powertools
 import pytest
 from aws_lambda_powertools import utilities
+
+from tests.support.programs import tracked_files
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [file for folder in (".", "docs", "events", "examples/*") for file in sorted(ROOT.glob(f"{folder}/*.md"))]
@@ -71,8 +72,7 @@ def test_no_blank_line_parts_the_rows_of_a_table(document: Path) -> None:
 def test_readme_names_each_folder_and_each_function() -> None:
     _, _, section = (ROOT / "README.md").read_text().partition("\n## Where things are\n")
     rows = dict(re.findall(r"^(\w+/)\S* +(.+)$", section, flags=re.MULTILINE))
-    files = subprocess.run(["git", "ls-files", "*/*"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert rows.keys() == {f"{file.partition('/')[0]}/" for file in files if file[0] != "."}
+    assert rows.keys() == {f"{file.partition('/')[0]}/" for file in tracked_files("*/*") if file[0] != "."}
     functions = rows["functions/"].partition(": ")[2].split(", ")
     assert sorted(functions) == sorted(path.parent.name for path in ROOT.glob("functions/*/app.py"))
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
+from tests.support.programs import tracked_files
 from tools import words
 
 PLANTED = {
@@ -72,13 +71,12 @@ def test_every_exclusion_names_an_existing_file_or_folder() -> None:
 
 
 def test_every_file_of_the_repository_is_in_scope_or_named_as_data() -> None:
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=words.ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
     in_scope = set(words.files())
     prefixes, endings = (*words.TEXTS, *words.OTHERS), words.DATA
     assert [
-        name for name in tracked if name not in in_scope and not name.startswith(prefixes) and not name.endswith(endings)
+        name
+        for name in tracked_files()
+        if name not in in_scope and not name.startswith(prefixes) and not name.endswith(endings)
     ] == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -65,6 +64,4 @@ def store_failed_jobs(stack: LocalStack, outputs: Outputs, owner: str, code: str
 
 def pids_of(function: str, engine: int) -> set[int]:
     """Return the processes in which this engine runs the function."""
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], check=True, capture_output=True, text=True).stdout
-    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
-    return {int(pid) for pid, parent, command in rows if int(parent) == engine and f"-{function}-" in command}
+    return {pid for pid, each in processes.running().items() if each.parent == engine and f"-{function}-" in each.command}
