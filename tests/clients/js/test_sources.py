@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 
 import pytest
@@ -22,6 +23,21 @@ def test_own_tests_pass() -> None:
     found = {name: int(count) for name, count in re.findall(r"^# (pass|fail|skipped|todo) (\d+)$", printed, flags=re.MULTILINE)}
     assert found.pop("pass") > 80, printed
     assert set(found.values()) == {0}, printed
+
+
+def test_client_has_at_most_8_kb_of_plain_zlib() -> None:
+    # Node.js brings a zlib of its own, with which the client's own test measures.
+    bundle = node(
+        package("esbuild") / "bin/esbuild",
+        "src/index.js",
+        "--bundle",
+        "--minify",
+        "--format=esm",
+        "--target=es2022",
+        "--external:node:*",
+    )
+    size = len(gzip.compress(bundle.encode(), 9))
+    assert 7 * 1024 < size <= 8 * 1024
 
 
 def test_table_of_rules_names_tests_that_exist() -> None:
