@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.template.source import ROOT
@@ -103,3 +105,11 @@ def test_library_imports_its_own_modules_at_the_top() -> None:
     texts = {path: path.read_text() for package in (LIBRARY, JOBS) for path in package.rglob("*.py")}
     found = {str(path.relative_to(ROOT)): late.findall(allowed.sub("", text)) for path, text in texts.items()}
     assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_no_environment_is_checked_where_no_gitignore_counts_as_in_an_archive() -> None:
+    command = [sys.executable, "-m", "ruff", "check", "--show-files", "--no-respect-gitignore", "."]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    folders = {Path(file).relative_to(ROOT).parts[0] for file in listed}
+    assert {"layers", "tests"} <= folders
+    assert not {name for name in folders if name.startswith(".")}
