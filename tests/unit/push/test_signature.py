@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from standardwebhooks import WebhookVerificationError
 from asyncjobs.core.webhook import new_secret
 from asyncjobs.push.signature import signed_headers
 from tests.support.factories import JOB_ID
+from tests.support.programs import require
 from tests.template.source import ROOT
 
 BODY = '{"type":"job.completed","data":{"message":"Größe"}}'
@@ -72,8 +72,7 @@ def by_python(secret: str, headers: dict[str, str], body: str) -> str:
 
 
 def by_javascript(secret: str, headers: dict[str, str], body: str) -> str:
-    if shutil.which("node") is None:
-        pytest.skip("needs Node.js: install it from https://nodejs.org")
+    require("node", "nodejs")
     call = f"console.log(verified({json.dumps(secret)}, {json.dumps(headers)}, {json.dumps(body)}).type)"
     script = example("javascript").replace("export function", "function") + call
     done = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, check=False)

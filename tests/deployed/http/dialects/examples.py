@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.deployed import Api, Caller
+from tests.support.node import node
 from tests.support.programs import require
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -50,20 +51,11 @@ class Client:
 
     def javascript(self, folder: Path, code: str) -> Any:
         """Run a document's JavaScript and return what it passes to `tell`."""
-        require("node", "nodejs")
-        require("curl", "curl")  # as `sendSync` does
+        if "sendSync" in code:
+            require("curl", "curl")
         file = folder / "example.mjs"
         file.write_text(f"{BROWSER}\nconst tell = value => console.log(JSON.stringify(value));\n{code}")
-        done = subprocess.run(
-            ["node", file],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-            env={"BASE": self.base, "TOKEN": self.token, "PATH": "/usr/local/bin:/usr/bin:/bin"},
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return json.loads(node(file, environment={"BASE": self.base, "TOKEN": self.token}))
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """Send a document's plain request and return the answer."""
