@@ -16,7 +16,6 @@ from typing import Any, Self
 from tests.proof.crash.faults import THROTTLING
 from tests.proof.crash.stage import Stage
 from tests.support import processes
-from tests.support.programs import require
 
 _SERVICES = {"dynamodb": THROTTLING["dynamodb_jobs"], "sqs": THROTTLING["sqs"], "s3": THROTTLING["s3"]}
 _OUTAGE_SECONDS = 6
@@ -37,7 +36,7 @@ class Disorder:
     """Injects faults from entry to exit."""
 
     def __init__(self, stage: Stage, plan: Plan, chance: random.Random) -> None:
-        require("ps", "procps")  # here, since no thread can skip a test
+        processes.running()  # where `ps` is missing, this skips the test, which no thread can
         self.happened: Counter[str] = Counter()
         self._stage, self._plan, self._chance = stage, plan, chance
         self._stopping = threading.Event()
